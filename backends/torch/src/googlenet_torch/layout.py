@@ -1,0 +1,29 @@
+"""Every change of layout: PyTorch's own is canonical (NCHW, OIHW) but for a dense layer on a map, which it flattens."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from googlenet.params import Array, ParamSpec
+from googlenet.spec import Dense
+
+
+def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O, C·H·W)."""
+    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
+    return torch.tensor(array.reshape(len(array), -1) if dense else array)
+
+
+def from_native(spec: ParamSpec, tensor: torch.Tensor) -> Array:
+    """The inverse of `to_native`, as a float32 array of its own memory."""
+    return tensor.detach().cpu().numpy().reshape(spec.shape).copy()
+
+
+def images_to_native(images: Array, device: torch.device) -> torch.Tensor:
+    """(N, C, H, W) as it is."""
+    return torch.from_numpy(images).to(device)
+
+
+def output_from_native(tensor: torch.Tensor) -> Array:
+    """(N, C, H, W) or (N, K) as it is."""
+    return np.ascontiguousarray(tensor.detach().cpu().numpy())

@@ -1,0 +1,50 @@
+"""GoogLeNet and its family: one spec, a native model in every framework, proved to be the same function."""
+
+from .analysis import count_multiply_adds, count_parameters, receptive_fields, smallest_input, stages
+from .architectures import NETWORKS, get_network
+from .backend import get_model, load
+from .errors import (
+    BackendError,
+    DataError,
+    GoogLeNetError,
+    ShapeError,
+    SpecError,
+    UnknownNameError,
+    WeightsError,
+)
+from .loss import Loss
+from .params import Params, check_params, init_params, load_params, param_specs, save_params
+from .spec import Network
+from .version import __version__
+from .walk import fold, nodes, walk
+
+__all__ = [
+    "NETWORKS",
+    "BackendError",
+    "DataError",
+    "GoogLeNetError",
+    "Loss",
+    "Network",
+    "Params",
+    "ShapeError",
+    "SpecError",
+    "UnknownNameError",
+    "WeightsError",
+    "__version__",
+    "check_params",
+    "count_multiply_adds",
+    "count_parameters",
+    "fold",
+    "get_model",
+    "get_network",
+    "init_params",
+    "load",
+    "load_params",
+    "nodes",
+    "param_specs",
+    "receptive_fields",
+    "save_params",
+    "smallest_input",
+    "stages",
+    "walk",
+]

@@ -1,0 +1,265 @@
+"""The cases of the suite. Each builds a small network, runs it in a backend, and holds it against the float64 reference."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backend import Backend
+from ..blocks import avg_pool, batch_norm, conv_layer, inception, max_pool, sequential
+from ..checks import num_classes
+from ..errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
+from ..loss import Loss
+from ..parity.compare import Row, compare, compare_forward, compare_weights, measure
+from ..parity.tolerance import EPS, distance, forward_yardstick, limit
+from ..params import Array, Params, param_specs
+from ..reference import build as build_reference
+from ..reference.model import Run
+from ..spec import Dense, Dropout, Network, ReLU
+from ..walk import nodes
+from .networks import (
+    BATCH,
+    CLASSES,
+    LEAVES,
+    architectures,
+    composites,
+    lone,
+    random_images,
+    random_labels,
+    random_params,
+    sandwich,
+)
+
+
+class ConformanceError(AssertionError):
+    """A backend is not the function that the spec says; the message names the first layer that differs."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check: `check(backend)` returns None or raises `ConformanceError`. Needs all of `capabilities`."""
+
+    name: str
+    capabilities: frozenset[str]
+    run: Callable[[Backend], None]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def check(self, backend: Backend) -> None:
+        """Run this case. A backend that lacks a capability the case needs raises too: select with `cases(capabilities)`."""
+        missing = self.capabilities - backend.capabilities
+        if missing:
+            raise ConformanceError(f"{self.name}: backend '{backend.name}' lacks the capability {', '.join(sorted(missing))}")
+        self.run(backend)
+
+
+def cases(capabilities: frozenset[str] = frozenset({"train", "gradients"})) -> list[Case]:
+    """The cases that need no more than `capabilities`; by default all."""
+    every = [*_leaf_cases(), *_pool_cases(), *_composite_cases(), *_architecture_cases(), *_other_cases()]
+    return [case for case in every if case.capabilities <= capabilities]
+
+
+FORWARD = frozenset[str]()
+GRADIENTS = frozenset({"gradients"})
+TRAIN = frozenset({"train"})
+
+
+def _leaf_cases() -> Iterator[Case]:
+    for name, layer in LEAVES.items():
+        network = sandwich(name, layer)
+        yield Case(f"leaf-{name}", GRADIENTS, lambda backend, network=network: check_network(backend, network))
+
+
+def _composite_cases() -> Iterator[Case]:
+    for name, network in composites().items():
+        yield Case(f"composite-{name}", GRADIENTS, lambda backend, network=network: check_network(backend, network))
+    block = Network("block", sequential(block=inception(5, 3, 6, 2, 4, 3)), (7, 11, 13), "googlenet.conformance")
+    yield Case("composite-lone-inception-block", FORWARD, lambda backend: check_forward(backend, block))
+
+
+def _architecture_cases() -> Iterator[Case]:
+    for name, network in architectures().items():
+        loss = Loss(label_smoothing=0.1, aux_weights=(0.5, 0.2) if len(network.outputs) > 1 else None)
+        yield Case(f"network-{name}", GRADIENTS, lambda backend, network=network, loss=loss: check_network(backend, network, loss=loss))
+
+
+def _pool_cases() -> Iterator[Case]:
+    windows = [(k, s, p) for k in (2, 3, 4) for s in (1, 2, 3) for p in range(k // 2 + 1)]
+    for kernel, stride, padding in windows:
+        yield Case(
+            f"pool-kernel{kernel}-stride{stride}-padding{padding}",
+            FORWARD,
+            lambda backend, window=(kernel, stride, padding): _check_pools(backend, *window),
+        )
+
+
+def _other_cases() -> Iterator[Case]:
+    yield Case("ties", GRADIENTS, _check_ties)
+    yield Case("batch-of-one", FORWARD, _check_batch_of_one)
+    yield Case("batch-norm-statistics", TRAIN, _check_batch_norm)
+    yield Case("dropout-statistics", TRAIN, _check_dropout)
+    yield Case("weights-are-copied", FORWARD, _check_copies)
+    yield Case("forward-changes-nothing", FORWARD, _check_unchanged)
+    yield Case("bad-input", FORWARD, _check_bad_input)
+
+
+def check_network(backend: Backend, network: Network, *, loss: Loss = Loss(), seed: int = 0) -> None:
+    """Weights, every layer, every gradient and every running statistic. Raises `ConformanceError`."""
+    params, images = random_params(network, seed), random_images(network, seed)
+    labels = random_labels(seed, classes=num_classes(network))
+    yardsticks = measure(network, params, images, labels, loss=loss)
+    comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
+    if comparison.weights:
+        raise ConformanceError(f"{network.name}: {comparison.weights[0]} did not come back from {backend.name} as it went in")
+    _check_rows(backend, network, comparison.rows)
+
+
+def check_forward(backend: Backend, network: Network, images: Array | None = None) -> None:
+    """Weights and every layer. Raises `ConformanceError`."""
+    params = random_params(network)
+    images = random_images(network) if images is None else images
+    model = backend.build(network, params)
+    if changed := compare_weights(backend, model, params):
+        raise ConformanceError(f"{network.name}: {changed[0]} did not come back from {backend.name} as it went in")
+    yardstick = forward_yardstick(network, params, images, chunk=8)
+    _check_rows(backend, network, compare_forward(backend, model, network, params, images, yardstick, chunk=8))
+
+
+def _check_rows(backend: Backend, network: Network, rows: list[Row]) -> None:
+    for row in rows:
+        if not row.passed:
+            raise ConformanceError(
+                f"{network.name}: '{row.name}' of {backend.name} is {row.error:.2g} from float64 (relative L2), limit {row.limit:.2g}; "
+                f"it is the first that differs"
+            )
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConformanceError(message)
+
+
+def _check_pools(backend: Backend, kernel: int, stride: int, padding: int) -> None:
+    for shape, ceil_mode in itertools.product(((2, 7, 10), (2, 8, 11), (2, 9, 12)), (False, True)):
+        named = f"kernel{kernel}-stride{stride}-padding{padding}-{shape[1]}x{shape[2]}-{'ceil' if ceil_mode else 'floor'}"
+        check_forward(backend, lone(f"max-{named}", max_pool(kernel, stride, padding, ceil_mode=ceil_mode), shape))
+        for counted in (False, True):
+            pool = avg_pool(kernel, stride, padding, ceil_mode=ceil_mode, count_include_pad=counted)
+            check_forward(backend, lone(f"avg-{'counted' if counted else 'uncounted'}-{named}", pool, shape))
+
+
+def _check_ties(backend: Backend) -> None:
+    """ReLU'(0) = 0, and the first of equal maxima takes the gradient: on small integers, where float32 rounds nothing."""
+    layers = sequential(
+        before=conv_layer(4, 1), relu=ReLU(), pool=max_pool(3, 2, 1), plain=max_pool(2, 1), after=Dense(CLASSES, bias=True)
+    )
+    network = Network("ties", layers, (3, 8, 9), "googlenet.conformance")
+    params = {path: np.rint(2 * array).clip(-1, 1).astype(np.float32) for path, array in random_params(network).items()}
+    images = np.rint(random_images(network)).astype(np.float32)
+    labels = random_labels()
+    yardsticks = measure(network, params, images, labels, loss=Loss())
+    _check_rows(backend, network, compare(backend, network, params, images, labels, yardsticks, loss=Loss()).rows)
+
+
+def _check_batch_of_one(backend: Backend) -> None:
+    network = composites()["inception"]
+    check_forward(backend, network, random_images(network, batch=1))
+
+
+def _norm_network() -> Network:
+    layers = sequential(conv=conv_layer(6, 3, 2, 1, bias=False), norm=batch_norm(1e-3, 0.3), other=batch_norm(1e-2, 0.05, scale=False))
+    return Network("batch-norm", layers, (3, 8, 9), "googlenet.conformance")
+
+
+def _check_batch_norm(backend: Backend) -> None:
+    """Three steps in training mode: the outputs, the running statistics after each, and evaluation mode with them."""
+    network = _norm_network()
+    params = random_params(network)
+    native = backend.build(network, params)
+    models = {
+        dtype: build_reference(network, params, dtype=dtype, unbiased_running_variance=backend.unbiased_running_variance)
+        for dtype in (np.float64, np.float32)
+    }
+    statistics = [path for path, spec in param_specs(network).items() if not spec.trainable]
+    for step in range(4):
+        images, train = random_images(network, seed=step), step < 3
+        runs = {dtype: Run(train=train) for dtype in models}
+        for dtype, model in models.items():
+            model.run(images, runs[dtype])
+        outputs = backend.forward(native, images, train=train)
+        held = backend.params_of(native)
+        pairs = [("logits", outputs["logits"], *(runs[dtype].outputs["logits"] for dtype in models))]
+        pairs += [(path, held[path], *(model.params[path] for model in models.values())) for path in statistics]
+        rows = [Row(f"{name} after step {step}", distance(ours, exact), limit(distance(rough, exact))) for name, ours, exact, rough in pairs]
+        _check_rows(backend, network, rows)
+
+
+def _check_dropout(backend: Backend) -> None:
+    """In training mode a share `rate` is zeroed and the rest divided by 1 − rate, anew each time; else the identity."""
+    rate, shape = 0.3, (4, 31, 33)
+    model = backend.build(lone("dropout", Dropout(rate), shape), {})
+    ones = np.ones((2, *shape), np.float32)
+    _expect(np.array_equal(backend.forward(model, ones)["logits"], ones), "dropout: evaluation mode must be the identity")
+    first, second = (backend.forward(model, ones, train=True)["logits"] for _ in range(2))
+    _expect(not np.array_equal(first, second), "dropout: two passes in training mode dropped the same elements")
+    kept = first[first != 0]
+    _expect(distance(kept, np.full(kept.shape, 1 / (1 - rate))) <= limit(EPS), f"dropout: kept elements must be 1 / (1 - {rate})")
+    # Six standard deviations of a binomial share: a right backend fails once in 500 million runs.
+    share, spread = 1 - kept.size / ones.size, 6 * math.sqrt(rate * (1 - rate) / ones.size)
+    _expect(abs(share - rate) < spread, f"dropout: {share:.3f} of the elements were dropped, expected {rate} ± {spread:.3f}")
+
+
+def _check_copies(backend: Backend) -> None:
+    network = composites()["norm_residual"]
+    params, images = random_params(network), random_images(network)
+    kept: Params = {path: array.copy() for path, array in params.items()}
+    model = backend.build(network, params)
+    for array in params.values():
+        array[...] = 0
+    _expect(not compare_weights(backend, model, kept), "build: the model shares memory with the arrays it was given")
+    before = backend.forward(model, images)["logits"]
+    for array in backend.params_of(model).values():
+        array[...] = 0
+    _expect(np.array_equal(before, backend.forward(model, images)["logits"]), "params_of: its arrays share memory with the model")
+
+
+def _check_unchanged(backend: Backend) -> None:
+    network = composites()["norm_residual"]
+    params, images = random_params(network), random_images(network)
+    kept_images = images.copy()
+    model = backend.build(network, params)
+    first = backend.forward(model, images)["logits"]
+    tapped = backend.forward(model, images, taps=[site.path for site in nodes(network)])["logits"]
+    _expect(np.array_equal(first, tapped), "forward: taps changed the logits")
+    _expect(np.array_equal(images, kept_images), "forward: the images were changed")
+    _expect(not compare_weights(backend, model, params), "forward: evaluation mode changed the weights")
+
+
+def _check_bad_input(backend: Backend) -> None:
+    network = composites()["inception"]
+    params, images = random_params(network), random_images(network)
+    model = backend.build(network, params)
+    path = next(iter(params))
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        ("a wrong number of channels", ShapeError, lambda: backend.forward(model, images[:, 1:])),
+        ("an image of another size", ShapeError, lambda: backend.forward(model, images[:, :, 1:])),
+        ("a tap that does not exist", UnknownNameError, lambda: backend.forward(model, images, taps=["no.such.layer"])),
+        ("a missing array", WeightsError, lambda: backend.build(network, {key: params[key] for key in params if key != path})),
+        ("an extra array", WeightsError, lambda: backend.build(network, {**params, "extra": params[path]})),
+        ("a wrongly shaped array", WeightsError, lambda: backend.build(network, {**params, path: params[path][:-1]})),
+        ("an array with NaN", WeightsError, lambda: backend.build(network, {**params, path: params[path] * np.nan})),
+    ]
+    for what, expected, call in broken:
+        try:
+            call()
+        except expected:
+            continue
+        raise ConformanceError(f"bad input: {what} must raise {expected.__name__}; call googlenet.checks and check_params at the door")
+
+
+__all__ = ["BATCH", "Case", "ConformanceError", "cases", "check_forward", "check_network"]

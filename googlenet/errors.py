@@ -1,0 +1,36 @@
+"""Every error that a user of this project can cause, each a subclass of `GoogLeNetError`.
+
+A message names the offending path or argument, what was expected, what came, and what to do, in one line.
+"""
+
+
+class GoogLeNetError(Exception):
+    """The base of all errors below; the command line prints its message and exits with 2."""
+
+
+class SpecError(GoogLeNetError, ValueError):
+    """A network that cannot mean anything: a field out of range, a duplicate name, a misplaced auxiliary head."""
+
+
+class ShapeError(GoogLeNetError, ValueError):
+    """An input whose shape a network or layer cannot take."""
+
+
+class WeightsError(GoogLeNetError, ValueError):
+    """Weights that do not fit a network, or a weights file that cannot be read or written."""
+
+
+class UnknownNameError(GoogLeNetError, ValueError):
+    """A network, dialect, initialiser or framework that does not exist; the message lists those that do."""
+
+
+class BackendError(GoogLeNetError, ImportError):
+    """A framework, or its plugin, that is not installed or cannot be imported; the message says how to install it."""
+
+
+class DataError(GoogLeNetError, ValueError):
+    """Images or labels that cannot be read or do not belong together."""
+
+
+class DeviceError(GoogLeNetError, ValueError):
+    """A device that the framework does not have."""

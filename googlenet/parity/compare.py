@@ -1,0 +1,206 @@
+"""One backend held against the float64 reference: every layer, every output, every gradient, every statistic, the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..backend import Backend
+from ..loss import Loss
+from ..params import Array, Params
+from ..reference import build
+from ..reference.model import Run
+from ..spec import Network
+from ..walk import nodes, with_dropout_rate
+from .tolerance import (
+    Distance,
+    GradientYardstick,
+    chunks,
+    distance,
+    exact_gradients,
+    forward_yardstick,
+    gradient_yardstick,
+    limit,
+    output_names,
+)
+
+#: How many images the gradients are compared on, so that memory stays bounded.
+GRADIENT_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tensor: its path or output name, its relative L2 distance from float64, and the largest that passes."""
+
+    name: str
+    error: float
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the limit; NaN is not."""
+        return self.error <= self.limit
+
+    @property
+    def ratio(self) -> float:
+        """The error as a share of the limit."""
+        return self.error / self.limit
+
+
+@dataclass
+class Comparison:
+    """All rows of one backend, each list in the order in which a difference would first show.
+
+    `outputs` and `statistics` go with the order of execution, `gradients` against it: a wrong layer's gradient is the first
+    on the way back. `weights` names the paths whose bytes did not come back from the model as they went in.
+    """
+
+    weights: list[str] = field(default_factory=list)
+    outputs: list[Row] = field(default_factory=list)
+    gradients: list[Row] = field(default_factory=list)
+    statistics: list[Row] = field(default_factory=list)
+    loss: list[Row] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every row, forward first."""
+        return [*self.outputs, *self.loss, *self.gradients, *self.statistics]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all weights came back and every row passed."""
+        return not self.weights and all(row.passed for row in self.rows)
+
+    @property
+    def first_divergence(self) -> str | None:
+        """The first layer, output or array that fails, with what of it; None if all pass."""
+        if self.weights:
+            return f"weights of {self.weights[0]}"
+        groups = (("output", self.outputs), ("loss", self.loss), ("gradient", self.gradients), ("statistic", self.statistics))
+        return next((f"{what} of {row.name}" for what, rows in groups for row in rows if not row.passed), None)
+
+
+def compare_weights(backend: Backend, model: object, params: Params) -> list[str]:
+    """The paths whose values are not, bit for bit, those that the model was built with."""
+    held = backend.params_of(model)
+    same = {path for path, array in params.items() if path in held and _bits(held[path]) == _bits(array)}
+    return [path for path in {**params, **held} if path not in same]
+
+
+def _bits(array: Array) -> tuple[object, ...]:
+    return array.shape, array.dtype, array.tobytes()
+
+
+def compare_forward(
+    backend: Backend,
+    model: object,
+    network: Network,
+    params: Params,
+    images: Array,
+    yardstick: Mapping[str, float],
+    *,
+    chunk: int,
+    train: bool = False,
+    report: Callable[[int], None] = lambda done: None,
+) -> list[Row]:
+    """Every layer and output of a forward pass of `images` (N, C, H, W), in chunks so that memory stays bounded."""
+    names = output_names(network)
+    taps = [site.path for site in nodes(network)]
+    distances = {name: Distance() for name in names}
+    done = 0
+    for piece in chunks(images, chunk):
+        run = Run(train=train, taps=frozenset(taps))
+        build(network, params, dtype=np.float64).run(piece, run)
+        actual = backend.forward(model, piece, train=train, taps=taps)
+        for name in names:
+            distances[name].add(actual.get(name), run.outputs[name])
+        done += len(piece)
+        report(done)
+    return [Row(name, distances[name].value, limit(yardstick[name])) for name in names]
+
+
+def compare_gradients(
+    backend: Backend,
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    yardstick: GradientYardstick,
+    *,
+    loss: Loss,
+    train: bool = True,
+    device: str | None = None,
+) -> Comparison:
+    """Loss, gradients and running statistics of one step, dropout at rate 0, in a `Comparison` without outputs."""
+    still = with_dropout_rate(network, 0.0)
+    model = backend.build(still, params, device=device)
+    unbiased = backend.unbiased_running_variance
+    exact = exact_gradients(still, params, images, labels, loss=loss, train=train, unbiased_running_variance=unbiased)
+    value, grads = backend.gradients(model, images, labels, loss=loss, train=train)
+    held = backend.params_of(model)
+    extra = [Row(path, math.inf, limit(0)) for path in grads if path not in exact.gradients]
+    return Comparison(
+        loss=[Row("loss", distance(np.array([value]), np.array([exact.loss])), limit(yardstick.loss))],
+        gradients=extra
+        + [Row(path, distance(grads.get(path), grad), yardstick.gradient_limit(path)) for path, grad in reversed(exact.gradients.items())],
+        statistics=[
+            Row(path, distance(held.get(path), value), limit(yardstick.statistics[path])) for path, value in exact.statistics.items()
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """Both yardsticks of one network on one batch; they do not depend on the backend."""
+
+    forward: Mapping[str, float]
+    gradient: GradientYardstick | None
+
+
+def measure(
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    *,
+    loss: Loss,
+    chunk: int = 8,
+    gradients: bool = True,
+    report: Callable[[int], None] = lambda done: None,
+) -> Yardsticks:
+    """How far float32 strays on `images` (N, C, H, W), all of them forward and the first `GRADIENT_IMAGES` backward."""
+    forward = forward_yardstick(network, params, images, chunk=chunk, report=report)
+    few = slice(None, GRADIENT_IMAGES)
+    return Yardsticks(forward, gradient_yardstick(network, params, images[few], labels[few], loss=loss) if gradients else None)
+
+
+def compare(
+    backend: Backend,
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    yardsticks: Yardsticks,
+    *,
+    loss: Loss,
+    chunk: int = 8,
+    device: str | None = None,
+    report: Callable[[int], None] = lambda done: None,
+) -> Comparison:
+    """The whole proof for one backend: weights, every layer in evaluation mode, and one step of training.
+
+    `images` (N, C, H, W) go forward in chunks; the first `GRADIENT_IMAGES`, with their `labels`, backward if the yardsticks
+    hold gradients. Raises what the backend raises.
+    """
+    model = backend.build(network, params, device=device)
+    weights = compare_weights(backend, model, params)
+    outputs = compare_forward(backend, model, network, params, images, yardsticks.forward, chunk=chunk, report=report)
+    if yardsticks.gradient is None:
+        return Comparison(weights=weights, outputs=outputs)
+    del model
+    few = slice(None, GRADIENT_IMAGES)
+    step = compare_gradients(backend, network, params, images[few], labels[few], yardsticks.gradient, loss=loss, device=device)
+    return replace(step, weights=weights, outputs=outputs)

@@ -1,0 +1,76 @@
+"""The backend `numpy`: the reference that all others are measured against, in float64 the arbiter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import check_images, check_labels, check_taps
+from ..loss import Loss
+from ..params import Array, Params, check_params
+from ..spec import Network
+from . import layout, ops
+from .model import Model, Run
+
+name = "numpy"
+capabilities = frozenset({"train", "gradients"})
+unbiased_running_variance = False
+
+
+def build(
+    network: Network,
+    params: Params,
+    *,
+    device: str | None = None,
+    dtype: npt.DTypeLike = np.float32,
+    unbiased_running_variance: bool = False,
+) -> Model:
+    """The network in NumPy with `params` loaded; `dtype` is float32 or float64.
+
+    Raises `WeightsError` if the weights do not fit, `ValueError` for a device other than None or "cpu".
+    """
+    if device not in (None, "cpu"):
+        raise ValueError(f"device: expected None or 'cpu' for framework numpy, got '{device}'")
+    return Model(network, check_params(network, params), dtype=dtype, unbiased_running_variance=unbiased_running_variance)
+
+
+def params_of(model: Model) -> Params:
+    """The weights of `model` by path in canonical layout and the model's dtype."""
+    return {path: layout.from_native(spec, model.params[path]) for path, spec in model.specs.items()}
+
+
+def forward(model: Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:
+    """The outputs of images (N, C, H, W) by name: `logits` (N, K), auxiliary heads, and the tapped layers, maps as NCHW.
+
+    In training mode batch norm uses the batch and moves its running statistics. Raises `ShapeError` or `DataError` for images,
+    `UnknownNameError` for taps that do not fit.
+    """
+    run = Run(train=train, taps=check_taps(model.network, taps))
+    model.run(check_images(model.network, images), run)
+    return run.outputs
+
+
+def gradients(model: Model, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True) -> tuple[float, Params]:
+    """The loss in nats of images (N, C, H, W) with labels (N,), and its gradient by every trainable array, canonical layout.
+
+    Raises `ShapeError` or `DataError` for images or labels that do not fit.
+    """
+    return run_gradients(model, images, labels, Run(train=train), loss=loss)
+
+
+def run_gradients(model: Model, images: Array, labels: Array, run: Run, *, loss: Loss = Loss()) -> tuple[float, Params]:
+    """`gradients` with a `Run` of the caller's choice."""
+    images = check_images(model.network, images)
+    labels = check_labels(model.network, labels, len(images))
+    backward = model.run(images, run)
+    total = 0.0
+    for output, weight in loss.output_weights(model.network).items():
+        value, grad = ops.cross_entropy(run.outputs[output], labels, loss.label_smoothing)
+        total += weight * value
+        run.output_grads[output] = (weight * grad).astype(model.dtype)
+    backward(run.output_grads["logits"])
+    return total, {
+        path: layout.from_native(spec, run.grads[path]) for path, spec in model.specs.items() if spec.trainable
+    }
