@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import googlenet
 from googlenet.blocks import inception, sequential
@@ -9,7 +10,7 @@ from googlenet.conformance.networks import random_images, random_params
 from googlenet.parity.compare import compare_forward, compare_weights
 from googlenet.parity.tolerance import distance, forward_yardstick, limit
 
-torch = pytest.importorskip("torch")
+
 backend = googlenet.load("torch")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
