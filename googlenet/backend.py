@@ -7,6 +7,7 @@ name is the framework's. Nothing lists backends by hand, and nothing here import
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -75,6 +76,30 @@ def canonical_name(framework: str) -> str:
     return ALIASES.get(framework.lower(), framework.lower())
 
 
+def framework_version(framework: str) -> str:
+    """The installed version of the framework behind a backend, found without importing it; of numpy for the reference.
+
+    It is the version of the one distribution that the backend's own requires beside `googlenet` and numpy. Raises
+    `BackendError` if no such backend is installed.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    name, found = canonical_name(framework), entry_points()
+    if name not in found:
+        raise BackendError(f"framework '{name}': its backend is not installed")
+    if name == "numpy":
+        return version("numpy")
+    distribution = found[name].dist
+    requirements = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in (distribution and distribution.requires) or ()]
+    for required in requirements:
+        if required not in ("googlenet", "numpy"):
+            try:
+                return version(required)
+            except PackageNotFoundError:
+                continue
+    return "unknown"
+
+
 def load(framework: str) -> Backend:
     """The backend module of `framework`, a name or an alias (`pytorch`, `tf`, `paddlepaddle`).
 
@@ -85,7 +110,9 @@ def load(framework: str) -> Backend:
     if name not in found:
         installed = f"installed: {', '.join(found) or 'none'}"
         if name in SHIPPED:
-            raise BackendError(f"framework '{name}': its backend is not installed ({installed}); in a checkout run: {install_command(name)}")
+            raise BackendError(
+                f"framework '{name}': its backend is not installed ({installed}); in a checkout run: {install_command(name)}"
+            )
         missing = [shipped for shipped in SHIPPED if shipped not in found]
         hint = f"; can be installed: {', '.join(missing)}, in a checkout with: {install_command('NAME')}" if missing else ""
         raise UnknownNameError(f"framework: no backend '{framework}' ({installed}{hint})")

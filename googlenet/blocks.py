@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
+from .errors import SpecError
 from .spec import (
     NO_PADDING,
     SAME,
@@ -22,8 +23,8 @@ from .spec import (
     Sequential,
 )
 
-PairLike: TypeAlias = Union[int, Pair]
-PaddingLike: TypeAlias = Union[int, Pair, ExplicitPadding, str]
+PairLike: TypeAlias = int | Pair
+PaddingLike: TypeAlias = int | Pair | ExplicitPadding | str
 
 
 def pair(value: PairLike) -> Pair:
@@ -33,14 +34,18 @@ def pair(value: PairLike) -> Pair:
 
 def padding_of(value: PaddingLike) -> Padding:
     """`1` or `(1, 2)` (height, width) → `((1, 1), (2, 2))`; `"same"` and an explicit padding stay."""
-    if value == SAME:
+    if isinstance(value, str):
+        if value != SAME:
+            raise SpecError(f"padding: expected SAME ({SAME!r}) or numbers, got {value!r}")
         return SAME
     if isinstance(value, int):
         return ((value, value), (value, value))
     height, width = value
+    if isinstance(height, tuple) and isinstance(width, tuple):
+        return height, width
     if isinstance(height, int) and isinstance(width, int):
-        return ((height, height), (width, width))
-    return value  # type: ignore[return-value]  # the spec refuses anything else, with the field's name
+        return (height, height), (width, width)
+    raise SpecError(f"padding: expected an integer, (height, width), ((top, bottom), (left, right)) or SAME, got {value!r}")
 
 
 def sequential(**children: Layer) -> Sequential:
@@ -145,8 +150,8 @@ __all__ = [
     "inception",
     "local_response_norm",
     "max_pool",
-    "pair",
     "padding_of",
+    "pair",
     "residual",
     "sequential",
 ]

@@ -82,7 +82,7 @@ def uniform(seed: int, path: str) -> Callable[[int], npt.NDArray[np.float64]]:
     digest = hashlib.sha256(path.encode()).digest()
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]
     bits = np.random.PCG64(np.random.SeedSequence([seed, *words]))
-    return lambda count: (bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
+    return lambda count: (np.asarray(bits.random_raw(count), np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -246,7 +246,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
         raise WeightsError(f"{path}: {what}; give the path of a .safetensors file")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            params = {name: file.get_tensor(name) for name in file.keys()}
+            params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
             return params, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
         # TypeError and AttributeError: a dtype that numpy has not, such as bfloat16.

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias, Union
+from typing import Final, Literal, TypeAlias
 
 from .errors import SpecError
 
 Shape: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
 ExplicitPadding: TypeAlias = tuple[Pair, Pair]
-Padding: TypeAlias = Union[ExplicitPadding, Literal["same"]]
+Padding: TypeAlias = ExplicitPadding | Literal["same"]
 
 SAME: Final = "same"
 NO_PADDING: Final[ExplicitPadding] = ((0, 0), (0, 0))
@@ -251,7 +251,7 @@ def _check_children(kind: str, children: object) -> None:
         named = isinstance(name, str) and _NAME.fullmatch(name) is not None
         _check(named, kind, "children", "names of lower-case letters, digits and underscores", name)
         _check(name not in seen, kind, "children", "names that differ", name)
-        _check(isinstance(layer, _LAYER_TYPES), kind, f"children[{name!r}]", "a layer of the spec", layer)
+        _check(isinstance(layer, Layer), kind, f"children[{name!r}]", "a layer of the spec", layer)
         seen.add(name)
 
 
@@ -322,15 +322,11 @@ class Aux:
         _check_no_aux("Aux", self.head)
 
 
-Leaf: TypeAlias = Union[
-    Conv, BatchNorm, LocalResponseNorm, MaxPool, AvgPool, AdaptiveAvgPool, GlobalAvgPool, ReLU, Dropout, Dense, Scale
-]
-Composite: TypeAlias = Union[Sequential, Concat, Residual, Aux]
-Layer: TypeAlias = Union[Leaf, Composite]
-_LAYER_TYPES = (
-    Conv, BatchNorm, LocalResponseNorm, MaxPool, AvgPool, AdaptiveAvgPool, GlobalAvgPool, ReLU, Dropout, Dense, Scale,
-    Sequential, Concat, Residual, Aux,
-)  # fmt: skip
+Leaf: TypeAlias = (
+    Conv | BatchNorm | LocalResponseNorm | MaxPool | AvgPool | AdaptiveAvgPool | GlobalAvgPool | ReLU | Dropout | Dense | Scale
+)
+Composite: TypeAlias = Sequential | Concat | Residual | Aux
+Layer: TypeAlias = Leaf | Composite
 
 
 def aux_heads(layer: Layer) -> tuple[tuple[str, Aux], ...]:

@@ -86,7 +86,7 @@ def _fold(
     leaf: Callable[[LeafSite], T],
     compose: Callable[[CompositeSite, dict[str, T]], T],
 ) -> tuple[T, Shape]:
-    if not isinstance(layer, Composite):
+    if isinstance(layer, Leaf):
         explicit, out_shape = _leaf_shape(layer, path, in_shape)
         return leaf(LeafSite(path, explicit, in_shape, out_shape)), out_shape
     values: dict[str, T] = {}
@@ -145,14 +145,17 @@ def resolve(network: Network) -> Network:
             case Residual(scale=scale):
                 return Residual(children["body"], children["shortcut"], scale)
             case Aux(loss_weight=loss_weight):
-                return Aux(children["head"], loss_weight)
+                return Aux(_as_sequential(children["head"]), loss_weight)
             case _:
                 assert_never(site.layer)
 
-    layers = fold(network, lambda site: site.layer, compose)
-    if not isinstance(layers, Sequential):
-        raise SpecError(f"network '{network.name}': expected a Sequential at the root, got {type(layers).__name__}")
-    return replace(network, layers=layers)
+    return replace(network, layers=_as_sequential(fold(network, lambda site: site.layer, compose)))
+
+
+def _as_sequential(layer: Layer) -> Sequential:
+    if not isinstance(layer, Sequential):
+        raise TypeError(f"expected a Sequential, got {type(layer).__name__}")
+    return layer
 
 
 def with_dropout_rate(network: Network, rate: float) -> Network:
@@ -167,11 +170,11 @@ def with_dropout_rate(network: Network, rate: float) -> Network:
             case Residual(body, shortcut, scale):
                 return Residual(change(body), change(shortcut), scale)
             case Aux(head, loss_weight):
-                return Aux(change(head), loss_weight)
+                return Aux(_as_sequential(change(head)), loss_weight)
             case _:
                 return layer
 
-    return replace(network, layers=Sequential(tuple((name, change(child)) for name, child in network.layers.children)))
+    return replace(network, layers=_as_sequential(change(network.layers)))
 
 
 def _leaf_shape(layer: Leaf, path: str, in_shape: Shape) -> tuple[Leaf, Shape]:
@@ -224,8 +227,7 @@ def _window_count(layer: Conv | MaxPool | AvgPool, path: str, in_shape: Shape, a
     if span < 0 and not (ceil_mode and span > -stride):
         side = ("height", "width")[axis]
         raise ShapeError(
-            f"{path}: the {kernel}-wide kernel does not fit the {side} {size} of its input {in_shape} "
-            f"with padding {before}+{after}; use larger images"
+            f"{path}: the {kernel}-wide kernel does not fit the {side} {size} of its input {in_shape} with padding {before}+{after}"
         )
     if not ceil_mode:
         return span // stride + 1

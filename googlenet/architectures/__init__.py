@@ -6,8 +6,10 @@ import difflib
 import inspect
 from collections.abc import Callable
 
-from ..errors import UnknownNameError
+from ..analysis import smallest_input
+from ..errors import ShapeError, UnknownNameError
 from ..spec import Network, Shape
+from ..walk import walk
 from .googlenet import googlenet
 from .googlenet_paper import googlenet_paper
 
@@ -41,4 +43,11 @@ def get_network(
         having = [other for other, maker in NETWORKS.items() if key in inspect.signature(maker).parameters]
         instead = f"; use {', '.join(having)}" if having else f"; leave {key} out"
         raise UnknownNameError(f"{key}: network '{name}' has no {what}{instead}")
-    return make(**arguments)
+    network = make(**arguments)
+    try:
+        for _ in walk(network):
+            pass
+    except ShapeError as error:
+        side = smallest_input(network)
+        raise ShapeError(f"network '{name}' on {network.input_shape}: {error}; the smallest square image is {side}×{side}") from error
+    return network

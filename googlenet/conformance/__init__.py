@@ -1,12 +1,12 @@
 """The suite that every backend must pass, ours or anyone's. A test file needs no more than:
 
-    import pytest
-    from googlenet import load
-    from googlenet.conformance import cases
+import pytest
+from googlenet import load
+from googlenet.conformance import cases
 
-    @pytest.mark.parametrize("case", cases(), ids=str)
-    def test_conformance(case):
-        case.check(load("my_framework"))
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_conformance(case):
+    case.check(load("my_framework"))
 """
 
 from .cases import Case, ConformanceError, cases

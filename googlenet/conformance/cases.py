@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from ..blocks import avg_pool, batch_norm, conv_layer, inception, max_pool, sequ
 from ..checks import num_classes
 from ..errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ..loss import Loss
+from ..params import Array, Params, param_specs
 from ..parity.compare import Row, compare, compare_forward, compare_weights, measure
 from ..parity.tolerance import EPS, distance, forward_yardstick, limit
-from ..params import Array, Params, param_specs
 from ..reference import build as build_reference
 from ..reference.model import Run
 from ..spec import Dense, Dropout, Network, ReLU
@@ -72,20 +73,20 @@ TRAIN = frozenset({"train"})
 def _leaf_cases() -> Iterator[Case]:
     for name, layer in LEAVES.items():
         network = sandwich(name, layer)
-        yield Case(f"leaf-{name}", GRADIENTS, lambda backend, network=network: check_network(backend, network))
+        yield Case(f"leaf-{name}", GRADIENTS, partial(check_network, network=network))
 
 
 def _composite_cases() -> Iterator[Case]:
     for name, network in composites().items():
-        yield Case(f"composite-{name}", GRADIENTS, lambda backend, network=network: check_network(backend, network))
+        yield Case(f"composite-{name}", GRADIENTS, partial(check_network, network=network))
     block = Network("block", sequential(block=inception(5, 3, 6, 2, 4, 3)), (7, 11, 13), "googlenet.conformance")
-    yield Case("composite-lone-inception-block", FORWARD, lambda backend: check_forward(backend, block))
+    yield Case("composite-lone-inception-block", FORWARD, partial(check_forward, network=block))
 
 
 def _architecture_cases() -> Iterator[Case]:
     for name, network in architectures().items():
         loss = Loss(label_smoothing=0.1, aux_weights=(0.5, 0.2) if len(network.outputs) > 1 else None)
-        yield Case(f"network-{name}", GRADIENTS, lambda backend, network=network, loss=loss: check_network(backend, network, loss=loss))
+        yield Case(f"network-{name}", GRADIENTS, partial(check_network, network=network, loss=loss))
 
 
 def _pool_cases() -> Iterator[Case]:
@@ -94,7 +95,7 @@ def _pool_cases() -> Iterator[Case]:
         yield Case(
             f"pool-kernel{kernel}-stride{stride}-padding{padding}",
             FORWARD,
-            lambda backend, window=(kernel, stride, padding): _check_pools(backend, *window),
+            partial(_check_pools, kernel=kernel, stride=stride, padding=padding),
         )
 
 
@@ -155,9 +156,7 @@ def _check_pools(backend: Backend, kernel: int, stride: int, padding: int) -> No
 
 def _check_ties(backend: Backend) -> None:
     """ReLU'(0) = 0, and the first of equal maxima takes the gradient: on small integers, where float32 rounds nothing."""
-    layers = sequential(
-        before=conv_layer(4, 1), relu=ReLU(), pool=max_pool(3, 2, 1), plain=max_pool(2, 1), after=Dense(CLASSES, bias=True)
-    )
+    layers = sequential(before=conv_layer(4, 1), relu=ReLU(), pool=max_pool(3, 2, 1), plain=max_pool(2, 1), after=Dense(CLASSES, bias=True))
     network = Network("ties", layers, (3, 8, 9), "googlenet.conformance")
     params = {path: np.rint(2 * array).clip(-1, 1).astype(np.float32) for path, array in random_params(network).items()}
     images = np.rint(random_images(network)).astype(np.float32)
@@ -193,9 +192,12 @@ def _check_batch_norm(backend: Backend) -> None:
             model.run(images, runs[dtype])
         outputs = backend.forward(native, images, train=train)
         held = backend.params_of(native)
-        pairs = [("logits", outputs["logits"], *(runs[dtype].outputs["logits"] for dtype in models))]
-        pairs += [(path, held[path], *(model.params[path] for model in models.values())) for path in statistics]
-        rows = [Row(f"{name} after step {step}", distance(ours, exact), limit(distance(rough, exact))) for name, ours, exact, rough in pairs]
+        ours = {"logits": outputs["logits"], **{path: held[path] for path in statistics}}
+        exact, rough = ({**models[dtype].params, "logits": runs[dtype].outputs["logits"]} for dtype in models)
+        rows = [
+            Row(f"{name} after step {step}", distance(array, exact[name]), limit(distance(rough[name], exact[name])))
+            for name, array in ours.items()
+        ]
         _check_rows(backend, network, rows)
 
 

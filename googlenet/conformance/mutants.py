@@ -23,14 +23,10 @@ from ..params import Array, ParamSpec
 from ..parity.compare import Comparison, Yardsticks, compare, measure
 from ..spec import (
     AvgPool,
-    BatchNorm,
     Concat,
     Conv,
-    Dropout,
-    Layer,
-    LocalResponseNorm,
+    Leaf,
     MaxPool,
-    ReLU,
     Residual,
     Scale,
 )
@@ -71,7 +67,7 @@ def honest(backend: Backend) -> Comparison:
     return Mutant("honest", "", lambda module: ExitStack()).compare(backend)
 
 
-def _leaf(path: str, change: Callable[[Any], Layer]) -> Callable[[ModuleType], Any]:
+def _leaf(path: str, change: Callable[[Any], Leaf]) -> Callable[[ModuleType], Any]:
     """The adapter renders another leaf at `path`."""
 
     def sabotage(module: ModuleType) -> Any:
@@ -85,7 +81,9 @@ def _leaf(path: str, change: Callable[[Any], Layer]) -> Callable[[ModuleType], A
     return sabotage
 
 
-def _compose(path: str, change: Callable[[CompositeSite, dict[str, Any]], tuple[CompositeSite, dict[str, Any]]]) -> Callable[[ModuleType], Any]:
+def _compose(
+    path: str, change: Callable[[CompositeSite, dict[str, Any]], tuple[CompositeSite, dict[str, Any]]]
+) -> Callable[[ModuleType], Any]:
     """The adapter joins other children, or another composite, at `path`."""
 
     def sabotage(module: ModuleType) -> Any:
@@ -190,28 +188,20 @@ def _only(path: str, change: Callable[[Array], Array]) -> Callable[[float, dict[
     return lambda loss, grads: (loss, {**grads, path: change(grads[path])})
 
 
-def _identity(layer: Layer) -> Layer:
+def _identity(layer: Leaf) -> Leaf:
     return Scale(1.0, "always")
 
 
-def _conv(**fields: Any) -> Callable[[Conv], Layer]:
+def _conv(**fields: Any) -> Callable[[Conv], Leaf]:
     return lambda layer: replace(layer, **fields)
 
 
-def _max_pool(**fields: Any) -> Callable[[MaxPool], Layer]:
+def _max_pool(**fields: Any) -> Callable[[MaxPool], Leaf]:
     return lambda layer: replace(layer, **fields)
 
 
-def _avg_pool(**fields: Any) -> Callable[[AvgPool], Layer]:
+def _avg_pool(**fields: Any) -> Callable[[AvgPool], Leaf]:
     return lambda layer: replace(layer, **fields)
-
-
-def _batch_norm(change: Callable[[BatchNorm], BatchNorm]) -> Callable[[BatchNorm], Layer]:
-    return change
-
-
-def _lrn(change: Callable[[LocalResponseNorm], LocalResponseNorm]) -> Callable[[LocalResponseNorm], Layer]:
-    return change
 
 
 def _shrink(array: Array) -> Array:
@@ -230,32 +220,54 @@ def mutants() -> list[Mutant]:
         Mutant("SAME for symmetric padding at stride 2", "output of stem.conv", _leaf("stem.conv", _conv(padding=((2, 3), (2, 3))))),
         Mutant("padding shifted", "output of normed.conv", _leaf("normed.conv", _conv(padding=((2, 0), (1, 1))))),
         Mutant("floor for ceil", "output of pool", _leaf("pool", _max_pool(ceil_mode=False))),
-        Mutant("max pool one pixel off", "output of mixed.branch_pool.pool", _leaf("mixed.branch_pool.pool", _max_pool(padding=((0, 1), (1, 0)), ceil_mode=True))),
+        Mutant(
+            "max pool one pixel off",
+            "output of mixed.branch_pool.pool",
+            _leaf("mixed.branch_pool.pool", _max_pool(padding=((0, 1), (1, 0)), ceil_mode=True)),
+        ),
         Mutant("ReLU left out", "output of reduce.relu", _leaf("reduce.relu", _identity)),
         Mutant("ReLU left out after batch norm", "output of normed.relu", _leaf("normed.relu", _identity)),
         Mutant("padding left out of the average", "output of average", _leaf("average", _avg_pool(count_include_pad=False))),
-        Mutant("batch norm's eps", "output of normed.norm", _leaf("normed.norm", _batch_norm(lambda norm: replace(norm, eps=1e-5)))),
-        Mutant("momentum's direction", "statistic of normed.norm.running_mean", _leaf("normed.norm", _batch_norm(lambda norm: replace(norm, momentum=1 - norm.momentum)))),
+        Mutant("batch norm's eps", "output of normed.norm", _leaf("normed.norm", lambda norm: replace(norm, eps=1e-5))),
+        Mutant(
+            "momentum's direction",
+            "statistic of normed.norm.running_mean",
+            _leaf("normed.norm", lambda norm: replace(norm, momentum=1 - norm.momentum)),
+        ),
         Mutant("running variance biased, not unbiased, or the reverse", "statistic of normed.norm.running_var", _variance_convention),
-        Mutant("LRN's alpha not divided by its size", "output of lrn", _leaf("lrn", _lrn(lambda norm: replace(norm, alpha=norm.alpha * norm.size)))),
-        Mutant("LRN's k 2", "output of lrn", _leaf("lrn", _lrn(lambda norm: replace(norm, k=2.0)))),
-        Mutant("LRN's window too narrow", "output of lrn", _leaf("lrn", _lrn(lambda norm: replace(norm, size=3, alpha=norm.alpha * 3 / 5)))),
+        Mutant(
+            "LRN's alpha not divided by its size", "output of lrn", _leaf("lrn", lambda norm: replace(norm, alpha=norm.alpha * norm.size))
+        ),
+        Mutant("LRN's k 2", "output of lrn", _leaf("lrn", lambda norm: replace(norm, k=2.0))),
+        Mutant("LRN's window too narrow", "output of lrn", _leaf("lrn", lambda norm: replace(norm, size=3, alpha=norm.alpha * 3 / 5))),
         Mutant("branches reordered", "output of mixed", _compose("mixed", _reversed_children)),
         Mutant("residual's scale forgotten", "output of linear", _compose("linear", _unscaled)),
         Mutant("aux outputs swapped", "output of aux", _outputs(_swap_aux)),
         Mutant("softmax in the head", "output of logits", _outputs(_softmax)),
         Mutant("kernel flipped", "output of normed.conv", _layout(kernel, lambda array: array[:, :, ::-1, ::-1])),
-        Mutant("H and W swapped in a kernel", "output of stem.conv", _layout("stem.conv.weight", lambda array: array.transpose(0, 1, 3, 2))),
+        Mutant(
+            "H and W swapped in a kernel", "output of stem.conv", _layout("stem.conv.weight", lambda array: array.transpose(0, 1, 3, 2))
+        ),
         Mutant("dense weight in another order", "output of hidden", _layout("hidden.weight", lambda array: array[..., ::-1])),
         Mutant("bias dropped", "weights of stem.conv.bias", _lost("stem.conv.bias")),
         Mutant("running variance not loaded", "weights of normed.norm.running_var", _lost("normed.norm.running_var")),
         Mutant("dropout scales in evaluation", "output of dropout", _leaf("dropout", lambda layer: Scale(1 - layer.rate, "eval"))),
         Mutant("auxiliary losses unweighted", "loss of loss", _loss(lambda loss: replace(loss, aux_weights=(1.0, 1.0)))),
-        Mutant("label smoothing over the other classes", "loss of loss", _loss(lambda loss: replace(loss, label_smoothing=loss.label_smoothing * 5 / 4))),
-        Mutant("gradients summed over the batch", "gradient of dense.bias", _gradients(lambda loss, grads: (loss, {path: 3 * grad for path, grad in grads.items()}))),
+        Mutant(
+            "label smoothing over the other classes",
+            "loss of loss",
+            _loss(lambda loss: replace(loss, label_smoothing=loss.label_smoothing * 5 / 4)),
+        ),
+        Mutant(
+            "gradients summed over the batch",
+            "gradient of dense.bias",
+            _gradients(lambda loss, grads: (loss, {path: 3 * grad for path, grad in grads.items()})),
+        ),
         Mutant("a gradient lost", "gradient of reduce.conv.weight", _gradients(_only("reduce.conv.weight", np.zeros_like))),
-        Mutant("a gradient transposed", "gradient of normed.conv.weight", _gradients(_only(kernel, lambda grad: grad.transpose(0, 1, 3, 2)))),
+        Mutant(
+            "a gradient transposed", "gradient of normed.conv.weight", _gradients(_only(kernel, lambda grad: grad.transpose(0, 1, 3, 2)))
+        ),
     ]
 
 
-__all__ = ["Dropout", "Mutant", "ReLU", "honest", "mutants"]
+__all__ = ["Mutant", "honest", "mutants"]

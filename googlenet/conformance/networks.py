@@ -83,7 +83,7 @@ def composites() -> dict[str, Network]:
     block = inception(5, 3, 6, 2, 4, 3)
     aux = Aux(sequential(pool=avg_pool(5, 3), conv=conv(4, 1), dense=Dense(CLASSES, bias=True)), 0.3)
     other = Aux(sequential(conv=conv(3, 1), pool=GlobalAvgPool(), dense=Dense(CLASSES, bias=False)), 0.2)
-    end = {"pool": GlobalAvgPool(), "dense": Dense(CLASSES, bias=True)}
+    end: dict[str, Layer] = {"pool": GlobalAvgPool(), "dense": Dense(CLASSES, bias=True)}
     shapes = {
         "inception": sequential(block=block, **end),
         "nested": sequential(block=concat(left=concat(inner=conv(2, 1), other=conv(3, 3, 1, 1)), right=max_pool(3, 1, 1)), **end),

@@ -71,6 +71,4 @@ def run_gradients(model: Model, images: Array, labels: Array, run: Run, *, loss:
         total += weight * value
         run.output_grads[output] = (weight * grad).astype(model.dtype)
     backward(run.output_grads["logits"])
-    return total, {
-        path: layout.from_native(spec, run.grads[path]) for path, spec in model.specs.items() if spec.trainable
-    }
+    return total, {path: layout.from_native(spec, run.grads[path]) for path, spec in model.specs.items() if spec.trainable}

@@ -79,7 +79,9 @@ class Model:
     `params` holds the weights by path in the reference's own layout and `dtype`; `train_mode` selects training mode.
     """
 
-    def __init__(self, network: Network, params: Params, *, dtype: npt.DTypeLike = np.float32, unbiased_running_variance: bool = False) -> None:
+    def __init__(
+        self, network: Network, params: Params, *, dtype: npt.DTypeLike = np.float32, unbiased_running_variance: bool = False
+    ) -> None:
         self.network = network
         self.dtype = np.dtype(dtype)
         self.unbiased_running_variance = unbiased_running_variance
@@ -90,6 +92,7 @@ class Model:
         self._step = fold(resolve(network), self._leaf, self._compose)
 
     def __call__(self, images: Array) -> Array | tuple[Array, ...]:
+        """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...)."""
         run = Run(train=self.train_mode)
         self.run(images, run)
         outputs = tuple(run.outputs[name] for name in self.network.outputs)
@@ -130,18 +133,18 @@ class Model:
         path = site.path
         count = window_count(site) if len(site.out_shape) == 3 else (1, 1)
         match site.layer:
-            case Conv() as layer:
-                return lambda x, run: self._weighted(path, run, ops.conv(x, layer, self._param(path, "weight"), self._get(path, "bias"), count, run.dot))
+            case Conv() as conv:
+                return lambda x, run: self._weighted(path, run, ops.conv(x, conv, *self._weights(path), count, run.dot))
             case Dense():
-                return lambda x, run: self._weighted(path, run, ops.dense(x, self._param(path, "weight"), self._get(path, "bias"), run.dot))
-            case BatchNorm() as layer:
-                return lambda x, run: self._batch_norm(path, layer, x, run)
-            case LocalResponseNorm() as layer:
-                return lambda x, run: ops.local_response_norm(x, layer)
-            case MaxPool() as layer:
-                return lambda x, run: ops.max_pool(x, layer, count, run.choice(path))
-            case AvgPool() as layer:
-                return lambda x, run: ops.avg_pool(x, layer, count)
+                return lambda x, run: self._weighted(path, run, ops.dense(x, *self._weights(path), run.dot))
+            case BatchNorm() as batch_norm:
+                return lambda x, run: self._batch_norm(path, batch_norm, x, run)
+            case LocalResponseNorm() as norm:
+                return lambda x, run: ops.local_response_norm(x, norm)
+            case MaxPool() as max_pool:
+                return lambda x, run: ops.max_pool(x, max_pool, count, run.choice(path))
+            case AvgPool() as avg_pool:
+                return lambda x, run: ops.avg_pool(x, avg_pool, count)
             case AdaptiveAvgPool(output_size):
                 return lambda x, run: ops.adaptive_avg_pool(x, output_size)
             case GlobalAvgPool():
@@ -151,9 +154,13 @@ class Model:
             case Dropout(rate):
                 return lambda x, run: _multiply(x, _dropout_mask(path, rate, x, self.dropout_seed) if run.train and rate else None)
             case Scale(factor, when):
-                return lambda x, run: _multiply(x, x.dtype.type(factor) if when in ("always", "train" if run.train else "eval") else None)
+                return lambda x, run: _multiply(x, factor if when in ("always", "train" if run.train else "eval") else None)
             case _:
                 assert_never(site.layer)
+
+    def _weights(self, path: str) -> tuple[Array, Array | None]:
+        """The weight of a convolution or dense layer, and its bias if it has one."""
+        return self._param(path, "weight"), self._get(path, "bias")
 
     def _param(self, path: str, name: str) -> Array:
         return self.params[join(path, name)]
@@ -257,12 +264,14 @@ def _aux(name: str, head: Step) -> Step:
     return compute
 
 
-def _multiply(x: Array, factor: Array | None) -> tuple[Array, ops.Backward]:
+def _multiply(x: Array, factor: Array | float | None) -> tuple[Array, ops.Backward]:
     if factor is None:
         return x, lambda dy: dy
-    return x * factor, lambda dy: dy * factor
+    scale = np.asarray(factor, x.dtype)
+    return x * scale, lambda dy: dy * scale
 
 
 def _dropout_mask(path: str, rate: float, x: Array, seed: int) -> Array:
-    keep = uniform(seed, path)(x.size).reshape(x.shape) >= rate
-    return keep.astype(x.dtype) / x.dtype.type(1 - rate)
+    keep: Array = uniform(seed, path)(x.size).reshape(x.shape) >= rate
+    mask: Array = keep.astype(x.dtype) / np.asarray(1 - rate, x.dtype)
+    return mask

@@ -29,12 +29,22 @@ class Choice:
     """Which side of 0 each element of a ReLU is on, or which element of each window wins: where gradients jump.
 
     `made` is what the backward pass decided; `fixed`, if given, is decided already; elements within `ambiguity` of a tie are
-    decided the other way, as rounding might have done (see `parity.tolerance`).
+    decided the other way, as rounding might have done (see `parity.tolerance`): those of one `part` of `parts`, into which they
+    fall as if at random.
     """
 
     ambiguity: float = 0.0
+    part: int = 0
+    parts: int = 1
     fixed: Array | None = None
     made: Array | None = None
+
+    def turn(self, gap: Array) -> Array:
+        """Which elements to decide the other way, `gap` being how far each is from a tie."""
+        # Fibonacci hashing: neighbours in any axis fall into any part.
+        index = np.arange(gap.size, dtype=np.uint64).reshape(gap.shape) * np.uint64(11400714819323198485)
+        turned: Array = (gap <= self.ambiguity) & ((index >> np.uint64(33)) % np.uint64(self.parts) == self.part)
+        return turned
 
 
 def pad(x: Array, padding: ExplicitPadding, end: Pair, value: float) -> Array:
@@ -135,7 +145,7 @@ def dense(x: Array, weight: Array, bias: Array | None, dot: Dot) -> tuple[Array,
 def relu(x: Array, choice: Choice) -> tuple[Array, Backward]:
     """`max(x, 0)`, of any shape. Elements within the choice's ambiguity of 0 change sides first."""
     if choice.ambiguity:
-        x = np.where(np.abs(x) <= choice.ambiguity, -x, x)
+        x = np.where(choice.turn(np.abs(x)), -x, x)
     y = np.maximum(x, 0)
 
     def backward(dy: Array) -> Array:
@@ -148,7 +158,7 @@ def relu(x: Array, choice: Choice) -> tuple[Array, Backward]:
 def max_pool(x: Array, layer: MaxPool, count: Pair, choice: Choice) -> tuple[Array, Backward]:
     """The maximum of each window; the gradient goes to the first maximum in row-major order.
 
-    Where the runner-up is within the choice's ambiguity, the gradient goes there instead.
+    Where the choice turns, it goes to an element that rounding could make the maximum.
     """
     kernel, stride, padding = layer.kernel_size, layer.stride, explicit_padding(layer)
     end = extent(count, kernel, stride)
@@ -160,7 +170,7 @@ def max_pool(x: Array, layer: MaxPool, count: Pair, choice: Choice) -> tuple[Arr
     def backward(dy: Array) -> Array:
         places = offsets(kernel, stride, count)
         if choice.fixed is None:
-            choice.made = winner = _winner([padded[:, rows, cols] for rows, cols in places], choice.ambiguity)
+            choice.made = winner = _winner([padded[:, rows, cols] for rows, cols in places], choice)
         else:
             winner = choice.fixed
         dpadded = np.zeros_like(padded)
@@ -180,20 +190,20 @@ def _reduce(function: Any, x: Array, places: list[Any]) -> Array:
     return y
 
 
-def _winner(candidates: list[Array], ambiguity: float) -> Array:
-    """The position of each window's first maximum, or of the runner-up if that is within `ambiguity` of it."""
+def _winner(candidates: list[Array], choice: Choice) -> Array:
+    """The position of each window's first maximum; where the choice turns, of the least element that rounding could make it."""
     best, winner = candidates[0], np.zeros(candidates[0].shape, np.int16)
-    second, runner_up = np.full_like(best, -np.inf), winner
     for position, value in enumerate(candidates[1:], start=1):
         ahead = value > best
-        if ambiguity:
-            behind = ~ahead & (value > second)
-            second, runner_up = np.where(ahead, best, np.where(behind, value, second)), np.where(ahead, winner, np.where(behind, position, runner_up))
         best, winner = np.where(ahead, value, best), np.where(ahead, np.int16(position), winner)
-    if not ambiguity:
+    if not choice.ambiguity:
         return winner
-    with np.errstate(invalid="ignore"):  # −∞ − −∞ where a window has one element
-        return np.where(best - second <= ambiguity, runner_up, winner)
+    # Of several elements so near, equal ones are often one and the same, seen through overlapping windows before: the least is another.
+    least, other = best, winner
+    for position, value in enumerate(candidates):
+        nearer = (best - value <= choice.ambiguity) & (value <= least)
+        least, other = np.where(nearer, value, least), np.where(nearer, np.int16(position), other)
+    return np.where(choice.turn(best - least), other, winner)
 
 
 def avg_pool(x: Array, layer: AvgPool, count: Pair) -> tuple[Array, Backward]:

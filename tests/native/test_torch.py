@@ -10,7 +10,6 @@ from googlenet.conformance.networks import random_images, random_params
 from googlenet.parity.compare import compare_forward, compare_weights
 from googlenet.parity.tolerance import distance, forward_yardstick, limit
 
-
 backend = googlenet.load("torch")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
@@ -30,7 +29,10 @@ def test_is_native(model):
     assert isinstance(model, torch.nn.Module)
 
 
-@pytest.mark.parametrize(("name", "aux", "parameters"), [("googlenet", False, 5_977_530), ("googlenet_paper", False, 6_998_552), ("googlenet_paper", True, 13_378_280)])
+@pytest.mark.parametrize(
+    ("name", "aux", "parameters"),
+    [("googlenet", False, 5_977_530), ("googlenet_paper", False, 6_998_552), ("googlenet_paper", True, 13_378_280)],
+)
 def test_parameters(name, aux, parameters):
     built = googlenet.get_model(name, framework="torch", aux=aux)
     assert sum(parameter.numel() for parameter in built.parameters()) == parameters

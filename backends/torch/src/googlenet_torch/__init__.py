@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
+from torch.nn import functional
+
 from googlenet.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.loss import Loss
 from googlenet.params import Array, Params, check_params, param_specs
 from googlenet.spec import Network
 from googlenet.walk import fold
-from torch import nn
-from torch.nn import functional
 
 from . import layers, layout
 

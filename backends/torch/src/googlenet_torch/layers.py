@@ -6,6 +6,9 @@ from collections import OrderedDict
 from typing import assert_never
 
 import torch
+from torch import nn
+from torch.nn import functional
+
 from googlenet.geometry import average_divisor, explicit_padding, extent_padding, is_symmetric, window_count
 from googlenet.spec import (
     AdaptiveAvgPool,
@@ -26,8 +29,6 @@ from googlenet.spec import (
     aux_heads,
 )
 from googlenet.walk import CompositeSite, LeafSite
-from torch import nn
-from torch.nn import functional
 
 
 def leaf(site: LeafSite) -> nn.Module:

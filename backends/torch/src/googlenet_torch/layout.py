@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from googlenet.params import Array, ParamSpec
 from googlenet.spec import Dense
 

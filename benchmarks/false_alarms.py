@@ -1,0 +1,60 @@
+"""How near a right backend comes to its limits, over many seeds: `python benchmarks/false_alarms.py torch --seeds 100`.
+
+Each seed draws other weights and takes other digits. A backend that is right must never fail; the largest share of a limit
+that it used is printed. Exits with 1 on a false alarm.
+"""
+
+import argparse
+import json
+import sys
+
+import numpy as np
+
+import googlenet
+from googlenet.checks import num_classes
+from googlenet.images import load_image_set
+from googlenet.parity.compare import compare, measure
+
+BATCH = 8
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("framework")
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--network", default="googlenet")
+    parser.add_argument("--side", type=int, default=32)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    backend = googlenet.load(arguments.framework)
+    shape = (googlenet.get_network(arguments.network).input_shape[0], arguments.side, arguments.side)
+    network = googlenet.get_network(arguments.network, num_classes=10, input_shape=shape)
+    digits = load_image_set(None, shape, num_classes(network))
+    loss, nearest, alarms = googlenet.Loss(), [], []
+    for seed in range(arguments.seeds):
+        params = googlenet.init_params(network, seed=seed, initializer="he_normal")
+        chosen = np.arange(BATCH) + seed * BATCH
+        images, labels = digits.images[chosen], digits.labels[chosen]
+        yardsticks = measure(network, params, images, labels, loss=loss)
+        comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
+        worst = {
+            what: max((row.ratio for row in rows), default=0.0)
+            for what, rows in (("outputs", comparison.outputs), ("gradients", comparison.gradients))
+        }
+        nearest.append(worst)
+        if not comparison.passed:
+            alarms.append({"seed": seed, "first_divergence": comparison.first_divergence})
+            print(f"seed {seed}: false alarm at the {comparison.first_divergence}", file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\r{seed + 1}/{arguments.seeds}", end="", file=sys.stderr)
+    shares = {what: max(worst[what] for worst in nearest) for what in nearest[0]}
+    answer = {"framework": arguments.framework, "seeds": arguments.seeds, "false_alarms": alarms, "largest_share_of_limit": shares}
+    if arguments.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        print(f"{arguments.framework}: {len(alarms)} false alarms in {arguments.seeds} seeds; largest share of a limit: {shares}")
+    return 1 if alarms else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""`googlenet parity`: prove that every installed framework gives the same function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import backend
+from ..checks import num_classes as classes_of
+from ..errors import BackendError, DataError, UnknownNameError
+from .options import AsJson, AuxHeads, Channels, Classes, Size, network_of, print_json, shape_text
+
+#: How many of the embedded digits are taken if no number is given.
+DEFAULT_COUNT = 64
+
+
+def command(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The network; `googlenet list` shows them.")] = "googlenet",
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="PATH", help="IDX file, folder, PNG, JPEG or .npy; by default scikit-learn's digits."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", help=f"Images to use: all of PATH, or {DEFAULT_COUNT} digits.")
+    ] = None,
+    framework: Annotated[
+        list[str] | None, typer.Option("--framework", metavar="X", help="Only this framework; repeatable. By default all installed.")
+    ] = None,
+    python: Annotated[
+        list[str] | None,
+        typer.Option("--python", metavar="X=PATH", help="The interpreter whose environment has framework X; repeatable."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="A safetensors file; by default drawn from --seed.")
+    ] = None,
+    initializer: Annotated[str, typer.Option("--initializer", metavar="RULE", help="xavier_uniform or he_normal.")] = "he_normal",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of weights and of labels that no file gives.")] = 0,
+    num_classes: Classes = None,
+    channels: Channels = None,
+    size: Size = None,
+    aux: AuxHeads = False,
+    gradients: Annotated[bool, typer.Option("--gradients/--no-gradients", help="Whether gradients are compared too.")] = True,
+    label_smoothing: Annotated[
+        float, typer.Option("--label-smoothing", metavar="E", help="Of the loss whose gradients are compared.")
+    ] = 0.1,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Frameworks that run at the same time.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of each framework; by default all cores.")
+    ] = None,
+    chunk: Annotated[int, typer.Option("--chunk", metavar="N", min=1, help="Images in one forward pass; fewer take less memory.")] = 16,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds without progress after which a framework is given up.")
+    ] = 600.0,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that every framework gives the same function.
+
+    Compares each layer, the logits and each gradient with the float64 reference; exits with 1 if a framework differs or fails.
+    """
+    from ..images import load_image_set
+    from ..params import init_params, load_params
+    from ..parity.run import Settings, run_parity
+
+    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux)
+    interpreters = _interpreters(python or [])
+    frameworks = _frameworks(framework, interpreters)
+    image_set = load_image_set(
+        images, network.input_shape, classes_of(network), count=count or (DEFAULT_COUNT if images is None else count), seed=seed
+    )
+    params = load_params(weights, network) if weights is not None else init_params(network, seed=seed, initializer=initializer)
+    settings = Settings(
+        jobs=jobs,
+        chunk=chunk,
+        threads=threads,
+        timeout=timeout,
+        label_smoothing=label_smoothing,
+        gradients=gradients,
+        interpreters=interpreters,
+    )
+    with _Progress(as_json) as progress:
+        report = run_parity(network, frameworks, image_set, params, seed=seed, settings=settings, progress=progress)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _print(report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _interpreters(pairs: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, path = pair.partition("=")
+        if not separator or not name or not path:
+            raise UnknownNameError(f"--python: expected FRAMEWORK=PATH, such as mxnet=/path/to/python, got '{pair}'")
+        if not Path(path).is_file():
+            raise DataError(f"--python {name}: no interpreter at {path}")
+        found[backend.canonical_name(name)] = str(Path(path).absolute())
+    return found
+
+
+def _frameworks(chosen: list[str] | None, interpreters: dict[str, str]) -> list[str]:
+    installed = list(backend.entry_points())
+    if not chosen:
+        return sorted({*installed, *interpreters}, key=lambda name: (name != "numpy", name))
+    names = list(dict.fromkeys(map(backend.canonical_name, chosen)))
+    for name in names:
+        if name not in installed and name not in interpreters:
+            try:
+                backend.load(name)
+            except BackendError as error:
+                raise BackendError(f"{error}; or give an interpreter that has it: --python {name}=PATH") from error
+    return names
+
+
+class _Progress:
+    """A bar for the yardstick and each framework, on standard error and only where a person looks."""
+
+    def __init__(self, as_json: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True)
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done)
+
+
+def _print(report: Any) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    network, images = report.network, report.image_set
+    console.print(
+        f"{network.name} on {len(images.images)} images {shape_text(network.input_shape)} from {images.description}; seed {report.seed}",
+        soft_wrap=True,
+    )
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("Framework", "Version", "Result"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("Logits", justify="right")
+    table.add_column("Worst layer", overflow="fold")
+    table.add_column("Worst gradient", overflow="fold")
+    table.add_column("Time", justify="right")
+    for result in report.results:
+        version = result.versions.get(result.framework, "")
+        verdict = "[green]same[/]" if result.passed else "[bold red]differs[/]" if result.error is None else "[bold red]failed[/]"
+        if result.error is not None:
+            table.add_row(result.framework, version, verdict, "", "", "", "")
+            continue
+        comparison = result.comparison
+        logits = next(row for row in comparison.outputs if row.name == "logits")
+        table.add_row(
+            result.framework,
+            version,
+            verdict,
+            _error(logits),
+            _worst(result.worst(comparison.outputs)),
+            _worst(result.worst(comparison.gradients)),
+            f"{result.seconds:.1f} s",
+        )
+    console.print(table)
+    for result in report.results:
+        if result.error is not None:
+            console.print(f"{result.framework}: {result.error}", soft_wrap=True, markup=False)
+        elif not result.passed:
+            console.print(f"{result.framework}: first divergence at the {result.comparison.first_divergence}", soft_wrap=True, markup=False)
+    console.print("Relative L2 distance from the float64 reference / the limit derived from float32 itself (docs/tolerances.md).")
+    if len(report.results) == 1 and report.results[0].framework == "numpy":
+        hint = backend.install_command("torch")
+        console.print(f"Only the NumPy reference is installed here; add a framework, for example: {hint}", soft_wrap=True, markup=False)
+
+
+def _error(row: Any) -> str:
+    return f"{row.error:.1e} / {row.limit:.1e}"
+
+
+def _worst(row: Any) -> str:
+    return "" if row is None else f"{_error(row)} {row.name}"

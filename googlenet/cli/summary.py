@@ -1,0 +1,109 @@
+"""`googlenet summary NAME`: the book's walk through the blocks, from the spec or as a native model really gives it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import typer
+
+from ..analysis import count_multiply_adds, count_parameters, smallest_input, stages
+from ..spec import Network
+from .options import AsJson, AuxHeads, Channels, Classes, NetworkName, Size, network_of, print_json, shape_text
+
+Framework = Annotated[str | None, typer.Option("--framework", metavar="X", help="Build the native model and show what it really gives.")]
+
+
+def command(
+    name: NetworkName = "googlenet",
+    framework: Framework = None,
+    num_classes: Classes = None,
+    channels: Channels = None,
+    size: Size = None,
+    aux: AuxHeads = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show each stage's output shape, parameters, multiply-adds and receptive field."""
+    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux)
+    answer = collect(network)
+    if framework is not None:
+        answer |= measured(network, framework)
+    if as_json:
+        print_json(answer)
+        return
+    _print(answer)
+
+
+def collect(network: Network) -> dict[str, Any]:
+    """What the spec says, ready for JSON. Raises `ShapeError` if the input is too small."""
+    return {
+        "name": network.name,
+        "source": network.source,
+        "input_shape": list(network.input_shape),
+        "parameters": count_parameters(network),
+        "multiply_adds": count_multiply_adds(network),
+        "smallest_input": smallest_input(network),
+        "outputs": list(network.outputs),
+        "stages": [
+            {
+                "name": stage.name,
+                "output_shape": list(stage.output_shape),
+                "parameters": stage.parameters,
+                "multiply_adds": stage.multiply_adds,
+                "receptive_field": list(stage.receptive_field),
+            }
+            for stage in stages(network)
+        ],
+    }
+
+
+def measured(network: Network, framework: str) -> dict[str, Any]:
+    """The same with shapes and parameters as the native model of `framework` gives them on one image of zeros."""
+    import numpy as np
+
+    from ..backend import canonical_name, framework_version, load
+    from ..params import init_params, param_specs
+
+    backend = load(framework)
+    model = backend.build(network, init_params(network))
+    names = [name for name, _ in network.layers.children]
+    outputs = backend.forward(model, np.zeros((1, *network.input_shape), np.float32), taps=names)
+    specs = param_specs(network)
+    held = {path: array for path, array in backend.params_of(model).items() if specs[path].trainable}
+    rows = [
+        row
+        | {
+            "output_shape": list(outputs[row["name"]].shape[1:]),
+            "parameters": sum(math.prod(array.shape) for path, array in held.items() if path.startswith(f"{row['name']}.")),
+        }
+        for row in collect(network)["stages"]
+    ]
+    return {
+        "framework": canonical_name(framework),
+        "framework_version": framework_version(framework),
+        "parameters": sum(math.prod(array.shape) for array in held.values()),
+        "stages": rows,
+    }
+
+
+def _print(answer: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    where = f", as {answer['framework']} {answer['framework_version']} gives it" if "framework" in answer else ""
+    console.print(f"{answer['name']} ({answer['source']}){where}")
+    table = Table(box=SIMPLE_HEAD, show_footer=True)
+    table.add_column("Stage", footer="total")
+    table.add_column("Output shape")
+    table.add_column("Parameters", justify="right", footer=f"{answer['parameters']:,}")
+    table.add_column("Multiply-adds", justify="right", footer=f"{answer['multiply_adds']:,}")
+    table.add_column("Receptive field", justify="right")
+    table.add_row("input", shape_text(answer["input_shape"]), "", "", "1×1")
+    for row in answer["stages"]:
+        field = shape_text(row["receptive_field"])
+        table.add_row(row["name"], shape_text(row["output_shape"]), f"{row['parameters']:,}", f"{row['multiply_adds']:,}", field)
+    console.print(table)
+    side = answer["smallest_input"]
+    console.print(f"Smallest square input: {side}×{side}. Shapes are channels×height×width; multiply-adds are for one image.")

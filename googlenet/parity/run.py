@@ -1,0 +1,252 @@
+"""A parity run: the yardstick is measured once, then one worker process a framework is held against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..analysis import count_multiply_adds, count_parameters
+from ..checks import num_classes
+from ..errors import GoogLeNetError
+from ..images import ImageSet
+from ..params import Params, check_params
+from ..spec import Network
+from ..version import __version__
+from .compare import GRADIENT_IMAGES, Comparison, Row, measure
+from .job import Job, row_from_json, row_to_json
+from .tolerance import EPS, FACTOR
+
+#: (what, done, total) — `what` is "yardstick" or a framework; called often.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One framework's row: what it gave, or in `error` why it gave nothing."""
+
+    framework: str
+    comparison: Comparison = field(default_factory=Comparison)
+    error: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    threads: str | None = None
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ran to the end and every row passed."""
+        return self.error is None and self.comparison.passed
+
+    def worst(self, rows: Sequence[Row]) -> Row | None:
+        """The row nearest to its limit, or farthest beyond."""
+        return max(rows, key=lambda row: row.ratio, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        comparison = self.comparison
+        worst = self.worst(comparison.rows)
+        return {
+            "framework": self.framework,
+            "passed": self.passed,
+            "error": self.error,
+            "first_divergence": comparison.first_divergence,
+            "worst": None if worst is None else row_to_json(worst),
+            "weights": comparison.weights,
+            "outputs": [row_to_json(row) for row in comparison.outputs],
+            "loss": [row_to_json(row) for row in comparison.loss],
+            "gradients": [row_to_json(row) for row in comparison.gradients],
+            "statistics": [row_to_json(row) for row in comparison.statistics],
+            "versions": dict(self.versions),
+            "threads": self.threads,
+            "seconds": round(self.seconds, 3),
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run: the network, the input, and a result for each framework."""
+
+    network: Network
+    image_set: ImageSet
+    seed: int
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every framework passed."""
+        return all(result.passed for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        return {
+            "name": self.network.name,
+            "source": self.network.source,
+            "input_shape": list(self.network.input_shape),
+            "outputs": list(self.network.outputs),
+            "parameters": count_parameters(self.network),
+            "multiply_adds": count_multiply_adds(self.network),
+            "images": self.image_set.description,
+            "image_count": len(self.image_set.images),
+            "gradient_image_count": min(len(self.image_set.images), GRADIENT_IMAGES),
+            "seed": self.seed,
+            "factor": FACTOR,
+            "smallest_yardstick": EPS,
+            "version": __version__,
+            "passed": self.passed,
+            "frameworks": [result.to_json() for result in self.results],
+        }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: workers at a time, images a piece, threads a worker, seconds without progress before a worker is ended."""
+
+    jobs: int = 1
+    chunk: int = 16
+    threads: int | None = None
+    timeout: float = 600.0
+    label_smoothing: float = 0.1
+    gradients: bool = True
+    interpreters: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_parity(
+    network: Network,
+    frameworks: Sequence[str],
+    image_set: ImageSet,
+    params: Params,
+    *,
+    seed: int,
+    settings: Settings = Settings(),
+    progress: Progress = lambda what, done, total: None,
+) -> Report:
+    """Hold each of `frameworks` against the float64 reference on `image_set` with the weights `params`.
+
+    Workers run one after another, or `settings.jobs` at a time; one that crashes, hangs or runs out of memory fails its own row.
+    Raises `WeightsError` if the weights do not fit the network.
+    """
+    params = check_params(network, params)
+    images, labels = image_set.images, image_set.labels
+    total = len(images)
+    progress("yardstick", 0, total)
+    job = Job(
+        name=network.name,
+        input_shape=network.input_shape,
+        num_classes=num_classes(network),
+        aux=len(network.outputs) > 1,
+        chunk=settings.chunk,
+        label_smoothing=settings.label_smoothing,
+        yardsticks=measure(
+            network,
+            params,
+            images,
+            labels,
+            loss=_loss(settings),
+            chunk=settings.chunk,
+            gradients=settings.gradients,
+            report=lambda done: progress("yardstick", done, total),
+        ),
+    )
+    with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
+        folder = Path(name)
+        job.save(folder, params, images, labels)
+
+        def work(framework: str) -> Result:
+            return _work(folder, framework, settings, lambda done: progress(framework, done, total))
+
+        with ThreadPoolExecutor(max_workers=settings.jobs) as pool:
+            results = tuple(pool.map(work, frameworks))
+    return Report(network, image_set, seed, results)
+
+
+def _loss(settings: Settings) -> Any:
+    from ..loss import Loss
+
+    return Loss(label_smoothing=settings.label_smoothing)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The worker's environment. MXNet and Paddle take their number of threads from OMP_NUM_THREADS at import, or use too few."""
+    threads = settings.threads or max((os.cpu_count() or 1) // settings.jobs, 1)
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    given = dict.fromkeys(names, str(threads))
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3", "PYTHONUNBUFFERED": "1"}
+    return {**quiet, **given, **os.environ} if settings.threads is None else {**quiet, **os.environ, **given}
+
+
+def _work(folder: Path, framework: str, settings: Settings, report: Callable[[int], None]) -> Result:
+    """Start the worker, follow it, and read its answer."""
+    interpreter = settings.interpreters.get(framework, sys.executable)
+    log = folder / f"{framework}.log"
+    command = [interpreter, "-m", "googlenet.parity.worker", str(folder), framework]
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment(settings), start_new_session=True
+            )
+    except OSError as error:
+        return Result(framework, error=f"{interpreter}: cannot be started ({error.strerror})")
+    try:
+        hung = _follow(process, folder / f"{framework}.progress", settings.timeout, report)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if hung:
+        return Result(framework, error=f"gave no sign for {settings.timeout:g} s and was ended; its last words: {_tail(log)}")
+    return _answer(folder / f"{framework}.json", framework, process.returncode, log)
+
+
+def _follow(process: subprocess.Popen[bytes], progress: Path, timeout: float, report: Callable[[int], None]) -> bool:
+    """Pass progress on until the worker ends; True if it hung."""
+    last, since = "", time.monotonic()
+    while process.poll() is None:
+        text = progress.read_text() if progress.exists() else ""
+        if text != last:
+            last, since = text, time.monotonic()
+            report(int(text or 0))
+        elif time.monotonic() - since > timeout:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _answer(path: Path, framework: str, code: int, log: Path) -> Result:
+    if not path.exists():
+        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        memory = "; out of memory? give fewer images with --count or smaller pieces with --chunk" if code == -signal.SIGKILL else ""
+        return Result(framework, error=f"{ended}{memory}; its last words: {_tail(log)}")
+    answer = json.loads(path.read_text())
+    if "error" in answer:
+        return Result(framework, error=answer["error"])
+    version = answer["versions"]["googlenet"]
+    if version != __version__:
+        return Result(framework, error=f"its interpreter has googlenet {version}, this one {__version__}; install the same in both")
+    groups = {name: [row_from_json(row) for row in answer[name]] for name in ("outputs", "loss", "gradients", "statistics")}
+    return Result(
+        framework,
+        Comparison(weights=answer["weights"], **groups),
+        versions=answer["versions"],
+        threads=answer["threads"],
+        seconds=answer["seconds"],
+        peak_memory_bytes=answer["peak_memory_bytes"],
+    )
+
+
+def _tail(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "none"
+
+
+__all__ = ["GoogLeNetError", "Progress", "Report", "Result", "Settings", "run_parity"]
