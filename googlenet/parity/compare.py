@@ -193,12 +193,12 @@ def compare(
     """The whole proof for one backend: weights, every layer in evaluation mode, and one step of training.
 
     `images` (N, C, H, W) go forward in chunks; the first `GRADIENT_IMAGES`, with their `labels`, backward if the yardsticks
-    hold gradients. Raises what the backend raises.
+    hold gradients and the backend has them. Raises what the backend raises.
     """
     model = backend.build(network, params, device=device)
     weights = compare_weights(backend, model, params)
     outputs = compare_forward(backend, model, network, params, images, yardsticks.forward, chunk=chunk, report=report)
-    if yardsticks.gradient is None:
+    if yardsticks.gradient is None or "gradients" not in backend.capabilities:
         return Comparison(weights=weights, outputs=outputs)
     del model
     few = slice(None, GRADIENT_IMAGES)

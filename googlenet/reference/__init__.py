@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import check_images, check_labels, check_taps
+from ..errors import DeviceError
 from ..loss import Loss
 from ..params import Array, Params, check_params
 from ..spec import Network
@@ -29,10 +30,10 @@ def build(
 ) -> Model:
     """The network in NumPy with `params` loaded; `dtype` is float32 or float64.
 
-    Raises `WeightsError` if the weights do not fit, `ValueError` for a device other than None or "cpu".
+    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device other than None or "cpu".
     """
     if device not in (None, "cpu"):
-        raise ValueError(f"device: expected None or 'cpu' for framework numpy, got '{device}'")
+        raise DeviceError(f"device: '{device}' cannot be used by numpy: it runs on 'cpu' alone")
     return Model(network, check_params(network, params), dtype=dtype, unbiased_running_variance=unbiased_running_variance)
 
 

@@ -198,10 +198,10 @@ def _winner(candidates: list[Array], choice: Choice) -> Array:
         best, winner = np.where(ahead, value, best), np.where(ahead, np.int16(position), winner)
     if not choice.ambiguity:
         return winner
-    # Of several elements so near, equal ones are often one and the same, seen through overlapping windows before: the least is another.
+    # Equal elements are mostly one and the same, seen through overlapping windows before, and every framework takes the first.
     least, other = best, winner
     for position, value in enumerate(candidates):
-        nearer = (best - value <= choice.ambiguity) & (value <= least)
+        nearer = (value < best) & (best - value <= choice.ambiguity) & (value <= least)
         least, other = np.where(nearer, value, least), np.where(nearer, np.int16(position), other)
     return np.where(choice.turn(best - least), other, winner)
 

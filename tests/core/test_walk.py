@@ -1,0 +1,86 @@
+"""The one traversal: its shapes are those that the reference really gives, its paths are unique, its errors name the layer."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import googlenet.reference as reference
+from googlenet import Network, ShapeError, blocks, nodes, param_specs, spec, walk
+from googlenet.architectures import get_network
+from googlenet.conformance.networks import random_images, random_params
+from googlenet.walk import resolve
+
+from .networks import networks
+
+
+@given(networks())
+@settings(max_examples=200, deadline=None)
+def test_shapes_are_those_of_the_reference(network):
+    taps = {site.path: site.out_shape for site in nodes(network)}
+    outputs = reference.forward(reference.build(network, random_params(network)), random_images(network), taps=taps)
+    assert {path: outputs[path].shape[1:] for path in taps} == taps
+
+
+@given(networks())
+@settings(max_examples=100, deadline=None)
+def test_resolving_same_padding_changes_no_shape_and_leaves_none(network):
+    resolved = resolve(network)
+    assert [site.out_shape for site in walk(resolved)] == [site.out_shape for site in walk(network)]
+    assert all(getattr(site.layer, "padding", ()) != spec.SAME for site in walk(resolved))
+    assert resolve(resolved) == resolved
+
+
+@given(networks())
+@settings(max_examples=100, deadline=None)
+def test_paths_are_unique(network):
+    paths = [site.path for site in nodes(network)]
+    assert len(paths) == len(set(paths))
+    assert len(param_specs(network)) == len({path.lower() for path in param_specs(network)})
+
+
+def test_paths_have_the_papers_names():
+    paths = [site.path for site in walk(get_network("googlenet_paper", aux=True))]
+    assert "b3.inception_3a.branch_3x3.reduce.conv" in paths
+    assert paths.index("b4.aux1.dense") < paths.index("b4.inception_4b.branch_1x1.conv") < paths.index("b4.aux2.dense")
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 96, 97])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (7, 2), (2, 3)])
+def test_same_padding_is_tensorflows(size, kernel, stride):
+    network = Network("same", blocks.sequential(conv=blocks.conv_layer(1, kernel, stride, spec.SAME)), (1, size, size), "")
+    (site,) = walk(network)
+    before, after = site.layer.padding[0]
+    assert site.out_shape[1] == -(-size // stride)
+    assert 0 <= after - before <= 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (blocks.conv_layer(4, 7), "layer: the 7-wide kernel does not fit the height 5"),
+        (blocks.conv_layer(4, 3, groups=2), "layer: groups 2 must divide the 3 input channels"),
+        (blocks.concat(a=blocks.conv_layer(2, 1), b=blocks.conv_layer(2, 3)), "layer: branches must end in maps of one height and width"),
+        (blocks.residual(blocks.conv_layer(2, 1)), "layer: body .* and shortcut .* must have one shape"),
+        (blocks.sequential(pool=spec.GlobalAvgPool(), conv=blocks.conv_layer(2, 1)), r"layer\.conv: Conv needs a \(C, H, W\) input"),
+    ],
+)
+def test_errors_name_the_layer(layer, message):
+    with pytest.raises(ShapeError, match=message):
+        list(walk(Network("n", blocks.sequential(layer=layer), (3, 5, 6), "")))
+
+
+def test_a_window_that_would_start_beyond_the_input_is_left_out():
+    """The clip rule of ceil_mode: MXNet and Paddle keep such windows, PyTorch, MindSpore and ONNX do not."""
+    pool = blocks.max_pool(2, 3, 1, ceil_mode=True)
+    (site,) = walk(Network("clip", blocks.sequential(pool=pool), (1, 5, 6), ""))
+    # Height 5: starts at 0, 3 of 7 padded rows; a third at 6 would begin in the trailing padding. Width 6: starts 0, 3, 6 of 8.
+    assert site.out_shape == (1, 2, 3)
+
+
+def test_inputs_of_the_reference_are_canonical():
+    network = Network("n", blocks.sequential(conv=blocks.conv_layer(2, (1, 2))), (3, 4, 5), "")
+    weight = np.zeros((2, 3, 1, 2), np.float32)
+    weight[1, 2, 0, 1] = 1
+    images = random_images(network)
+    outputs = reference.forward(reference.build(network, {"conv.weight": weight, "conv.bias": np.zeros(2, np.float32)}), images)
+    np.testing.assert_array_equal(outputs["logits"][:, 1], images[:, 2, :, 1:])

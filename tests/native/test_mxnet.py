@@ -1,0 +1,205 @@
+"""The MXNet model is what a user of MXNet would have written."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd, gluon
+from mxnet.gluon import nn
+
+import googlenet
+from googlenet.blocks import inception, sequential
+from googlenet.conformance.networks import composites, lone, probe, random_images, random_labels, random_params
+from googlenet.loss import Loss
+from googlenet.parity.compare import compare_forward, compare_gradients, compare_weights
+from googlenet.parity.tolerance import distance, forward_yardstick, gradient_yardstick, limit
+from googlenet.spec import Scale
+
+backend = googlenet.load("mxnet")
+
+NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return googlenet.get_model(NETWORK, framework="mxnet", weights=random_params(NETWORK))
+
+
+@pytest.fixture(scope="module")
+def images(model):
+    return mx.np.array(random_images(NETWORK))
+
+
+def test_is_native(model):
+    assert isinstance(model, gluon.HybridBlock)
+
+
+@pytest.mark.parametrize(
+    ("name", "aux", "parameters"),
+    [("googlenet", False, 5_977_530), ("googlenet_paper", False, 6_998_552), ("googlenet_paper", True, 13_378_280)],
+)
+def test_parameters(name, aux, parameters):
+    built = googlenet.get_model(name, framework="mxnet", aux=aux)
+    assert sum(parameter.data().size for parameter in built.collect_params().values()) == parameters
+
+
+def test_prints_readably_with_our_names(model):
+    text = repr(model)
+    assert "(inception_3a): Concatenation(" in text
+    assert "(branch_5x5): HybridSequential(" in text
+    assert "Conv2D(3 -> 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3))" in text
+
+
+def test_parameter_names_are_ours(model):
+    assert set(model.collect_params()) == set(googlenet.param_specs(NETWORK))
+
+
+def test_batch_norm_keeps_gluons_names():
+    network = composites()["norm_residual"]
+    names = {name for name in backend.build(network, random_params(network)).collect_params() if name.startswith("stem.norm.")}
+    assert names == {"stem.norm.gamma", "stem.norm.beta", "stem.norm.running_mean", "stem.norm.running_var"}
+
+
+def test_returns_logits_and_aux(model, images):
+    outputs = model(images)
+    assert isinstance(outputs, tuple)
+    assert [output.shape for output in outputs] == [(3, 7)] * 3
+
+
+def test_saves_and_loads_with_the_frameworks_own_tools(model, images, tmp_path):
+    file = str(tmp_path / "model.params")
+    model.save_parameters(file)
+    assert set(mx.npx.load(file)) == set(googlenet.param_specs(NETWORK))
+    other = googlenet.get_model(NETWORK, framework="mxnet", seed=1)
+    other.load_parameters(file)
+    assert (other(images)[0] == model(images)[0]).all()
+    assert not compare_weights(backend, other, random_params(NETWORK))
+
+
+@pytest.mark.filterwarnings("ignore:Cannot decide type:UserWarning")  # `imports` asks for a dtype that no argument of it can give
+def test_exports_its_graph(model, images, tmp_path):
+    exported = googlenet.get_model(NETWORK, framework="mxnet", weights=random_params(NETWORK))
+    exported.hybridize()
+    exported(images)
+    exported.export(str(tmp_path / "model"))
+    imported = gluon.SymbolBlock.imports(str(tmp_path / "model-symbol.json"), ["data"], str(tmp_path / "model-0000.params"))
+    assert (imported(images)[0] == model(images)[0]).all()
+
+
+def test_moves_to_a_device(model, images):
+    moved = googlenet.get_model(NETWORK, framework="mxnet", weights=random_params(NETWORK), device="cpu(1)")
+    assert moved(images.as_in_ctx(mx.cpu(1)))[0].ctx == mx.cpu(1)
+    moved.collect_params().reset_ctx(mx.cpu(0))
+    assert (moved(images)[0] == model(images)[0]).all()
+
+
+@pytest.mark.parametrize("device", ["no-such-device", "gpu(99)", "gpu:99"])
+def test_unknown_device_is_refused(device):
+    with pytest.raises(googlenet.GoogLeNetError) as caught:
+        googlenet.get_model("googlenet", framework="mxnet", device=device)
+    assert str(caught.value).startswith(f"device: '{device}' cannot be used by mxnet: ")
+
+
+def test_importing_the_backend_changes_no_global_state():
+    """NumPy semantics are on after `build` alone."""
+    code = "import googlenet_mxnet, mxnet; raise SystemExit(mxnet.util.is_np_array() or mxnet.util.is_np_shape())"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0
+    assert mx.util.is_np_array()
+
+
+def test_the_protocol_works_in_another_thread(model, images):
+    """NumPy semantics are on for one thread at a time."""
+    with ThreadPoolExecutor(1) as pool:
+        outputs = pool.submit(backend.forward, model, images.asnumpy()).result()
+    assert np.array_equal(outputs["logits"], model(images)[0].asnumpy())
+
+
+def test_runs_in_graph_mode(images):
+    """A hybridized model gives the same outputs, in a tuple, within the limit that holds for eager mode."""
+    params = random_params(NETWORK)
+    hybridized = googlenet.get_model(NETWORK, framework="mxnet", weights=params)
+    hybridized.hybridize(static_alloc=True, static_shape=True)
+    outputs = hybridized(images)
+    assert isinstance(outputs, tuple)
+    exact = googlenet.load("numpy").build(NETWORK, params, dtype=np.float64)(images.asnumpy())[0]
+    assert distance(outputs[0].asnumpy(), exact) <= limit(forward_yardstick(NETWORK, params, images.asnumpy(), chunk=3)["logits"])
+
+
+def test_taps_reach_into_a_hybridized_model_and_leave_it_hybridized():
+    network = composites()["inception"]
+    params, images = random_params(network), random_images(network)
+    hybridized = backend.build(network, params)
+    hybridized.hybridize()
+    hybridized(mx.np.array(images))
+    tap = "block.branch_3x3.reduce.conv"
+    tapped = backend.forward(hybridized, images, taps=[tap])[tap]
+    assert np.array_equal(tapped, backend.forward(backend.build(network, params), images, taps=[tap])[tap])
+    seen = []
+    hybridized.block.register_forward_hook(lambda block, args, output: seen.append(block))
+    hybridized(mx.np.array(images))
+    assert not seen, "the graph made before the tap must still be there, and in it Gluon calls no hook"
+
+
+def test_scaling_follows_the_mode_in_graph_mode():
+    model = backend.build(lone("scale", Scale(0.5, "eval"), (2, 3, 4)), {})
+    model.hybridize()
+    ones = mx.np.ones((1, 2, 3, 4))
+    assert (model(ones) == 0.5).all()
+    with autograd.train_mode():
+        assert (model(ones) == 1).all()
+    assert (model(ones) == 0.5).all()
+
+
+def test_gradients_in_evaluation_mode():
+    """There oneDNN's max pool, recorded as it stands, gives noise."""
+    network = probe()
+    params, images, labels = random_params(network), random_images(network), random_labels()
+    yardstick = gradient_yardstick(network, params, images, labels, loss=Loss(), train=False)
+    comparison = compare_gradients(backend, network, params, images, labels, yardstick, loss=Loss(), train=False)
+    assert comparison.passed, comparison.first_divergence
+
+
+def test_gradient_buffers_are_left_alone():
+    """Those of a training in progress: `forward` moves the running statistics by a backward pass of its own."""
+    network = composites()["norm_residual"]
+    model = backend.build(network, random_params(network))
+    model.stem.conv.weight.grad()[:] = 3
+    backend.forward(model, random_images(network), train=True)
+    backend.gradients(model, random_images(network), random_labels())
+    assert (model.stem.conv.weight.grad() == 3).all()
+
+
+def test_trains_with_the_frameworks_own_optimiser():
+    """The README's loop, on one batch: the loss falls."""
+    model = googlenet.get_model("googlenet", framework="mxnet", input_shape=(1, 32, 32), seed=0)
+    trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": 0.05, "momentum": 0.9})
+    cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()
+    images, labels = mx.np.random.uniform(size=(4, 1, 32, 32)), mx.np.array([0, 3, 5, 9])
+    losses = []
+    for _ in range(12):
+        with autograd.record():
+            loss = cross_entropy(model(images), labels)
+        loss.backward()
+        trainer.step(len(images))
+        losses.append(loss.mean().item())
+    assert losses[-1] < losses[0]
+
+
+def test_a_lone_inception_block():
+    block = googlenet.Network("block", sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)), (192, 28, 20), "arXiv:1409.4842")
+    assert googlenet.get_model(block, framework="mxnet")(mx.np.zeros((2, 192, 28, 20))).shape == (2, 256, 28, 20)
+
+
+def test_a_missing_relu_in_b2_is_caught(monkeypatch):
+    """The book's MXNet tab once had none after the two convolutions of b2 (d2l-zh#521)."""
+    network = googlenet.get_network("googlenet", input_shape=(1, 64, 64))
+    params, images = random_params(network), random_images(network)
+    leaf = backend.layers.leaf
+    missing = ("b2.reduce.relu", "b2.conv.relu")
+    monkeypatch.setattr(backend.layers, "leaf", lambda site: nn.HybridSequential() if site.path in missing else leaf(site))
+    model = backend.build(network, params)
+    rows = compare_forward(backend, model, network, params, images, forward_yardstick(network, params, images, chunk=3), chunk=3)
+    assert next(row.name for row in rows if not row.passed) == "b2.reduce.relu"

@@ -1,0 +1,52 @@
+"""A backend that fails as `GOOGLENET_EXAMPLE_FAULT` says, to see what becomes of the others' rows."""
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from googlenet.reference import build, capabilities, forward, gradients, params_of, unbiased_running_variance
+
+name = "faulty"
+
+
+def _fail(fault):
+    if fault == "import":
+        raise ImportError("libmissing.so: cannot open shared object file")
+    if fault == "crash":
+        print("about to crash", flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if fault == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "hang":
+        print("still waiting", file=sys.stderr, flush=True)
+        time.sleep(600)
+    if fault == "exit":
+        os._exit(7)
+    if fault == "memory":
+        np.ones((1 << 62) // 8)
+    if fault == "raise":
+        raise RuntimeError("no kernel for this operation\nand more lines")
+
+
+fault = os.environ.get("GOOGLENET_EXAMPLE_FAULT", "")
+if fault == "import":
+    _fail(fault)
+
+right = forward
+
+
+def forward(model, images, *, train=False, taps=()):
+    print("a framework that prints on standard output")
+    _fail(fault)
+    outputs = right(model, images, train=train, taps=taps)
+    if fault == "layer":
+        outputs["b3.inception_3b.branch_5x5.conv.relu"] = outputs["b3.inception_3b.branch_5x5.conv.relu"] * np.float32(1.0001)
+    if fault == "nan":
+        outputs["logits"] = outputs["logits"] * np.nan
+    return outputs
+
+
+__all__ = ["build", "capabilities", "forward", "gradients", "name", "params_of", "unbiased_running_variance"]
