@@ -1,10 +1,11 @@
 """The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in TensorFlow, its padding symmetric: 96×96, 10 classes."""
 
-import googlenet
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 from tensorflow.keras import layers
+
+import googlenet
 
 
 class Inception(keras.Model):
@@ -36,9 +37,7 @@ def _pool():
 def construct():
     """The network with Keras's own initial weights."""
     b1 = keras.Sequential([layers.ZeroPadding2D(3), layers.Conv2D(64, 7, strides=2, activation="relu"), *_pool()])
-    b2 = keras.Sequential(
-        [layers.Conv2D(64, 1, activation="relu"), layers.Conv2D(192, 3, padding="same", activation="relu"), *_pool()]
-    )
+    b2 = keras.Sequential([layers.Conv2D(64, 1, activation="relu"), layers.Conv2D(192, 3, padding="same", activation="relu"), *_pool()])
     b3 = keras.Sequential([Inception(64, (96, 128), (16, 32), 32), Inception(128, (128, 192), (32, 96), 64), *_pool()])
     b4 = keras.Sequential(
         [

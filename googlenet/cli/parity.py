@@ -67,7 +67,7 @@ def command(
     interpreters = _interpreters(python or [])
     frameworks = _frameworks(framework, interpreters)
     image_set = load_image_set(
-        images, network.input_shape, classes_of(network), count=count or (DEFAULT_COUNT if images is None else count), seed=seed
+        images, network.input_shape, classes_of(network), count=DEFAULT_COUNT if count is None and images is None else count, seed=seed
     )
     params = load_params(weights, network) if weights is not None else init_params(network, seed=seed, initializer=initializer)
     settings = Settings(

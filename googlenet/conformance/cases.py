@@ -16,8 +16,8 @@ from ..checks import num_classes
 from ..errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ..loss import Loss
 from ..params import Array, Params, param_specs
-from ..parity.compare import Row, compare, compare_forward, compare_weights, measure
-from ..parity.tolerance import EPS, distance, forward_yardstick, limit
+from ..parity.compare import Row, compare, compare_forward, compare_gradients, compare_weights, measure
+from ..parity.tolerance import EPS, distance, forward_yardstick, gradient_yardstick, limit
 from ..reference import build as build_reference
 from ..reference.model import Run
 from ..spec import Dense, Dropout, Network, ReLU
@@ -29,6 +29,7 @@ from .networks import (
     architectures,
     composites,
     lone,
+    probe,
     random_images,
     random_labels,
     random_params,
@@ -101,6 +102,7 @@ def _pool_cases() -> Iterator[Case]:
 
 def _other_cases() -> Iterator[Case]:
     yield Case("ties", GRADIENTS, _check_ties)
+    yield Case("gradients-in-evaluation-mode", GRADIENTS, _check_evaluation_gradients)
     yield Case("batch-of-one", FORWARD, _check_batch_of_one)
     yield Case("batch-norm-statistics", TRAIN, _check_batch_norm)
     yield Case("dropout-statistics", TRAIN, _check_dropout)
@@ -163,6 +165,15 @@ def _check_ties(backend: Backend) -> None:
     labels = random_labels()
     yardsticks = measure(network, params, images, labels, loss=Loss())
     _check_rows(backend, network, compare(backend, network, params, images, labels, yardsticks, loss=Loss()).rows)
+
+
+def _check_evaluation_gradients(backend: Backend) -> None:
+    """Gradients with dropout and batch statistics off: MXNet's max pools give noise there unless told to keep the winners."""
+    network = probe()
+    params, images, labels = random_params(network), random_images(network), random_labels()
+    yardstick = gradient_yardstick(network, params, images, labels, loss=Loss(), train=False)
+    comparison = compare_gradients(backend, network, params, images, labels, yardstick, loss=Loss(), train=False)
+    _check_rows(backend, network, comparison.rows)
 
 
 def _check_batch_of_one(backend: Backend) -> None:

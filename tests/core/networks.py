@@ -1,6 +1,7 @@
 """Random legal networks for hypothesis."""
 
 import hypothesis.strategies as st
+
 from googlenet import Network, blocks, spec
 from googlenet.analysis import fits
 
@@ -62,5 +63,3 @@ def networks(draw):
     if draw(st.booleans()):
         chosen["dense"] = spec.Dense(3, bias=True)
     return Network("random", blocks.sequential(**chosen), shape, "hypothesis")
-
-

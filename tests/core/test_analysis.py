@@ -42,7 +42,9 @@ def test_three_channels_and_a_thousand_classes_are_the_papers_count():
 
 def test_without_convolution_biases():
     """MindSpore's default has_bias=False: 7,280 fewer."""
-    biases = sum(site.shape[0] for site in param_specs(get_network()).values() if site.name == "bias" and isinstance(site.site.layer, spec.Conv))
+    biases = sum(
+        site.shape[0] for site in param_specs(get_network()).values() if site.name == "bias" and isinstance(site.site.layer, spec.Conv)
+    )
     assert biases == 7_280
     assert count_parameters(get_network()) - biases == 5_970_250
 

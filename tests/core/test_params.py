@@ -239,4 +239,3 @@ def test_bad_weights_are_not_written(params, tmp_path):
     with pytest.raises(WeightsError, match="holds NaN or infinity"):
         save_params(tmp_path / "weights.safetensors", NETWORK, params)
     assert not list(tmp_path.iterdir())
-

@@ -75,7 +75,9 @@ def loops_adaptive(layer, x, out_shape, params):
     y = np.zeros((len(x), *out_shape))
     (height, width), (rows, columns) = x.shape[2:], layer.output_size
     for n, c, i, j in np.ndindex(y.shape):
-        window = x[n, c, i * height // rows : math.ceil((i + 1) * height / rows), j * width // columns : math.ceil((j + 1) * width / columns)]
+        window = x[
+            n, c, i * height // rows : math.ceil((i + 1) * height / rows), j * width // columns : math.ceil((j + 1) * width / columns)
+        ]
         y[n, c, i, j] = sum(window.ravel()) / window.size
     return y
 
@@ -98,7 +100,12 @@ def loops_batch_norm(layer, x, out_shape, params):
 
 
 def loops_dense(layer, x, out_shape, params):
-    return np.array([[sum((params["layer.weight"][o] * image).ravel().astype(np.float64)) + params["layer.bias"][o] for o in range(out_shape[0])] for image in x])
+    return np.array(
+        [
+            [sum((params["layer.weight"][o] * image).ravel().astype(np.float64)) + params["layer.bias"][o] for o in range(out_shape[0])]
+            for image in x
+        ]
+    )
 
 
 LOOPS = {

@@ -89,7 +89,7 @@ def _leaf(site, x, params):
         return params[join(site.path, name)]
 
     match site.layer:
-        case Conv(out_channels, kernel_size, stride, _, groups, bias) as layer:
+        case Conv(out_channels, _, stride, _, groups, bias) as layer:
             x = _pad(x, extent_padding(layer, site.in_shape, window_count(site)), 0)
             inputs, outputs = x.shape[1] // groups, out_channels // groups
             y = np.stack(

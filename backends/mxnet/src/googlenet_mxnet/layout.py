@@ -1,0 +1,35 @@
+"""Every change of layout: MXNet's own is canonical (NCHW, OIHW) but for a dense layer on a map, which it flattens."""
+
+from __future__ import annotations
+
+import mxnet as mx
+
+from googlenet.params import Array, ParamSpec
+from googlenet.spec import BatchNorm, Dense
+
+
+def native_path(spec: ParamSpec) -> str:
+    """The attribute path of an array: Gluon's batch norm has `gamma` and `beta` for `weight` and `bias`."""
+    names = {"weight": "gamma", "bias": "beta"} if isinstance(spec.site.layer, BatchNorm) else {}
+    return f"{spec.site.path}.{names.get(spec.name, spec.name)}"
+
+
+def to_native(spec: ParamSpec, array: Array) -> mx.np.ndarray:
+    """A canonical array as an MXNet array of its own memory; a dense weight (O, C, H, W) becomes (O, C·H·W)."""
+    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
+    return mx.np.array(array.reshape(len(array), -1) if dense else array, dtype=array.dtype, ctx=mx.cpu())
+
+
+def from_native(spec: ParamSpec, array: mx.np.ndarray) -> Array:
+    """The inverse of `to_native`, as a float32 array of its own memory."""
+    return array.asnumpy().reshape(spec.shape)
+
+
+def images_to_native(images: Array, device: mx.Context) -> mx.np.ndarray:
+    """(N, C, H, W) as it is."""
+    return mx.np.array(images, dtype=images.dtype, ctx=device)
+
+
+def output_from_native(array: mx.np.ndarray) -> Array:
+    """(N, C, H, W) or (N, K) as it is."""
+    return array.asnumpy()

@@ -1,0 +1,5 @@
+"""`python -m googlenet` is the command `googlenet`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,130 @@
+"""The command as users run it, in a process of its own: output, exit codes, and one line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def googlenet(*arguments, **environment):
+    command = [sys.executable, "-m", "googlenet", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200", **environment}, timeout=300)
+
+
+def test_version():
+    assert googlenet("--version").stdout.strip() == "0.1.0"
+
+
+def test_help_without_arguments():
+    done = googlenet()
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("list", "summary", "parity"))
+
+
+def test_list():
+    done = googlenet("list")
+    assert done.returncode == 0
+    assert "5,977,530" in done.stdout
+    assert "numpy" in done.stdout
+    answer = json.loads(googlenet("list", "--json").stdout)
+    assert [network["name"] for network in answer["networks"]] == ["googlenet", "googlenet_paper"]
+    assert {"mindspore", "mxnet", "numpy", "paddle", "tensorflow", "torch"} <= {framework["name"] for framework in answer["frameworks"]}
+
+
+def test_summary():
+    done = googlenet("summary")
+    assert done.returncode == 0
+    for text in ("b3", "480×6×6", "552,432", "79,405,056", "107×107", "5,977,530", "276,066,304"):
+        assert text in done.stdout
+
+
+def test_summary_as_json():
+    answer = json.loads(googlenet("summary", "googlenet_paper", "--aux", "--size", "96x128", "--num-classes", "7", "--json").stdout)
+    assert answer["name"] == "googlenet_paper"
+    assert answer["input_shape"] == [3, 96, 128]
+    assert answer["outputs"] == ["logits", "aux1", "aux2"]
+    assert answer["stages"][-1] == {
+        "name": "head",
+        "output_shape": [7],
+        "parameters": 7175,
+        "multiply_adds": 7168,
+        "receptive_field": answer["stages"][-1]["receptive_field"],
+    }
+    assert answer["parameters"] == sum(stage["parameters"] for stage in answer["stages"])
+
+
+def test_summary_of_the_native_model_is_that_of_the_spec():
+    spec, native = (json.loads(googlenet("summary", *more, "--json").stdout) for more in ((), ("--framework", "numpy")))
+    assert native["framework"] == "numpy"
+    assert native["stages"] == spec["stages"]
+    assert native["parameters"] == spec["parameters"]
+
+
+def test_parity():
+    done = googlenet("parity", "--framework", "numpy", "--size", "32", "--count", "2")
+    assert done.returncode == 0, done.stderr
+    assert "same" in done.stdout
+    assert "scikit-learn's digits" in done.stdout
+    assert done.stderr == ""
+
+
+def test_parity_as_json_and_its_exit_code():
+    arguments = ("parity", "--framework", "faulty", "--size", "32", "--count", "2", "--no-gradients", "--json")
+    done = googlenet(*arguments)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["passed"] is True
+    done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="layer")
+    assert done.returncode == 1
+    (result,) = json.loads(done.stdout)["frameworks"]
+    assert result["first_divergence"] == "output of b3.inception_3b.branch_5x5.conv.relu"
+
+
+def test_parity_shows_what_failed():
+    arguments = ("parity", "--framework", "faulty", "--framework", "numpy", "--size", "32", "--count", "2", "--no-gradients")
+    done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="layer")
+    assert done.returncode == 1
+    assert "faulty: first divergence at the output of b3.inception_3b.branch_5x5.conv.relu" in done.stdout
+    done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="exit")
+    assert done.returncode == 1
+    assert "faulty: ended with exit code 7" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nonsense",), "No such command 'nonsense'; see 'googlenet --help'"),
+        (("summary", "--nonsense"), "No such option: --nonsense"),
+        (("summary", "googlnet"), "network: expected one of googlenet, googlenet_paper, got 'googlnet'; did you mean 'googlenet'?"),
+        (("summary", "--size", "9z"), "--size: expected pixels as 96 or 96x128 (height x width), got '9z'"),
+        (("summary", "--size", "0"), "Network.input_shape: expected (channels, height, width), each at least 1, got (1, 0, 0)"),
+        (("summary", "--num-classes", "0"), "Dense.out_features: expected an integer of at least 1, got 0"),
+        (("summary", "googlenet_paper", "--size", "20"), "the smallest square image is 31×31"),
+        (("summary", "--aux"), "aux: network 'googlenet' has no auxiliary heads; use googlenet_paper"),
+        (("summary", "--framework", "caffe"), "framework: no backend 'caffe' (installed: "),
+        (("parity", "--framework", "caffe"), "framework: no backend 'caffe' (installed: "),
+        (("parity", "--python", "mxnet"), "--python: expected FRAMEWORK=PATH"),
+        (("parity", "--python", "mxnet=/no/python"), "--python mxnet: no interpreter at /no/python"),
+        (("parity", "--images", "/no/images"), "/no/images: does not exist"),
+        (("parity", "--count", "0"), "count: expected at least 1, got 0"),
+        (("parity", "--channels", "2"), "images: have 1 or 3 channels, and the network takes 2"),
+        (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
+        (("parity", "--initializer", "zeros"), "initializer: expected one of xavier_uniform, he_normal, got 'zeros'"),
+        (("parity", "--jobs", "many"), "--jobs"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments, message):
+    done = googlenet(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error():
+    shell = f"{sys.executable} -m googlenet list --json | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""

@@ -1,0 +1,128 @@
+"""Parity runs in worker processes: what passes, what fails, and that one framework's failure stays its own."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from googlenet import WeightsError, get_network, init_params
+from googlenet.images import load_image_set
+from googlenet.parity.run import Settings, run_parity
+
+NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
+LAYER = "b3.inception_3b.branch_5x5.conv.relu"
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_image_set(None, NETWORK.input_shape, 10, count=3)
+
+
+def _run(frameworks, images, **settings):
+    params = init_params(NETWORK, initializer="he_normal")
+    return run_parity(NETWORK, frameworks, images, params, seed=0, settings=Settings(chunk=2, **settings))
+
+
+def test_the_reference_agrees_with_itself_in_float32(images):
+    heard = []
+    params = init_params(NETWORK, initializer="he_normal")
+    report = run_parity(
+        NETWORK, ["numpy"], images, params, seed=0, settings=Settings(chunk=2), progress=lambda *progress: heard.append(progress)
+    )
+    assert report.passed
+    assert heard[0] == ("yardstick", 0, 3)
+    assert ("yardstick", 3, 3) in heard
+    (result,) = report.results
+    assert result.versions["numpy"] == np.__version__
+    assert 0 < result.comparison.outputs[-1].error < result.comparison.outputs[-1].limit
+    assert {row.name for row in result.comparison.gradients} == set(params)
+    assert result.peak_memory_bytes > 10_000_000
+
+
+def test_json_has_everything_in_whole_words(images):
+    report = json.loads(json.dumps(_run(["numpy", "faulty"], images).to_json(), allow_nan=False))
+    assert report["passed"] is True
+    assert report["name"] == "googlenet"
+    assert report["input_shape"] == [1, 32, 32]
+    assert report["parameters"] == 5_977_530
+    assert report["seed"] == 0
+    for result in report["frameworks"]:
+        assert {"framework", "passed", "outputs", "gradients", "loss", "versions", "threads", "worst", "first_divergence"} <= result.keys()
+        assert {"name", "error", "limit", "passed"} == result["outputs"][0].keys()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("import", "framework 'faulty': its backend googlenet_example.faulty cannot be imported: libmissing.so"),
+        ("crash", "was ended by SIGSEGV; its last words: about to crash"),
+        ("killed", "was ended by SIGKILL; out of memory?"),
+        ("exit", "ended with exit code 7"),
+        ("memory", "ran out of memory; give fewer images with --count"),
+        ("raise", "RuntimeError: no kernel for this operation"),
+    ],
+)
+def test_a_worker_that_fails_fails_its_row_alone(images, monkeypatch, fault, message):
+    monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", fault)
+    report = _run(["faulty", "numpy"], images, gradients=False)
+    faulty, numpy = report.results
+    assert not report.passed
+    assert message in faulty.error
+    assert "\n" not in faulty.error
+    assert numpy.passed
+
+
+def test_a_worker_that_hangs_is_ended(images, monkeypatch):
+    monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "hang")
+    faulty, numpy = _run(["faulty", "numpy"], images, timeout=6.0, jobs=2, gradients=False).results
+    assert faulty.error == "gave no sign for 6 s and was ended; its last words: still waiting"
+    assert numpy.passed
+
+
+def test_an_interpreter_that_cannot_be_started(images, tmp_path):
+    text = tmp_path / "python"
+    text.write_text("not a program")
+    missing = str(tmp_path / "none")
+    for interpreter, message in (
+        (missing, "cannot be started (No such file or directory)"),
+        (str(text), "cannot be started (Permission denied)"),
+    ):
+        (result,) = _run(["numpy"], images, interpreters={"numpy": interpreter}).results
+        assert message in result.error
+
+
+def test_an_interpreter_without_googlenet(images, tmp_path):
+    # -I -S hides every installed package, as an empty environment would.
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    (result,) = _run(["numpy"], images, interpreters={"numpy": str(bare)}).results
+    assert "ended with exit code 1" in result.error
+    assert "No module named 'googlenet'" in result.error
+
+
+def test_a_layer_that_is_a_ten_thousandth_off_is_named(images, monkeypatch):
+    monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "layer")
+    (result,) = _run(["faulty"], images).results
+    assert result.comparison.first_divergence == f"output of {LAYER}"
+    row = next(row for row in result.comparison.outputs if row.name == LAYER)
+    assert 0.9e-4 < row.error < 1.1e-4
+
+
+def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
+    monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "nan")
+    report = _run(["faulty"], images)
+    (result,) = report.results
+    assert result.comparison.first_divergence == "output of logits"
+    assert report.to_json()["frameworks"][0]["outputs"][-1] == {
+        "name": "logits",
+        "error": None,
+        "limit": result.comparison.outputs[-1].limit,
+        "passed": False,
+    }
+
+
+def test_weights_that_do_not_fit_start_no_worker(images):
+    with pytest.raises(WeightsError, match="is missing"):
+        run_parity(NETWORK, ["numpy"], images, {}, seed=0)
