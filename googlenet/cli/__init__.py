@@ -43,7 +43,7 @@ _USAGE_ERROR: type[Exception] = cast(type[Exception], typer.BadParameter.__mro__
 def main() -> NoReturn:
     """Run the command line."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="googlenet")
     except _USAGE_ERROR as error:
         context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)()
         command = context.command_path if context else "googlenet"

@@ -1,0 +1,74 @@
+"""Import nothing that was not asked for, and prove it in a process of its own."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import googlenet
+from googlenet.backend import GROUP, SHIPPED, entry_points, install_command
+
+FRAMEWORKS = {"torch", "tensorflow", "keras", "mxnet", "paddle", "mindspore", "jax", "flax", "onnx", "onnxruntime"}
+ROOT = Path(__file__).parents[2]
+
+
+def _modules(code):
+    program = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_core_imports_numpy_and_nothing_else():
+    ours = _modules("import googlenet") - _modules("import numpy")
+    assert {name for name in ours if name not in sys.stdlib_module_names} == {"googlenet"}
+
+
+@pytest.mark.parametrize("command", ["list", "summary"])
+def test_looking_imports_no_framework(command):
+    code = f"sys.argv = ['googlenet', '{command}', '--json']\ntry:\n    from googlenet.cli import main\n    main()\nexcept SystemExit: pass"
+    found = _modules(code)
+    assert not found & {*FRAMEWORKS, "sklearn", "PIL", "safetensors", "scipy"}
+
+
+def test_discovery_imports_no_framework():
+    assert not _modules("import googlenet.backend as b; b.entry_points(); b.framework_version('numpy')") & FRAMEWORKS
+
+
+def test_the_core_imports_no_framework():
+    for path in (ROOT / "googlenet").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            assert not {name.partition(".")[0] for name in names} & FRAMEWORKS, path
+
+
+def test_a_backend_folder_does_not_shadow_its_framework():
+    assert not list((ROOT / "backends").glob("*/__init__.py"))
+
+
+def test_the_install_hint_knows_every_backend_of_the_checkout():
+    assert sorted(path.parent.name for path in (ROOT / "backends").glob("*/pyproject.toml")) == sorted(SHIPPED)
+    for name in SHIPPED:
+        assert (ROOT / "constraints" / f"{name}.txt").is_file()
+        assert install_command(name) == f"pip install -c constraints/{name}.txt . ./backends/{name}"
+
+
+def test_backends_are_found_by_entry_point():
+    found = entry_points()
+    assert found["numpy"].value == "googlenet.reference"
+    assert found["example"].group == GROUP
+
+
+def test_aliases():
+    for alias in ("pytorch", "PyTorch", "tf", "paddlepaddle"):
+        try:
+            googlenet.load(alias)
+        except googlenet.BackendError as error:
+            assert "its backend is not installed" in str(error)
+
+
+def test_a_missing_backend_says_how_to_install_it():
+    with pytest.raises(googlenet.UnknownNameError, match=r"no backend 'caffe' \(installed: .*numpy.*\)"):
+        googlenet.load("caffe")

@@ -1,0 +1,53 @@
+"""The five frameworks and the reference are one function, on real images, each in its own environment.
+
+`GOOGLENET_PYTHONS` names the interpreters: "torch=PATH tensorflow=PATH ...". `GOOGLENET_IMAGES` may name an IDX file of images to
+use instead of the embedded digits.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from googlenet.backend import SHIPPED
+
+PYTHONS = os.environ["GOOGLENET_PYTHONS"].split()
+IMAGES = ["--images", os.environ["GOOGLENET_IMAGES"]] if "GOOGLENET_IMAGES" in os.environ else []
+
+
+def parity(*arguments):
+    pythons = [word for pair in PYTHONS for word in ("--python", pair)]
+    command = [sys.executable, "-m", "googlenet", "parity", *arguments, *pythons, *IMAGES]
+    return subprocess.run([*command, "--json"], stdout=subprocess.PIPE, text=True)
+
+
+def test_every_shipped_framework_is_here():
+    assert sorted(pair.partition("=")[0] for pair in PYTHONS) == sorted(SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters"),
+    [
+        (("googlenet", "--count", "64"), 5_977_530),
+        (("googlenet_paper", "--aux", "--size", "224", "--count", "8", "--chunk", "4"), 13_378_280),
+    ],
+    ids=["googlenet", "googlenet_paper"],
+)
+def test_all_are_one_function(arguments, parameters):
+    done = parity(*arguments)
+    report = json.loads(done.stdout)
+    assert report["parameters"] == parameters
+    print(f"\n{report['name']} {report['input_shape']} on {report['image_count']} images from {report['images']}")
+    for result in report["frameworks"]:
+        assert result["error"] is None, f"{result['framework']}: {result['error']}"
+        logits = next(row for row in result["outputs"] if row["name"] == "logits")
+        gradient = max(result["gradients"], key=lambda row: row["error"] / row["limit"])
+        print(
+            f"  {result['framework']:<10} {result['versions'][result['framework']]:<12} logits {logits['error']:.1e} / {logits['limit']:.1e}"
+            f"   worst gradient {gradient['error']:.1e} / {gradient['limit']:.1e} {gradient['name']}   {result['seconds']:.0f} s"
+        )
+        assert result["passed"], f"{result['framework']}: {result['first_divergence']}"
+    assert {result["framework"] for result in report["frameworks"]} >= {*SHIPPED, "numpy"}
+    assert done.returncode == 0
