@@ -74,15 +74,26 @@ def param_specs(network: Network) -> dict[str, ParamSpec]:
 # Initial values ------------------------------------------------------------------------------------------------------
 
 
-def uniform(seed: int, path: str) -> Callable[[int], npt.NDArray[np.float64]]:
-    """A source of float64 in [0, 1) for this seed and path: PCG64's raw 64 bits, of which the upper 53 count.
+def _bits(seed: int, path: str) -> np.random.PCG64:
+    """The source of random bits for this seed and path.
 
-    numpy promises the bit stream of PCG64 and SeedSequence for good, but not the streams of `Generator`.
+    numpy promises the bit streams of PCG64 and SeedSequence for good, but not the streams of `Generator`.
     """
     digest = hashlib.sha256(path.encode()).digest()
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]
-    bits = np.random.PCG64(np.random.SeedSequence([seed, *words]))
+    return np.random.PCG64(np.random.SeedSequence([seed, *words]))
+
+
+def uniform(seed: int, path: str) -> Callable[[int], npt.NDArray[np.float64]]:
+    """A source of float64 in [0, 1) for this seed and path: the upper 53 of each 64 random bits."""
+    bits = _bits(seed, path)
     return lambda count: (np.asarray(bits.random_raw(count), np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def uniform_float32(seed: int, path: str, count: int) -> npt.NDArray[np.float32]:
+    """`count` float32 in [0, 1) for this seed and path: the upper 24 of each 32 random bits, of 64 the lower half first."""
+    halves = np.asarray(_bits(seed, path).random_raw((count + 1) // 2), "<u8").view("<u4")[:count]
+    return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
 def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -117,17 +128,21 @@ def _fans(shape: Shape) -> tuple[int, int]:
     return shape[1] * field, shape[0] * field
 
 
-def _xavier_uniform(shape: Shape, seed: int, path: str) -> npt.NDArray[np.float64]:
+def _xavier_uniform(shape: Shape, seed: int, path: str) -> npt.NDArray[np.float32]:
     fan_in, fan_out = _fans(shape)
-    bound = math.sqrt(6.0 / (fan_in + fan_out))
-    return (2.0 * uniform(seed, path)(math.prod(shape)) - 1.0).reshape(shape) * bound
+    values = uniform_float32(seed, path, math.prod(shape))
+    values *= np.float32(2)
+    values -= np.float32(1)
+    values *= np.float32(math.sqrt(6.0 / (fan_in + fan_out)))
+    return values.reshape(shape)
 
 
-def _he_normal(shape: Shape, seed: int, path: str) -> npt.NDArray[np.float64]:
-    return _normal(uniform(seed, path), math.prod(shape)).reshape(shape) * math.sqrt(2.0 / _fans(shape)[0])
+def _he_normal(shape: Shape, seed: int, path: str) -> npt.NDArray[np.float32]:
+    values = _normal(uniform(seed, path), math.prod(shape)) * math.sqrt(2.0 / _fans(shape)[0])
+    return values.astype(np.float32).reshape(shape)
 
 
-INITIALIZERS: dict[str, Callable[[Shape, int, str], npt.NDArray[np.float64]]] = {
+INITIALIZERS: dict[str, Callable[[Shape, int, str], npt.NDArray[np.float32]]] = {
     "xavier_uniform": _xavier_uniform,  # Glorot and Bengio 2010, equation 16; as the book trains
     "he_normal": _he_normal,  # arXiv:1502.01852, equation 10
 }
@@ -149,7 +164,7 @@ def init_params(network: Network, *, seed: int = 0, initializer: str = "xavier_u
 
     def initial(spec: ParamSpec) -> Array:
         if spec.name == "weight" and not isinstance(spec.site.layer, BatchNorm):
-            return draw(spec.shape, seed, spec.path).astype(np.float32)
+            return draw(spec.shape, seed, spec.path)
         return np.full(spec.shape, float(spec.name in ("weight", "running_var")), np.float32)
 
     return {path: initial(spec) for path, spec in param_specs(network).items()}

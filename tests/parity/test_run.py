@@ -1,7 +1,11 @@
 """Parity runs in worker processes: what passes, what fails, and that one framework's failure stays its own."""
 
 import json
+import os
+import pathlib
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -126,3 +130,24 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
 def test_weights_that_do_not_fit_start_no_worker(images):
     with pytest.raises(WeightsError, match="is missing"):
         run_parity(NETWORK, ["numpy"], images, {}, seed=0)
+
+
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
+    """The parent is ended with no chance to tidy up; its worker, which hangs, must not go on for ever."""
+    command = [sys.executable, "-m", "googlenet", "parity", "--framework", "faulty", "--size", "32", "--count", "1", "--no-gradients"]
+    parent = subprocess.Popen(command, env={**os.environ, "GOOGLENET_EXAMPLE_FAULT": "hang"}, stdout=subprocess.DEVNULL)
+    # The worker is started from a thread of the pool: look at all of them.
+    threads = pathlib.Path(f"/proc/{parent.pid}/task")
+    worker = None
+    while worker is None and parent.poll() is None:
+        found = [word for thread in threads.iterdir() for word in (thread / "children").read_text().split()]
+        worker = int(found[0]) if found else None
+        time.sleep(0.05)
+    assert worker is not None
+    time.sleep(2)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while os.path.exists(f"/proc/{worker}") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not os.path.exists(f"/proc/{worker}")

@@ -12,7 +12,7 @@ from googlenet.spec import Dense
 def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:
     """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O, C·H·W)."""
     dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
-    return torch.tensor(array.reshape(len(array), -1) if dense else array)
+    return torch.from_numpy((array.reshape(len(array), -1) if dense else array).copy())
 
 
 def from_native(spec: ParamSpec, tensor: torch.Tensor) -> Array:
