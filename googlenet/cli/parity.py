@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,44 +153,55 @@ def _print(report: Any) -> None:
         soft_wrap=True,
     )
     table = Table(box=SIMPLE_HEAD)
-    for heading in ("Framework", "Version", "Result"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("Logits", justify="right")
-    table.add_column("Worst layer", overflow="fold")
-    table.add_column("Worst gradient", overflow="fold")
-    table.add_column("Time", justify="right")
+    table.add_column("Framework", no_wrap=True)
+    table.add_column("Compared", no_wrap=True)
+    table.add_column("Error", justify="right", no_wrap=True)
+    table.add_column("Limit", justify="right", no_wrap=True)
+    table.add_column("Worst at", no_wrap=True)
     for result in report.results:
-        version = result.versions.get(result.framework, "")
-        verdict = "[green]same[/]" if result.passed else "[bold red]differs[/]" if result.error is None else "[bold red]failed[/]"
-        if result.error is not None:
-            table.add_row(result.framework, version, verdict, "", "", "", "")
-            continue
-        comparison = result.comparison
-        logits = next(row for row in comparison.outputs if row.name == "logits")
-        table.add_row(
-            result.framework,
-            version,
-            verdict,
-            _error(logits),
-            _worst(result.worst(comparison.outputs)),
-            _worst(result.worst(comparison.gradients)),
-            f"{result.seconds:.1f} s",
-        )
+        _add_rows(table, result)
     console.print(table)
     for result in report.results:
         if result.error is not None:
             console.print(f"{result.framework}: {result.error}", soft_wrap=True, markup=False)
         elif not result.passed:
             console.print(f"{result.framework}: first divergence at the {result.comparison.first_divergence}", soft_wrap=True, markup=False)
-    console.print("Relative L2 distance from the float64 reference / the limit derived from float32 itself (docs/tolerances.md).")
+    same = sum(result.passed for result in report.results)
+    console.print(
+        f"{same} of {len(report.results)} give the same function as the float64 reference. "
+        "Errors are relative L2 distances from it; limits are derived from float32 itself."
+    )
     if len(report.results) == 1 and report.results[0].framework == "numpy":
         hint = backend.install_command("torch")
         console.print(f"Only the NumPy reference is installed here; add a framework, for example: {hint}", soft_wrap=True, markup=False)
 
 
-def _error(row: Any) -> str:
-    return f"{row.error:.1e} / {row.limit:.1e}"
+def _add_rows(table: Any, result: Any) -> None:
+    """Three lines a framework: its name, version and verdict beside the logits, the worst layer and the worst gradient."""
+    version = result.versions.get(result.framework, "")
+    if result.error is not None:
+        table.add_row(result.framework, "[bold red]failed[/]", "", "", "", end_section=True)
+        return
+    verdict = "[green]same[/]" if result.passed else "[bold red]differs[/]"
+    comparison = result.comparison
+    logits = [row for row in comparison.outputs if row.name == "logits"]
+    compared = [("logits", logits), ("layers", comparison.outputs), ("gradients", comparison.gradients)]
+    for first, (what, rows) in zip((result.framework, version, verdict), compared, strict=True):
+        row = result.worst(rows)
+        if row is None:
+            table.add_row(first, what, "", "", "not compared")
+        else:
+            where = "" if what == "logits" else _broken(row.name)
+            style = None if row.passed else "bold red"
+            table.add_row(first, what, f"{row.error:.1e}", f"{row.limit:.1e}", where, style=style)
+    table.add_section()
 
 
-def _worst(row: Any) -> str:
-    return "" if row is None else f"{_error(row)} {row.name}"
+def _broken(path: str, width: int = 31) -> str:
+    """A path in lines of at most `width` characters, broken before its dots: the table then fits 80 columns."""
+    lines = [""]
+    for part in re.split(r"(?=\.)", path):
+        if len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
