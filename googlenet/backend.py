@@ -79,25 +79,22 @@ def canonical_name(framework: str) -> str:
 def framework_version(framework: str) -> str:
     """The installed version of the framework behind a backend, found without importing it; of numpy for the reference.
 
-    It is the version of the one distribution that the backend's own requires beside `googlenet` and numpy. Raises
-    `BackendError` if no such backend is installed.
+    It is that of the first distribution beside googlenet and numpy that the backend requires, or of another that provides the
+    same package, as tensorflow-cpu does for tensorflow. Raises `BackendError` if no such backend is installed.
     """
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
     name, found = canonical_name(framework), entry_points()
     if name not in found:
         raise BackendError(f"framework '{name}': its backend is not installed")
-    if name == "numpy":
-        return version("numpy")
     distribution = found[name].dist
     requirements = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in (distribution and distribution.requires) or ()]
-    for required in requirements:
-        if required not in ("googlenet", "numpy"):
-            try:
-                return version(required)
-            except PackageNotFoundError:
-                continue
-    return "unknown"
+    required = "numpy" if name == "numpy" else next((each for each in requirements if each not in ("googlenet", "numpy")), name)
+    try:
+        return version(required)
+    except PackageNotFoundError:
+        providers = packages_distributions().get(required, ())
+        return version(providers[0]) if providers else "unknown"
 
 
 def load(framework: str) -> Backend:
