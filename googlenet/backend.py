@@ -79,8 +79,8 @@ def canonical_name(framework: str) -> str:
 def framework_version(framework: str) -> str:
     """The installed version of the framework behind a backend, found without importing it; of numpy for the reference.
 
-    It is that of the first distribution beside googlenet and numpy that the backend requires, or of another that provides the
-    same package, as tensorflow-cpu does for tensorflow. Raises `BackendError` if no such backend is installed.
+    It is that of the distribution that the backend requires and that has the framework's name in its own, as paddlepaddle has, or
+    of another that provides the same package, as tensorflow-cpu does. Raises `BackendError` if no such backend is installed.
     """
     from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
@@ -89,7 +89,8 @@ def framework_version(framework: str) -> str:
         raise BackendError(f"framework '{name}': its backend is not installed")
     distribution = found[name].dist
     requirements = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in (distribution and distribution.requires) or ()]
-    required = "numpy" if name == "numpy" else next((each for each in requirements if each not in ("googlenet", "numpy")), name)
+    own = [each for each in requirements if each not in ("googlenet", "numpy")]
+    required = next((each for each in own if name in each), own[0] if own and name != "numpy" else name)
     try:
         return version(required)
     except PackageNotFoundError:
