@@ -1,0 +1,40 @@
+"""Every change of layout: MindSpore's own is canonical (NCHW, OIHW) but for a dense layer on a map, which it flattens."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+
+from googlenet.params import Array, ParamSpec
+from googlenet.spec import BatchNorm, Dense
+
+#: Batch norm's own names of its arrays; every other layer has ours.
+NORM_NAMES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+
+
+def native_path(spec: ParamSpec) -> str:
+    """The name of a `Parameter`: our path, its last part as MindSpore's layer has it."""
+    if not isinstance(spec.site.layer, BatchNorm):
+        return spec.path
+    return f"{spec.site.path}.{NORM_NAMES[spec.name]}"
+
+
+def to_native(spec: ParamSpec, array: Array) -> ms.Tensor:
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O, C·H·W)."""
+    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
+    return ms.Tensor(array.reshape(len(array), -1) if dense else array)
+
+
+def from_native(spec: ParamSpec, tensor: ms.Tensor) -> Array:
+    """The inverse of `to_native`, as a float32 array of its own memory."""
+    return tensor.asnumpy().reshape(spec.shape).copy()
+
+
+def images_to_native(images: Array) -> ms.Tensor:
+    """(N, C, H, W) as it is."""
+    return ms.Tensor(images)
+
+
+def output_from_native(tensor: ms.Tensor) -> Array:
+    """(N, C, H, W) or (N, K) as it is."""
+    return np.ascontiguousarray(tensor.asnumpy())
