@@ -148,7 +148,7 @@ def test_own_layers_are_all_compiled_above():
 
 
 def test_runs_in_graph_mode_before_and_after_taps(graph_mode):
-    """Taps are hooks, which the compiler refuses: they need eager mode for a while, and leave nothing behind."""
+    """Taps are hooks, which graph mode does not call: they need eager mode for a while, and leave nothing behind."""
     model = googlenet.get_model(OWN_LAYERS, framework="mindspore", weights=random_params(OWN_LAYERS))
     images = random_images(OWN_LAYERS)
     check_outputs(OWN_LAYERS, model(ms.Tensor(images)))

@@ -77,7 +77,7 @@ def gradients(model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
     x = layout.images_to_native(images)
-    # On the CPU `ops.cross_entropy` strays up to ten times as far as float32 should: its exponential is an approximation.
+    # On the CPU `ops.cross_entropy` is several times less exact than this and than float32 allows.
     cross_entropy = nn.SoftmaxCrossEntropyWithLogits(reduction="mean")
     trainable = {path: spec for path, spec in param_specs(model.network).items() if spec.trainable}
     held = model.parameters_dict()
@@ -85,7 +85,7 @@ def gradients(model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss
     def total_loss(x: ms.Tensor) -> ms.Tensor:
         outputs = _by_name(model, model(x))
         return sum(
-            weight * cross_entropy(outputs[output], _targets(labels, outputs[output].shape[1], loss.label_smoothing))
+            weight * cross_entropy(outputs[output], _targets(labels, outputs[output], loss.label_smoothing))
             for output, weight in loss.output_weights(model.network).items()
         )
 
@@ -96,6 +96,12 @@ def gradients(model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss
     return float(total.asnumpy()), found
 
 
+def _targets(labels: Array, logits: ms.Tensor, label_smoothing: float) -> ms.Tensor:
+    """The distribution (N, K) that the loss is taken against: this loss has no label smoothing of its own."""
+    classes = logits.shape[1]
+    return ms.Tensor((1 - label_smoothing) * np.eye(classes)[labels] + label_smoothing / classes, ms.float32)
+
+
 def _set_device(device: str | None) -> None:
     if device in (None, ms.get_context("device_target")):
         return
@@ -103,12 +109,6 @@ def _set_device(device: str | None) -> None:
         ms.set_device(device)
     except (RuntimeError, ValueError) as error:
         raise DeviceError(f"device: '{device}' cannot be used by mindspore: {str(error).splitlines()[0]}") from error
-
-
-def _targets(labels: Array, classes: int, label_smoothing: float) -> ms.Tensor:
-    """The distribution (N, K) that the loss is taken against: `label_smoothing` of it is spread over all classes."""
-    onehot = np.eye(classes)[labels]
-    return ms.Tensor((1 - label_smoothing) * onehot + label_smoothing / classes, ms.float32)
 
 
 def _by_name(model: nn.Cell, outputs: ms.Tensor | tuple[ms.Tensor, ...]) -> dict[str, ms.Tensor]:
@@ -121,7 +121,7 @@ def _mode(model: nn.Cell, train: bool) -> Iterator[None]:
     """Training or evaluation mode, and eager execution, for a while; every cell then has its own mode again."""
     before = [(cell, cell.training) for _, cell in model.cells_and_names()]
     execution = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)  # hooks and gradients by name
+    ms.set_context(mode=ms.PYNATIVE_MODE)  # graph mode calls no hooks
     model.set_train(train)
     try:
         yield

@@ -146,7 +146,7 @@ class LocalResponseNorm2d(nn.Cell):
 class SymmetricMaxPool2d(nn.Cell):
     """Max pooling with −∞ around its input, as much before as after.
 
-    `nn.MaxPool2d(pad_mode="pad")` is the same function and takes more than twice as long: it finds the positions, too.
+    `nn.MaxPool2d(pad_mode="pad")` is the same function and takes more than three times as long: it finds the positions, too.
     """
 
     def __init__(self, kernel_size, stride, padding, ceil_mode) -> None:
