@@ -67,5 +67,5 @@ def build(params):
 
 
 def predict(model, images):
-    """Images (N, 1, 96, 96) → logits (N, 10), both float32, in evaluation mode, eagerly and without gradients."""
-    return model(tf.constant(np.moveaxis(images, 1, 3)), training=False).numpy()
+    """Images (N, 1, 96, 96) → logits (N, 10), both float32, eagerly, without gradients, and for inference as Keras is by default."""
+    return model(tf.constant(np.moveaxis(images, 1, 3))).numpy()

@@ -42,12 +42,11 @@ def test_all_are_one_function(arguments, parameters):
     print(f"\n{report['name']} {report['input_shape']} on {report['image_count']} images from {report['images']}")
     for result in report["frameworks"]:
         assert result["error"] is None, f"{result['framework']}: {result['error']}"
+        assert result["passed"], f"{result['framework']}: {result['first_divergence']}"
         logits = next(row for row in result["outputs"] if row["name"] == "logits")
         gradient = max(result["gradients"], key=lambda row: row["error"] / row["limit"])
-        print(
-            f"  {result['framework']:<10} {result['versions'][result['framework']]:<12} logits {logits['error']:.1e} / {logits['limit']:.1e}"
-            f"   worst gradient {gradient['error']:.1e} / {gradient['limit']:.1e} {gradient['name']}   {result['seconds']:.0f} s"
-        )
-        assert result["passed"], f"{result['framework']}: {result['first_divergence']}"
+        compared = {"logits": logits, f"worst gradient {gradient['name']}": gradient}
+        errors = ", ".join(f"{what} {row['error']:.1e} of {row['limit']:.1e}" for what, row in compared.items())
+        print(f"  {result['framework']} {result['versions'][result['framework']]}: {errors}; {result['seconds']:.0f} s")
     assert {result["framework"] for result in report["frameworks"]} >= {*SHIPPED, "numpy"}
     assert done.returncode == 0

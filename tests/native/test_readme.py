@@ -8,17 +8,31 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "README.zh-CN.md"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
-def test_the_loss_falls_as_printed(page, framework, tmp_path):
+def run(page, marker, folder):
+    """The output of the code after `marker`, run from a file of its own as a reader would: MindSpore reads its source."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    (code,) = re.findall(rf"<!-- {framework} -->\n```python\n(.*?)```", text, re.DOTALL)
-    # A file of its own, as a reader would run it: MindSpore reads the source of what it differentiates.
-    script = tmp_path / "train.py"
-    script.write_text(code)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    (code,) = re.findall(rf"<!-- {marker} -->\n```python\n(.*?)```", text, re.DOTALL)
+    (folder / "script.py").write_text(code, encoding="utf-8")
+    done = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    losses = [float(line.split()[1]) for line in done.stdout.splitlines() if re.fullmatch(r"\d [\d.e-]+", line)]
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_example(page, framework, tmp_path):
+    if framework != "torch":
+        pytest.skip("the example is of PyTorch")
+    printed = run(page, "example", tmp_path)
+    assert "(inception_3a): Concatenation(" in printed
+    assert printed.splitlines()[-1] == "(2, 10) (2, 256, 12, 12)"
+    assert (tmp_path / "googlenet.safetensors").stat().st_size > 4 * 5_977_530
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_loss_falls_as_printed(page, framework, tmp_path):
+    losses = [float(line.split()[1]) for line in run(page, framework, tmp_path).splitlines() if re.fullmatch(r"\d [\d.e-]+", line)]
     assert len(losses) == 10
     assert min(losses[5:]) < losses[0]

@@ -71,9 +71,10 @@ def forward(model: keras.Model, images: Array, *, train: bool = False, taps: Ite
     """The outputs of images (N, C, H, W) by name, and the tapped layers. Raises as `googlenet.checks` does."""
     taps = check_taps(model.network, taps)
     images = check_images(model.network, images)
+    training = True if train else None  # None is inference too; False, which Keras tells every layer, costs 4 % of a pass
     with tf.device(_device(model)):
         x = layout.images_to_native(images)
-        outputs, tapped = model.tapped()(x, training=train) if taps else (model(x, training=train), {})
+        outputs, tapped = model.tapped()(x, training=training) if taps else (model(x, training=training), {})
     tensors = {**_by_name(model, outputs), **{path: tapped[path] for path in taps}}
     return {path: layout.output_from_native(tensor) for path, tensor in tensors.items()}
 
