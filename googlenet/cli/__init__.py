@@ -40,6 +40,10 @@ def _root(
 _USAGE_ERROR: type[Exception] = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
+#: The exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT.
+INTERRUPTED = 130
+
+
 def main() -> NoReturn:
     """Run the command line."""
     try:
@@ -55,7 +59,9 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", 130)
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer returns it, too, where it hears Ctrl-C first
+        _fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -268,6 +268,3 @@ def mutants() -> list[Mutant]:
             "a gradient transposed", "gradient of normed.conv.weight", _gradients(_only(kernel, lambda grad: grad.transpose(0, 1, 3, 2)))
         ),
     ]
-
-
-__all__ = ["Mutant", "honest", "mutants"]

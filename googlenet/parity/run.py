@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,8 @@ from typing import Any
 
 from ..analysis import count_multiply_adds, count_parameters
 from ..checks import num_classes
-from ..errors import GoogLeNetError
 from ..images import ImageSet
+from ..loss import Loss
 from ..params import Params, check_params
 from ..spec import Network
 from ..version import __version__
@@ -152,7 +153,7 @@ def run_parity(
             params,
             images,
             labels,
-            loss=_loss(settings),
+            loss=Loss(label_smoothing=settings.label_smoothing),
             chunk=settings.chunk,
             gradients=settings.gradients,
             report=lambda done: progress("yardstick", done, total),
@@ -162,18 +163,19 @@ def run_parity(
         folder = Path(name)
         job.save(folder, params, images, labels)
 
+        stop = threading.Event()
+
         def work(framework: str) -> Result:
-            return _work(folder, framework, settings, lambda done: progress(framework, done, total))
+            return _work(folder, framework, settings, stop, lambda done: progress(framework, done, total))
 
         with ThreadPoolExecutor(max_workers=settings.jobs) as pool:
-            results = tuple(pool.map(work, frameworks))
+            try:
+                results = tuple(pool.map(work, frameworks))
+            except BaseException:  # Ctrl-C above all: the workers, in sessions of their own, do not hear it
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
     return Report(network, image_set, seed, results)
-
-
-def _loss(settings: Settings) -> Any:
-    from ..loss import Loss
-
-    return Loss(label_smoothing=settings.label_smoothing)
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -185,7 +187,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {**quiet, **given, **os.environ} if settings.threads is None else {**quiet, **os.environ, **given}
 
 
-def _work(folder: Path, framework: str, settings: Settings, report: Callable[[int], None]) -> Result:
+def _work(folder: Path, framework: str, settings: Settings, stop: threading.Event, report: Callable[[int], None]) -> Result:
     """Start the worker, follow it, and read its answer."""
     interpreter = settings.interpreters.get(framework, sys.executable)
     log = folder / f"{framework}.log"
@@ -198,7 +200,7 @@ def _work(folder: Path, framework: str, settings: Settings, report: Callable[[in
     except OSError as error:
         return Result(framework, error=f"{interpreter}: cannot be started ({error.strerror})")
     try:
-        hung = _follow(process, folder / f"{framework}.progress", settings.timeout, report)
+        hung = _follow(process, folder / f"{framework}.progress", settings.timeout, stop, report)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -208,10 +210,10 @@ def _work(folder: Path, framework: str, settings: Settings, report: Callable[[in
     return _answer(folder / f"{framework}.json", framework, process.returncode, log)
 
 
-def _follow(process: subprocess.Popen[bytes], progress: Path, timeout: float, report: Callable[[int], None]) -> bool:
-    """Pass progress on until the worker ends; True if it hung."""
+def _follow(process: subprocess.Popen[bytes], progress: Path, timeout: float, stop: threading.Event, report: Callable[[int], None]) -> bool:
+    """Pass progress on until the worker ends or is to stop; True if it hung."""
     last, since = "", time.monotonic()
-    while process.poll() is None:
+    while process.poll() is None and not stop.is_set():
         text = progress.read_text() if progress.exists() else ""
         if text != last:
             last, since = text, time.monotonic()
@@ -247,6 +249,3 @@ def _answer(path: Path, framework: str, code: int, log: Path) -> Result:
 def _tail(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "none"
-
-
-__all__ = ["GoogLeNetError", "Progress", "Report", "Result", "Settings", "run_parity"]

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -132,22 +133,40 @@ def test_weights_that_do_not_fit_start_no_worker(images):
         run_parity(NETWORK, ["numpy"], images, {}, seed=0)
 
 
-def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
-    """The parent is ended with no chance to tidy up; its worker, which hangs, must not go on for ever."""
+def _hanging_run():
+    """A parity run whose worker hangs, and the worker's process id."""
     command = [sys.executable, "-m", "googlenet", "parity", "--framework", "faulty", "--size", "32", "--count", "1", "--no-gradients"]
-    parent = subprocess.Popen(command, env={**os.environ, "GOOGLENET_EXAMPLE_FAULT": "hang"}, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "GOOGLENET_EXAMPLE_FAULT": "hang"}
+    parent = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     # The worker is started from a thread of the pool: look at all of them.
     threads = pathlib.Path(f"/proc/{parent.pid}/task")
-    worker = None
-    while worker is None and parent.poll() is None:
+    found = []
+    while not found and parent.poll() is None:
         found = [word for thread in threads.iterdir() for word in (thread / "children").read_text().split()]
-        worker = int(found[0]) if found else None
         time.sleep(0.05)
-    assert worker is not None
     time.sleep(2)
-    parent.kill()
-    parent.wait()
+    return parent, int(found[0])
+
+
+def _gone(process):
     deadline = time.monotonic() + 30
-    while os.path.exists(f"/proc/{worker}") and time.monotonic() < deadline:
+    while os.path.exists(f"/proc/{process}") and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not os.path.exists(f"/proc/{worker}")
+    return not os.path.exists(f"/proc/{process}")
+
+
+def test_a_worker_ends_when_its_parent_is_killed():
+    """The parent is ended with no chance to tidy up; its worker, which hangs, must not go on for ever."""
+    parent, worker = _hanging_run()
+    parent.kill()
+    parent.communicate()
+    assert _gone(worker)
+
+
+def test_ctrl_c_ends_the_workers_at_once():
+    parent, worker = _hanging_run()
+    parent.send_signal(signal.SIGINT)
+    _, error = parent.communicate(timeout=30)
+    assert parent.returncode == 130
+    assert error == "googlenet: interrupted\n"
+    assert _gone(worker)
