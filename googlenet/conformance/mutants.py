@@ -2,7 +2,8 @@
 
 A mutant changes one thing inside an adapter laid out as ours are (`layers.leaf`, `layers.compose`, `layout.to_native`,
 `layout.from_native`), or in one of its protocol functions; the spec and the reference stay right. Among them are the bugs that
-published GoogLeNets shipped.
+published GoogLeNets shipped. A changed leaf keeps its site's shapes, so an adapter that follows `window_count(site)` must follow
+the leaf's own fields too.
 """
 
 from __future__ import annotations
