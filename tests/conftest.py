@@ -4,8 +4,6 @@ import os
 
 import pytest
 
-from googlenet import load
-
 
 @pytest.fixture(scope="session")
 def framework() -> str:
@@ -14,4 +12,7 @@ def framework() -> str:
 
 @pytest.fixture(scope="session")
 def backend(framework):
-    return load(framework)
+    # Here, not above: tests/dist runs where nothing of the project is installed.
+    import googlenet
+
+    return googlenet.load(framework)
