@@ -9,6 +9,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import check_images
 from ..geometry import window_count
 from ..params import Array, Params, param_specs, uniform
 from ..spec import (
@@ -92,9 +93,9 @@ class Model:
         self._step = fold(resolve(network), self._leaf, self._compose)
 
     def __call__(self, images: Array) -> Array | tuple[Array, ...]:
-        """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...)."""
+        """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...). Raises as `check_images` does."""
         run = Run(train=self.train_mode)
-        self.run(images, run)
+        self.run(check_images(self.network, images), run)
         outputs = tuple(run.outputs[name] for name in self.network.outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
