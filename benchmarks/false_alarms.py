@@ -37,10 +37,8 @@ def main() -> int:
         images, labels = digits.images[chosen], digits.labels[chosen]
         yardsticks = measure(network, params, images, labels, loss=loss)
         comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
-        worst = {
-            what: max((row.ratio for row in rows), default=0.0)
-            for what, rows in (("outputs", comparison.outputs), ("gradients", comparison.gradients))
-        }
+        groups = ("outputs", "loss", "gradients", "statistics")
+        worst = {what: max((row.ratio for row in getattr(comparison, what)), default=0.0) for what in groups}
         nearest.append(worst)
         if not comparison.passed:
             alarms.append({"seed": seed, "first_divergence": comparison.first_divergence})

@@ -39,7 +39,10 @@ class Backend(Protocol):
     unbiased_running_variance: bool
 
     def build(self, network: Network, params: Params, *, device: str | None = None) -> Any:
-        """A native model of `network` holding `params`, on `device` (the framework's own name of it; None is its default)."""
+        """A native model of `network` holding `params`, on `device` (the framework's own name of it; None is its default).
+
+        The model has the attribute `network`, so that the functions below and the user know what it is.
+        """
 
     def params_of(self, model: Any) -> Params:
         """The weights of a model that `build` made: path → float32 array, bit for bit as they were set or trained."""

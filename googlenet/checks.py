@@ -9,15 +9,20 @@ import numpy as np
 from .errors import DataError, ShapeError, UnknownNameError
 from .params import Array
 from .spec import Network
-from .walk import nodes, walk
+from .walk import nodes, output_shapes
 
 
 def num_classes(network: Network) -> int:
-    """The length of the logits. Raises `ShapeError` if the network does not end in a vector."""
-    *_, last = walk(network)
-    if len(last.out_shape) != 1:
-        raise ShapeError(f"network '{network.name}' ends in a map {last.out_shape}, not in logits; end it with GlobalAvgPool or Dense")
-    return last.out_shape[0]
+    """The length of every output. Raises `ShapeError` if one is no vector, or an auxiliary head's has another length."""
+    shapes = output_shapes(network)
+    for name, shape in shapes.items():
+        if len(shape) != 1:
+            raise ShapeError(f"network '{network.name}': output '{name}' is a map {shape}, no vector; end it with GlobalAvgPool or Dense")
+        if shape != shapes["logits"]:
+            raise ShapeError(
+                f"network '{network.name}': output '{name}' has {shape[0]} classes, the logits {shapes['logits'][0]}; make them equal"
+            )
+    return shapes["logits"][0]
 
 
 def check_images(network: Network, images: Array) -> Array:

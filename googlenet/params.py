@@ -158,8 +158,8 @@ def init_params(network: Network, *, seed: int = 0, initializer: str = "xavier_u
     """
     if initializer not in INITIALIZERS:
         raise UnknownNameError(f"initializer: expected one of {', '.join(INITIALIZERS)}, got '{initializer}'")
-    if seed < 0:
-        raise WeightsError(f"seed: expected an integer of at least 0, got {seed}")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise WeightsError(f"seed: expected an integer of at least 0, got {seed!r}")
     draw = INITIALIZERS[initializer]
 
     def initial(spec: ParamSpec) -> Array:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .errors import SpecError
 
@@ -329,6 +329,23 @@ Composite: TypeAlias = Sequential | Concat | Residual | Aux
 Layer: TypeAlias = Leaf | Composite
 
 
+def to_json(value: Any) -> Any:
+    """A network, layer or any of their fields as JSON values: a dataclass becomes its fields and its `kind`, a tuple a list."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"kind": type(value).__name__, **{field.name: to_json(getattr(value, field.name)) for field in fields(value)}}
+    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def from_json(value: Any) -> Any:
+    """The inverse of `to_json`. Raises `SpecError` for a kind of layer that does not exist, or a field out of range."""
+    if isinstance(value, dict):
+        kinds: dict[str, Any] = {kind.__name__: kind for kind in (*get_args(Leaf), *get_args(Composite), Network)}
+        kind = value.get("kind", "")
+        _check(kind in kinds, "from_json", "kind", f"one of {', '.join(kinds)}", kind)
+        return kinds[kind](**{name: from_json(item) for name, item in value.items() if name != "kind"})
+    return tuple(map(from_json, value)) if isinstance(value, list) else value
+
+
 def aux_heads(layer: Layer) -> tuple[tuple[str, Aux], ...]:
     """The auxiliary heads below `layer` as (output name, head), in the order of execution."""
     if not isinstance(layer, Sequential):
@@ -364,6 +381,8 @@ class Network:
         _check(sized, "Network", "input_shape", "(channels, height, width), each at least 1", self.input_shape)
         names = [name for name, _ in aux_heads(self.layers)]
         _check(len(set(names)) == len(names), "Network", "layers", "auxiliary heads with names that differ", names)
+        taken = [name for name, _ in self.layers.children if name == "logits"] + [name for name in names if name == "logits"]
+        _check(not taken, "Network", "layers", "no layer at the root and no auxiliary head called 'logits', which is an output", taken)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -128,6 +128,18 @@ def nodes(network: Network) -> tuple[Site, ...]:
     return tuple(sites)
 
 
+def output_shapes(network: Network) -> dict[str, Shape]:
+    """The shape of every output by name, `logits` first. Raises `ShapeError` as `fold` does."""
+    shapes: dict[str, Shape] = {}
+
+    def compose(site: CompositeSite, children: dict[str, Shape]) -> Shape:
+        if isinstance(site.layer, Aux):
+            shapes[site.path.rpartition(".")[2]] = children["head"]
+        return site.out_shape
+
+    return {"logits": fold(network, lambda site: site.out_shape, compose), **shapes}
+
+
 def join(path: str, name: str) -> str:
     """The path of the child `name` of the layer at `path`."""
     return f"{path}.{name}" if path else name

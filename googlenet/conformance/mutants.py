@@ -253,10 +253,10 @@ def mutants() -> list[Mutant]:
         Mutant("bias dropped", "weights of stem.conv.bias", _lost("stem.conv.bias")),
         Mutant("running variance not loaded", "weights of normed.norm.running_var", _lost("normed.norm.running_var")),
         Mutant("dropout scales in evaluation", "output of dropout", _leaf("dropout", lambda layer: Scale(1 - layer.rate, "eval"))),
-        Mutant("auxiliary losses unweighted", "loss of loss", _loss(lambda loss: replace(loss, aux_weights=(1.0, 1.0)))),
+        Mutant("auxiliary losses unweighted", "loss", _loss(lambda loss: replace(loss, aux_weights=(1.0, 1.0)))),
         Mutant(
             "label smoothing over the other classes",
-            "loss of loss",
+            "loss",
             _loss(lambda loss: replace(loss, label_smoothing=loss.label_smoothing * 5 / 4)),
         ),
         Mutant(

@@ -80,7 +80,8 @@ class Comparison:
         if self.weights:
             return f"weights of {self.weights[0]}"
         groups = (("output", self.outputs), ("loss", self.loss), ("gradient", self.gradients), ("statistic", self.statistics))
-        return next((f"{what} of {row.name}" for what, rows in groups for row in rows if not row.passed), None)
+        failed = next(((what, row.name) for what, rows in groups for row in rows if not row.passed), None)
+        return None if failed is None else " of ".join(dict.fromkeys(failed))
 
 
 def compare_weights(backend: Backend, model: object, params: Params) -> list[str]:
@@ -117,9 +118,11 @@ def compare_forward(
         actual = backend.forward(model, piece, train=train, taps=taps)
         for name in names:
             distances[name].add(actual.get(name), run.outputs[name])
+        for name in actual.keys() - run.outputs.keys():
+            distances.setdefault(name, Distance()).add(None, piece)  # nobody asked for it
         done += len(piece)
         report(done)
-    return [Row(name, distances[name].value, limit(yardstick[name])) for name in names]
+    return [Row(name, measured.value, limit(yardstick.get(name, 0.0))) for name, measured in distances.items()]
 
 
 def compare_gradients(

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..architectures import get_network
 from ..loss import Loss
 from ..params import Array, Params, load_params, save_params, write_atomically
-from ..spec import Network, Shape
+from ..spec import Network, from_json, to_json
 from .compare import Row, Yardsticks
 from .tolerance import GradientYardstick
 
@@ -21,18 +20,10 @@ from .tolerance import GradientYardstick
 class Job:
     """One network on one set of images and weights, and how far float32 strays there; the same for every framework."""
 
-    name: str
-    input_shape: Shape
-    num_classes: int
-    aux: bool
+    network: Network
     chunk: int
     label_smoothing: float
     yardsticks: Yardsticks
-
-    @property
-    def network(self) -> Network:
-        """The network that `name` and the other arguments mean."""
-        return get_network(self.name, num_classes=self.num_classes, input_shape=self.input_shape, aux=self.aux)
 
     @property
     def loss(self) -> Loss:
@@ -41,7 +32,13 @@ class Job:
 
     def save(self, folder: Path, params: Params, images: Array, labels: Array) -> None:
         """Write the job and its arrays into `folder`."""
-        write_atomically(folder / "job.json", json.dumps(asdict(self)).encode())
+        values = {
+            "network": to_json(self.network),
+            "chunk": self.chunk,
+            "label_smoothing": self.label_smoothing,
+            "yardsticks": asdict(self.yardsticks),
+        }
+        write_atomically(folder / "job.json", json.dumps(values).encode())
         save_params(folder / "weights.safetensors", self.network, params)
         np.save(folder / "images.npy", images)
         np.save(folder / "labels.npy", labels)
@@ -50,11 +47,10 @@ class Job:
     def load(cls, folder: Path) -> tuple[Job, Params, Array, Array]:
         """The job in `folder`, with its weights, images and labels."""
         text = json.loads((folder / "job.json").read_text())
-        yardsticks = text.pop("yardsticks")
+        yardsticks = text["yardsticks"]
         gradient = yardsticks["gradient"]
-        job = cls(**{**text, "input_shape": tuple(text["input_shape"])}, yardsticks=Yardsticks(
-            yardsticks["forward"], None if gradient is None else GradientYardstick(**gradient)
-        ))  # fmt: skip
+        measured = Yardsticks(yardsticks["forward"], None if gradient is None else GradientYardstick(**gradient))
+        job = cls(from_json(text["network"]), text["chunk"], text["label_smoothing"], measured)
         params = load_params(folder / "weights.safetensors", job.network)
         return job, params, np.load(folder / "images.npy"), np.load(folder / "labels.npy")
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis import count_multiply_adds, count_parameters
-from ..checks import num_classes
 from ..images import ImageSet
 from ..loss import Loss
 from ..params import Params, check_params
@@ -142,10 +141,7 @@ def run_parity(
     total = len(images)
     progress("yardstick", 0, total)
     job = Job(
-        name=network.name,
-        input_shape=network.input_shape,
-        num_classes=num_classes(network),
-        aux=len(network.outputs) > 1,
+        network=network,
         chunk=settings.chunk,
         label_smoothing=settings.label_smoothing,
         yardsticks=measure(

@@ -1,7 +1,7 @@
 """How far a backend may be from float64: derived from how far float32 itself strays, never chosen. See `docs/tolerances.md`.
 
 The metric is the relative L2 distance of a tensor, ‖a − b‖ / ‖b‖. The yardstick is the largest distance of several float32 reference
-runs that are equal in exact arithmetic; the limit is `FACTOR` times that. Gradients also jump where rounding decides the side of a ReLU
+runs that differ in nothing but rounding; the limit is `FACTOR` times that. Gradients also jump where rounding decides the side of a ReLU
 or the winner of a max pool. Their yardstick is taken with all decisions as in float64, and the jumps come on top: what a float64 run
 strays in which decisions are reversed that a passing backend may make otherwise: those within `FACTOR` times float32's error of a tie.
 """
@@ -77,7 +77,7 @@ def distance(actual: Array | None, expected: Array) -> float:
 
 @dataclass(frozen=True)
 class Variant:
-    """A float32 reference run that equals every other in exact arithmetic: how it changes its input, and its sums."""
+    """A float32 reference run that differs from every other by rounding alone: how it changes its input, and its sums."""
 
     name: str
     prepare: Callable[[Array], Array]

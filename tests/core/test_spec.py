@@ -54,6 +54,13 @@ def test_auxiliary_heads_stand_on_the_main_path_only():
         Network("n", blocks.sequential(a=blocks.sequential(aux1=aux), b=blocks.sequential(aux1=aux)), (1, 5, 7), "")
 
 
+def test_logits_is_the_name_of_an_output_alone():
+    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool()), 0.3)
+    for layers in (blocks.sequential(logits=spec.ReLU()), blocks.sequential(a=blocks.sequential(logits=aux))):
+        with pytest.raises(SpecError, match="called 'logits', which is an output, got"):
+            Network("n", layers, (1, 5, 7), "")
+
+
 def test_constructors_normalise_to_one_form():
     assert blocks.conv_layer(4, 3, 2, 1) == blocks.conv_layer(4, (3, 3), (2, 2), ((1, 1), (1, 1)))
     assert blocks.max_pool(3, 2, (1, 0)).padding == ((1, 1), (0, 0))

@@ -1,12 +1,15 @@
 """The one traversal: its shapes are those that the reference really gives, its paths are unique, its errors name the layer."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 import googlenet.reference as reference
-from googlenet import Network, ShapeError, blocks, nodes, param_specs, spec, walk
+from googlenet import Network, ShapeError, SpecError, blocks, nodes, param_specs, spec, walk
 from googlenet.architectures import get_network
+from googlenet.checks import num_classes
 from googlenet.conformance.networks import random_images, random_params
 from googlenet.walk import resolve
 
@@ -36,6 +39,37 @@ def test_paths_are_unique(network):
     paths = [site.path for site in nodes(network)]
     assert len(paths) == len(set(paths))
     assert len(param_specs(network)) == len({path.lower() for path in param_specs(network)})
+
+
+@given(networks())
+@settings(max_examples=100, deadline=None)
+def test_json_gives_back_the_network(network):
+    assert spec.from_json(json.loads(json.dumps(spec.to_json(network)))) == network
+
+
+def test_json_of_a_published_network_and_of_nonsense():
+    network = get_network("googlenet_paper", aux=True)
+    assert spec.from_json(json.loads(json.dumps(spec.to_json(network)))) == network
+    with pytest.raises(SpecError, match=r"from_json\.kind: expected one of Conv, .*, got 'Convolution'"):
+        spec.from_json({"kind": "Convolution"})
+
+
+def test_outputs_are_vectors_of_one_length():
+    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3)
+    head = {"pool": spec.GlobalAvgPool(), "dense": spec.Dense(3, bias=True)}
+    assert num_classes(Network("n", blocks.sequential(aux1=aux, **head), (2, 5, 7), "")) == 3
+    assert (
+        num_classes(
+            Network("n", blocks.sequential(trunk=blocks.sequential(**head, aux1=spec.Aux(blocks.sequential(), 0.3))), (2, 5, 7), "")
+        )
+        == 3
+    )
+    for wrong, message in (
+        ({"aux1": aux, "pool": spec.GlobalAvgPool(), "dense": spec.Dense(4, bias=True)}, "output 'aux1' has 3 classes, the logits 4"),
+        ({"conv": blocks.conv(3, 1)}, "output 'logits' is a map"),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            num_classes(Network("n", blocks.sequential(**wrong), (2, 5, 7), ""))
 
 
 def test_paths_have_the_papers_names():

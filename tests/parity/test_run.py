@@ -1,5 +1,6 @@
 """Parity runs in worker processes: what passes, what fails, and that one framework's failure stays its own."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from googlenet import WeightsError, get_network, init_params
-from googlenet.images import load_image_set
+from googlenet.conformance.networks import probe, random_images, random_labels, random_params
+from googlenet.images import ImageSet, load_image_set
 from googlenet.parity.run import Settings, run_parity
 
 NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
@@ -126,6 +128,16 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
         "limit": result.comparison.outputs[-1].limit,
         "passed": False,
     }
+
+
+def test_the_network_that_is_given_is_the_one_that_is_proved():
+    """Not the published one of the same name: workers get the network itself."""
+    network = dataclasses.replace(probe(), name="googlenet")
+    images = ImageSet(random_images(network), random_labels(), "random numbers")
+    report = run_parity(network, ["numpy"], images, random_params(network), seed=0)
+    (result,) = report.results
+    assert report.passed
+    assert {row.name for row in result.comparison.outputs} >= {"stem.conv", "mixed", "aux1", "aux2", "logits"}
 
 
 def test_weights_that_do_not_fit_start_no_worker(images):

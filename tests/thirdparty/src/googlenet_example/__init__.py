@@ -1,11 +1,11 @@
-"""A backend on SciPy, as a third party would write it: forward passes alone, through the public names of googlenet only."""
+"""A backend on NumPy and SciPy, as a third party would write it: forward passes alone, through the public names of googlenet only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from googlenet import Network, check_params, fold
 from googlenet.checks import check_images, check_taps
@@ -89,19 +89,10 @@ def _leaf(site, x, params):
         return params[join(site.path, name)]
 
     match site.layer:
-        case Conv(out_channels, _, stride, _, groups, bias) as layer:
+        case Conv(groups=groups, bias=bias) as layer:
             x = _pad(x, extent_padding(layer, site.in_shape, window_count(site)), 0)
-            inputs, outputs = x.shape[1] // groups, out_channels // groups
-            y = np.stack(
-                [
-                    sum(
-                        signal.correlate(image[o // outputs * inputs + c], param("weight")[o, c], mode="valid")[:: stride[0], :: stride[1]]
-                        for c in range(inputs)
-                    )
-                    for image in x
-                    for o in range(out_channels)
-                ]
-            ).reshape(len(x), *site.out_shape)
+            parts = zip(np.split(_windows(x, layer), groups, axis=1), np.split(param("weight"), groups), strict=True)
+            y = np.concatenate([np.tensordot(w, part, ((1, 2, 3), (1, 4, 5))) for part, w in parts]).swapaxes(0, 1)
             return y + param("bias")[:, None, None] if bias else y
         case MaxPool() as layer:
             x = _pad(x, extent_padding(layer, site.in_shape, window_count(site)), -np.inf)
