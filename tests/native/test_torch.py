@@ -10,6 +10,8 @@ from googlenet.conformance.networks import random_images, random_params
 from googlenet.parity.compare import compare_forward, compare_weights
 from googlenet.parity.tolerance import distance, forward_yardstick, limit
 
+from .test_readme import PAGES, run
+
 backend = googlenet.load("torch")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
@@ -100,6 +102,14 @@ def test_trains_with_the_frameworks_own_optimiser():
 def test_a_lone_inception_block():
     block = googlenet.Network("block", sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)), (192, 28, 20), "arXiv:1409.4842")
     assert googlenet.get_model(block, framework="torch")(torch.zeros(2, 192, 28, 20)).shape == (2, 256, 28, 20)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_readmes_example(page, tmp_path):
+    printed = run(page, "example", tmp_path)
+    assert "(inception_3a): Concatenation(" in printed
+    assert printed.splitlines()[-1] == "(2, 10) (2, 256, 12, 12)"
+    assert (tmp_path / "googlenet.safetensors").stat().st_size > 4 * 5_977_530
 
 
 class AdaptiveMaxPool(torch.nn.AdaptiveMaxPool2d):
