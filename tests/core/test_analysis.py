@@ -79,7 +79,7 @@ def test_smallest_input(name, aux, side):
 
 
 @given(networks())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_parameters_are_those_of_the_reference(network):
     held = reference.params_of(reference.build(network, init_params(network)))
     trainable = [path for path, each in param_specs(network).items() if each.trainable]

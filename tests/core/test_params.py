@@ -122,7 +122,7 @@ def _umask():
     return umask
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(networks())
 def test_any_network_round_trips(network):
     params = random_params(network)

@@ -17,7 +17,7 @@ from .networks import networks
 
 
 @given(networks())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_shapes_are_those_of_the_reference(network):
     taps = {site.path: site.out_shape for site in nodes(network)}
     outputs = reference.forward(reference.build(network, random_params(network)), random_images(network), taps=taps)
@@ -25,7 +25,7 @@ def test_shapes_are_those_of_the_reference(network):
 
 
 @given(networks())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_resolving_same_padding_changes_no_shape_and_leaves_none(network):
     resolved = resolve(network)
     assert [site.out_shape for site in walk(resolved)] == [site.out_shape for site in walk(network)]
@@ -34,7 +34,7 @@ def test_resolving_same_padding_changes_no_shape_and_leaves_none(network):
 
 
 @given(networks())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_paths_are_unique(network):
     paths = [site.path for site in nodes(network)]
     assert len(paths) == len(set(paths))
@@ -42,7 +42,7 @@ def test_paths_are_unique(network):
 
 
 @given(networks())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_json_gives_back_the_network(network):
     assert spec.from_json(json.loads(json.dumps(spec.to_json(network)))) == network
 

@@ -82,8 +82,8 @@ def test_a_worker_that_fails_fails_its_row_alone(images, monkeypatch, fault, mes
 
 def test_a_worker_that_hangs_is_ended(images, monkeypatch):
     monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "hang")
-    faulty, numpy = _run(["faulty", "numpy"], images, timeout=6.0, jobs=2, gradients=False).results
-    assert faulty.error == "gave no sign for 6 s and was ended; its last words: still waiting"
+    faulty, numpy = _run(["faulty", "numpy"], images, timeout=20.0, jobs=2, gradients=False).results
+    assert faulty.error == "gave no sign for 20 s and was ended; its last words: still waiting"
     assert numpy.passed
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from googlenet import Loss, Network, blocks, spec
@@ -36,6 +36,7 @@ def test_not_a_number_does_not_pass():
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5))
+@settings(deadline=None)
 def test_chunks_change_no_distance(sizes):
     rng = np.random.default_rng(0)
     whole = rng.standard_normal((sum(sizes), 3))
