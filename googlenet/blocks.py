@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeAlias
 
 from .errors import SpecError
@@ -12,6 +13,7 @@ from .spec import (
     BatchNorm,
     Concat,
     Conv,
+    Dropout,
     ExplicitPadding,
     Layer,
     LocalResponseNorm,
@@ -20,6 +22,7 @@ from .spec import (
     Pair,
     ReLU,
     Residual,
+    Scale,
     Sequential,
 )
 
@@ -73,12 +76,19 @@ def conv(
     padding: PaddingLike = 0,
     *,
     norm: BatchNorm | None = None,
+    bias: bool | None = None,
+    relu: bool = True,
 ) -> Sequential:
-    """Convolution and ReLU as `conv`, `relu`; with `norm`, `conv` without bias, `norm`, `relu` (arXiv:1502.03167, 3.2)."""
-    layer = conv_layer(out_channels, kernel_size, stride, padding, bias=norm is None)
-    if norm is None:
-        return sequential(conv=layer, relu=ReLU())
-    return sequential(conv=layer, norm=norm, relu=ReLU())
+    """Convolution and ReLU as `conv`, `relu`; with `norm`, `conv` without bias, `norm`, `relu` (arXiv:1502.03167, 3.2).
+
+    `bias` overrides whether the convolution has one; without `relu` the result is linear.
+    """
+    layers: dict[str, Layer] = {"conv": conv_layer(out_channels, kernel_size, stride, padding, bias=norm is None if bias is None else bias)}
+    if norm is not None:
+        layers["norm"] = norm
+    if relu:
+        layers["relu"] = ReLU()
+    return sequential(**layers)
 
 
 def max_pool(kernel_size: PairLike, stride: PairLike, padding: PaddingLike = 0, *, ceil_mode: bool = False) -> MaxPool:
@@ -108,6 +118,18 @@ def local_response_norm(size: int = 5, alpha: float = 1e-4, beta: float = 0.75, 
     return LocalResponseNorm(size, alpha, beta, k)
 
 
+def dropout(rate: float, *, upscales: bool = True) -> dict[str, Layer]:
+    """Dropout as the child `dropout`, for `sequential(**...)`; no child at rate 0.
+
+    Unless it `upscales`, a further child `scale` undoes the division by `1 − rate` in training, and multiplies by `1 − rate` in
+    evaluation: what PaddlePaddle calls `downscale_in_infer`, and Srivastava et al. 2014 write.
+    """
+    if rate == 0:
+        return {}
+    scale: dict[str, Layer] = {} if upscales else {"scale": Scale(1 - rate, "always")}
+    return {"dropout": Dropout(rate), **scale}
+
+
 def concat(**branches: Layer) -> Concat:
     """`Concat` with its branches as keywords, in that order."""
     return Concat(tuple(branches.items()))
@@ -127,16 +149,22 @@ def inception(
     pool_proj: int,
     *,
     norm: BatchNorm | None = None,
+    bias: bool | None = None,
+    relu_after_reduce: bool = True,
+    kernel_5x5: int = 5,
 ) -> Concat:
     """An Inception block, arguments in the order of the columns of arXiv:1409.4842, table 1 (figure 2b).
 
-    (C, H, W) → (conv_1x1 + conv_3x3 + conv_5x5 + pool_proj, H, W).
+    (C, H, W) → (conv_1x1 + conv_3x3 + conv_5x5 + pool_proj, H, W). `norm` and `bias` are those of `conv`; the last two arguments are
+    departures that published weights were trained with: reductions without ReLU, and another kernel in the branch of 5×5.
     """
+    unit = partial(conv, norm=norm, bias=bias)
+    reduce = partial(unit, relu=relu_after_reduce)
     return concat(
-        branch_1x1=conv(conv_1x1, 1, norm=norm),
-        branch_3x3=sequential(reduce=conv(reduce_3x3, 1, norm=norm), conv=conv(conv_3x3, 3, 1, 1, norm=norm)),
-        branch_5x5=sequential(reduce=conv(reduce_5x5, 1, norm=norm), conv=conv(conv_5x5, 5, 1, 2, norm=norm)),
-        branch_pool=sequential(pool=max_pool(3, 1, 1), project=conv(pool_proj, 1, norm=norm)),
+        branch_1x1=unit(conv_1x1, 1),
+        branch_3x3=sequential(reduce=reduce(reduce_3x3, 1), conv=unit(conv_3x3, 3, 1, 1)),
+        branch_5x5=sequential(reduce=reduce(reduce_5x5, 1), conv=unit(conv_5x5, kernel_5x5, 1, kernel_5x5 // 2)),
+        branch_pool=sequential(pool=max_pool(3, 1, 1), project=unit(pool_proj, 1)),
     )
 
 
@@ -147,6 +175,7 @@ __all__ = [
     "concat",
     "conv",
     "conv_layer",
+    "dropout",
     "inception",
     "local_response_norm",
     "max_pool",

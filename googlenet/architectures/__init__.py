@@ -1,19 +1,66 @@
-"""The networks by name: each file holds one paper's or book section's tables, row by row."""
+"""The networks by name: each file holds one paper's or book section's tables, row by row, and its dialects.
+
+A *dialect* is what a library calls by the network's name: the same table of channels with other settings, and so another function.
+`torchvision:inception_v3` is Inception-v3 in torchvision's dialect; where libraries say `googlenet`, it is `googlenet_paper`'s.
+"""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from ..analysis import smallest_input
 from ..errors import ShapeError, UnknownNameError
 from ..spec import Network, Shape
 from ..walk import walk
-from .googlenet import googlenet
-from .googlenet_paper import googlenet_paper
+from . import alexnet as _alexnet
+from . import bn_inception as _bn_inception
+from . import googlenet as _googlenet
+from . import googlenet_paper as _googlenet_paper
+from . import inception_resnet as _inception_resnet
+from . import inception_v3 as _inception_v3
+from . import inception_v4 as _inception_v4
+from . import nin as _nin
+from . import vgg as _vgg
 
-NETWORKS: dict[str, Callable[..., Network]] = {make.__name__: make for make in (googlenet, googlenet_paper)}
+NETWORKS: dict[str, Callable[..., Network]] = {
+    make.__name__: make
+    for make in (
+        _googlenet.googlenet,
+        _googlenet.googlenet_bn,
+        _googlenet_paper.googlenet_paper,
+        _bn_inception.bn_inception,
+        _inception_v3.inception_v3,
+        _inception_v4.inception_v4,
+        _inception_resnet.inception_resnet_v1,
+        _inception_resnet.inception_resnet_v2,
+        _alexnet.alexnet,
+        _vgg.vgg11,
+        _vgg.vgg11_small,
+        _vgg.vgg16,
+        _nin.nin,
+    )
+}
+
+#: The dialects of each network that has any.
+DIALECTS: dict[str, tuple[str, ...]] = {
+    "googlenet_paper": tuple(_googlenet_paper.DIALECTS),
+    "bn_inception": tuple(_bn_inception.DIALECTS),
+    "inception_v3": tuple(_inception_v3.DIALECTS),
+    "inception_v4": tuple(_inception_v4.DIALECTS),
+    "inception_resnet_v1": tuple(_inception_resnet.DIALECTS_V1),
+    "inception_resnet_v2": tuple(_inception_resnet.DIALECTS_V2),
+    "alexnet": tuple(_alexnet.DIALECTS),
+    "vgg11": tuple(_vgg.DIALECTS),
+    "vgg16": tuple(_vgg.DIALECTS),
+}
+
+
+def designators() -> tuple[str, ...]:
+    """Everything that `get_network` takes as a name: every network, then every dialect of it as `dialect:network`."""
+    return tuple(each for name in NETWORKS for each in (name, *(f"{dialect}:{name}" for dialect in DIALECTS.get(name, ()))))
 
 
 def get_network(
@@ -26,28 +73,53 @@ def get_network(
 ) -> Network:
     """The network called `name`, each argument that is None at the architecture's own default.
 
-    `input_shape` is (C, H, W). Raises `UnknownNameError` for a name, dialect or auxiliary heads that do not exist, `SpecError` for a
+    `input_shape` is (C, H, W). A dialect is given as `dialect`, or in the name as `dialect:name`; the network is then named so, and
+    files of its weights say it. Raises `UnknownNameError` for a name, dialect or auxiliary heads that do not exist, `SpecError` for a
     size that is not positive, and `ShapeError` if the input is too small.
     """
-    if name not in NETWORKS:
-        close = difflib.get_close_matches(name, NETWORKS, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise UnknownNameError(f"network: expected one of {', '.join(NETWORKS)}, got '{name}'{hint}")
+    name, dialect = _split(name, dialect)
     make = NETWORKS[name]
     given = {"num_classes": num_classes, "input_shape": None if input_shape is None else tuple(input_shape), "dialect": dialect}
     arguments: dict[str, object] = {key: value for key, value in given.items() if value is not None}
     if aux:
         arguments["aux"] = True
-    for key in arguments.keys() - inspect.signature(make).parameters.keys():
-        what = "auxiliary heads" if key == "aux" else f"dialect '{dialect}'"
-        having = [other for other, maker in NETWORKS.items() if key in inspect.signature(maker).parameters]
-        instead = f"; use {', '.join(having)}" if having else f"; leave {key} out"
-        raise UnknownNameError(f"{key}: network '{name}' has no {what}{instead}")
+        if "aux" not in inspect.signature(make).parameters:
+            having = [other for other, maker in NETWORKS.items() if "aux" in inspect.signature(maker).parameters]
+            raise UnknownNameError(f"aux: network '{name}' has no auxiliary heads; use {', '.join(having)}")
     network = make(**arguments)
+    if dialect is not None:
+        network = replace(network, name=f"{dialect}:{name}", source=f"{network.source}; as {dialect} has it")
     try:
         for _ in walk(network):
             pass
     except ShapeError as error:
         side = smallest_input(network)
-        raise ShapeError(f"network '{name}' on {network.input_shape}: {error}; the smallest square image is {side}×{side}") from error
+        fitting = f"the smallest square image is {side}×{side}" if side else "no square image up to 1024×1024 fits"
+        raise ShapeError(f"network '{network.name}' on {network.input_shape}: {error}; {fitting}") from error
     return network
+
+
+def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
+    """The network and the dialect that a designator means. Raises `UnknownNameError` if there is no such pair."""
+    prefix, colon, rest = name.partition(":")
+    if colon:
+        if dialect not in (None, prefix):
+            raise UnknownNameError(f"dialect: '{name}' already names one, got '{dialect}' besides; give one of them")
+        name, dialect = rest, prefix
+    if dialect is not None and name == "googlenet":
+        name = "googlenet_paper"  # what every library calls by that name
+    if name not in NETWORKS:
+        raise UnknownNameError(f"network: expected one of {', '.join(NETWORKS)}, got '{name}'{_close(name, NETWORKS)}")
+    known = DIALECTS.get(name, ())
+    if dialect is None or dialect in known:
+        return name, dialect
+    if known:
+        raise UnknownNameError(f"dialect: network '{name}' has {', '.join(known)}, got '{dialect}'{_close(dialect, known)}")
+    having = [other for other, others in DIALECTS.items() if dialect in others]
+    instead = f"use {', '.join(having)}" if having else "leave it out"
+    raise UnknownNameError(f"dialect: network '{name}' has no dialect '{dialect}'; {instead}")
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,128 @@
+"""Inception-v4: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", arXiv:1602.07261.
+
+Figures 3 to 9. What the figures leave open is as in the authors' release (TensorFlow-Slim): batch norm with eps 1e-3 after each
+convolution, average pools that leave padding out. Libraries differ in dropout alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from ..blocks import avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
+from ..spec import BatchNorm, Concat, Dense, GlobalAvgPool, Network, Sequential, Shape
+from .inception_v3 import Unit
+
+ROW_7, COLUMN_7 = {"kernel_size": (1, 7), "padding": (0, 3)}, {"kernel_size": (7, 1), "padding": (3, 0)}
+ROW_3, COLUMN_3 = {"kernel_size": (1, 3), "padding": (0, 1)}, {"kernel_size": (3, 1), "padding": (1, 0)}
+AVERAGE = avg_pool(3, stride=1, padding=1, count_include_pad=False)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What an Inception-v4 is beside its figures. The defaults are the paper's."""
+
+    norm: BatchNorm = batch_norm(1e-3, 0.1)
+    dropout: float = 0.2  # the paper keeps 0.8
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    # timm.models.inception_v4, 1.0
+    "timm": Dialect(dropout=0.0),
+    # mindcv.models.inceptionv4, 0.3
+    "mindcv": Dialect(norm=batch_norm(1e-3, 1 - 0.9997)),
+}
+
+
+def stem(unit: Unit) -> Sequential:
+    """Figure 3: (3, 299, 299) → (384, 35, 35)."""
+    return sequential(
+        conv_1a=unit(32, 3, stride=2),
+        conv_2a=unit(32, 3),
+        conv_2b=unit(64, 3, padding=1),
+        mixed_3a=concat(branch_pool=sequential(pool=max_pool(3, stride=2)), branch_3x3=sequential(conv=unit(96, 3, stride=2))),
+        mixed_4a=concat(
+            branch_3x3=sequential(reduce=unit(64, 1), conv=unit(96, 3)),
+            branch_7x7=sequential(reduce=unit(64, 1), conv_1x7=unit(64, **ROW_7), conv_7x1=unit(64, **COLUMN_7), conv=unit(96, 3)),
+        ),
+        mixed_5a=concat(branch_3x3=sequential(conv=unit(192, 3, stride=2)), branch_pool=sequential(pool=max_pool(3, stride=2))),
+    )
+
+
+def inception_a(unit: Unit) -> Concat:
+    """Figure 4, on the 35×35 grid: (384, H, W) → (384, H, W)."""
+    return concat(
+        branch_1x1=unit(96, 1),
+        branch_3x3=sequential(reduce=unit(64, 1), conv=unit(96, 3, padding=1)),
+        branch_double_3x3=sequential(reduce=unit(64, 1), first=unit(96, 3, padding=1), second=unit(96, 3, padding=1)),
+        branch_pool=sequential(pool=AVERAGE, project=unit(96, 1)),
+    )
+
+
+def reduction_a(unit: Unit, k: int, l: int, m: int, n: int) -> Concat:  # noqa: E741 (the paper's letters)
+    """Figure 7, from 35×35 to 17×17: (C, H, W) → (n + m + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋); k, l, m, n from table 1."""
+    return concat(
+        branch_3x3=sequential(conv=unit(n, 3, stride=2)),
+        branch_double_3x3=sequential(reduce=unit(k, 1), first=unit(l, 3, padding=1), second=unit(m, 3, stride=2)),
+        branch_pool=sequential(pool=max_pool(3, stride=2)),
+    )
+
+
+def inception_b(unit: Unit) -> Concat:
+    """Figure 5, on the 17×17 grid: (1024, H, W) → (1024, H, W)."""
+    return concat(
+        branch_1x1=unit(384, 1),
+        branch_7x7=sequential(reduce=unit(192, 1), conv_1x7=unit(224, **ROW_7), conv_7x1=unit(256, **COLUMN_7)),
+        # The figure has 1×7 first; the release, and every library after it, 7×1.
+        branch_double_7x7=sequential(
+            reduce=unit(192, 1),
+            first_7x1=unit(192, **COLUMN_7),
+            first_1x7=unit(224, **ROW_7),
+            second_7x1=unit(224, **COLUMN_7),
+            second_1x7=unit(256, **ROW_7),
+        ),
+        branch_pool=sequential(pool=AVERAGE, project=unit(128, 1)),
+    )
+
+
+def reduction_b(unit: Unit) -> Concat:
+    """Figure 8, from 17×17 to 8×8: (1024, H, W) → (1536, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋)."""
+    return concat(
+        branch_3x3=sequential(reduce=unit(192, 1), conv=unit(192, 3, stride=2)),
+        branch_7x7=sequential(reduce=unit(256, 1), conv_1x7=unit(256, **ROW_7), conv_7x1=unit(320, **COLUMN_7), conv=unit(320, 3, stride=2)),
+        branch_pool=sequential(pool=max_pool(3, stride=2)),
+    )
+
+
+def inception_c(unit: Unit) -> Concat:
+    """Figure 6, on the 8×8 grid: (1536, H, W) → (1536, H, W)."""
+
+    def split() -> Concat:
+        return concat(conv_1x3=unit(256, **ROW_3), conv_3x1=unit(256, **COLUMN_3))
+
+    return concat(
+        branch_1x1=unit(256, 1),
+        branch_3x3=sequential(reduce=unit(384, 1), split=split()),
+        # The figure has 1×3 first; the release, and every library after it, 3×1.
+        branch_double_3x3=sequential(reduce=unit(384, 1), conv_3x1=unit(448, **COLUMN_3), conv_1x3=unit(512, **ROW_3), split=split()),
+        branch_pool=sequential(pool=AVERAGE, project=unit(256, 1)),
+    )
+
+
+def inception_v4(*, num_classes: int = 1000, input_shape: Shape = (3, 299, 299), dialect: str | None = None) -> Network:
+    """(C, H, W) images to (num_classes,) logits; figure 9; 42,679,816 parameters.
+
+    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not
+    positive, `KeyError` for another dialect.
+    """
+    d = Dialect() if dialect is None else DIALECTS[dialect]
+    unit = partial(conv, norm=d.norm)
+    layers = sequential(
+        stem=stem(unit),
+        inception_a=sequential(**{f"block_{i}": inception_a(unit) for i in range(1, 5)}),
+        reduction_a=reduction_a(unit, 192, 224, 256, 384),
+        inception_b=sequential(**{f"block_{i}": inception_b(unit) for i in range(1, 8)}),
+        reduction_b=reduction_b(unit),
+        inception_c=sequential(**{f"block_{i}": inception_c(unit) for i in range(1, 4)}, pool=GlobalAvgPool()),
+        head=sequential(**dropout(d.dropout), dense=Dense(num_classes, bias=True)),
+    )
+    return Network("inception_v4", layers, input_shape, "arXiv:1602.07261, figure 9")
