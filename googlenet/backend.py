@@ -31,12 +31,15 @@ class Backend(Protocol):
 
     The reasons for the members beyond a native model: `params_of` proves that weights arrive whole, `forward` with taps that
     every layer agrees, `gradients` that training does; `unbiased_running_variance` declares the one convention of batch
-    norm that a framework's own layer decides (`docs/spec.md`), so that the reference can follow it.
+    norm that a framework's own layer decides (`docs/spec.md`), so that the reference can follow it. `save` is what
+    `googlenet convert --to` needs: a weights file that the framework's own loader takes into the native model.
     """
 
     name: str
     capabilities: frozenset[str]
     unbiased_running_variance: bool
+    #: How the name of a file ends that `save` writes.
+    file_suffix: str
 
     def build(self, network: Network, params: Params, *, device: str | None = None) -> Any:
         """A native model of `network` holding `params`, on `device` (the framework's own name of it; None is its default).
@@ -46,6 +49,9 @@ class Backend(Protocol):
 
     def params_of(self, model: Any) -> Params:
         """The weights of a model that `build` made: path → float32 array, bit for bit as they were set or trained."""
+
+    def save(self, model: Any, path: str | os.PathLike[str]) -> None:
+        """Write the weights of `model` to `path`, which ends in `file_suffix`, as the framework's own save function does."""
 
     def forward(self, model: Any, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:
         """`logits` (N, K), auxiliary heads by name, and the layers at the paths `taps`, maps as (N, C, H, W).

@@ -11,6 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -206,36 +207,68 @@ def check_params(network: Network, params: Mapping[str, Array], *, source: str =
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to a temporary file beside `path`, flush it to disk, and rename it: `path` is whole, old or new.
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary name beside `path`, with the same ending, to write to: on leaving it is flushed to disk and renamed to `path`.
 
-    Raises `OSError` as the file system does; the temporary file is removed.
+    `path` is whole, old or new. If the block raises, the temporary file is removed. Raises `OSError` as the file system does.
     """
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    ending = target.name[target.name.find(".") :] if "." in target.name[1:] else ""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=f".tmp{ending}")
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner reads
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def save_params(path: str | os.PathLike[str], network: Network, params: Mapping[str, Array]) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` to `path`, which is whole at any moment, old or new. Raises `OSError` as the file system does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def native_file(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
+    """A temporary name to write a framework's own weights file to, as `replacing`; for the backends' `save`.
+
+    Raises `WeightsError` unless `path` ends in `suffix`, which the framework's own loader goes by, or if it cannot be written.
+    """
+    if not str(path).endswith(suffix):
+        raise WeightsError(f"{path}: expected a name that ends in {suffix}, by which the framework knows its own files")
+    try:
+        with replacing(path) as temporary:
+            yield str(temporary)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> WeightsError:
+    return WeightsError(f"{path}: cannot be written ({error.strerror or error}); the old file, if any, is unchanged")
+
+
+def save_params(
+    path: str | os.PathLike[str], network: Network, params: Mapping[str, Array], *, extra: Mapping[str, str] | None = None
+) -> None:
     """Write float32 `params` of `network` to a safetensors file, with the network's name, version and input shape as metadata.
 
-    Raises `WeightsError` if they do not fit the network or the file cannot be written; an existing file then stays whole.
+    `extra` is further metadata, such as `classes`. Raises `WeightsError` if the weights do not fit the network or the file cannot be
+    written; an existing file then stays whole.
     """
     import safetensors.numpy
 
     checked = check_params(network, params)
     metadata = {
+        **(extra or {}),
         "format": "googlenet",
         "version": __version__,
         "network": network.name,
@@ -245,7 +278,7 @@ def save_params(path: str | os.PathLike[str], network: Network, params: Mapping[
     try:
         write_atomically(path, safetensors.numpy.save(checked, metadata))
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be written ({error.strerror or error}); the old file, if any, is unchanged") from error
+        raise _unwritable(path, error) from error
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, str]]:

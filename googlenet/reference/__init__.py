@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,14 +11,15 @@ import numpy.typing as npt
 from ..checks import check_images, check_labels, check_taps
 from ..errors import DeviceError
 from ..loss import Loss
-from ..params import Array, Params, check_params
+from ..params import Array, Params, check_params, native_file
 from ..spec import Network
 from . import layout, ops
 from .model import Model, Run
 
 name = "numpy"
-capabilities = frozenset({"train", "gradients"})
+capabilities = frozenset({"train", "gradients", "save"})
 unbiased_running_variance = False
+file_suffix = ".npz"
 
 
 def build(
@@ -40,6 +42,15 @@ def build(
 def params_of(model: Model) -> Params:
     """The weights of `model` by path in canonical layout and the model's dtype."""
     return {path: layout.from_native(spec, model.params[path]) for path, spec in model.specs.items()}
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write the weights of `model` to `path` as an .npz of its canonical arrays by path, for `numpy.load`.
+
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    """
+    with native_file(path, file_suffix) as temporary:
+        np.savez(temporary, **params_of(model))  # type: ignore[arg-type]
 
 
 def forward(model: Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -13,15 +14,16 @@ from mindspore.nn.utils import no_init_parameters
 from googlenet.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.loss import Loss
-from googlenet.params import Array, Params, check_params, param_specs
+from googlenet.params import Array, Params, check_params, native_file, param_specs
 from googlenet.spec import Network
 from googlenet.walk import fold
 
 from . import layers, layout
 
 name = "mindspore"
-capabilities = frozenset({"train", "gradients"})
+capabilities = frozenset({"train", "gradients", "save"})
 unbiased_running_variance = True
+file_suffix = ".ckpt"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Cell:
@@ -47,6 +49,15 @@ def params_of(model: nn.Cell) -> Params:
     """The weights of `model` by path in canonical layout."""
     held = model.parameters_dict()
     return {path: layout.from_native(spec, held[layout.native_path(spec)]) for path, spec in param_specs(model.network).items()}
+
+
+def save(model: nn.Cell, path: str | os.PathLike[str]) -> None:
+    """Write the weights of `model` to `path` as a checkpoint, for `load_checkpoint` and `load_param_into_net`.
+
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    """
+    with native_file(path, file_suffix) as temporary:
+        ms.save_checkpoint(model, temporary)
 
 
 def forward(model: nn.Cell, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:

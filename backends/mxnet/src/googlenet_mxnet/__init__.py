@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,15 +15,16 @@ from mxnet.gluon import nn
 from googlenet.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.loss import Loss
-from googlenet.params import Array, Params, ParamSpec, check_params, param_specs
+from googlenet.params import Array, Params, ParamSpec, check_params, native_file, param_specs
 from googlenet.spec import Network
 from googlenet.walk import fold
 
 from . import layers, layout
 
 name = "mxnet"
-capabilities = frozenset({"train", "gradients"})
+capabilities = frozenset({"train", "gradients", "save"})
 unbiased_running_variance = False
+file_suffix = ".params"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> gluon.HybridBlock:
@@ -48,6 +50,16 @@ def build(network: Network, params: Params, *, device: str | None = None) -> glu
 def params_of(model: gluon.HybridBlock) -> Params:
     """The weights of `model` by path in canonical layout."""
     return {path: layout.from_native(spec, _parameter(model, spec).list_data()[0]) for path, spec in param_specs(model.network).items()}
+
+
+@mx.util.use_np
+def save(model: gluon.HybridBlock, path: str | os.PathLike[str]) -> None:
+    """Write the weights of `model` to `path` as Gluon does, for `load_parameters`.
+
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    """
+    with native_file(path, file_suffix) as temporary:
+        model.save_parameters(temporary)
 
 
 @mx.util.use_np

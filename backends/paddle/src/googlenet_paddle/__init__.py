@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,15 +13,16 @@ from paddle.nn import functional
 from googlenet.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.loss import Loss
-from googlenet.params import Array, Params, check_params, param_specs
+from googlenet.params import Array, Params, check_params, native_file, param_specs
 from googlenet.spec import Network
 from googlenet.walk import fold
 
 from . import layers, layout
 
 name = "paddle"
-capabilities = frozenset({"train", "gradients"})
+capabilities = frozenset({"train", "gradients", "save"})
 unbiased_running_variance = False
+file_suffix = ".pdparams"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Layer:
@@ -45,6 +47,15 @@ def params_of(model: nn.Layer) -> Params:
     """The weights of `model` by path in canonical layout."""
     state = model.state_dict()
     return {path: layout.from_native(spec, state[layout.native_path(spec)]) for path, spec in param_specs(model.network).items()}
+
+
+def save(model: nn.Layer, path: str | os.PathLike[str]) -> None:
+    """Write the weights of `model` to `path` as its `state_dict`, for `paddle.load` and `set_state_dict`.
+
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    """
+    with native_file(path, file_suffix) as temporary:
+        paddle.save(model.state_dict(), temporary)
 
 
 def forward(model: nn.Layer, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:

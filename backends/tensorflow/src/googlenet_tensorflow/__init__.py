@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -13,7 +14,7 @@ import tensorflow as tf
 from googlenet.checks import check_images, check_labels, check_taps, num_classes
 from googlenet.errors import DeviceError
 from googlenet.loss import Loss
-from googlenet.params import Array, Params, check_params, param_specs
+from googlenet.params import Array, Params, check_params, native_file, param_specs
 from googlenet.spec import Network
 from googlenet.walk import Site, fold
 
@@ -23,8 +24,9 @@ if keras.config.backend() != "tensorflow":
     raise ImportError(f"Keras runs on {keras.config.backend()} here; set KERAS_BACKEND=tensorflow in the environment")
 
 name = "tensorflow"
-capabilities = frozenset({"train", "gradients"})
+capabilities = frozenset({"train", "gradients", "save"})
 unbiased_running_variance = False
+file_suffix = ".weights.h5"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> keras.Model:
@@ -65,6 +67,15 @@ def params_of(model: keras.Model) -> Params:
     """The weights of `model` by path in canonical layout."""
     variables = _variables(model)
     return {path: layout.from_native(spec, variables[path]) for path, spec in param_specs(model.network).items()}
+
+
+def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Write the weights of `model` to `path` as Keras does, for `load_weights`.
+
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    """
+    with native_file(path, file_suffix) as temporary:
+        model.save_weights(temporary)
 
 
 def forward(model: keras.Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:
