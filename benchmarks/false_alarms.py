@@ -37,7 +37,7 @@ def main() -> int:
         images, labels = digits.images[chosen], digits.labels[chosen]
         yardsticks = measure(network, params, images, labels, loss=loss)
         comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
-        groups = ("outputs", "loss", "gradients", "statistics")
+        groups = ("outputs", "step_outputs", "loss", "gradients", "statistics")
         worst = {what: max((row.ratio for row in getattr(comparison, what)), default=0.0) for what in groups}
         nearest.append(worst)
         if not comparison.passed:

@@ -128,6 +128,29 @@ def nodes(network: Network) -> tuple[Site, ...]:
     return tuple(sites)
 
 
+def inputs(network: Network) -> dict[str, str | None]:
+    """For every layer by path, the path of the layer whose output it takes, as `nodes` has it; None for the network's own input."""
+    found: dict[str, str | None] = {}
+
+    def visit(layer: Layer, path: str, source: str | None) -> str | None:
+        found[path] = source
+        match layer:
+            case Sequential(children):
+                for name, child in children:
+                    source = visit(child, join(path, name), source)
+                return (path or source) if children else source
+            case Concat() | Residual():
+                for name, child in layer.children:
+                    visit(child, join(path, name), source)
+            case Aux(head):
+                visit(head, path, source)
+                return source
+        return path
+
+    visit(network.layers, "", None)
+    return found
+
+
 def output_shapes(network: Network) -> dict[str, Shape]:
     """The shape of every output by name, `logits` first. Raises `ShapeError` as `fold` does."""
     shapes: dict[str, Shape] = {}

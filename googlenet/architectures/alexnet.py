@@ -4,7 +4,8 @@ The book's first convolution pads by 1, as its PyTorch, PaddlePaddle and MindSpo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from ..blocks import conv, dropout, max_pool, sequential
 from ..spec import AdaptiveAvgPool, Dense, Layer, Network, ReLU, Sequential, Shape
@@ -25,21 +26,24 @@ class Dialect:
     input_shape: Shape = (1, 224, 224)
 
 
-_NARROW = {"channels": (64, 192, 384, 256, 256), "stem_padding": 2, "dropout_first": True, "num_classes": 1000, "input_shape": (3, 224, 224)}
+_NARROW: Final = Dialect(channels=(64, 192, 384, 256, 256), stem_padding=2, dropout_first=True, num_classes=1000, input_shape=(3, 224, 224))
 
 DIALECTS: Mapping[str, Dialect] = {
     # torchvision.models.alexnet, 0.28
-    "torchvision": Dialect(**_NARROW, adaptive_pool=True),
+    "torchvision": replace(_NARROW, adaptive_pool=True),
     # paddle.vision.models.alexnet, 3.3: no adaptive pool, and the features are halved twice in evaluation
-    "paddle": Dialect(**_NARROW, dropout_upscales=False),
+    "paddle": replace(_NARROW, dropout_upscales=False),
 }
 
 
-def alexnet(*, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None) -> Network:
+def alexnet(
+    *, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None, hidden_features: int = 4096
+) -> Network:
     """(C, H, W) images to (num_classes,) logits; 46,764,746 parameters for the book's 10 classes and 1×224×224.
 
-    `dialect` is a library whose AlexNet is meant, a key of `DIALECTS`: 61,100,840 parameters for 1000 classes and 3×224×224. Raises
-    `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    `dialect` is a library whose AlexNet is meant, a key of `DIALECTS`: 61,100,840 parameters for 1000 classes and 3×224×224.
+    `hidden_features` is the width of the two hidden dense layers. Raises `SpecError` if a number or input_shape is not positive, `KeyError`
+    for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]
     first, second, third, fourth, fifth = d.channels
@@ -47,7 +51,7 @@ def alexnet(*, num_classes: int | None = None, input_shape: Shape | None = None,
     def hidden() -> Sequential:
         drop = dropout(0.5, upscales=d.dropout_upscales)
         before, after = (drop, {}) if d.dropout_first else ({}, drop)
-        return sequential(**before, dense=Dense(4096, bias=True), relu=ReLU(), **after)
+        return sequential(**before, dense=Dense(hidden_features, bias=True), relu=ReLU(), **after)
 
     last: dict[str, Layer] = {"average": AdaptiveAvgPool((6, 6))} if d.adaptive_pool else {}
     layers = sequential(

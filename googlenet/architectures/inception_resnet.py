@@ -6,14 +6,14 @@ Inception-v3 and one Inception block more in place of figure 3's stem, ten, twen
 ReLU, and a 1×1 convolution before the head.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from ..blocks import avg_pool, batch_norm, concat, conv, conv_layer, dropout, max_pool, residual, sequential
 from ..spec import AdaptiveAvgPool, BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, ReLU, Sequential, Shape
 from .inception_v3 import Unit, block_35, stem_rows
-from .inception_v4 import COLUMN_3, COLUMN_7, ROW_3, ROW_7, reduction_a
+from .inception_v4 import COLUMN_3, COLUMN_7, ROW_3, ROW_7, reduction_a, repeat
 
 SCALE_35, SCALE_17, SCALE_8 = 0.17, 0.10, 0.20  # the release; section 3.3: "between 0.1 and 0.3"
 
@@ -22,11 +22,6 @@ def residual_block(branches: Concat, channels: int, scale: float, *, relu: bool 
     """`relu(x + scale · up(branches(x)))`: (channels, H, W) unchanged; without `relu` the sum itself."""
     add = residual(sequential(branches=branches, up=conv_layer(channels, 1)), scale=scale)
     return sequential(add=add, relu=ReLU()) if relu else sequential(add=add)
-
-
-def repeat(count: int, block: Callable[[], Layer], **after: Layer) -> Sequential:
-    """`count` blocks in sequence, `block_1` and so on, then `after`."""
-    return sequential(**{f"block_{i}": block() for i in range(1, count + 1)}, **after)
 
 
 # Version 1 -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from ..blocks import PairLike, PaddingLike, avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
+from ..blocks import PaddingLike, PairLike, avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
 from ..spec import Aux, AvgPool, BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 
 AUX_LOSS_WEIGHT = 0.4  # TensorFlow-Slim; the paper gives none
@@ -29,9 +29,7 @@ class Dialect:
 
 
 # Its dense layer takes one window of 8×8 alone: a larger image, which Gluon refuses, is averaged over all windows here.
-_GLUON: Final = Dialect(
-    count_include_pad=True, head_pool=sequential(window=avg_pool(8, stride=8), mean=GlobalAvgPool()), dropout=0.5
-)
+_GLUON: Final = Dialect(count_include_pad=True, head_pool=sequential(window=avg_pool(8, stride=8), mean=GlobalAvgPool()), dropout=0.5)
 
 DIALECTS: Mapping[str, Dialect] = {
     # torchvision.models.inception_v3, 0.28

@@ -4,12 +4,12 @@ Figures 3 to 9. What the figures leave open is as in the authors' release (Tenso
 convolution, average pools that leave padding out. Libraries differ in dropout alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from ..blocks import avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
-from ..spec import BatchNorm, Concat, Dense, GlobalAvgPool, Network, Sequential, Shape
+from ..spec import BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 from .inception_v3 import Unit
 
 ROW_7, COLUMN_7 = {"kernel_size": (1, 7), "padding": (0, 3)}, {"kernel_size": (7, 1), "padding": (3, 0)}
@@ -31,6 +31,11 @@ DIALECTS: Mapping[str, Dialect] = {
     # mindcv.models.inceptionv4, 0.3
     "mindcv": Dialect(norm=batch_norm(1e-3, 1 - 0.9997)),
 }
+
+
+def repeat(count: int, block: Callable[[], Layer], **after: Layer) -> Sequential:
+    """`count` blocks in sequence, `block_1` and so on, then `after`."""
+    return sequential(**{f"block_{i}": block() for i in range(1, count + 1)}, **after)
 
 
 def stem(unit: Unit) -> Sequential:
@@ -88,7 +93,9 @@ def reduction_b(unit: Unit) -> Concat:
     """Figure 8, from 17×17 to 8×8: (1024, H, W) → (1536, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋)."""
     return concat(
         branch_3x3=sequential(reduce=unit(192, 1), conv=unit(192, 3, stride=2)),
-        branch_7x7=sequential(reduce=unit(256, 1), conv_1x7=unit(256, **ROW_7), conv_7x1=unit(320, **COLUMN_7), conv=unit(320, 3, stride=2)),
+        branch_7x7=sequential(
+            reduce=unit(256, 1), conv_1x7=unit(256, **ROW_7), conv_7x1=unit(320, **COLUMN_7), conv=unit(320, 3, stride=2)
+        ),
         branch_pool=sequential(pool=max_pool(3, stride=2)),
     )
 
@@ -108,21 +115,27 @@ def inception_c(unit: Unit) -> Concat:
     )
 
 
-def inception_v4(*, num_classes: int = 1000, input_shape: Shape = (3, 299, 299), dialect: str | None = None) -> Network:
+def inception_v4(
+    *,
+    num_classes: int = 1000,
+    input_shape: Shape = (3, 299, 299),
+    dialect: str | None = None,
+    blocks: tuple[int, int, int] = (4, 7, 3),
+) -> Network:
     """(C, H, W) images to (num_classes,) logits; figure 9; 42,679,816 parameters.
 
-    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not
+    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`; `blocks` is how many of figures 4, 5 and 6 follow each other. Raises `SpecError` if num_classes or input_shape is not
     positive, `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]
     unit = partial(conv, norm=d.norm)
     layers = sequential(
         stem=stem(unit),
-        inception_a=sequential(**{f"block_{i}": inception_a(unit) for i in range(1, 5)}),
+        inception_a=repeat(blocks[0], lambda: inception_a(unit)),
         reduction_a=reduction_a(unit, 192, 224, 256, 384),
-        inception_b=sequential(**{f"block_{i}": inception_b(unit) for i in range(1, 8)}),
+        inception_b=repeat(blocks[1], lambda: inception_b(unit)),
         reduction_b=reduction_b(unit),
-        inception_c=sequential(**{f"block_{i}": inception_c(unit) for i in range(1, 4)}, pool=GlobalAvgPool()),
+        inception_c=repeat(blocks[2], lambda: inception_c(unit), pool=GlobalAvgPool()),
         head=sequential(**dropout(d.dropout), dense=Dense(num_classes, bias=True)),
     )
     return Network("inception_v4", layers, input_shape, "arXiv:1602.07261, figure 9")

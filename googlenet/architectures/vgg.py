@@ -32,27 +32,28 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def _vgg(
-    name: str, table: tuple[tuple[int, int], ...], num_classes: int | None, input_shape: Shape | None, dialect: str | None
+    name: str, table: tuple[tuple[int, int], ...], num_classes: int | None, input_shape: Shape | None, dialect: str | None, hidden: int
 ) -> Network:
     d = Dialect() if dialect is None else DIALECTS[dialect]
 
-    def block(convolutions: int, channels: int, **last: Layer) -> Sequential:
+    def block(row: tuple[int, int], **last: Layer) -> Sequential:
+        convolutions, channels = row
         layers = {name: conv(channels, 3, padding=1) for name in ORDINALS[:convolutions]}
         return sequential(**layers, pool=max_pool(2, stride=2), **last)
 
-    def hidden() -> Sequential:
-        return sequential(dense=Dense(4096, bias=True), relu=ReLU(), **dropout(0.5))
+    def dense_unit() -> Sequential:
+        return sequential(dense=Dense(hidden, bias=True), relu=ReLU(), **dropout(0.5))
 
     last: dict[str, Layer] = {"average": AdaptiveAvgPool((7, 7))} if d.adaptive_pool else {}
     layers = sequential(
-        b1=block(*table[0]),
-        b2=block(*table[1]),
-        b3=block(*table[2]),
-        b4=block(*table[3]),
-        b5=block(*table[4], **last),
+        b1=block(table[0]),
+        b2=block(table[1]),
+        b3=block(table[2]),
+        b4=block(table[3]),
+        b5=block(table[4], **last),
         head=sequential(
-            fc6=hidden(),
-            fc7=hidden(),
+            fc6=dense_unit(),
+            fc7=dense_unit(),
             fc8=Dense(d.num_classes if num_classes is None else num_classes, bias=True),
         ),
     )
@@ -60,27 +61,32 @@ def _vgg(
     return Network(name, layers, d.input_shape if input_shape is None else input_shape, source)
 
 
-def vgg11(*, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None) -> Network:
+def vgg11(
+    *, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None, hidden_features: int = 4096
+) -> Network:
     """Configuration A: (C, H, W) images to (num_classes,) logits; 128,806,154 parameters for the book's 10 classes and 1×224×224.
 
-    `dialect` is a library whose VGG is meant, a key of `DIALECTS`: 132,863,336 parameters for 1000 classes and 3×224×224. Raises
-    `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    `dialect` is a library whose VGG is meant, a key of `DIALECTS`: 132,863,336 parameters for 1000 classes and 3×224×224.
+    `hidden_features` is the width of the two hidden dense layers. Raises `SpecError` if a number or input_shape is not positive, `KeyError`
+    for another dialect.
     """
-    return _vgg("vgg11", VGG_11, num_classes, input_shape, dialect)
+    return _vgg("vgg11", VGG_11, num_classes, input_shape, dialect, hidden_features)
 
 
-def vgg11_small(*, num_classes: int | None = None, input_shape: Shape | None = None) -> Network:
+def vgg11_small(*, num_classes: int | None = None, input_shape: Shape | None = None, hidden_features: int = 4096) -> Network:
     """VGG-11 with a quarter of the channels, which the book trains: 43,093,322 parameters for 10 classes and 1×224×224.
 
     Raises `SpecError` if num_classes or input_shape is not positive.
     """
     table = tuple((convolutions, channels // SMALL_RATIO) for convolutions, channels in VGG_11)
-    return _vgg("vgg11_small", table, num_classes, input_shape, None)
+    return _vgg("vgg11_small", table, num_classes, input_shape, None, hidden_features)
 
 
-def vgg16(*, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None) -> Network:
+def vgg16(
+    *, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None, hidden_features: int = 4096
+) -> Network:
     """Configuration D: (C, H, W) images to (num_classes,) logits; 138,357,544 parameters for 1000 classes and 3×224×224.
 
     Arguments as for `vgg11`. Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
     """
-    return _vgg("vgg16", VGG_16, num_classes, input_shape, dialect)
+    return _vgg("vgg16", VGG_16, num_classes, input_shape, dialect, hidden_features)

@@ -9,8 +9,8 @@ import typer
 
 from ..errors import GoogLeNetError
 from ..version import __version__
+from . import convert, parity, summary
 from . import list as list_command
-from . import parity, summary
 
 app = typer.Typer(
     name="googlenet",
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("list")(list_command.command)
 app.command("summary")(summary.command)
 app.command("parity")(parity.command)
+app.command("convert")(convert.command)
 
 
 @app.callback(invoke_without_command=True)

@@ -185,7 +185,7 @@ def _add_rows(table: Any, result: Any) -> None:
     verdict = "[green]same[/]" if result.passed else "[bold red]differs[/]"
     comparison = result.comparison
     logits = [row for row in comparison.outputs if row.name == "logits"]
-    compared = [("logits", logits), ("layers", comparison.outputs), ("gradients", comparison.gradients)]
+    compared = [("logits", logits), ("layers", [*comparison.outputs, *comparison.step_outputs]), ("gradients", comparison.gradients)]
     for first, (what, rows) in zip((result.framework, version, verdict), compared, strict=True):
         row = result.worst(rows)
         if row is None:

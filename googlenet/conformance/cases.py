@@ -11,23 +11,27 @@ from functools import partial
 import numpy as np
 
 from ..backend import Backend
-from ..blocks import avg_pool, batch_norm, conv_layer, inception, max_pool, sequential
+from ..blocks import avg_pool, conv_layer, inception, max_pool, sequential
 from ..checks import num_classes
 from ..errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ..loss import Loss
-from ..params import Array, Params, param_specs
-from ..parity.compare import Row, compare, compare_forward, compare_gradients, compare_weights, measure
-from ..parity.tolerance import EPS, distance, forward_yardstick, gradient_yardstick, limit
+from ..params import Params, param_specs
+from ..parity.compare import Row, compare, compare_forward, compare_step, compare_weights, measure
+from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
 from ..reference import build as build_reference
 from ..reference.model import Run
 from ..spec import Dense, Dropout, Network, ReLU
 from ..walk import nodes
 from .networks import (
+    BATCH,
     CLASSES,
     LEAVES,
     architectures,
+    batch_of,
     composites,
+    forward_architectures,
     lone,
+    norm_networks,
     probe,
     random_images,
     random_labels,
@@ -85,8 +89,10 @@ def _composite_cases() -> Iterator[Case]:
 
 def _architecture_cases() -> Iterator[Case]:
     for name, network in architectures().items():
-        loss = Loss(label_smoothing=0.1, aux_weights=(0.5, 0.2) if len(network.outputs) > 1 else None)
+        loss = Loss(label_smoothing=0.1, aux_weights=(0.5, 0.2)[: len(network.outputs) - 1])
         yield Case(f"network-{name}", FORWARD, partial(check_network, network=network, loss=loss))
+    for name, network in forward_architectures().items():
+        yield Case(f"forward-{name}", FORWARD, partial(check_forward, network=network, batch=1))
 
 
 def _pool_cases() -> Iterator[Case]:
@@ -103,7 +109,8 @@ def _other_cases() -> Iterator[Case]:
     yield Case("ties", GRADIENTS, _check_ties)
     yield Case("gradients-in-evaluation-mode", GRADIENTS, _check_evaluation_gradients)
     yield Case("batch-of-one", FORWARD, _check_batch_of_one)
-    yield Case("batch-norm-statistics", TRAIN, _check_batch_norm)
+    for name, network in norm_networks().items():
+        yield Case(f"batch-norm-statistics-{name}", TRAIN, partial(_check_batch_norm, network=network))
     yield Case("dropout-statistics", TRAIN, _check_dropout)
     yield Case("weights-are-copied", FORWARD, _check_copies)
     yield Case("forward-changes-nothing", FORWARD, _check_unchanged)
@@ -112,8 +119,9 @@ def _other_cases() -> Iterator[Case]:
 
 def check_network(backend: Backend, network: Network, *, loss: Loss = Loss(), seed: int = 0) -> None:
     """Weights and every layer; if the backend has gradients, every gradient and running statistic. Raises `ConformanceError`."""
-    params, images = random_params(network, seed), random_images(network, seed)
-    labels = random_labels(seed, classes=num_classes(network))
+    batch = batch_of(network)
+    params, images = random_params(network, seed), random_images(network, seed, batch)
+    labels = random_labels(seed, batch, num_classes(network))
     yardsticks = measure(network, params, images, labels, loss=loss, gradients="gradients" in backend.capabilities)
     comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
     if comparison.weights:
@@ -121,10 +129,9 @@ def check_network(backend: Backend, network: Network, *, loss: Loss = Loss(), se
     _check_rows(backend, network, comparison.rows)
 
 
-def check_forward(backend: Backend, network: Network, images: Array | None = None) -> None:
-    """Weights and every layer. Raises `ConformanceError`."""
-    params = random_params(network)
-    images = random_images(network) if images is None else images
+def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> None:
+    """Weights and every layer of `batch` images. Raises `ConformanceError`."""
+    params, images = random_params(network), random_images(network, batch=batch)
     model = backend.build(network, params)
     if changed := compare_weights(backend, model, params):
         raise ConformanceError(f"{network.name}: {changed[0]} did not come back from {backend.name} as it went in")
@@ -170,24 +177,18 @@ def _check_evaluation_gradients(backend: Backend) -> None:
     """Gradients with dropout and batch statistics off: MXNet's max pools give noise there unless told to keep the winners."""
     network = probe()
     params, images, labels = random_params(network), random_images(network), random_labels()
-    yardstick = gradient_yardstick(network, params, images, labels, loss=Loss(), train=False)
-    comparison = compare_gradients(backend, network, params, images, labels, yardstick, loss=Loss(), train=False)
+    yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
+    comparison = compare_step(backend, network, params, images, labels, yardstick, loss=Loss(), train=False)
     _check_rows(backend, network, comparison.rows)
 
 
 def _check_batch_of_one(backend: Backend) -> None:
     network = composites()["inception"]
-    check_forward(backend, network, random_images(network, batch=1))
+    check_forward(backend, network, batch=1)
 
 
-def _norm_network() -> Network:
-    layers = sequential(conv=conv_layer(6, 3, 2, 1, bias=False), norm=batch_norm(1e-3, 0.3), other=batch_norm(1e-2, 0.05, scale=False))
-    return Network("batch-norm", layers, (3, 8, 9), "googlenet.conformance")
-
-
-def _check_batch_norm(backend: Backend) -> None:
+def _check_batch_norm(backend: Backend, network: Network) -> None:
     """Three steps in training mode: the outputs, the running statistics after each, and evaluation mode with them."""
-    network = _norm_network()
     params = random_params(network)
     native = backend.build(network, params)
     models = {

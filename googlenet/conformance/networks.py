@@ -7,6 +7,10 @@ import math
 import numpy as np
 
 from ..architectures import get_network
+from ..architectures.alexnet import alexnet
+from ..architectures.inception_resnet import inception_resnet_v1, inception_resnet_v2
+from ..architectures.inception_v4 import inception_v4
+from ..architectures.vgg import vgg11, vgg11_small, vgg16
 from ..blocks import (
     avg_pool,
     batch_norm,
@@ -24,6 +28,7 @@ from ..spec import (
     SAME,
     AdaptiveAvgPool,
     Aux,
+    BatchNorm,
     Dense,
     Dropout,
     GlobalAvgPool,
@@ -33,8 +38,10 @@ from ..spec import (
     Scale,
     Shape,
 )
+from ..walk import walk
 
 BATCH = 3
+NORM_BATCH = 5
 CLASSES = 5
 INPUT_SHAPE = (7, 11, 13)
 
@@ -104,11 +111,63 @@ def composites() -> dict[str, Network]:
 
 
 def architectures() -> dict[str, Network]:
-    """The published networks, small: any channels, classes and size by argument."""
+    """The published networks, small: other channels, classes and sizes, narrow dense layers, and each kind of block once or twice.
+
+    Where batch norm's last map would be a single pixel, float32 itself strays too far to prove much: sizes and batches avoid that.
+    """
     return {
         "googlenet": get_network("googlenet", num_classes=7, input_shape=(2, 40, 33)),
+        "googlenet_bn": get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40)),
         "googlenet_paper": get_network("googlenet_paper", num_classes=11, input_shape=(3, 79, 95), aux=True),
+        "torchvision-googlenet": get_network("torchvision:googlenet_paper", num_classes=7, input_shape=(3, 65, 79), aux=True),
+        "mindcv-googlenet": get_network("mindcv:googlenet_paper", num_classes=7, input_shape=(3, 98, 112), aux=True),
+        "paddle-googlenet": get_network("paddle:googlenet_paper", num_classes=7, input_shape=(3, 111, 95), aux=True),
+        "bn_inception": get_network("bn_inception", num_classes=7, input_shape=(3, 64, 96)),
+        "inception_v3": get_network("inception_v3", num_classes=7, input_shape=(3, 107, 91)),
+        "inception_v4": inception_v4(num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)),
+        "inception_resnet_v1": inception_resnet_v1(num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)),
+        "inception_resnet_v2": inception_resnet_v2(num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)),
+        "alexnet": alexnet(num_classes=7, input_shape=(1, 67, 83), hidden_features=12),
+        "vgg11": vgg11(num_classes=7, input_shape=(1, 33, 67), hidden_features=12),
+        "vgg11_small": vgg11_small(num_classes=7, input_shape=(1, 33, 67), hidden_features=12),
+        "vgg16": vgg16(num_classes=7, input_shape=(1, 33, 67), hidden_features=12),
+        "nin": get_network("nin", num_classes=7, input_shape=(1, 71, 93)),
     }
+
+
+def forward_architectures() -> dict[str, Network]:
+    """What differs from `architectures` in a layer or two: compared in evaluation mode alone."""
+    return {
+        "inception_v3-aux": get_network("inception_v3", num_classes=7, input_shape=(3, 279, 289), aux=True),
+        "keras-inception_v3": get_network("keras:inception_v3", num_classes=7, input_shape=(3, 75, 91)),
+        "paddle-inception_v3": get_network("paddle:inception_v3", num_classes=7, input_shape=(3, 75, 91)),
+        "gluon-inception_v3": get_network("gluon:inception_v3", num_classes=7, input_shape=(3, 299, 315)),
+        "caffe-bn_inception": get_network("caffe:bn_inception", num_classes=7, input_shape=(3, 64, 96)),
+        "facenet-inception_resnet_v1": inception_resnet_v1(num_classes=7, input_shape=(3, 75, 91), blocks=(1, 1, 1), dialect="facenet"),
+        "torchvision-alexnet": alexnet(num_classes=7, input_shape=(3, 93, 67), hidden_features=12, dialect="torchvision"),
+        "paddle-alexnet": alexnet(num_classes=7, input_shape=(3, 93, 67), hidden_features=12, dialect="paddle"),
+        "torchvision-vgg11": vgg11(num_classes=7, input_shape=(3, 33, 67), hidden_features=12, dialect="torchvision"),
+    }
+
+
+def batch_of(network: Network) -> int:
+    """How many images a comparison takes: more for batch norm, which is the better conditioned the more there are."""
+    return NORM_BATCH if any(isinstance(site.layer, BatchNorm) for site in walk(network)) else BATCH
+
+
+def norm_networks() -> dict[str, Network]:
+    """Networks whose running statistics are followed over several steps."""
+    norm = batch_norm(1e-3, 0.2)
+    plain = sequential(conv=conv_layer(6, 3, 2, 1, bias=False), norm=batch_norm(1e-3, 0.3), other=batch_norm(1e-2, 0.05, scale=False))
+    mixed = sequential(
+        stem=conv(6, 3, 2, 1, norm=norm),
+        block=inception(5, 3, 6, 2, 4, 3, norm=norm),
+        add=residual(conv(18, 3, 1, 1, norm=norm), scale=0.3),
+        pool=GlobalAvgPool(),
+        dense=Dense(CLASSES, bias=True),
+    )
+    shapes = {"plain": (plain, (3, 8, 9)), "mixed": (mixed, INPUT_SHAPE)}
+    return {name: Network(f"batch-norm-{name}", layers, shape, "googlenet.conformance") for name, (layers, shape) in shapes.items()}
 
 
 def probe() -> Network:

@@ -17,14 +17,15 @@ from ..spec import Network
 from ..walk import nodes, with_dropout_rate
 from .tolerance import (
     Distance,
-    GradientYardstick,
+    StepYardstick,
     chunks,
+    decisions,
     distance,
-    exact_gradients,
     forward_yardstick,
-    gradient_yardstick,
     limit,
     output_names,
+    step,
+    step_yardstick,
 )
 
 #: How many images the gradients are compared on, so that memory stays bounded.
@@ -54,12 +55,14 @@ class Row:
 class Comparison:
     """All rows of one backend, each list in the order in which a difference would first show.
 
-    `outputs` and `statistics` go with the order of execution, `gradients` against it: a wrong layer's gradient is the first
-    on the way back. `weights` names the paths whose bytes did not come back from the model as they went in.
+    `outputs`, in evaluation mode, `step_outputs`, those of a training step, and `statistics` go with the order of execution,
+    `gradients` against it: a wrong layer's gradient is the first on the way back. `weights` names the paths whose bytes did not come
+    back from the model as they went in.
     """
 
     weights: list[str] = field(default_factory=list)
     outputs: list[Row] = field(default_factory=list)
+    step_outputs: list[Row] = field(default_factory=list)
     gradients: list[Row] = field(default_factory=list)
     statistics: list[Row] = field(default_factory=list)
     loss: list[Row] = field(default_factory=list)
@@ -67,7 +70,7 @@ class Comparison:
     @property
     def rows(self) -> list[Row]:
         """Every row, forward first."""
-        return [*self.outputs, *self.loss, *self.gradients, *self.statistics]
+        return [*self.outputs, *self.step_outputs, *self.loss, *self.gradients, *self.statistics]
 
     @property
     def passed(self) -> bool:
@@ -79,7 +82,13 @@ class Comparison:
         """The first layer, output or array that fails, with what of it; None if all pass."""
         if self.weights:
             return f"weights of {self.weights[0]}"
-        groups = (("output", self.outputs), ("loss", self.loss), ("gradient", self.gradients), ("statistic", self.statistics))
+        groups = (
+            ("output", self.outputs),
+            ("output in training mode", self.step_outputs),
+            ("loss", self.loss),
+            ("gradient", self.gradients),
+            ("statistic", self.statistics),
+        )
         failed = next(((what, row.name) for what, rows in groups for row in rows if not row.passed), None)
         return None if failed is None else " of ".join(dict.fromkeys(failed))
 
@@ -125,33 +134,42 @@ def compare_forward(
     return [Row(name, measured.value, limit(yardstick.get(name, 0.0))) for name, measured in distances.items()]
 
 
-def compare_gradients(
+def compare_step(
     backend: Backend,
     network: Network,
     params: Params,
     images: Array,
     labels: Array,
-    yardstick: GradientYardstick,
+    yardstick: StepYardstick,
     *,
     loss: Loss,
     train: bool = True,
     device: str | None = None,
 ) -> Comparison:
-    """Loss, gradients and running statistics of one step, dropout at rate 0, in a `Comparison` without outputs."""
+    """Every layer, the loss, gradients and running statistics of one step, dropout at rate 0, in a `Comparison` without `outputs`.
+
+    The gradients are held against a float64 run that goes back through each ReLU and max pool as the backend itself decided: what those
+    layers gave in a pass of the same model. That pass is compared too, so that no decision is further from float64's than rounding.
+    """
     still = with_dropout_rate(network, 0.0)
+    taps = [site.path for site in nodes(still)]
+    passed = backend.forward(backend.build(still, params, device=device), images, train=train, taps=taps)
+    run = Run(train=train, taps=frozenset(taps), choices=decisions(still, images, passed))
+    reference = build(still, params, dtype=np.float64, unbiased_running_variance=backend.unbiased_running_variance)
+    exact = step(reference, images, labels, run, loss=loss)
     model = backend.build(still, params, device=device)
-    unbiased = backend.unbiased_running_variance
-    exact = exact_gradients(still, params, images, labels, loss=loss, train=train, unbiased_running_variance=unbiased)
     value, grads = backend.gradients(model, images, labels, loss=loss, train=train)
     held = backend.params_of(model)
     extra = [Row(path, math.inf, limit(0)) for path in grads if path not in exact.gradients]
+
+    def rows(actual: Mapping[str, Array], expected: Params, allowed: Mapping[str, float]) -> list[Row]:
+        return [Row(path, distance(actual.get(path), array), limit(allowed[path])) for path, array in expected.items()]
+
     return Comparison(
+        step_outputs=rows(passed, {name: exact.outputs[name] for name in output_names(still)}, yardstick.outputs),
         loss=[Row("loss", distance(np.array([value]), np.array([exact.loss])), limit(yardstick.loss))],
-        gradients=extra
-        + [Row(path, distance(grads.get(path), grad), yardstick.gradient_limit(path)) for path, grad in reversed(exact.gradients.items())],
-        statistics=[
-            Row(path, distance(held.get(path), value), limit(yardstick.statistics[path])) for path, value in exact.statistics.items()
-        ],
+        gradients=extra + rows(grads, exact.gradients, yardstick.gradients)[::-1],
+        statistics=rows(held, exact.statistics, yardstick.statistics),
     )
 
 
@@ -160,7 +178,7 @@ class Yardsticks:
     """Both yardsticks of one network on one batch; they do not depend on the backend."""
 
     forward: Mapping[str, float]
-    gradient: GradientYardstick | None
+    step: StepYardstick | None
 
 
 def measure(
@@ -177,7 +195,7 @@ def measure(
     """How far float32 strays on `images` (N, C, H, W), all of them forward and the first `GRADIENT_IMAGES` backward."""
     forward = forward_yardstick(network, params, images, chunk=chunk, report=report)
     few = slice(None, GRADIENT_IMAGES)
-    return Yardsticks(forward, gradient_yardstick(network, params, images[few], labels[few], loss=loss) if gradients else None)
+    return Yardsticks(forward, step_yardstick(network, params, images[few], labels[few], loss=loss) if gradients else None)
 
 
 def compare(
@@ -195,15 +213,15 @@ def compare(
 ) -> Comparison:
     """The whole proof for one backend: weights, every layer in evaluation mode, and one step of training.
 
-    `images` (N, C, H, W) go forward in chunks; the first `GRADIENT_IMAGES`, with their `labels`, backward if the yardsticks
-    hold gradients and the backend has them. Raises what the backend raises.
+    `images` (N, C, H, W) go forward in chunks; the first `GRADIENT_IMAGES`, with their `labels`, through a training step if the
+    yardsticks hold one and the backend can train. Raises what the backend raises.
     """
     model = backend.build(network, params, device=device)
     weights = compare_weights(backend, model, params)
     outputs = compare_forward(backend, model, network, params, images, yardsticks.forward, chunk=chunk, report=report)
-    if yardsticks.gradient is None or "gradients" not in backend.capabilities:
+    if yardsticks.step is None or not {"train", "gradients"} <= backend.capabilities:
         return Comparison(weights=weights, outputs=outputs)
     del model
     few = slice(None, GRADIENT_IMAGES)
-    step = compare_gradients(backend, network, params, images[few], labels[few], yardsticks.gradient, loss=loss, device=device)
-    return replace(step, weights=weights, outputs=outputs)
+    compared = compare_step(backend, network, params, images[few], labels[few], yardsticks.step, loss=loss, device=device)
+    return replace(compared, weights=weights, outputs=outputs)

@@ -13,7 +13,7 @@ from ..loss import Loss
 from ..params import Array, Params, load_params, save_params, write_atomically
 from ..spec import Network, from_json, to_json
 from .compare import Row, Yardsticks
-from .tolerance import GradientYardstick
+from .tolerance import StepYardstick
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Job:
         """The job in `folder`, with its weights, images and labels."""
         text = json.loads((folder / "job.json").read_text())
         yardsticks = text["yardsticks"]
-        gradient = yardsticks["gradient"]
-        measured = Yardsticks(yardsticks["forward"], None if gradient is None else GradientYardstick(**gradient))
+        step = yardsticks["step"]
+        measured = Yardsticks(yardsticks["forward"], None if step is None else StepYardstick(**step))
         job = cls(from_json(text["network"]), text["chunk"], text["label_smoothing"], measured)
         params = load_params(folder / "weights.safetensors", job.network)
         return job, params, np.load(folder / "images.npy"), np.load(folder / "labels.npy")

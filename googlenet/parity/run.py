@@ -63,6 +63,8 @@ class Result:
             "worst": None if worst is None else row_to_json(worst),
             "weights": comparison.weights,
             "outputs": [row_to_json(row) for row in comparison.outputs],
+            "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
+            "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
             "loss": [row_to_json(row) for row in comparison.loss],
             "gradients": [row_to_json(row) for row in comparison.gradients],
             "statistics": [row_to_json(row) for row in comparison.statistics],
@@ -231,7 +233,7 @@ def _answer(path: Path, framework: str, code: int, log: Path) -> Result:
     version = answer["versions"]["googlenet"]
     if version != __version__:
         return Result(framework, error=f"its interpreter has googlenet {version}, this one {__version__}; install the same in both")
-    groups = {name: [row_from_json(row) for row in answer[name]] for name in ("outputs", "loss", "gradients", "statistics")}
+    groups = {name: [row_from_json(row) for row in answer[name]] for name in ("outputs", "step_outputs", "loss", "gradients", "statistics")}
     return Result(
         framework,
         Comparison(weights=answer["weights"], **groups),

@@ -2,8 +2,8 @@
 
 The metric is the relative L2 distance of a tensor, ‖a − b‖ / ‖b‖. The yardstick is the largest distance of several float32 reference
 runs that differ in nothing but rounding; the limit is `FACTOR` times that. Gradients also jump where rounding decides the side of a ReLU
-or the winner of a max pool. Their yardstick is taken with all decisions as in float64, and the jumps come on top: what a float64 run
-strays in which decisions are reversed that a passing backend may make otherwise: those within `FACTOR` times float32's error of a tie.
+or the winner of a max pool. So they are compared decision for decision: the yardstick's runs go back as float64 decided, and the
+float64 run that a backend is held against goes back as the backend decided (`decisions`).
 """
 
 from __future__ import annotations
@@ -14,26 +14,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..geometry import window_count
 from ..loss import Loss
-from ..params import Array, Params, param_specs
+from ..params import Array, Params
 from ..reference import build, run_gradients
+from ..reference.layout import to_nhwc
 from ..reference.model import Model, Run, matmul, reversed_matmul
-from ..reference.ops import Choice
+from ..reference.ops import Choice, winners
 from ..spec import MaxPool, Network, ReLU
-from ..walk import nodes, walk, with_dropout_rate
+from ..walk import inputs, nodes, walk, with_dropout_rate
 
 #: A backend may stray this many times as far as float32 itself does. The one tolerance of the project.
 FACTOR = 10.0
-#: Decisions that rounding could reverse are reversed in so many parts, and the jumps added up: a backend makes only some of them
-#: otherwise, and two of them may cancel each other's effect.
-PARTS = 3
 #: No yardstick is shorter than one unit in the last place of float32 at 1.
 EPS = float(np.finfo(np.float32).eps)
 
 
-def limit(yardstick: float, jump: float = 0.0) -> float:
+def limit(yardstick: float) -> float:
     """The largest relative L2 distance that passes."""
-    return FACTOR * max(yardstick, EPS) + jump
+    return FACTOR * max(yardstick, EPS)
 
 
 @dataclass
@@ -42,7 +41,6 @@ class Distance:
 
     difference: float = 0.0
     norm: float = 0.0
-    count: int = 0
 
     def add(self, actual: Array | None, expected: Array) -> None:
         """Take in one chunk. A missing or wrongly shaped `actual` is infinitely far."""
@@ -52,7 +50,6 @@ class Distance:
         gap = actual.astype(np.float64).ravel() - expected.ravel()
         self.difference += float(gap @ gap)
         self.norm += float(expected.ravel() @ expected.ravel())
-        self.count += expected.size
 
     @property
     def value(self) -> float:
@@ -61,11 +58,6 @@ class Distance:
             return 0.0
         ratio = math.sqrt(self.difference / self.norm) if self.norm else math.inf
         return math.inf if math.isnan(ratio) else ratio
-
-    @property
-    def root_mean_square(self) -> float:
-        """The absolute difference per element."""
-        return math.sqrt(self.difference / self.count) if self.count else 0.0
 
 
 def distance(actual: Array | None, expected: Array) -> float:
@@ -152,79 +144,74 @@ def _run(model: Model, images: Array, run: Run) -> dict[str, Array]:
 
 
 @dataclass(frozen=True)
-class GradientYardstick:
-    """How far float32 strays in the loss, each gradient, and each running statistic after the step; and the gradients' jumps."""
+class StepYardstick:
+    """How far float32 strays in one step: in every layer's output on the way, the loss, each gradient, and each running statistic."""
 
+    outputs: Mapping[str, float]
     loss: float
     gradients: Mapping[str, float]
-    jumps: Mapping[str, float]
     statistics: Mapping[str, float]
-
-    def gradient_limit(self, path: str) -> float:
-        """The largest relative L2 distance that passes for the gradient by the array at `path`."""
-        return limit(self.gradients[path], self.jumps[path])
 
 
 @dataclass(frozen=True)
-class Exact:
-    """The float64 reference's answer for one batch: the loss, the gradients, the running statistics after the step."""
+class Step:
+    """The reference's answer for one batch: every layer's output, the loss, the gradients, the running statistics after the step."""
 
+    outputs: Params
     loss: float
     gradients: Params
     statistics: Params
 
 
-def exact_gradients(
-    network: Network, params: Params, images: Array, labels: Array, *, loss: Loss, train: bool = True, unbiased_running_variance: bool
-) -> Exact:
-    """What a backend's `gradients` is held against; dropout at rate 0."""
-    model = build(with_dropout_rate(network, 0.0), params, dtype=np.float64, unbiased_running_variance=unbiased_running_variance)
-    value, grads = run_gradients(model, images, labels, Run(train=train), loss=loss)
-    return Exact(value, grads, _statistics(model))
+def step(model: Model, images: Array, labels: Array, run: Run, *, loss: Loss) -> Step:
+    """One step of the reference `model` on `images` (N, C, H, W) with `labels` (N,), its layers tapped as `run` says."""
+    value, grads = run_gradients(model, images, labels, run, loss=loss)
+    statistics = {path: model.params[path] for path, spec in model.specs.items() if not spec.trainable}
+    return Step(run.outputs, value, grads, statistics)
 
 
-def _statistics(model: Model) -> Params:
-    return {path: model.params[path] for path, spec in model.specs.items() if not spec.trainable}
+def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> dict[str, Choice]:
+    """What a backend decided in a pass of `images` (N, C, H, W): the side of 0 at each ReLU, the winners of each max pool, by path.
+
+    `outputs` are its layers' outputs by path. A layer whose own output, or a max pool whose input, is missing or of another shape is left
+    to the reference.
+    """
+    sources = inputs(network)
+    made: dict[str, Choice] = {}
+    for site in walk(network):
+        source = sources[site.path]
+        taken = images if source is None else outputs.get(source)
+        given = outputs.get(site.path)
+        if isinstance(site.layer, ReLU) and given is not None and given.shape[1:] == site.out_shape:
+            made[site.path] = Choice(fixed=to_nhwc(given) > 0 if given.ndim == 4 else given > 0)
+        elif isinstance(site.layer, MaxPool) and taken is not None and taken.shape[1:] == site.in_shape:
+            made[site.path] = Choice(fixed=winners(to_nhwc(taken), site.layer, window_count(site)))
+    return made
 
 
-def gradient_yardstick(
-    network: Network, params: Params, images: Array, labels: Array, *, loss: Loss, train: bool = True
-) -> GradientYardstick:
+def step_yardstick(network: Network, params: Params, images: Array, labels: Array, *, loss: Loss, train: bool = True) -> StepYardstick:
     """How far float32 strays in one step on `images` (N, C, H, W) with `labels` (N,), dropout at rate 0.
 
     Raises what the reference raises for bad input.
     """
     network = with_dropout_rate(network, 0.0)
-    deciders = {site.path: type(site.layer) for site in walk(network) if isinstance(site.layer, (ReLU, MaxPool))}
-    taps = frozenset(deciders)
-    model, exact_run = build(network, params, dtype=np.float64), Run(train=train, taps=taps)
-    exact_loss, exact = run_gradients(model, images, labels, exact_run, loss=loss)
-    exact_statistics = _statistics(model)
-    losses: list[float] = []
-    strayed: dict[str, list[float]] = {path: [] for path in param_specs(network)}
-    moved = dict.fromkeys(deciders, 0.0)
+    taps = frozenset(site.path for site in nodes(network))
+    exact_run = Run(train=train, taps=taps)
+    exact = step(build(network, params, dtype=np.float64), images, labels, exact_run, loss=loss)
+    worst: dict[str, dict[str, float]] = {"outputs": {}, "loss": {}, "gradients": {}, "statistics": {}}
+
+    def stray(what: str, path: str, array: Array, expected: Array) -> None:
+        worst[what][path] = max(worst[what].get(path, 0.0), distance(array, expected))
+
     for variant in VARIANTS:
         made = {path: Choice(fixed=variant.restore(choice.made)) for path, choice in exact_run.choices.items() if choice.made is not None}
         run = Run(train=train, taps=taps, dot=variant.dot, choices=made)
-        model = build(network, params)
-        value, grads = run_gradients(model, variant.prepare(images), variant.restore(labels), run, loss=loss)
-        losses.append(distance(np.array([value]), np.array([exact_loss])))
-        for path, array in {**grads, **_statistics(model)}.items():
-            strayed[path].append(distance(array, exact[path] if path in exact else exact_statistics[path]))
-        for path in deciders:
-            gap = Distance()
-            gap.add(variant.restore(run.outputs[path]), exact_run.outputs[path])
-            moved[path] = max(moved[path], gap.root_mean_square)
-    jumps = dict.fromkeys(exact, 0.0)
-    for kind in (ReLU, MaxPool):
-        for part in range(PARTS):
-            undecided = {path: Choice(FACTOR * moved[path], part, PARTS) for path, decider in deciders.items() if decider is kind}
-            run = Run(train=train, choices=undecided)
-            _, grads = run_gradients(build(network, params, dtype=np.float64), images, labels, run, loss=loss)
-            jumps = {path: jump + distance(grads[path], exact[path]) for path, jump in jumps.items()}
-    return GradientYardstick(
-        loss=max(losses),
-        gradients={path: max(strayed[path]) for path in exact},
-        jumps=jumps,
-        statistics={path: max(strayed[path]) for path in exact_statistics},
-    )
+        rough = step(build(network, params), variant.prepare(images), variant.restore(labels), run, loss=loss)
+        stray("loss", "loss", np.array([rough.loss]), np.array([exact.loss]))
+        for path, array in exact.outputs.items():
+            stray("outputs", path, variant.restore(rough.outputs[path]), array)
+        for path, array in exact.gradients.items():
+            stray("gradients", path, rough.gradients[path], array)
+        for path, array in exact.statistics.items():
+            stray("statistics", path, rough.statistics[path], array)
+    return StepYardstick(worst["outputs"], worst["loss"]["loss"], worst["gradients"], worst["statistics"])

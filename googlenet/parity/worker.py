@@ -50,6 +50,7 @@ def run(folder: Path, framework: str) -> dict[str, Any]:
         "first_divergence": comparison.first_divergence,
         "weights": comparison.weights,
         "outputs": [row_to_json(row) for row in comparison.outputs],
+        "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
         "loss": [row_to_json(row) for row in comparison.loss],
         "gradients": [row_to_json(row) for row in comparison.gradients],
         "statistics": [row_to_json(row) for row in comparison.statistics],

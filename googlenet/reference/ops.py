@@ -28,23 +28,12 @@ Dot: TypeAlias = Callable[[Array, Array], Array]
 class Choice:
     """Which side of 0 each element of a ReLU is on, or which element of each window wins: where gradients jump.
 
-    `made` is what the backward pass decided; `fixed`, if given, is decided already; elements within `ambiguity` of a tie are
-    decided the other way, as rounding might have done (see `parity.tolerance`): those of one `part` of `parts`, into which they
-    fall as if at random.
+    `made` is what the backward pass decided; `fixed`, if given, is decided already: the positive elements of a ReLU, or each
+    window's winner as its position in row-major order.
     """
 
-    ambiguity: float = 0.0
-    part: int = 0
-    parts: int = 1
     fixed: Array | None = None
     made: Array | None = None
-
-    def turn(self, gap: Array) -> Array:
-        """Which elements to decide the other way, `gap` being how far each is from a tie."""
-        # Fibonacci hashing: neighbours in any axis fall into any part.
-        index = np.arange(gap.size, dtype=np.uint64).reshape(gap.shape) * np.uint64(11400714819323198485)
-        turned: Array = (gap <= self.ambiguity) & ((index >> np.uint64(33)) % np.uint64(self.parts) == self.part)
-        return turned
 
 
 def pad(x: Array, padding: ExplicitPadding, end: Pair, value: float) -> Array:
@@ -143,9 +132,7 @@ def dense(x: Array, weight: Array, bias: Array | None, dot: Dot) -> tuple[Array,
 
 
 def relu(x: Array, choice: Choice) -> tuple[Array, Backward]:
-    """`max(x, 0)`, of any shape. Elements within the choice's ambiguity of 0 change sides first."""
-    if choice.ambiguity:
-        x = np.where(choice.turn(np.abs(x)), -x, x)
+    """`max(x, 0)`, of any shape; the gradient passes where the result is positive, or where the choice says."""
     y = np.maximum(x, 0)
 
     def backward(dy: Array) -> Array:
@@ -156,23 +143,16 @@ def relu(x: Array, choice: Choice) -> tuple[Array, Backward]:
 
 
 def max_pool(x: Array, layer: MaxPool, count: Pair, choice: Choice) -> tuple[Array, Backward]:
-    """The maximum of each window; the gradient goes to the first maximum in row-major order.
-
-    Where the choice turns, it goes to an element that rounding could make the maximum.
-    """
+    """The maximum of each window; the gradient goes to the first in row-major order, or where the choice says."""
     kernel, stride, padding = layer.kernel_size, layer.stride, explicit_padding(layer)
-    end = extent(count, kernel, stride)
-    padded = pad(x, padding, end, -np.inf)
+    padded = pad(x, padding, extent(count, kernel, stride), -np.inf)
     # The maximum over rows, then over columns: kh + kw passes instead of kh · kw.
     tall = _reduce(np.maximum, padded, [np.s_[:, rows] for rows, _ in offsets((kernel[0], 1), (stride[0], 1), (count[0], 1))])
     y = _reduce(np.maximum, tall, [np.s_[:, :, cols] for _, cols in offsets((1, kernel[1]), (1, stride[1]), (1, count[1]))])
 
     def backward(dy: Array) -> Array:
         places = offsets(kernel, stride, count)
-        if choice.fixed is None:
-            choice.made = winner = _winner([padded[:, rows, cols] for rows, cols in places], choice)
-        else:
-            winner = choice.fixed
+        choice.made = winner = winners(x, layer, count) if choice.fixed is None else choice.fixed
         dpadded = np.zeros_like(padded)
         for position, (rows, cols) in enumerate(places):
             dpadded[:, rows, cols] += dy * (winner == position)
@@ -190,20 +170,15 @@ def _reduce(function: Any, x: Array, places: list[Any]) -> Array:
     return y
 
 
-def _winner(candidates: list[Array], choice: Choice) -> Array:
-    """The position of each window's first maximum; where the choice turns, of the least element that rounding could make it."""
-    best, winner = candidates[0], np.zeros(candidates[0].shape, np.int16)
-    for position, value in enumerate(candidates[1:], start=1):
+def winners(x: Array, layer: MaxPool, count: Pair) -> Array:
+    """The position (N, H', W', C) of each window's first maximum, in row-major order of the kernel; x is (N, H, W, C)."""
+    padded = pad(x, explicit_padding(layer), extent(count, layer.kernel_size, layer.stride), -np.inf)
+    first, *others = (padded[:, rows, cols] for rows, cols in offsets(layer.kernel_size, layer.stride, count))
+    best, winner = first, np.zeros(first.shape, np.int16)
+    for position, value in enumerate(others, start=1):
         ahead = value > best
         best, winner = np.where(ahead, value, best), np.where(ahead, np.int16(position), winner)
-    if not choice.ambiguity:
-        return winner
-    # Equal elements are mostly one and the same, seen through overlapping windows before, and every framework takes the first.
-    least, other = best, winner
-    for position, value in enumerate(candidates):
-        nearer = (value < best) & (best - value <= choice.ambiguity) & (value <= least)
-        least, other = np.where(nearer, value, least), np.where(nearer, np.int16(position), other)
-    return np.where(choice.turn(best - least), other, winner)
+    return winner
 
 
 def avg_pool(x: Array, layer: AvgPool, count: Pair) -> tuple[Array, Backward]:

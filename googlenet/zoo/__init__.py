@@ -1,0 +1,20 @@
+"""Weights of the model zoos: which models there are, what they call their arrays, and how a file becomes our weights."""
+
+from __future__ import annotations
+
+from .convert import Imported, import_weights, reopen_weights
+from .guess import looks_like
+from .names import Entry, ZooModel, entries, find_model, network_of, zoo_models
+
+__all__ = [
+    "Entry",
+    "Imported",
+    "ZooModel",
+    "entries",
+    "find_model",
+    "import_weights",
+    "looks_like",
+    "network_of",
+    "reopen_weights",
+    "zoo_models",
+]
