@@ -124,8 +124,8 @@ def inception_v4(
 ) -> Network:
     """(C, H, W) images to (num_classes,) logits; figure 9; 42,679,816 parameters.
 
-    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`; `blocks` is how many of figures 4, 5 and 6 follow each other. Raises `SpecError` if num_classes or input_shape is not
-    positive, `KeyError` for another dialect.
+    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`; `blocks` is how many of figures 4, 5 and 6 follow each
+    other. Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]
     unit = partial(conv, norm=d.norm)

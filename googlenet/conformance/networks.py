@@ -138,10 +138,10 @@ def architectures() -> dict[str, Network]:
 def forward_architectures() -> dict[str, Network]:
     """What differs from `architectures` in a layer or two: compared in evaluation mode alone."""
     return {
-        "inception_v3-aux": get_network("inception_v3", num_classes=7, input_shape=(3, 279, 289), aux=True),
+        "inception_v3-aux": get_network("inception_v3", num_classes=7, input_shape=(3, 303, 299), aux=True),
         "keras-inception_v3": get_network("keras:inception_v3", num_classes=7, input_shape=(3, 75, 91)),
         "paddle-inception_v3": get_network("paddle:inception_v3", num_classes=7, input_shape=(3, 75, 91)),
-        "gluon-inception_v3": get_network("gluon:inception_v3", num_classes=7, input_shape=(3, 299, 315)),
+        "gluon-inception_v3": get_network("gluon:inception_v3", num_classes=7, input_shape=(3, 303, 315)),
         "caffe-bn_inception": get_network("caffe:bn_inception", num_classes=7, input_shape=(3, 64, 96)),
         "facenet-inception_resnet_v1": inception_resnet_v1(num_classes=7, input_shape=(3, 75, 91), blocks=(1, 1, 1), dialect="facenet"),
         "torchvision-alexnet": alexnet(num_classes=7, input_shape=(3, 93, 67), hidden_features=12, dialect="torchvision"),

@@ -64,7 +64,6 @@ class Result:
             "weights": comparison.weights,
             "outputs": [row_to_json(row) for row in comparison.outputs],
             "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
-            "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
             "loss": [row_to_json(row) for row in comparison.loss],
             "gradients": [row_to_json(row) for row in comparison.gradients],
             "statistics": [row_to_json(row) for row in comparison.statistics],
