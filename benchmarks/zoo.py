@@ -83,14 +83,14 @@ def wrong_networks(network, arguments):
 
 #: One detail of a layer, given as in JSON: what is other than it should be.
 DETAILS = {
-    "eps 1e-5 for 1e-3, or the other way": lambda layer: (
+    "itself, eps 1e-5 and 1e-3 exchanged": lambda layer: (
         {"eps": 1e-5 if layer["eps"] == 1e-3 else 1e-3} if layer["kind"] == "BatchNorm" else {}
     ),
-    "padding of average pools counted, or the other way": lambda layer: (
+    "itself, border of average pools counted otherwise": lambda layer: (
         {"count_include_pad": not layer["count_include_pad"]} if layer["kind"] == "AvgPool" and np.any(layer["padding"]) else {}
     ),
-    "dropout does not scale in evaluation": lambda layer: {"factor": 1.0} if layer["kind"] == "Scale" else {},
-    "pools round down": lambda layer: {"ceil_mode": False} if layer["kind"] == "MaxPool" else {},
+    "itself, dropout without its factor in evaluation": lambda layer: {"factor": 1.0} if layer["kind"] == "Scale" else {},
+    "itself, pools rounding down": lambda layer: {"ceil_mode": False} if layer["kind"] == "MaxPool" else {},
 }
 
 
@@ -229,13 +229,14 @@ def table(rows, frameworks):
 
 
 def wrong_table(rows):
-    """Markdown: what the same weights give in a wrong network, at both sizes."""
+    """Markdown: what the same weights give in a wrong network, at both sizes; networks that give the same share a line."""
     lines = ["| weights of | run as | error at the first size | at the second |", "|---|---|---|---|"]
     for row in rows:
-        for name, errors in row.get("wrong", {}).items():
-            cells = [f"{worst(errors[size]):.1e}" if size in errors else "does not fit" for size in row["sizes"]]
-            text = f"`{name}`" if ":" in name or "_" in name else name
-            lines.append(f"| {model_text(row['model'])} | {text} | {' | '.join(cells)} |")
+        alike = {}
+        for name, errors in sorted(row.get("wrong", {}).items(), key=lambda pair: pair[0].startswith("itself")):
+            cells = " | ".join(f"{worst(errors[size]):.1e}" if size in errors else "does not fit" for size in row["sizes"])
+            alike.setdefault(cells, []).append(name if name.startswith("itself") else f"`{name}`")
+        lines += [f"| {model_text(row['model'])} | {'; '.join(names)} | {cells} |" for cells, names in alike.items()]
     return "\n".join(lines)
 
 
@@ -246,7 +247,7 @@ def failures(rows):
             yield f"{row['model']}: {row['error']}"
         for framework, result in row["frameworks"].items():
             if "error" in result:
-                yield f"{row['model']} in {framework}: {result['error']}"
+                yield f"{row['model']}: {result['error']}"
             for size, outputs in result.get("errors", {}).items():
                 for output, error in outputs.items():
                     if not error <= LIMIT:

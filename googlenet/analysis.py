@@ -15,6 +15,7 @@ from .spec import (
     AdaptiveAvgPool,
     Aux,
     AvgPool,
+    BatchNorm,
     Conv,
     Dense,
     GlobalAvgPool,
@@ -150,3 +151,136 @@ def smallest_input(network: Network, *, limit: int = 1024) -> int | None:
     """The smallest side of a square image, in pixels, that runs through every layer; None if none does up to `limit`."""
     channels = network.input_shape[0]
     return next((side for side in range(1, limit + 1) if fits(network.at((channels, side, side)))), None)
+
+
+# Where the numbers are --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a network costs: trainable parameters by kind of layer, multiply-adds of one image, and its activations in bytes.
+
+    `activation_bytes` is the output of every leaf for one image in float32: what training keeps for the way back.
+    `largest_activation_bytes` is the largest of them alone, a lower bound of what a forward pass needs.
+    """
+
+    convolution_parameters: int
+    dense_parameters: int
+    norm_parameters: int
+    multiply_adds: int
+    activation_bytes: int
+    largest_activation_bytes: int
+
+    @property
+    def parameters(self) -> int:
+        """All trainable parameters."""
+        return self.convolution_parameters + self.dense_parameters + self.norm_parameters
+
+    @property
+    def dense_share(self) -> float:
+        """The share of the parameters that dense layers hold, 0 to 1."""
+        return self.dense_parameters / self.parameters if self.parameters else 0.0
+
+
+FLOAT32_BYTES = 4
+
+
+def budget(network: Network) -> Budget:
+    """The `Budget` of `network`. Raises `ShapeError` if the input does not fit."""
+    parameters = {Conv: 0, Dense: 0, BatchNorm: 0}
+    multiply_adds, outputs = 0, [0]
+    for site in walk(network):
+        outputs.append(FLOAT32_BYTES * math.prod(site.out_shape))
+        multiply_adds += _leaf_multiply_adds(site)
+        if isinstance(site.layer, (Conv, Dense, BatchNorm)):
+            parameters[type(site.layer)] += _leaf_parameters(site)
+    return Budget(parameters[Conv], parameters[Dense], parameters[BatchNorm], multiply_adds, sum(outputs), max(outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class MinimumSize:
+    """The smallest side of a square image, in pixels, for which `rule` holds, and what breaks it one pixel below.
+
+    `stage` is the child of the root that binds and `path` the layer in it, `because` says why in words; all three are None where
+    1×1 will do, and `side` is None where no side up to the limit does.
+    """
+
+    rule: str
+    side: int | None
+    stage: str | None
+    path: str | None
+    because: str | None
+
+
+#: What a minimum size may be asked for, with the words that explain it.
+MINIMUM_RULES = {
+    "runs": "runs at all",
+    "wider_than_one_pixel": "no stage is 1×1",
+    "without_padding": "no kernel leans on padding",
+}
+
+
+def minimum_sizes(network: Network, *, limit: int = 1024) -> tuple[MinimumSize, ...]:
+    """For each of `MINIMUM_RULES` the smallest square image, up to `limit` pixels a side.
+
+    `runs`: every layer takes its input. `wider_than_one_pixel`: besides, every convolution and max pool up to the adaptive or global
+    pool of the main path sees a map larger than 1×1. `without_padding`: besides that, every kernel fits the map it sees without its
+    padding.
+    """
+    channels, heads = network.input_shape[0], _aux_paths(network)
+    broken: dict[str, tuple[str, str] | None] = dict.fromkeys(MINIMUM_RULES)
+    found: dict[str, MinimumSize] = {}
+    for side in range(1, limit + 1):
+        offenders = _offenders(network.at((channels, side, side)), heads)
+        for rule in MINIMUM_RULES:
+            if rule in found:
+                continue
+            if offenders[rule] is None:
+                path, because = broken[rule] or (None, None)
+                found[rule] = MinimumSize(rule, side, path and path.partition(".")[0], path, because)
+            # Where a size between does not run at all, what broke the rule on the last that did says more.
+            if "runs" not in found or offenders["runs"] is None:
+                broken[rule] = offenders[rule]
+        if len(found) == len(MINIMUM_RULES):
+            break
+    return tuple(found.get(rule, MinimumSize(rule, None, None, None, None)) for rule in MINIMUM_RULES)
+
+
+def _aux_paths(network: Network) -> tuple[str, ...]:
+    """The paths of all layers of auxiliary heads begin with one of these."""
+    paths: list[str] = []
+
+    def visit(layer: Sequential, path: str) -> None:
+        for name, child in layer.children:
+            if isinstance(child, Aux):
+                paths.append(f"{join(path, name)}.")
+            elif isinstance(child, Sequential):
+                visit(child, join(path, name))
+
+    visit(network.layers, "")
+    return tuple(paths)
+
+
+def _offenders(network: Network, heads: tuple[str, ...]) -> dict[str, tuple[str, str] | None]:
+    """The first layer that breaks each rule, as (path, why), or None."""
+    offenders: dict[str, tuple[str, str] | None] = dict.fromkeys(MINIMUM_RULES)
+    try:
+        sites = list(walk(network))
+    except ShapeError as error:
+        path, _, why = str(error).partition(": ")
+        return dict.fromkeys(MINIMUM_RULES, (path, why))
+    for site in sites:
+        if site.path.startswith(heads):
+            continue
+        if isinstance(site.layer, (AdaptiveAvgPool, GlobalAvgPool)):
+            break  # what follows sees a map of one size, whatever the image
+        if not isinstance(site.layer, (Conv, MaxPool, AvgPool)):
+            continue
+        size, kernel = (site.in_shape[1], site.in_shape[2]), site.layer.kernel_size
+        if max(size) == 1 and not isinstance(site.layer, AvgPool):
+            offenders["wider_than_one_pixel"] = offenders["wider_than_one_pixel"] or (site.path, "its input is 1×1")
+        if any(k > s for k, s in zip(kernel, size, strict=True)):
+            why = f"its {kernel[0]}×{kernel[1]} kernel is larger than its {size[0]}×{size[1]} input"
+            offenders["without_padding"] = offenders["without_padding"] or (site.path, why)
+    offenders["without_padding"] = offenders["without_padding"] or offenders["wider_than_one_pixel"]
+    return offenders

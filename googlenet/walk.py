@@ -193,23 +193,26 @@ def _as_sequential(layer: Layer) -> Sequential:
     return layer
 
 
+def map_leaves(network: Network, change: Callable[[Leaf], Leaf]) -> Network:
+    """The same network with every leaf as `change` returns it."""
+
+    def visit(layer: Layer) -> Layer:
+        match layer:
+            case Sequential(children) | Concat(children):
+                return type(layer)(tuple((name, visit(child)) for name, child in children))
+            case Residual(body, shortcut, scale):
+                return Residual(visit(body), visit(shortcut), scale)
+            case Aux(head, loss_weight):
+                return Aux(_as_sequential(visit(head)), loss_weight)
+            case _:
+                return change(layer)
+
+    return replace(network, layers=_as_sequential(visit(network.layers)))
+
+
 def with_dropout_rate(network: Network, rate: float) -> Network:
     """The same network with every dropout at `rate`: training-mode comparisons use 0, where dropout is the identity."""
-
-    def change(layer: Layer) -> Layer:
-        match layer:
-            case Dropout():
-                return Dropout(rate)
-            case Sequential(children) | Concat(children):
-                return type(layer)(tuple((name, change(child)) for name, child in children))
-            case Residual(body, shortcut, scale):
-                return Residual(change(body), change(shortcut), scale)
-            case Aux(head, loss_weight):
-                return Aux(_as_sequential(change(head)), loss_weight)
-            case _:
-                return layer
-
-    return replace(network, layers=_as_sequential(change(network.layers)))
+    return map_leaves(network, lambda leaf: Dropout(rate) if isinstance(leaf, Dropout) else leaf)
 
 
 def _leaf_shape(layer: Leaf, path: str, in_shape: Shape) -> tuple[Leaf, Shape]:

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import GoogLeNetError
 from ..version import __version__
-from . import convert, parity, summary
+from . import compare, convert, diff, min_size, parity, predict, summary
 from . import list as list_command
 
 app = typer.Typer(
@@ -22,7 +22,11 @@ app = typer.Typer(
 app.command("list")(list_command.command)
 app.command("summary")(summary.command)
 app.command("parity")(parity.command)
+app.command("compare")(compare.command)
+app.command("diff")(diff.command)
+app.command("min-size")(min_size.command)
 app.command("convert")(convert.command)
+app.command("predict")(predict.command)
 
 
 @app.callback(invoke_without_command=True)

@@ -11,7 +11,7 @@ import typer
 from ..backend import Backend, canonical_name, load
 from ..errors import DataError, WeightsError
 from ..walk import output_shapes
-from .options import AsJson, Size, _parse_size, print_json, shape_text
+from .options import AsJson, Size, parse_size, print_json, shape_text
 
 if TYPE_CHECKING:
     from ..formats import WeightsFile
@@ -44,7 +44,7 @@ def command(
 
     designator = None if model is None else find_model(model).designator
     backend = None if framework is None else load(framework)
-    input_size = None if size is None else _parse_size(size)
+    input_size = None if size is None else parse_size(size)
     _check_paths(source, target, ".safetensors" if backend is None else backend.file_suffix)
     names = None if classes is None else _class_names(classes, framework)
     file = read_weights_file(source)

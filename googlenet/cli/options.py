@@ -20,15 +20,21 @@ AuxHeads = Annotated[bool, typer.Option("--aux", help="With the auxiliary heads.
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def network_of(name: str, *, num_classes: int | None, channels: int | None, size: str | None, aux: bool) -> Network:
+Dialect = Annotated[str | None, typer.Option("--dialect", metavar="ZOO", help="The library whose network is meant; also ZOO:NAME.")]
+
+
+def network_of(
+    name: str, *, num_classes: int | None, channels: int | None, size: str | None, aux: bool, dialect: str | None = None
+) -> Network:
     """The network that the options mean. Raises `UnknownNameError`, `SpecError` or `ShapeError`."""
-    default = get_network(name, aux=aux)
+    default = get_network(name, aux=aux, dialect=dialect)
     shape = default.input_shape
-    input_shape = (channels if channels is not None else shape[0], *(shape[1:] if size is None else _parse_size(size)))
-    return get_network(name, num_classes=num_classes, input_shape=input_shape, aux=aux)
+    input_shape = (channels if channels is not None else shape[0], *(shape[1:] if size is None else parse_size(size)))
+    return get_network(name, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect)
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of `96` or `96x128`. Raises `UnknownNameError` for other text."""
     match = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text)
     if match is None:
         raise UnknownNameError(f"--size: expected pixels as 96 or 96x128 (height x width), got '{text}'")

@@ -11,7 +11,7 @@ import typer
 from .. import backend
 from ..checks import num_classes as classes_of
 from ..errors import BackendError, DataError, UnknownNameError
-from .options import AsJson, AuxHeads, Channels, Classes, Size, network_of, print_json, shape_text
+from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network_of, print_json, shape_text
 
 #: How many of the embedded digits are taken if no number is given.
 DEFAULT_COUNT = 64
@@ -42,6 +42,7 @@ def command(
     channels: Channels = None,
     size: Size = None,
     aux: AuxHeads = False,
+    dialect: Dialect = None,
     gradients: Annotated[bool, typer.Option("--gradients/--no-gradients", help="Whether gradients are compared too.")] = True,
     label_smoothing: Annotated[
         float, typer.Option("--label-smoothing", metavar="E", help="Of the loss whose gradients are compared.")
@@ -64,7 +65,7 @@ def command(
     from ..params import init_params, load_params
     from ..parity.run import Settings, run_parity
 
-    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux)
+    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
     interpreters = _interpreters(python or [])
     frameworks = _frameworks(framework, interpreters)
     image_set = load_image_set(

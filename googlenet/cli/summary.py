@@ -9,7 +9,7 @@ import typer
 
 from ..analysis import count_multiply_adds, count_parameters, smallest_input, stages
 from ..spec import Network
-from .options import AsJson, AuxHeads, Channels, Classes, NetworkName, Size, network_of, print_json, shape_text
+from .options import AsJson, AuxHeads, Channels, Classes, Dialect, NetworkName, Size, network_of, print_json, shape_text
 
 Framework = Annotated[str | None, typer.Option("--framework", metavar="X", help="Build the native model and show what it really gives.")]
 
@@ -21,10 +21,11 @@ def command(
     channels: Channels = None,
     size: Size = None,
     aux: AuxHeads = False,
+    dialect: Dialect = None,
     as_json: AsJson = False,
 ) -> None:
     """Show each stage's output shape, parameters, multiply-adds and receptive field."""
-    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux)
+    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
     answer = collect(network)
     if framework is not None:
         answer |= measured(network, framework)

@@ -103,6 +103,9 @@ def composites() -> dict[str, Network]:
             trunk=sequential(first=conv(6, 3, 1, 1), aux1=aux, second=conv(8, 1), aux2=other, third=conv(5, 3, 2, 1)), **end
         ),
         "dense_on_vector": sequential(pool=GlobalAvgPool(), hidden=Dense(9, bias=True), relu=ReLU(), dense=Dense(CLASSES, bias=True)),
+        "local_response_norm_pool": sequential(
+            conv=conv(8, 3, 1, 1), norm=local_response_norm(), pool=max_pool(3, 2, ceil_mode=True), dense=Dense(CLASSES, bias=True)
+        ),
         "norm_residual": sequential(
             stem=conv(6, 3, 2, 1, norm=norm), block=residual(conv(6, 3, 1, 1, norm=norm), scale=0.3), relu=ReLU(), **end
         ),

@@ -10,7 +10,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional
 
-from googlenet.checks import check_images, check_labels, check_taps
+from googlenet.checks import check_images, check_labels, check_taps, num_classes
 from googlenet.errors import DeviceError
 from googlenet.loss import Loss
 from googlenet.params import Array, Params, check_params, native_file, param_specs
@@ -86,20 +86,23 @@ def gradients(model: nn.Layer, images: Array, labels: Array, *, loss: Loss = Los
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
     x = layout.images_to_native(images, _device(model))
-    targets = paddle.to_tensor(labels, place=x.place)
+    onehot = functional.one_hot(paddle.to_tensor(labels, place=x.place), num_classes(model.network))
+    targets = functional.label_smooth(onehot, epsilon=loss.label_smoothing)
     trainable = {path: spec for path, spec in param_specs(model.network).items() if spec.trainable}
     state = model.state_dict()
     tensors = [state[layout.native_path(spec)] for spec in trainable.values()]
     with _mode(model, train):
         outputs = _by_name(model, model(x))
-        total = sum(
-            weight * functional.cross_entropy(outputs[output], targets, label_smoothing=loss.label_smoothing)
-            for output, weight in loss.output_weights(model.network).items()
-        )
+        total = sum(weight * _cross_entropy(outputs[output], targets) for output, weight in loss.output_weights(model.network).items())
         grads = paddle.grad(total, tensors, allow_unused=True)
     grads = [paddle.zeros_like(tensor) if grad is None else grad for tensor, grad in zip(tensors, grads, strict=True)]
     found = {path: layout.from_native(spec, grad) for (path, spec), grad in zip(trainable.items(), grads, strict=True)}
     return total.item(), found
+
+
+def _cross_entropy(logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+    """The mean over the batch for `targets` (N, K). `functional.cross_entropy` takes the logarithm of softmax there, which underflows."""
+    return -(targets * functional.log_softmax(logits)).sum(1).mean()
 
 
 def _device(model: nn.Layer) -> paddle.base.core.Place | None:
