@@ -7,6 +7,7 @@ from hypothesis import given, settings
 import googlenet.reference as reference
 from googlenet import (
     Network,
+    ShapeError,
     blocks,
     count_multiply_adds,
     count_parameters,
@@ -18,6 +19,9 @@ from googlenet import (
     spec,
     stages,
 )
+from googlenet.analysis import MINIMUM_RULES, Budget, budget, minimum_sizes
+from googlenet.architectures import designators
+from googlenet.walk import walk
 
 from .networks import networks
 
@@ -114,3 +118,115 @@ def test_receptive_field_of_the_stem_by_hand():
     assert fields["b1"].size == (11, 11)
     assert fields["b1"].step == (4, 4)
     assert fields["b2"].size == (27, 27)
+
+
+# Budgets -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", designators())
+def test_a_budget_adds_up(name):
+    network = get_network(name)
+    costs = budget(network)
+    assert costs.convolution_parameters + costs.dense_parameters + costs.norm_parameters == costs.parameters == count_parameters(network)
+    assert costs.multiply_adds == count_multiply_adds(network)
+    assert 0 < costs.largest_activation_bytes < costs.activation_bytes
+
+
+def test_a_budget_by_hand():
+    """8×6 pixels of 2 channels; bytes of each output in the comments."""
+    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=False)), 0.3)
+    layers = blocks.sequential(
+        conv=blocks.conv(5, 3, 2, 1, norm=blocks.batch_norm()),  # (5, 4, 3): 240, three times
+        aux1=aux,  # 20, 12
+        mixed=blocks.concat(one=blocks.conv_layer(1, (1, 3), 1, (0, 1)), two=blocks.max_pool(3, 1, 1)),  # 48, 240
+        grouped=blocks.conv_layer(4, 1, groups=2),  # 192
+        dense=spec.Dense(3, bias=True),  # 12
+    )
+    found = budget(Network("n", layers, (2, 8, 6), ""))
+    assert found == Budget(
+        convolution_parameters=5 * 2 * 9 + (5 * 3 + 1) + (4 * 3 + 4),
+        dense_parameters=3 * 5 + (3 * 4 * 12 + 3),
+        norm_parameters=2 * 5,
+        multiply_adds=5 * 12 * 2 * 9 + 5 * 3 + 12 * 5 * 3 + 4 * 12 * 3 + 3 * 4 * 12,
+        activation_bytes=3 * 240 + 20 + 12 + 48 + 240 + 192 + 12,
+        largest_activation_bytes=240,
+    )
+    assert found.dense_share == found.dense_parameters / found.parameters
+
+
+def test_a_network_without_parameters():
+    costs = budget(Network("n", blocks.sequential(pool=spec.GlobalAvgPool()), (3, 4, 4), ""))
+    assert costs == Budget(0, 0, 0, 0, 12, 12)
+    assert costs.dense_share == 0
+
+
+def test_where_the_books_networks_keep_their_parameters():
+    """SEMANTICS 4: 92 % and 93 % in the dense layers."""
+    assert [round(100 * budget(get_network(name)).dense_share) for name in ("alexnet", "vgg11", "nin")] == [92, 93, 0]
+
+
+# Minimum sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_minimum_sizes_of_the_books_network():
+    runs, wider, unpadded = minimum_sizes(get_network())
+    assert (runs.side, runs.stage, runs.path, runs.because) == (1, None, None, None)
+    assert (wider.side, wider.stage, wider.path) == (33, "b5", "b5.inception_5a.branch_1x1.conv")
+    assert wider.because == "its input is 1×1"
+    assert (unpadded.side, unpadded.stage, unpadded.path) == (129, "b5", "b5.inception_5a.branch_5x5.conv.conv")
+    assert unpadded.because == "its 5×5 kernel is larger than its 4×4 input"
+    assert [size.rule for size in (runs, wider, unpadded)] == list(MINIMUM_RULES)
+
+
+def test_a_side_beyond_the_limit_is_none():
+    found = minimum_sizes(get_network(), limit=100)
+    assert [size.side for size in found] == [1, 33, None]
+    assert (found[2].stage, found[2].path, found[2].because) == (None, None, None)
+
+
+def _holds(network, rule):
+    """The rule looked up in the maps themselves."""
+    try:
+        sites = list(walk(network))
+    except ShapeError:
+        return False
+    main = [site for site in sites if ".aux" not in f".{site.path}"]
+    pool = next(i for i, site in enumerate(main) if isinstance(site.layer, (spec.GlobalAvgPool, spec.AdaptiveAvgPool, spec.Dense)))
+    windowed = [site for site in main[:pool] if isinstance(site.layer, (spec.Conv, spec.MaxPool, spec.AvgPool))]
+    wide = all(site.in_shape[1] > 1 for site in windowed if not isinstance(site.layer, spec.AvgPool))
+    fitting = all(size >= kernel for site in windowed for size, kernel in zip(site.in_shape[1:], site.layer.kernel_size, strict=True))
+    return {"runs": True, "wider_than_one_pixel": wide, "without_padding": wide and fitting}[rule]
+
+
+@pytest.mark.parametrize("rule", MINIMUM_RULES)
+@pytest.mark.parametrize(
+    ("name", "aux"),
+    [
+        ("googlenet", False),
+        ("googlenet_paper", True),
+        ("torchvision:googlenet", False),
+        ("mindcv:googlenet", False),
+        ("paddle:googlenet", False),
+        ("bn_inception", False),
+        ("inception_v3", True),
+        ("keras:inception_v3", False),
+        ("inception_resnet_v1", False),
+        ("alexnet", False),
+        ("torchvision:alexnet", False),
+        ("vgg11", False),
+        ("nin", False),
+    ],
+)
+def test_a_minimum_size_holds_and_one_pixel_less_does_not(name, aux, rule):
+    network = get_network(name, aux=aux)
+    (found,) = (size for size in minimum_sizes(network) if size.rule == rule)
+    channels = network.input_shape[0]
+    assert _holds(network.at((channels, found.side, found.side)), rule)
+    if found.side == 1:
+        assert found.path is None
+        return
+    assert not _holds(network.at((channels, found.side - 1, found.side - 1)), rule)
+    assert found.stage == found.path.partition(".")[0]
+    assert found.stage in dict(network.layers.children)
+    if rule == "runs":
+        assert found.side == smallest_input(network)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from googlenet.architectures import NETWORKS
+
 
 def googlenet(*arguments, **environment):
     command = [sys.executable, "-m", "googlenet", *arguments]
@@ -17,10 +19,13 @@ def test_version():
     assert googlenet("--version").stdout.strip() == "0.1.0"
 
 
+COMMANDS = ("list", "summary", "parity", "compare", "diff", "min-size", "convert", "predict")
+
+
 def test_help_without_arguments():
     done = googlenet()
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("list", "summary", "parity"))
+    assert all(command in done.stdout for command in COMMANDS)
 
 
 def test_list():
@@ -29,7 +34,7 @@ def test_list():
     assert "5,977,530" in done.stdout
     assert "numpy" in done.stdout
     answer = json.loads(googlenet("list", "--json").stdout)
-    assert [network["name"] for network in answer["networks"]] == ["googlenet", "googlenet_paper"]
+    assert [network["name"] for network in answer["networks"]] == list(NETWORKS)
     assert {"mindspore", "mxnet", "numpy", "paddle", "tensorflow", "torch"} <= {framework["name"] for framework in answer["frameworks"]}
 
 
@@ -96,7 +101,7 @@ def test_parity_shows_what_failed():
     [
         (("nonsense",), "No such command 'nonsense'; see 'googlenet --help'"),
         (("summary", "--nonsense"), "No such option: --nonsense"),
-        (("summary", "googlnet"), "network: expected one of googlenet, googlenet_paper, got 'googlnet'; did you mean 'googlenet'?"),
+        (("summary", "googlnet"), f"network: expected one of {', '.join(NETWORKS)}, got 'googlnet'; did you mean 'googlenet'?"),
         (("summary", "--size", "9z"), "--size: expected pixels as 96 or 96x128 (height x width), got '9z'"),
         (("summary", "--size", "0"), "Network.input_shape: expected (channels, height, width), each at least 1, got (1, 0, 0)"),
         (("summary", "--num-classes", "0"), "Dense.out_features: expected an integer of at least 1, got 0"),

@@ -10,8 +10,8 @@ import googlenet.reference as reference
 from googlenet import Network, ShapeError, SpecError, blocks, nodes, param_specs, spec, walk
 from googlenet.architectures import get_network
 from googlenet.checks import num_classes
-from googlenet.conformance.networks import random_images, random_params
-from googlenet.walk import resolve
+from googlenet.conformance.networks import composites, probe, random_images, random_params
+from googlenet.walk import inputs, map_leaves, output_shapes, resolve, with_dropout_rate
 
 from .networks import networks
 
@@ -118,3 +118,126 @@ def test_inputs_of_the_reference_are_canonical():
     images = random_images(network)
     outputs = reference.forward(reference.build(network, {"conv.weight": weight, "conv.bias": np.zeros(2, np.float32)}), images)
     np.testing.assert_array_equal(outputs["logits"][:, 1], images[:, 2, :, 1:])
+
+
+def _check_inputs(network):
+    shapes = {None: network.input_shape, **{site.path: site.out_shape for site in nodes(network)}}
+    sources = inputs(network)
+    for site in nodes(network):
+        assert shapes[sources[site.path]] == site.in_shape, site.path
+
+
+@pytest.mark.parametrize(
+    ("name", "aux"),
+    [
+        ("googlenet_paper", True),
+        ("gluoncv:googlenet", True),
+        ("inception_v3", True),
+        ("inception_v4", False),
+        ("facenet:inception_resnet_v1", False),
+        ("inception_resnet_v2", False),
+        ("paddle:alexnet", False),
+    ],
+)
+def test_inputs_have_the_shape_that_each_layer_takes(name, aux):
+    _check_inputs(get_network(name, aux=aux))
+
+
+@given(networks())
+@settings(max_examples=100)
+def test_inputs_of_any_network(network):
+    _check_inputs(network)
+
+
+@pytest.mark.parametrize("network", [probe(), *composites().values()], ids=lambda network: network.name)
+def test_inputs_are_what_a_layer_is_really_given(network):
+    """A ReLU's output is the positive part of its input, wherever that comes from."""
+    sources = inputs(network)
+    relus = [site.path for site in walk(network) if isinstance(site.layer, spec.ReLU)]
+    images = random_images(network)
+    model = reference.build(network, random_params(network))
+    outputs = {None: images, **reference.forward(model, images, taps=[site.path for site in nodes(network)])}
+    for path in relus:
+        np.testing.assert_array_equal(outputs[path], np.maximum(outputs[sources[path]], 0))
+
+
+def test_inputs_by_hand():
+    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3)
+    layers = blocks.sequential(
+        stem=blocks.conv(4, 1),
+        mixed=blocks.concat(one=blocks.conv_layer(2, 1), two=blocks.sequential(a=spec.ReLU(), b=blocks.conv_layer(2, 1))),
+        aux1=aux,
+        add=blocks.residual(blocks.conv(4, 1), scale=0.5),
+        nothing=blocks.sequential(),
+        end=blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)),
+    )
+    found = inputs(Network("n", layers, (2, 5, 7), ""))
+    assert {path: source for path, source in found.items() if path} == {
+        "stem": None,
+        "stem.conv": None,
+        "stem.relu": "stem.conv",
+        "mixed": "stem",
+        "mixed.one": "stem",
+        "mixed.two": "stem",
+        "mixed.two.a": "stem",
+        "mixed.two.b": "mixed.two.a",
+        "aux1": "mixed",
+        "aux1.pool": "mixed",
+        "aux1.dense": "aux1.pool",
+        "add": "mixed",
+        "add.body": "mixed",
+        "add.body.conv": "mixed",
+        "add.body.relu": "add.body.conv",
+        "add.shortcut": "mixed",
+        "nothing": "add",
+        "end": "add",
+        "end.pool": "add",
+        "end.dense": "end.pool",
+    }
+
+
+@given(networks())
+@settings(max_examples=50)
+def test_leaves_that_stay_are_the_same_network(network):
+    assert map_leaves(network, lambda leaf: leaf) == network
+
+
+def test_every_leaf_is_changed_once_and_nothing_else():
+    network = get_network("inception_v3", aux=True)
+    seen = []
+
+    def change(leaf):
+        seen.append(leaf)
+        return spec.BatchNorm(0.5, leaf.momentum, leaf.scale) if isinstance(leaf, spec.BatchNorm) else leaf
+
+    changed = map_leaves(network, change)
+    before, after = list(walk(network)), list(walk(changed))
+    assert len(seen) == len(before)
+    assert [site.path for site in after] == [site.path for site in before]
+    for old, new in zip(before, after, strict=True):
+        assert new.layer == (spec.BatchNorm(0.5, 0.1, True) if isinstance(old.layer, spec.BatchNorm) else old.layer)
+    assert output_shapes(changed) == output_shapes(network)
+    assert changed.outputs == network.outputs
+
+
+def test_what_stands_around_the_leaves_stays():
+    """The scale of a residual, the weight of an auxiliary loss, the name, the input shape and the source."""
+    network = probe()
+    doubled = map_leaves(network, lambda leaf: spec.Conv(2 * leaf.out_channels, *_fields(leaf)) if isinstance(leaf, spec.Conv) else leaf)
+    assert (doubled.name, doubled.input_shape, doubled.source) == (network.name, network.input_shape, network.source)
+    for old, new in zip(network.layers.children, doubled.layers.children, strict=True):
+        assert type(old[1]) is type(new[1])
+        assert getattr(old[1], "scale", None) == getattr(new[1], "scale", None)
+        assert getattr(old[1], "loss_weight", None) == getattr(new[1], "loss_weight", None)
+    assert sum(site.out_shape[0] for site in walk(doubled) if site.path == "mixed.branch_5x5.conv.conv") == 10
+
+
+def _fields(conv):
+    return conv.kernel_size, conv.stride, conv.padding, conv.groups, conv.bias
+
+
+def test_the_rate_of_every_dropout():
+    network = get_network("paddle:googlenet", aux=True)
+    rates = [site.layer.rate for site in walk(with_dropout_rate(network, 0.0)) if isinstance(site.layer, spec.Dropout)]
+    assert rates == [0.0, 0.0, 0.0]
+    assert with_dropout_rate(with_dropout_rate(network, 0.0), 0.0) == with_dropout_rate(network, 0.0)

@@ -15,6 +15,7 @@ from googlenet.spec import Dense, GlobalAvgPool
 backend = googlenet.load("paddle")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
+NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +90,20 @@ def test_building_changes_no_global_state():
     assert paddle.equal_all(paddle.rand([3]), expected)
 
 
-def test_runs_in_graph_mode(images):
+def first(outputs):
+    """The logits, which stand before those of auxiliary heads if there are any."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+@pytest.mark.parametrize("network", [NETWORK, NORMED], ids=["googlenet_paper", "googlenet_bn"])
+def test_runs_in_graph_mode(network):
     """paddle.jit.to_static gives the same outputs, within the limit that holds for eager mode."""
-    params = random_params(NETWORK)
-    compiled = paddle.jit.to_static(googlenet.get_model(NETWORK, framework="paddle", weights=params).eval(), full_graph=True)
+    params, images = random_params(network), random_images(network)
+    compiled = paddle.jit.to_static(googlenet.get_model(network, framework="paddle", weights=params).eval(), full_graph=True)
     with paddle.no_grad():
-        logits = compiled(images)[0].numpy()
-    exact = googlenet.load("numpy").build(NETWORK, params, dtype=np.float64)(images.numpy())[0]
-    assert distance(logits, exact) <= limit(forward_yardstick(NETWORK, params, images.numpy(), chunk=3)["logits"])
+        logits = first(compiled(paddle.to_tensor(images))).numpy()
+    exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
+    assert distance(logits, exact) <= limit(forward_yardstick(network, params, images, chunk=3)["logits"])
 
 
 def test_trains_with_the_frameworks_own_optimiser():

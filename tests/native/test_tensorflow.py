@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 backend = googlenet.load("tensorflow")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
+NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
 
 OWN_LAYERS = googlenet.Network(
     "every layer/that Keras lacks",
@@ -137,7 +138,7 @@ def exact_and_limit(network):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@pytest.mark.parametrize("network", [NETWORK, OWN_LAYERS], ids=["googlenet_paper", "own layers"])
+@pytest.mark.parametrize("network", [NETWORK, NORMED, OWN_LAYERS], ids=["googlenet_paper", "googlenet_bn", "own layers"])
 def test_runs_in_graph_mode(network, jit_compile):
     """tf.function gives the same outputs, compiled by XLA or not, within the limit that holds for eager mode."""
     model = googlenet.get_model(network, framework="tensorflow", weights=random_params(network))

@@ -15,6 +15,7 @@ from .test_readme import PAGES, run
 backend = googlenet.load("torch")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
+NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +75,20 @@ def test_unknown_device_is_refused():
         googlenet.get_model("googlenet", framework="torch", device="no-such-device")
 
 
-def test_runs_in_graph_mode(images):
+def first(outputs):
+    """The logits, which stand before those of auxiliary heads if there are any."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+@pytest.mark.parametrize("network", [NETWORK, NORMED], ids=["googlenet_paper", "googlenet_bn"])
+def test_runs_in_graph_mode(network):
     """torch.compile gives the same outputs, within the limit that holds for eager mode."""
-    params = random_params(NETWORK)
-    compiled = torch.compile(googlenet.get_model(NETWORK, framework="torch", weights=params).eval(), backend="aot_eager", fullgraph=True)
+    params, images = random_params(network), random_images(network)
+    compiled = torch.compile(googlenet.get_model(network, framework="torch", weights=params).eval(), backend="aot_eager", fullgraph=True)
     with torch.no_grad():
-        logits = compiled(images)[0].numpy()
-    exact = googlenet.load("numpy").build(NETWORK, params, dtype=np.float64)(images.numpy())[0]
-    assert distance(logits, exact) <= limit(forward_yardstick(NETWORK, params, images.numpy(), chunk=3)["logits"])
+        logits = first(compiled(torch.from_numpy(images))).numpy()
+    exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
+    assert distance(logits, exact) <= limit(forward_yardstick(network, params, images, chunk=3)["logits"])
 
 
 def test_trains_with_the_frameworks_own_optimiser():

@@ -1,4 +1,4 @@
-"""The limits are derived, zero means zero, and a jump is allowed where rounding decides and nowhere else."""
+"""The limits are derived, zero means zero, and gradients are compared decision for decision: a backend's own, near a tie alone."""
 
 import math
 
@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from googlenet import Loss, Network, blocks, spec
+import googlenet.reference as reference
+from googlenet import Loss, Network, blocks, get_network, init_params, nodes, spec
 from googlenet.conformance.networks import probe, random_images, random_labels, random_params
-from googlenet.parity.compare import Comparison, Row
-from googlenet.parity.tolerance import EPS, FACTOR, Distance, distance, forward_yardstick, gradient_yardstick, limit
+from googlenet.geometry import window_count
+from googlenet.images import load_image_set
+from googlenet.parity.compare import Comparison, Row, compare, compare_step, measure
+from googlenet.parity.tolerance import EPS, FACTOR, Distance, decisions, distance, forward_yardstick, limit, step_yardstick
+from googlenet.reference.layout import to_nhwc
+from googlenet.reference.model import Run
+from googlenet.reference.ops import Choice, winners
+from googlenet.walk import walk
 
 A = np.array([3.0, 4.0])
 
@@ -60,33 +67,309 @@ def test_float32_strays_by_a_few_units_in_the_last_place_forward():
     assert yardstick["dropout"] == yardstick["linear"]
 
 
-def _two_sided(value):
-    """One ReLU unit at `value`, before a dense layer that makes a loss of it."""
-    layers = blocks.sequential(conv=blocks.conv_layer(1, 1), relu=spec.ReLU(), dense=spec.Dense(2, bias=True))
-    network = Network("decision", layers, (1, 1, 2), "")
+# Decision for decision ----------------------------------------------------------------------------------------------------
+
+
+class Backend:
+    """The reference in float32, with what a test changes of its outputs, its decisions on the way back, and its gradients."""
+
+    name = "changed"
+    capabilities = reference.capabilities
+    unbiased_running_variance = False
+
+    def __init__(self, outputs=lambda found: found, choices=dict, gradients=lambda grads: grads, running_statistics=False):
+        self.change_outputs, self.choices, self.change_gradients = outputs, choices, gradients
+        self.running_statistics = running_statistics
+
+    build = staticmethod(reference.build)
+    params_of = staticmethod(reference.params_of)
+
+    def forward(self, model, images, *, train=False, taps=()):
+        found = reference.forward(model, images, train=train and not self.running_statistics, taps=taps)
+        return self.change_outputs(found) if train else found
+
+    def gradients(self, model, images, labels, *, loss, train=True):
+        value, grads = reference.run_gradients(model, images, labels, Run(train=train, choices=self.choices()), loss=loss)
+        return value, self.change_gradients(grads)
+
+
+# The first pixel's bias cancels it but for `TINY`, exactly; the second gives the layer its norm.
+TINY = 2.0**-24
+TIE = Network("tie", blocks.sequential(conv=blocks.conv_layer(1, 1), relu=spec.ReLU(), dense=spec.Dense(2, bias=True)), (1, 1, 2), "tests")
+TIE_PARAMS = {
+    "conv.weight": np.float32([[[[1.0]]]]),
+    "conv.bias": np.float32([0.5]),
+    "dense.weight": np.float32([[[[1.0, 0.7]]], [[[0.2, -1.1]]]]),
+    "dense.bias": np.float32([0.1, 0.2]),
+}
+
+
+def _tie(value, backend):
+    """One step of `backend` where a ReLU takes `value` and 1.5."""
+    images, labels = np.float32([[[[value - 0.5, 1.0]]]]), np.array([0])
+    yardstick = step_yardstick(TIE, TIE_PARAMS, images, labels, loss=Loss())
+    return compare_step(backend, TIE, TIE_PARAMS, images, labels, yardstick, loss=Loss())
+
+
+def _other_side(value):
+    """Outputs and decisions of a backend whose convolution rounded `value` to the other side of 0."""
+
+    def outputs(found):
+        conv = found["conv"].copy()
+        conv[0, 0, 0, 0] = -value
+        return {**found, "conv": conv, "relu": np.maximum(conv, 0)}
+
+    return outputs, lambda: {"relu": Choice(fixed=np.array([[[[value < 0], [True]]]]))}
+
+
+def test_the_honest_backend_passes():
+    for value in (TINY, -TINY, 0.0):
+        assert _tie(value, Backend()).passed
+
+
+@pytest.mark.parametrize("value", [TINY, -TINY])
+def test_a_relu_that_rounding_decides_may_be_decided_otherwise(value):
+    outputs, choices = _other_side(value)
+    comparison = _tie(value, Backend(outputs, choices))
+    assert comparison.first_divergence is None
+    assert {row.name for row in comparison.rows} == {"conv", "relu", "dense", "logits", "loss", *TIE_PARAMS}
+    # It is worth something: float64's own decision is far from the other.
+    one, two = (
+        reference.run_gradients(
+            reference.build(TIE, TIE_PARAMS, dtype=np.float64),
+            np.float32([[[[value - 0.5, 1.0]]]]),
+            np.array([0]),
+            Run(train=True, choices=made),
+        )[1]
+        for made in ({}, choices())
+    )
+    assert distance(one["conv.bias"], two["conv.bias"]) > 0.1
+
+
+@pytest.mark.parametrize("value", [TINY, -TINY])
+def test_gradients_that_decide_otherwise_than_the_outputs_do_not_pass(value):
+    outputs, choices = _other_side(value)
+    assert _tie(value, Backend(choices=choices)).first_divergence == "gradient of conv.bias"
+    assert _tie(value, Backend(outputs)).first_divergence == "gradient of conv.bias"
+
+
+@pytest.mark.parametrize("value", [1e-3, -1e-3])
+def test_a_relu_that_rounding_cannot_decide_may_not(value):
+    comparison = _tie(value, Backend(*_other_side(value)))
+    assert comparison.first_divergence == "output in training mode of conv"
+    assert [row.passed for row in comparison.step_outputs] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("value", [2.0**-25, TINY, -TINY])
+def test_a_tie_makes_no_limit_longer(value):
+    """Moving the pixel by one unit in the last place turns the ReLU off, as in the yardstick's third run."""
+    images = np.float32([[[[value - 0.5, 1.0]]]])
+    yardstick = step_yardstick(TIE, TIE_PARAMS, images, np.array([0]), loss=Loss())
+    assert max(yardstick.gradients.values()) < 3 * EPS
+
+
+@pytest.mark.parametrize("path", TIE_PARAMS)
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_ten_thousandth_in_a_gradient_is_caught_beside_a_tie(path, flipped):
+    """The limits that allowed for a jump let 0.1 and more pass here."""
+    outputs, choices = _other_side(TINY)
+    wrong = Backend(
+        **({"outputs": outputs, "choices": choices} if flipped else {}),
+        gradients=lambda grads: {**grads, path: grads[path] * np.float32(1.0001)},
+    )
+    assert _tie(TINY, wrong).first_divergence == f"gradient of {path}"
+
+
+@pytest.fixture(scope="module")
+def small_googlenet():
+    network = get_network("googlenet", input_shape=(1, 40, 33))
+    params = init_params(network, initializer="he_normal")
+    images = load_image_set(None, network.input_shape, 10, count=4)
+    yardstick = step_yardstick(network, params, images.images, images.labels, loss=Loss())
+    return network, params, images.images, images.labels, yardstick
+
+
+@pytest.mark.parametrize(
+    "path", ["b1.conv.conv.weight", "b3.inception_3a.branch_5x5.conv.conv.weight", "b5.inception_5b.branch_1x1.conv.bias"]
+)
+def test_a_ten_thousandth_in_a_gradient_of_a_whole_network_is_caught(small_googlenet, path):
+    *given, yardstick = small_googlenet
+    wrong = Backend(gradients=lambda grads: {**grads, path: grads[path] * np.float32(1.0001)})
+    comparison = compare_step(wrong, *given, yardstick, loss=Loss())
+    assert [row.name for row in comparison.rows if not row.passed] == [path]
+
+
+def test_a_wrong_forward_pass_in_training_mode_is_caught():
+    """Batch norm that takes its running statistics in training: evaluation mode and the gradients' own pass are right."""
+    network = probe()
+    params, images, labels = random_params(network), random_images(network), random_labels()
+    yardsticks = measure(network, params, images, labels, loss=Loss())
+    assert compare(Backend(), network, params, images, labels, yardsticks, loss=Loss()).passed
+    comparison = compare(Backend(running_statistics=True), network, params, images, labels, yardsticks, loss=Loss())
+    assert comparison.first_divergence == "output in training mode of normed.norm"
+    assert all(row.passed for row in [*comparison.outputs, *comparison.loss, *comparison.statistics])
+    names = [row.name for row in comparison.step_outputs]
+    assert [row.passed for row in comparison.step_outputs[: names.index("normed.norm")]] == [True] * names.index("normed.norm")
+
+
+@pytest.mark.parametrize("missing", ["stem.relu", "logits", "aux1"])
+def test_a_layer_that_a_backend_leaves_out_in_training_mode_fails(missing):
+    network = probe()
+    params, images, labels = random_params(network), random_images(network), random_labels()
+    yardstick = step_yardstick(network, params, images, labels, loss=Loss())
+    wrong = Backend(lambda found: {name: array for name, array in found.items() if name != missing})
+    comparison = compare_step(wrong, network, params, images, labels, yardstick, loss=Loss())
+    assert comparison.first_divergence == f"output in training mode of {missing}"
+    assert [row.name for row in comparison.rows if not row.passed] == [missing]
+
+
+# What a backend decided -------------------------------------------------------------------------------------------------
+
+
+DECIDING = Network(
+    "deciding",
+    blocks.sequential(
+        first=blocks.max_pool(2, 1),
+        conv=blocks.conv_layer(3, 1),
+        relu=spec.ReLU(),
+        mixed=blocks.concat(one=blocks.max_pool(3, 1, 1), two=blocks.sequential(pool=blocks.max_pool(3, 1, 1), conv=blocks.conv(2, 1))),
+        flat=spec.GlobalAvgPool(),
+        vector=spec.ReLU(),
+        dense=spec.Dense(4, bias=True),
+    ),
+    (2, 6, 5),
+    "tests",
+)
+CHOOSING = {"first", "relu", "mixed.one", "mixed.two.pool", "mixed.two.conv.relu", "vector"}
+
+
+def _decided(network=DECIDING, seed=0):
+    """Images, every layer's output of one float64 step, and the choices of that step."""
+    images, params = random_images(network, seed), random_params(network, seed)
+    run = Run(train=True, taps=frozenset(site.path for site in nodes(network)))
+    reference.run_gradients(reference.build(network, params, dtype=np.float64), images, random_labels(seed, classes=4), run)
+    return images, run.outputs, run.choices
+
+
+def test_decisions_are_those_of_the_pass():
+    images, outputs, choices = _decided()
+    made = decisions(DECIDING, images, outputs)
+    assert made.keys() == choices.keys() == CHOOSING
+    for path, choice in made.items():
+        np.testing.assert_array_equal(choice.fixed, choices[path].made)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "left"),
+    [
+        ("first", set()),  # the images are its input
+        ("relu", {"relu", "mixed.one", "mixed.two.pool"}),
+        ("mixed.one", set()),
+        ("mixed.two.conv.relu", {"mixed.two.conv.relu"}),
+        ("vector", {"vector"}),
+        ("conv", set()),
+    ],
+)
+def test_a_layer_whose_output_is_missing_or_misshapen_is_left_to_the_reference(spoilt, left):
+    images, outputs, _ = _decided()
+    for wrong in (
+        {name: array for name, array in outputs.items() if name != spoilt},
+        {**outputs, spoilt: outputs[spoilt][:, :-1]},
+        {**outputs, spoilt: outputs[spoilt].reshape(len(images), -1, 1)},
+    ):
+        assert decisions(DECIDING, images, wrong).keys() == CHOOSING - left
+
+
+def test_the_reference_decides_what_is_left_to_it():
+    images, _, choices = _decided()
+    params = random_params(DECIDING)
+    run = Run(train=True, choices=decisions(DECIDING, images, {}))
+    assert run.choices.keys() == {"first"}
+    reference.run_gradients(reference.build(DECIDING, params, dtype=np.float64), images, random_labels(classes=4), run)
+    for path in CHOOSING:
+        np.testing.assert_array_equal(run.choices[path].made, choices[path].made)
+
+
+def test_the_winner_is_the_one_of_the_outputs():
+    """Two convolutions tell the elements of a window apart: what a winner takes of the gradient shows in their weights."""
+    layers = blocks.sequential(stem=blocks.conv_layer(1, 1, bias=False), pool=blocks.max_pool((1, 2), 2), dense=spec.Dense(2, bias=True))
+    network = Network("winner", layers, (2, 1, 2), "")
     params = {
-        "conv.weight": np.float32([[[[0.1]]]]),
-        "conv.bias": np.float32([0.3]),
-        "dense.weight": np.float32([[[[1.0, 0.7]]], [[[0.2, -1.1]]]]),
+        "stem.weight": np.float32([[[[1.0]], [[1.0]]]]),
+        "dense.weight": np.float32([[[[1.0]]], [[[-0.5]]]]),
         "dense.bias": np.float32([0.1, 0.2]),
     }
-    # The bias cancels all but `value` of the first pixel.
-    images = np.float32([[[[(value - 0.3) / 0.1, 1.0]]]])
-    return gradient_yardstick(network, params, images, np.array([0]), loss=Loss())
+    # The elements 1 + 0 and 0 + 1 are equal, and come from different channels.
+    images, labels = np.float32([[[[1.0, 0.0]], [[0.0, 1.0]]]]), np.array([0])
+    yardstick = step_yardstick(network, params, images, labels, loss=Loss())
+
+    def step(backend):
+        return compare_step(backend, network, params, images, labels, yardstick, loss=Loss()).first_divergence
+
+    def ahead(found):
+        return {**found, "stem": np.float32([[[[1.0, 1.0 + 2 * EPS]]]])}
+
+    def winner(position):
+        return lambda: {"pool": Choice(fixed=np.full((1, 1, 1, 1), position, np.int16))}
+
+    # Of equal elements the first in row-major order wins; only a lead in the backend's own output changes that.
+    assert step(Backend()) is None
+    assert step(Backend(choices=winner(0))) is None
+    assert step(Backend(choices=winner(1))) == "gradient of stem.weight"
+    assert step(Backend(ahead, winner(1))) is None
+    assert step(Backend(ahead, winner(0))) == "gradient of stem.weight"
+    assert step(Backend(ahead)) == "gradient of stem.weight"
 
 
-def test_a_jump_is_allowed_only_where_rounding_decides():
-    assert _two_sided(1e-8).jumps["conv.weight"] > 0.1
-    assert _two_sided(1e-2).jumps["conv.weight"] == 0
+@st.composite
+def _pools(draw):
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 4)))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    padding = tuple((draw(st.integers(0, size // 2)), draw(st.integers(0, size // 2))) for size in kernel)
+    return spec.MaxPool(kernel, stride, padding, draw(st.booleans()))
 
 
-def test_exact_arithmetic_allows_no_jump():
-    """On small integers float32 rounds nothing, so that even exact ties must be decided as the spec says."""
+@given(_pools(), st.integers(4, 7), st.integers(4, 7), st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def testwinners_are_the_first_maxima_by_hand(pool, height, width, seed):
+    """Of few values, so that ties abound: the position of the first maximum in row-major order, padding never."""
+    (site,) = walk(Network("n", blocks.sequential(pool=pool), (2, height, width), ""))
+    x = np.random.default_rng(seed).integers(-2, 3, (2, height, width, 2)).astype(np.float32)
+    (top, _), (left, _) = pool.padding
+    found = winners(x, pool, window_count(site))
+    for n, i, j, c in np.ndindex(found.shape):
+        best = None
+        for u, v in np.ndindex(pool.kernel_size):
+            row, column = i * pool.stride[0] + u - top, j * pool.stride[1] + v - left
+            if 0 <= row < height and 0 <= column < width and (best is None or x[n, row, column, c] > best[0]):
+                best = x[n, row, column, c], u * pool.kernel_size[1] + v
+        assert found[n, i, j, c] == best[1]
+
+
+def test_on_small_integers_everything_is_exact():
+    """float32 rounds nothing there, so that even exact ties are decided as the spec says."""
     layers = blocks.sequential(conv=blocks.conv_layer(2, 1), relu=spec.ReLU(), pool=blocks.max_pool(2, 1), dense=spec.Dense(2, bias=True))
     network = Network("exact", layers, (2, 5, 6), "")
     params = {path: np.rint(array * 2).astype(np.float32) for path, array in random_params(network).items()}
-    yardstick = gradient_yardstick(network, params, np.rint(2 * random_images(network)), random_labels(classes=2), loss=Loss())
-    assert set(yardstick.jumps.values()) == {0.0}
+    images, labels = np.rint(2 * random_images(network)).astype(np.float32), random_labels(classes=2)
+    taps = [site.path for site in nodes(network)]
+    exact, rough = Run(train=True, taps=frozenset(taps)), Run(train=True, taps=frozenset(taps))
+    for run, dtype in ((exact, np.float64), (rough, np.float32)):
+        reference.run_gradients(reference.build(network, params, dtype=dtype), images, labels, run)
+    assert (exact.outputs["conv"] == 0).any()
+    windows = np.lib.stride_tricks.sliding_window_view(exact.outputs["relu"], (2, 2), axis=(2, 3))
+    assert ((windows == windows.max((-2, -1), keepdims=True)).sum((-2, -1)) > 1).any()
+    for path, array in exact.outputs.items():
+        np.testing.assert_array_equal(rough.outputs[path], array)
+    made = decisions(network, images, rough.outputs)
+    np.testing.assert_array_equal(made["relu"].fixed, to_nhwc(exact.outputs["conv"]) > 0)
+    for path in ("relu", "pool"):
+        np.testing.assert_array_equal(made[path].fixed, exact.choices[path].made)
+    comparison = compare_step(
+        Backend(), network, params, images, labels, step_yardstick(network, params, images, labels, loss=Loss()), loss=Loss()
+    )
+    assert {row.error for row in comparison.step_outputs} == {0.0}
+    assert comparison.passed
 
 
 def test_the_first_divergence_of_gradients_is_the_last_layer():

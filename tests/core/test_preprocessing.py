@@ -1,0 +1,271 @@
+"""Preprocessing: the libraries' rules of resizing, cropping and scaling, written out here once more, on images small enough to follow."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from googlenet import DataError, ShapeError, UnknownNameError
+from googlenet.architectures import get_network
+from googlenet.preprocessing import RECIPES, Recipe, find_recipe, image_files, load_image
+from googlenet.zoo import find_model, network_of, zoo_models
+
+RNG = np.random.default_rng(0)
+IMAGENET = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+
+
+def _save(path, height, width):
+    """A colour image whose every pixel says where it is: red the row, green the column."""
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.stack([rows, columns, RNG.integers(0, 256, (height, width))], -1).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def _values(array):
+    """(C, H, W) in [0, 1] as (H, W, C) in 0 to 255."""
+    return np.rint(255 * array.transpose(1, 2, 0))
+
+
+# By hand -----------------------------------------------------------------------------------------------------------------
+
+
+def test_at_its_own_size_an_image_is_only_scaled(tmp_path):
+    pixels = _save(tmp_path / "a.png", 5, 7)
+    found = load_image(tmp_path / "a.png", RECIPES["unit"], (3, 5, 7))
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, (pixels.astype(np.float32) / 255).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("image", "crop", "top", "left"),
+    [
+        ((12, 12), (10, 10), 1, 1),
+        ((11, 16), (10, 10), 0, 3),  # (11 − 10) / 2 = 0.5 rounds to the even 0
+        ((15, 13), (10, 10), 2, 2),  # 2.5 rounds to 2, 1.5 to 2
+        ((13, 15), (10, 10), 2, 2),
+        ((16, 11), (10, 10), 3, 0),
+        ((10, 10), (10, 10), 0, 0),
+    ],
+)
+def test_the_middle_is_taken_as_python_rounds(tmp_path, image, crop, top, left):
+    """An image whose shorter side is already `scaled` is not resized: each pixel says where it comes from."""
+    shorter = min(image)
+    pixels = _save(tmp_path / "a.png", *image)
+    found = load_image(tmp_path / "a.png", Recipe("test", (shorter, crop[0])), (3, *crop))
+    np.testing.assert_array_equal(_values(found), pixels[top : top + crop[0], left : left + crop[1]])
+
+
+@pytest.mark.parametrize("size", [(10, 20), (20, 10), (10, 10)])
+def test_landscape_and_portrait_keep_their_proportions(tmp_path, size):
+    """Doubled, red and green still grow by one for every two pixels, in both directions, and the middle is the image's."""
+    _save(tmp_path / "a.png", *size)
+    middle = load_image(tmp_path / "a.png", Recipe("test", (20, 16)), (3, 16, 16))
+    rows, columns = 255 * middle[0, 2:-2, 8], 255 * middle[1, 8, 2:-2]
+    np.testing.assert_allclose(np.diff(rows[::2]), 1, atol=0.51)
+    np.testing.assert_allclose(np.diff(columns[::2]), 1, atol=0.51)
+    assert abs(rows.mean() - (size[0] - 1) / 2) < 0.6
+    assert abs(columns.mean() - (size[1] - 1) / 2) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("unit", lambda x: x),
+        ("torchvision:googlenet", lambda x: 2 * x - 1),
+        ("torchvision:inception_v3", lambda x: 2 * x - 1),
+        ("torchvision:alexnet", lambda x: (x - IMAGENET[0]) / IMAGENET[1]),
+        ("timm:inception_v4", lambda x: 2 * x - 1),
+        ("keras:inception_v3", lambda x: x * 255 / 127.5 - 1),
+        ("keras:inception_resnet_v2", lambda x: x * 255 / 127.5 - 1),
+        ("paddle:googlenet", lambda x: (x - IMAGENET[0]) / IMAGENET[1]),
+        ("gluoncv:inception_v3", lambda x: (x - IMAGENET[0]) / IMAGENET[1]),
+        ("mindcv:inception_v4", lambda x: (x - IMAGENET[0]) / IMAGENET[1]),
+    ],
+)
+def test_mean_and_deviation_of_each_recipe(tmp_path, name, expected):
+    """One colour everywhere, so that no resizing changes it."""
+    colour = np.uint8([10, 128, 250])
+    Image.fromarray(np.broadcast_to(colour, (9, 9, 3)).copy()).save(tmp_path / "a.png")
+    found = load_image(tmp_path / "a.png", RECIPES[name], (3, 6, 6))
+    values = expected(colour.astype(np.float32) / 255)
+    np.testing.assert_allclose(found, np.broadcast_to(values[:, None, None], (3, 6, 6)), atol=1e-6)
+
+
+def test_transform_input_undoes_imagenets_mean():
+    """torchvision's `transform_input`: x · (std / 0.5) + (mean − 0.5) / 0.5 after (y − mean) / std leaves 2y − 1."""
+    mean, std = IMAGENET
+    y = np.float32([0.1, 0.5, 0.9])
+    normal = (y - mean) / std * (std / 0.5) + (mean - 0.5) / 0.5
+    recipe = RECIPES["torchvision:inception_v3"]
+    np.testing.assert_allclose((y - np.array(recipe.mean)) / np.array(recipe.std), normal, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "kernel"),
+    [
+        ("torchvision:googlenet", (256, 224), "bilinear"),
+        ("torchvision:inception_v3", (342, 299), "bilinear"),
+        ("torchvision:vgg16", (256, 224), "bilinear"),
+        ("timm:inception_v3", (int(299 / 0.875), 299), "bicubic"),
+        ("timm:inception_v4", (int(299 / 0.875), 299), "bicubic"),
+        ("timm:inception_resnet_v2", (int(299 / 0.8975), 299), "bicubic"),
+        ("keras:inception_v3", None, "bilinear"),
+        ("unit", None, "bilinear"),
+    ],
+)
+def test_sizes_and_filters_of_the_libraries(name, sizes, kernel):
+    assert (RECIPES[name].resize, RECIPES[name].filter) == (sizes, kernel)
+
+
+def test_bicubic_is_not_bilinear(tmp_path):
+    pixels = _save(tmp_path / "a.png", 21, 21)
+    found = {kernel: load_image(tmp_path / "a.png", Recipe("test", (12, 10), kernel), (3, 10, 10)) for kernel in ("bilinear", "bicubic")}
+    for kernel, resampling in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
+        expected = np.asarray(Image.fromarray(pixels).resize((12, 12), resampling))[1:11, 1:11]
+        np.testing.assert_array_equal(_values(found[kernel]), expected)
+    assert np.abs(found["bilinear"] - found["bicubic"]).max() > 0.05
+
+
+def test_one_channel_is_the_luma_without_mean_and_deviation(tmp_path):
+    pixels = _save(tmp_path / "a.png", 6, 8)
+    found = load_image(tmp_path / "a.png", RECIPES["torchvision:alexnet"], (1, 6, 8))
+    assert found.shape == (1, 6, 8)
+    plain = load_image(tmp_path / "a.png", Recipe("test", (256, 224)), (1, 6, 8))
+    np.testing.assert_array_equal(found, plain)
+    found = load_image(tmp_path / "a.png", RECIPES["unit"], (1, 6, 8))[0]
+    np.testing.assert_allclose(found, (pixels @ [0.299, 0.587, 0.114]) / 255, atol=1e-6)
+
+
+def test_grey_is_repeated_and_a_palette_or_alpha_is_colour(tmp_path):
+    grey = RNG.integers(0, 256, (5, 6), dtype=np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    found = load_image(tmp_path / "grey.png", RECIPES["unit"], (3, 5, 6))
+    np.testing.assert_array_equal(_values(found), np.repeat(grey[..., None], 3, 2))
+    colour = Image.fromarray(np.uint8([[[255, 0, 0], [0, 0, 255]]]))
+    colour.convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "palette.png")
+    colour.convert("RGBA").save(tmp_path / "alpha.png")
+    for name in ("palette.png", "alpha.png"):
+        found = load_image(tmp_path / name, RECIPES["unit"], (3, 1, 2))
+        np.testing.assert_array_equal(_values(found), [[[255, 0, 0], [0, 0, 255]]])
+
+
+# The rules -----------------------------------------------------------------------------------------------------------
+
+
+def _torchvision(image, resize, crop):
+    """torchvision.transforms: Resize(resize) of the shorter side, CenterCrop(crop) with offsets int(round(· / 2.0))."""
+    width, height = image.size
+    short, long = min(width, height), max(width, height)
+    scaled = int(resize * long / short)
+    image = image.resize((resize, scaled) if width <= height else (scaled, resize), Image.Resampling.BILINEAR)
+    top, left = round((image.height - crop) / 2.0), round((image.width - crop) / 2.0)
+    return np.asarray(image)[top : top + crop, left : left + crop]
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([(256, 224), (342, 299), (341, 299), (333, 299), (32, 28), (9, 8)]))
+@settings(max_examples=60)
+@example(37, 50, (256, 224))
+@example(50, 37, (342, 299))
+def test_resizing_and_cropping_are_torchvisions(height, width, sizes):
+    pixels = np.random.default_rng(height * 100 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    resize, crop = sizes
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.png"
+        Image.fromarray(pixels).save(path)
+        found = load_image(path, Recipe("test", sizes), (3, crop, crop))
+    np.testing.assert_array_equal(_values(found), _torchvision(Image.fromarray(pixels), resize, crop))
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=60)
+def test_any_image_covers_any_input(height, width, rows, columns):
+    """Nothing black from beyond the edge: a white image stays white at every size and margin."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.png"
+        Image.new("RGB", (width, height), "white").save(path)
+        for recipe in (Recipe("test", (256, 224)), Recipe("test", (224, 224), "bicubic"), RECIPES["unit"]):
+            found = load_image(path, recipe, (3, rows, columns))
+            assert found.shape == (3, rows, columns)
+            assert (found == 1).all()
+
+
+def test_a_smaller_input_is_scaled_in_proportion(tmp_path):
+    """256 for 224 is 32 for 28: at another size of the input the margin stays the same share of it."""
+    pixels = _save(tmp_path / "a.png", 40, 56)
+    found = load_image(tmp_path / "a.png", Recipe("test", (256, 224)), (3, 28, 28))
+    np.testing.assert_array_equal(_values(found), _torchvision(Image.fromarray(pixels), 32, 28))
+
+
+# Names and files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", zoo_models())
+def test_every_model_of_a_zoo_has_a_recipe(name):
+    recipe = find_recipe(name)
+    assert recipe.source
+    if recipe.resize is not None:
+        assert recipe.resize[1] == network_of(find_model(name)).input_shape[1]
+        assert recipe.resize[0] > recipe.resize[1]
+
+
+def test_no_recipe_is_of_a_model_that_there_is_not():
+    assert set(RECIPES) - {"unit"} == set(zoo_models())
+    for name in set(RECIPES) - {"unit"}:
+        get_network(name)
+
+
+def test_unknown_recipes():
+    with pytest.raises(UnknownNameError, match=r"preprocessing: expected one of unit, .*, got 'torchvision:inception'; did you mean"):
+        find_recipe("torchvision:inception")
+    with pytest.raises(UnknownNameError, match=r"got ''$"):
+        find_recipe("")
+
+
+def test_files_and_folders(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("b.png", "a.JPG", "inner/c.jpeg"):
+        Image.new("RGB", (3, 3)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    found = image_files([tmp_path / "b.png", tmp_path])
+    assert [file.relative_to(tmp_path).as_posix() for file in found] == ["b.png", "a.JPG", "b.png", "inner/c.jpeg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("text.png", b"hello", r"text\.png: is not a readable image"),
+        ("empty.png", b"", r"empty\.png: is not a readable image"),
+        ("cut.png", None, r"cut\.png: is not a readable image"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_its_name(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is None:
+        _save(path, 40, 40)
+        content = path.read_bytes()[:-200]
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load_image(path, RECIPES["unit"], (3, 8, 8))
+
+
+def test_paths_without_images(tmp_path):
+    with pytest.raises(DataError, match=r"none\.png: does not exist; give PNG or JPEG images"):
+        image_files([tmp_path / "none.png"])
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(DataError, match="holds no PNG or JPEG image"):
+        image_files([tmp_path])
+    with pytest.raises(DataError, match="is not a readable image"):
+        load_image(tmp_path, RECIPES["unit"], (3, 8, 8))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_channels_than_an_image_has(tmp_path, channels):
+    _save(tmp_path / "a.png", 8, 8)
+    with pytest.raises(ShapeError, match=f"images: have 1 or 3 channels, and the network takes {channels}; give it arrays with --npy"):
+        load_image(tmp_path / "a.png", RECIPES["unit"], (channels, 8, 8))
