@@ -223,9 +223,9 @@ MINIMUM_RULES = {
 def minimum_sizes(network: Network, *, limit: int = 1024) -> tuple[MinimumSize, ...]:
     """For each of `MINIMUM_RULES` the smallest square image, up to `limit` pixels a side.
 
-    `runs`: every layer takes its input. `wider_than_one_pixel`: besides, every convolution and max pool up to the adaptive or global
-    pool of the main path sees a map larger than 1×1. `without_padding`: besides that, every kernel fits the map it sees without its
-    padding.
+    `runs`: every layer takes its input. `wider_than_one_pixel`: besides, every convolution, max pool and dense layer on a map, up to
+    the adaptive or global pool of the main path, sees a map larger than 1×1. `without_padding`: besides that, every kernel fits the
+    map it sees without its padding.
     """
     channels, heads = network.input_shape[0], _aux_paths(network)
     broken: dict[str, tuple[str, str] | None] = dict.fromkeys(MINIMUM_RULES)
@@ -274,6 +274,8 @@ def _offenders(network: Network, heads: tuple[str, ...]) -> dict[str, tuple[str,
             continue
         if isinstance(site.layer, (AdaptiveAvgPool, GlobalAvgPool)):
             break  # what follows sees a map of one size, whatever the image
+        if isinstance(site.layer, Dense) and len(site.in_shape) == 3 and max(site.in_shape[1:]) == 1:
+            offenders["wider_than_one_pixel"] = offenders["wider_than_one_pixel"] or (site.path, "its input is 1×1")
         if not isinstance(site.layer, (Conv, MaxPool, AvgPool)):
             continue
         size, kernel = (site.in_shape[1], site.in_shape[2]), site.layer.kernel_size

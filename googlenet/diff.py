@@ -84,7 +84,7 @@ def _children(layer: Composite) -> tuple[tuple[str, Layer], ...]:
 
 
 def _is_training_alone(layer: Layer) -> bool:
-    return isinstance(layer, (Dropout, Aux))
+    return isinstance(layer, (Dropout, Aux)) or (isinstance(layer, Scale) and layer.when == "train")
 
 
 def _compare_leaves(a: Layer, b: Layer, path: str, found: list[Difference]) -> None:

@@ -7,6 +7,8 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -42,8 +44,8 @@ def load_image_set(source: Path | None, input_shape: Shape, num_classes: int, *,
     if count is not None and count < 1:
         raise DataError(f"count: expected at least 1, got {count}")
     raw, labels, origin = _digits() if source is None else _read(source, count)
-    if count is not None and source is not None and count > len(raw):
-        raise DataError(f"{source}: holds {len(raw)} images, and --count asks for {count}")
+    if count is not None and count > len(raw):
+        raise DataError(f"{origin if source is None else source}: holds {len(raw)} images, and --count asks for {count}")
     raw = raw[:count]
     images = np.stack([_fit(_scaled(image), channels, height, width) for image in raw])
     if labels is None:
@@ -112,7 +114,7 @@ def read_idx(path: Path, *, axes: int) -> Array:
 def _read_npy(path: Path) -> list[Array]:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, BadZipFile) as error:
         raise DataError(f"{path}: is not an .npy array of numbers ({error})") from error
     if not isinstance(array, np.ndarray) or array.ndim not in (3, 4) or array.dtype.kind not in "fiu" or array.size == 0:
         shape = getattr(array, "shape", None)
@@ -128,15 +130,21 @@ def _read_npy(path: Path) -> list[Array]:
     return list(array)
 
 
-def _decode(path: Path) -> Array:
+def open_image(path: Path) -> Any:
+    """A Pillow image in mode L if it is grey, else RGB; 16 bits of grey become 8. Raises `DataError` if it is no readable image."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
-            grey = image.mode in ("1", "L", "I", "I;16", "F")
-            return np.asarray(image.convert("L" if grey else "RGB"))
+            if image.mode.startswith("I"):  # Pillow's own conversion would cut off, not scale
+                return Image.fromarray((np.asarray(image, np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+            return image.convert("L" if image.mode in ("1", "L", "F") else "RGB")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: is not a readable image ({error})") from error
+
+
+def _decode(path: Path) -> Array:
+    return np.asarray(open_image(path))
 
 
 def _scaled(image: Array) -> Array:

@@ -220,12 +220,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner reads
-        os.replace(temporary, target)
+        _install(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -241,19 +236,35 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 def native_file(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
     """A temporary name to write a framework's own weights file to, as `replacing`; for the backends' `save`.
 
-    Raises `WeightsError` unless `path` ends in `suffix`, which the framework's own loader goes by, or if it cannot be written.
+    It is in a folder of its own beside `path`, so that whatever else a framework leaves there goes with it. Raises `WeightsError` unless
+    `path` ends in `suffix`, which the framework's own loader goes by, or if it cannot be written: frameworks say so by an `OSError` or a
+    `RuntimeError`.
     """
-    if not str(path).endswith(suffix):
+    target = Path(path)
+    if not target.name.endswith(suffix):
         raise WeightsError(f"{path}: expected a name that ends in {suffix}, by which the framework knows its own files")
     try:
-        with replacing(path) as temporary:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+            temporary = Path(folder) / target.name
             yield str(temporary)
-    except OSError as error:
+            _install(temporary, target)
+    except (OSError, RuntimeError) as error:
         raise _unwritable(path, error) from error
 
 
-def _unwritable(path: str | os.PathLike[str], error: OSError) -> WeightsError:
-    return WeightsError(f"{path}: cannot be written ({error.strerror or error}); the old file, if any, is unchanged")
+def _install(temporary: Path, target: Path) -> None:
+    """Flush `temporary` to disk and rename it to `target`, readable as files are that the user makes."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(temporary, 0o666 & ~umask)  # temporary files are made so that only their owner reads them
+    os.replace(temporary, target)
+
+
+def _unwritable(path: str | os.PathLike[str], error: Exception) -> WeightsError:
+    what = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return WeightsError(f"{path}: cannot be written ({what}); the old file, if any, is unchanged")
 
 
 def save_params(

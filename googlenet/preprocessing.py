@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .errors import DataError, ShapeError, UnknownNameError
-from .images import SUFFIXES
+from .images import SUFFIXES, open_image
 from .params import Array
 from .spec import Shape
 
@@ -108,16 +108,10 @@ def load_image(path: Path, recipe: Recipe, input_shape: Shape) -> Array:
 
     Raises `DataError` if it is no readable image, `ShapeError` for an input of other than 1 or 3 channels.
     """
-    from PIL import Image, UnidentifiedImageError
-
     channels, height, width = input_shape
     if channels not in (1, 3):
         raise ShapeError(f"images: have 1 or 3 channels, and the network takes {channels}; give it arrays with --npy")
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: is not a readable image ({error})") from error
+    image = open_image(path).convert("RGB")
     pixels = np.asarray(_framed(image, recipe, height, width), np.float32) / 255
     if channels == 1:
         return (pixels @ np.array([0.299, 0.587, 0.114], np.float32))[None]  # ITU-R 601-2 luma

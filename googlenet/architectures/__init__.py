@@ -95,6 +95,8 @@ def get_network(
     except ShapeError as error:
         side = smallest_input(network)
         fitting = f"the smallest square image is {side}×{side}" if side else "no square image up to 1024×1024 fits"
+        if side is not None and min(network.input_shape[1:]) >= side:
+            fitting += ", but not every larger one fits"
         raise ShapeError(f"network '{network.name}' on {network.input_shape}: {error}; {fitting}") from error
     return network
 

@@ -88,7 +88,7 @@ def collect(a: Network, b: Network, *, images: Path | None, count: int, seed: in
             "first_divergence": moved.first_divergence,
             "unfit": moved.unfit,
             "images": image_set.description,
-            "image_count": count,
+            "image_count": len(image_set.images),
             "seed": seed,
         }
     return answer
@@ -137,7 +137,8 @@ def _lines(differences: list[Difference]) -> list[str]:
 def _logits(answer: dict[str, Any]) -> str:
     if answer["unfit"] is not None:
         return f"Logits not compared: {answer['unfit']}."
-    on = f"on {answer['image_count']} images from {answer['images']}, seed {answer['seed']}"
+    count = answer["image_count"]
+    on = f"on {count} {'image' if count == 1 else 'images'} from {answer['images']}, seed {answer['seed']}"
     if answer["first_divergence"] is None:
         return f"On the same weights the logits agree to {answer['relative_distance']:.1e} (relative L2 distance, float32) {on}."
     moved = 100 * answer["relative_distance"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Annotated, Any
+from zipfile import BadZipFile
 
 import typer
 
@@ -100,11 +101,13 @@ def _read_npy(path: Path) -> Array:
 
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, BadZipFile) as error:
         raise DataError(f"--npy {path}: is not an .npy array of numbers ({error})") from error
     if not isinstance(array, np.ndarray) or array.ndim != 4 or array.dtype.kind != "f" or array.size == 0:
         got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise DataError(f"--npy {path}: expected float32 of shape (N, channels, height, width), got {got}")
+    if not np.isfinite(array).all() or abs(array).max() > np.finfo(np.float32).max:
+        raise DataError(f"--npy {path}: holds NaN, infinity or numbers beyond float32; expected finite numbers")
     return array.astype(np.float32)
 
 
@@ -139,7 +142,7 @@ def _fitting(path: Path, model: str, params: Params, size: tuple[int, int] | Non
     default = get_network(model)
     weights = [spec.path for spec in param_specs(default).values() if spec.name == "weight" and len(spec.shape) > 1]
     first, last = params.get(weights[0]), params.get(weights[-1])
-    if first is None or last is None or first.ndim != 4:
+    if first is None or last is None or first.ndim != 4 or last.ndim < 2:
         raise WeightsError(f"{path}: '{weights[0]}' or '{weights[-1]}' is missing or misshapen; it holds no weights of '{model}'")
     shape = (first.shape[1], *(size or default.input_shape[1:]))
     network = get_network(model, num_classes=last.shape[0], input_shape=shape)
@@ -167,7 +170,10 @@ def _run(backend: Any, network: Network, params: Params, images: list[Array], ta
     quiet = not console.is_terminal or len(starts) < 2
     for start in track(starts, description=network.name, console=console, disable=quiet, transient=True):
         parts.append(backend.forward(model, np.stack(images[start : start + CHUNK]), taps=taps))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if not np.isfinite(outputs["logits"]).all():
+        raise WeightsError(f"network '{network.name}': its logits are not finite; the weights are damaged, or wrong for these images")
+    return outputs
 
 
 def _class_names(path: Path, metadata: dict[str, str], count: int) -> list[str]:

@@ -182,9 +182,9 @@ def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> 
         source = sources[site.path]
         taken = images if source is None else outputs.get(source)
         given = outputs.get(site.path)
-        if isinstance(site.layer, ReLU) and given is not None and given.shape[1:] == site.out_shape:
+        if isinstance(site.layer, ReLU) and given is not None and given.shape == (len(images), *site.out_shape):
             made[site.path] = Choice(fixed=to_nhwc(given) > 0 if given.ndim == 4 else given > 0)
-        elif isinstance(site.layer, MaxPool) and taken is not None and taken.shape[1:] == site.in_shape:
+        elif isinstance(site.layer, MaxPool) and taken is not None and taken.shape == (len(images), *site.in_shape):
             made[site.path] = Choice(fixed=winners(to_nhwc(taken), site.layer, window_count(site)))
     return made
 

@@ -193,7 +193,10 @@ def _holds(network, rule):
     main = [site for site in sites if ".aux" not in f".{site.path}"]
     pool = next(i for i, site in enumerate(main) if isinstance(site.layer, (spec.GlobalAvgPool, spec.AdaptiveAvgPool, spec.Dense)))
     windowed = [site for site in main[:pool] if isinstance(site.layer, (spec.Conv, spec.MaxPool, spec.AvgPool))]
-    wide = all(site.in_shape[1] > 1 for site in windowed if not isinstance(site.layer, spec.AvgPool))
+    seeing = [site for site in windowed if not isinstance(site.layer, spec.AvgPool)] + [
+        site for site in main[pool:][:1] if isinstance(site.layer, spec.Dense) and len(site.in_shape) == 3
+    ]
+    wide = all(site.in_shape[1] > 1 for site in seeing)
     fitting = all(size >= kernel for site in windowed for size, kernel in zip(site.in_shape[1:], site.layer.kernel_size, strict=True))
     return {"runs": True, "wider_than_one_pixel": wide, "without_padding": wide and fitting}[rule]
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from googlenet import count_multiply_adds, count_parameters, get_network
+from googlenet.architectures import NETWORKS
 from googlenet.backend import SHIPPED
+from googlenet.zoo import zoo_models
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -39,3 +42,18 @@ def test_tested_versions_are_those_of_the_constraints():
 def test_ci_runs_the_test_command_of_the_readme():
     assert "pip install tox && tox" in read("README.md")
     assert read(".ci/run").strip().endswith("pip install tox && tox")
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_networks_table_is_the_specs(page, name):
+    network = get_network(name)
+    (row,) = [line for line in read(page).splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
+    assert f"{count_parameters(network):,}" in row
+    assert f"{count_multiply_adds(network) / 1e6:,.1f} M" in row
+
+
+def test_the_zoo_page_verifies_every_model():
+    table = read("docs/zoo.md").partition("<!-- table -->")[2].partition("<!-- /table -->")[0]
+    missing = [model for model in zoo_models() if f"{model}" not in table]
+    assert not missing

@@ -60,6 +60,7 @@ def save(model: gluon.HybridBlock, path: str | os.PathLike[str]) -> None:
     """
     with native_file(path, file_suffix) as temporary:
         model.save_parameters(temporary)
+        mx.npx.load(temporary)  # MXNet does not notice if the last bytes could not be written: reading does
 
 
 @mx.util.use_np
