@@ -149,7 +149,15 @@ def _hanging_run():
     """A parity run whose worker hangs, and the worker's process id."""
     command = [sys.executable, "-m", "googlenet", "parity", "--framework", "faulty", "--size", "32", "--count", "1", "--no-gradients"]
     environment = {**os.environ, "GOOGLENET_EXAMPLE_FAULT": "hang"}
-    parent = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and what they start, do not hear Ctrl-C: this one shall.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     # The worker is started from a thread of the pool: look at all of them.
     threads = pathlib.Path(f"/proc/{parent.pid}/task")
     found = []
