@@ -40,9 +40,23 @@ def matmul(a: Array, b: Array) -> Array:
     return product
 
 
-def reversed_matmul(a: Array, b: Array) -> Array:
-    """The same product with its sums taken in the opposite order: equal in exact arithmetic, rounded differently."""
-    return matmul(a[:, ::-1], b[::-1])
+#: So many terms of a sum are added by one product where sums are taken piece by piece; fewer where a sum outgrows its result.
+PIECE, SHORT_PIECE = 64, 8
+
+
+def piecewise_matmul(a: Array, b: Array) -> Array:
+    """The same product, its sums taken from the end, piece after piece: equal in exact arithmetic, rounded differently.
+
+    The gradient of a first convolution's weight is a sum over every pixel of every image, and not every framework's is as exact as
+    that of a blocked product: some add one pixel after another.
+    """
+    rows, terms = a.shape
+    piece = SHORT_PIECE if terms > rows else PIECE
+    total = np.zeros((rows, b.shape[1]), np.result_type(a, b))
+    for end in range(terms, 0, -piece):
+        start = max(end - piece, 0)
+        total += matmul(a[:, start:end][:, ::-1], b[start:end][::-1])
+    return total
 
 
 @dataclass
