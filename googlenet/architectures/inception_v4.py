@@ -1,7 +1,7 @@
 """Inception-v4: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", arXiv:1602.07261.
 
 Figures 3 to 9. What the figures leave open is as in the authors' release (TensorFlow-Slim): batch norm with eps 1e-3 after each
-convolution, average pools that leave padding out. Libraries differ in dropout alone.
+convolution, average pools that leave padding out; gamma and momentum 0.1 are this project's. Libraries differ in training alone.
 """
 
 from collections.abc import Callable, Mapping

@@ -54,6 +54,8 @@ def command(
         raise DataError("images: give image files, or --npy IN with an array; one of them")
     if npy is not None and out is None:
         raise DataError(f"--npy {npy}: needs --out OUT, where the logits go")
+    if npy is not None and out is not None and npy.exists() and out.exists() and out.samefile(npy):
+        raise DataError(f"--out {out}: IN and OUT are one file; give OUT another name")
     _check_out(out, bool(taps or tap))
     backend = load(framework)
     arrays = None if npy is None else _read_npy(npy)
