@@ -20,6 +20,8 @@ from .spec import Shape
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+#: No scaled image is larger than this: only a very thin one would be, before its middle is taken.
+MOST_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -112,14 +114,14 @@ def load_image(path: Path, recipe: Recipe, input_shape: Shape) -> Array:
     if channels not in (1, 3):
         raise ShapeError(f"images: have 1 or 3 channels, and the network takes {channels}; give it arrays with --npy")
     image = open_image(path).convert("RGB")
-    pixels = np.asarray(_framed(image, recipe, height, width), np.float32) / 255
+    pixels = np.asarray(_framed(path, image, recipe, height, width), np.float32) / 255
     if channels == 1:
         return (pixels @ np.array([0.299, 0.587, 0.114], np.float32))[None]  # ITU-R 601-2 luma
     normal: Array = (pixels - np.array(recipe.mean, np.float32)) / np.array(recipe.std, np.float32)
     return np.ascontiguousarray(normal.transpose(2, 0, 1))
 
 
-def _framed(image: Any, recipe: Recipe, height: int, width: int) -> Any:
+def _framed(path: Path, image: Any, recipe: Recipe, height: int, width: int) -> Any:
     """A Pillow image of `height` by `width`: stretched, or scaled in proportion and its middle."""
     from PIL import Image
 
@@ -133,6 +135,8 @@ def _framed(image: Any, recipe: Recipe, height: int, width: int) -> Any:
         size = (wide, wide * image.height // image.width)
     else:
         size = (high * image.width // image.height, high)
+    if size[0] * size[1] > MOST_PIXELS:
+        raise DataError(f"{path}: {image.width}×{image.height} is too narrow for this preprocessing; crop it, or give --preprocessing unit")
     image = image.resize(size, resampling)
     left, top = round((image.width - width) / 2), round((image.height - height) / 2)
     return image.crop((left, top, left + width, top + height))

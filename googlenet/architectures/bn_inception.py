@@ -1,7 +1,8 @@
 """BN-Inception: "Batch Normalization: Accelerating Deep Network Training ...", arXiv:1502.03167, figure 5.
 
 A convolution before batch norm needs no bias (section 3.2) and has none here; the Caffe release has them all the same: dialect
-`caffe`. The table's output size 576 after 4c is a slip: its columns add up to 608.
+`caffe`. The table's output size 576 after 4c is a slip: its columns add up to 608. Eps, and pools that round
+up, are the release's too: the branches meet on even maps alone.
 """
 
 from collections.abc import Mapping

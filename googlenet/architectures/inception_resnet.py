@@ -122,7 +122,7 @@ def inception_resnet_v1(
 
 @dataclass(frozen=True)
 class DialectV2:
-    """What an Inception-ResNet-v2 is beside its table of channels. The defaults are the authors'."""
+    """What an Inception-ResNet-v2 is beside its table of channels. The defaults are ours, after the release."""
 
     norm: BatchNorm = batch_norm(1e-3, 0.1)
     dropout: float = 0.2  # the paper keeps 0.8

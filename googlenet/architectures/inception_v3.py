@@ -1,7 +1,8 @@
 """Inception-v3: "Rethinking the Inception Architecture for Computer Vision", arXiv:1512.00567, table 1 and figures 5 to 10.
 
 The paper's table leaves details to its release (TensorFlow-Slim), whose names the blocks have: the stem's sixth row is a 1×1 of 80
-channels and a 3×3 of 192, average pools leave padding out, eps is 1e-3. Libraries differ from it and from each other, see `DIALECTS`.
+channels and a 3×3 of 192, average pools leave padding out, eps is 1e-3. Gamma and momentum 0.1 are this
+project's choice. Libraries differ from it and from each other, see `DIALECTS`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ AUX_LOSS_WEIGHT = 0.4  # TensorFlow-Slim; the paper gives none
 
 @dataclass(frozen=True)
 class Dialect:
-    """What an Inception-v3 is beside its table of channels. The defaults are the authors'."""
+    """What an Inception-v3 is beside its table of channels. The defaults are ours, after the release."""
 
     norm: BatchNorm = batch_norm(1e-3, 0.1)
     #: Whether the average pools of the blocks count the padding as zeros.

@@ -15,6 +15,7 @@ from .options import AsJson, Channels, Classes, Size, network_of, print_json, sh
 
 #: The book's third exercise of its section on GoogLeNet compares these.
 EXERCISE = ["alexnet", "vgg11", "nin", "googlenet"]
+EXERCISE_SIZE = "224"
 FORMATS = (".png", ".svg", ".pdf")
 
 Names = Annotated[
@@ -35,6 +36,8 @@ def command(
     """Compare what networks cost: where AlexNet, VGG, NiN and GoogLeNet keep their parameters (the book's exercise)."""
     if picture is not None and picture.suffix.lower() not in FORMATS:
         raise DataError(f"--picture {picture}: expected a name that ends in {', '.join(FORMATS)}")
+    if names is None and size is None:
+        size = EXERCISE_SIZE  # the book's GoogLeNet runs at 96×96, the others at 224×224: costs compare at one size alone
     networks = [network_of(name, num_classes=num_classes, channels=channels, size=size, aux=False) for name in names or EXERCISE]
     answer = {"networks": [collect(network) for network in networks]}
     if picture is not None:
@@ -91,8 +94,11 @@ def _print(rows: list[dict[str, Any]]) -> None:
     for label, cell in lines:
         table.add_row(label, *map(cell, rows))
     console.print(table)
-    console.print("Activations: the outputs of all layers for one image in float32, which training keeps for the way back.")
-    console.print(_answer(rows), soft_wrap=True)
+    console.print("Activations: the outputs of all layers for one image in float32, which training keeps for the way back.", soft_wrap=True)
+    if len({tuple(row["input_shape"][1:]) for row in rows}) > 1:
+        console.print("Inputs differ, so multiply-adds and activations do not compare; give --size.", soft_wrap=True)
+    if answer := _answer(rows):
+        console.print(answer, soft_wrap=True)
 
 
 def _answer(rows: list[dict[str, Any]]) -> str:
@@ -109,31 +115,35 @@ def _answer(rows: list[dict[str, Any]]) -> str:
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Parameters by kind of layer, multiply-adds and activations, as three panels of bars. Raises `DataError` if it cannot be written."""
+    import matplotlib
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 0.55 * len(rows) + 1.6), layout="constrained")
     parameters, multiply_adds, activations = figure.subplots(1, 3, sharey=True)
-    names = [row["name"] for row in rows]
+    places = range(len(rows))
     left = [0.0] * len(rows)
     for kind, color in (("convolution", "#4477aa"), ("dense", "#ee6677"), ("norm", "#ccbb44")):
         values = [row[f"{kind}_parameters"] / 1e6 for row in rows]
         label = {"convolution": "convolutions", "dense": "dense layers", "norm": "batch norm"}[kind]
-        parameters.barh(names, values, left=left, color=color, label=label)
+        parameters.barh(places, values, left=left, color=color, label=label)
         left = [a + b for a, b in zip(left, values, strict=True)]
     parameters.set_xlabel("parameters, millions")
-    parameters.legend(loc="lower right", fontsize="small")
-    multiply_adds.barh(names, [row["multiply_adds"] / 1e6 for row in rows], color="#228833")
+    parameters.set_yticks(places, [f"{row['name']}\n{shape_text(row['input_shape'])}" for row in rows])
+    figure.legend(loc="outside lower left", ncols=3, fontsize="small", frameon=False)
+    multiply_adds.barh(places, [row["multiply_adds"] / 1e6 for row in rows], color="#228833")
     multiply_adds.set_xlabel("multiply-adds of one image, millions")
-    activations.barh(names, [row["activation_bytes"] / 2**20 for row in rows], color="#66ccee")
+    activations.barh(places, [row["activation_bytes"] / 2**20 for row in rows], color="#66ccee")
     activations.set_xlabel("activations of one image, MiB")
     for axes in (parameters, multiply_adds, activations):
         axes.spines[["top", "right"]].set_visible(False)
         axes.bar_label(axes.containers[-1], labels=_labels(axes, rows, left), padding=3, fontsize="small")
-        axes.margins(x=0.18)
+        axes.set_xlim(0, 1.2 * axes.dataLim.x1)
     parameters.invert_yaxis()
     try:
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150)
+        # No date and no random names: the same table is the same file.
+        with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "googlenet"}):
+            dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+            figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150, metadata=dated)
     except OSError as error:
         raise DataError(f"--picture {path}: cannot be written ({error.strerror or error})") from error
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: So many layers with the same difference are named one by one; of more, the first.
 FEW = 3
 DEFAULT_COUNT = 4
+#: More than any image set has.
+MOST_CLASSES = 1 << 31
 
 First = Annotated[str, typer.Argument(metavar="A", help="A network, or ZOO:NAME such as torchvision:inception_v3.")]
 Second = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
@@ -81,7 +83,8 @@ def collect(a: Network, b: Network, *, images: Path | None, count: int, seed: in
         "same_in_evaluation": all(difference.training_alone for difference in found),
     }
     if run:
-        image_set = load_image_set(images, a.input_shape, classes_of(a), count=count, seed=seed)
+        # Labels play no part here: whatever classes the images have.
+        image_set = load_image_set(images, a.input_shape, MOST_CLASSES, count=count, seed=seed)
         moved = movement(a, b, image_set.images, seed=seed)
         answer["logits"] = {
             "relative_distance": moved.logits,

@@ -20,6 +20,8 @@ AuxHeads = Annotated[bool, typer.Option("--aux", help="With the auxiliary heads.
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+#: No image has a longer side.
+MOST_SIDE = 65_536
 Dialect = Annotated[str | None, typer.Option("--dialect", metavar="ZOO", help="The library whose network is meant; also ZOO:NAME.")]
 
 
@@ -39,6 +41,8 @@ def parse_size(text: str) -> tuple[int, int]:
     if match is None:
         raise UnknownNameError(f"--size: expected pixels as 96 or 96x128 (height x width), got '{text}'")
     height, width = match[1], match[2] or match[1]
+    if max(len(height), len(width)) > 6 or max(int(height), int(width)) > MOST_SIDE:
+        raise UnknownNameError(f"--size: expected at most {MOST_SIDE} pixels a side, got '{text}'")
     return int(height), int(width)
 
 
