@@ -377,3 +377,18 @@ def test_the_first_divergence_of_gradients_is_the_last_layer():
     assert Comparison(gradients=rows).first_divergence == "gradient of conv.weight"
     assert Comparison(weights=["stem.bias"], gradients=rows).first_divergence == "weights of stem.bias"
     assert Comparison().first_divergence is None
+
+
+def test_the_loss_may_move_as_far_as_its_outputs_take_it():
+    """One number that float32 hits by luck has a limit all the same, and a wrong loss is far beyond it."""
+    layers = blocks.sequential(dense=spec.Dense(2, bias=False))
+    network = Network("loss", layers, (1, 1, 1), "")
+    params, images, labels = {"dense.weight": np.float32([[[[0.7]]], [[[-0.3]]]])}, np.float32([[[[1.1]]]]), np.array([0])
+    yardstick = step_yardstick(network, params, images, labels, loss=Loss())
+    logits = np.float32([0.7, -0.3]).astype(np.float64) * np.float64(np.float32(1.1))
+    share = np.exp(logits) / np.exp(logits).sum()
+    loss, gradient = -np.log(share[0]), share - [1, 0]
+    reach = np.linalg.norm(gradient) * np.linalg.norm(logits) * yardstick.outputs["logits"] / loss
+    assert reach > 0
+    assert yardstick.loss >= reach * (1 - 1e-9)
+    assert limit(yardstick.loss) < 1e-5
