@@ -185,6 +185,14 @@ if FRAMEWORK == "mxnet":
         yield
         mx.npx.set_np(*before)
 
+    @pytest.fixture
+    def legacy():
+        """MXNet's older semantics for a while: models of this project turn on NumPy's, and other tests make some."""
+        before = mx.util.is_np_shape(), mx.util.is_np_array()
+        mx.npx.reset_np()
+        yield
+        mx.npx.set_np(*before)
+
     def test_mxnet_save_parameters(mode, tmp_path):
         net = nn.HybridSequential()
         net.add(nn.Conv2D(5, (2, 4), in_channels=3), nn.BatchNorm(in_channels=5), nn.Dense(6, in_units=7))
@@ -195,6 +203,7 @@ if FRAMEWORK == "mxnet":
         assert {"0.weight", "1.running_var", "2.bias"} <= set(expected)
 
     @pytest.mark.filterwarnings("ignore:Please import .csr_matrix. from:DeprecationWarning")  # `nd.array` asks whether scipy made it
+    @pytest.mark.usefixtures("legacy")
     def test_mxnet_nd_save(tmp_path):
         arrays = {name: mx.nd.array(array, dtype=array.dtype) for name, array in ARRAYS.items()}
         mx.nd.save(str(tmp_path / "a.params"), {f"arg:{name}": array for name, array in arrays.items()})
@@ -210,6 +219,7 @@ if FRAMEWORK == "mxnet":
             )
         check(tmp_path / "a.params", {"scalar": np.float32(2.5), "flags": flags})
 
+    @pytest.mark.usefixtures("legacy")
     def test_mxnet_export(tmp_path):
         net = nn.HybridSequential(prefix="net_")
         with net.name_scope():
@@ -223,6 +233,7 @@ if FRAMEWORK == "mxnet":
         check(tmp_path / "a-0000.params", {name: expected[name] for name in found.arrays})
         assert set(found.arrays) == set(expected)
 
+    @pytest.mark.usefixtures("legacy")
     def test_mxnet_sparse_arrays_are_refused(tmp_path):
         mx.nd.save(str(tmp_path / "a.params"), {"w": mx.nd.ones((3, 4)).tostype("row_sparse")})
         with pytest.raises(WeightsError, match="sparse"):
