@@ -6,6 +6,7 @@ import math
 from typing import assert_never
 
 import numpy as np
+from mxnet import init
 from mxnet.gluon import HybridBlock, nn
 
 from googlenet.geometry import average_divisor, explicit_padding, extent_padding, is_symmetric, window_count
@@ -174,7 +175,9 @@ class PaddedAvgPool2D(nn.AvgPool2D):
         super().__init__(*args, **kwargs)
         self.padding_around = padding_around
         # The average over the padded input counts whole windows: this is their share, (H', W').
-        self.share = self.params.get_constant("share", np.float32(counted / math.prod(self._kwargs["kernel"])))
+        share = np.float32(counted / math.prod(self._kwargs["kernel"]))
+        # Not `get_constant`: it registers an initialiser under the constant's address, and warns when an address comes up again.
+        self.share = self.params.get("share", shape=share.shape, init=init.Constant(share), grad_req="null", differentiable=False)
 
     def hybrid_forward(self, F, x, share):
         return super().hybrid_forward(F, _pad(F, x, self.padding_around)) / share
