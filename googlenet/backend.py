@@ -20,6 +20,8 @@ from .spec import Network, Shape
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from .training.recipe import Recipe
+
 GROUP = "googlenet.backends"
 ALIASES = {"pytorch": "torch", "tf": "tensorflow", "paddlepaddle": "paddle"}
 #: The plugins that this project ships, for the install hint alone; a test holds it against the folders of `backends/`.
@@ -32,7 +34,8 @@ class Backend(Protocol):
     The reasons for the members beyond a native model: `params_of` proves that weights arrive whole, `forward` with taps that
     every layer agrees, `gradients` that training does; `unbiased_running_variance` declares the one convention of batch
     norm that a framework's own layer decides (`docs/spec.md`), so that the reference can follow it. `save` is what
-    `googlenet convert --to` needs: a weights file that the framework's own loader takes into the native model.
+    `googlenet convert --to` needs: a weights file that the framework's own loader takes into the native model. `trainer` trains with the
+    framework's own optimiser, and `start_parallel` with its own engine for several processes.
     """
 
     name: str
@@ -61,6 +64,51 @@ class Backend(Protocol):
 
     def gradients(self, model: Any, images: Array, labels: Array, *, loss: Loss = ..., train: bool = True) -> tuple[float, Params]:
         """The loss and its gradient by every trainable array, canonical paths and layouts."""
+
+    def trainer(self, model: Any, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+        """What trains `model`, which `build` made, in place; with `parallel` together with the processes that `start_parallel` joined.
+
+        Raises `SpecError` if the recipe does not fit the network.
+        """
+
+    def start_parallel(self) -> tuple[int, int]:
+        """Join the processes that the framework's own launcher started: this one's rank, and how many they are.
+
+        Called once, before `build`. Raises `BackendError` if no launcher started this process.
+        """
+
+
+class Trainer(Protocol):
+    """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its fastest mode.
+
+    It keeps no position and draws nothing of its own: the learning rate and a seed come with each step, so that weights and `velocity`
+    are all that a checkpoint needs. Of several processes each gives its own part of the batch.
+    """
+
+    #: The model in training; `params_of` reads its weights after any step.
+    model: Any
+    #: How many processes train together, and which of them this is, from 0.
+    processes: int
+    rank: int
+
+    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) of float32 with labels (N,): the loss in nats before it, and the logits (N, K) behind that loss.
+
+        `seed` is all that random numbers, such as dropout's masks, come from. Of P processes `share` is P times this one's part of the
+        batch, by which its loss counts. Raises `ShapeError` or `DataError` for images or labels that do not fit.
+        """
+
+    def predict(self, images: Array) -> Array:
+        """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
+
+    def velocity(self) -> Params:
+        """The optimiser's state by path, bit for bit as the framework holds it, in canonical shapes; empty if it has none yet."""
+
+    def restore(self, velocity: Params, *, learning_rate: float) -> None:
+        """Go on with what `velocity` gave after a step at `learning_rate`: the next step's result is bit for bit the same."""
+
+    def total(self, values: Array) -> Array:
+        """`values` (k,) of float64, summed over all processes."""
 
 
 def entry_points() -> dict[str, EntryPoint]:

@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import check_images, check_labels, check_taps
-from ..errors import DeviceError
+from ..errors import BackendError, DeviceError
 from ..loss import Loss
 from ..params import Array, Params, check_params, native_file
 from ..spec import Network
+from ..training.recipe import Recipe
 from . import layout, ops
 from .model import Model, Run
+from .trainer import Trainer
 
 name = "numpy"
-capabilities = frozenset({"train", "gradients", "save"})
+capabilities = frozenset({"train", "gradients", "save", "trainer"})
 unbiased_running_variance = False
 file_suffix = ".npz"
 
@@ -84,3 +86,10 @@ def run_gradients(model: Model, images: Array, labels: Array, run: Run, *, loss:
         run.output_grads[output] = (weight * grad).astype(model.dtype)
     backward(run.output_grads["logits"])
     return total, {path: layout.from_native(spec, run.grads[path]) for path, spec in model.specs.items() if spec.trainable}
+
+
+def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says. Raises `BackendError` for `parallel`: the reference has one process."""
+    if parallel:
+        raise BackendError("framework 'numpy': trains in one process alone; leave out --parallel")
+    return Trainer(model, recipe)

@@ -15,12 +15,16 @@ from googlenet.errors import DeviceError
 from googlenet.loss import Loss
 from googlenet.params import Array, Params, check_params, native_file, param_specs
 from googlenet.spec import Network
+from googlenet.training import Recipe
 from googlenet.walk import fold
 
 from . import layers, layout
+from .training import Trainer, start_parallel
+
+__all__ = ["build", "forward", "gradients", "params_of", "save", "start_parallel", "trainer"]
 
 name = "torch"
-capabilities = frozenset({"train", "gradients", "save"})
+capabilities = frozenset({"train", "gradients", "save", "trainer", "parallel"})
 unbiased_running_variance = True
 file_suffix = ".pt"
 
@@ -100,6 +104,11 @@ def gradients(model: nn.Module, images: Array, labels: Array, *, loss: Loss = Lo
         grads = torch.autograd.grad(total, [tensors[path] for path in trainable], allow_unused=True, materialize_grads=True)
     found = {path: layout.from_native(spec, grad) for (path, spec), grad in zip(trainable.items(), grads, strict=True)}
     return total.item(), found
+
+
+def trainer(model: nn.Module, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes that `start_parallel` joined."""
+    return Trainer(model, recipe, parallel=parallel)
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -1,0 +1,66 @@
+"""Training of the reference: stochastic gradient descent written out, in float64 the arbiter of trajectories."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..params import Array, Params
+from ..training.recipe import Recipe, float32
+from . import layout
+from .model import Model, Run
+
+
+class Trainer:
+    """Trains `model` in place; see `googlenet.backend.Trainer`."""
+
+    processes = 1
+    rank = 0
+
+    def __init__(self, model: Model, recipe: Recipe) -> None:
+        self.model = model
+        self.recipe = recipe
+        recipe.loss.output_weights(model.network)  # raises where the recipe does not fit
+        self._trainable = {path: spec for path, spec in model.specs.items() if spec.trainable}
+        self._velocity = {path: np.zeros_like(model.params[path]) for path in self._trainable}
+
+    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss in nats before it, and the logits (N, K) of its training pass.
+
+        Raises `ShapeError` or `DataError` for images or labels that do not fit.
+        """
+        self.model.dropout_seed = seed
+        return self.advance(images, labels, Run(train=True), learning_rate=learning_rate)
+
+    def advance(self, images: Array, labels: Array, run: Run, *, learning_rate: float) -> tuple[float, Array]:
+        """`step` with a `Run` of the caller's choice."""
+        from . import run_gradients
+
+        dtype = self.model.dtype.type
+        momentum, decay, rate = (dtype(float32(value)) for value in (self.recipe.momentum, self.recipe.weight_decay, learning_rate))
+        loss, grads = run_gradients(self.model, images, labels, run, loss=self.recipe.loss)
+        for path, spec in self._trainable.items():
+            weight = self.model.params[path]
+            grad = layout.to_native(spec, grads[path]).astype(self.model.dtype, copy=False)
+            velocity = momentum * self._velocity[path] + (grad + decay * weight)
+            self._velocity[path] = velocity
+            self.model.params[path] = weight - rate * velocity
+        return loss, run.outputs["logits"]
+
+    def predict(self, images: Array) -> Array:
+        """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
+        from . import forward
+
+        return forward(self.model, images)["logits"]
+
+    def velocity(self) -> Params:
+        """v of the recipe by path, canonical layout, in the model's dtype."""
+        return {path: layout.from_native(spec, self._velocity[path]) for path, spec in self._trainable.items()}
+
+    def restore(self, velocity: Params, *, learning_rate: float) -> None:
+        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        for path, spec in self._trainable.items():
+            self._velocity[path] = layout.to_native(spec, velocity[path]).astype(self.model.dtype)
+
+    def total(self, values: Array) -> Array:
+        """`values` (k,) of float64, summed over all processes."""
+        return values
