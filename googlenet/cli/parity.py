@@ -47,6 +47,9 @@ def command(
     label_smoothing: Annotated[
         float, typer.Option("--label-smoothing", metavar="E", help="Of the loss whose gradients are compared.")
     ] = 0.1,
+    train_steps: Annotated[
+        int, typer.Option("--train-steps", metavar="K", min=0, help="Compare K steps of training too: each loss, every weight after each.")
+    ] = 0,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Frameworks that run at the same time.")] = 1,
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of each framework; by default all cores.")
@@ -59,7 +62,8 @@ def command(
 ) -> None:
     """Prove that every framework gives the same function.
 
-    Compares each layer, the logits and each gradient with the float64 reference; exits with 1 if a framework differs or fails.
+    Compares each layer, the logits and each gradient with the float64 reference, with --train-steps also the course of training; exits
+    with 1 if a framework differs or fails.
     """
     from ..images import load_image_set
     from ..params import init_params, load_params
@@ -79,6 +83,7 @@ def command(
         timeout=timeout,
         label_smoothing=label_smoothing,
         gradients=gradients,
+        train_steps=train_steps,
         interpreters=interpreters,
     )
     with _Progress(as_json) as progress:
@@ -160,7 +165,7 @@ def _print(report: Any) -> None:
     table.add_column("Limit", justify="right", no_wrap=True)
     table.add_column("Worst at", no_wrap=True)
     for result in report.results:
-        _add_rows(table, result)
+        _add_rows(table, result, report.train_steps)
     console.print(table)
     for result in report.results:
         if result.error is not None:
@@ -177,8 +182,8 @@ def _print(report: Any) -> None:
         console.print(f"Only the NumPy reference is installed here; add a framework, for example: {hint}", soft_wrap=True, markup=False)
 
 
-def _add_rows(table: Any, result: Any) -> None:
-    """Three lines a framework: its name, version and verdict beside the logits, the worst layer and the worst gradient."""
+def _add_rows(table: Any, result: Any, train_steps: int) -> None:
+    """Three lines a framework: its name, version and verdict beside the logits, the worst layer, gradient and array of a training run."""
     version = result.versions.get(result.framework, "")
     if result.error is not None:
         table.add_row(result.framework, "[bold red]failed[/]", "", "", "", end_section=True)
@@ -187,7 +192,9 @@ def _add_rows(table: Any, result: Any) -> None:
     comparison = result.comparison
     logits = [row for row in comparison.outputs if row.name == "logits"]
     compared = [("logits", logits), ("layers", [*comparison.outputs, *comparison.step_outputs]), ("gradients", comparison.gradients)]
-    for first, (what, rows) in zip((result.framework, version, verdict), compared, strict=True):
+    if train_steps:
+        compared.append(("training", comparison.trajectory))
+    for first, (what, rows) in zip((result.framework, version, verdict, "")[: len(compared)], compared, strict=True):
         row = result.worst(rows)
         if row is None:
             table.add_row(first, what, "", "", "not compared")

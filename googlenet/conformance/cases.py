@@ -10,18 +10,21 @@ from functools import partial
 
 import numpy as np
 
-from ..backend import Backend
+from ..backend import Backend, Trainer
 from ..blocks import avg_pool, conv_layer, inception, max_pool, sequential
 from ..checks import num_classes
-from ..errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
+from ..errors import DataError, GoogLeNetError, ShapeError, SpecError, UnknownNameError, WeightsError
 from ..loss import Loss
-from ..params import Params, param_specs
-from ..parity.compare import Row, compare, compare_forward, compare_step, compare_weights, measure
+from ..params import Array, Params, param_specs
+from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
+from ..parity.rows import Row
 from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
+from ..parity.trajectory import compare_trajectory, trajectory_yardstick
 from ..reference import build as build_reference
 from ..reference.model import Run
 from ..spec import Dense, Dropout, Network, ReLU
-from ..walk import nodes
+from ..training.recipe import Recipe
+from ..walk import nodes, with_dropout_rate
 from .networks import (
     BATCH,
     CLASSES,
@@ -37,6 +40,7 @@ from .networks import (
     random_labels,
     random_params,
     sandwich,
+    trained_networks,
 )
 
 
@@ -63,15 +67,16 @@ class Case:
         self.run(backend)
 
 
-def cases(capabilities: frozenset[str] = frozenset({"train", "gradients"})) -> list[Case]:
+def cases(capabilities: frozenset[str] = frozenset({"train", "gradients", "trainer"})) -> list[Case]:
     """The cases that need no more than `capabilities`; by default all."""
-    every = [*_leaf_cases(), *_pool_cases(), *_composite_cases(), *_architecture_cases(), *_other_cases()]
+    every = [*_leaf_cases(), *_pool_cases(), *_composite_cases(), *_architecture_cases(), *_other_cases(), *_trainer_cases()]
     return [case for case in every if case.capabilities <= capabilities]
 
 
 FORWARD = frozenset[str]()
 GRADIENTS = frozenset({"gradients"})
 TRAIN = frozenset({"train"})
+TRAINER = frozenset({"train", "trainer"})
 
 
 def _leaf_cases() -> Iterator[Case]:
@@ -117,6 +122,16 @@ def _other_cases() -> Iterator[Case]:
     yield Case("bad-input", FORWARD, _check_bad_input)
 
 
+def _trainer_cases() -> Iterator[Case]:
+    for name, (network, recipe) in trained_networks().items():
+        yield Case(f"training-{name}", TRAINER, partial(check_training, network=network, recipe=recipe))
+    yield Case("training-batches-of-any-size", TRAINER, _check_batch_sizes)
+    yield Case("training-goes-on-bit-for-bit", TRAINER, _check_resumed)
+    yield Case("training-draws-from-the-seed-alone", TRAINER, _check_seeds)
+    yield Case("training-leaves-the-model-usable", TRAINER, _check_trained_model)
+    yield Case("training-bad-input", TRAINER, _check_bad_training_input)
+
+
 def check_network(backend: Backend, network: Network, *, loss: Loss = Loss(), seed: int = 0) -> None:
     """Weights and every layer; if the backend has gradients, every gradient and running statistic. Raises `ConformanceError`."""
     batch = batch_of(network)
@@ -137,6 +152,16 @@ def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> 
         raise ConformanceError(f"{network.name}: {changed[0]} did not come back from {backend.name} as it went in")
     yardstick = forward_yardstick(network, params, images, chunk=8)
     _check_rows(backend, network, compare_forward(backend, model, network, params, images, yardstick, chunk=8))
+
+
+def check_training(backend: Backend, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
+    """A trajectory of `steps` steps: each loss, and every array after each. Raises `ConformanceError`."""
+    size = batch_of(network)
+    params = random_params(network)
+    images, labels = random_images(network, batch=2 * size), random_labels(0, 2 * size, num_classes(network))
+    yardstick = trajectory_yardstick(network, params, images, labels, recipe=recipe, steps=steps, size=size)
+    rows = compare_trajectory(backend, network, params, images, labels, yardstick, recipe=recipe, size=size)
+    _check_rows(backend, network, rows)
 
 
 def _check_rows(backend: Backend, network: Network, rows: list[Row]) -> None:
@@ -267,9 +292,105 @@ def _check_bad_input(backend: Backend) -> None:
         ("a wrongly shaped array", WeightsError, lambda: backend.build(network, {**params, path: params[path][:-1]})),
         ("an array with NaN", WeightsError, lambda: backend.build(network, {**params, path: params[path] * np.nan})),
     ]
+    _expect_errors(broken, "bad input")
+
+
+def _expect_errors(broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]], where: str) -> None:
     for what, expected, call in broken:
         try:
             call()
         except expected:
             continue
-        raise ConformanceError(f"bad input: {what} must raise {expected.__name__}; call googlenet.checks and check_params at the door")
+        raise ConformanceError(f"{where}: {what} must raise {expected.__name__}; call googlenet.checks and check_params at the door")
+
+
+def _step(trainer: Trainer, network: Network, number: int, *, batch: int = BATCH, rate: float = 0.02) -> tuple[float, Params]:
+    """Step `number` on images of its own: its loss, and the logits, which two equal steps have in common."""
+    images, labels = random_images(network, number, batch), random_labels(number, batch, num_classes(network))
+    loss, logits = trainer.step(images, labels, learning_rate=rate / (1 + number), seed=number)
+    return loss, {"logits": logits}
+
+
+def _same(first: Params, second: Params) -> bool:
+    return first.keys() == second.keys() and all(np.array_equal(first[path], second[path]) for path in first)
+
+
+def _check_batch_sizes(backend: Backend) -> None:
+    """A smaller batch after a larger one, and predictions of any number: what the end of every epoch brings."""
+    network = with_dropout_rate(probe(), 0.0)
+    params, recipe = random_params(network), Recipe(momentum=0.9)
+    trainer = backend.trainer(backend.build(network, params), recipe)
+    for number, batch in enumerate((6, 2, 6)):
+        _step(trainer, network, number, batch=batch)
+        images = random_images(network, number, batch)
+        expected = build_reference(network, backend.params_of(trainer.model), dtype=np.float64)
+        yardstick = forward_yardstick(network, backend.params_of(trainer.model), images, chunk=8)["logits"]
+        run = Run()
+        expected.run(images, run)
+        _check_rows(backend, network, [Row("predict", distance(trainer.predict(images), run.outputs["logits"]), limit(yardstick))])
+
+
+def _check_resumed(backend: Backend) -> None:
+    """Weights and velocity are all that a checkpoint needs: another trainer goes on with them as this one does."""
+    network, recipe = trained_networks()["all-kinds-of-layers"]
+    first = backend.trainer(backend.build(network, random_params(network)), recipe)
+    for number in range(2):
+        _step(first, network, number)
+    params, velocity = backend.params_of(first.model), first.velocity()
+    _expect(set(velocity) == {path for path, spec in param_specs(network).items() if spec.trainable}, "velocity: not one array a weight")
+    second = backend.trainer(backend.build(network, params), recipe)
+    second.restore(velocity, learning_rate=0.02 / 2)
+    (loss, _), (other, _) = (_step(trainer, network, 2) for trainer in (first, second))
+    _expect(loss == other, f"restore: the next loss is {other!r}, and of a trainer that went on {loss!r}")
+    _expect(_same(backend.params_of(first.model), backend.params_of(second.model)), "restore: the next step moved the weights otherwise")
+    _expect(_same(first.velocity(), second.velocity()), "restore: the next step left another velocity")
+
+
+def _check_seeds(backend: Backend) -> None:
+    """Dropout's masks come from a step's seed: the same at any time, others for another seed."""
+    network = sandwich("dropout", Dropout(0.5))
+    params, images, labels = random_params(network), random_images(network), random_labels()
+
+    def logits(seed: int, before: int) -> Array:
+        trainer = backend.trainer(backend.build(network, params), Recipe())
+        for number in range(before):
+            trainer.step(images, labels, learning_rate=1e-30, seed=number + 100)  # too short to move a weight
+        return trainer.step(images, labels, learning_rate=1e-30, seed=seed)[1]
+
+    first = logits(7, 0)
+    _expect(np.array_equal(first, logits(7, 2)), "dropout: the same seed drew other masks after other steps")
+    _expect(not np.array_equal(first, logits(8, 0)), "dropout: another seed drew the same masks")
+
+
+def _check_trained_model(backend: Backend) -> None:
+    """After a step the backend's other functions hold for the trained model."""
+    network = composites()["norm_residual"]
+    model = backend.build(network, random_params(network))
+    trainer = backend.trainer(model, Recipe(momentum=0.9))
+    _step(trainer, network, 0)
+    _expect(not _same(backend.params_of(model), random_params(network)), "trainer: does not train the model that it was given")
+    again = backend.build(network, backend.params_of(model))
+    images = random_images(network)
+    taps = [site.path for site in nodes(network)]
+    found, expected = (backend.forward(each, images, taps=taps) for each in (model, again))
+    yardstick = forward_yardstick(network, backend.params_of(model), images, chunk=8)
+    rows = [Row(name, distance(found[name], array.astype(np.float64)), limit(yardstick[name])) for name, array in expected.items()]
+    _check_rows(backend, network, rows)
+    before = backend.params_of(model)
+    trainer.predict(images)
+    _expect(_same(before, backend.params_of(model)), "predict: changed the weights")
+
+
+def _check_bad_training_input(backend: Backend) -> None:
+    network = composites()["auxiliary"]
+    model = backend.build(network, random_params(network))
+    trainer = backend.trainer(model, Recipe())
+    images, labels = random_images(network), random_labels()
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        ("an image of another size", ShapeError, lambda: trainer.step(images[:, :, 1:], labels, learning_rate=0.1, seed=0)),
+        ("a label out of range", DataError, lambda: trainer.step(images, labels + CLASSES, learning_rate=0.1, seed=0)),
+        ("fewer labels than images", DataError, lambda: trainer.step(images, labels[1:], learning_rate=0.1, seed=0)),
+        ("an image of another size to predict", ShapeError, lambda: trainer.predict(images[:, :, 1:])),
+        ("weights for heads that there are not", SpecError, lambda: backend.trainer(model, Recipe(aux_weights=(0.1,)))),
+    ]
+    _expect_errors(broken, "training")

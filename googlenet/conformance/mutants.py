@@ -31,6 +31,7 @@ from ..spec import (
     Residual,
     Scale,
 )
+from ..training.recipe import Recipe
 from ..walk import CompositeSite, LeafSite
 from .networks import probe, random_images, random_labels, random_params
 
@@ -60,7 +61,7 @@ class Mutant:
 @cache
 def _yardsticks() -> Yardsticks:
     network = probe()
-    return measure(network, random_params(network), random_images(network), random_labels(), loss=LOSS)
+    return measure(network, random_params(network), random_images(network), random_labels(), loss=LOSS, train_steps=3)
 
 
 def honest(backend: Backend) -> Comparison:
@@ -158,6 +159,61 @@ def _loss(change: Callable[[Loss], Loss]) -> Callable[[ModuleType], Any]:
         return mock.patch.object(module, "gradients", lambda *args, loss, **kwargs: right(*args, loss=change(loss), **kwargs))
 
     return sabotage
+
+
+def _recipe(change: Callable[[Recipe], Recipe]) -> Callable[[ModuleType], Any]:
+    """The adapter trains by another recipe."""
+
+    def sabotage(module: ModuleType) -> Any:
+        right = module.trainer
+        return mock.patch.object(module, "trainer", lambda model, recipe, **kwargs: right(model, change(recipe), **kwargs))
+
+    return sabotage
+
+
+def _trainer(change: Callable[[Any], Any]) -> Callable[[ModuleType], Any]:
+    """The adapter's trainer takes other steps: `change` makes its `step` another."""
+
+    def sabotage(module: ModuleType) -> Any:
+        right = module.trainer
+
+        def wrong(model: Any, recipe: Recipe, **kwargs: Any) -> Any:
+            trainer = right(model, recipe, **kwargs)
+            trainer.step = change(trainer)
+            return trainer
+
+        return mock.patch.object(module, "trainer", wrong)
+
+    return sabotage
+
+
+def _first_rate(trainer: Any) -> Any:
+    right, rates = trainer.step, []
+
+    def step(images: Array, labels: Array, *, learning_rate: float, **kwargs: Any) -> Any:
+        rates.append(learning_rate)
+        return right(images, labels, learning_rate=rates[0], **kwargs)
+
+    return step
+
+
+def _velocity_with_rate(trainer: Any) -> Any:
+    """v holds the rate of each step, as Keras's and MXNet's does: another function as soon as the rate changes."""
+    right, rates = trainer.step, []
+
+    def step(images: Array, labels: Array, *, learning_rate: float, **kwargs: Any) -> Any:
+        rates.append(learning_rate)
+        if len(rates) > 1:
+            share = np.float32(rates[-2] / rates[-1])
+            trainer.restore({path: share * array for path, array in trainer.velocity().items()}, learning_rate=learning_rate)
+        return right(images, labels, learning_rate=learning_rate, **kwargs)
+
+    return step
+
+
+def _summed(trainer: Any) -> Any:
+    right = trainer.step
+    return lambda images, labels, *, learning_rate, **kwargs: right(images, labels, learning_rate=learning_rate * len(images), **kwargs)
 
 
 def _variance_convention(module: ModuleType) -> Any:
@@ -268,4 +324,10 @@ def mutants() -> list[Mutant]:
         Mutant(
             "a gradient transposed", "gradient of normed.conv.weight", _gradients(_only(kernel, lambda grad: grad.transpose(0, 1, 3, 2)))
         ),
+        Mutant("training without momentum", "training of step 2", _recipe(lambda recipe: replace(recipe, momentum=0.0))),
+        Mutant("training without weight decay", "training of step 1", _recipe(lambda recipe: replace(recipe, weight_decay=0.0))),
+        Mutant("training on another loss", "training of step 1: loss", _recipe(lambda recipe: replace(recipe, label_smoothing=0.2))),
+        Mutant("training at the first rate for good", "training of step 2", _trainer(_first_rate)),
+        Mutant("training with the rate within the velocity", "training of step 2", _trainer(_velocity_with_rate)),
+        Mutant("training on the sum over the batch", "training of step 1", _trainer(_summed)),
     ]

@@ -38,6 +38,7 @@ from ..spec import (
     Scale,
     Shape,
 )
+from ..training.recipe import Recipe
 from ..walk import walk
 
 BATCH = 3
@@ -171,6 +172,27 @@ def norm_networks() -> dict[str, Network]:
     )
     shapes = {"plain": (plain, (3, 8, 9)), "mixed": (mixed, INPUT_SHAPE)}
     return {name: Network(f"batch-norm-{name}", layers, shape, "googlenet.conformance") for name, (layers, shape) in shapes.items()}
+
+
+def trained_networks() -> dict[str, tuple[Network, Recipe]]:
+    """Networks whose training is followed for some steps, and how: each schedule, and each setting of the recipe."""
+    falling = Recipe(
+        learning_rate=0.02, momentum=0.9, weight_decay=0.05, label_smoothing=0.1, aux_weights=(0.5, 0.2), epochs=1, schedule="cosine"
+    )
+    stepwise = Recipe(learning_rate=0.02, momentum=0.5, weight_decay=0.01, schedule="step", decay_epochs=1, decay_factor=0.1, epochs=3)
+    return {
+        "plain": (composites()["inception"], Recipe(learning_rate=0.05, weight_decay=0.01)),
+        "all-kinds-of-layers": (probe(), falling),
+        "batch-norm": (norm_networks()["mixed"], stepwise),
+        "batch-norm-unscaled": (
+            Network("unscaled", sequential(norm=batch_norm(1e-2, 0.05, scale=False), **_end()), INPUT_SHAPE, "googlenet.conformance"),
+            stepwise,
+        ),
+    }
+
+
+def _end() -> dict[str, Layer]:
+    return {"conv": conv(5, 3, 1, 1), "pool": GlobalAvgPool(), "dense": Dense(CLASSES, bias=True)}
 
 
 def probe() -> Network:

@@ -15,6 +15,7 @@ from ..reference import build
 from ..reference.model import Run
 from ..spec import Network
 from ..walk import nodes, with_dropout_rate
+from .rows import Row
 from .tolerance import (
     Distance,
     StepYardstick,
@@ -27,28 +28,10 @@ from .tolerance import (
     step,
     step_yardstick,
 )
+from .trajectory import Yardstick, compare_trajectory, trajectory_recipe, trajectory_yardstick
 
 #: How many images the gradients are compared on, so that memory stays bounded.
 GRADIENT_IMAGES = 8
-
-
-@dataclass(frozen=True)
-class Row:
-    """One tensor: its path or output name, its relative L2 distance from float64, and the largest that passes."""
-
-    name: str
-    error: float
-    limit: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is within the limit; NaN is not."""
-        return self.error <= self.limit
-
-    @property
-    def ratio(self) -> float:
-        """The error as a share of the limit."""
-        return self.error / self.limit
 
 
 @dataclass
@@ -57,7 +40,7 @@ class Comparison:
 
     `outputs`, in evaluation mode, `step_outputs`, those of a training step, and `statistics` go with the order of execution,
     `gradients` against it: a wrong layer's gradient is the first on the way back. `weights` names the paths whose bytes did not come
-    back from the model as they went in.
+    back from the model as they went in. `trajectory` has each training step's loss, and every array after it.
     """
 
     weights: list[str] = field(default_factory=list)
@@ -66,11 +49,12 @@ class Comparison:
     gradients: list[Row] = field(default_factory=list)
     statistics: list[Row] = field(default_factory=list)
     loss: list[Row] = field(default_factory=list)
+    trajectory: list[Row] = field(default_factory=list)
 
     @property
     def rows(self) -> list[Row]:
         """Every row, forward first."""
-        return [*self.outputs, *self.step_outputs, *self.loss, *self.gradients, *self.statistics]
+        return [*self.outputs, *self.step_outputs, *self.loss, *self.gradients, *self.statistics, *self.trajectory]
 
     @property
     def passed(self) -> bool:
@@ -88,6 +72,7 @@ class Comparison:
             ("loss", self.loss),
             ("gradient", self.gradients),
             ("statistic", self.statistics),
+            ("training", self.trajectory),
         )
         failed = next(((what, row.name) for what, rows in groups for row in rows if not row.passed), None)
         return None if failed is None else " of ".join(dict.fromkeys(failed))
@@ -175,10 +160,11 @@ def compare_step(
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """Both yardsticks of one network on one batch; they do not depend on the backend."""
+    """The yardsticks of one network on its images; they do not depend on the backend. `trajectory` has no steps unless asked for."""
 
     forward: Mapping[str, float]
     step: StepYardstick | None
+    trajectory: Yardstick = field(default_factory=list)
 
 
 def measure(
@@ -190,12 +176,19 @@ def measure(
     loss: Loss,
     chunk: int = 8,
     gradients: bool = True,
+    train_steps: int = 0,
     report: Callable[[int], None] = lambda done: None,
 ) -> Yardsticks:
-    """How far float32 strays on `images` (N, C, H, W), all of them forward and the first `GRADIENT_IMAGES` backward."""
+    """How far float32 strays on `images` (N, C, H, W), all of them forward and the first `GRADIENT_IMAGES` backward.
+
+    With `train_steps` also over so many steps of training, of `GRADIENT_IMAGES` images each.
+    """
     forward = forward_yardstick(network, params, images, chunk=chunk, report=report)
     few = slice(None, GRADIENT_IMAGES)
-    return Yardsticks(forward, step_yardstick(network, params, images[few], labels[few], loss=loss) if gradients else None)
+    step = step_yardstick(network, params, images[few], labels[few], loss=loss) if gradients else None
+    recipe = trajectory_recipe(loss)
+    trajectory = trajectory_yardstick(network, params, images, labels, recipe=recipe, steps=train_steps, size=GRADIENT_IMAGES)
+    return Yardsticks(forward, step, trajectory)
 
 
 def compare(
@@ -214,14 +207,21 @@ def compare(
     """The whole proof for one backend: weights, every layer in evaluation mode, and one step of training.
 
     `images` (N, C, H, W) go forward in chunks; the first `GRADIENT_IMAGES`, with their `labels`, through a training step if the
-    yardsticks hold one and the backend can train. Raises what the backend raises.
+    yardsticks hold one and the backend can train; then through as many steps in the backend's own trainer as the yardsticks have. Raises
+    what the backend raises.
     """
     model = backend.build(network, params, device=device)
     weights = compare_weights(backend, model, params)
     outputs = compare_forward(backend, model, network, params, images, yardsticks.forward, chunk=chunk, report=report)
-    if yardsticks.step is None or not {"train", "gradients"} <= backend.capabilities:
-        return Comparison(weights=weights, outputs=outputs)
-    del model
-    few = slice(None, GRADIENT_IMAGES)
-    compared = compare_step(backend, network, params, images[few], labels[few], yardsticks.step, loss=loss, device=device)
-    return replace(compared, weights=weights, outputs=outputs)
+    compared = Comparison()
+    if yardsticks.step is not None and {"train", "gradients"} <= backend.capabilities:
+        del model
+        few = slice(None, GRADIENT_IMAGES)
+        compared = compare_step(backend, network, params, images[few], labels[few], yardsticks.step, loss=loss, device=device)
+    trajectory: list[Row] = []
+    if yardsticks.trajectory and "trainer" in backend.capabilities:
+        recipe = trajectory_recipe(loss)
+        trajectory = compare_trajectory(
+            backend, network, params, images, labels, yardsticks.trajectory, recipe=recipe, size=GRADIENT_IMAGES, device=device
+        )
+    return replace(compared, weights=weights, outputs=outputs, trajectory=trajectory)

@@ -12,7 +12,8 @@ import numpy as np
 from ..loss import Loss
 from ..params import Array, Params, load_params, save_params, write_atomically
 from ..spec import Network, from_json, to_json
-from .compare import Row, Yardsticks
+from .compare import Yardsticks
+from .rows import Row
 from .tolerance import StepYardstick
 
 
@@ -49,7 +50,7 @@ class Job:
         text = json.loads((folder / "job.json").read_text())
         yardsticks = text["yardsticks"]
         step = yardsticks["step"]
-        measured = Yardsticks(yardsticks["forward"], None if step is None else StepYardstick(**step))
+        measured = Yardsticks(yardsticks["forward"], None if step is None else StepYardstick(**step), yardsticks["trajectory"])
         job = cls(from_json(text["network"]), text["chunk"], text["label_smoothing"], measured)
         params = load_params(folder / "weights.safetensors", job.network)
         return job, params, np.load(folder / "images.npy"), np.load(folder / "labels.npy")

@@ -22,9 +22,13 @@ from ..loss import Loss
 from ..params import Params, check_params
 from ..spec import Network
 from ..version import __version__
-from .compare import GRADIENT_IMAGES, Comparison, Row, measure
+from .compare import GRADIENT_IMAGES, Comparison, measure
 from .job import Job, row_from_json, row_to_json
+from .rows import Row
 from .tolerance import EPS, FACTOR
+
+#: The lists of rows of a comparison, by the names that they have in JSON.
+GROUPS = ("outputs", "step_outputs", "loss", "gradients", "statistics", "trajectory")
 
 #: (what, done, total) — `what` is "yardstick" or a framework; called often.
 Progress = Callable[[str, int, int], None]
@@ -67,6 +71,7 @@ class Result:
             "loss": [row_to_json(row) for row in comparison.loss],
             "gradients": [row_to_json(row) for row in comparison.gradients],
             "statistics": [row_to_json(row) for row in comparison.statistics],
+            "trajectory": [row_to_json(row) for row in comparison.trajectory],
             "versions": dict(self.versions),
             "threads": self.threads,
             "seconds": round(self.seconds, 3),
@@ -82,6 +87,7 @@ class Report:
     image_set: ImageSet
     seed: int
     results: tuple[Result, ...]
+    train_steps: int = 0
 
     @property
     def passed(self) -> bool:
@@ -100,6 +106,7 @@ class Report:
             "images": self.image_set.description,
             "image_count": len(self.image_set.images),
             "gradient_image_count": min(len(self.image_set.images), GRADIENT_IMAGES),
+            "train_steps": self.train_steps,
             "seed": self.seed,
             "factor": FACTOR,
             "smallest_yardstick": EPS,
@@ -111,7 +118,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: workers at a time, images a piece, threads a worker, seconds without progress before a worker is ended."""
+    """How to run: workers at a time, images a piece, threads a worker, seconds without progress before a worker is ended.
+
+    `train_steps` is the length of the trajectories that are compared, 0 for none.
+    """
 
     jobs: int = 1
     chunk: int = 16
@@ -119,6 +129,7 @@ class Settings:
     timeout: float = 600.0
     label_smoothing: float = 0.1
     gradients: bool = True
+    train_steps: int = 0
     interpreters: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -153,6 +164,7 @@ def run_parity(
             loss=Loss(label_smoothing=settings.label_smoothing),
             chunk=settings.chunk,
             gradients=settings.gradients,
+            train_steps=settings.train_steps,
             report=lambda done: progress("yardstick", done, total),
         ),
     )
@@ -172,7 +184,7 @@ def run_parity(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return Report(network, image_set, seed, results)
+    return Report(network, image_set, seed, results, settings.train_steps)
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -232,7 +244,7 @@ def _answer(path: Path, framework: str, code: int, log: Path) -> Result:
     version = answer["versions"]["googlenet"]
     if version != __version__:
         return Result(framework, error=f"its interpreter has googlenet {version}, this one {__version__}; install the same in both")
-    groups = {name: [row_from_json(row) for row in answer[name]] for name in ("outputs", "step_outputs", "loss", "gradients", "statistics")}
+    groups = {name: [row_from_json(row) for row in answer[name]] for name in GROUPS}
     return Result(
         framework,
         Comparison(weights=answer["weights"], **groups),

@@ -214,16 +214,14 @@ def step_yardstick(network: Network, params: Params, images: Array, labels: Arra
             stray("gradients", path, rough.gradients[path], array)
         for path, array in exact.statistics.items():
             stray("statistics", path, rough.statistics[path], array)
-    reach = _loss_reach(exact, exact_run.output_grads, worst["outputs"])
+    reach = loss_reach(exact.outputs, exact.loss, exact_run.output_grads, worst["outputs"])
     return StepYardstick(worst["outputs"], max(worst["loss"]["loss"], reach), worst["gradients"], worst["statistics"])
 
 
-def _loss_reach(exact: Step, output_grads: Mapping[str, Array], strayed: Mapping[str, float]) -> float:
-    """How far the loss can stray, to first order, when each output strays as far as float32's did: Σ ‖∂loss/∂y‖ · ‖δy‖ / loss.
+def loss_reach(outputs: Mapping[str, Array], loss: float, output_grads: Mapping[str, Array], strayed: Mapping[str, float]) -> float:
+    """How far `loss` can stray, to first order, when each of the `outputs` strays as far as float32's did: Σ ‖∂loss/∂y‖ · ‖δy‖ / loss.
 
     The loss is one number, and three runs may all come near to it by luck.
     """
-    moved = sum(
-        float(np.linalg.norm(grad) * np.linalg.norm(exact.outputs[output])) * strayed[output] for output, grad in output_grads.items()
-    )
-    return moved / abs(exact.loss) if exact.loss else 0.0
+    moved = sum(float(np.linalg.norm(grad) * np.linalg.norm(outputs[output])) * strayed[output] for output, grad in output_grads.items())
+    return moved / abs(loss) if loss else 0.0

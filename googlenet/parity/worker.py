@@ -54,6 +54,7 @@ def run(folder: Path, framework: str) -> dict[str, Any]:
         "loss": [row_to_json(row) for row in comparison.loss],
         "gradients": [row_to_json(row) for row in comparison.gradients],
         "statistics": [row_to_json(row) for row in comparison.statistics],
+        "trajectory": [row_to_json(row) for row in comparison.trajectory],
         "versions": {
             "googlenet": __version__,
             framework: framework_version(framework),

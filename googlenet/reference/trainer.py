@@ -35,8 +35,8 @@ class Trainer:
         """`step` with a `Run` of the caller's choice."""
         from . import run_gradients
 
-        dtype = self.model.dtype.type
-        momentum, decay, rate = (dtype(float32(value)) for value in (self.recipe.momentum, self.recipe.weight_decay, learning_rate))
+        settings = [float32(value) for value in (self.recipe.momentum, self.recipe.weight_decay, learning_rate)]
+        momentum, decay, rate = np.asarray(settings, self.model.dtype)
         loss, grads = run_gradients(self.model, images, labels, run, loss=self.recipe.loss)
         for path, spec in self._trainable.items():
             weight = self.model.params[path]
@@ -60,6 +60,18 @@ class Trainer:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
         for path, spec in self._trainable.items():
             self._velocity[path] = layout.to_native(spec, velocity[path]).astype(self.model.dtype)
+
+    def params(self) -> Params:
+        """The weights by path, canonical layout, in the model's dtype."""
+        return {path: layout.from_native(spec, self.model.params[path]) for path, spec in self.model.specs.items()}
+
+    def snapshot(self) -> tuple[Params, Params]:
+        """All that a step changes, to `rewind` to. A step replaces arrays and changes none, so nothing is copied."""
+        return dict(self.model.params), dict(self._velocity)
+
+    def rewind(self, snapshot: tuple[Params, Params]) -> None:
+        """Go back to where `snapshot` was taken."""
+        self.model.params, self._velocity = dict(snapshot[0]), dict(snapshot[1])
 
     def total(self, values: Array) -> Array:
         """`values` (k,) of float64, summed over all processes."""

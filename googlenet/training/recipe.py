@@ -17,7 +17,7 @@ Schedule = Literal["constant", "step", "cosine"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Stochastic gradient descent on the loss `Loss`, as the book trains: its defaults are those of section 8.4 of *Dive into Deep Learning*.
+    """Stochastic gradient descent on the loss `Loss`; the defaults are those of section 8.4 of *Dive into Deep Learning*.
 
     A step on a batch moves every trainable array w, whose gradient is g, by
 
@@ -76,7 +76,7 @@ class Recipe:
         return float32(self.learning_rate * factor)
 
     def order(self, epoch: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The order (count,) in which epoch `epoch`, from 0, takes `count` images: int64 indices, drawn from the seed and the epoch alone."""
+        """The order in which epoch `epoch`, from 0, takes `count` images: int64 indices (count,), drawn from the seed and the epoch."""
         return np.argsort(uniform(self.seed, f"order of epoch {epoch}")(count), kind="stable").astype(np.int64)
 
     def step_seed(self, step: int) -> int:

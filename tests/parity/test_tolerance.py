@@ -12,7 +12,8 @@ from googlenet import Loss, Network, blocks, get_network, init_params, nodes, sp
 from googlenet.conformance.networks import probe, random_images, random_labels, random_params
 from googlenet.geometry import window_count
 from googlenet.images import load_image_set
-from googlenet.parity.compare import Comparison, Row, compare, compare_step, measure
+from googlenet.parity.compare import Comparison, compare, compare_step, measure
+from googlenet.parity.rows import Row
 from googlenet.parity.tolerance import EPS, FACTOR, Distance, decisions, distance, forward_yardstick, limit, step_yardstick
 from googlenet.reference.layout import to_nhwc
 from googlenet.reference.model import Run

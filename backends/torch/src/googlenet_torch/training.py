@@ -70,7 +70,9 @@ class Trainer:
 
     def velocity(self) -> Params:
         """PyTorch's momentum buffers, which are v of the recipe; none before the first step and without momentum."""
-        buffers = {path: (spec, self._optimizer.state.get(tensor, {}).get("momentum_buffer")) for path, (spec, tensor) in self._trained.items()}
+        buffers = {
+            path: (spec, self._optimizer.state.get(tensor, {}).get("momentum_buffer")) for path, (spec, tensor) in self._trained.items()
+        }
         return {path: layout.from_native(spec, buffer) for path, (spec, buffer) in buffers.items() if buffer is not None}
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:

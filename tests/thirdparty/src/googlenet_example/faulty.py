@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from googlenet.reference import build, capabilities, forward, gradients, params_of, unbiased_running_variance
+from googlenet.reference import build, capabilities, forward, gradients, params_of, trainer, unbiased_running_variance
 
 name = "faulty"
 
@@ -49,4 +49,4 @@ def forward(model, images, *, train=False, taps=()):
     return outputs
 
 
-__all__ = ["build", "capabilities", "forward", "gradients", "name", "params_of", "unbiased_running_variance"]
+__all__ = ["build", "capabilities", "forward", "gradients", "name", "params_of", "trainer", "unbiased_running_variance"]
