@@ -67,3 +67,22 @@ def predict(model, images):
     """Images (N, 1, 96, 96) → logits (N, 10), both float32, in evaluation mode, eagerly and without gradients."""
     model.set_train(False)
     return model(ms.Tensor(images)).asnumpy()
+
+
+def book_step(model, rate):
+    """One step of the book's loop, in MindSpore's default mode: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    model.set_train()
+    optimizer = nn.SGD(model.trainable_params(), learning_rate=rate)
+    cross_entropy = nn.CrossEntropyLoss()
+
+    def forward(images, labels):
+        return cross_entropy(model(images), labels)
+
+    differentiate = ms.value_and_grad(forward, None, optimizer.parameters)
+
+    def step(images, labels):
+        loss, gradients = differentiate(ms.Tensor(images), ms.Tensor(labels, ms.int32))
+        optimizer(gradients)
+        return float(loss.asnumpy())
+
+    return step

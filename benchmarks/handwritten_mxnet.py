@@ -1,7 +1,7 @@
 """The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in MXNet: 1 channel, 10 classes, 96×96."""
 
 import mxnet as mx
-from mxnet import autograd, np, npx
+from mxnet import autograd, gluon, np, npx
 from mxnet.gluon import nn
 
 import googlenet
@@ -73,3 +73,18 @@ def predict(model, images):
     """Images (N, 1, 96, 96) of float32 → logits (N, 10)."""
     with autograd.pause(train_mode=False):
         return model(np.array(images)).asnumpy()
+
+
+def book_step(model, rate):
+    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": rate})
+    cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()
+
+    def step(images, labels):
+        with autograd.record():
+            loss = cross_entropy(model(np.array(images)), np.array(labels))
+        loss.backward()
+        trainer.step(len(images))
+        return float(loss.mean())
+
+    return step

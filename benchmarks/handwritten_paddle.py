@@ -69,3 +69,18 @@ def predict(model, images):
     model.eval()
     with paddle.no_grad():
         return model(paddle.to_tensor(images)).numpy()
+
+
+def book_step(model, rate):
+    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    model.train()
+    optimizer = paddle.optimizer.SGD(rate, parameters=model.parameters())
+
+    def step(images, labels):
+        loss = F.cross_entropy(model(paddle.to_tensor(images)), paddle.to_tensor(labels))
+        loss.backward()
+        optimizer.step()
+        optimizer.clear_grad()
+        return float(loss)
+
+    return step

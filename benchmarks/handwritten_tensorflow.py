@@ -69,3 +69,17 @@ def build(params):
 def predict(model, images):
     """Images (N, 1, 96, 96) → logits (N, 10), both float32, eagerly, without gradients, and for inference as Keras is by default."""
     return model(tf.constant(np.moveaxis(images, 1, 3))).numpy()
+
+
+def book_step(model, rate):
+    """One step of the book's loop, eager: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    optimizer = keras.optimizers.SGD(rate)
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            loss = cross_entropy(labels, model(tf.constant(np.moveaxis(images, 1, 3)), training=True))
+        optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True))
+        return float(loss)
+
+    return step

@@ -34,3 +34,7 @@ class DataError(GoogLeNetError, ValueError):
 
 class DeviceError(GoogLeNetError, ValueError):
     """A device that the framework does not have."""
+
+
+class TrainingError(GoogLeNetError, RuntimeError):
+    """A run of training that cannot start, go on or be kept: a checkpoint of another run, a loss that is not finite, a full disk."""

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import GoogLeNetError
 from ..version import __version__
-from . import compare, convert, diff, min_size, parity, predict, summary
+from . import compare, convert, diff, min_size, parity, predict, race, summary, train
 from . import list as list_command
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.command("diff")(diff.command)
 app.command("min-size")(min_size.command)
 app.command("convert")(convert.command)
 app.command("predict")(predict.command)
+app.command("train")(train.command)
+app.command("race")(race.command)
 
 
 @app.callback(invoke_without_command=True)

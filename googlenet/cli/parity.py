@@ -70,8 +70,8 @@ def command(
     from ..parity.run import Settings, run_parity
 
     network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
-    interpreters = _interpreters(python or [])
-    frameworks = _frameworks(framework, interpreters)
+    interpreters = interpreters_of(python or [])
+    frameworks = chosen_frameworks(framework, interpreters)
     image_set = load_image_set(
         images, network.input_shape, classes_of(network), count=DEFAULT_COUNT if count is None and images is None else count, seed=seed
     )
@@ -96,7 +96,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _interpreters(pairs: list[str]) -> dict[str, str]:
+def interpreters_of(pairs: list[str]) -> dict[str, str]:
+    """The interpreters that `--python X=PATH` names, by framework. Raises `UnknownNameError` or `DataError`."""
     found: dict[str, str] = {}
     for pair in pairs:
         name, separator, path = pair.partition("=")
@@ -108,7 +109,8 @@ def _interpreters(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-def _frameworks(chosen: list[str] | None, interpreters: dict[str, str]) -> list[str]:
+def chosen_frameworks(chosen: list[str] | None, interpreters: dict[str, str]) -> list[str]:
+    """The frameworks that `--framework` names, by default all that are installed or have an interpreter, the reference first."""
     installed = list(backend.entry_points())
     if not chosen:
         return sorted({*installed, *interpreters}, key=lambda name: (name != "numpy", name))

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +18,7 @@ from ..loss import Loss
 from ..params import Params, check_params
 from ..spec import Network
 from ..version import __version__
+from ..workers import failure, run_worker, worker_environment
 from .compare import GRADIENT_IMAGES, Comparison, measure
 from .job import Job, row_from_json, row_to_json
 from .rows import Row
@@ -187,57 +184,29 @@ def run_parity(
     return Report(network, image_set, seed, results, settings.train_steps)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    """The worker's environment. MXNet and Paddle take their number of threads from OMP_NUM_THREADS at import, or use too few."""
-    threads = settings.threads or max((os.cpu_count() or 1) // settings.jobs, 1)
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    given = dict.fromkeys(names, str(threads))
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3", "PYTHONUNBUFFERED": "1"}
-    return {**quiet, **given, **os.environ} if settings.threads is None else {**quiet, **os.environ, **given}
-
-
 def _work(folder: Path, framework: str, settings: Settings, stop: threading.Event, report: Callable[[int], None]) -> Result:
     """Start the worker, follow it, and read its answer."""
     interpreter = settings.interpreters.get(framework, sys.executable)
-    log = folder / f"{framework}.log"
+    log, progress = folder / f"{framework}.log", folder / f"{framework}.progress"
     command = [interpreter, "-m", "googlenet.parity.worker", str(folder), framework]
-    try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment(settings), start_new_session=True
-            )
-    except OSError as error:
-        return Result(framework, error=f"{interpreter}: cannot be started ({error.strerror})")
-    try:
-        hung = _follow(process, folder / f"{framework}.progress", settings.timeout, stop, report)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    if hung:
-        return Result(framework, error=f"gave no sign for {settings.timeout:g} s and was ended; its last words: {_tail(log)}")
-    return _answer(folder / f"{framework}.json", framework, process.returncode, log)
 
-
-def _follow(process: subprocess.Popen[bytes], progress: Path, timeout: float, stop: threading.Event, report: Callable[[int], None]) -> bool:
-    """Pass progress on until the worker ends or is to stop; True if it hung."""
-    last, since = "", time.monotonic()
-    while process.poll() is None and not stop.is_set():
+    def look() -> str:
         text = progress.read_text() if progress.exists() else ""
-        if text != last:
-            last, since = text, time.monotonic()
-            report(int(text or 0))
-        elif time.monotonic() - since > timeout:
-            return True
-        time.sleep(0.05)
-    return False
+        report(int(text or 0))
+        return text
+
+    environment = worker_environment(settings.threads, processes=settings.jobs)
+    ending = run_worker(command, log, environment, look=look, timeout=settings.timeout, stop=stop)
+    path = folder / f"{framework}.json"
+    if ending.error is not None or ending.hung or not path.exists():
+        return Result(framework, error=failure(ending, log, timeout=settings.timeout, memory_hint=MEMORY_HINT))
+    return _answer(path, framework)
 
 
-def _answer(path: Path, framework: str, code: int, log: Path) -> Result:
-    if not path.exists():
-        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        memory = "; out of memory? give fewer images with --count or smaller pieces with --chunk" if code == -signal.SIGKILL else ""
-        return Result(framework, error=f"{ended}{memory}; its last words: {_tail(log)}")
+MEMORY_HINT = "give fewer images with --count or smaller pieces with --chunk"
+
+
+def _answer(path: Path, framework: str) -> Result:
     answer = json.loads(path.read_text())
     if "error" in answer:
         return Result(framework, error=answer["error"])
@@ -253,8 +222,3 @@ def _answer(path: Path, framework: str, code: int, log: Path) -> Result:
         seconds=answer["seconds"],
         peak_memory_bytes=answer["peak_memory_bytes"],
     )
-
-
-def _tail(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "none"

@@ -1,0 +1,153 @@
+"""Where a run of training stands, in one safetensors file that is whole at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import GoogLeNetError, TrainingError, WeightsError
+from ..params import Array, Params, check_params, read_safetensors, write_atomically
+from ..spec import Network
+from ..version import __version__
+
+FORMAT = "googlenet-checkpoint"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished pass through the training images.
+
+    `loss` in nats and `train_accuracy` are means over the training passes, while the weights moved, as in the book; `test_loss` (without
+    label smoothing and auxiliary heads) and `test_accuracy` are of the weights after it. `seconds` are those of its steps alone.
+    """
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    examples_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run is: finished steps, the finished epochs, and the sums of the one in progress.
+
+    `log_bytes` is how long the log was; what stands behind it belongs to steps that will be taken again.
+    """
+
+    step: int = 0
+    epochs: tuple[Epoch, ...] = ()
+    loss_sum: float = 0.0
+    correct: int = 0
+    count: int = 0
+    seconds: float = 0.0
+    learning_rate: float = 0.0
+    log_bytes: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch in progress, from 0."""
+        return len(self.epochs)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights with running statistics, the optimiser's velocity, the position, and the settings that make the run what it is."""
+
+    settings: Mapping[str, Any]
+    position: Position
+    params: Params
+    velocity: Params = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint` of `network` to `path`; an old one there stays whole until the new one is.
+
+    Raises `TrainingError` for weights that are not finite or a file that cannot be written; the old checkpoint is then unchanged.
+    """
+    import safetensors.numpy
+
+    params = _finite(path, network, checkpoint.params)
+    arrays: dict[str, Array] = {f"weights/{name}": array for name, array in params.items()}
+    for name, array in checkpoint.velocity.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(f"the velocity of '{name}' is not finite: training diverged; {_kept(path)}")
+        arrays[f"velocity/{name}"] = np.ascontiguousarray(array)
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "settings": json.dumps(checkpoint.settings),
+        "position": json.dumps(asdict(checkpoint.position)),
+    }
+    try:
+        write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror or error}); {_kept(path)}") from error
+
+
+def _finite(path: Path, network: Network, params: Params) -> Params:
+    try:
+        return check_params(network, params)
+    except WeightsError as error:
+        raise TrainingError(f"{error}; {_kept(path)}") from error
+
+
+def _kept(path: Path) -> str:
+    return "the last checkpoint is unchanged" if path.exists() else "there is no checkpoint yet"
+
+
+def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint at `path` of a run of `network` with the same `settings`.
+
+    Raises `TrainingError`, naming the file, if it is no checkpoint, damaged, or of another network, recipe, framework or data.
+    """
+    try:
+        arrays, metadata = read_safetensors(path)
+    except WeightsError as error:
+        raise TrainingError(str(error)) from error
+    if metadata.get("format") != FORMAT:
+        raise TrainingError(f"{path}: is no checkpoint of this project; weights alone go to --weights")
+    try:
+        made = json.loads(metadata["settings"])
+        values = json.loads(metadata["position"])
+        position = Position(**{**values, "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{path}: is a damaged checkpoint ({error})") from error
+    _check_same(path, made, settings)
+    weights, velocity = ({name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)} for kind in PREFIXES)
+    try:
+        params = check_params(network, weights, source=str(path))
+    except GoogLeNetError as error:
+        raise TrainingError(str(error)) from error
+    if not math.isfinite(position.loss_sum) or any(name not in params or params[name].shape != a.shape for name, a in velocity.items()):
+        raise TrainingError(f"{path}: is a damaged checkpoint: its velocity or position does not fit the network")
+    return Checkpoint(made, position, params, velocity)
+
+
+PREFIXES = ("weights/", "velocity/")
+
+
+def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for name in (*made, *wanted):
+        before, now = made.get(name), wanted.get(name)
+        if before != now:
+            if isinstance(before, dict) and isinstance(now, dict):
+                key = next(key for key in {**before, **now} if before.get(key) != now.get(key))
+                name, before, now = f"{name}'s {key}", before.get(key), now.get(key)
+            raise TrainingError(
+                f"{path}: was made with {name} {_short(before)}, and this run has {_short(now)}; give the same, or another --out"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

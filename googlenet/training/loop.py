@@ -1,0 +1,306 @@
+"""The loop: batches in, checkpoints, a log and curves out. One framework, one process, or one of several that train together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backend import Backend, Trainer, framework_version
+from ..checks import num_classes
+from ..errors import TrainingError
+from ..params import Params, save_params
+from ..reference.ops import cross_entropy
+from ..spec import Network, to_json
+from ..version import __version__
+from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
+from .data import DataSet, check_batch_size, check_classes, test_batches, training_batches
+from .recipe import Recipe
+
+CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
+
+#: A loss this near to that of equal probabilities, as a share of it, has learnt nothing.
+CHANCE = 0.02
+
+
+@dataclass
+class Listener:
+    """What a run tells whoever watches: each is called in the process of rank 0 alone."""
+
+    started: Callable[[Position, int, int], None] = lambda position, steps_per_epoch, steps: None
+    step: Callable[[int, float, float, float], None] = lambda step, loss, accuracy, examples_per_second: None
+    epoch: Callable[[Epoch], None] = lambda epoch: None
+    chance: Callable[[str], None] = lambda line: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its epochs, whether all were taken, and how many steps."""
+
+    epochs: tuple[Epoch, ...]
+    finished: bool
+    step: int
+
+
+@dataclass
+class Run:
+    """A run of training in `folder`: everything it needs, and `train()`.
+
+    `stop` is asked after each step; True saves a checkpoint and ends the run. A checkpoint is written after each epoch, and every
+    `checkpoint_seconds` within one.
+    """
+
+    backend: Backend
+    network: Network
+    params: Params
+    data: DataSet
+    recipe: Recipe
+    folder: Path
+    resume: bool = False
+    checkpoint_seconds: float = 600.0
+    device: str | None = None
+    parallel: bool = False
+    stop: Callable[[], bool] = lambda: False
+    listener: Listener = field(default_factory=Listener)
+
+    def __post_init__(self) -> None:
+        check_classes(self.data, num_classes(self.network))
+        check_batch_size(self.recipe, self.data)
+        self.per_epoch = self.recipe.steps_per_epoch(len(self.data.train.labels))
+        self.steps = self.per_epoch * self.recipe.epochs
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What makes the run what it is; a checkpoint goes on under the same alone."""
+        values: dict[str, Any] = {
+            "framework": self.backend.name,
+            "network": to_json(self.network),
+            "recipe": self.recipe.to_json(),
+            "data": {"name": self.data.name, "digest": self.data.digest},
+            "weights": {"digest": digest(self.params)},
+        }
+        read: dict[str, Any] = json.loads(json.dumps(values))  # as a checkpoint gives them back
+        return read
+
+    def train(self) -> Outcome:
+        """Train to the end, or until `stop`.
+
+        Raises `TrainingError` for a checkpoint that does not fit, a loss that is not finite, or files that cannot be written. The last
+        checkpoint then stays.
+        """
+        rank, _ = self.backend.start_parallel() if self.parallel else (0, 1)
+        checkpoint = self._start(write=rank == 0)
+        model = self.backend.build(self.network, checkpoint.params, device=self.device)
+        trainer = self.backend.trainer(model, self.recipe, parallel=self.parallel)
+        position = checkpoint.position
+        if position.step:
+            trainer.restore(checkpoint.velocity, learning_rate=position.learning_rate)
+        if rank == 0:
+            self.listener.started(position, self.per_epoch, self.steps)
+        with (self.folder / LOG).open("ab") if rank == 0 else open(os.devnull, "ab") as log:
+            while position.epoch < self.recipe.epochs:
+                position, stopped = self._epoch(trainer, position, log)
+                if stopped:
+                    return Outcome(position.epochs, False, position.step)
+        if rank == 0:
+            self._write_weights(trainer)
+        return Outcome(position.epochs, True, position.step)
+
+    def _start(self, *, write: bool) -> Checkpoint:
+        """The checkpoint to go on from, or the beginning; the log then ends where it does."""
+        path, log = self.folder / CHECKPOINT, self.folder / LOG
+        fresh = Checkpoint(self.settings, Position(), self.params)
+        if self.resume and path.exists():
+            checkpoint = load_checkpoint(path, self.network, self.settings)
+        elif (path.exists() or log.exists()) and not self.resume and write:
+            raise TrainingError(f"{self.folder}: holds a run already; go on with --resume, or give another --out")
+        else:
+            checkpoint = fresh
+        if not write:
+            return checkpoint
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if checkpoint is not fresh:
+                if not log.exists() or log.stat().st_size < checkpoint.position.log_bytes:
+                    raise TrainingError(f"{log}: is missing or shorter than its checkpoint says; give another --out")
+                os.truncate(log, checkpoint.position.log_bytes)
+            else:
+                log.write_bytes(_line({"event": "start", "version": __version__, **self._versions(), **self.settings}))
+        except OSError as error:
+            raise TrainingError(f"{error.filename or log}: cannot be written ({error.strerror or error}); give another --out") from error
+        return checkpoint
+
+    def _versions(self) -> dict[str, Any]:
+        name = self.backend.name
+        return {
+            "framework_version": framework_version(name),
+            "steps_per_epoch": self.per_epoch,
+            "steps": self.steps,
+            "classes": list(self.data.classes),
+        }
+
+    def _epoch(self, trainer: Trainer, position: Position, log: Any) -> tuple[Position, bool]:
+        """The rest of the epoch in progress: where it ends, and whether it was stopped within."""
+        saved = time.monotonic()
+        first = position.step - position.epoch * self.per_epoch
+        split, processes, rank = self.data.train, trainer.processes, trainer.rank
+        batches = training_batches(split, self.recipe, position.epoch, first=first, rank=rank, processes=processes)
+        try:
+            started = time.perf_counter()
+            for batch in batches:
+                rate = self.recipe.learning_rate_at(position.step, self.per_epoch)
+                seed = self.recipe.step_seed(position.step * processes + rank)
+                loss, logits = trainer.step(batch.images, batch.labels, learning_rate=rate, seed=seed, share=batch.share)
+                own = len(batch.labels)
+                correct = int((logits.argmax(1) == batch.labels).sum())
+                loss_sum, correct, count, stops = self._total(trainer, loss * own, correct, own, self.stop())
+                if not math.isfinite(loss_sum):
+                    raise TrainingError(self._diverged(position, loss_sum / count))
+                position = replace(
+                    position,
+                    step=position.step + 1,
+                    loss_sum=position.loss_sum + loss_sum,
+                    correct=position.correct + correct,
+                    count=position.count + count,
+                    seconds=position.seconds + time.perf_counter() - started,
+                    learning_rate=rate,
+                )
+                accuracy = correct / count
+                event = {"event": "step", "step": position.step, "loss": loss_sum / count, "accuracy": accuracy, "learning_rate": rate}
+                self._write(log, event)
+                if rank == 0:
+                    self.listener.step(position.step, loss_sum / count, accuracy, position.count / position.seconds)
+                ended = position.step == (position.epoch + 1) * self.per_epoch
+                if stops and not ended:
+                    self._save(trainer, position, log)
+                    return position, True
+                if not ended and time.monotonic() - saved >= self.checkpoint_seconds and rank == 0:
+                    self._save(trainer, position, log)
+                    saved = time.monotonic()
+                started = time.perf_counter()  # waiting for the next batch counts, saving does not
+        finally:
+            batches.close()
+        position = self._finish(trainer, position, log)
+        self._save(trainer, position, log)
+        return position, bool(stops) and position.epoch < self.recipe.epochs
+
+    def _total(self, trainer: Trainer, loss_sum: float, correct: int, count: int, stop: bool) -> tuple[float, int, int, bool]:
+        if trainer.processes == 1:
+            return loss_sum, correct, count, stop
+        sums = trainer.total(np.array([loss_sum, correct, count, stop], np.float64))
+        return float(sums[0]), int(sums[1]), int(sums[2]), bool(sums[3])
+
+    def _finish(self, trainer: Trainer, position: Position, log: Any) -> Position:
+        """The test, and the epoch's line."""
+        sums = np.zeros(3)
+        for batch in test_batches(self.data.test, self.recipe.batch_size, rank=trainer.rank, processes=trainer.processes):
+            if len(batch.labels):
+                logits = trainer.predict(batch.images)
+                loss, _ = cross_entropy(logits.astype(np.float64), batch.labels, 0.0)
+                sums += (loss * len(batch.labels), (logits.argmax(1) == batch.labels).sum(), len(batch.labels))
+        sums = trainer.total(sums)
+        epoch = Epoch(
+            epoch=position.epoch + 1,
+            learning_rate=position.learning_rate,
+            loss=position.loss_sum / position.count,
+            train_accuracy=position.correct / position.count,
+            test_loss=_finite_or_large(sums[0] / sums[2]),
+            test_accuracy=float(sums[1] / sums[2]),
+            examples_per_second=position.count / position.seconds,
+            seconds=position.seconds,
+        )
+        self._write(log, {"event": "epoch", **asdict(epoch)})
+        if trainer.rank == 0:
+            self.listener.epoch(epoch)
+            if self._at_chance(epoch):
+                self.listener.chance(self.chance_line(epoch))
+        return Position(
+            step=position.step,
+            epochs=(*position.epochs, epoch),
+            learning_rate=position.learning_rate,
+            log_bytes=position.log_bytes,
+        )
+
+    def _at_chance(self, epoch: Epoch) -> bool:
+        classes = num_classes(self.network)
+        expected = math.log(classes) * sum(self.recipe.loss.output_weights(self.network).values())
+        return abs(epoch.loss - expected) < CHANCE * expected and epoch.test_accuracy < 2 / classes
+
+    def chance_line(self, epoch: Epoch) -> str:
+        """What is said of a network that has learnt nothing yet."""
+        classes = num_classes(self.network)
+        return (
+            f"epoch {epoch.epoch}: still at chance: the loss is that of {classes} equal probabilities, ln {classes} = "
+            f"{math.log(classes):.3f} for each output. What helps: batch norm (googlenet_bn), a lower --learning-rate, other initial "
+            f"weights (--initializer he_normal)"
+        )
+
+    def _diverged(self, position: Position, loss: float) -> str:
+        path = self.folder / CHECKPOINT
+        kept = f"the last checkpoint, {path}, is unchanged" if path.exists() else "there was no checkpoint yet"
+        return (
+            f"step {position.step + 1} (epoch {position.epoch + 1}): the loss is {loss}; {kept}. "
+            f"Start again with a lower --learning-rate or with batch norm"
+        )
+
+    def _save(self, trainer: Trainer, position: Position, log: Any) -> None:
+        if trainer.rank:
+            return
+        try:
+            log.flush()
+            os.fsync(log.fileno())
+        except OSError as error:
+            raise TrainingError(f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is unchanged") from error
+        position = replace(position, log_bytes=log.tell())
+        params = self.backend.params_of(trainer.model)
+        save_checkpoint(self.folder / CHECKPOINT, self.network, Checkpoint(self.settings, position, params, trainer.velocity()))
+
+    def _write(self, log: Any, values: dict[str, Any]) -> None:
+        try:
+            log.write(_line(values))
+            log.flush()
+        except OSError as error:
+            raise TrainingError(f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is unchanged") from error
+
+    def _write_weights(self, trainer: Trainer) -> None:
+        extra = {"classes": json.dumps(list(self.data.classes))} if len(self.data.classes) == num_classes(self.network) else {}
+        save_params(self.folder / WEIGHTS, self.network, self.backend.params_of(trainer.model), extra=extra)
+
+
+def digest(params: Params) -> str:
+    """SHA-256 of weights: names, shapes and bytes."""
+    found = hashlib.sha256()
+    for path, array in params.items():
+        found.update(f"{path} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array, "<f4").tobytes())
+    return found.hexdigest()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The events of a log, without a last line that is still being written. Raises `TrainingError` for a file that is none."""
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise TrainingError(f"{path}: is no log of training ({error})") from error
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, allow_nan=False) + "\n").encode()
+
+
+def _finite_or_large(value: float) -> float:
+    """JSON has no infinity; a test loss is infinite where a probability underflowed."""
+    return float(value) if math.isfinite(value) else float(np.finfo(np.float64).max)

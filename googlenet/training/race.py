@@ -1,0 +1,213 @@
+"""A race: several frameworks train in turn from the same weights, on the same bytes in the same order, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainingError
+from ..params import init_params, load_params, save_params
+from ..spec import Network
+from ..workers import failure, run_worker, worker_environment
+from .checkpoint import Epoch
+from .data import DataSet, save_data
+from .loop import LOG, digest, read_log
+from .recipe import Recipe
+
+#: (framework, seed, finished steps, steps) — called often.
+Progress = Callable[[str, int, int, int], None]
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One framework's run from one seed: its epochs, or in `error` why it did not end."""
+
+    framework: str
+    seed: int
+    folder: Path
+    epochs: tuple[Epoch, ...] = ()
+    version: str = ""
+    error: str | None = None
+
+    @property
+    def examples_per_second(self) -> float:
+        """The median over epochs, so that what is compiled in the first does not count."""
+        return statistics.median(epoch.examples_per_second for epoch in self.epochs) if self.epochs else math.nan
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to race: the arguments of `googlenet train` that all have in common, interpreters, threads, seconds without a sign of life."""
+
+    arguments: tuple[str, ...] = ()
+    interpreters: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    timeout: float = 1800.0
+
+
+def run_race(
+    network: Network,
+    data: DataSet,
+    recipe: Recipe,
+    frameworks: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    initializer: str = "xavier_uniform",
+    settings: Settings = Settings(),
+    progress: Progress = lambda framework, seed, done, total: None,
+    finished: Callable[[Lap], None] = lambda lap: None,
+) -> list[Lap]:
+    """Train `network` in each of `frameworks` from each of `seeds`, one after another; their runs lie in `folder`.
+
+    The images are prepared and the initial weights drawn here, once. A run that is there goes on, or counts if it has ended; one that
+    fails fails its own lap. Raises `TrainingError` if files cannot be written, or a run turns out to have had another start.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another --out") from error
+    save_data(folder / "data", data)
+    laps: list[Lap] = []
+    stop = threading.Event()
+    total = recipe.epochs * recipe.steps_per_epoch(len(data.train.labels))
+    for seed in seeds:
+        start = folder / f"start-seed{seed}.safetensors"
+        params = init_params(network, seed=seed, initializer=initializer)
+        if start.exists() and digest(load_params(start, network)) != digest(params):
+            raise TrainingError(f"{start}: holds another start than this race; give another --out")
+        save_params(start, network, params)
+        for framework in frameworks:
+            report = partial(_report, progress, framework, seed, total)
+            lap = _lap(framework, seed, folder, start, settings, stop, report)
+            _check_start(lap, data.digest, digest(params))
+            laps.append(lap)
+            finished(lap)
+    return laps
+
+
+def _report(progress: Progress, framework: str, seed: int, total: int, done: int) -> None:
+    progress(framework, seed, done, total)
+
+
+def _lap(
+    framework: str,
+    seed: int,
+    folder: Path,
+    start: Path,
+    settings: Settings,
+    stop: threading.Event,
+    report: Callable[[int], None],
+) -> Lap:
+    run = folder / f"{framework}-seed{seed}"
+    run.mkdir(exist_ok=True)
+    log, events = run / "printed.log", run / LOG
+    command = [
+        settings.interpreters.get(framework, sys.executable),
+        "-m",
+        "googlenet",
+        "train",
+        *settings.arguments,
+        *("--framework", framework, "--seed", str(seed), "--data", str(folder / "data"), "--weights", str(start)),
+        *("--out", str(run), "--resume", "--json"),
+    ]
+
+    def look() -> int:
+        if not events.exists():
+            return 0
+        steps = [event["step"] for event in read_log(events) if event["event"] == "step"]
+        done = steps[-1] if steps else 0
+        report(done)
+        return done
+
+    environment = worker_environment(settings.threads)
+    ending = run_worker(command, log, environment, look=look, timeout=settings.timeout, stop=stop, gentle=True, interval=0.5)
+    found = read_log(events) if events.exists() else []
+    epochs = tuple(Epoch(**{k: v for k, v in event.items() if k != "event"}) for event in found if event["event"] == "epoch")
+    version = str(found[0].get("framework_version", "")) if found else ""
+    error = None
+    if ending.error is not None or ending.code != 0:
+        hint = "give a smaller --batch-size"
+        error = failure(ending, log, timeout=settings.timeout, memory_hint=hint)
+    return Lap(framework, seed, run, epochs, version, error)
+
+
+def _check_start(lap: Lap, data: str, weights: str) -> None:
+    """Raises `TrainingError` unless the run's own log says that it began where all did."""
+    events = read_log(lap.folder / LOG) if (lap.folder / LOG).exists() else []
+    if not events or lap.error is not None:
+        return
+    for what, expected in (("data", data), ("weights", weights)):
+        if events[0][what]["digest"] != expected:
+            raise TrainingError(f"{lap.folder}: began with other {what} than this race; give another --out")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a framework reached over its seeds: means of the last epochs, and the spread (standard deviation) where there are several."""
+
+    framework: str
+    laps: tuple[Lap, ...]
+
+    @property
+    def ended(self) -> tuple[Lap, ...]:
+        """The laps that ran to the end."""
+        return tuple(lap for lap in self.laps if lap.error is None)
+
+    def mean(self, name: str) -> float:
+        """The mean over seeds of a field of the last epoch."""
+        return statistics.fmean(self._last(name))
+
+    def spread(self, name: str) -> float | None:
+        """The standard deviation over seeds of a field of the last epoch; None of one seed."""
+        values = self._last(name)
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    @property
+    def examples_per_second(self) -> float:
+        """The median over seeds."""
+        return statistics.median(lap.examples_per_second for lap in self.ended)
+
+    def _last(self, name: str) -> list[float]:
+        return [getattr(lap.epochs[-1], name) for lap in self.ended]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        names = ("loss", "train_accuracy", "test_loss", "test_accuracy")
+        means = {name: {"mean": self.mean(name), "standard_deviation": self.spread(name)} for name in names} if self.ended else {}
+        return {
+            "framework": self.framework,
+            **means,
+            "examples_per_second": self.examples_per_second if self.ended else None,
+            "runs": [
+                {
+                    "seed": lap.seed,
+                    "version": lap.version,
+                    "error": lap.error,
+                    "folder": str(lap.folder),
+                    "epochs": [asdict(epoch) for epoch in lap.epochs],
+                }
+                for lap in self.laps
+            ],
+        }
+
+
+def standings(laps: Sequence[Lap]) -> list[Standing]:
+    """One for each framework, in the order of the race."""
+    names = list(dict.fromkeys(lap.framework for lap in laps))
+    return [Standing(name, tuple(lap for lap in laps if lap.framework == name)) for name in names]
+
+
+def write_results(path: Path, laps: Sequence[Lap]) -> None:
+    """All standings as JSON in a file, which is whole at any moment."""
+    from ..params import write_atomically
+
+    write_atomically(path, (json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n").encode())
