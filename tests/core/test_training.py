@@ -1,0 +1,337 @@
+"""The recipe, the loop, its checkpoints and its log, on the reference and a small network."""
+
+import json
+import math
+import os
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import googlenet
+from googlenet import SpecError, reference
+from googlenet.conformance.networks import CLASSES, composites, random_params
+from googlenet.errors import DataError, TrainingError
+from googlenet.training import Recipe
+from googlenet.training.checkpoint import Position, load_checkpoint
+from googlenet.training.data import DataSet, Split
+from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
+
+NETWORK = composites()["norm_residual"]
+RECIPE = Recipe(learning_rate=0.05, momentum=0.9, weight_decay=1e-3, epochs=3, batch_size=8, seed=3, schedule="cosine")
+
+
+def data(train=21, test=9, seed=0):
+    rng = np.random.default_rng(seed)
+
+    def split(count):
+        return Split(rng.integers(0, 256, (count, *NETWORK.input_shape), dtype=np.uint8), rng.integers(0, CLASSES, count))
+
+    return DataSet("noise", "random numbers", tuple(map(str, range(CLASSES))), split(train), split(test))
+
+
+def run(folder, **changes):
+    return Run(
+        **{"backend": reference, "network": NETWORK, "params": random_params(NETWORK), "data": data(), "recipe": RECIPE, "folder": folder}
+        | changes
+    )
+
+
+def events(folder, *, timed=False):
+    """The log, without what a clock measured."""
+    drop = () if timed else ("seconds", "examples_per_second")
+    return [{key: value for key, value in event.items() if key not in drop} for event in read_log(folder / LOG)]
+
+
+# The recipe ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_the_books():
+    recipe = Recipe()
+    assert (recipe.learning_rate, recipe.epochs, recipe.batch_size, recipe.momentum) == (0.1, 10, 128, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("learning_rate", 0.0),
+        ("learning_rate", math.inf),
+        ("learning_rate", math.nan),
+        ("momentum", 1.0),
+        ("momentum", -0.1),
+        ("weight_decay", -1e-4),
+        ("label_smoothing", 1.0),
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("batch_size", 1.5),
+        ("seed", -1),
+        ("schedule", "linear"),
+        ("decay_epochs", 0),
+        ("decay_factor", 0.0),
+    ],
+)
+def test_a_value_out_of_range_is_named(field, value):
+    with pytest.raises(SpecError, match=field):
+        Recipe(**{field: value})
+
+
+def test_schedules():
+    constant, step, cosine = (Recipe(learning_rate=0.5, epochs=4, schedule=kind, decay_epochs=2) for kind in ("constant", "step", "cosine"))
+    assert {constant.learning_rate_at(t, 5) for t in range(20)} == {0.5}
+    assert [step.learning_rate_at(t, 5) for t in (0, 9, 10, 19)] == [0.5, 0.5, float(np.float32(0.05)), float(np.float32(0.05))]
+    rates = [cosine.learning_rate_at(t, 5) for t in range(20)]
+    assert rates[0] == 0.5
+    assert rates[10] == pytest.approx(0.25)
+    assert all(a > b > 0 for a, b in pairwise(rates))
+
+
+@given(st.integers(0, 2**40), st.integers(0, 50), st.integers(1, 300))
+def test_an_order_takes_every_image_once_and_depends_on_seed_and_epoch_alone(seed, epoch, count):
+    recipe = Recipe(seed=seed)
+    order = recipe.order(epoch, count)
+    assert sorted(order) == list(range(count))
+    assert np.array_equal(order, Recipe(seed=seed, learning_rate=1.0, epochs=99).order(epoch, count))
+    if count > 20:
+        assert not np.array_equal(order, recipe.order(epoch + 1, count))
+        assert not np.array_equal(order, Recipe(seed=seed + 1).order(epoch, count))
+
+
+def test_the_order_is_the_same_for_good():
+    assert Recipe(seed=0).order(0, 10).tolist() == Recipe(seed=0).order(0, 10).tolist()
+    assert [Recipe(seed=0).step_seed(step) for step in range(3)] == [Recipe(seed=0, momentum=0.5).step_seed(step) for step in range(3)]
+    assert len({Recipe(seed=0).step_seed(step) for step in range(100)}) == 100
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), replace(RECIPE, aux_weights=(0.3, 0.2))])
+def test_json_and_back(recipe):
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_json_with_an_unknown_field():
+    with pytest.raises(SpecError, match="has no field 'lr'"):
+        Recipe.from_json({"lr": 1})
+
+
+# The rule of a step ----------------------------------------------------------------------------------------------------
+
+
+def test_a_step_is_the_rule_of_the_recipe_worked_by_hand():
+    network, recipe = NETWORK, Recipe(learning_rate=0.5, momentum=0.25, weight_decay=0.125)
+    params = random_params(network)
+    trainer = reference.trainer(reference.build(network, params, dtype=np.float64), recipe)
+    weights = {path: array.astype(np.float64) for path, array in params.items()}
+    velocity = dict.fromkeys(params, 0.0)
+    for number in range(3):
+        batch = data(train=4, seed=number).train
+        images = (batch.images / 255).astype(np.float32)
+        model = reference.build(network, random_params(network), dtype=np.float64)
+        model.params = dict(trainer.model.params)
+        loss, grads = reference.gradients(model, images, batch.labels)
+        assert trainer.step(images, batch.labels, learning_rate=0.5, seed=0)[0] == loss
+        for path, grad in grads.items():
+            velocity[path] = 0.25 * velocity[path] + grad + 0.125 * weights[path]
+            weights[path] = weights[path] - 0.5 * velocity[path]
+        held = trainer.params()
+        for path in grads:
+            assert np.allclose(held[path], weights[path], rtol=1e-12, atol=1e-14), path
+            weights[path] = held[path]
+        assert all(np.allclose(trainer.velocity()[path], velocity[path], rtol=1e-10, atol=1e-13) for path in grads)
+
+
+def test_the_reference_trains_in_one_process():
+    model = reference.build(NETWORK, random_params(NETWORK))
+    with pytest.raises(googlenet.BackendError, match="one process"):
+        reference.trainer(model, RECIPE, parallel=True)
+
+
+# The loop --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_run_leaves(tmp_path):
+    heard = []
+    listener = Listener(step=lambda *values: heard.append(values), epoch=heard.append)
+    outcome = run(tmp_path / "a", listener=listener).train()
+    assert outcome.finished
+    assert outcome.step == 9
+    assert len(outcome.epochs) == 3
+    start, *rest = events(tmp_path / "a")
+    assert start["event"] == "start"
+    assert start["recipe"]["learning_rate"] == 0.05
+    assert [event["event"] for event in rest] == ["step", "step", "step", "epoch"] * 3
+    assert [event["step"] for event in rest if event["event"] == "step"] == list(range(1, 10))
+    assert len(heard) == 12
+    # A mean over the images of the epoch, whose last batch has five of them.
+    losses = [event["loss"] for event in rest[:3]]
+    assert rest[3]["loss"] == pytest.approx((8 * losses[0] + 8 * losses[1] + 5 * losses[2]) / 21)
+    weights = googlenet.load_params(tmp_path / "a" / WEIGHTS, NETWORK)
+    images = (data().test.images / 255).astype(np.float32)
+    logits = reference.forward(reference.build(NETWORK, weights), images)["logits"]
+    assert outcome.epochs[-1].test_accuracy == (logits.argmax(1) == data().test.labels).mean()
+
+
+def test_two_runs_from_one_start_are_the_same(tmp_path):
+    for name in ("a", "b"):
+        run(tmp_path / name).train()
+    assert events(tmp_path / "a") == events(tmp_path / "b")
+    assert (tmp_path / "a" / WEIGHTS).read_bytes() == (tmp_path / "b" / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_a_run_that_is_stopped_after_any_step_goes_on_bit_for_bit(tmp_path, steps):
+    run(tmp_path / "whole").train()
+    asked = []
+    outcome = run(tmp_path / "cut", stop=lambda: asked.append(0) or len(asked) == steps).train()
+    assert not outcome.finished
+    assert outcome.step == steps
+    assert run(tmp_path / "cut", resume=True).train().finished
+    assert events(tmp_path / "cut") == events(tmp_path / "whole")
+    assert (tmp_path / "cut" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+
+
+def test_what_was_written_after_the_checkpoint_is_taken_again(tmp_path):
+    """A process that was killed leaves a log that is ahead of its checkpoint, and perhaps half a line."""
+    run(tmp_path / "whole").train()
+    asked = []
+    run(tmp_path / "cut", stop=lambda: asked.append(0) or len(asked) == 4).train()
+    with (tmp_path / "cut" / LOG).open("ab") as log:
+        log.write(b'{"event": "step", "step": 5, "loss": 1.0}\n{"event": "st')
+    run(tmp_path / "cut", resume=True).train()
+    assert events(tmp_path / "cut") == events(tmp_path / "whole")
+
+
+def test_a_finished_run_is_only_looked_at(tmp_path):
+    first = run(tmp_path).train()
+    before = (tmp_path / LOG).read_bytes()
+    assert run(tmp_path, resume=True).train() == first
+    assert (tmp_path / LOG).read_bytes() == before
+
+
+def test_resume_without_a_checkpoint_begins(tmp_path):
+    assert run(tmp_path, resume=True).train().finished
+
+
+def test_checkpoints_within_an_epoch(tmp_path):
+    positions = []
+
+    def step(number, *values):
+        path = tmp_path / CHECKPOINT
+        if path.exists():
+            positions.append(load_checkpoint(path, NETWORK, run(tmp_path).settings).position.step)
+
+    run(tmp_path, checkpoint_seconds=0.0, listener=Listener(step=step)).train()
+    assert positions == list(range(1, 9))
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    run(tmp_path).train()
+    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
+        run(tmp_path).train()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": replace(RECIPE, learning_rate=0.1)}, "recipe's learning_rate 0.05, and this run has 0.1"),
+        ({"recipe": replace(RECIPE, seed=4)}, "recipe's seed 3, and this run has 4"),
+        ({"data": data(seed=1)}, "data's digest"),
+        ({"params": random_params(NETWORK, 1)}, "weights's digest"),
+        ({"network": replace(NETWORK, name="other")}, 'network\'s name "norm_residual", and this run has "other"'),
+    ],
+)
+def test_a_checkpoint_of_another_run(tmp_path, changes, message):
+    run(tmp_path).train()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(TrainingError, match="give the same, or another --out") as caught:
+        run(tmp_path, resume=True, **changes).train()
+    assert message in str(caught.value)
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_a_damaged_checkpoint(tmp_path):
+    run(tmp_path).train()
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(whole[:-100])
+    with pytest.raises(TrainingError, match="not a whole safetensors file"):
+        run(tmp_path, resume=True).train()
+    googlenet.save_params(tmp_path / CHECKPOINT, NETWORK, random_params(NETWORK))
+    with pytest.raises(TrainingError, match="is no checkpoint of this project"):
+        run(tmp_path, resume=True).train()
+
+
+def test_a_log_shorter_than_its_checkpoint(tmp_path):
+    run(tmp_path).train()
+    os.truncate(tmp_path / LOG, 10)
+    with pytest.raises(TrainingError, match="shorter than its checkpoint says"):
+        run(tmp_path, resume=True).train()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+    plain = composites()["inception"]
+    params = random_params(plain)
+    changes = {"network": plain, "params": params, "recipe": replace(RECIPE, learning_rate=1e12, schedule="constant")}
+    with pytest.raises(TrainingError, match=r"step \d \(epoch 1\): the loss is (nan|inf); there was no checkpoint yet"):
+        run(tmp_path / "a", **changes).train()
+    asked = []
+    run(tmp_path / "b", **changes, stop=lambda: asked.append(0) or len(asked) == 1).train()
+    before = (tmp_path / "b" / CHECKPOINT).read_bytes()
+    with pytest.raises(TrainingError, match="is unchanged"):
+        run(tmp_path / "b", **changes, resume=True).train()
+    assert (tmp_path / "b" / CHECKPOINT).read_bytes() == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk(tmp_path):
+    (tmp_path / LOG).symlink_to("/dev/full")
+    with pytest.raises(TrainingError, match="cannot be written"):
+        run(tmp_path, resume=True).train()
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    asked = []
+    run(tmp_path, stop=lambda: asked.append(0) or len(asked) == 2).train()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("googlenet.training.checkpoint.write_atomically", full)
+    with pytest.raises(TrainingError, match="cannot be written \\(No space left on device\\); the last checkpoint is unchanged"):
+        run(tmp_path, resume=True).train()
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_a_network_at_chance_is_told_so(tmp_path):
+    network = composites()["inception"]
+    params = {path: np.zeros_like(array) for path, array in googlenet.init_params(network).items()}
+    said = []
+    recipe = Recipe(learning_rate=1e-6, epochs=1, batch_size=8)
+    run(tmp_path / "a", network=network, params=params, recipe=recipe, listener=Listener(chance=said.append), data=data(60, 30)).train()
+    (line,) = said
+    assert f"ln {CLASSES} = 1.609" in line
+    for help_ in ("batch norm", "lower --learning-rate", "--initializer"):
+        assert help_ in line
+
+
+def test_one_that_learns_is_not(tmp_path):
+    said = []
+    run(tmp_path, listener=Listener(chance=said.append)).train()
+    assert not said
+
+
+def test_more_in_a_batch_than_there_are_images(tmp_path):
+    with pytest.raises(DataError, match="batch"):
+        run(tmp_path, recipe=replace(RECIPE, batch_size=22))
+
+
+def test_labels_that_the_network_has_not(tmp_path):
+    small = replace(data(), classes=tuple(map(str, range(CLASSES + 1))))
+    with pytest.raises(DataError, match="class"):
+        run(tmp_path, data=small)
+
+
+def test_the_beginning_of_a_position():
+    assert Position().epoch == 0
