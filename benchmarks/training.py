@@ -1,8 +1,8 @@
 """A step of `trainer` to a step of the book's loop in the same framework: `python benchmarks/training.py torch`.
 
-Each side has a process of its own, which waits while the other works: ours with the threads that `googlenet train` takes, the book's with what
-the framework takes by itself. Both take the same steps on the same images, in turn, so many a round; the ratio of the median times and
-both peaks of memory are printed. Checks that both sides have the same losses, and nothing else.
+Each side has a process of its own, which waits while the other works: ours with the threads that `googlenet train` takes, the book's
+with what the framework takes by itself. Both take the same steps on the same images, in turn, so many a round; the median ratio of their
+times and both peaks of memory are printed. Checks that both sides have the same losses, and nothing else.
 """
 
 import argparse
@@ -120,8 +120,9 @@ def main():
     speed, memory = answer["examples_per_second"], answer["peak_memory_bytes"]
     low, high = answer["throughput_ratio_range"]
     print(
-        f"{arguments.framework}, batch {arguments.batch}: {speed['ours']} to {speed['book']} examples/s, ratio {answer['throughput_ratio']} "
-        f"({low} to {high}); peak memory {memory['ours'] / 2**20:.0f} to {memory['book'] / 2**20:.0f} MiB"
+        f"{arguments.framework}, batch {arguments.batch}: {speed['ours']} to {speed['book']} examples/s, "
+        f"ratio {answer['throughput_ratio']} ({low} to {high}); "
+        f"peak memory {memory['ours'] / 2**20:.0f} to {memory['book'] / 2**20:.0f} MiB"
     )
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import tempfile
@@ -267,6 +268,17 @@ def _unwritable(path: str | os.PathLike[str], error: Exception) -> WeightsError:
     return WeightsError(f"{path}: cannot be written ({what}); the old file, if any, is unchanged")
 
 
+def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file of `arrays`, the same bytes for the same content: the library itself writes its header in any order."""
+    import safetensors.numpy
+
+    data = safetensors.numpy.save(dict(arrays), dict(metadata))
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the arrays stay aligned
+    return len(header).to_bytes(8, "little") + header + data[start:]
+
+
 def save_params(
     path: str | os.PathLike[str], network: Network, params: Mapping[str, Array], *, extra: Mapping[str, str] | None = None
 ) -> None:
@@ -275,8 +287,6 @@ def save_params(
     `extra` is further metadata, such as `classes`. Raises `WeightsError` if the weights do not fit the network or the file cannot be
     written; an existing file then stays whole.
     """
-    import safetensors.numpy
-
     checked = check_params(network, params)
     metadata = {
         **(extra or {}),
@@ -287,7 +297,7 @@ def save_params(
         "outputs": ",".join(network.outputs),
     }
     try:
-        write_atomically(path, safetensors.numpy.save(checked, metadata))
+        write_atomically(path, safetensors_bytes(checked, metadata))
     except OSError as error:
         raise _unwritable(path, error) from error
 

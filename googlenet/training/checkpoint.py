@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GoogLeNetError, TrainingError, WeightsError
-from ..params import Array, Params, check_params, read_safetensors, write_atomically
+from ..params import Array, Params, check_params, read_safetensors, safetensors_bytes, write_atomically
 from ..spec import Network
 from ..version import __version__
 
@@ -74,8 +74,6 @@ def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> Non
 
     Raises `TrainingError` for weights that are not finite or a file that cannot be written; the old checkpoint is then unchanged.
     """
-    import safetensors.numpy
-
     params = _finite(path, network, checkpoint.params)
     arrays: dict[str, Array] = {f"weights/{name}": array for name, array in params.items()}
     for name, array in checkpoint.velocity.items():
@@ -89,7 +87,7 @@ def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> Non
         "position": json.dumps(asdict(checkpoint.position)),
     }
     try:
-        write_atomically(path, safetensors.numpy.save(arrays, metadata))
+        write_atomically(path, safetensors_bytes(arrays, metadata))
     except OSError as error:
         raise TrainingError(f"{path}: cannot be written ({error.strerror or error}); {_kept(path)}") from error
 

@@ -23,7 +23,7 @@ from ..reference.ops import cross_entropy
 from ..spec import Network, to_json
 from ..version import __version__
 from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
-from .data import DataSet, check_batch_size, check_classes, test_batches, training_batches
+from .data import DataSet, check_batch_size, check_classes, evaluation_batches, training_batches
 from .recipe import Recipe
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
@@ -97,7 +97,8 @@ class Run:
         Raises `TrainingError` for a checkpoint that does not fit, a loss that is not finite, or files that cannot be written. The last
         checkpoint then stays.
         """
-        rank, _ = self.backend.start_parallel() if self.parallel else (0, 1)
+        rank, processes = self.backend.start_parallel() if self.parallel else (0, 1)
+        check_batch_size(self.recipe, self.data, processes=processes)
         checkpoint = self._start(write=rank == 0)
         model = self.backend.build(self.network, checkpoint.params, device=self.device)
         trainer = self.backend.trainer(model, self.recipe, parallel=self.parallel)
@@ -202,7 +203,7 @@ class Run:
     def _finish(self, trainer: Trainer, position: Position, log: Any) -> Position:
         """The test, and the epoch's line."""
         sums = np.zeros(3)
-        for batch in test_batches(self.data.test, self.recipe.batch_size, rank=trainer.rank, processes=trainer.processes):
+        for batch in evaluation_batches(self.data.test, self.recipe.batch_size, rank=trainer.rank, processes=trainer.processes):
             if len(batch.labels):
                 logits = trainer.predict(batch.images)
                 loss, _ = cross_entropy(logits.astype(np.float64), batch.labels, 0.0)

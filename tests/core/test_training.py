@@ -318,7 +318,14 @@ def test_a_network_at_chance_is_told_so(tmp_path):
 
 def test_one_that_learns_is_not(tmp_path):
     said = []
-    run(tmp_path, listener=Listener(chance=said.append)).train()
+    noise = data(60, 30)
+    shades = [
+        Split(part.images // 16 + (48 * part.labels[:, None, None, None]).astype(np.uint8), part.labels)
+        for part in (noise.train, noise.test)
+    ]
+    learnable = replace(noise, train=shades[0], test=shades[1])
+    outcome = run(tmp_path, data=learnable, recipe=replace(RECIPE, epochs=5), listener=Listener(chance=said.append)).train()
+    assert outcome.epochs[-1].test_accuracy > 0.5
     assert not said
 
 

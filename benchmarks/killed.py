@@ -1,0 +1,86 @@
+"""A run that is killed at random moments, and goes on each time, against one that is not: `python benchmarks/killed.py torch --kills 10`.
+
+Both train `googlenet_bn` on digits with the same settings through `googlenet train`; one is ended by SIGKILL some time after a step,
+again and again, and goes on with `--resume`. Exits with 1 unless weights and log, but for measured times, are the same bit for bit.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def command(arguments, folder):
+    settings = ["--size", "32", "--batch-size", "64", "--epochs", str(arguments.epochs), "--momentum", "0.9", "--learning-rate", "0.02"]
+    kept = ["--checkpoint-minutes", "0.02", "--framework", arguments.framework, "--out", str(folder), "--resume"]
+    return [sys.executable, "-m", "googlenet", "train", arguments.network, *settings, *kept]
+
+
+def events(folder):
+    log = folder / "log.jsonl"
+    lines = [line for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")] if log.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def result(folder):
+    """What must be the same: the weights' bytes, and the log without what a clock measured."""
+    timeless = [{key: value for key, value in event.items() if key not in ("seconds", "examples_per_second")} for event in events(folder)]
+    return (folder / "weights.safetensors").read_bytes(), timeless
+
+
+def killed(arguments, folder, chance):
+    """Start the run, and kill it some time after it has taken a step of its own; whether it was killed, and its step then."""
+    with (folder.parent / "printed.log").open("ab") as log:
+        before = (folder / "log.jsonl").stat().st_mtime_ns if (folder / "log.jsonl").exists() else 0
+        process = subprocess.Popen(command(arguments, folder), stdout=log, stderr=log, start_new_session=True)
+        while process.poll() is None:
+            file = folder / "log.jsonl"
+            if file.exists() and file.stat().st_mtime_ns != before and any(event["event"] == "step" for event in events(folder)):
+                break
+            time.sleep(0.01)
+        try:
+            process.wait(chance.uniform(0.0, arguments.longest))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.returncode not in (0, -signal.SIGKILL):
+            sys.exit((folder.parent / "printed.log").read_text()[-2000:])
+    steps = [event["step"] for event in events(folder) if event["event"] == "step"]
+    return process.returncode != 0, steps[-1] if steps else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("framework")
+    parser.add_argument("--network", default="googlenet_bn")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--longest", type=float, default=3.0, help="seconds between a step and the kill, at most")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    arguments = parser.parse_args()
+    chance = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as name:
+        whole, cut = Path(name) / "whole", Path(name) / "cut"
+        subprocess.run(command(arguments, whole), check=True, stdout=subprocess.DEVNULL)
+        moments = []
+        while len(moments) < arguments.kills:
+            was_killed, step = killed(arguments, cut, chance)
+            if not was_killed:
+                sys.exit(f"the run ended after {len(moments)} kills; give more --epochs, or a smaller --longest")
+            moments.append(step)
+        subprocess.run(command(arguments, cut), check=True, stdout=subprocess.DEVNULL)
+        (weights, log), (other, other_log) = result(whole), result(cut)
+    same = weights == other and log == other_log
+    verdict = "the same, bit for bit" if same else "NOT the same"
+    print(f"{arguments.framework}: killed {len(moments)} times, after steps {moments}; weights and log are {verdict}")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

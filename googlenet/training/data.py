@@ -1,0 +1,449 @@
+"""Images to train on: found or downloaded, decoded and resized once in neutral code, and handed out in the recipe's order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import shutil
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+from ..images import SUFFIXES, open_image, read_idx
+from ..params import Array, replacing, write_atomically
+from ..spec import Shape
+from .recipe import Recipe
+
+#: Told what is being done, how much of it is, and how much there is.
+Report = Callable[[str, int, int], None]
+
+FASHION_MNIST = "fashion-mnist"
+DIGITS = "digits"
+MIRRORS = (
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+)
+#: The files of Fashion-MNIST (arXiv:1708.07747): their SHA-256 and size in bytes.
+FILES = {
+    "train-images-idx3-ubyte.gz": ("3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880),
+    "train-labels-idx1-ubyte.gz": ("a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515),
+    "t10k-images-idx3-ubyte.gz": ("346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", 4_422_102),
+    "t10k-labels-idx1-ubyte.gz": ("67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148),
+}
+FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+#: Where no set for testing is given, every so many-th image is for testing.
+TEST_EVERY = 5
+#: Beyond so many bytes the resized images lie in the cache folder and not in memory.
+IN_MEMORY = 256 * 2**20
+TIMEOUT = 30.0
+#: Batches that are prepared ahead.
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Split:
+    """`images` (N, C, H, W) uint8, maybe memory-mapped, and `labels` (N,) int64."""
+
+    images: Array
+    labels: Array
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images to train on and to test with, the names of their classes, and where they come from, in words."""
+
+    name: str
+    description: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over shapes and bytes of all images and labels."""
+        found = hashlib.sha256()
+        for array in (self.train.images, self.train.labels, self.test.images, self.test.labels):
+            found.update(f"{array.shape} {array.dtype}".encode())
+            for start in range(0, len(array), 1024):
+                found.update(np.ascontiguousarray(array[start : start + 1024]).tobytes())
+        return found.hexdigest()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images` (N, C, H, W) float32 in [0, 1], `labels` (N,) int64, and by what this process's loss counts: see `Trainer.step`."""
+
+    images: Array
+    labels: Array
+    share: float
+
+
+def load_data(source: str, input_shape: Shape, *, data_dir: Path | None = None, report: Report = lambda what, done, total: None) -> DataSet:
+    """The set `source` at `input_shape` (C, H, W): `digits`, `fashion-mnist`, or a path.
+
+    A path is a folder of IDX files under the names of MNIST's, one that `save_data` wrote, or one of images: `train/CLASS/…` and
+    `test/CLASS/…`, or `CLASS/…`. The files of Fashion-MNIST are those in `data_dir` or in the folder that the environment variable
+    GOOGLENET_DATA_DIR names; else they are downloaded once. Grey is repeated where three channels are wanted, and colour turned to grey
+    where one is.
+
+    Raises `DataError`, naming the file, for what is missing, damaged or does not belong together; `ShapeError` for a number of channels
+    other than 1 or 3.
+    """
+    if input_shape[0] not in (1, 3):
+        raise ShapeError(f"images: have 1 or 3 channels, and the network takes {input_shape[0]}; build it with 1 or 3")
+    if source == DIGITS:
+        return _digits(input_shape, report)
+    if source == FASHION_MNIST:
+        named = data_dir or (Path(os.environ["GOOGLENET_DATA_DIR"]) if os.environ.get("GOOGLENET_DATA_DIR") else None)
+        folder = named or download(report)
+        where = "Fashion-MNIST" if named is None else f"Fashion-MNIST's files in {folder}"
+        return _idx(FASHION_MNIST, folder, where, FASHION_CLASSES, input_shape, report)
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"--data {source}: is neither {DIGITS}, {FASHION_MNIST}, nor a path that exists")
+    if not path.is_dir():
+        raise DataError(
+            f"--data {source}: is a file; give the folder that holds train-images-idx3-ubyte.gz and the others, or classes of images"
+        )
+    if (path / "data.json").exists():
+        return _prepared(path, input_shape)
+    if any(_idx_file(path, name) for name in FILES):
+        return _idx(path.resolve().name, path, str(path), None, input_shape, report)
+    return _folder(path, input_shape, report)
+
+
+def check_classes(data: DataSet, num_classes: int) -> None:
+    """Raises `DataError` if `data` has more classes than the network, or a label beyond them."""
+    if len(data.classes) > num_classes:
+        raise DataError(f"{data.description}: has {len(data.classes)} classes, and the network {num_classes}; give --num-classes")
+    for what, split in (("train", data.train), ("test", data.test)):
+        low, high = int(split.labels.min()), int(split.labels.max())
+        if low < 0 or high >= num_classes:
+            wrong = low if low < 0 else high
+            raise DataError(
+                f"{data.description}: a {what} label is {wrong}, out of range for {num_classes} classes (0 to {num_classes - 1})"
+            )
+
+
+def check_batch_size(recipe: Recipe, data: DataSet, *, processes: int = 1) -> None:
+    """Raises `DataError` if a batch is larger than the set, or a last one has fewer images than there are processes."""
+    count = len(data.train.labels)
+    if recipe.batch_size > count:
+        raise DataError(f"--batch-size {recipe.batch_size}: is larger than the {count} images to train on; give at most {count}")
+    last = count % recipe.batch_size or recipe.batch_size
+    if min(last, recipe.batch_size) < processes:
+        raise DataError(
+            f"--batch-size {recipe.batch_size}: the last batch of {count} images has {last}, fewer than the {processes} processes; "
+            f"give another"
+        )
+
+
+# Sets ------------------------------------------------------------------------------------------------------------------
+
+
+def _digits(input_shape: Shape, report: Report) -> DataSet:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    labels = bunch.target.astype(np.int64)
+    testing = np.arange(len(labels)) % TEST_EVERY == TEST_EVERY - 1
+    splits = [Split(_resized(list(images[chosen]), input_shape, report), labels[chosen]) for chosen in (~testing, testing)]
+    return DataSet(DIGITS, "scikit-learn's digits (real handwriting, 8×8)", tuple("0123456789"), *splits)
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / name.removesuffix(".gz")) if path.is_file()), None)
+
+
+def _idx(name: str, folder: Path, description: str, classes: tuple[str, ...] | None, input_shape: Shape, report: Report) -> DataSet:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is no folder; --data-dir takes the one that holds {', '.join(FILES)}")
+    paths = {each: _idx_file(folder, each) for each in FILES}
+    if missing := [each for each, path in paths.items() if path is None]:
+        raise DataError(f"{folder}: lacks {', '.join(missing)} (plain or .gz); all four of {', '.join(FILES)} are needed")
+    found = [path for path in paths.values() if path is not None]
+    splits: list[Split] = []
+    raw: list[tuple[Array, Array]] = []
+    for images_path, labels_path in (found[:2], found[2:]):
+        images, labels = read_idx(images_path, axes=3), read_idx(labels_path, axes=1).astype(np.int64)
+        if len(images) != len(labels):
+            raise DataError(f"{labels_path}: holds {len(labels)} labels for {len(images)} images of {images_path.name}")
+        if classes is not None and labels.max() >= len(classes):
+            raise DataError(f"{labels_path}: label {labels.max()} is out of range for {len(classes)} classes")
+        raw.append((images, labels))
+    key = hashlib.sha256(b"".join(hashlib.sha256(images.tobytes()).digest() for images, _ in raw))
+    for part, (images, labels) in zip(("train", "test"), raw, strict=True):
+        splits.append(Split(_resized(images, input_shape, report, f"{key.hexdigest()[:16]}-{part}"), labels))
+    names = classes or tuple(str(label) for label in range(max(int(labels.max()) for _, labels in raw) + 1))
+    if len(names) < 2:
+        raise DataError(f"{folder}: all labels are 0; there is nothing to learn with one class")
+    return DataSet(name, description, names, *splits)
+
+
+def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
+    train, test = path / "train", path / "test"
+    root = train if train.is_dir() else path
+    classes = tuple(sorted(folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")))
+    if len(classes) < 2:
+        what = f"one class, {classes[0]}" if classes else "no folder of a class"
+        raise DataError(f"{root}: holds {what}; expected a folder for each of at least two classes, with PNG or JPEG images")
+    by_class = {name: _images_in(root / name) for name in classes}
+    chosen: dict[str, list[tuple[Path, int]]] = {"train": [], "test": []}
+    if root is train:
+        if not test.is_dir():
+            raise DataError(f"{test}: is missing beside {train}; give one, or put the classes straight into {path}")
+        if stray := sorted(each.name for each in test.iterdir() if each.is_dir() and each.name not in classes):
+            raise DataError(f"{test / stray[0]}: is a class that {train} has not")
+        chosen["train"] = [(file, label) for label, name in enumerate(classes) for file in by_class[name]]
+        chosen["test"] = [(file, label) for label, name in enumerate(classes) if (test / name).is_dir() for file in _images_in(test / name)]
+        if not chosen["test"]:
+            raise DataError(f"{test}: holds no PNG or JPEG image of a class")
+    else:
+        for label, name in enumerate(classes):
+            if len(by_class[name]) < TEST_EVERY:
+                raise DataError(
+                    f"{root / name}: holds {len(by_class[name])} images, of which every {TEST_EVERY}th is for testing; give at least "
+                    f"{TEST_EVERY}, or folders train and test"
+                )
+            for index, file in enumerate(by_class[name]):
+                chosen["test" if index % TEST_EVERY == TEST_EVERY - 1 else "train"].append((file, label))
+    splits = []
+    for part in ("train", "test"):
+        files, labels = zip(*chosen[part], strict=True)
+        splits.append(Split(_resized(files, input_shape, report, _key(files, part)), np.array(labels, np.int64)))
+    return DataSet(path.resolve().name, str(path), classes, *splits)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"{folder}: holds no PNG or JPEG image")
+    return files
+
+
+def _key(files: Sequence[Path], part: str) -> str:
+    text = "\n".join(f"{file.resolve()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}-{part}"
+
+
+# Resizing --------------------------------------------------------------------------------------------------------------
+
+
+def _resized(images: Sequence[Array | Path] | Array, input_shape: Shape, report: Report, key: str | None = None) -> Array:
+    """`images`, bytes (H, W) or files, as (N, C, H, W) uint8: in memory, or beyond `IN_MEMORY` in the cache folder under `key`."""
+    shape = (len(images), *input_shape)
+    if key is None or int(np.prod(shape)) <= IN_MEMORY:
+        array = np.empty(shape, np.uint8)
+        _resize_into(array, images, report)
+        return array
+    path = cache_folder() / f"{key}-{'x'.join(map(str, input_shape))}.npy"
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                _resize_into(mapped, images, report)
+                mapped.flush()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names another folder") from error
+    array = _mapped(path)
+    if array.shape != shape or array.dtype != np.uint8:
+        raise DataError(f"{path}: is damaged: expected {shape} of uint8, it holds {array.shape} of {array.dtype}; delete it")
+    return array
+
+
+def _resize_into(array: Array, images: Sequence[Array | Path] | Array, report: Report) -> None:
+    from PIL import Image
+
+    channels, height, width = array.shape[1:]
+    for index, source in enumerate(images):
+        image = open_image(source) if isinstance(source, Path) else Image.fromarray(source)
+        image = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.asarray(image)
+        array[index] = pixels if channels == 1 else pixels.transpose(2, 0, 1)
+        if index % 64 == 63 or index + 1 == len(images):
+            report("resizing", index + 1, len(images))
+
+
+def _mapped(path: Path) -> Array:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: is not a whole .npy array ({error})") from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: is not an .npy array")
+    return array
+
+
+# Prepared sets ---------------------------------------------------------------------------------------------------------
+
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def save_data(folder: Path, data: DataSet) -> None:
+    """Write `data` to `folder`, from where `load_data` reads it as it is, memory-mapped.
+
+    Raises `DataError` if a file cannot be written; what was there stays whole.
+    """
+    arrays = (data.train.images, data.train.labels, data.test.images, data.test.labels)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in zip(ARRAYS, arrays, strict=True):
+            with replacing(folder / f"{name}.npy") as temporary:
+                np.save(temporary, array)
+        text = {"name": data.name, "description": data.description, "classes": list(data.classes), "digest": data.digest}
+        write_atomically(folder / "data.json", json.dumps(text, indent=2).encode())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from error
+
+
+def _prepared(folder: Path, input_shape: Shape) -> DataSet:
+    try:
+        text = json.loads((folder / "data.json").read_text())
+        name, description, classes, digest = text["name"], text["description"], tuple(text["classes"]), text["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / 'data.json'}: does not describe a prepared set ({error})") from error
+    arrays = [_mapped(folder / f"{each}.npy") for each in ARRAYS]
+    data = DataSet(name, description, classes, Split(*arrays[:2]), Split(*arrays[2:]))
+    if data.digest != digest:
+        raise DataError(f"{folder}: its arrays are not those that data.json describes; prepare the set again")
+    if data.train.images.shape[1:] != input_shape or data.test.images.shape[1:] != input_shape:
+        raise DataError(
+            f"{folder}: holds images of {data.train.images.shape[1:]}, and the network takes {input_shape}; prepare the set again"
+        )
+    return data
+
+
+# Downloads -------------------------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where downloads and resized images are kept: the user's cache, or what the environment variable GOOGLENET_CACHE_DIR names."""
+    import pooch
+
+    return Path(os.environ.get("GOOGLENET_CACHE_DIR") or pooch.os_cache("googlenet"))
+
+
+def download(report: Report = lambda what, done, total: None) -> Path:
+    """The folder with the files of Fashion-MNIST, downloaded from the first mirror that has them unless they are there already.
+
+    A download that was cut goes on where it stopped. Raises `DataError` with what each mirror answered.
+    """
+    import logging
+
+    import pooch
+
+    pooch.get_logger().setLevel(logging.ERROR)
+    folder = cache_folder() / FASHION_MNIST
+    for name, (sha256, size) in FILES.items():
+        failures = []
+        for mirror in MIRRORS:
+            part = folder / f"{name}.part"
+            try:
+                pooch.retrieve(f"{mirror}{name}", f"sha256:{sha256}", name, folder, downloader=_Download(part, size, report))
+                break
+            except (OSError, ValueError, urllib.error.URLError) as error:
+                failures.append(f"{mirror}: {' '.join(str(error).split())}")
+        else:
+            raise DataError(
+                f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder and name it with --data-dir"
+            )
+    return folder
+
+
+class _Download:
+    """How pooch downloads one file: into `part`, which a later try goes on with."""
+
+    def __init__(self, part: Path, size: int, report: Report) -> None:
+        self.part, self.size, self.report = part, size, report
+
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        have = self.part.stat().st_size if self.part.exists() else 0
+        if have >= self.size:  # whole, and then refused for its checksum, or of another file
+            self.part.unlink()
+            have = 0
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            if have and answer.status != 206:  # a server that cannot go on begins again
+                have = 0
+            with self.part.open("ab" if have else "wb") as file:
+                while block := answer.read(1 << 16):
+                    file.write(block)
+                    have += len(block)
+                    self.report(f"downloading {self.part.name.removesuffix('.part')}", have, self.size)
+        if have < self.size:
+            raise OSError(f"the connection ended after {have} of {self.size} bytes")
+        shutil.move(self.part, output_file)
+
+
+# Batches ---------------------------------------------------------------------------------------------------------------
+
+
+def training_batches(
+    split: Split, recipe: Recipe, epoch: int, *, first: int = 0, rank: int = 0, processes: int = 1
+) -> Generator[Batch, None, None]:
+    """The batches of an epoch in the recipe's order, from number `first`, each image once: this process's part of each.
+
+    They are prepared ahead in a thread, which ends with the iterator.
+    """
+    order = recipe.order(epoch, len(split.labels))
+    starts = range(first * recipe.batch_size, len(order), recipe.batch_size)
+    return _ahead(_part(split, order[start : start + recipe.batch_size], rank, processes) for start in starts)
+
+
+def evaluation_batches(split: Split, batch_size: int, *, rank: int = 0, processes: int = 1) -> Generator[Batch, None, None]:
+    """All images in their stored order, in batches: this process's part of each, which may be empty."""
+    index = np.arange(len(split.labels))
+    return _ahead(_part(split, index[start : start + batch_size], rank, processes) for start in range(0, len(index), batch_size))
+
+
+def _part(split: Split, index: Array, rank: int, processes: int) -> Batch:
+    own = np.array_split(index, processes)[rank]
+    images = np.asarray(split.images[own], np.float32)
+    images /= np.float32(255)
+    return Batch(np.ascontiguousarray(images), np.asarray(split.labels[own], np.int64), processes * len(own) / len(index))
+
+
+def _ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
+    ended = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> bool:
+        while not ended.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def prepare() -> None:
+        try:
+            for batch in batches:
+                if not put(batch):
+                    return
+            put(None)
+        except BaseException as error:  # raised where the batch is wanted
+            put(error)
+
+    thread = threading.Thread(target=prepare, name="batches", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        ended.set()
+        thread.join()
