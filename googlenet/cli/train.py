@@ -109,6 +109,8 @@ def command(
     module = backend.load(chosen)
     if "trainer" not in module.capabilities:
         raise BackendError(f"framework '{chosen}': its backend has no trainer; choose another with --framework")
+    if parallel and "parallel" not in module.capabilities:
+        raise BackendError(f"framework '{chosen}': trains in one process alone; leave out --parallel")
     network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
     with preparing(as_json) as report:
         loaded = load_data(data, network.input_shape, data_dir=data_dir, report=report)
@@ -143,7 +145,7 @@ def command(
             f"googlenet: stopped after step {outcome.step} of {run.steps}; saved. Go on with: {_again(folder, out)}",
             file=sys.stderr,
         )
-        raise typer.Exit(code)
+        sys.exit(code)
     watch.end(outcome)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
+import math
 import os
 import queue
 import shutil
+import sys
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,11 +46,15 @@ FILES = {
 FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 #: Where no set for testing is given, every so many-th image is for testing.
 TEST_EVERY = 5
-#: Beyond so many bytes the resized images lie in the cache folder and not in memory.
+#: Beyond so many bytes the resized images of a set lie in the cache folder and not in memory.
 IN_MEMORY = 256 * 2**20
 TIMEOUT = 30.0
 #: Batches that are prepared ahead.
 AHEAD = 2
+
+
+#: Images (H, W) of bytes in an array (N, H, W), or their files.
+Raw = Sequence[Path] | Array
 
 
 @dataclass(frozen=True)
@@ -101,13 +108,19 @@ def load_data(source: str, input_shape: Shape, *, data_dir: Path | None = None, 
     """
     if input_shape[0] not in (1, 3):
         raise ShapeError(f"images: have 1 or 3 channels, and the network takes {input_shape[0]}; build it with 1 or 3")
-    if source == DIGITS:
-        return _digits(input_shape, report)
-    if source == FASHION_MNIST:
-        named = data_dir or (Path(os.environ["GOOGLENET_DATA_DIR"]) if os.environ.get("GOOGLENET_DATA_DIR") else None)
-        folder = named or download(report)
-        where = "Fashion-MNIST" if named is None else f"Fashion-MNIST's files in {folder}"
-        return _idx(FASHION_MNIST, folder, where, FASHION_CLASSES, input_shape, report)
+    if data_dir is not None and source != FASHION_MNIST:
+        raise DataError(f"--data-dir {data_dir}: goes with --data {FASHION_MNIST} alone, got --data {source}; leave it out")
+    try:
+        if source == DIGITS:
+            return _digits(input_shape, report)
+        if source == FASHION_MNIST:
+            return _fashion_mnist(data_dir, input_shape, report)
+        return _from_path(source, input_shape, report)
+    except OSError as error:
+        raise DataError(f"{error.filename or source}: cannot be read ({error.strerror or error})") from error
+
+
+def _from_path(source: str, input_shape: Shape, report: Report) -> DataSet:
     path = Path(source)
     if not path.exists():
         raise DataError(f"--data {source}: is neither {DIGITS}, {FASHION_MNIST}, nor a path that exists")
@@ -118,14 +131,16 @@ def load_data(source: str, input_shape: Shape, *, data_dir: Path | None = None, 
     if (path / "data.json").exists():
         return _prepared(path, input_shape)
     if any(_idx_file(path, name) for name in FILES):
-        return _idx(path.resolve().name, path, str(path), None, input_shape, report)
+        return _idx(path.resolve().name, path, None, input_shape, report)
     return _folder(path, input_shape, report)
 
 
 def check_classes(data: DataSet, num_classes: int) -> None:
     """Raises `DataError` if `data` has more classes than the network, or a label beyond them."""
     if len(data.classes) > num_classes:
-        raise DataError(f"{data.description}: has {len(data.classes)} classes, and the network {num_classes}; give --num-classes")
+        raise DataError(
+            f"{data.description}: has {len(data.classes)} classes, and the network {num_classes}; give --num-classes {len(data.classes)}"
+        )
     for what, split in (("train", data.train), ("test", data.test)):
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= num_classes:
@@ -136,16 +151,30 @@ def check_classes(data: DataSet, num_classes: int) -> None:
 
 
 def check_batch_size(recipe: Recipe, data: DataSet, *, processes: int = 1) -> None:
-    """Raises `DataError` if a batch is larger than the set, or a last one has fewer images than there are processes."""
+    """Raises `DataError` if a batch is larger than the set, or one has fewer images than there are processes."""
     count = len(data.train.labels)
     if recipe.batch_size > count:
         raise DataError(f"--batch-size {recipe.batch_size}: is larger than the {count} images to train on; give at most {count}")
-    last = count % recipe.batch_size or recipe.batch_size
-    if min(last, recipe.batch_size) < processes:
-        raise DataError(
-            f"--batch-size {recipe.batch_size}: the last batch of {count} images has {last}, fewer than the {processes} processes; "
-            f"give another"
-        )
+    _check_parts(count, recipe.batch_size, processes)
+
+
+def _check_parts(count: int, batch_size: int, processes: int) -> None:
+    """Raises `DataError` if one of the batches of `count` images has fewer images than there are processes."""
+
+    def smallest(size: int) -> int:
+        return count % size or size
+
+    if smallest(batch_size) >= processes:
+        return
+    if count < processes:
+        raise DataError(f"{count} images to train on are fewer than the {processes} processes; start at most {count}")
+    number, held = (1, batch_size) if batch_size < processes else (math.ceil(count / batch_size), smallest(batch_size))
+    sizes = sorted(range(processes, count + 1), key=lambda size: abs(size - batch_size))
+    better = next(size for size in sizes if smallest(size) >= processes)
+    raise DataError(
+        f"--batch-size {batch_size}: batch {number} of {count} images has {held}, fewer than the {processes} processes; "
+        f"give --batch-size {better}"
+    )
 
 
 # Sets ------------------------------------------------------------------------------------------------------------------
@@ -158,37 +187,51 @@ def _digits(input_shape: Shape, report: Report) -> DataSet:
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)
     testing = np.arange(len(labels)) % TEST_EVERY == TEST_EVERY - 1
-    splits = [Split(_resized(list(images[chosen]), input_shape, report), labels[chosen]) for chosen in (~testing, testing)]
-    return DataSet(DIGITS, "scikit-learn's digits (real handwriting, 8×8)", tuple("0123456789"), *splits)
+    train, test = _resized((images[~testing], images[testing]), input_shape, report)
+    classes = tuple(map(str, bunch.target_names))
+    description = "scikit-learn's digits (real handwriting, 8×8)"
+    return DataSet(DIGITS, description, classes, Split(train, labels[~testing]), Split(test, labels[testing]))
+
+
+def _fashion_mnist(data_dir: Path | None, input_shape: Shape, report: Report) -> DataSet:
+    named = str(data_dir or os.environ.get("GOOGLENET_DATA_DIR") or "")
+    if not named:
+        return replace(_idx(FASHION_MNIST, download(report), FASHION_CLASSES, input_shape, report), description="Fashion-MNIST")
+    data = _idx(FASHION_MNIST, Path(named), FASHION_CLASSES, input_shape, report)
+    counts = f"{len(data.train.labels)} to train and {len(data.test.labels)} to test"
+    return replace(data, description=f"Fashion-MNIST's files in {named} ({counts})")
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / name.removesuffix(".gz")) if path.is_file()), None)
 
 
-def _idx(name: str, folder: Path, description: str, classes: tuple[str, ...] | None, input_shape: Shape, report: Report) -> DataSet:
+def _idx(name: str, folder: Path, classes: tuple[str, ...] | None, input_shape: Shape, report: Report) -> DataSet:
     if not folder.is_dir():
         raise DataError(f"{folder}: is no folder; --data-dir takes the one that holds {', '.join(FILES)}")
     paths = {each: _idx_file(folder, each) for each in FILES}
     if missing := [each for each, path in paths.items() if path is None]:
         raise DataError(f"{folder}: lacks {', '.join(missing)} (plain or .gz); all four of {', '.join(FILES)} are needed")
     found = [path for path in paths.values() if path is not None]
-    splits: list[Split] = []
-    raw: list[tuple[Array, Array]] = []
+    images, labels = [], []
     for images_path, labels_path in (found[:2], found[2:]):
-        images, labels = read_idx(images_path, axes=3), read_idx(labels_path, axes=1).astype(np.int64)
-        if len(images) != len(labels):
-            raise DataError(f"{labels_path}: holds {len(labels)} labels for {len(images)} images of {images_path.name}")
-        if classes is not None and labels.max() >= len(classes):
-            raise DataError(f"{labels_path}: label {labels.max()} is out of range for {len(classes)} classes")
-        raw.append((images, labels))
-    key = hashlib.sha256(b"".join(hashlib.sha256(images.tobytes()).digest() for images, _ in raw))
-    for part, (images, labels) in zip(("train", "test"), raw, strict=True):
-        splits.append(Split(_resized(images, input_shape, report, f"{key.hexdigest()[:16]}-{part}"), labels))
-    names = classes or tuple(str(label) for label in range(max(int(labels.max()) for _, labels in raw) + 1))
+        images.append(read_idx(images_path, axes=3))
+        labels.append(read_idx(labels_path, axes=1).astype(np.int64))
+        if len(images[-1]) != len(labels[-1]):
+            raise DataError(
+                f"{labels_path}: holds {len(labels[-1])} labels for {len(images[-1])} images of {images_path.name}; "
+                f"they do not belong together"
+            )
+        if classes is not None and labels[-1].max() >= len(classes):
+            raise DataError(
+                f"{labels_path}: label {labels[-1].max()} is out of range for {len(classes)} classes; "
+                f"give a set of other classes as --data {folder}"
+            )
+    names = classes or tuple(str(label) for label in range(max(int(part.max()) for part in labels) + 1))
     if len(names) < 2:
-        raise DataError(f"{folder}: all labels are 0; there is nothing to learn with one class")
-    return DataSet(name, description, names, *splits)
+        raise DataError(f"{folder}: all labels are 0; there is nothing to learn with one class, give a set of at least two")
+    train, test = _resized(images, input_shape, report)
+    return DataSet(name, str(folder), names, Split(train, labels[0]), Split(test, labels[1]))
 
 
 def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
@@ -204,7 +247,7 @@ def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
         if not test.is_dir():
             raise DataError(f"{test}: is missing beside {train}; give one, or put the classes straight into {path}")
         if stray := sorted(each.name for each in test.iterdir() if each.is_dir() and each.name not in classes):
-            raise DataError(f"{test / stray[0]}: is a class that {train} has not")
+            raise DataError(f"{test / stray[0]}: is a class that {train} has not; add it there, or take it away here")
         chosen["train"] = [(file, label) for label, name in enumerate(classes) for file in by_class[name]]
         chosen["test"] = [(file, label) for label, name in enumerate(classes) if (test / name).is_dir() for file in _images_in(test / name)]
         if not chosen["test"]:
@@ -218,71 +261,93 @@ def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
                 )
             for index, file in enumerate(by_class[name]):
                 chosen["test" if index % TEST_EVERY == TEST_EVERY - 1 else "train"].append((file, label))
-    splits = []
-    for part in ("train", "test"):
-        files, labels = zip(*chosen[part], strict=True)
-        splits.append(Split(_resized(files, input_shape, report, _key(files, part)), np.array(labels, np.int64)))
-    return DataSet(path.resolve().name, str(path), classes, *splits)
+    images = _resized([[file for file, _ in part] for part in chosen.values()], input_shape, report)
+    labels = [np.array([label for _, label in part], np.int64) for part in chosen.values()]
+    return DataSet(path.resolve().name, str(path), classes, Split(images[0], labels[0]), Split(images[1], labels[1]))
 
 
 def _images_in(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     if not files:
-        raise DataError(f"{folder}: holds no PNG or JPEG image")
+        raise DataError(f"{folder}: holds no PNG or JPEG image; add some, or remove the folder")
     return files
-
-
-def _key(files: Sequence[Path], part: str) -> str:
-    text = "\n".join(f"{file.resolve()} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}-{part}"
 
 
 # Resizing --------------------------------------------------------------------------------------------------------------
 
 
-def _resized(images: Sequence[Array | Path] | Array, input_shape: Shape, report: Report, key: str | None = None) -> Array:
-    """`images`, bytes (H, W) or files, as (N, C, H, W) uint8: in memory, or beyond `IN_MEMORY` in the cache folder under `key`."""
-    shape = (len(images), *input_shape)
-    if key is None or int(np.prod(shape)) <= IN_MEMORY:
-        array = np.empty(shape, np.uint8)
-        _resize_into(array, images, report)
-        return array
-    path = cache_folder() / f"{key}-{'x'.join(map(str, input_shape))}.npy"
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-                _resize_into(mapped, images, report)
-                mapped.flush()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names another folder") from error
-    array = _mapped(path)
-    if array.shape != shape or array.dtype != np.uint8:
-        raise DataError(f"{path}: is damaged: expected {shape} of uint8, it holds {array.shape} of {array.dtype}; delete it")
-    return array
+def _resized(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list[Array]:
+    """Each of `parts` as (N, C, H, W) uint8: in memory, or where all together take more than `IN_MEMORY` mapped from the cache folder."""
+    total = sum(len(images) for images in parts)
+    done = 0
+
+    def resized(images: Raw) -> Iterator[Array]:
+        nonlocal done
+        for source in images:
+            yield _resize(source, input_shape)
+            done += 1
+            if done % 64 == 0 or done == total:
+                report("resizing", done, total)
+
+    arrays: list[Array] = []
+    for images in parts:
+        shape = (len(images), *input_shape)
+        if total * math.prod(input_shape) <= IN_MEMORY:
+            array: Array = np.empty(shape, np.uint8)
+            for index, pixels in enumerate(resized(images)):
+                array[index] = pixels
+        else:
+            path = cache_folder() / f"{_source_digest(images)[:32]}-{'x'.join(map(str, input_shape))}.npy"
+            if path.exists():
+                done += len(images)
+            else:
+                _write_npy(path, shape, resized(images))
+            array = _mapped(path)
+            if array.shape != shape or array.dtype != np.uint8:
+                raise DataError(f"{path}: is damaged: expected {shape} of uint8, it holds {array.shape} of {array.dtype}; delete it")
+        arrays.append(array)
+    return arrays
 
 
-def _resize_into(array: Array, images: Sequence[Array | Path] | Array, report: Report) -> None:
+def _resize(source: Path | Array, input_shape: Shape) -> Array:
+    """A file or bytes (H, W) as (C, H, W) uint8, bilinear as Pillow resizes bytes."""
     from PIL import Image
 
-    channels, height, width = array.shape[1:]
-    for index, source in enumerate(images):
-        image = open_image(source) if isinstance(source, Path) else Image.fromarray(source)
-        image = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image)
-        array[index] = pixels if channels == 1 else pixels.transpose(2, 0, 1)
-        if index % 64 == 63 or index + 1 == len(images):
-            report("resizing", index + 1, len(images))
+    channels, height, width = input_shape
+    image = open_image(source) if isinstance(source, Path) else Image.fromarray(source)
+    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR))
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _source_digest(images: Raw) -> str:
+    """SHA-256 over the bytes of files or arrays, one after the other."""
+    found = hashlib.sha256()
+    for source in images:
+        data = source.read_bytes() if isinstance(source, Path) else source.tobytes()
+        found.update(f"{len(data) if isinstance(source, Path) else source.shape} ".encode())
+        found.update(data)
+    return found.hexdigest()
+
+
+def _write_npy(path: Path, shape: Shape, images: Iterator[Array]) -> None:
+    """Write `images` one by one; an array that is mapped to a new file would end the process with a signal where the disk is full."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for image in images:
+                file.write(image.tobytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names another folder") from error
 
 
 def _mapped(path: Path) -> Array:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: is not a whole .npy array ({error})") from error
+        raise DataError(f"{path}: is not a whole .npy array ({error}); delete it, and prepare the set again") from error
     if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: is not an .npy array")
+        raise DataError(f"{path}: is not an .npy array; delete it, and prepare the set again")
     return array
 
 
@@ -313,14 +378,25 @@ def _prepared(folder: Path, input_shape: Shape) -> DataSet:
         text = json.loads((folder / "data.json").read_text())
         name, description, classes, digest = text["name"], text["description"], tuple(text["classes"]), text["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / 'data.json'}: does not describe a prepared set ({error})") from error
+        raise DataError(f"{folder / 'data.json'}: does not describe a prepared set ({error!r}); prepare the set again") from error
     arrays = [_mapped(folder / f"{each}.npy") for each in ARRAYS]
     data = DataSet(name, description, classes, Split(*arrays[:2]), Split(*arrays[2:]))
+    for part, split in (("train", data.train), ("test", data.test)):
+        images, labels = split.images, split.labels
+        if images.ndim != 4 or images.dtype != np.uint8 or labels.shape != images.shape[:1] or labels.dtype != np.int64 or not labels.size:
+            raise DataError(
+                f"{folder}: expected {part}_images.npy of (N, C, H, W) uint8 and {part}_labels.npy of (N,) int64, got {images.shape} "
+                f"{images.dtype} and {labels.shape} {labels.dtype}; prepare the set again"
+            )
+        if images.shape[1:] != tuple(input_shape):
+            raise DataError(
+                f"{folder}: {part}_images.npy holds images of {images.shape[1:]}, and the network takes {tuple(input_shape)}; "
+                f"prepare the set again"
+            )
     if data.digest != digest:
-        raise DataError(f"{folder}: its arrays are not those that data.json describes; prepare the set again")
-    if data.train.images.shape[1:] != input_shape or data.test.images.shape[1:] != input_shape:
         raise DataError(
-            f"{folder}: holds images of {data.train.images.shape[1:]}, and the network takes {input_shape}; prepare the set again"
+            f"{folder}: its arrays are not those that data.json describes (digest {digest}), but of digest {data.digest}; "
+            f"prepare the set again"
         )
     return data
 
@@ -346,44 +422,71 @@ def download(report: Report = lambda what, done, total: None) -> Path:
 
     pooch.get_logger().setLevel(logging.ERROR)
     folder = cache_folder() / FASHION_MNIST
-    for name, (sha256, size) in FILES.items():
-        failures = []
-        for mirror in MIRRORS:
-            part = folder / f"{name}.part"
-            try:
-                pooch.retrieve(f"{mirror}{name}", f"sha256:{sha256}", name, folder, downloader=_Download(part, size, report))
-                break
-            except (OSError, ValueError, urllib.error.URLError) as error:
-                failures.append(f"{mirror}: {' '.join(str(error).split())}")
-        else:
-            raise DataError(
-                f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder and name it with --data-dir"
-            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            for name in FILES:
+                _download(folder, name, report)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names another folder") from error
     return folder
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Other processes wait meanwhile, as those that train together do: two that write one file would spoil it."""
+    if sys.platform == "win32":  # which has no such lock: there a file that two wrote is refused for its checksum
+        yield
+        return
+    import fcntl
+
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _download(folder: Path, name: str, report: Report) -> None:
+    import pooch
+
+    sha256, size = FILES[name]
+    failures = []
+    for mirror in MIRRORS:
+        take = _Download(folder / f"{name}.part", size, report)
+        try:
+            pooch.retrieve(f"{mirror}{name}", f"sha256:{sha256}", name, folder, downloader=take)
+            return
+        except (OSError, ValueError, http.client.HTTPException) as error:  # a ValueError is a wrong checksum
+            failures.append(f"{mirror}: {' '.join((str(error) or repr(error)).split())}")
+    raise DataError(f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder and name it with --data-dir")
+
+
 class _Download:
-    """How pooch downloads one file: into `part`, which a later try goes on with."""
+    """How pooch downloads one file: into `part`, with which a later try goes on, from the same mirror or another."""
 
     def __init__(self, part: Path, size: int, report: Report) -> None:
         self.part, self.size, self.report = part, size, report
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         have = self.part.stat().st_size if self.part.exists() else 0
-        if have >= self.size:  # whole, and then refused for its checksum, or of another file
-            self.part.unlink()
+        if have >= self.size:  # nothing is left to ask for, and whether it is right was not found out
             have = 0
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             if have and answer.status != 206:  # a server that cannot go on begins again
                 have = 0
+            length = answer.headers.get("Content-Length")
+            if length is not None and int(length) != self.size - have:  # a page that says sorry must not become part of the file
+                raise OSError(f"expected {self.size - have} bytes, the server offers {length}")
             with self.part.open("ab" if have else "wb") as file:
-                while block := answer.read(1 << 16):
+                while have <= self.size and (block := answer.read(1 << 16)):
                     file.write(block)
                     have += len(block)
                     self.report(f"downloading {self.part.name.removesuffix('.part')}", have, self.size)
+        if have != self.size and length is None:  # cut, or that page: nobody can tell
+            self.part.unlink()
+            raise OSError(f"expected {self.size} bytes, the server gave {have}")
         if have < self.size:
-            raise OSError(f"the connection ended after {have} of {self.size} bytes")
+            raise OSError(f"the connection ended after {have} of {self.size} bytes; the next try goes on from there")
         shutil.move(self.part, output_file)
 
 
@@ -395,8 +498,10 @@ def training_batches(
 ) -> Generator[Batch, None, None]:
     """The batches of an epoch in the recipe's order, from number `first`, each image once: this process's part of each.
 
-    They are prepared ahead in a thread, which ends with the iterator.
+    They are prepared ahead in a thread, which ends with the iterator. Raises `DataError` if a batch has fewer images than there are
+    processes.
     """
+    _check_parts(len(split.labels), recipe.batch_size, processes)
     order = recipe.order(epoch, len(split.labels))
     starts = range(first * recipe.batch_size, len(order), recipe.batch_size)
     return _ahead(_part(split, order[start : start + recipe.batch_size], rank, processes) for start in starts)

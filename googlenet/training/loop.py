@@ -99,13 +99,14 @@ class Run:
         """
         rank, processes = self.backend.start_parallel() if self.parallel else (0, 1)
         check_batch_size(self.recipe, self.data, processes=processes)
-        checkpoint = self._start(write=rank == 0)
+        checkpoint = self._find(rank)
         model = self.backend.build(self.network, checkpoint.params, device=self.device)
         trainer = self.backend.trainer(model, self.recipe, parallel=self.parallel)
         position = checkpoint.position
         if position.step:
             trainer.restore(checkpoint.velocity, learning_rate=position.learning_rate)
         if rank == 0:
+            self._open(position)
             self.listener.started(position, self.per_epoch, self.steps)
         with (self.folder / LOG).open("ab") if rank == 0 else open(os.devnull, "ab") as log:
             while position.epoch < self.recipe.epochs:
@@ -116,29 +117,29 @@ class Run:
             self._write_weights(trainer)
         return Outcome(position.epochs, True, position.step)
 
-    def _start(self, *, write: bool) -> Checkpoint:
-        """The checkpoint to go on from, or the beginning; the log then ends where it does."""
+    def _find(self, rank: int) -> Checkpoint:
+        """The checkpoint to go on from, or the beginning."""
         path, log = self.folder / CHECKPOINT, self.folder / LOG
-        fresh = Checkpoint(self.settings, Position(), self.params)
         if self.resume and path.exists():
             checkpoint = load_checkpoint(path, self.network, self.settings)
-        elif (path.exists() or log.exists()) and not self.resume and write:
-            raise TrainingError(f"{self.folder}: holds a run already; go on with --resume, or give another --out")
-        else:
-            checkpoint = fresh
-        if not write:
+            if rank == 0 and (not log.exists() or log.stat().st_size < checkpoint.position.log_bytes):
+                raise TrainingError(f"{log}: is missing or shorter than its checkpoint says; give another --out")
             return checkpoint
+        if rank == 0 and not self.resume and (path.exists() or log.exists()):
+            raise TrainingError(f"{self.folder}: holds a run already; go on with --resume, or give another --out")
+        return Checkpoint(self.settings, Position(), self.params)
+
+    def _open(self, position: Position) -> None:
+        """A log that ends at `position`: what stands behind it belongs to steps that will be taken again."""
+        log = self.folder / LOG
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if checkpoint is not fresh:
-                if not log.exists() or log.stat().st_size < checkpoint.position.log_bytes:
-                    raise TrainingError(f"{log}: is missing or shorter than its checkpoint says; give another --out")
-                os.truncate(log, checkpoint.position.log_bytes)
+            if position.step:
+                os.truncate(log, position.log_bytes)
             else:
                 log.write_bytes(_line({"event": "start", "version": __version__, **self._versions(), **self.settings}))
         except OSError as error:
             raise TrainingError(f"{error.filename or log}: cannot be written ({error.strerror or error}); give another --out") from error
-        return checkpoint
 
     def _versions(self) -> dict[str, Any]:
         name = self.backend.name

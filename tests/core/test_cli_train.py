@@ -1,0 +1,171 @@
+"""`googlenet train` and `googlenet race` as users run them, on the reference: what they print, leave, refuse, and how they stop."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from googlenet import get_network, load_params
+from googlenet.training.data import DataSet, Split, save_data
+from googlenet.training.loop import read_log
+
+SMALL = ("googlenet", "--framework", "numpy", "--size", "8", "--batch-size", "16", "--epochs", "2", "--learning-rate", "0.01")
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "googlenet", *map(str, arguments)]
+
+
+def googlenet(*arguments, cwd, **environment):
+    where = {**os.environ, "COLUMNS": "200", **environment}
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=where, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def shades(tmp_path_factory):
+    """Forty images of two classes, dark and bright, prepared at 8×8."""
+    folder = tmp_path_factory.mktemp("shades")
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        labels = np.arange(count) % 2
+        return Split((rng.integers(0, 100, (count, 1, 8, 8)) + 140 * labels[:, None, None, None]).astype(np.uint8), labels)
+
+    save_data(folder, DataSet("shades", "two shades", ("dark", "bright"), split(40), split(10)))
+    return folder
+
+
+def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
+    done = googlenet("train", *SMALL, "--data", shades, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "googlenet 1×8×8 in numpy, on 40 images of two shades; tested on 10"
+    assert lines[1].startswith("2 epochs of batches of 16, learning rate 0.01, seed 0; 6 steps; in runs/")
+    assert [line.split()[:2] for line in lines[2:4]] == [["epoch", "1/2"], ["epoch", "2/2"]]
+    assert "test accuracy" in lines[-1]
+    assert "95 %" in lines[-1]
+    folder = tmp_path / "runs" / "googlenet-shades-numpy-seed0"
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.safetensors", "curves.png", "log.jsonl", "weights.safetensors"]
+    load_params(folder / "weights.safetensors", get_network("googlenet", num_classes=2, input_shape=(1, 8, 8)))
+    assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    again = googlenet("train", *SMALL, "--data", shades, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "holds a run already; go on with --resume" in again.stderr
+
+
+def test_json_and_svg(shades, tmp_path):
+    done = googlenet("train", *SMALL, "--data", shades, "--out", "here", "--json", "--picture", "svg", cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert answer["recipe"]["batch_size"] == 16
+    assert answer["train_image_count"] == 40
+    assert [epoch["epoch"] for epoch in answer["epochs"]] == [1, 2]
+    assert "<svg" in (tmp_path / "here" / "curves.svg").read_text()
+
+
+def test_trained_weights_predict_with_the_names_of_the_classes(shades, tmp_path):
+    from PIL import Image
+
+    googlenet("train", *SMALL, "--data", shades, "--out", "run", cwd=tmp_path)
+    Image.fromarray(np.full((8, 8), 200, np.uint8)).save(tmp_path / "one.png")
+    done = googlenet("predict", "--weights", "run/weights.safetensors", "one.png", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {best["name"] for best in json.loads(done.stdout)["images"][0]["top"]} == {"dark", "bright"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(shades, tmp_path, number, code):
+    arguments = [*SMALL, "--data", shades, "--epochs", "40", "--out", "cut"]
+    process = subprocess.Popen(command("train", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    log = tmp_path / "cut" / "log.jsonl"
+    while not log.exists() or len(read_log(log)) < 4:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Go on with: googlenet train" in error
+    assert error.rstrip().endswith("--resume")
+    assert (tmp_path / "cut" / "checkpoint.safetensors").exists()
+
+
+def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
+    arguments = [*SMALL, "--data", shades, "--momentum", "0.9", "--epochs", "6"]
+    assert googlenet("train", *arguments, "--out", "whole", cwd=tmp_path).returncode == 0
+    process = subprocess.Popen(
+        command("train", *arguments, "--out", "cut", "--checkpoint-minutes", "0"), stdout=subprocess.DEVNULL, cwd=tmp_path
+    )
+    log = tmp_path / "cut" / "log.jsonl"
+    while not log.exists() or len(read_log(log)) < 8:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert googlenet("train", *arguments, "--out", "cut", "--resume", cwd=tmp_path).returncode == 0
+    whole, cut = (tmp_path / name / "weights.safetensors" for name in ("whole", "cut"))
+    assert whole.read_bytes() == cut.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--epochs", "0"), "Recipe.epochs: expected an integer of at least 1, got 0"),
+        (("--batch-size", "41"), "--batch-size 41: is larger than the 40 images to train on; give at most 40"),
+        (("--learning-rate", "-1"), "Recipe.learning_rate: expected a number above 0, got -1.0"),
+        (("--schedule", "linear"), "Recipe.schedule: expected constant, step, cosine, got 'linear'"),
+        (("--picture", "gif"), "--picture: expected png or svg, got 'gif'"),
+        (("--size", "9"), "holds images of (1, 8, 8), and the network takes (1, 9, 9)"),
+        (("--num-classes", "1"), "has 2 classes, and the network 1"),
+        (("--parallel",), "framework 'numpy': trains in one process alone"),
+        (("--aux-weight", "0.3"), "network 'googlenet' has 0 auxiliary heads, got 1 weights"),
+        (("--data", "nowhere"), "--data nowhere: is neither digits, fashion-mnist, nor a path that exists"),
+        (("--out", "/proc/none"), "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(shades, tmp_path, arguments, message):
+    done = googlenet("train", *SMALL, "--data", shades, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(shades, tmp_path):
+    done = googlenet("train", *SMALL, "--data", shades, "--learning-rate", "1e10", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the loss is" in done.stderr.splitlines()[-1]
+    assert "lower --learning-rate" in done.stderr
+
+
+def test_a_race(shades, tmp_path):
+    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "numpy", "--framework", "faulty", "--seeds", "2", "--out", "race")
+    done = googlenet("race", *arguments, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    numpy, faulty = answer["frameworks"]
+    assert (numpy["framework"], faulty["framework"]) == ("numpy", "faulty")
+    assert [run["seed"] for run in numpy["runs"]] == [0, 1]
+    # The faulty backend is the reference until it is asked to fail: the same start gives the same curve, bit for bit.
+    for ours, theirs in zip(numpy["runs"], faulty["runs"], strict=True):
+        assert [epoch["loss"] for epoch in ours["epochs"]] == [epoch["loss"] for epoch in theirs["epochs"]]
+    assert numpy["loss"]["standard_deviation"] > 0
+    assert json.loads((tmp_path / "race" / "results.json").read_text()) == answer["frameworks"]
+    assert (tmp_path / "race" / "curves.png").exists()
+    before = (tmp_path / "race" / "numpy-seed0" / "log.jsonl").read_bytes()
+    again = googlenet("race", *arguments, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "numpy" in again.stdout
+    assert "±" in again.stdout
+    assert (tmp_path / "race" / "numpy-seed0" / "log.jsonl").read_bytes() == before
+
+
+def test_a_framework_that_fails_in_a_race_fails_alone(shades, tmp_path):
+    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "faulty", "--framework", "numpy", "--out", "race")
+    done = googlenet("race", *arguments, cwd=tmp_path, GOOGLENET_EXAMPLE_FAULT="import")
+    assert done.returncode == 1
+    assert "faulty, seed 0: failed: ended with exit code 2; its last words: googlenet: framework 'faulty'" in done.stdout
+    assert "numpy, seed 0: loss" in done.stdout
