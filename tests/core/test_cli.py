@@ -19,7 +19,7 @@ def test_version():
     assert googlenet("--version").stdout.strip() == "0.1.0"
 
 
-COMMANDS = ("list", "summary", "parity", "compare", "diff", "min-size", "convert", "predict")
+COMMANDS = ("list", "summary", "parity", "compare", "diff", "min-size", "convert", "predict", "train", "race")
 
 
 def test_help_without_arguments():
