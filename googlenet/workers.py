@@ -14,6 +14,9 @@ from pathlib import Path
 
 from .threads import thread_variables
 
+#: The environment variable that tells a worker who started it.
+PARENT = "GOOGLENET_PARENT"
+
 #: Seconds that a worker has to save when it is to stop.
 GRACE = 60.0
 
@@ -29,9 +32,22 @@ class Ending:
 
 def worker_environment(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
     """The environment of a worker: `threads`, by default its part of the cores unless the environment says; frameworks kept quiet."""
-    given = thread_variables(threads, processes=processes)
+    given = {**thread_variables(threads, processes=processes), PARENT: str(os.getpid())}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3", "PYTHONUNBUFFERED": "1"}
-    return {**quiet, **given, **os.environ} if threads is None else {**quiet, **os.environ, **given}
+    return {**quiet, **given, **os.environ, PARENT: given[PARENT]} if threads is None else {**quiet, **os.environ, **given}
+
+
+def end_with_parent(end: Callable[[], None]) -> None:
+    """Call `end` in a worker once the process that started it has ended, however it did: nobody would read the answer."""
+    parent = int(os.environ.get(PARENT, "0"))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        end()
+
+    if parent:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def run_worker(

@@ -94,7 +94,7 @@ def command(
         if not as_json:
             train.say(f"{lap.framework}, seed {lap.seed}: {_words(lap)}")
 
-    with _Progress(as_json) as progress:
+    with train.terminated_as_interrupted(), _Progress(as_json) as progress:
         run_race(
             network,
             loaded,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import signal
 import sys
@@ -103,6 +104,7 @@ def command(
     from ..threads import use_threads
     from ..training.data import load_data
     from ..training.loop import Run
+    from ..workers import end_with_parent
 
     chosen = _framework(framework)
     use_threads(threads)
@@ -119,6 +121,7 @@ def command(
     params = load_params(weights, network) if weights is not None else init_params(network, seed=seed, initializer=initializer)
     watch = _Watch(as_json)
     folder = out or Path("runs") / f"{network.name.replace(':', '-')}-{loaded.name}-{chosen}-seed{seed}"
+    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))  # a race that was killed: save, and leave
     with _stopping() as stop:
         run = Run(
             backend=module,
@@ -236,6 +239,20 @@ def _stopping() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C for a while, so that workers are ended, too."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Watch:

@@ -10,7 +10,6 @@ import os
 import platform
 import resource
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..backend import framework_version, load
 from ..errors import GoogLeNetError
 from ..params import write_atomically
 from ..version import __version__
+from ..workers import end_with_parent
 from .compare import compare
 from .job import Job, row_to_json
 
@@ -74,17 +74,10 @@ def _write(path: Path, done: int) -> None:
     os.replace(temporary, path)
 
 
-def _leave_with(parent: int) -> None:
-    """End this process when `parent` has ended, however it did: nobody would read the answer."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 def main() -> None:
     """Answer, whatever happens: the parent reads the file, not the exit code alone."""
     folder, framework = Path(sys.argv[1]), sys.argv[2]
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    end_with_parent(lambda: os._exit(1))
     try:
         answer = run(folder, framework)
     except GoogLeNetError as error:

@@ -359,7 +359,7 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 def save_data(folder: Path, data: DataSet) -> None:
     """Write `data` to `folder`, from where `load_data` reads it as it is, memory-mapped.
 
-    Raises `DataError` if a file cannot be written; what was there stays whole.
+    Raises `DataError` if a file cannot be written. A set that was written in part is refused when it is read: its description comes last.
     """
     arrays = (data.train.images, data.train.labels, data.test.images, data.test.labels)
     try:
