@@ -408,17 +408,26 @@ def test_a_large_set_is_resized_once_into_the_cache(tmp_path, monkeypatch, cache
     assert len(list(cache.iterdir())) == 4
 
 
-def test_the_cache_knows_images_by_their_bytes(tmp_path, monkeypatch, cache):
+@pytest.mark.parametrize("file", ["idx/train-images-idx3-ubyte", "images/cat/00.png"])
+def test_the_cache_knows_images_by_their_bytes(tmp_path, monkeypatch, file):
+    """A file of the same name, size and time, and of another content."""
     monkeypatch.setattr(module, "IN_MEMORY", 0)
-    source = sources(tmp_path)["images"]
-    load_data(source, SHAPE)
-    path = tmp_path / "images" / "cat" / "00.png"
-    before, times = pixels(1, ord("c"))[0], path.stat()
-    Image.fromarray(255 - before).save(path)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    changed = load_data(source, (1, 6, 5)).train.images
-    assert not np.array_equal(changed[0, 0], before)
-    assert load_data(source, SHAPE).digest != load_data(sources(tmp_path)["images"], SHAPE).digest
+    source, path = tmp_path / file.partition("/")[0], tmp_path / file
+    sources(tmp_path)
+    one, other = pixels(1)[0], 255 - pixels(1)[0]
+    size = 1000
+
+    def write(array):
+        if path.suffix:
+            Image.fromarray(array).save(path)
+            path.write_bytes(path.read_bytes().ljust(size, b"\0"))  # nothing reads what follows the end of a PNG
+        else:
+            path.write_bytes(idx(np.repeat(array[None], 13, axis=0)))
+        os.utime(path, ns=(0, 0))
+        return load_data(str(source), (1, 6, 5)).train.images[0, 0]
+
+    assert np.array_equal(write(one), one)
+    assert np.array_equal(write(other), other)
 
 
 def test_an_image_that_cannot_be_read_leaves_nothing_in_the_cache(tmp_path, monkeypatch, cache):
@@ -427,6 +436,13 @@ def test_an_image_that_cannot_be_read_leaves_nothing_in_the_cache(tmp_path, monk
     (tmp_path / "images" / "dog" / "03.png").write_bytes(b"x")
     refused(tmp_path / "images" / "dog" / "03.png", "is not a readable image", source=source)
     assert list(cache.iterdir()) == []
+
+
+def test_a_file_that_is_gone_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    source = sources(tmp_path)["images"]
+    (tmp_path / "images" / "dog" / "99.png").symlink_to(tmp_path / "gone.png")
+    refused(tmp_path / "images" / "dog" / "99.png", "cannot be read (No such file or directory)", source=source)
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):

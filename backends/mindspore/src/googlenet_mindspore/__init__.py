@@ -16,12 +16,16 @@ from googlenet.errors import DeviceError
 from googlenet.loss import Loss
 from googlenet.params import Array, Params, check_params, native_file, param_specs
 from googlenet.spec import Network
+from googlenet.training import Recipe
 from googlenet.walk import fold
 
 from . import layers, layout
+from .training import Trainer, start_parallel
+
+__all__ = ["build", "forward", "gradients", "params_of", "save", "start_parallel", "trainer"]
 
 name = "mindspore"
-capabilities = frozenset({"train", "gradients", "save"})
+capabilities = frozenset({"train", "gradients", "save", "trainer", "parallel"})
 unbiased_running_variance = True
 file_suffix = ".ckpt"
 
@@ -96,7 +100,7 @@ def gradients(model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss
     def total_loss(x: ms.Tensor) -> ms.Tensor:
         outputs = _by_name(model, model(x))
         return sum(
-            weight * cross_entropy(outputs[output], _targets(labels, outputs[output], loss.label_smoothing))
+            weight * cross_entropy(outputs[output], _targets(labels, outputs[output].shape[1], loss.label_smoothing))
             for output, weight in loss.output_weights(model.network).items()
         )
 
@@ -107,9 +111,13 @@ def gradients(model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss
     return float(total.asnumpy()), found
 
 
-def _targets(labels: Array, logits: ms.Tensor, label_smoothing: float) -> ms.Tensor:
+def trainer(model: nn.Cell, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes that `start_parallel` joined."""
+    return Trainer(model, recipe, parallel=parallel)
+
+
+def _targets(labels: Array, classes: int, label_smoothing: float) -> ms.Tensor:
     """The distribution (N, K) that the loss is taken against: this loss has no label smoothing of its own."""
-    classes = logits.shape[1]
     return ms.Tensor((1 - label_smoothing) * np.eye(classes)[labels] + label_smoothing / classes, ms.float32)
 
 

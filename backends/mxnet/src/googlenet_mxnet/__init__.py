@@ -17,12 +17,16 @@ from googlenet.errors import DeviceError
 from googlenet.loss import Loss
 from googlenet.params import Array, Params, ParamSpec, check_params, native_file, param_specs
 from googlenet.spec import Network
+from googlenet.training import Recipe
 from googlenet.walk import fold
 
 from . import layers, layout
+from .training import Trainer, start_parallel
+
+__all__ = ["build", "forward", "gradients", "params_of", "save", "start_parallel", "trainer"]
 
 name = "mxnet"
-capabilities = frozenset({"train", "gradients", "save"})
+capabilities = frozenset({"train", "gradients", "save", "trainer", "parallel"})
 unbiased_running_variance = False
 file_suffix = ".params"
 
@@ -110,6 +114,11 @@ def gradients(model: gluon.HybridBlock, images: Array, labels: Array, *, loss: L
     grads = autograd.grad(total, arrays, train_mode=train)
     found = {path: layout.from_native(spec, grad) for (path, spec), grad in zip(trainable.items(), grads, strict=True)}
     return total.item(), found
+
+
+def trainer(model: gluon.HybridBlock, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes that `start_parallel` joined."""
+    return Trainer(model, recipe, parallel=parallel)
 
 
 def _targets(labels: Array, logits: mx.np.ndarray, label_smoothing: float) -> mx.np.ndarray:

@@ -15,12 +15,16 @@ from googlenet.errors import DeviceError
 from googlenet.loss import Loss
 from googlenet.params import Array, Params, check_params, native_file, param_specs
 from googlenet.spec import Network
+from googlenet.training import Recipe
 from googlenet.walk import fold
 
 from . import layers, layout
+from .training import Trainer, start_parallel
+
+__all__ = ["build", "forward", "gradients", "params_of", "save", "start_parallel", "trainer"]
 
 name = "paddle"
-capabilities = frozenset({"train", "gradients", "save"})
+capabilities = frozenset({"train", "gradients", "save", "trainer", "parallel"})
 unbiased_running_variance = False
 file_suffix = ".pdparams"
 
@@ -98,6 +102,11 @@ def gradients(model: nn.Layer, images: Array, labels: Array, *, loss: Loss = Los
     grads = [paddle.zeros_like(tensor) if grad is None else grad for tensor, grad in zip(tensors, grads, strict=True)]
     found = {path: layout.from_native(spec, grad) for (path, spec), grad in zip(trainable.items(), grads, strict=True)}
     return total.item(), found
+
+
+def trainer(model: nn.Layer, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes that `start_parallel` joined."""
+    return Trainer(model, recipe, parallel=parallel)
 
 
 def _cross_entropy(logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:

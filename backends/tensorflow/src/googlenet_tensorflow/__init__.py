@@ -16,15 +16,19 @@ from googlenet.errors import DeviceError
 from googlenet.loss import Loss
 from googlenet.params import Array, Params, check_params, native_file, param_specs
 from googlenet.spec import Network
+from googlenet.training import Recipe
 from googlenet.walk import Site, fold
 
 from . import layers, layout
+from .training import Trainer, start_parallel
+
+__all__ = ["build", "forward", "gradients", "params_of", "save", "start_parallel", "trainer"]
 
 if keras.config.backend() != "tensorflow":
     raise ImportError(f"Keras runs on {keras.config.backend()} here; set KERAS_BACKEND=tensorflow in the environment")
 
 name = "tensorflow"
-capabilities = frozenset({"train", "gradients", "save"})
+capabilities = frozenset({"train", "gradients", "save", "trainer", "parallel"})
 unbiased_running_variance = False
 file_suffix = ".weights.h5"
 
@@ -106,6 +110,11 @@ def gradients(model: keras.Model, images: Array, labels: Array, *, loss: Loss = 
         grads = tape.gradient(total, [variables[path] for path in trainable], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     found = {path: layout.from_native(spec, grad) for (path, spec), grad in zip(trainable.items(), grads, strict=True)}
     return float(total), found
+
+
+def trainer(model: keras.Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes that `start_parallel` joined."""
+    return Trainer(model, recipe, parallel=parallel)
 
 
 def _check_device(device: str | None) -> None:

@@ -1,0 +1,195 @@
+"""Training a native cell with MindSpore's own optimiser, in one process or in several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import mindspore as ms
+import numpy as np
+from mindspore import communication, nn, ops
+
+from googlenet.checks import check_images, check_labels, num_classes
+from googlenet.errors import BackendError
+from googlenet.params import Array, Params, param_specs, uniform
+from googlenet.training import Recipe
+from googlenet.walk import walk
+
+from . import layout
+
+
+def start_parallel() -> tuple[int, int]:
+    """Join the processes that `msrun` started, on MindSpore's own collectives for the device: this process's rank, and how many they are.
+
+    Raises `BackendError` if it did not start this process.
+    """
+    if not os.environ.get("MS_ROLE"):
+        raise BackendError(
+            "mindspore: MS_ROLE is not set, so that this process knows no others; start it with "
+            "msrun --worker_num PROCESSES --local_worker_num PROCESSES --join True SCRIPT"
+        )
+    if not communication.GlobalComm.INITED:
+        communication.init()
+    return communication.get_rank(), communication.get_group_size()
+
+
+class Trainer:
+    """Trains `model` in place by `nn.Momentum`; see `googlenet.backend.Trainer`.
+
+    A step is one compiled graph for each size of batch. Dropout takes masks drawn outside of it from the step's seed: MindSpore's random
+    operations take a seed when they are compiled, and those that take one with their input do not run on a CPU (MindSpore 2.8.0).
+    With `parallel` gradients are averaged by `nn.DistributedGradReducer`.
+    """
+
+    def __init__(self, model: nn.Cell, recipe: Recipe, *, parallel: bool) -> None:
+        self.model = model
+        self.rank, self.processes = (communication.get_rank(), communication.get_group_size()) if parallel else (0, 1)
+        self._loss = recipe.loss
+        self._weights = self._loss.output_weights(model.network)
+        self._classes = num_classes(model.network)
+        held = model.parameters_dict()
+        self._trained = {
+            path: (spec, held[layout.native_path(spec)]) for path, spec in param_specs(model.network).items() if spec.trainable
+        }
+        parameters = [parameter for _, parameter in self._trained.values()]
+        # Given for a group, weight decay holds for all of it; else batch norm's arrays would have none.
+        self._optimizer = nn.Momentum(
+            [{"params": parameters, "weight_decay": float(recipe.weight_decay)}],
+            learning_rate=float(recipe.learning_rate),
+            momentum=float(recipe.momentum),
+        )
+        mean = nn.DistributedGradReducer(parameters, mean=True, degree=self.processes) if self.processes > 1 else None
+        cells = dict(model.cells_and_names())
+        dropouts = [site for site in walk(model.network) if isinstance(cells[site.path], nn.Dropout) and cells[site.path].p]
+        self._dropouts = {site.path: (cells[site.path], site.in_shape) for site in dropouts}
+        weights = tuple(self._weights[output] for output in model.network.outputs)
+        self._new_step = partial(_Step, model, weights, self._optimizer, mean)
+        self._steps: dict[int, tuple[_Step, dict[str, ms.Parameter]]] = {}
+
+    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
+        from . import _targets
+
+        x, labels = self._images(images), check_labels(self.model.network, labels, len(images))
+        targets = _targets(labels, self._classes, self._loss.label_smoothing)
+        if len(images) not in self._steps:
+            self._steps[len(images)] = self._new_step(), self._masks(len(images))
+        advance, masks = self._steps[len(images)]
+        for path, mask in masks.items():
+            keep = uniform(seed, path)(mask.size).reshape(mask.shape) >= self._dropouts[path][0].p
+            mask.set_data(ms.Tensor(keep / (1 - self._dropouts[path][0].p), ms.float32))
+        self._optimizer.learning_rate.set_data(ms.Tensor(learning_rate, ms.float32))
+        with _compiled(self.model, True), self._masked(masks):
+            total, logits = advance(x, targets, ms.Tensor(share, ms.float32))
+        return float(total.asnumpy()), layout.output_from_native(logits)
+
+    def predict(self, images: Array) -> Array:
+        """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
+        from . import _by_name
+
+        with _compiled(self.model, False):
+            return layout.output_from_native(_by_name(self.model, self.model(self._images(images)))["logits"])
+
+    def velocity(self) -> Params:
+        """MindSpore's moments, which are v of the recipe; 0 before the first step."""
+        return {path: layout.from_native(spec, moment) for (path, (spec, _)), moment in self._moments()}
+
+    def restore(self, velocity: Params, *, learning_rate: float) -> None:
+        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        for (path, (spec, _)), moment in self._moments():
+            if path in velocity:
+                moment.set_data(layout.to_native(spec, velocity[path]))
+
+    def total(self, values: Array) -> Array:
+        """`values` (k,) of float64, summed over all processes."""
+        if self.processes == 1:
+            return values
+        # Its collectives on the CPU take float32 alone: three of them hold a float64, and the sum is taken here.
+        parts = np.zeros((3, len(values)), np.float32)
+        for row in range(3):
+            parts[row] = values - parts.sum(0, np.float64)
+        gathered = ops.AllGather()(ms.Tensor(parts[None])).asnumpy()
+        return gathered.sum(1, np.float64).sum(0)
+
+    def _masks(self, count: int) -> dict[str, ms.Parameter]:
+        """Dropout's masks for `count` images, by path."""
+        return {
+            path: ms.Parameter(ms.Tensor(np.zeros((count, *shape)), ms.float32), name=f"mask.{path}", requires_grad=False)
+            for path, (_, shape) in self._dropouts.items()
+        }
+
+    @contextmanager
+    def _masked(self, masks: dict[str, ms.Parameter]) -> Iterator[None]:
+        """Dropout multiplies by these for a while: they are looked up when a step is compiled."""
+        before = {path: self._dropouts[path][0].dropout for path in masks}
+        for path, mask in masks.items():
+            self._dropouts[path][0].dropout = _multiplier(mask)
+        try:
+            yield
+        finally:
+            for path, primitive in before.items():
+                self._dropouts[path][0].dropout = primitive
+
+    def _images(self, images: Array) -> ms.Tensor:
+        return layout.images_to_native(check_images(self.model.network, images))
+
+    def _moments(self) -> Iterator[tuple[tuple, ms.Parameter]]:
+        return zip(self._trained.items(), self._optimizer.moments, strict=True)
+
+
+class _Step(nn.Cell):
+    """Forward, loss, backward and update in one: (images, targets, share) → (loss, logits).
+
+    `mean` averages the gradients over processes. No parameter gets another name here, hence no prefix.
+    """
+
+    def __init__(self, model: nn.Cell, weights: tuple[float, ...], optimizer: nn.Optimizer, mean: nn.Cell | None) -> None:
+        super().__init__(auto_prefix=False)
+        self.model, self.optimizer, self.mean = model, optimizer, mean
+        cross_entropy = nn.SoftmaxCrossEntropyWithLogits(reduction="mean")
+
+        def total_loss(x: ms.Tensor, targets: ms.Tensor, share: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor, ms.Tensor]:
+            outputs = model(x)
+            if not isinstance(outputs, tuple):
+                outputs = (outputs,)
+            total = 0.0
+            for position, weight in enumerate(weights):
+                total = total + weight * cross_entropy(outputs[position], targets)
+            return total * share, total, outputs[0]
+
+        self.differentiate = ms.value_and_grad(total_loss, None, optimizer.parameters, has_aux=True)
+
+    def construct(self, x: ms.Tensor, targets: ms.Tensor, share: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        (_, total, logits), grads = self.differentiate(x, targets, share)
+        if self.mean is not None:
+            grads = self.mean(grads)
+        return ops.depend((total, logits), self.optimizer(grads))
+
+
+@contextmanager
+def _compiled(model: nn.Cell, train: bool) -> Iterator[None]:
+    """Training or evaluation mode, and graph execution, for a while; every cell then has its own mode again.
+
+    Not `ms.jit`: what `set_data` then sets, as `load_param_into_net` does, the compiled graph never sees (MindSpore 2.8.0).
+    """
+    before = [(cell, cell.training) for _, cell in model.cells_and_names()]
+    execution = ms.get_context("mode")
+    ms.set_context(mode=ms.GRAPH_MODE)
+    model.set_train(train)
+    try:
+        yield
+    finally:
+        for cell, training in before:
+            cell.set_train(training)
+        ms.set_context(mode=execution)
+
+
+def _multiplier(mask: ms.Parameter) -> Callable:
+    """What stands in for the operation of `nn.Dropout`, which gives its result and its mask."""
+
+    def multiply(x: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        return x * mask, mask
+
+    return multiply

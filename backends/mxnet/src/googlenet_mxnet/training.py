@@ -1,0 +1,202 @@
+"""Training a native block with MXNet's own optimiser, in one process or in several."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from functools import cache
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon
+from mxnet.gluon import HybridBlock, nn
+
+from googlenet.checks import check_images, check_labels, num_classes
+from googlenet.errors import BackendError
+from googlenet.loss import Loss
+from googlenet.params import Array, Params, param_specs
+from googlenet.training import Recipe
+
+from . import layout
+
+_store: mx.kvstore.KVStore | None = None
+_keys = itertools.count()
+
+
+def start_parallel() -> tuple[int, int]:
+    """Join the workers that the scheduler of the `DMLC_` variables gathers: this process's rank, and how many they are.
+
+    Raises `BackendError` if the variables are not set.
+    """
+    global _store
+    if _store is None:
+        needed = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
+        missing = [name for name in needed if not os.environ.get(name)]
+        if os.environ.get("DMLC_ROLE") != "worker" or missing:
+            raise BackendError(
+                f"mxnet: no launcher started this process: expected {', '.join(needed)} and DMLC_ROLE=worker in the environment; start "
+                "one process with DMLC_ROLE=scheduler and one with DMLC_ROLE=server of `python -c 'import mxnet'`, then the workers"
+            )
+        _store = mx.kvstore.create("dist_sync")
+    return _store.rank, _store.num_workers
+
+
+class Trainer:
+    """Trains `model` in place by `gluon.Trainer` with "sgd"; see `googlenet.backend.Trainer`.
+
+    Forward pass and loss are one graph, which Gluon compiles with static memory; the model itself stays as it is. With `parallel`
+    gradients are averaged by the key-value store "dist_sync". The seed of a step becomes that of MXNet's generator on the device.
+    """
+
+    @mx.util.use_np
+    def __init__(self, model: gluon.HybridBlock, recipe: Recipe, *, parallel: bool) -> None:
+        from . import _device, _parameter
+
+        self.model = model
+        self.rank, self.processes = start_parallel() if parallel else (0, 1)
+        self._objective = _Objective(model, recipe.loss)
+        self._outputs = _Outputs(model)
+        specs = {path: spec for path, spec in param_specs(model.network).items() if spec.trainable}
+        self._trained = {path: (spec, _parameter(model, spec)) for path, spec in specs.items()}
+        self._random = _has_dropout(model)
+        self._device = _device(model)
+        self._trainer = gluon.Trainer(
+            [parameter for _, parameter in self._trained.values()],
+            "sgd",
+            {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum, "wd": recipe.weight_decay},
+            kvstore=None,
+        )
+        # Not by `gluon.Trainer`: a second one in a process would use the same keys, and wait for ever.
+        self._keys = (
+            _new_keys([parameter.grad(self._device).as_nd_ndarray() for _, parameter in self._trained.values()]) if parallel else []
+        )
+
+    @mx.util.use_np
+    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
+        images = check_images(self.model.network, images)
+        labels = check_labels(self.model.network, labels, len(images))
+        x, targets = layout.images_to_native(images, self._device), mx.np.array(labels, dtype=labels.dtype, ctx=self._device)
+        self._set_rate(learning_rate)
+        if self._random:
+            mx.random.seed(seed, self._device)
+        with autograd.record():
+            total, logits = self._objective(x, targets)
+        autograd.backward([total], [mx.np.full((), share, dtype=total.dtype, ctx=self._device)])
+        for key, (_, parameter) in zip(self._keys, self._trained.values(), strict=False):
+            _store.pushpull(key, parameter.grad(self._device), priority=-key)
+        self._trainer.step(self.processes)  # divides the gradients, which the store adds up
+        return total.item(), layout.output_from_native(logits)
+
+    @mx.util.use_np
+    def predict(self, images: Array) -> Array:
+        """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
+        x = layout.images_to_native(check_images(self.model.network, images), self._device)
+        with autograd.pause():
+            outputs = self._outputs(x)
+        return layout.output_from_native(outputs[0] if isinstance(outputs, (tuple, list)) else outputs)
+
+    def velocity(self) -> Params:
+        """MXNet's momentum buffers, which are −learning_rate · v of the recipe; none before the first step and without momentum."""
+        states = self._states()
+        return {
+            path: layout.from_native(spec, states[index])
+            for index, (path, (spec, _)) in enumerate(self._trained.items())
+            if states.get(index) is not None
+        }
+
+    @mx.util.use_np
+    def restore(self, velocity: Params, *, learning_rate: float) -> None:
+        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        (updater,) = self._trainer._updaters
+        for index, (path, (spec, _)) in enumerate(self._trained.items()):
+            if path in velocity:
+                updater.states[index] = layout.to_native(spec, velocity[path]).as_in_ctx(self._device).as_nd_ndarray()
+                updater.states_synced[index] = True
+        self._trainer.set_learning_rate(learning_rate)
+
+    def total(self, values: Array) -> Array:
+        """`values` (k,) of float64, summed over all processes."""
+        if self.processes == 1:
+            return values
+        return _gather(np.asarray(values, np.float64)).sum(0)
+
+    def _set_rate(self, learning_rate: float) -> None:
+        """MXNet's buffers hold the rate too: they change with it."""
+        before = self._trainer.learning_rate
+        if learning_rate == before:
+            return
+        for state in self._states().values():
+            if state is not None:
+                state *= learning_rate / before
+        self._trainer.set_learning_rate(learning_rate)
+
+    def _states(self) -> dict[int, mx.nd.NDArray | None]:
+        (updater,) = self._trainer._updaters
+        return updater.states
+
+
+class _Objective(HybridBlock):
+    """Images (N, C, H, W) and labels (N,) → the loss, a scalar of float64, and the logits (N, K)."""
+
+    def __init__(self, model: gluon.HybridBlock, loss: Loss) -> None:
+        super().__init__(prefix="")
+        self.hybridize(static_alloc=True, static_shape=True)  # before it has children, which stay as they are
+        self.model = model
+        self.cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
+        self.outputs = tuple(model.network.outputs)
+        self.weights = loss.output_weights(model.network)
+        self.label_smoothing = loss.label_smoothing
+        self.classes = num_classes(model.network)
+
+    def hybrid_forward(self, F, x, labels):
+        outputs = self.model(x)
+        outputs = dict(zip(self.outputs, outputs if isinstance(outputs, (tuple, list)) else (outputs,), strict=True))
+        onehot = F.npx.one_hot(labels, self.classes, dtype="float64")
+        targets = (1 - self.label_smoothing) * onehot + self.label_smoothing / self.classes
+        # In float64, as in `gradients`: oneDNN's log_softmax, which MXNet takes for float32, is twenty times less exact than float32 is.
+        total = sum(
+            weight * self.cross_entropy(outputs[output].astype("float64"), targets).mean() for output, weight in self.weights.items()
+        )
+        return total, outputs["logits"]
+
+
+class _Outputs(HybridBlock):
+    """Images (N, C, H, W) → the outputs of `model`; all of them, because Gluon warns of parameters that nothing uses."""
+
+    def __init__(self, model: gluon.HybridBlock) -> None:
+        super().__init__(prefix="")
+        self.hybridize(static_alloc=True, static_shape=True)  # before it has children, which stay as they are
+        self.model = model
+
+    def hybrid_forward(self, F, x):
+        return self.model(x)
+
+
+def _has_dropout(model: gluon.HybridBlock) -> bool:
+    found: list[bool] = []
+    model.apply(lambda block: found.append(isinstance(block, nn.Dropout) and block._rate > 0))
+    return any(found)
+
+
+def _new_keys(arrays: list[mx.nd.NDArray]) -> list[int]:
+    """Keys of the store for arrays of these shapes: the same in every process, as each makes all of its own in the same order."""
+    keys = [next(_keys) for _ in arrays]
+    _store.init(keys, arrays)
+    return keys
+
+
+@cache
+def _rows_key(shape: tuple[int, ...]) -> int:
+    (key,) = _new_keys([mx.nd.zeros(shape, ctx=mx.cpu())])
+    return key
+
+
+def _gather(array: Array) -> Array:
+    """`array` (k,) of this process and all others: (processes, k), bit for bit."""
+    # As bytes, each in a float32: the store rounds float64 to float32. What is added to a row is zeros.
+    rows = np.zeros((_store.num_workers, array.nbytes), np.float32)
+    rows[_store.rank] = np.frombuffer(array.tobytes(), np.uint8)
+    shared = mx.nd.array(rows, ctx=mx.cpu())
+    _store.pushpull(_rows_key(rows.shape), shared)
+    return shared.asnumpy().astype(np.uint8).view(array.dtype)
