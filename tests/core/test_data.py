@@ -968,11 +968,13 @@ def test_the_thread_ends_with_the_epoch():
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
 def test_the_thread_ends_when_nobody_wants_more(taken):
-    batches = training_batches(numbered(50), Recipe(batch_size=2), 0)
+    split = watched(100)
+    batches = training_batches(split, Recipe(batch_size=2), 0)
     for _ in range(taken):
         next(batches)
     batches.close()
     assert not preparing()
+    assert split.images.taken <= taken + module.AHEAD + 2  # not the rest of the epoch
     assert list(batches) == []
 
 

@@ -30,7 +30,7 @@ def test_every_shipped_framework_is_here():
 @pytest.mark.parametrize(
     ("arguments", "parameters"),
     [
-        (("googlenet", "--count", "64"), 5_977_530),
+        (("googlenet", "--count", "64", "--train-steps", "10"), 5_977_530),
         (("googlenet_paper", "--aux", "--size", "224", "--count", "8", "--chunk", "4"), 13_378_280),
     ],
     ids=["googlenet", "googlenet_paper"],
@@ -46,6 +46,9 @@ def test_all_are_one_function(arguments, parameters):
         logits = next(row for row in result["outputs"] if row["name"] == "logits")
         gradient = max(result["gradients"], key=lambda row: row["error"] / row["limit"])
         compared = {"logits": logits, f"worst gradient {gradient['name']}": gradient}
+        if report["train_steps"]:
+            worst = max(result["trajectory"], key=lambda row: row["error"] / row["limit"])
+            compared[f"worst of training, {worst['name']}"] = worst
         errors = ", ".join(f"{what} {row['error']:.1e} of {row['limit']:.1e}" for what, row in compared.items())
         print(f"  {result['framework']} {result['versions'][result['framework']]}: {errors}; {result['seconds']:.0f} s")
     assert {result["framework"] for result in report["frameworks"]} >= {*SHIPPED, "numpy"}
