@@ -97,6 +97,8 @@ def run(parts, folder):
         while any(process.poll() is None for process in training) and time.monotonic() < end:
             time.sleep(0.1)
     finally:
+        for log in logs:
+            log.close()
         for process in processes:
             if process.poll() is None:
                 process.kill()
