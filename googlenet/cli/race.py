@@ -140,20 +140,22 @@ def _print(found: list[Any], test_images: int) -> None:
 
     table = Table(box=SIMPLE_HEAD)
     table.add_column("Framework", no_wrap=True)
-    for title in ("Loss", "Train accuracy", "Test accuracy", "95 % interval", "Examples/s"):
-        table.add_column(title, justify="right")
+    for title in ("Loss", "Train", "Test", "95 % of tests", "Examples/s"):
+        table.add_column(title, justify="right", no_wrap=True)
     for standing in found:
         if not standing.ended:
             table.add_row(standing.framework, "[bold red]failed[/]", "", "", "", "")
             continue
         low, high = train.wilson(standing.mean("test_accuracy"), test_images)
         cells = [_with_spread(standing, field, digits) for field, digits in (("loss", 4), ("train_accuracy", 3), ("test_accuracy", 3))]
-        table.add_row(standing.framework, *cells, f"{low:.3f} to {high:.3f}", f"{standing.examples_per_second:.1f}")
+        table.add_row(standing.framework, *cells, f"{low:.3f}–{high:.3f}", f"{standing.examples_per_second:.1f}")
     console = Console(highlight=False)
     console.print(table)
     seeds = max(len(standing.ended) for standing in found)
     spread = f"Means of {seeds} seeds ± their standard deviation. " if seeds > 1 else ""
-    console.print(f"{spread}The interval is that of a share seen in {test_images} test images (Wilson).")
+    console.print(
+        f"Accuracies after the last epoch. {spread}95 % of tests with {test_images} images would fall within the interval (Wilson)."
+    )
 
 
 def _with_spread(standing: Any, name: str, digits: int) -> str:
