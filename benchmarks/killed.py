@@ -34,25 +34,31 @@ def result(folder):
     return (folder / "weights.safetensors").read_bytes(), timeless
 
 
+def taken(folder):
+    """How many steps the log has."""
+    return sum(event["event"] == "step" for event in events(folder))
+
+
 def killed(arguments, folder, chance):
-    """Start the run, and kill it some time after it has taken a step of its own; whether it was killed, and its step then."""
-    with (folder.parent / "printed.log").open("ab") as log:
-        before = (folder / "log.jsonl").stat().st_mtime_ns if (folder / "log.jsonl").exists() else 0
-        process = subprocess.Popen(command(arguments, folder), stdout=log, stderr=log, start_new_session=True)
+    """Start the run, and kill it once it has taken some steps of its own; whether it was killed, and its step then."""
+    steps, delay = chance.randint(1, arguments.most), chance.uniform(0.0, 0.2)
+    log = folder / "log.jsonl"
+    with (folder.parent / "printed.log").open("ab") as printed:
+        before = log.stat().st_mtime_ns if log.exists() else 0
+        process = subprocess.Popen(command(arguments, folder), stdout=printed, stderr=printed, start_new_session=True)
+        goal = None
         while process.poll() is None:
-            file = folder / "log.jsonl"
-            if file.exists() and file.stat().st_mtime_ns != before and any(event["event"] == "step" for event in events(folder)):
+            if goal is None and log.exists() and log.stat().st_mtime_ns != before:
+                goal = taken(folder) + steps
+            if goal is not None and taken(folder) >= goal:
+                time.sleep(delay)
+                os.killpg(process.pid, signal.SIGKILL)
                 break
-            time.sleep(0.01)
-        try:
-            process.wait(chance.uniform(0.0, arguments.longest))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            time.sleep(0.005)
+        process.wait()
         if process.returncode not in (0, -signal.SIGKILL):
             sys.exit((folder.parent / "printed.log").read_text()[-2000:])
-    steps = [event["step"] for event in events(folder) if event["event"] == "step"]
-    return process.returncode != 0, steps[-1] if steps else 0
+    return process.returncode != 0, taken(folder)
 
 
 def main():
@@ -61,7 +67,7 @@ def main():
     parser.add_argument("--network", default="googlenet_bn")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--longest", type=float, default=3.0, help="seconds between a step and the kill, at most")
+    parser.add_argument("--most", type=int, default=8, help="steps before a kill, at most; a moment of up to 0.2 s is added")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
@@ -72,7 +78,7 @@ def main():
         while len(moments) < arguments.kills:
             was_killed, step = killed(arguments, cut, chance)
             if not was_killed:
-                sys.exit(f"the run ended after {len(moments)} kills; give more --epochs, or a smaller --longest")
+                sys.exit(f"the run ended after {len(moments)} kills; give more --epochs, or a smaller --most")
             moments.append(step)
         subprocess.run(command(arguments, cut), check=True, stdout=subprocess.DEVNULL)
         (weights, log), (other, other_log) = result(whole), result(cut)
