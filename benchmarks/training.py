@@ -22,9 +22,9 @@ RATE = 0.01
 
 def worker(side, framework, batch, steps, results):
     if side == "ours":
-        from googlenet.threads import use_threads
+        from googlenet.threads import prepare_process
 
-        use_threads(None)
+        prepare_process(None)
     import numpy as np
 
     import googlenet

@@ -10,9 +10,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UnknownNameError, WeightsError
+from .files import unwritable, write_atomically
 from .spec import BatchNorm, Conv, Dense, Network, Shape
 from .version import __version__
 from .walk import LeafSite, join, walk
@@ -208,66 +207,6 @@ def check_params(network: Network, params: Mapping[str, Array], *, source: str =
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, with the same ending, to write to: on leaving it is flushed to disk and renamed to `path`.
-
-    `path` is whole, old or new. If the block raises, the temporary file is removed. Raises `OSError` as the file system does.
-    """
-    target = Path(path)
-    ending = target.name[target.name.find(".") :] if "." in target.name[1:] else ""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=f".tmp{ending}")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _install(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path`, which is whole at any moment, old or new. Raises `OSError` as the file system does."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def native_file(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
-    """A temporary name to write a framework's own weights file to, as `replacing`; for the backends' `save`.
-
-    It is in a folder of its own beside `path`, so that whatever else a framework leaves there goes with it. Raises `WeightsError` unless
-    `path` ends in `suffix`, which the framework's own loader goes by, or if it cannot be written: frameworks say so by an `OSError` or a
-    `RuntimeError`.
-    """
-    target = Path(path)
-    if not target.name.endswith(suffix):
-        raise WeightsError(f"{path}: expected a name that ends in {suffix}, by which the framework knows its own files")
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            temporary = Path(folder) / target.name
-            yield str(temporary)
-            _install(temporary, target)
-    except (OSError, RuntimeError) as error:
-        raise _unwritable(path, error) from error
-
-
-def _install(temporary: Path, target: Path) -> None:
-    """Flush `temporary` to disk and rename it to `target`, readable as files are that the user makes."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)  # temporary files are made so that only their owner reads them
-    os.replace(temporary, target)
-
-
-def _unwritable(path: str | os.PathLike[str], error: Exception) -> WeightsError:
-    what = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return WeightsError(f"{path}: cannot be written ({what}); the old file, if any, is unchanged")
-
-
 def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     """A safetensors file of `arrays`, the same bytes for the same content: the library itself writes its header in any order."""
     import safetensors.numpy
@@ -299,7 +238,7 @@ def save_params(
     try:
         write_atomically(path, safetensors_bytes(checked, metadata))
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""How many threads a framework computes with."""
+"""The environment that a framework is imported in: how many threads it computes with, and that it keeps quiet."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ def thread_variables(threads: int | None = None, *, processes: int = 1) -> dict[
     return dict.fromkeys(NAMES, str(count))
 
 
-def use_threads(threads: int | None) -> None:
-    """Set them for this process, before a framework is imported: a number given outside stays unless `threads` is given."""
+#: What keeps frameworks from telling of themselves.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3"}
+
+
+def prepare_process(threads: int | None) -> None:
+    """Set both for this process, before a framework is imported: what is set outside stays, a number of threads unless one is given."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     for name, value in thread_variables(threads).items():
         if threads is not None or name not in os.environ:
             os.environ[name] = value

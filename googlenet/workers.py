@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .threads import thread_variables
+from .threads import QUIET, thread_variables
 
 #: The environment variable that tells a worker who started it.
 PARENT = "GOOGLENET_PARENT"
@@ -33,7 +33,7 @@ class Ending:
 def worker_environment(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
     """The environment of a worker: `threads`, by default its part of the cores unless the environment says; frameworks kept quiet."""
     given = {**thread_variables(threads, processes=processes), PARENT: str(os.getpid())}
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3", "PYTHONUNBUFFERED": "1"}
+    quiet = {**QUIET, "PYTHONUNBUFFERED": "1"}
     return {**quiet, **given, **os.environ, PARENT: given[PARENT]} if threads is None else {**quiet, **os.environ, **given}
 
 

@@ -9,7 +9,7 @@ import typer
 
 from ..analysis import budget, smallest_input
 from ..errors import DataError
-from ..params import replacing
+from ..files import replacing
 from ..spec import Network
 from .options import AsJson, Channels, Classes, Size, network_of, print_json, shape_text
 

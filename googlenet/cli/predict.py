@@ -11,7 +11,8 @@ import typer
 
 from ..backend import canonical_name, load
 from ..errors import DataError, UnknownNameError, WeightsError
-from ..params import Array, Params, read_safetensors, replacing
+from ..files import replacing
+from ..params import Array, Params, read_safetensors
 from ..spec import Network
 from ..walk import nodes
 from .options import AsJson, print_json

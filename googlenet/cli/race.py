@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..checks import num_classes as classes_of
-from ..errors import UnknownNameError
-from ..training.recipe import Recipe
-from . import train
+from ..training.interval import wilson
+from . import recipe_options as options
 from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network_of, print_json, shape_text
 from .parity import chosen_frameworks, interpreters_of
-
-_BOOK = Recipe()
+from .train import terminated_as_interrupted
+from .watch import preparing, say
 
 
 def command(
@@ -29,27 +26,27 @@ def command(
         typer.Option("--python", metavar="X=PATH", help="The interpreter whose environment has framework X; repeatable."),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs of each framework, from the seeds 0 to N - 1.")] = 1,
-    data: train.Data = "digits",
-    data_dir: train.DataDir = None,
-    epochs: train.Epochs = _BOOK.epochs,
-    batch_size: train.BatchSize = _BOOK.batch_size,
-    learning_rate: train.LearningRate = _BOOK.learning_rate,
-    momentum: train.Momentum = _BOOK.momentum,
-    weight_decay: train.WeightDecay = _BOOK.weight_decay,
-    label_smoothing: train.LabelSmoothing = _BOOK.label_smoothing,
-    aux_weight: train.AuxWeights = None,
-    schedule: train.ScheduleName = _BOOK.schedule,
-    decay_epochs: train.DecayEpochs = _BOOK.decay_epochs,
-    decay_factor: train.DecayFactor = _BOOK.decay_factor,
-    initializer: train.Initializer = "xavier_uniform",
+    data: options.Data = "digits",
+    data_dir: options.DataDir = None,
+    epochs: options.Epochs = options.BOOK.epochs,
+    batch_size: options.BatchSize = options.BOOK.batch_size,
+    learning_rate: options.LearningRate = options.BOOK.learning_rate,
+    momentum: options.Momentum = options.BOOK.momentum,
+    weight_decay: options.WeightDecay = options.BOOK.weight_decay,
+    label_smoothing: options.LabelSmoothing = options.BOOK.label_smoothing,
+    aux_weight: options.AuxWeights = None,
+    schedule: options.ScheduleName = options.BOOK.schedule,
+    decay_epochs: options.DecayEpochs = options.BOOK.decay_epochs,
+    decay_factor: options.DecayFactor = options.BOOK.decay_factor,
+    initializer: options.Initializer = "xavier_uniform",
     num_classes: Classes = None,
     channels: Channels = None,
     size: Size = None,
     aux: AuxHeads = False,
     dialect: Dialect = None,
-    out: train.Out = None,
-    picture: train.Picture = "png",
-    threads: train.Threads = None,
+    out: options.Out = None,
+    picture: options.Picture = "png",
+    threads: options.Threads = None,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds without a step after which a framework is given up.")
     ] = 1800.0,
@@ -63,22 +60,21 @@ def command(
     from ..training.picture import draw_curves
     from ..training.race import Lap, Settings, run_race, standings, write_results
 
-    recipe = train.recipe_of(
+    recipe = options.recipe_of(
         epochs, batch_size, learning_rate, momentum, weight_decay, label_smoothing, aux_weight, schedule, decay_epochs, decay_factor, seed=0
     )
-    if picture not in ("png", "svg"):
-        raise UnknownNameError(f"--picture: expected png or svg, got '{picture}'")
+    options.check_picture(picture)
     paths = interpreters_of(python or [])
     frameworks = chosen_frameworks(framework, paths)
     if not framework and len(frameworks) > 1:
         frameworks = [found for found in frameworks if found != "numpy"]  # the reference is slow; it takes part where it is named
     network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
-    with train.preparing(as_json) as report:
+    with preparing(as_json) as report:
         loaded = load_data(data, network.input_shape, data_dir=data_dir, report=report)
     classes = num_classes if num_classes is not None else len(loaded.classes)
     network = network_of(name, num_classes=classes, channels=channels, size=size, aux=aux, dialect=dialect)
     folder = out or Path("runs") / f"race-{network.name.replace(':', '-')}-{loaded.name}"
-    arguments = [name, *train.recipe_arguments(recipe), "--num-classes", str(classes), "--picture", picture]
+    arguments = [name, *options.recipe_arguments(recipe), "--num-classes", str(classes), "--picture", picture]
     arguments += [*(["--channels", str(channels)] if channels else []), *(["--size", size] if size else [])]
     arguments += [*(["--aux"] if aux else []), *(["--dialect", dialect] if dialect else [])]
     settings = Settings(tuple(arguments), paths, threads, timeout)
@@ -89,12 +85,12 @@ def command(
         laps.append(lap)
         by_label = {f"{s.framework} {s.laps[0].version}": [each.epochs for each in s.laps if each.epochs] for s in standings(laps)}
         title = f"{network.name} at {shape_text(network.input_shape)} on {loaded.name}, the same start in every framework"
-        draw_curves(curves, {label: runs for label, runs in by_label.items() if runs}, title, chance=math.log(classes_of(network)))
+        draw_curves(curves, {label: runs for label, runs in by_label.items() if runs}, title, chance=recipe.chance_loss(network))
         write_results(folder / "results.json", laps)
         if not as_json:
-            train.say(f"{lap.framework}, seed {lap.seed}: {_words(lap)}")
+            say(f"{lap.framework}, seed {lap.seed}: {_words(lap)}")
 
-    with train.terminated_as_interrupted(), _Progress(as_json) as progress:
+    with terminated_as_interrupted(), _Progress(as_json) as progress:
         run_race(
             network,
             loaded,
@@ -121,7 +117,7 @@ def command(
         print_json(answer)
     else:
         _print(standings(laps), len(loaded.test.labels))
-        train.say(f"Curves in {curves}, every number in {folder / 'results.json'}")
+        say(f"Curves in {curves}, every number in {folder / 'results.json'}")
     if any(lap.error is not None for lap in laps):
         raise typer.Exit(1)
 
@@ -140,22 +136,20 @@ def _print(found: list[Any], test_images: int) -> None:
 
     table = Table(box=SIMPLE_HEAD)
     table.add_column("Framework", no_wrap=True)
-    for title in ("Loss", "Train", "Test", "95 % of tests", "Examples/s"):
+    for title in ("Loss", "Train", "Test", "95 % interval", "Examples/s"):
         table.add_column(title, justify="right", no_wrap=True)
     for standing in found:
         if not standing.ended:
             table.add_row(standing.framework, "[bold red]failed[/]", "", "", "", "")
             continue
-        low, high = train.wilson(standing.mean("test_accuracy"), test_images)
+        low, high = wilson(standing.mean("test_accuracy"), test_images)
         cells = [_with_spread(standing, field, digits) for field, digits in (("loss", 4), ("train_accuracy", 3), ("test_accuracy", 3))]
         table.add_row(standing.framework, *cells, f"{low:.3f}–{high:.3f}", f"{standing.examples_per_second:.1f}")
     console = Console(highlight=False)
     console.print(table)
     seeds = max(len(standing.ended) for standing in found)
     spread = f"Means of {seeds} seeds ± their standard deviation. " if seeds > 1 else ""
-    console.print(
-        f"Accuracies after the last epoch. {spread}95 % of tests with {test_images} images would fall within the interval (Wilson)."
-    )
+    console.print(f"After the last epoch. {spread}Intervals are those of a share seen in {test_images} images (Wilson, 95 %).")
 
 
 def _with_spread(standing: Any, name: str, digits: int) -> str:

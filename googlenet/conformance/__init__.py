@@ -9,7 +9,8 @@ def test_conformance(case):
     case.check(load("my_framework"))
 """
 
-from .cases import Case, ConformanceError, cases
+from .case import Case, ConformanceError
+from .cases import cases
 from .mutants import Mutant, mutants
 
 __all__ = ["Case", "ConformanceError", "Mutant", "cases", "mutants"]

@@ -5,26 +5,24 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from ..backend import Backend, Trainer
+from ..backend import Backend
 from ..blocks import avg_pool, conv_layer, inception, max_pool, sequential
 from ..checks import num_classes
-from ..errors import DataError, GoogLeNetError, ShapeError, SpecError, UnknownNameError, WeightsError
+from ..errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ..loss import Loss
-from ..params import Array, Params, param_specs
+from ..params import Params, param_specs
 from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
 from ..parity.rows import Row
 from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
-from ..parity.trajectory import compare_trajectory, trajectory_yardstick
 from ..reference import build as build_reference
 from ..reference.model import Run
 from ..spec import Dense, Dropout, Network, ReLU
-from ..training.recipe import Recipe
-from ..walk import nodes, with_dropout_rate
+from ..walk import nodes
+from .case import FORWARD, GRADIENTS, TRAIN, Case, ConformanceError, check_rows, expect, expect_errors
 from .networks import (
     BATCH,
     CLASSES,
@@ -40,43 +38,14 @@ from .networks import (
     random_labels,
     random_params,
     sandwich,
-    trained_networks,
 )
-
-
-class ConformanceError(AssertionError):
-    """A backend is not the function that the spec says; the message names the first layer that differs."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One check: `check(backend)` returns None or raises `ConformanceError`. Needs all of `capabilities`."""
-
-    name: str
-    capabilities: frozenset[str]
-    run: Callable[[Backend], None]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def check(self, backend: Backend) -> None:
-        """Run this case. A backend that lacks a capability the case needs raises too: select with `cases(capabilities)`."""
-        missing = self.capabilities - backend.capabilities
-        if missing:
-            raise ConformanceError(f"{self.name}: backend '{backend.name}' lacks the capability {', '.join(sorted(missing))}")
-        self.run(backend)
+from .training import trainer_cases
 
 
 def cases(capabilities: frozenset[str] = frozenset({"train", "gradients", "trainer"})) -> list[Case]:
     """The cases that need no more than `capabilities`; by default all."""
-    every = [*_leaf_cases(), *_pool_cases(), *_composite_cases(), *_architecture_cases(), *_other_cases(), *_trainer_cases()]
+    every = [*_leaf_cases(), *_pool_cases(), *_composite_cases(), *_architecture_cases(), *_other_cases(), *trainer_cases()]
     return [case for case in every if case.capabilities <= capabilities]
-
-
-FORWARD = frozenset[str]()
-GRADIENTS = frozenset({"gradients"})
-TRAIN = frozenset({"train"})
-TRAINER = frozenset({"train", "trainer"})
 
 
 def _leaf_cases() -> Iterator[Case]:
@@ -122,16 +91,6 @@ def _other_cases() -> Iterator[Case]:
     yield Case("bad-input", FORWARD, _check_bad_input)
 
 
-def _trainer_cases() -> Iterator[Case]:
-    for name, (network, recipe) in trained_networks().items():
-        yield Case(f"training-{name}", TRAINER, partial(check_training, network=network, recipe=recipe))
-    yield Case("training-batches-of-any-size", TRAINER, _check_batch_sizes)
-    yield Case("training-goes-on-bit-for-bit", TRAINER, _check_resumed)
-    yield Case("training-draws-from-the-seed-alone", TRAINER, _check_seeds)
-    yield Case("training-leaves-the-model-usable", TRAINER, _check_trained_model)
-    yield Case("training-bad-input", TRAINER, _check_bad_training_input)
-
-
 def check_network(backend: Backend, network: Network, *, loss: Loss = Loss(), seed: int = 0) -> None:
     """Weights and every layer; if the backend has gradients, every gradient and running statistic. Raises `ConformanceError`."""
     batch = batch_of(network)
@@ -141,7 +100,7 @@ def check_network(backend: Backend, network: Network, *, loss: Loss = Loss(), se
     comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
     if comparison.weights:
         raise ConformanceError(f"{network.name}: {comparison.weights[0]} did not come back from {backend.name} as it went in")
-    _check_rows(backend, network, comparison.rows)
+    check_rows(backend, network, comparison.rows)
 
 
 def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> None:
@@ -151,31 +110,7 @@ def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> 
     if changed := compare_weights(backend, model, params):
         raise ConformanceError(f"{network.name}: {changed[0]} did not come back from {backend.name} as it went in")
     yardstick = forward_yardstick(network, params, images, chunk=8)
-    _check_rows(backend, network, compare_forward(backend, model, network, params, images, yardstick, chunk=8))
-
-
-def check_training(backend: Backend, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
-    """A trajectory of `steps` steps: each loss, and every array after each. Raises `ConformanceError`."""
-    size = batch_of(network)
-    params = random_params(network)
-    images, labels = random_images(network, batch=2 * size), random_labels(0, 2 * size, num_classes(network))
-    yardstick = trajectory_yardstick(network, params, images, labels, recipe=recipe, steps=steps, size=size)
-    rows = compare_trajectory(backend, network, params, images, labels, yardstick, recipe=recipe, size=size)
-    _check_rows(backend, network, rows)
-
-
-def _check_rows(backend: Backend, network: Network, rows: list[Row]) -> None:
-    for row in rows:
-        if not row.passed:
-            raise ConformanceError(
-                f"{network.name}: '{row.name}' of {backend.name} is {row.error:.2g} from float64 (relative L2), limit {row.limit:.2g}; "
-                f"it is the first that differs"
-            )
-
-
-def _expect(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConformanceError(message)
+    check_rows(backend, network, compare_forward(backend, model, network, params, images, yardstick, chunk=8))
 
 
 def _check_pools(backend: Backend, kernel: int, stride: int, padding: int) -> None:
@@ -195,7 +130,7 @@ def _check_ties(backend: Backend) -> None:
     images = np.rint(random_images(network)).astype(np.float32)
     labels = random_labels()
     yardsticks = measure(network, params, images, labels, loss=Loss())
-    _check_rows(backend, network, compare(backend, network, params, images, labels, yardsticks, loss=Loss()).rows)
+    check_rows(backend, network, compare(backend, network, params, images, labels, yardsticks, loss=Loss()).rows)
 
 
 def _check_evaluation_gradients(backend: Backend) -> None:
@@ -204,7 +139,7 @@ def _check_evaluation_gradients(backend: Backend) -> None:
     params, images, labels = random_params(network), random_images(network), random_labels()
     yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
     comparison = compare_step(backend, network, params, images, labels, yardstick, loss=Loss(), train=False)
-    _check_rows(backend, network, comparison.rows)
+    check_rows(backend, network, comparison.rows)
 
 
 def _check_batch_of_one(backend: Backend) -> None:
@@ -234,7 +169,7 @@ def _check_batch_norm(backend: Backend, network: Network) -> None:
             Row(f"{name} after step {step}", distance(array, exact[name]), limit(distance(rough[name], exact[name])))
             for name, array in ours.items()
         ]
-        _check_rows(backend, network, rows)
+        check_rows(backend, network, rows)
 
 
 def _check_dropout(backend: Backend) -> None:
@@ -242,14 +177,14 @@ def _check_dropout(backend: Backend) -> None:
     rate, shape = 0.3, (4, 31, 33)
     model = backend.build(lone("dropout", Dropout(rate), shape), {})
     ones = np.ones((2, *shape), np.float32)
-    _expect(np.array_equal(backend.forward(model, ones)["logits"], ones), "dropout: evaluation mode must be the identity")
+    expect(np.array_equal(backend.forward(model, ones)["logits"], ones), "dropout: evaluation mode must be the identity")
     first, second = (backend.forward(model, ones, train=True)["logits"] for _ in range(2))
-    _expect(not np.array_equal(first, second), "dropout: two passes in training mode dropped the same elements")
+    expect(not np.array_equal(first, second), "dropout: two passes in training mode dropped the same elements")
     kept = first[first != 0]
-    _expect(distance(kept, np.full(kept.shape, 1 / (1 - rate))) <= limit(EPS), f"dropout: kept elements must be 1 / (1 - {rate})")
+    expect(distance(kept, np.full(kept.shape, 1 / (1 - rate))) <= limit(EPS), f"dropout: kept elements must be 1 / (1 - {rate})")
     # Six standard deviations of a binomial share: a right backend fails once in 500 million runs.
     share, spread = 1 - kept.size / ones.size, 6 * math.sqrt(rate * (1 - rate) / ones.size)
-    _expect(abs(share - rate) < spread, f"dropout: {share:.3f} of the elements were dropped, expected {rate} ± {spread:.3f}")
+    expect(abs(share - rate) < spread, f"dropout: {share:.3f} of the elements were dropped, expected {rate} ± {spread:.3f}")
 
 
 def _check_copies(backend: Backend) -> None:
@@ -259,11 +194,11 @@ def _check_copies(backend: Backend) -> None:
     model = backend.build(network, params)
     for array in params.values():
         array[...] = 0
-    _expect(not compare_weights(backend, model, kept), "build: the model shares memory with the arrays it was given")
+    expect(not compare_weights(backend, model, kept), "build: the model shares memory with the arrays it was given")
     before = backend.forward(model, images)["logits"]
     for array in backend.params_of(model).values():
         array[...] = 0
-    _expect(np.array_equal(before, backend.forward(model, images)["logits"]), "params_of: its arrays share memory with the model")
+    expect(np.array_equal(before, backend.forward(model, images)["logits"]), "params_of: its arrays share memory with the model")
 
 
 def _check_unchanged(backend: Backend) -> None:
@@ -273,9 +208,9 @@ def _check_unchanged(backend: Backend) -> None:
     model = backend.build(network, params)
     first = backend.forward(model, images)["logits"]
     tapped = backend.forward(model, images, taps=[site.path for site in nodes(network)])["logits"]
-    _expect(np.array_equal(first, tapped), "forward: taps changed the logits")
-    _expect(np.array_equal(images, kept_images), "forward: the images were changed")
-    _expect(not compare_weights(backend, model, params), "forward: evaluation mode changed the weights")
+    expect(np.array_equal(first, tapped), "forward: taps changed the logits")
+    expect(np.array_equal(images, kept_images), "forward: the images were changed")
+    expect(not compare_weights(backend, model, params), "forward: evaluation mode changed the weights")
 
 
 def _check_bad_input(backend: Backend) -> None:
@@ -292,105 +227,4 @@ def _check_bad_input(backend: Backend) -> None:
         ("a wrongly shaped array", WeightsError, lambda: backend.build(network, {**params, path: params[path][:-1]})),
         ("an array with NaN", WeightsError, lambda: backend.build(network, {**params, path: params[path] * np.nan})),
     ]
-    _expect_errors(broken, "bad input")
-
-
-def _expect_errors(broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]], where: str) -> None:
-    for what, expected, call in broken:
-        try:
-            call()
-        except expected:
-            continue
-        raise ConformanceError(f"{where}: {what} must raise {expected.__name__}; call googlenet.checks and check_params at the door")
-
-
-def _step(trainer: Trainer, network: Network, number: int, *, batch: int = BATCH, rate: float = 0.02) -> tuple[float, Params]:
-    """Step `number` on images of its own: its loss, and the logits, which two equal steps have in common."""
-    images, labels = random_images(network, number, batch), random_labels(number, batch, num_classes(network))
-    loss, logits = trainer.step(images, labels, learning_rate=rate / (1 + number), seed=number)
-    return loss, {"logits": logits}
-
-
-def _same(first: Params, second: Params) -> bool:
-    return first.keys() == second.keys() and all(np.array_equal(first[path], second[path]) for path in first)
-
-
-def _check_batch_sizes(backend: Backend) -> None:
-    """A smaller batch after a larger one, and predictions of any number: what the end of every epoch brings."""
-    network = with_dropout_rate(probe(), 0.0)
-    params, recipe = random_params(network), Recipe(momentum=0.9)
-    trainer = backend.trainer(backend.build(network, params), recipe)
-    for number, batch in enumerate((6, 2, 6)):
-        _step(trainer, network, number, batch=batch)
-        images = random_images(network, number, batch)
-        expected = build_reference(network, backend.params_of(trainer.model), dtype=np.float64)
-        yardstick = forward_yardstick(network, backend.params_of(trainer.model), images, chunk=8)["logits"]
-        run = Run()
-        expected.run(images, run)
-        _check_rows(backend, network, [Row("predict", distance(trainer.predict(images), run.outputs["logits"]), limit(yardstick))])
-
-
-def _check_resumed(backend: Backend) -> None:
-    """Weights and velocity are all that a checkpoint needs: another trainer goes on with them as this one does."""
-    network, recipe = trained_networks()["all-kinds-of-layers"]
-    first = backend.trainer(backend.build(network, random_params(network)), recipe)
-    for number in range(2):
-        _step(first, network, number)
-    params, velocity = backend.params_of(first.model), first.velocity()
-    _expect(set(velocity) == {path for path, spec in param_specs(network).items() if spec.trainable}, "velocity: not one array a weight")
-    second = backend.trainer(backend.build(network, params), recipe)
-    second.restore(velocity, learning_rate=0.02 / 2)
-    (loss, _), (other, _) = (_step(trainer, network, 2) for trainer in (first, second))
-    _expect(loss == other, f"restore: the next loss is {other!r}, and of a trainer that went on {loss!r}")
-    _expect(_same(backend.params_of(first.model), backend.params_of(second.model)), "restore: the next step moved the weights otherwise")
-    _expect(_same(first.velocity(), second.velocity()), "restore: the next step left another velocity")
-
-
-def _check_seeds(backend: Backend) -> None:
-    """Dropout's masks come from a step's seed: the same at any time, others for another seed."""
-    network = sandwich("dropout", Dropout(0.5))
-    params, images, labels = random_params(network), random_images(network), random_labels()
-
-    def logits(seed: int, before: int) -> Array:
-        trainer = backend.trainer(backend.build(network, params), Recipe())
-        for number in range(before):
-            trainer.step(images, labels, learning_rate=1e-30, seed=number + 100)  # too short to move a weight
-        return trainer.step(images, labels, learning_rate=1e-30, seed=seed)[1]
-
-    first = logits(7, 0)
-    _expect(np.array_equal(first, logits(7, 2)), "dropout: the same seed drew other masks after other steps")
-    _expect(not np.array_equal(first, logits(8, 0)), "dropout: another seed drew the same masks")
-
-
-def _check_trained_model(backend: Backend) -> None:
-    """After a step the backend's other functions hold for the trained model."""
-    network = composites()["norm_residual"]
-    model = backend.build(network, random_params(network))
-    trainer = backend.trainer(model, Recipe(momentum=0.9))
-    _step(trainer, network, 0)
-    _expect(not _same(backend.params_of(model), random_params(network)), "trainer: does not train the model that it was given")
-    again = backend.build(network, backend.params_of(model))
-    images = random_images(network)
-    taps = [site.path for site in nodes(network)]
-    found, expected = (backend.forward(each, images, taps=taps) for each in (model, again))
-    yardstick = forward_yardstick(network, backend.params_of(model), images, chunk=8)
-    rows = [Row(name, distance(found[name], array.astype(np.float64)), limit(yardstick[name])) for name, array in expected.items()]
-    _check_rows(backend, network, rows)
-    before = backend.params_of(model)
-    trainer.predict(images)
-    _expect(_same(before, backend.params_of(model)), "predict: changed the weights")
-
-
-def _check_bad_training_input(backend: Backend) -> None:
-    network = composites()["auxiliary"]
-    model = backend.build(network, random_params(network))
-    trainer = backend.trainer(model, Recipe())
-    images, labels = random_images(network), random_labels()
-    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
-        ("an image of another size", ShapeError, lambda: trainer.step(images[:, :, 1:], labels, learning_rate=0.1, seed=0)),
-        ("a label out of range", DataError, lambda: trainer.step(images, labels + CLASSES, learning_rate=0.1, seed=0)),
-        ("fewer labels than images", DataError, lambda: trainer.step(images, labels[1:], learning_rate=0.1, seed=0)),
-        ("an image of another size to predict", ShapeError, lambda: trainer.predict(images[:, :, 1:])),
-        ("weights for heads that there are not", SpecError, lambda: backend.trainer(model, Recipe(aux_weights=(0.1,)))),
-    ]
-    _expect_errors(broken, "training")
+    expect_errors(broken, "bad input")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..files import write_atomically
 from ..loss import Loss
-from ..params import Array, Params, load_params, save_params, write_atomically
+from ..params import Array, Params, load_params, save_params
 from ..spec import Network, from_json, to_json
 from .compare import Yardsticks
 from .rows import Row

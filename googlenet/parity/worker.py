@@ -19,7 +19,7 @@ import numpy as np
 
 from ..backend import framework_version, load
 from ..errors import GoogLeNetError
-from ..params import write_atomically
+from ..files import write_atomically
 from ..version import __version__
 from ..workers import end_with_parent
 from .compare import compare

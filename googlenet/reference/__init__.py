@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from ..checks import check_images, check_labels, check_taps
 from ..errors import BackendError, DeviceError
+from ..files import native_file
 from ..loss import Loss
-from ..params import Array, Params, check_params, native_file
+from ..params import Array, Params, check_params
 from ..spec import Network
 from ..training.recipe import Recipe
 from . import layout, ops

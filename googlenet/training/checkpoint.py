@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import GoogLeNetError, TrainingError, WeightsError
-from ..params import Array, Params, check_params, read_safetensors, safetensors_bytes, write_atomically
+from ..files import write_atomically
+from ..params import Array, Params, check_params, read_safetensors, safetensors_bytes
 from ..spec import Network
 from ..version import __version__
 

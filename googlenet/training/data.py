@@ -3,54 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import math
 import os
-import queue
-import shutil
-import sys
-import threading
-import urllib.request
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, ShapeError
+from ..files import replacing, write_atomically
 from ..images import SUFFIXES, open_image, read_idx
-from ..params import Array, replacing, write_atomically
+from ..params import Array
 from ..spec import Shape
-from .recipe import Recipe
+from .download import FASHION_MNIST, FILES, Report, cache_folder, download
 
-#: Told what is being done, how much of it is, and how much there is.
-Report = Callable[[str, int, int], None]
-
-FASHION_MNIST = "fashion-mnist"
 DIGITS = "digits"
-MIRRORS = (
-    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-)
-#: The files of Fashion-MNIST (arXiv:1708.07747): their SHA-256 and size in bytes.
-FILES = {
-    "train-images-idx3-ubyte.gz": ("3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880),
-    "train-labels-idx1-ubyte.gz": ("a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515),
-    "t10k-images-idx3-ubyte.gz": ("346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", 4_422_102),
-    "t10k-labels-idx1-ubyte.gz": ("67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148),
-}
 FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 #: Where no set for testing is given, every so many-th image is for testing.
 TEST_EVERY = 5
 #: Beyond so many bytes the resized images of a set lie in the cache folder and not in memory.
 IN_MEMORY = 256 * 2**20
-TIMEOUT = 30.0
-#: Batches that are prepared ahead.
-AHEAD = 2
 
 
 #: Images (H, W) of bytes in an array (N, H, W), or their files.
@@ -84,15 +59,6 @@ class DataSet:
             for start in range(0, len(array), 1024):
                 found.update(np.ascontiguousarray(array[start : start + 1024]).tobytes())
         return found.hexdigest()
-
-
-@dataclass(frozen=True)
-class Batch:
-    """`images` (N, C, H, W) float32 in [0, 1], `labels` (N,) int64, and by what this process's loss counts: see `Trainer.step`."""
-
-    images: Array
-    labels: Array
-    share: float
 
 
 def load_data(source: str, input_shape: Shape, *, data_dir: Path | None = None, report: Report = lambda what, done, total: None) -> DataSet:
@@ -148,33 +114,6 @@ def check_classes(data: DataSet, num_classes: int) -> None:
             raise DataError(
                 f"{data.description}: a {what} label is {wrong}, out of range for {num_classes} classes (0 to {num_classes - 1})"
             )
-
-
-def check_batch_size(recipe: Recipe, data: DataSet, *, processes: int = 1) -> None:
-    """Raises `DataError` if a batch is larger than the set, or one has fewer images than there are processes."""
-    count = len(data.train.labels)
-    if recipe.batch_size > count:
-        raise DataError(f"--batch-size {recipe.batch_size}: is larger than the {count} images to train on; give at most {count}")
-    _check_parts(count, recipe.batch_size, processes)
-
-
-def _check_parts(count: int, batch_size: int, processes: int) -> None:
-    """Raises `DataError` if one of the batches of `count` images has fewer images than there are processes."""
-
-    def smallest(size: int) -> int:
-        return count % size or size
-
-    if smallest(batch_size) >= processes:
-        return
-    if count < processes:
-        raise DataError(f"{count} images to train on are fewer than the {processes} processes; start at most {count}")
-    number, held = (1, batch_size) if batch_size < processes else (math.ceil(count / batch_size), smallest(batch_size))
-    sizes = sorted(range(processes, count + 1), key=lambda size: abs(size - batch_size))
-    better = next(size for size in sizes if smallest(size) >= processes)
-    raise DataError(
-        f"--batch-size {batch_size}: batch {number} of {count} images has {held}, fewer than the {processes} processes; "
-        f"give --batch-size {better}"
-    )
 
 
 # Sets ------------------------------------------------------------------------------------------------------------------
@@ -399,156 +338,3 @@ def _prepared(folder: Path, input_shape: Shape) -> DataSet:
             f"prepare the set again"
         )
     return data
-
-
-# Downloads -------------------------------------------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """Where downloads and resized images are kept: the user's cache, or what the environment variable GOOGLENET_CACHE_DIR names."""
-    import pooch
-
-    return Path(os.environ.get("GOOGLENET_CACHE_DIR") or pooch.os_cache("googlenet"))
-
-
-def download(report: Report = lambda what, done, total: None) -> Path:
-    """The folder with the files of Fashion-MNIST, downloaded from the first mirror that has them unless they are there already.
-
-    A download that was cut goes on where it stopped. Raises `DataError` with what each mirror answered.
-    """
-    import logging
-
-    import pooch
-
-    pooch.get_logger().setLevel(logging.ERROR)
-    folder = cache_folder() / FASHION_MNIST
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
-            for name in FILES:
-                _download(folder, name, report)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names another folder") from error
-    return folder
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Other processes wait meanwhile, as those that train together do: two that write one file would spoil it."""
-    if sys.platform == "win32":  # which has no such lock: there a file that two wrote is refused for its checksum
-        yield
-        return
-    import fcntl
-
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _download(folder: Path, name: str, report: Report) -> None:
-    import pooch
-
-    sha256, size = FILES[name]
-    failures = []
-    for mirror in MIRRORS:
-        take = _Download(folder / f"{name}.part", size, report)
-        try:
-            pooch.retrieve(f"{mirror}{name}", f"sha256:{sha256}", name, folder, downloader=take)
-            return
-        except (OSError, ValueError, http.client.HTTPException) as error:  # a ValueError is a wrong checksum
-            failures.append(f"{mirror}: {' '.join((str(error) or repr(error)).split())}")
-    raise DataError(f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder and name it with --data-dir")
-
-
-class _Download:
-    """How pooch downloads one file: into `part`, with which a later try goes on, from the same mirror or another."""
-
-    def __init__(self, part: Path, size: int, report: Report) -> None:
-        self.part, self.size, self.report = part, size, report
-
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        have = self.part.stat().st_size if self.part.exists() else 0
-        if have >= self.size:  # nothing is left to ask for, and whether it is right was not found out
-            have = 0
-        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            if have and answer.status != 206:  # a server that cannot go on begins again
-                have = 0
-            length = answer.headers.get("Content-Length")
-            if length is not None and int(length) != self.size - have:  # a page that says sorry must not become part of the file
-                raise OSError(f"expected {self.size - have} bytes, the server offers {length}")
-            with self.part.open("ab" if have else "wb") as file:
-                while have <= self.size and (block := answer.read(1 << 16)):
-                    file.write(block)
-                    have += len(block)
-                    self.report(f"downloading {self.part.name.removesuffix('.part')}", have, self.size)
-        if have != self.size and length is None:  # cut, or that page: nobody can tell
-            self.part.unlink()
-            raise OSError(f"expected {self.size} bytes, the server gave {have}")
-        if have < self.size:
-            raise OSError(f"the connection ended after {have} of {self.size} bytes; the next try goes on from there")
-        shutil.move(self.part, output_file)
-
-
-# Batches ---------------------------------------------------------------------------------------------------------------
-
-
-def training_batches(
-    split: Split, recipe: Recipe, epoch: int, *, first: int = 0, rank: int = 0, processes: int = 1
-) -> Generator[Batch, None, None]:
-    """The batches of an epoch in the recipe's order, from number `first`, each image once: this process's part of each.
-
-    They are prepared ahead in a thread, which ends with the iterator. Raises `DataError` if a batch has fewer images than there are
-    processes.
-    """
-    _check_parts(len(split.labels), recipe.batch_size, processes)
-    order = recipe.order(epoch, len(split.labels))
-    starts = range(first * recipe.batch_size, len(order), recipe.batch_size)
-    return _ahead(_part(split, order[start : start + recipe.batch_size], rank, processes) for start in starts)
-
-
-def evaluation_batches(split: Split, batch_size: int, *, rank: int = 0, processes: int = 1) -> Generator[Batch, None, None]:
-    """All images in their stored order, in batches: this process's part of each, which may be empty."""
-    index = np.arange(len(split.labels))
-    return _ahead(_part(split, index[start : start + batch_size], rank, processes) for start in range(0, len(index), batch_size))
-
-
-def _part(split: Split, index: Array, rank: int, processes: int) -> Batch:
-    own = np.array_split(index, processes)[rank]
-    images = np.asarray(split.images[own], np.float32)
-    images /= np.float32(255)
-    return Batch(np.ascontiguousarray(images), np.asarray(split.labels[own], np.int64), processes * len(own) / len(index))
-
-
-def _ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
-    ended = threading.Event()
-
-    def put(item: Batch | BaseException | None) -> bool:
-        while not ended.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def prepare() -> None:
-        try:
-            for batch in batches:
-                if not put(batch):
-                    return
-            put(None)
-        except BaseException as error:  # raised where the batch is wanted
-            put(error)
-
-    thread = threading.Thread(target=prepare, name="batches", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        ended.set()
-        thread.join()

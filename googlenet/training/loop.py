@@ -22,8 +22,9 @@ from ..params import Params, save_params
 from ..reference.ops import cross_entropy
 from ..spec import Network, to_json
 from ..version import __version__
+from .batches import check_batch_size, evaluation_batches, training_batches
 from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
-from .data import DataSet, check_batch_size, check_classes, evaluation_batches, training_batches
+from .data import DataSet, check_classes
 from .recipe import Recipe
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
@@ -234,7 +235,7 @@ class Run:
 
     def _at_chance(self, epoch: Epoch) -> bool:
         classes = num_classes(self.network)
-        expected = math.log(classes) * sum(self.recipe.loss.output_weights(self.network).values())
+        expected = self.recipe.chance_loss(self.network)
         return abs(epoch.loss - expected) < CHANCE * expected and epoch.test_accuracy < 2 / classes
 
     def chance_line(self, epoch: Epoch) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
-from ..params import replacing
+from ..files import replacing
 from .checkpoint import Epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SUFFIXES = (".png", ".svg")
 
@@ -59,7 +63,7 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Sequence[Epoch]]], title
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def _line(axes: object, seeds: Sequence[Sequence[Epoch]], name: str, colour: str, style: str, label: str | None) -> None:
+def _line(axes: Axes, seeds: Sequence[Sequence[Epoch]], name: str, colour: str, style: str, label: str | None) -> None:
     length = max((len(epochs) for epochs in seeds), default=0)
     values = np.full((len(seeds), length), np.nan)
     for row, epochs in zip(values, seeds, strict=True):
@@ -67,9 +71,9 @@ def _line(axes: object, seeds: Sequence[Sequence[Epoch]], name: str, colour: str
     if not values.size:
         return
     x = np.arange(1, length + 1)
-    axes.plot(x, np.nanmean(values, 0), style, color=colour, label=label, linewidth=1.6, marker="o", markersize=2.5)  # type: ignore[attr-defined]
+    axes.plot(x, np.nanmean(values, 0), style, color=colour, label=label, linewidth=1.6, marker="o", markersize=2.5)
     if len(seeds) > 1:
-        axes.fill_between(x, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, linewidth=0)  # type: ignore[attr-defined]
+        axes.fill_between(x, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, linewidth=0)
 
 
 def _cycle(count: int) -> list[str]:

@@ -207,7 +207,11 @@ def standings(laps: Sequence[Lap]) -> list[Standing]:
 
 
 def write_results(path: Path, laps: Sequence[Lap]) -> None:
-    """All standings as JSON in a file, which is whole at any moment."""
-    from ..params import write_atomically
+    """All standings as JSON in a file, which is whole at any moment. Raises `TrainingError` if it cannot be written."""
+    from ..files import write_atomically
 
-    write_atomically(path, (json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n").encode())
+    text = json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n"
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from error

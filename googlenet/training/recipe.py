@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
+from ..checks import num_classes
 from ..errors import SpecError
 from ..loss import Loss
 from ..params import uniform
+from ..spec import Network
 
-Schedule = Literal["constant", "step", "cosine"]
+SCHEDULES = ("constant", "step", "cosine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Recipe:
     epochs: int = 10
     batch_size: int = 128
     seed: int = 0
-    schedule: Schedule = "constant"
+    schedule: str = "constant"
     decay_epochs: int = 3
     decay_factor: float = 0.1
 
@@ -53,14 +55,18 @@ class Recipe:
             _check(name, getattr(self, name), "an integer of at least 1", lambda x: x == int(x) and x >= 1)
         _check("seed", self.seed, "an integer of at least 0", lambda x: x == int(x) and x >= 0)
         _check("decay_factor", self.decay_factor, "a number in (0, 1]", lambda x: 0 < x <= 1)
-        if self.schedule not in get_args(Schedule):
-            raise SpecError(f"Recipe.schedule: expected {', '.join(get_args(Schedule))}, got {self.schedule!r}")
+        if self.schedule not in SCHEDULES:
+            raise SpecError(f"Recipe.schedule: expected {', '.join(SCHEDULES)}, got {self.schedule!r}")
         _ = self.loss  # checks the rest
 
     @property
     def loss(self) -> Loss:
         """What a step minimises."""
         return Loss(label_smoothing=self.label_smoothing, aux_weights=self.aux_weights)
+
+    def chance_loss(self, network: Network) -> float:
+        """The loss, in nats, of equal probabilities at every output of `network`."""
+        return math.log(num_classes(network)) * sum(self.loss.output_weights(network).values())
 
     def steps_per_epoch(self, count: int) -> int:
         """The number of batches of `count` images."""

@@ -24,19 +24,12 @@ from PIL import Image
 from googlenet.errors import DataError, ShapeError
 from googlenet.training import Recipe
 from googlenet.training import data as module
-from googlenet.training.data import (
-    DataSet,
-    Split,
-    check_batch_size,
-    check_classes,
-    evaluation_batches,
-    load_data,
-    save_data,
-    training_batches,
-)
+from googlenet.training import download as downloads
+from googlenet.training.batches import AHEAD, check_batch_size, evaluation_batches, training_batches
+from googlenet.training.data import DataSet, Split, check_classes, load_data, save_data
 
 SHAPE = (1, 9, 7)
-NAMES = tuple(module.FILES)
+NAMES = tuple(downloads.FILES)
 
 
 def pixels(count, seed=0, height=6, width=5):
@@ -586,7 +579,7 @@ def serving(*mirrors):
 def files(monkeypatch):
     """A small set in place of Fashion-MNIST, with its own checksums."""
     contents = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in idx_set(train=200, test=50)[0].items()}
-    monkeypatch.setattr(module, "FILES", {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()})
+    monkeypatch.setattr(downloads, "FILES", {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()})
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return contents
 
@@ -594,7 +587,7 @@ def files(monkeypatch):
 @pytest.fixture
 def mirrors(files, monkeypatch):
     first, second = Mirror(files), Mirror(files)
-    monkeypatch.setattr(module, "MIRRORS", (first.url, second.url))
+    monkeypatch.setattr(downloads, "MIRRORS", (first.url, second.url))
     with serving(first, second):
         yield first, second
 
@@ -607,9 +600,9 @@ def downloaded(cache):
 
 
 def test_the_table_of_files():
-    assert [size for _, size in module.FILES.values()] == [26421880, 29515, 4422102, 5148]
-    assert all(len(digest) == 64 and int(digest, 16) for digest, _ in module.FILES.values())
-    assert len(module.MIRRORS) == 2
+    assert [size for _, size in downloads.FILES.values()] == [26421880, 29515, 4422102, 5148]
+    assert all(len(digest) == 64 and int(digest, 16) for digest, _ in downloads.FILES.values())
+    assert len(downloads.MIRRORS) == 2
 
 
 def test_a_fresh_download(mirrors, files, cache):
@@ -715,7 +708,7 @@ def test_a_wrong_checksum_everywhere(mirrors, files, cache):
     wrong = bytes(len(files[FIRST]))
     for mirror in mirrors:
         mirror.files = {**files, FIRST: wrong}
-    words = (FIRST, mirrors[0].url, mirrors[1].url, module.FILES[FIRST][0], hashlib.sha256(wrong).hexdigest(), "--data-dir")
+    words = (FIRST, mirrors[0].url, mirrors[1].url, downloads.FILES[FIRST][0], hashlib.sha256(wrong).hexdigest(), "--data-dir")
     refused(*words, source="fashion-mnist")
     assert downloaded(cache) == {}
 
@@ -725,16 +718,16 @@ def test_no_network(files, cache, monkeypatch):
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as server:
             closed.append(f"http://127.0.0.1:{server.getsockname()[1]}/")
-    monkeypatch.setattr(module, "MIRRORS", tuple(closed))
+    monkeypatch.setattr(downloads, "MIRRORS", tuple(closed))
     refused(FIRST, *closed, "refused", "--data-dir", source="fashion-mnist")
-    monkeypatch.setattr(module, "MIRRORS", ("http://mirror.invalid/",))
+    monkeypatch.setattr(downloads, "MIRRORS", ("http://mirror.invalid/",))
     refused(FIRST, "http://mirror.invalid/", "--data-dir", source="fashion-mnist")
 
 
 def test_a_server_that_says_nothing(files, monkeypatch):
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setattr(module, "MIRRORS", (f"http://127.0.0.1:{silent.getsockname()[1]}/",))
+        monkeypatch.setattr(downloads, "MIRRORS", (f"http://127.0.0.1:{silent.getsockname()[1]}/",))
         refused(FIRST, "timed out", source="fashion-mnist")
 
 
@@ -749,7 +742,7 @@ def test_a_server_that_speaks_something_else(files, monkeypatch):
 
         thread = threading.Thread(target=speak)
         thread.start()
-        monkeypatch.setattr(module, "MIRRORS", (f"http://127.0.0.1:{server.getsockname()[1]}/",))
+        monkeypatch.setattr(downloads, "MIRRORS", (f"http://127.0.0.1:{server.getsockname()[1]}/",))
         refused(FIRST, "220 mail.example", source="fashion-mnist")
         thread.join()
 
@@ -758,11 +751,11 @@ def test_a_server_that_speaks_something_else(files, monkeypatch):
 def test_processes_that_train_together_download_once(mirrors, files, cache):
     """Each in a process of its own, at the same time."""
     code = (
-        "import json, sys\nfrom googlenet.training import data\n"
-        "values = json.loads(sys.argv[1])\ndata.MIRRORS, data.FILES = values['mirrors'], values['files']\n"
+        "import json, sys\nfrom googlenet.training import data, download\n"
+        "values = json.loads(sys.argv[1])\ndownload.MIRRORS, download.FILES = values['mirrors'], values['files']\n"
         "print(data.load_data('fashion-mnist', (1, 9, 7)).digest)"
     )
-    values = json.dumps({"mirrors": module.MIRRORS, "files": module.FILES})
+    values = json.dumps({"mirrors": downloads.MIRRORS, "files": downloads.FILES})
     processes = [subprocess.Popen([sys.executable, "-c", code, values], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     digests = {process.communicate(timeout=120)[0] for process in processes}
     assert digests == {load_data("fashion-mnist", SHAPE).digest + "\n"}
@@ -953,9 +946,9 @@ def test_batches_are_prepared_ahead_but_not_all():
     assert split.images.taken == 0
     next(batches)
     # One was taken; AHEAD wait in the queue, and one is held by the thread.
-    until(lambda: split.images.taken == 1 + module.AHEAD + 1)
+    until(lambda: split.images.taken == 1 + AHEAD + 1)
     time.sleep(0.05)
-    assert split.images.taken == 1 + module.AHEAD + 1
+    assert split.images.taken == 1 + AHEAD + 1
     (thread,) = preparing()
     assert thread.daemon
     batches.close()
@@ -974,7 +967,7 @@ def test_the_thread_ends_when_nobody_wants_more(taken):
         next(batches)
     batches.close()
     assert not preparing()
-    assert split.images.taken <= taken + module.AHEAD + 2  # not the rest of the epoch
+    assert split.images.taken <= taken + AHEAD + 2  # not the rest of the epoch
     assert list(batches) == []
 
 

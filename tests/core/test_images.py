@@ -76,7 +76,8 @@ def test_png_and_jpeg_files_and_folders(tmp_path):
     np.testing.assert_array_equal(one.images[0], (colour / 255).astype(np.float32).transpose(2, 0, 1))
     assert load_image_set(tmp_path, (1, 6, 9), 10).images.shape == (2, 1, 6, 9)
     grey = load_image_set(tmp_path / "a.png", (1, 6, 9), 10).images[0, 0]
-    np.testing.assert_allclose(grey, np.asarray(Image.fromarray(colour).convert("L")) / 255, rtol=0, atol=1 / 255)
+    whole = np.asarray(Image.fromarray(colour).convert("L"))  # Pillow rounds to whole shades of grey
+    assert np.abs(255 * grey - whole).max() < 1
 
 
 @pytest.mark.parametrize("shape", [(4, 7, 9), (4, 1, 7, 9), (4, 3, 7, 9)])

@@ -13,8 +13,9 @@ from mindspore.nn.utils import no_init_parameters
 
 from googlenet.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
+from googlenet.files import native_file
 from googlenet.loss import Loss
-from googlenet.params import Array, Params, check_params, native_file, param_specs
+from googlenet.params import Array, Params, check_params, param_specs
 from googlenet.spec import Network
 from googlenet.training import Recipe
 from googlenet.walk import fold
@@ -136,15 +137,15 @@ def _by_name(model: nn.Cell, outputs: ms.Tensor | tuple[ms.Tensor, ...]) -> dict
 
 
 @contextmanager
-def _mode(model: nn.Cell, train: bool) -> Iterator[None]:
-    """Training or evaluation mode, and eager execution, for a while; every cell then has its own mode again."""
+def _mode(model: nn.Cell, train: bool, *, execution: int = ms.PYNATIVE_MODE) -> Iterator[None]:
+    """Training or evaluation mode, and eager or graph execution, for a while; every cell then has its own mode again."""
     before = [(cell, cell.training) for _, cell in model.cells_and_names()]
-    execution = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)  # graph mode calls no hooks
+    execution_before = ms.get_context("mode")
+    ms.set_context(mode=execution)  # graph mode calls no hooks
     model.set_train(train)
     try:
         yield
     finally:
         for cell, training in before:
             cell.set_train(training)
-        ms.set_context(mode=execution)
+        ms.set_context(mode=execution_before)

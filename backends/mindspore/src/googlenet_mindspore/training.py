@@ -38,7 +38,8 @@ def start_parallel() -> tuple[int, int]:
 class Trainer:
     """Trains `model` in place by `nn.Momentum`; see `googlenet.backend.Trainer`.
 
-    A step is one compiled graph for each size of batch. Dropout takes masks drawn outside of it from the step's seed: MindSpore's random
+    A step is one compiled graph for each size of batch, in graph mode: what `set_data` sets, as `load_param_into_net` does, a graph of
+    `ms.jit` never sees (MindSpore 2.8.0). Dropout takes masks drawn outside of it from the step's seed: MindSpore's random
     operations take a seed when they are compiled, and those that take one with their input do not run on a CPU (MindSpore 2.8.0).
     With `parallel` gradients are averaged by `nn.DistributedGradReducer`.
     """
@@ -70,7 +71,7 @@ class Trainer:
 
     def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
-        from . import _targets
+        from . import _mode, _targets
 
         x, labels = self._images(images), check_labels(self.model.network, labels, len(images))
         targets = _targets(labels, self._classes, self._loss.label_smoothing)
@@ -81,15 +82,15 @@ class Trainer:
             keep = uniform(seed, path)(mask.size).reshape(mask.shape) >= self._dropouts[path][0].p
             mask.set_data(ms.Tensor(keep / (1 - self._dropouts[path][0].p), ms.float32))
         self._optimizer.learning_rate.set_data(ms.Tensor(learning_rate, ms.float32))
-        with _compiled(self.model, True), self._masked(masks):
+        with _mode(self.model, True, execution=ms.GRAPH_MODE), self._masked(masks):
             total, logits = advance(x, targets, ms.Tensor(share, ms.float32))
         return float(total.asnumpy()), layout.output_from_native(logits)
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
-        from . import _by_name
+        from . import _by_name, _mode
 
-        with _compiled(self.model, False):
+        with _mode(self.model, False, execution=ms.GRAPH_MODE):
             return layout.output_from_native(_by_name(self.model, self.model(self._images(images)))["logits"])
 
     def velocity(self) -> Params:
@@ -166,24 +167,6 @@ class _Step(nn.Cell):
         if self.mean is not None:
             grads = self.mean(grads)
         return ops.depend((total, logits), self.optimizer(grads))
-
-
-@contextmanager
-def _compiled(model: nn.Cell, train: bool) -> Iterator[None]:
-    """Training or evaluation mode, and graph execution, for a while; every cell then has its own mode again.
-
-    Not `ms.jit`: what `set_data` then sets, as `load_param_into_net` does, the compiled graph never sees (MindSpore 2.8.0).
-    """
-    before = [(cell, cell.training) for _, cell in model.cells_and_names()]
-    execution = ms.get_context("mode")
-    ms.set_context(mode=ms.GRAPH_MODE)
-    model.set_train(train)
-    try:
-        yield
-    finally:
-        for cell, training in before:
-            cell.set_train(training)
-        ms.set_context(mode=execution)
 
 
 def _multiplier(mask: ms.Parameter) -> Callable:

@@ -14,8 +14,9 @@ from mxnet.gluon import nn
 
 from googlenet.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
+from googlenet.files import native_file
 from googlenet.loss import Loss
-from googlenet.params import Array, Params, ParamSpec, check_params, native_file, param_specs
+from googlenet.params import Array, Params, ParamSpec, check_params, param_specs
 from googlenet.spec import Network
 from googlenet.training import Recipe
 from googlenet.walk import fold

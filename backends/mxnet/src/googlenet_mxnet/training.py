@@ -26,7 +26,7 @@ _keys = itertools.count()
 def start_parallel() -> tuple[int, int]:
     """Join the workers that the scheduler of the `DMLC_` variables gathers: this process's rank, and how many they are.
 
-    Raises `BackendError` if the variables are not set.
+    Raises `BackendError` if the variables are not set, or `PORT` is.
     """
     global _store
     if _store is None:
@@ -36,6 +36,10 @@ def start_parallel() -> tuple[int, int]:
             raise BackendError(
                 f"mxnet: no launcher started this process: expected {', '.join(needed)} and DMLC_ROLE=worker in the environment; start "
                 "one process with DMLC_ROLE=scheduler and one with DMLC_ROLE=server of `python -c 'import mxnet'`, then the workers"
+            )
+        if os.environ.get("PORT"):
+            raise BackendError(
+                f"mxnet: PORT is {os.environ['PORT']} in the environment, which the store takes for its own port: unset it in all processes"
             )
         _store = mx.kvstore.create("dist_sync")
     return _store.rank, _store.num_workers

@@ -12,8 +12,9 @@ from paddle.nn import functional
 
 from googlenet.checks import check_images, check_labels, check_taps, num_classes
 from googlenet.errors import DeviceError
+from googlenet.files import native_file
 from googlenet.loss import Loss
-from googlenet.params import Array, Params, check_params, native_file, param_specs
+from googlenet.params import Array, Params, check_params, param_specs
 from googlenet.spec import Network
 from googlenet.training import Recipe
 from googlenet.walk import fold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import paddle
 from paddle import distributed, nn
@@ -67,7 +68,9 @@ class Trainer:
         before = paddle.get_rng_state()
         try:
             paddle.seed(seed)  # for dropout
-            outputs = _by_name(self.model, self._run(x))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "When training, we now always track")  # as a batch norm in training is meant to
+                outputs = _by_name(self.model, self._run(x))
         finally:
             paddle.set_rng_state(before)
         total = sum(weight * _cross_entropy(outputs[output], targets) for output, weight in self._weights.items())

@@ -1,0 +1,141 @@
+"""What a person sees of training: bars where they look, a line for each epoch, the curves, and the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..training.interval import wilson
+from ..training.recipe import Recipe
+from .options import print_json, shape_text
+
+
+@contextmanager
+def preparing(as_json: bool) -> Iterator[Any]:
+    """A bar for downloads and resizing, on standard error and only where a person looks; yields what reports (what, done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    tasks: dict[str, Any] = {}
+    with Progress(console=console, disable=as_json or not console.is_terminal, transient=True) as bars:
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield report
+
+
+def say(text: str) -> None:
+    """A line on standard output, never wrapped."""
+    print(text, flush=True)
+
+
+class Watch:
+    """What a person sees: a bar where they look, a line for each epoch, and the curves."""
+
+    def __init__(self, as_json: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from ..training.loop import Listener
+
+        self.as_json = as_json
+        self.speaks = False
+        console = Console(stderr=True)
+        self._quiet = as_json or not console.is_terminal
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=console, disable=self._quiet, transient=True)
+        self._task: Any = None
+        self._hinted = False
+        self._epochs: list[Any] = []
+        self.listener = Listener(started=self._started, step=self._step, epoch=self._epoch, chance=self._chance)
+
+    def begin(self, run: Any, picture: Path) -> None:
+        """Know the run, and where its curves go."""
+        self._run, self._picture = run, picture
+
+    def __enter__(self) -> None:
+        self._bars.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def _started(self, position: Any, per_epoch: int, steps: int) -> None:
+        self.speaks = True  # one of several processes speaks
+        self._epochs = list(position.epochs)
+        self._task = self._bars.add_task("epoch", total=steps, completed=position.step, state="")
+        if not self.as_json:
+            run = self._run
+            data = run.data
+            say(
+                f"{run.network.name} {shape_text(run.network.input_shape)} in {run.backend.name}, on {len(data.train.labels)} images of "
+                f"{data.description}; tested on {len(data.test.labels)}"
+            )
+            say(f"{_recipe_text(run.recipe)}; {steps} steps; in {run.folder}")
+            if position.step:
+                say(f"goes on after step {position.step}")
+
+    def _step(self, step: int, loss: float, accuracy: float, speed: float) -> None:
+        if not self._quiet:
+            epoch = (step - 1) // self._run.per_epoch + 1
+            state = f"loss {loss:.3f}  accuracy {accuracy:.3f}  {speed:.0f} examples/s"
+            self._bars.update(self._task, completed=step, description=f"epoch {epoch}/{self._run.recipe.epochs}", state=state)
+
+    def _epoch(self, epoch: Any) -> None:
+        from ..training.picture import draw_curves
+
+        self._epochs.append(epoch)
+        run = self._run
+        title = f"{run.network.name}, {run.data.name}, {run.backend.name}"
+        draw_curves(self._picture, {run.backend.name: [self._epochs]}, title, chance=run.recipe.chance_loss(run.network))
+        if not self.as_json:
+            say(
+                f"epoch {epoch.epoch:>3}/{run.recipe.epochs}  loss {epoch.loss:.4f}  train accuracy {epoch.train_accuracy:.4f}  "
+                f"test accuracy {epoch.test_accuracy:.4f}  {epoch.examples_per_second:.1f} examples/s"
+            )
+
+    def _chance(self, line: str) -> None:
+        if not self._hinted:
+            self._hinted = True
+            print(line, file=sys.stderr)
+
+    def end(self, outcome: Any) -> None:
+        """The last line, or the JSON."""
+        from ..training.loop import WEIGHTS
+
+        last = outcome.epochs[-1]
+        if self.as_json:
+            run = self._run
+            print_json(
+                {
+                    "name": run.network.name,
+                    "framework": run.backend.name,
+                    "data": run.data.description,
+                    "recipe": run.recipe.to_json(),
+                    "train_image_count": len(run.data.train.labels),
+                    "test_image_count": len(run.data.test.labels),
+                    "epochs": [asdict(epoch) for epoch in outcome.epochs],
+                    "folder": str(run.folder),
+                }
+            )
+            return
+        low, high = wilson(last.test_accuracy, len(self._run.data.test.labels))
+        say(
+            f"loss {last.loss:.3f}, train accuracy {last.train_accuracy:.3f}, test accuracy {last.test_accuracy:.3f} "
+            f"(95 % confidence interval {low:.3f} to {high:.3f}); curves in {self._picture}, weights in {self._run.folder / WEIGHTS}"
+        )
+
+
+def _recipe_text(recipe: Recipe) -> str:
+    settings = {"momentum": recipe.momentum, "weight decay": recipe.weight_decay, "label smoothing": recipe.label_smoothing}
+    more = [f"{what} {value:g}" for what, value in settings.items() if value]
+    schedule = "" if recipe.schedule == "constant" else f" ({recipe.schedule})"
+    rate = f"learning rate {recipe.learning_rate:g}{schedule}"
+    return ", ".join([f"{recipe.epochs} epochs of batches of {recipe.batch_size}", rate, *more, f"seed {recipe.seed}"])
