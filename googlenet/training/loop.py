@@ -224,7 +224,7 @@ class Run:
         self._write(log, {"event": "epoch", **asdict(epoch)})
         if trainer.rank == 0:
             self.listener.epoch(epoch)
-            if self._at_chance(epoch):
+            if self.at_chance(epoch):
                 self.listener.chance(self.chance_line(epoch))
         return Position(
             step=position.step,
@@ -233,7 +233,8 @@ class Run:
             log_bytes=position.log_bytes,
         )
 
-    def _at_chance(self, epoch: Epoch) -> bool:
+    def at_chance(self, epoch: Epoch) -> bool:
+        """Whether the network knows nothing yet: its loss is that of equal probabilities, and its answers are no better than guesses."""
         classes = num_classes(self.network)
         expected = self.recipe.chance_loss(self.network)
         return abs(epoch.loss - expected) < CHANCE * expected and epoch.test_accuracy < 2 / classes

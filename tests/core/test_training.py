@@ -16,7 +16,7 @@ from googlenet import SpecError, reference
 from googlenet.conformance.networks import CLASSES, composites, random_params
 from googlenet.errors import DataError, TrainingError
 from googlenet.training import Recipe
-from googlenet.training.checkpoint import Position, load_checkpoint
+from googlenet.training.checkpoint import Epoch, Position, load_checkpoint
 from googlenet.training.data import DataSet, Split
 from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
 
@@ -172,6 +172,42 @@ def test_what_a_run_leaves(tmp_path):
     assert outcome.epochs[-1].test_accuracy == (logits.argmax(1) == data().test.labels).mean()
 
 
+class Spy:
+    """The reference, which writes down what each step is given and gives."""
+
+    def __init__(self):
+        self.steps = []
+
+    def __getattr__(self, name):
+        return getattr(reference, name)
+
+    def trainer(self, model, recipe, *, parallel=False):
+        trainer = reference.trainer(model, recipe)
+        right = trainer.step
+
+        def step(images, labels, **settings):
+            loss, logits = right(images, labels, **settings)
+            self.steps.append({**settings, "loss": loss, "hits": int((logits.argmax(1) == labels).sum()), "count": len(labels)})
+            return loss, logits
+
+        trainer.step = step
+        return trainer
+
+
+def test_each_step_has_its_seed_and_rate_and_the_log_what_it_gave(tmp_path):
+    spy, asked = Spy(), []
+    run(tmp_path, backend=spy, stop=lambda: asked.append(0) or len(asked) == 4).train()
+    run(tmp_path, backend=spy, resume=True).train()
+    assert [step["seed"] for step in spy.steps] == [RECIPE.step_seed(number) for number in range(9)]
+    assert [step["learning_rate"] for step in spy.steps] == [RECIPE.learning_rate_at(number, 3) for number in range(9)]
+    assert {step["share"] for step in spy.steps} == {1.0}
+    written = [event for event in events(tmp_path) if event["event"] == "step"]
+    assert [event["accuracy"] for event in written] == [step["hits"] / step["count"] for step in spy.steps]
+    assert [event["loss"] for event in written] == pytest.approx([step["loss"] for step in spy.steps])
+    epochs = [event for event in events(tmp_path) if event["event"] == "epoch"]
+    assert [epoch["train_accuracy"] for epoch in epochs] == [sum(step["hits"] for step in spy.steps[i : i + 3]) / 21 for i in (0, 3, 6)]
+
+
 def test_two_runs_from_one_start_are_the_same(tmp_path):
     for name in ("a", "b"):
         run(tmp_path / name).train()
@@ -314,6 +350,15 @@ def test_a_network_at_chance_is_told_so(tmp_path):
     assert f"ln {CLASSES} = 1.609" in line
     for help_ in ("batch norm", "lower --learning-rate", "--initializer"):
         assert help_ in line
+
+
+def test_a_mean_loss_that_passes_by_chance_is_no_chance(tmp_path):
+    """An epoch that begins with a large loss and ends with a small one may have that of equal probabilities as its mean."""
+    chance = math.log(CLASSES)
+    guessing = Epoch(1, 0.1, chance, 0.2, chance, 0.2, 1.0, 1.0)
+    assert run(tmp_path).at_chance(guessing)
+    assert not run(tmp_path).at_chance(replace(guessing, test_accuracy=0.9))
+    assert not run(tmp_path).at_chance(replace(guessing, loss=0.9 * chance))
 
 
 def test_one_that_learns_is_not(tmp_path):
