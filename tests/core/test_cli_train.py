@@ -163,6 +163,18 @@ def test_a_race(shades, tmp_path):
     assert (tmp_path / "race" / "numpy-seed0" / "log.jsonl").read_bytes() == before
 
 
+def test_a_run_with_another_start_is_no_part_of_a_race(shades, tmp_path):
+    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "numpy", "--out", "race")
+    assert googlenet("race", *arguments, cwd=tmp_path).returncode == 0
+    log = tmp_path / "race" / "numpy-seed0" / "log.jsonl"
+    text = log.read_text()
+    digest = read_log(log)[0]["data"]["digest"]
+    log.write_text(text.replace(digest, digest[::-1]))
+    again = googlenet("race", *arguments, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "numpy-seed0: began with other data than this race; give another --out" in again.stderr
+
+
 def test_a_framework_that_fails_in_a_race_fails_alone(shades, tmp_path):
     arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "faulty", "--framework", "numpy", "--out", "race")
     done = googlenet("race", *arguments, cwd=tmp_path, GOOGLENET_EXAMPLE_FAULT="import")

@@ -16,8 +16,9 @@ from googlenet import SpecError, reference
 from googlenet.conformance.networks import CLASSES, composites, random_params
 from googlenet.errors import DataError, TrainingError
 from googlenet.training import Recipe
-from googlenet.training.checkpoint import Epoch, Position, load_checkpoint
+from googlenet.training.checkpoint import Epoch, Position, load_checkpoint, save_checkpoint
 from googlenet.training.data import DataSet, Split
+from googlenet.training.interval import wilson
 from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
 
 NETWORK = composites()["norm_residual"]
@@ -338,6 +339,24 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkey
     with pytest.raises(TrainingError, match="cannot be written \\(No space left on device\\); the last checkpoint is unchanged"):
         run(tmp_path, resume=True).train()
     assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_a_velocity_that_is_not_finite_is_not_kept(tmp_path):
+    run(tmp_path, stop=lambda: True).train()
+    path, settings = tmp_path / CHECKPOINT, run(tmp_path).settings
+    before = path.read_bytes()
+    kept = load_checkpoint(path, NETWORK, settings)
+    name = next(iter(kept.velocity))
+    spoilt = replace(kept, velocity={**kept.velocity, name: kept.velocity[name] * np.inf})
+    with pytest.raises(TrainingError, match=f"the velocity of '{name}' is not finite: training diverged; the last checkpoint is unchanged"):
+        save_checkpoint(path, NETWORK, spoilt)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("share", "count", "low", "high"), [(0.5, 10, 0.2366, 0.7634), (0.0, 10, 0.0, 0.2775), (0.9, 150, 0.8416, 0.9385)])
+def test_the_interval_of_a_share(share, count, low, high):
+    """Worked by hand from E. B. Wilson's formula, (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)."""
+    assert wilson(share, count) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_a_network_at_chance_is_told_so(tmp_path):
