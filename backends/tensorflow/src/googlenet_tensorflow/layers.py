@@ -6,7 +6,9 @@ The layers that Keras lacks are registered with it under `googlenet`: a saved mo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias, assert_never
 
 import keras
@@ -150,6 +152,19 @@ def _padded(shape, padding_around):
     return batch, height and height + top + bottom, width and width + left + right, channels
 
 
+_traced_without_xla = ContextVar("traced without XLA", default=False)
+
+
+@contextmanager
+def without_xla() -> Iterator[None]:
+    """What is traced in here is never compiled by XLA."""
+    token = _traced_without_xla.set(True)
+    try:
+        yield
+    finally:
+        _traced_without_xla.reset(token)
+
+
 @register
 class PaddedMaxPooling2D(keras.layers.MaxPooling2D):
     """Max pooling with −∞ around its input: (N, H, W, C) → (N, H', W', C)."""
@@ -160,7 +175,8 @@ class PaddedMaxPooling2D(keras.layers.MaxPooling2D):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         padding = [[0, 0], *self.padding_around, [0, 0]]
-        if tf.executing_eagerly():  # over twice as fast, but a graph may be compiled by XLA, which has no such pooling
+        # Eagerly over twice as fast, and no padded map is kept for the gradient; but XLA, which may compile a graph, has no such pooling.
+        if tf.executing_eagerly() or _traced_without_xla.get():
             return tf.nn.max_pool2d(inputs, self.pool_size, self.strides, padding)
         return super().call(tf.pad(inputs, padding, constant_values=-float("inf")))
 

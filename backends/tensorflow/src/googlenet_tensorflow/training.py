@@ -14,6 +14,7 @@ from googlenet.params import Array, Params, param_specs
 from googlenet.training import Recipe
 
 from . import layout
+from .layers import without_xla
 
 _START_EACH = (
     'start each process with TF_CONFIG=\'{"cluster": {"worker": ["HOST0:PORT", "HOST1:PORT"]}, "task": {"type": "worker", "index": RANK}}\''
@@ -120,17 +121,20 @@ class Trainer:
             layer.seed_generator.state.assign(tf.stack([seed, index]))
         targets = tf.one_hot(labels, self._classes)
         variables = [variable for _, variable in self._trained.values()]
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, without_xla():
             outputs = self._by_name(self.model(images, training=True))
             total = sum(weight * self._cross_entropy(targets, outputs[output]) for output, weight in self._weights.items())
         grads = tape.gradient(total, variables, output_gradients=share, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if self.processes > 1:
             grads = _all_reduce(tf.distribute.ReduceOp.MEAN, grads)
-        self._optimizer.apply([grad + self._decay * variable for grad, variable in zip(grads, variables, strict=True)])
+        if self._decay:
+            grads = [grad + self._decay * variable for grad, variable in zip(grads, variables, strict=True)]
+        self._optimizer.apply(grads)
         return total, outputs["logits"]
 
     def _evaluate(self, images: tf.Tensor) -> tf.Tensor:
-        return self._by_name(self.model(images))["logits"]
+        with without_xla():
+            return self._by_name(self.model(images))["logits"]
 
     def _scale_buffers(self, factor: tf.Tensor) -> None:
         for buffer in self._optimizer.momentums:

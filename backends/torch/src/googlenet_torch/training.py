@@ -47,6 +47,7 @@ class Trainer:
 
     def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
+        self._optimizer.zero_grad()  # before the forward pass, so that no gradients are held through it
         x, targets = self._images(images), torch.from_numpy(check_labels(self.model.network, labels, len(images))).to(self._device)
         self.model.train()
         with torch.random.fork_rng():
@@ -56,7 +57,6 @@ class Trainer:
             weight * functional.cross_entropy(outputs[output], targets, label_smoothing=self._loss.label_smoothing)
             for output, weight in self._weights.items()
         )
-        self._optimizer.zero_grad()
         (total * share if share != 1 else total).backward()
         self._optimizer.param_groups[0]["lr"] = learning_rate
         self._optimizer.step()
