@@ -2,7 +2,8 @@
 
 Each side has a process of its own, which waits while the other works: ours with the threads that `googlenet train` takes, the book's
 with what the framework takes by itself. Both take the same steps on the same images, in turn, so many a round; the median ratio of their
-times and both peaks of memory are printed. Checks that both sides have the same losses, and nothing else.
+times and both peaks of memory are printed. All is done with so many fresh pairs of processes, since what memory is left in pieces differs
+from start to start. Checks that both sides have the same losses, and nothing else.
 """
 
 import argparse
@@ -82,18 +83,8 @@ class Side:
         self.process.wait(60)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("framework")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=2, help="of a round")
-    parser.add_argument("--rounds", type=int, default=6, help="after one that warms up")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--results", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        worker(arguments.worker, arguments.framework, arguments.batch, arguments.steps, arguments.results)
+def one_start(arguments):
+    """The rounds of both sides, each in a fresh process."""
     with tempfile.TemporaryDirectory() as name:
         sides = ours, book = [Side(side, arguments, Path(name)) for side in ("ours", "book")]
         for number in range(arguments.rounds + 1):
@@ -104,25 +95,49 @@ def main():
     gaps = [abs(a - b) / b for a, b in zip(ours.rounds[0]["losses"], book.rounds[0]["losses"], strict=True)]
     if max(gaps) > 1e-3:
         sys.exit(f"the losses differ by {max(gaps):.1e}: both sides do not do the same")
-    seconds = {side.results.name: statistics.median(found["seconds"] for found in side.rounds[1:]) for side in sides}
-    ratios = [theirs["seconds"] / mine["seconds"] for mine, theirs in zip(ours.rounds[1:], book.rounds[1:], strict=True)]
+    return {"ours": ours.rounds, "book": book.rounds}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("framework")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=2, help="of a round")
+    parser.add_argument("--rounds", type=int, default=2, help="of a start, after one that warms up")
+    parser.add_argument("--starts", type=int, default=5, help="pairs of processes")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        worker(arguments.worker, arguments.framework, arguments.batch, arguments.steps, arguments.results)
+    measured = {"ours": [], "book": []}
+    for _ in range(arguments.starts):
+        for side, rounds in one_start(arguments).items():
+            measured[side].append(rounds)
+    after_warming_up = {side: [found for rounds in starts for found in rounds[1:]] for side, starts in measured.items()}
+    seconds = {side: [found["seconds"] for found in rounds] for side, rounds in after_warming_up.items()}
+    ratios = [theirs / mine for mine, theirs in zip(seconds["ours"], seconds["book"], strict=True)]
+    memory = {side: [rounds[-1]["peak_memory_bytes"] for rounds in starts] for side, starts in measured.items()}
     answer = {
         "framework": arguments.framework,
         "batch": arguments.batch,
-        "examples_per_second": {side: round(arguments.batch / taken, 1) for side, taken in seconds.items()},
+        "examples_per_second": {side: round(arguments.batch / statistics.median(taken), 1) for side, taken in seconds.items()},
         "throughput_ratio": round(statistics.median(ratios), 3),
         "throughput_ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
-        "peak_memory_bytes": {side.results.name: side.rounds[-1]["peak_memory_bytes"] for side in sides},
+        "peak_memory_bytes": {side: statistics.median(peaks) for side, peaks in memory.items()},
+        "peak_memory_bytes_range": {side: [min(peaks), max(peaks)] for side, peaks in memory.items()},
     }
     if arguments.json:
         print(json.dumps(answer, indent=2))
         return
-    speed, memory = answer["examples_per_second"], answer["peak_memory_bytes"]
-    low, high = answer["throughput_ratio_range"]
+    speed, (low, high) = answer["examples_per_second"], answer["throughput_ratio_range"]
+    mebibytes = {side: [peak / 2**20 for peak in (statistics.median(peaks), min(peaks), max(peaks))] for side, peaks in memory.items()}
     print(
         f"{arguments.framework}, batch {arguments.batch}: {speed['ours']} to {speed['book']} examples/s, "
-        f"ratio {answer['throughput_ratio']} ({low} to {high}); "
-        f"peak memory {memory['ours'] / 2**20:.0f} to {memory['book'] / 2**20:.0f} MiB"
+        f"ratio {answer['throughput_ratio']} ({low} to {high}); peak memory "
+        + " to ".join("{:.0f} ({:.0f} to {:.0f})".format(*peaks) for peaks in mebibytes.values())
+        + " MiB"
     )
 
 
