@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 #: What frameworks and their libraries take the number from. MXNet and Paddle read it once, as they are imported, and use too few without.
-NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def thread_variables(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:

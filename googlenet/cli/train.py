@@ -115,9 +115,10 @@ def command(
     if not watch.speaks:
         return
     if not outcome.finished:
-        code = 128 + stop[0]
+        code = 128 + (stop[0] if stop else signal.SIGTERM)  # of several processes, another may have heard it
+        again = "start all processes as before, with --resume" if parallel else f"go on with: {_again(folder, out)}"
         print(
-            f"googlenet: stopped after step {outcome.step} of {run.steps}; saved. Go on with: {_again(folder, out)}",
+            f"googlenet: stopped after step {outcome.step} of {run.steps}; saved. {again[0].upper()}{again[1:]}",
             file=sys.stderr,
         )
         sys.exit(code)

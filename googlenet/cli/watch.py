@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataError
 from ..training.interval import wilson
 from ..training.recipe import Recipe
 from .options import print_json, shape_text
@@ -70,6 +71,8 @@ class Watch:
     def _started(self, position: Any, per_epoch: int, steps: int) -> None:
         self.speaks = True  # one of several processes speaks
         self._epochs = list(position.epochs)
+        if self._epochs:  # a run that goes on may draw to another file
+            self._draw()
         self._task = self._bars.add_task("epoch", total=steps, completed=position.step, state="")
         if not self.as_json:
             run = self._run
@@ -89,17 +92,23 @@ class Watch:
             self._bars.update(self._task, completed=step, description=f"epoch {epoch}/{self._run.recipe.epochs}", state=state)
 
     def _epoch(self, epoch: Any) -> None:
-        from ..training.picture import draw_curves
-
         self._epochs.append(epoch)
-        run = self._run
-        title = f"{run.network.name}, {run.data.name}, {run.backend.name}"
-        draw_curves(self._picture, {run.backend.name: [self._epochs]}, title, chance=run.recipe.chance_loss(run.network))
+        self._draw()
         if not self.as_json:
             say(
-                f"epoch {epoch.epoch:>3}/{run.recipe.epochs}  loss {epoch.loss:.4f}  train accuracy {epoch.train_accuracy:.4f}  "
+                f"epoch {epoch.epoch:>3}/{self._run.recipe.epochs}  loss {epoch.loss:.4f}  train accuracy {epoch.train_accuracy:.4f}  "
                 f"test accuracy {epoch.test_accuracy:.4f}  {epoch.examples_per_second:.1f} examples/s"
             )
+
+    def _draw(self) -> None:
+        from ..training.picture import draw_curves
+
+        run = self._run
+        title = f"{run.network.name}, {run.data.name}, {run.backend.name}"
+        try:
+            draw_curves(self._picture, {run.backend.name: [self._epochs]}, title, chance=run.recipe.chance_loss(run.network))
+        except DataError as error:  # no reason to end a run of hours
+            print(f"googlenet: no curves: {error}", file=sys.stderr)
 
     def _chance(self, line: str) -> None:
         if not self._hinted:

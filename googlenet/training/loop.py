@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -106,10 +107,12 @@ class Run:
         position = checkpoint.position
         if position.step:
             trainer.restore(checkpoint.velocity, learning_rate=position.learning_rate)
+        self._check_alike(trainer, checkpoint)
         if rank == 0:
             self._open(position)
             self.listener.started(position, self.per_epoch, self.steps)
-        with (self.folder / LOG).open("ab") if rank == 0 else open(os.devnull, "ab") as log:
+        # Unbuffered: what could not be written is not tried again while an error is on its way.
+        with open(self.folder / LOG if rank == 0 else os.devnull, "ab", buffering=0) as log:
             while position.epoch < self.recipe.epochs:
                 position, stopped = self._epoch(trainer, position, log)
                 if stopped:
@@ -117,6 +120,19 @@ class Run:
         if rank == 0:
             self._write_weights(trainer)
         return Outcome(position.epochs, True, position.step)
+
+    def _check_alike(self, trainer: Trainer, checkpoint: Checkpoint) -> None:
+        """Raises `TrainingError` in all processes if one starts from another place than the rest: gradients alone would not show it."""
+        if trainer.processes == 1:
+            return
+        start = f"{json.dumps(self.settings, sort_keys=True)} {checkpoint.position.step} {digest(checkpoint.params)}"
+        own = int(hashlib.sha256(start.encode()).hexdigest()[:5], 16)
+        total, squares = trainer.total(np.array([own, own**2], np.float64))
+        if trainer.processes * squares != total**2:  # Cauchy and Schwarz: equal only if all numbers are
+            raise TrainingError(
+                f"process {trainer.rank} (after step {checkpoint.position.step}): the {trainer.processes} processes do not start alike; "
+                f"give all the same arguments and the same files, and with --resume the same checkpoint in --out"
+            )
 
     def _find(self, rank: int) -> Checkpoint:
         """The checkpoint to go on from, or the beginning."""
@@ -194,6 +210,10 @@ class Run:
             batches.close()
         position = self._finish(trainer, position, log)
         self._save(trainer, position, log)
+        if rank == 0:  # once it is saved: what is shown cannot lose an epoch
+            self.listener.epoch(position.epochs[-1])
+            if self.at_chance(position.epochs[-1]):
+                self.listener.chance(self.chance_line(position.epochs[-1]))
         return position, bool(stops) and position.epoch < self.recipe.epochs
 
     def _total(self, trainer: Trainer, loss_sum: float, correct: int, count: int, stop: bool) -> tuple[float, int, int, bool]:
@@ -222,10 +242,6 @@ class Run:
             seconds=position.seconds,
         )
         self._write(log, {"event": "epoch", **asdict(epoch)})
-        if trainer.rank == 0:
-            self.listener.epoch(epoch)
-            if self.at_chance(epoch):
-                self.listener.chance(self.chance_line(epoch))
         return Position(
             step=position.step,
             epochs=(*position.epochs, epoch),
@@ -260,7 +276,6 @@ class Run:
         if trainer.rank:
             return
         try:
-            log.flush()
             os.fsync(log.fileno())
         except OSError as error:
             raise TrainingError(f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is unchanged") from error
@@ -270,8 +285,9 @@ class Run:
 
     def _write(self, log: Any, values: dict[str, Any]) -> None:
         try:
-            log.write(_line(values))
-            log.flush()
+            line = _line(values)
+            if log.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise TrainingError(f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is unchanged") from error
 

@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import resource
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from googlenet import SpecError, reference
 from googlenet.conformance.networks import CLASSES, composites, random_params
 from googlenet.errors import DataError, TrainingError
 from googlenet.training import Recipe
-from googlenet.training.checkpoint import Epoch, Position, load_checkpoint, save_checkpoint
+from googlenet.training.checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
 from googlenet.training.data import DataSet, Split
 from googlenet.training.interval import wilson
 from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
@@ -325,6 +327,35 @@ def test_a_full_disk(tmp_path):
     (tmp_path / LOG).symlink_to("/dev/full")
     with pytest.raises(TrainingError, match="cannot be written"):
         run(tmp_path, resume=True).train()
+
+
+def test_a_disk_that_fills_up_while_it_trains(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(*_):
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, ((tmp_path / LOG).stat().st_size + 200, before[1])
+        )  # one step's line, and part of the next
+
+    try:
+        with pytest.raises(TrainingError, match=r"cannot be written .*; the last checkpoint is unchanged"):
+            run(tmp_path, listener=Listener(started=fill)).train()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [event["event"] for event in read_log(tmp_path / LOG)] == ["start", "step"]
+
+
+def test_processes_that_do_not_start_alike(tmp_path):
+    this, seen = run(tmp_path), []
+
+    def check(step, total):
+        trainer = SimpleNamespace(processes=2, rank=1, total=total)
+        this._check_alike(trainer, Checkpoint(this.settings, Position(step=step), this.params))
+
+    check(5, lambda mine: seen.append(mine) or 2 * mine)
+    check(5, lambda mine: mine + seen[0])
+    with pytest.raises(TrainingError, match=r"process 1 \(after step 0\): the 2 processes do not start alike"):
+        check(0, lambda mine: mine + seen[0])
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from googlenet.checks import check_images, check_labels
+from googlenet.errors import BackendError
 from googlenet.params import Array, Params, param_specs
 from googlenet.training import Recipe
 
@@ -15,9 +18,19 @@ from . import layout
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `torchrun` started, on gloo or with CUDA on nccl: this process's rank, and how many they are."""
+    """Join the processes that `torchrun` started, with gloo on the CPU and nccl with CUDA: this process's rank, and how many they are.
+
+    Raises `BackendError` if `torchrun` did not start this process.
+    """
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if missing := [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+            raise BackendError(
+                f"torch: no {', '.join(missing)} in the environment, so this process knows of no others; start it with "
+                f"torchrun --nproc-per-node 2 -m googlenet train …"
+            )
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # so that "cuda" is a GPU of its own
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return distributed.get_rank(), distributed.get_world_size()
 
 
