@@ -54,7 +54,7 @@ class Watch:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
         self._bars = Progress(*columns, console=console, disable=self._quiet, transient=True)
         self._task: Any = None
-        self._hinted = False
+        self._hinted = self._drawn = False
         self._epochs: list[Any] = []
         self.listener = Listener(started=self._started, step=self._step, epoch=self._epoch, chance=self._chance)
 
@@ -107,7 +107,9 @@ class Watch:
         title = f"{run.network.name}, {run.data.name}, {run.backend.name}"
         try:
             draw_curves(self._picture, {run.backend.name: [self._epochs]}, title, chance=run.recipe.chance_loss(run.network))
+            self._drawn = True
         except DataError as error:  # no reason to end a run of hours
+            self._drawn = False
             print(f"googlenet: no curves: {error}", file=sys.stderr)
 
     def _chance(self, line: str) -> None:
@@ -136,9 +138,10 @@ class Watch:
             )
             return
         low, high = wilson(last.test_accuracy, len(self._run.data.test.labels))
+        curves = f"curves in {self._picture}, " if self._drawn else ""
         say(
             f"loss {last.loss:.3f}, train accuracy {last.train_accuracy:.3f}, test accuracy {last.test_accuracy:.3f} "
-            f"(95 % confidence interval {low:.3f} to {high:.3f}); curves in {self._picture}, weights in {self._run.folder / WEIGHTS}"
+            f"(95 % confidence interval {low:.3f} to {high:.3f}); {curves}weights in {self._run.folder / WEIGHTS}"
         )
 
 

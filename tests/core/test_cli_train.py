@@ -58,6 +58,15 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert "holds a run already; go on with --resume" in again.stderr
 
 
+def test_curves_that_cannot_be_drawn_do_not_end_the_run(shades, tmp_path):
+    (tmp_path / "here" / "curves.png").mkdir(parents=True)
+    done = googlenet("train", *SMALL, "--data", shades, "--out", "here", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no curves: here/curves.png: cannot be written" in done.stderr
+    assert "curves in" not in done.stdout
+    assert (tmp_path / "here" / "weights.safetensors").exists()
+
+
 def test_json_and_svg(shades, tmp_path):
     done = googlenet("train", *SMALL, "--data", shades, "--out", "here", "--json", "--picture", "svg", cwd=tmp_path)
     answer = json.loads(done.stdout)

@@ -135,13 +135,12 @@ def test_a_step_is_the_rule_of_the_recipe_worked_by_hand():
         loss, grads = reference.gradients(model, images, batch.labels)
         assert trainer.step(images, batch.labels, learning_rate=0.5, seed=0)[0] == loss
         for path, grad in grads.items():
-            velocity[path] = 0.25 * velocity[path] + grad + 0.125 * weights[path]
+            velocity[path] = 0.25 * velocity[path] + (grad + 0.125 * weights[path])  # powers of two: the same bits in this order
             weights[path] = weights[path] - 0.5 * velocity[path]
         held = trainer.params()
         for path in grads:
-            assert np.allclose(held[path], weights[path], rtol=1e-12, atol=1e-14), path
-            weights[path] = held[path]
-        assert all(np.allclose(trainer.velocity()[path], velocity[path], rtol=1e-10, atol=1e-13) for path in grads)
+            np.testing.assert_array_equal(held[path], weights[path], path)
+            np.testing.assert_array_equal(trainer.velocity()[path], velocity[path], path)
 
 
 def test_the_reference_trains_in_one_process():
@@ -330,7 +329,7 @@ def test_a_full_disk(tmp_path):
 
 
 def test_a_disk_that_fills_up_while_it_trains(tmp_path):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before, heard = resource.getrlimit(resource.RLIMIT_FSIZE), []
 
     def fill(*_):
         resource.setrlimit(
@@ -339,10 +338,11 @@ def test_a_disk_that_fills_up_while_it_trains(tmp_path):
 
     try:
         with pytest.raises(TrainingError, match=r"cannot be written .*; the last checkpoint is unchanged"):
-            run(tmp_path, listener=Listener(started=fill)).train()
+            run(tmp_path, listener=Listener(started=fill, step=lambda number, *_: heard.append(number))).train()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [event["event"] for event in read_log(tmp_path / LOG)] == ["start", "step"]
+    assert heard == [1]
 
 
 def test_processes_that_do_not_start_alike(tmp_path):
