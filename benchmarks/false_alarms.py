@@ -1,7 +1,8 @@
-"""How near a right backend comes to its limits, over many seeds: `python benchmarks/false_alarms.py torch --seeds 100`.
+"""How near a right backend comes to its limits, over many seeds: `python benchmarks/false_alarms.py
+torch --seeds 100`.
 
-Each seed draws other weights and takes other digits. A backend that is right must never fail; the largest share of a limit
-that it used is printed. Exits with 1 on a false alarm.
+Each seed draws other weights and takes other digits. A backend that is right must never fail; the
+largest share of a limit that it used is printed. Exits with 1 on a false alarm.
 """
 
 import argparse
@@ -27,7 +28,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     backend = googlenet.load(arguments.framework)
-    shape = (googlenet.get_network(arguments.network).input_shape[0], arguments.side, arguments.side)
+    shape = (
+        googlenet.get_network(arguments.network).input_shape[0],
+        arguments.side,
+        arguments.side,
+    )
     network = googlenet.get_network(arguments.network, num_classes=10, input_shape=shape)
     digits = load_image_set(None, shape, num_classes(network))
     loss, nearest, alarms = googlenet.Loss(), [], []
@@ -38,7 +43,10 @@ def main() -> int:
         yardsticks = measure(network, params, images, labels, loss=loss)
         comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
         groups = ("outputs", "step_outputs", "loss", "gradients", "statistics")
-        worst = {what: max((row.ratio for row in getattr(comparison, what)), default=0.0) for what in groups}
+        worst = {
+            what: max((row.ratio for row in getattr(comparison, what)), default=0.0)
+            for what in groups
+        }
         nearest.append(worst)
         if not comparison.passed:
             alarms.append({"seed": seed, "first_divergence": comparison.first_divergence})
@@ -46,11 +54,19 @@ def main() -> int:
         if sys.stderr.isatty():
             print(f"\r{seed + 1}/{arguments.seeds}", end="", file=sys.stderr)
     shares = {what: max(worst[what] for worst in nearest) for what in nearest[0]}
-    answer = {"framework": arguments.framework, "seeds": arguments.seeds, "false_alarms": alarms, "largest_share_of_limit": shares}
+    answer = {
+        "framework": arguments.framework,
+        "seeds": arguments.seeds,
+        "false_alarms": alarms,
+        "largest_share_of_limit": shares,
+    }
     if arguments.json:
         print(json.dumps(answer, indent=2))
     else:
-        print(f"{arguments.framework}: {len(alarms)} false alarms in {arguments.seeds} seeds; largest share of a limit: {shares}")
+        print(
+            f"{arguments.framework}: {len(alarms)} false alarms in {arguments.seeds} seeds; largest"
+            f" share of a limit: {shares}"
+        )
     return 1 if alarms else 0
 
 

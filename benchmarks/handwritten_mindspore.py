@@ -1,4 +1,6 @@
-"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in MindSpore: 1 channel, 10 classes, 96×96."""
+"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in MindSpore: 1 channel,
+10 classes, 96×96.
+"""
 
 import mindspore as ms
 from mindspore import nn, ops
@@ -35,10 +37,17 @@ def _pool():
 def construct():
     """The network with MindSpore's default initial weights."""
     b1 = nn.SequentialCell(
-        nn.Conv2d(1, 64, kernel_size=7, stride=2, pad_mode="pad", padding=3, has_bias=True), nn.ReLU(), _pool())  # fmt: skip
+        nn.Conv2d(1, 64, kernel_size=7, stride=2, pad_mode="pad", padding=3, has_bias=True),
+        nn.ReLU(),
+        _pool(),
+    )
     b2 = nn.SequentialCell(
-        nn.Conv2d(64, 64, kernel_size=1, has_bias=True), nn.ReLU(),
-        nn.Conv2d(64, 192, kernel_size=3, pad_mode="pad", padding=1, has_bias=True), nn.ReLU(), _pool())  # fmt: skip
+        nn.Conv2d(64, 64, kernel_size=1, has_bias=True),
+        nn.ReLU(),
+        nn.Conv2d(64, 192, kernel_size=3, pad_mode="pad", padding=1, has_bias=True),
+        nn.ReLU(),
+        _pool(),
+    )
     b3 = nn.SequentialCell(
         Inception(192, 64, (96, 128), (16, 32), 32),
         Inception(256, 128, (128, 192), (32, 96), 64), _pool())  # fmt: skip
@@ -56,21 +65,29 @@ def construct():
 
 
 def build(params):
-    """The network with `params` by canonical path, which are in the order in which its layers stand."""
+    """The network with `params` by canonical path, which are in the order in which its layers
+    stand.
+    """
     model = construct()
-    for parameter, path in zip(model.get_parameters(), googlenet.param_specs(googlenet.get_network()), strict=True):
+    for parameter, path in zip(
+        model.get_parameters(), googlenet.param_specs(googlenet.get_network()), strict=True
+    ):
         parameter.set_data(ms.Tensor(params[path]))
     return model
 
 
 def predict(model, images):
-    """Images (N, 1, 96, 96) → logits (N, 10), both float32, in evaluation mode, eagerly and without gradients."""
+    """Images (N, 1, 96, 96) → logits (N, 10), both float32, in evaluation mode, eagerly and without
+    gradients.
+    """
     model.set_train(False)
     return model(ms.Tensor(images)).asnumpy()
 
 
 def book_step(model, rate):
-    """One step of the book's loop, in MindSpore's default mode: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    """One step of the book's loop, in MindSpore's default mode: images (N, 1, 96, 96) of float32
+    and labels (N,) of int64 → the loss.
+    """
     model.set_train()
     optimizer = nn.SGD(model.trainable_params(), learning_rate=rate)
     cross_entropy = nn.CrossEntropyLoss()

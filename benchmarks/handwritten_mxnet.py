@@ -1,4 +1,6 @@
-"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in MXNet: 1 channel, 10 classes, 96×96."""
+"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in MXNet: 1 channel, 10
+classes, 96×96.
+"""
 
 import mxnet as mx
 from mxnet import autograd, gluon, np, npx
@@ -35,8 +37,14 @@ def _pool():
 def _net():
     b1, b2, b3, b4, b5, net = (nn.Sequential() for _ in range(6))
     b1.add(nn.Conv2D(64, kernel_size=7, strides=2, padding=3, activation="relu"), _pool())
-    b2.add(nn.Conv2D(64, kernel_size=1, activation="relu"), nn.Conv2D(192, kernel_size=3, padding=1, activation="relu"), _pool())
-    b3.add(Inception(64, (96, 128), (16, 32), 32), Inception(128, (128, 192), (32, 96), 64), _pool())
+    b2.add(
+        nn.Conv2D(64, kernel_size=1, activation="relu"),
+        nn.Conv2D(192, kernel_size=3, padding=1, activation="relu"),
+        _pool(),
+    )
+    b3.add(
+        Inception(64, (96, 128), (16, 32), 32), Inception(128, (128, 192), (32, 96), 64), _pool()
+    )
     b4.add(
         Inception(192, (96, 208), (16, 48), 64),
         Inception(160, (112, 224), (24, 64), 64),
@@ -45,7 +53,11 @@ def _net():
         Inception(256, (160, 320), (32, 128), 128),
         _pool(),
     )
-    b5.add(Inception(256, (160, 320), (32, 128), 128), Inception(384, (192, 384), (48, 128), 128), nn.GlobalAvgPool2D())
+    b5.add(
+        Inception(256, (160, 320), (32, 128), 128),
+        Inception(384, (192, 384), (48, 128), 128),
+        nn.GlobalAvgPool2D(),
+    )
     net.add(b1, b2, b3, b4, b5, nn.Dense(10))
     return net
 
@@ -64,7 +76,9 @@ def build(params):
     npx.set_np()
     net = _net()
     net.initialize(mx.init.Zero())
-    for parameter, path in zip(net.collect_params().values(), googlenet.param_specs(googlenet.get_network()), strict=True):
+    for parameter, path in zip(
+        net.collect_params().values(), googlenet.param_specs(googlenet.get_network()), strict=True
+    ):
         parameter.set_data(np.array(params[path]))
     return net
 
@@ -76,7 +90,9 @@ def predict(model, images):
 
 
 def book_step(model, rate):
-    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the
+    loss.
+    """
     trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": rate})
     cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()
 

@@ -1,4 +1,6 @@
-"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in Paddle: 1 channel, 10 classes, 96×96."""
+"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in Paddle: 1 channel, 10
+classes, 96×96.
+"""
 
 import paddle
 from paddle import nn
@@ -56,23 +58,31 @@ def construct():
 
 
 def build(params):
-    """The network with `params` by canonical path, which are in the order in which its layers stand."""
+    """The network with `params` by canonical path, which are in the order in which its layers
+    stand.
+    """
     model = construct()
-    for parameter, path in zip(model.parameters(), googlenet.param_specs(googlenet.get_network()), strict=True):
+    for parameter, path in zip(
+        model.parameters(), googlenet.param_specs(googlenet.get_network()), strict=True
+    ):
         dense = params[path].ndim == 2
         parameter.set_value(params[path].T if dense else params[path])
     return model
 
 
 def predict(model, images):
-    """Images (N, 1, 96, 96) → logits (N, 10), both float32, in evaluation mode, eagerly and without gradients."""
+    """Images (N, 1, 96, 96) → logits (N, 10), both float32, in evaluation mode, eagerly and without
+    gradients.
+    """
     model.eval()
     with paddle.no_grad():
         return model(paddle.to_tensor(images)).numpy()
 
 
 def book_step(model, rate):
-    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the
+    loss.
+    """
     model.train()
     optimizer = paddle.optimizer.SGD(rate, parameters=model.parameters())
 

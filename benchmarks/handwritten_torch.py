@@ -1,4 +1,6 @@
-"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in PyTorch: 1 channel, 10 classes, 96×96."""
+"""The book's GoogLeNet as a reader of *Dive into Deep Learning* writes it in PyTorch: 1 channel, 10
+classes, 96×96.
+"""
 
 import torch
 from torch import nn
@@ -35,8 +37,18 @@ def _pool():
 def construct():
     """The network with PyTorch's default initial weights."""
     b1 = nn.Sequential(nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3), nn.ReLU(), _pool())
-    b2 = nn.Sequential(nn.Conv2d(64, 64, kernel_size=1), nn.ReLU(), nn.Conv2d(64, 192, kernel_size=3, padding=1), nn.ReLU(), _pool())
-    b3 = nn.Sequential(Inception(192, 64, (96, 128), (16, 32), 32), Inception(256, 128, (128, 192), (32, 96), 64), _pool())
+    b2 = nn.Sequential(
+        nn.Conv2d(64, 64, kernel_size=1),
+        nn.ReLU(),
+        nn.Conv2d(64, 192, kernel_size=3, padding=1),
+        nn.ReLU(),
+        _pool(),
+    )
+    b3 = nn.Sequential(
+        Inception(192, 64, (96, 128), (16, 32), 32),
+        Inception(256, 128, (128, 192), (32, 96), 64),
+        _pool(),
+    )
     b4 = nn.Sequential(
         Inception(480, 192, (96, 208), (16, 48), 64),
         Inception(512, 160, (112, 224), (24, 64), 64),
@@ -58,7 +70,12 @@ def build(params):
     """The network with `params`, which are in the order in which its layers stand."""
     net = construct()
     paths = googlenet.param_specs(googlenet.get_network())
-    net.load_state_dict({name: torch.tensor(params[path]) for name, path in zip(net.state_dict(), paths, strict=True)})
+    net.load_state_dict(
+        {
+            name: torch.tensor(params[path])
+            for name, path in zip(net.state_dict(), paths, strict=True)
+        }
+    )
     return net
 
 
@@ -69,7 +86,9 @@ def predict(model, images):
 
 
 def book_step(model, rate):
-    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the loss."""
+    """One step of the book's loop: images (N, 1, 96, 96) of float32 and labels (N,) of int64 → the
+    loss.
+    """
     optimizer = torch.optim.SGD(model.train().parameters(), lr=rate)
 
     def step(images, labels):

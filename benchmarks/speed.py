@@ -1,8 +1,9 @@
 """Ratios of speed, both sides alternated in one run: `python benchmarks/speed.py torch`.
 
-Rows: a forward pass of the native model to one written by hand with the same meaning; `get_model` to constructing that by hand;
-the NumPy reference's throughput to that of the handwritten model in eager mode. Without a framework: what `import googlenet`
-costs beyond numpy, and how long `googlenet summary` takes. Medians; nothing is asserted but that both sides give the same logits.
+Rows: a forward pass of the native model to one written by hand with the same meaning; `get_model`
+to constructing that by hand; the NumPy reference's throughput to that of the handwritten model in
+eager mode. Without a framework: what `import googlenet` costs beyond numpy, and how long `googlenet
+summary` takes. Medians; nothing is asserted but that both sides give the same logits.
 """
 
 import argparse
@@ -46,7 +47,10 @@ def framework_rows(framework, runs):
     by_hand = importlib.import_module(f"handwritten_{framework}")
     network = googlenet.get_network()
     params = googlenet.init_params(network, initializer="he_normal")
-    native, written = googlenet.get_model(framework=framework, weights=params), by_hand.build(params)
+    native, written = (
+        googlenet.get_model(framework=framework, weights=params),
+        by_hand.build(params),
+    )
     reference = googlenet.get_model(framework="numpy", weights=params)
 
     def forwards(batch):
@@ -54,45 +58,79 @@ def framework_rows(framework, runs):
         expected = reference(images)
         yardstick = forward_yardstick(network, params, images, chunk=8)["logits"]
         for model in (native, written):
-            if distance(by_hand.predict(model, images), expected.astype(np.float64)) > 2 * limit(yardstick):
-                sys.exit(f"{framework}: {model} does not give the reference's logits: there is nothing to compare")
-        seconds = alternate(lambda: by_hand.predict(native, images), lambda: by_hand.predict(written, images), runs)
+            if distance(by_hand.predict(model, images), expected.astype(np.float64)) > 2 * limit(
+                yardstick
+            ):
+                sys.exit(
+                    f"{framework}: {model} does not give the reference's logits: there is nothing"
+                    " to compare"
+                )
+        seconds = alternate(
+            lambda: by_hand.predict(native, images), lambda: by_hand.predict(written, images), runs
+        )
         yield row(f"forward, batch {batch}: native to handwritten", *seconds)
         if batch == 8:
-            ours, theirs = alternate(lambda: reference(images), lambda: by_hand.predict(written, images), runs)
-            yield row("forward, batch 8: NumPy reference to handwritten", ours, theirs, throughput_ratio=round(theirs / ours, 3))
+            ours, theirs = alternate(
+                lambda: reference(images), lambda: by_hand.predict(written, images), runs
+            )
+            yield row(
+                "forward, batch 8: NumPy reference to handwritten",
+                ours,
+                theirs,
+                throughput_ratio=round(theirs / ours, 3),
+            )
 
     rows = [*forwards(8), *forwards(32)]
-    seconds = alternate(lambda: googlenet.get_model(framework=framework), by_hand.construct, max(runs // 3, 5))
+    seconds = alternate(
+        lambda: googlenet.get_model(framework=framework), by_hand.construct, max(runs // 3, 5)
+    )
     rows.append(row("get_model to constructing by hand", *seconds))
     return rows
 
 
 def command_rows(runs):
     def python(*arguments):
-        return lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        return lambda: subprocess.run(
+            [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL
+        )
 
     ours, numpy = alternate(python("-c", "import googlenet"), python("-c", "import numpy"), runs)
     summary, empty = alternate(python("-m", "googlenet", "summary"), python("-c", "pass"), runs)
     return [
-        row("import googlenet to import numpy", ours, numpy, beyond_milliseconds=round(1e3 * (ours - numpy), 1)),
+        row(
+            "import googlenet to import numpy",
+            ours,
+            numpy,
+            beyond_milliseconds=round(1e3 * (ours - numpy), 1),
+        ),
         row("googlenet summary to an empty process", summary, empty),
     ]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("framework", nargs="?", help="without one: import and command")
     parser.add_argument("--runs", type=int, default=21)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = framework_rows(arguments.framework, arguments.runs) if arguments.framework else command_rows(arguments.runs)
+    rows = (
+        framework_rows(arguments.framework, arguments.runs)
+        if arguments.framework
+        else command_rows(arguments.runs)
+    )
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return
     for each in rows:
-        extra = "".join(f", {key.replace('_', ' ')} {value}" for key, value in list(each.items())[4:])
-        print(f"{each['what']}: {each['milliseconds']} ms to {each['other_milliseconds']} ms, ratio {each['ratio']}{extra}")
+        extra = "".join(
+            f", {key.replace('_', ' ')} {value}" for key, value in list(each.items())[4:]
+        )
+        print(
+            f"{each['what']}: {each['milliseconds']} ms to {each['other_milliseconds']} ms, ratio"
+            f" {each['ratio']}{extra}"
+        )
 
 
 if __name__ == "__main__":

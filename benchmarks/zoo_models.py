@@ -1,10 +1,13 @@
-"""One model of one library, with random weights, and what it says about two images: the references that imported weights are held to.
+"""One model of one library, with random weights, and what it says about two images: the references
+that imported weights are held to.
 
-`python benchmarks/zoo_models.py ZOO:MODEL FOLDER`, in an environment that has that library and no other framework; `--list` says which
-models there are. Writes into FOLDER the weights in the library's own file format, by its own function, for each size a `HxW.npz` with the
-images (N, C, H, W) and every output by this project's name, and `info.json` with versions. Nothing is downloaded.
+`python benchmarks/zoo_models.py ZOO:MODEL FOLDER`, in an environment that has that library and no
+other framework; `--list` says which models there are. Writes into FOLDER the weights in the
+library's own file format, by its own function, for each size a `HxW.npz` with the images (N, C, H,
+W) and every output by this project's name, and `info.json` with versions. Nothing is downloaded.
 
-Every array is drawn anew: batch norm gets means and scales that are neither 0 nor 1, so that none of them can be mistaken.
+Every array is drawn anew: batch norm gets means and scales that are neither 0 nor 1, so that none
+of them can be mistaken.
 """
 
 import argparse
@@ -19,13 +22,16 @@ import numpy as np
 
 IMAGES = 2
 CLASSES = 1000
-#: How much of the logits' standard deviation must change from one image to the other, so that they are about the image.
+#: How much of the logits' standard deviation must change from one image to the other, so that they
+#: are about the image.
 LEAST_DIFFERENCE = 0.05
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of a library: its sizes, the library's first, and the names of its outputs in the order in which the library gives them."""
+    """A model of a library: its sizes, the library's first, and the names of its outputs in the
+    order in which the library gives them.
+    """
 
     sizes: tuple[tuple[int, int], ...]
     outputs: tuple[str, ...] = ("logits",)
@@ -39,9 +45,10 @@ class Model:
 
 #: aux1 follows 4a and aux2 follows 4d in every library, but most give them in the opposite order.
 _REVERSED = ("logits", "aux2", "aux1")
-#: The second size is odd and not square. Dense layers and windows of fixed size bound it: Inception-v3's auxiliary head needs 299, and
-#: mindcv's takes no more than 346; Gluon's window of 8×8 needs 299; the heads of mindcv's and gluoncv's GoogLeNet need maps of 14 to 16,
-#: Paddle's of 11 to 13, its AlexNet one of 6.
+#: The second size is odd and not square. Dense layers and windows of fixed size bound it:
+#: Inception-v3's auxiliary head needs 299, and mindcv's takes no more than 346; Gluon's window of
+#: 8×8 needs 299; the heads of mindcv's and gluoncv's GoogLeNet need maps of 14 to 16, Paddle's of
+#: 11 to 13, its AlexNet one of 6.
 _GOOGLENET = ((224, 224), (230, 251))
 _ALEXNET = ((224, 224), (263, 311))
 _V3 = ((299, 299), (193, 161))
@@ -78,7 +85,9 @@ VARIANCES = ("running_var", "moving_variance", "_variance")
 
 
 def draw(name, shape, fan_in, rng):
-    """Values for the array called `name` in its library; `fan_in` is None for all but the weights of convolutions and dense layers."""
+    """Values for the array called `name` in its library; `fan_in` is None for all but the weights
+    of convolutions and dense layers.
+    """
     last = name.rpartition(".")[2]
     if last in VARIANCES:
         values = rng.uniform(0.5, 1.5, shape)
@@ -91,7 +100,10 @@ def draw(name, shape, fan_in, rng):
     elif last in ("beta", "bias"):
         values = 0.1 * rng.standard_normal(shape)
     else:
-        raise ValueError(f"{name}: an array of shape {tuple(shape)} that this script does not know; say in draw() what it is")
+        raise ValueError(
+            f"{name}: an array of shape {tuple(shape)} that this script does not know; say in"
+            " draw() what it is"
+        )
     return values.astype(np.float32)
 
 
@@ -100,7 +112,8 @@ def fan_in(shape):
     return int(np.prod(shape[1:])) if len(shape) > 1 else None
 
 
-# The libraries: each function gives a runner (images → outputs in the library's order) and a saver, and the names of what it uses. ------
+# The libraries: each function gives a runner (images → outputs in the library's order), a saver,
+# and the names of what it uses.
 
 
 def _torch(make, packages):
@@ -113,7 +126,8 @@ def _torch(make, packages):
         for key, tensor in state.items():
             if not key.endswith("num_batches_tracked"):
                 tensor.copy_(torch.from_numpy(draw(key, tensor.shape, fan_in(tensor.shape), rng)))
-        # The flag of the model alone: it computes the auxiliary heads, while batch norm and dropout below stay in evaluation mode.
+        # The flag of the model alone: it computes the auxiliary heads, while batch norm and dropout
+        # below stay in evaluation mode.
         module.training = model.training_only
 
         def run(images):
@@ -126,8 +140,9 @@ def _torch(make, packages):
 
 
 def _import_torchvision():
-    """torchvision, which timm imports as well. Beside a CPU build of PyTorch its wheel's operators cannot be loaded, but their schemas
-    are asked for: they are declared here, without code. No classifier uses them."""
+    """torchvision, which timm imports as well. Beside a CPU build of PyTorch its wheel's operators
+    cannot be loaded, but their schemas are asked for: they are declared here, without code. No
+    classifier uses them."""
     import torch
 
     try:
@@ -136,7 +151,9 @@ def _import_torchvision():
         global _schemas
         _schemas = torch.library.Library("torchvision", "DEF")
         for operator in ("nms", "qnms"):
-            _schemas.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            _schemas.define(
+                f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
         for loaded in [each for each in sys.modules if each.partition(".")[0] == "torchvision"]:
             del sys.modules[loaded]
         import torchvision
@@ -145,7 +162,9 @@ def _import_torchvision():
 
 def _torchvision(name, model):
     heads = {"aux_logits": model.aux} if name in ("googlenet", "inception_v3") else {}
-    initial = {"init_weights": False} if heads or name.startswith("vgg") else {}  # slow, and drawn anew
+    initial = (
+        {"init_weights": False} if heads or name.startswith("vgg") else {}
+    )  # slow, and drawn anew
     return getattr(_import_torchvision().models, name)(weights=None, **heads, **initial)
 
 
@@ -159,7 +178,10 @@ def _timm(name, model):
 def _keras(name, model, rng):
     import keras
 
-    make = {"inception_v3": keras.applications.InceptionV3, "inception_resnet_v2": keras.applications.InceptionResNetV2}[name]
+    make = {
+        "inception_v3": keras.applications.InceptionV3,
+        "inception_resnet_v2": keras.applications.InceptionResNetV2,
+    }[name]
 
     def build(height, width):
         keras.backend.clear_session()  # or the layers' names go on counting
@@ -170,7 +192,14 @@ def _keras(name, model, rng):
     for layer in first.layers:
         for variable in layer.weights:
             shape = variable.shape  # a kernel's last axis is the outputs
-            drawn.append(draw(f"{layer.name}.{variable.name}", shape, int(np.prod(shape[:-1])) if variable.name == "kernel" else None, rng))
+            drawn.append(
+                draw(
+                    f"{layer.name}.{variable.name}",
+                    shape,
+                    int(np.prod(shape[:-1])) if variable.name == "kernel" else None,
+                    rng,
+                )
+            )
     first.set_weights(drawn)
 
     def run(images):
@@ -187,11 +216,17 @@ def _paddle(name, model, rng):
     module = getattr(paddle.vision.models, name)(pretrained=False)
     module.eval()
     # A dense layer's weight is (inputs, outputs).
-    dense = {f"{path}.weight" for path, layer in module.named_sublayers() if isinstance(layer, paddle.nn.Linear)}
+    dense = {
+        f"{path}.weight"
+        for path, layer in module.named_sublayers()
+        if isinstance(layer, paddle.nn.Linear)
+    }
     values = {}
     for key, tensor in module.state_dict().items():
         shape = tuple(tensor.shape)
-        values[key] = paddle.to_tensor(draw(key, shape, shape[0] if key in dense else fan_in(shape), rng))
+        values[key] = paddle.to_tensor(
+            draw(key, shape, shape[0] if key in dense else fan_in(shape), rng)
+        )
     module.set_state_dict(values)
 
     def run(images):
@@ -212,7 +247,9 @@ def _mxnet(make, packages):
         for key, parameter in network._collect_params_with_prefix().items():
             if id(parameter) not in done:  # gluoncv's GoogLeNet has its dense layer twice
                 done.add(id(parameter))
-                parameter.set_data(mxnet.nd.array(draw(key, parameter.shape, fan_in(parameter.shape), rng)))
+                parameter.set_data(
+                    mxnet.nd.array(draw(key, parameter.shape, fan_in(parameter.shape), rng))
+                )
 
         def run(images):
             return [array.asnumpy() for array in _tuple(network(mxnet.nd.array(images)))]
@@ -232,7 +269,9 @@ def _gluoncv(name, model):
     from gluoncv import model_zoo
 
     heads = {"aux_logits": True} if model.aux else {}
-    return model_zoo.get_model({"inception_v3": "inceptionv3"}.get(name, name), pretrained=False, **heads)
+    return model_zoo.get_model(
+        {"inception_v3": "inceptionv3"}.get(name, name), pretrained=False, **heads
+    )
 
 
 def _mindcv(name, model, rng):
@@ -241,10 +280,16 @@ def _mindcv(name, model, rng):
 
     mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
     # inception_v3 sets aux_logits itself.
-    cell = mindcv.create_model(name, pretrained=False, **({"aux_logits": True} if model.aux and name == "googlenet" else {}))
+    cell = mindcv.create_model(
+        name,
+        pretrained=False,
+        **({"aux_logits": True} if model.aux and name == "googlenet" else {}),
+    )
     cell.set_train(False)
     for key, parameter in cell.parameters_dict().items():
-        parameter.set_data(mindspore.Tensor(draw(key, parameter.shape, fan_in(parameter.shape), rng)))
+        parameter.set_data(
+            mindspore.Tensor(draw(key, parameter.shape, fan_in(parameter.shape), rng))
+        )
     if model.training_only:
         cell.training = True  # of the model alone, as in PyTorch
 
@@ -279,7 +324,9 @@ def _version(package):
 
 
 def random_images(height, width, rng):
-    """`IMAGES` images (N, 3, H, W) about 0, each of patches of colour under noise, and stronger than the one before."""
+    """`IMAGES` images (N, 3, H, W) about 0, each of patches of colour under noise, and stronger
+    than the one before.
+    """
     patches = rng.standard_normal((IMAGES, 3, 6, 6))
     rows, columns = np.arange(height) * 6 // height, np.arange(width) * 6 // width
     noise = 0.5 * rng.standard_normal((IMAGES, 3, height, width))
@@ -309,8 +356,15 @@ def write(designator, folder, seed=0):
         outputs[size] = {}
         for output, values in found.items():
             std, apart = float(values.std()), difference(values)
-            if values.shape != (IMAGES, CLASSES) or not 1e-3 < std < 1e6 or not apart > LEAST_DIFFERENCE:
-                sys.exit(f"{designator} at {size}: {output} {values.shape}, std {std}, images {apart} std apart: no use as a reference")
+            if (
+                values.shape != (IMAGES, CLASSES)
+                or not 1e-3 < std < 1e6
+                or not apart > LEAST_DIFFERENCE
+            ):
+                sys.exit(
+                    f"{designator} at {size}: {output} {values.shape}, std {std}, images {apart}"
+                    " std apart: no use as a reference"
+                )
             outputs[size][output] = {"std": std, "difference": apart}
         np.savez(folder / f"{size}.npz", images=images, **found)
     info = {
@@ -318,14 +372,19 @@ def write(designator, folder, seed=0):
         "seed": seed,
         "weights": next(folder.glob("weights.*")).name,
         "outputs": outputs,
-        "versions": {each: _version(each) for each in (*packages, "numpy")} | {"python": platform.python_version()},
+        "versions": (
+            {each: _version(each) for each in (*packages, "numpy")}
+            | {"python": platform.python_version()}
+        ),
     }
     (folder / "info.json").write_text(json.dumps(info, indent=2) + "\n")
     print(json.dumps(info))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", nargs="?", choices=MODELS, metavar="ZOO:MODEL")
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--seed", type=int, default=0)

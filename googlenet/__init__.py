@@ -1,6 +1,14 @@
-"""GoogLeNet and its family: one spec, a native model in every framework, proved to be the same function."""
+"""GoogLeNet and its family: one spec, a native model in every framework, proved to be the same
+function.
+"""
 
-from .analysis import count_multiply_adds, count_parameters, receptive_fields, smallest_input, stages
+from .analysis import (
+    count_multiply_adds,
+    count_parameters,
+    receptive_fields,
+    smallest_input,
+    stages,
+)
 from .architectures import NETWORKS, get_network
 from .backend import get_model, load
 from .errors import (

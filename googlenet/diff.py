@@ -1,4 +1,6 @@
-"""How two networks differ as functions: layer by layer in words, and by how much their logits move on the same weights."""
+"""How two networks differ as functions: layer by layer in words, and by how much their logits move
+on the same weights.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,27 @@ from .conformance.networks import random_params
 from .params import Array, Params, param_specs
 from .parity.tolerance import distance
 from .reference import build, forward
-from .spec import Aux, BatchNorm, Composite, Concat, Dropout, Layer, Leaf, Network, Residual, Scale, Sequential
+from .spec import (
+    Aux,
+    BatchNorm,
+    Composite,
+    Concat,
+    Dropout,
+    Layer,
+    Leaf,
+    Network,
+    Residual,
+    Scale,
+    Sequential,
+)
 from .walk import join, nodes, resolve
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs at the layer `path`, in words; `training_alone` if evaluation mode is the same function all the same."""
+    """What differs at the layer `path`, in words; `training_alone` if evaluation mode is the same
+    function all the same.
+    """
 
     path: str
     words: str
@@ -26,9 +42,11 @@ class Difference:
 
 
 def differences(a: Network, b: Network) -> tuple[Difference, ...]:
-    """How `b` differs from `a`, in the order of execution; padding is made explicit for each network's own input.
+    """How `b` differs from `a`, in the order of execution; padding is made explicit for each
+    network's own input.
 
-    A layer that only one of them has is named once, with all below it. Raises `ShapeError` if an input does not fit.
+    A layer that only one of them has is named once, with all below it. Raises `ShapeError` if an
+    input does not fit.
     """
     found: list[Difference] = []
     if a.input_shape != b.input_shape:
@@ -50,7 +68,13 @@ def _compare(a: Layer, b: Layer, path: str, found: list[Difference]) -> None:
             _compare_children(a, b, path, found)
         case Aux(), Aux():
             if a.loss_weight != b.loss_weight:
-                found.append(Difference(path, f"loss weight {a.loss_weight:g} → {b.loss_weight:g}", training_alone=True))
+                found.append(
+                    Difference(
+                        path,
+                        f"loss weight {a.loss_weight:g} → {b.loss_weight:g}",
+                        training_alone=True,
+                    )
+                )
             _compare(a.head, b.head, path, found)
         case _:
             _compare_leaves(a, b, path, found)
@@ -72,9 +96,13 @@ def _compare_children(a: Composite, b: Composite, path: str, found: list[Differe
     for name in merged:
         inside = join(path, name)
         if name not in theirs:
-            found.append(Difference(inside, f"{_kind(ours[name])} left out", _is_training_alone(ours[name])))
+            found.append(
+                Difference(inside, f"{_kind(ours[name])} left out", _is_training_alone(ours[name]))
+            )
         elif name not in ours:
-            found.append(Difference(inside, f"{_kind(theirs[name])} added", _is_training_alone(theirs[name])))
+            found.append(
+                Difference(inside, f"{_kind(theirs[name])} added", _is_training_alone(theirs[name]))
+            )
         else:
             _compare(ours[name], theirs[name], inside, found)
 
@@ -92,8 +120,12 @@ def _compare_leaves(a: Layer, b: Layer, path: str, found: list[Difference]) -> N
         before, after = getattr(a, field.name), getattr(b, field.name)
         if before == after:
             continue
-        training_alone = (isinstance(a, Dropout) and field.name == "rate") or (isinstance(a, BatchNorm) and field.name == "momentum")
-        say = _WORDS.get((type(a).__name__, field.name), _WORDS.get(field.name, _plainly(field.name)))
+        training_alone = (isinstance(a, Dropout) and field.name == "rate") or (
+            isinstance(a, BatchNorm) and field.name == "momentum"
+        )
+        say = _WORDS.get(
+            (type(a).__name__, field.name), _WORDS.get(field.name, _plainly(field.name))
+        )
         found.append(Difference(path, say(before, after), training_alone))
 
 
@@ -102,11 +134,16 @@ def _arrow(what: str, form: Callable[[Any], str]) -> Callable[[Any, Any], str]:
 
 
 def _choice(when_true: str, when_false: str) -> Callable[[Any, Any], str]:
-    return lambda before, after: f"{when_true if before else when_false} → {when_true if after else when_false}"
+    return lambda before, after: (
+        f"{when_true if before else when_false} → {when_true if after else when_false}"
+    )
 
 
 def _plainly(name: str) -> Callable[[Any, Any], str]:
-    return _arrow(name.replace("_", " "), lambda value: f"{value:g}" if isinstance(value, float) else str(value))
+    return _arrow(
+        name.replace("_", " "),
+        lambda value: f"{value:g}" if isinstance(value, float) else str(value),
+    )
 
 
 def _size(value: tuple[int, ...]) -> str:
@@ -149,19 +186,21 @@ def _kind(layer: Layer) -> str:
         return type(layer).__name__
     if isinstance(layer, Sequential):
         return f"layers ({', '.join(name for name, _ in layer.children)})"
-    return {"Concat": "branches", "Residual": "residual block", "Aux": "auxiliary head"}[type(layer).__name__]
+    return {"Concat": "branches", "Residual": "residual block", "Aux": "auxiliary head"}[
+        type(layer).__name__
+    ]
 
 
-# On the same weights --------------------------------------------------------------------------------------------------
+# On the same weights ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
     """How far apart two networks are on the same weights and images.
 
-    `logits` is the relative L2 distance of the second's logits from the first's; `first_divergence` the first layer that both have
-    and whose outputs differ by more than float32 rounds; None for both, with the reason in `unfit`, where one's weights do not fit the
-    other.
+    `logits` is the relative L2 distance of the second's logits from the first's; `first_divergence`
+    the first layer that both have and whose outputs differ by more than float32 rounds; None for
+    both, with the reason in `unfit`, where one's weights do not fit the other.
     """
 
     logits: float | None
@@ -169,22 +208,30 @@ class Movement:
     unfit: str | None
 
 
-#: Outputs that differ by less are the same but for rounding: a thousand units in the last place of float32.
+#: Outputs that differ by less are the same but for rounding: a thousand units in the last place of
+#: float32.
 ROUNDING = 1000 * float(np.finfo(np.float32).eps)
 
 
 def movement(a: Network, b: Network, images: Array, *, seed: int = 0) -> Movement:
-    """Run both networks in the float32 reference on `images` (N, C, H, W) with the same weights, in evaluation mode.
+    """Run both networks in the float32 reference on `images` (N, C, H, W) with the same weights, in
+    evaluation mode.
 
-    Weights are drawn by He's rule from `seed`; biases, gammas and running statistics a little off 0 and 1. An array that only one of
-    them has must be neutral: a bias of 0, a gamma of 1. Raises `ShapeError` or `DataError` if `images` do not fit.
+    Weights are drawn by He's rule from `seed`; biases, gammas and running statistics a little off 0
+    and 1. An array that only one of them has must be neutral: a bias of 0, a gamma of 1. Raises
+    `ShapeError` or `DataError` if `images` do not fit.
     """
     if a.input_shape != b.input_shape:
-        return Movement(None, None, f"their inputs differ, {_size(a.input_shape)} and {_size(b.input_shape)}")
+        return Movement(
+            None, None, f"their inputs differ, {_size(a.input_shape)} and {_size(b.input_shape)}"
+        )
     params, unfit = _shared(a, b, seed)
     if unfit is not None:
         return Movement(None, None, unfit)
-    ours, theirs = (_run(network, {path: params[path] for path in param_specs(network)}, images) for network in (a, b))
+    ours, theirs = (
+        _run(network, {path: params[path] for path in param_specs(network)}, images)
+        for network in (a, b)
+    )
     common = [site.path for site in nodes(a) if site.path in theirs]
     first = next((path for path in common if _moved(theirs[path], ours[path]) > ROUNDING), None)
     return Movement(_moved(theirs["logits"], ours["logits"]), first, None)
@@ -202,7 +249,13 @@ def _shared(a: Network, b: Network, seed: int) -> tuple[Params, str | None]:
         spec = ours.get(path) or theirs[path]
         if path in ours and path in theirs:
             if ours[path].shape != theirs[path].shape:
-                return {}, f"the weights do not fit: {path} is {_size(ours[path].shape)} in one, {_size(theirs[path].shape)} in the other"
+                return (
+                    {},
+                    (
+                        f"the weights do not fit: {path} is {_size(ours[path].shape)} in one,"
+                        f" {_size(theirs[path].shape)} in the other"
+                    ),
+                )
         elif len(spec.shape) > 1:
             return {}, f"the weights do not fit: only one of them has {path}"
         else:

@@ -1,6 +1,7 @@
 """Every error that a user of this project can cause, each a subclass of `GoogLeNetError`.
 
-A message names the offending path or argument, what was expected, what came, and what to do, in one line.
+A message names the offending path or argument, what was expected, what came, and what to do, in one
+line.
 """
 
 
@@ -9,7 +10,9 @@ class GoogLeNetError(Exception):
 
 
 class SpecError(GoogLeNetError, ValueError):
-    """A network that cannot mean anything: a field out of range, a duplicate name, a misplaced auxiliary head."""
+    """A network that cannot mean anything: a field out of range, a duplicate name, a misplaced
+    auxiliary head.
+    """
 
 
 class ShapeError(GoogLeNetError, ValueError):
@@ -21,11 +24,15 @@ class WeightsError(GoogLeNetError, ValueError):
 
 
 class UnknownNameError(GoogLeNetError, ValueError):
-    """A network, dialect, initialiser or framework that does not exist; the message lists those that do."""
+    """A network, dialect, initialiser or framework that does not exist; the message lists those
+    that do.
+    """
 
 
 class BackendError(GoogLeNetError, ImportError):
-    """A framework, or its plugin, that is not installed or cannot be imported; the message says how to install it."""
+    """A framework, or its plugin, that is not installed or cannot be imported; the message says how
+    to install it.
+    """
 
 
 class DataError(GoogLeNetError, ValueError):
@@ -37,4 +44,6 @@ class DeviceError(GoogLeNetError, ValueError):
 
 
 class TrainingError(GoogLeNetError, RuntimeError):
-    """A run of training that cannot start, go on or be kept: a checkpoint of another run, a loss that is not finite, a full disk."""
+    """A run of training that cannot start, go on or be kept: a checkpoint of another run, a loss
+    that is not finite, a full disk.
+    """

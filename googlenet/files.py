@@ -13,13 +13,17 @@ from .errors import WeightsError
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, with the same ending, to write to: on leaving it is flushed to disk and renamed to `path`.
+    """A temporary name beside `path`, with the same ending, to write to: on leaving it is flushed
+    to disk and renamed to `path`.
 
-    `path` is whole, old or new. If the block raises, the temporary file is removed. Raises `OSError` as the file system does.
+    `path` is whole, old or new. If the block raises, the temporary file is removed. Raises
+    `OSError` as the file system does.
     """
     target = Path(path)
     ending = target.name[target.name.find(".") :] if "." in target.name[1:] else ""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=f".tmp{ending}")
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name}.", suffix=f".tmp{ending}"
+    )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -31,22 +35,28 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path`, which is whole at any moment, old or new. Raises `OSError` as the file system does."""
+    """Write `data` to `path`, which is whole at any moment, old or new. Raises `OSError` as the
+    file system does.
+    """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
 def native_file(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
-    """A temporary name to write a framework's own weights file to, as `replacing`; for the backends' `save`.
+    """A temporary name to write a framework's own weights file to, as `replacing`; for the
+    backends' `save`.
 
-    It is in a folder of its own beside `path`, so that whatever else a framework leaves there goes with it. Raises `WeightsError` unless
-    `path` ends in `suffix`, which the framework's own loader goes by, or if it cannot be written: frameworks say so by an `OSError` or a
-    `RuntimeError`.
+    It is in a folder of its own beside `path`, so that whatever else a framework leaves there goes
+    with it. Raises `WeightsError` unless `path` ends in `suffix`, which the framework's own loader
+    goes by, or if it cannot be written: frameworks say so by an `OSError` or a `RuntimeError`.
     """
     target = Path(path)
     if not target.name.endswith(suffix):
-        raise WeightsError(f"{path}: expected a name that ends in {suffix}, by which the framework knows its own files")
+        raise WeightsError(
+            f"{path}: expected a name that ends in {suffix}, by which the framework knows its own"
+            " files"
+        )
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
             temporary = Path(folder) / target.name
@@ -57,12 +67,16 @@ def native_file(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
 
 
 def _install(temporary: Path, target: Path) -> None:
-    """Flush `temporary` to disk and rename it to `target`, readable as files are that the user makes."""
+    """Flush `temporary` to disk and rename it to `target`, readable as files are that the user
+    makes.
+    """
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)  # temporary files are made so that only their owner reads them
+    os.chmod(
+        temporary, 0o666 & ~umask
+    )  # temporary files are made so that only their owner reads them
     os.replace(temporary, target)
 
 

@@ -1,7 +1,8 @@
 """Weights: their names and shapes, seeded initial values, and safetensors files.
 
-`Params` maps a path such as `b3.inception_3a.branch_3x3.reduce.conv.weight` to an array in the canonical layout: a convolution's
-`weight` is (O, I, H, W), a dense layer's (O, *input shape), everything else (C,).
+`Params` maps a path such as `b3.inception_3a.branch_3x3.reduce.conv.weight` to an array in the
+canonical layout: a convolution's `weight` is (O, I, H, W), a dense layer's (O, *input shape),
+everything else (C,).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ Params: TypeAlias = dict[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class ParamSpec:
-    """One array of a network: its path, its canonical shape, its leaf, and whether training moves it by gradient."""
+    """One array of a network: its path, its canonical shape, its leaf, and whether training moves
+    it by gradient.
+    """
 
     path: str
     shape: Shape
@@ -68,17 +71,20 @@ def leaf_param_specs(site: LeafSite) -> Iterator[ParamSpec]:
 
 
 def param_specs(network: Network) -> dict[str, ParamSpec]:
-    """Every array of `network` by path, in the order of execution. Raises `ShapeError` if the input does not fit."""
+    """Every array of `network` by path, in the order of execution. Raises `ShapeError` if the input
+    does not fit.
+    """
     return {spec.path: spec for site in walk(network) for spec in leaf_param_specs(site)}
 
 
-# Initial values ------------------------------------------------------------------------------------------------------
+# Initial values -----------------------------------------------------------------------------------
 
 
 def _bits(seed: int, path: str) -> np.random.PCG64:
     """The source of random bits for this seed and path.
 
-    numpy promises the bit streams of PCG64 and SeedSequence for good, but not the streams of `Generator`.
+    numpy promises the bit streams of PCG64 and SeedSequence for good, but not the streams of
+    `Generator`.
     """
     digest = hashlib.sha256(path.encode()).digest()
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]
@@ -88,17 +94,24 @@ def _bits(seed: int, path: str) -> np.random.PCG64:
 def uniform(seed: int, path: str) -> Callable[[int], npt.NDArray[np.float64]]:
     """A source of float64 in [0, 1) for this seed and path: the upper 53 of each 64 random bits."""
     bits = _bits(seed, path)
-    return lambda count: (np.asarray(bits.random_raw(count), np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return lambda count: (
+        (np.asarray(bits.random_raw(count), np.uint64) >> np.uint64(11)).astype(np.float64)
+        * 2.0**-53
+    )
 
 
 def uniform_float32(seed: int, path: str, count: int) -> npt.NDArray[np.float32]:
-    """`count` float32 in [0, 1) for this seed and path: the upper 24 of each 32 random bits, of 64 the lower half first."""
+    """`count` float32 in [0, 1) for this seed and path: the upper 24 of each 32 random bits, of 64
+    the lower half first.
+    """
     halves = np.asarray(_bits(seed, path).random_raw((count + 1) // 2), "<u8").view("<u4")[:count]
     return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
 def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The natural logarithm from +, −, ×, ÷ alone, which IEEE 754 rounds alike everywhere; libraries' own `log` differ."""
+    """The natural logarithm from +, −, ×, ÷ alone, which IEEE 754 rounds alike everywhere;
+    libraries' own `log` differ.
+    """
     mantissa, exponent = np.frexp(x)
     low = mantissa < math.sqrt(0.5)
     mantissa, exponent = np.where(low, 2.0 * mantissa, mantissa), exponent - low
@@ -110,7 +123,9 @@ def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _normal(draw: Callable[[int], npt.NDArray[np.float64]], count: int) -> npt.NDArray[np.float64]:
-    """Standard normal values by Marsaglia's polar method, made only of operations with one correct rounding."""
+    """Standard normal values by Marsaglia's polar method, made only of operations with one correct
+    rounding.
+    """
     values: list[npt.NDArray[np.float64]] = []
     have = 0
     while have < count:
@@ -150,15 +165,19 @@ INITIALIZERS: dict[str, Callable[[Shape, int, str], npt.NDArray[np.float32]]] = 
 
 
 def init_params(network: Network, *, seed: int = 0, initializer: str = "xavier_uniform") -> Params:
-    """Initial float32 weights of `network`, drawn per path: the same bytes on every machine and numpy version.
+    """Initial float32 weights of `network`, drawn per path: the same bytes on every machine and
+    numpy version.
 
-    Convolution and dense weights come from `initializer` (`xavier_uniform` or `he_normal`; a dense layer on a map counts as
-    the convolution that covers it); biases, running means and batch norm's `bias` are 0, its `weight` and running variances 1.
-    Adding a layer changes no other layer's values. Raises `UnknownNameError` for an unknown initialiser, `WeightsError` for
-    a negative seed.
+    Convolution and dense weights come from `initializer` (`xavier_uniform` or `he_normal`; a dense
+    layer on a map counts as the convolution that covers it); biases, running means and batch norm's
+    `bias` are 0, its `weight` and running variances 1. Adding a layer changes no other layer's
+    values. Raises `UnknownNameError` for an unknown initialiser, `WeightsError` for a negative
+    seed.
     """
     if initializer not in INITIALIZERS:
-        raise UnknownNameError(f"initializer: expected one of {', '.join(INITIALIZERS)}, got '{initializer}'")
+        raise UnknownNameError(
+            f"initializer: expected one of {', '.join(INITIALIZERS)}, got '{initializer}'"
+        )
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise WeightsError(f"seed: expected an integer of at least 0, got {seed!r}")
     draw = INITIALIZERS[initializer]
@@ -171,44 +190,59 @@ def init_params(network: Network, *, seed: int = 0, initializer: str = "xavier_u
     return {path: initial(spec) for path, spec in param_specs(network).items()}
 
 
-def check_params(network: Network, params: Mapping[str, Array], *, source: str = "weights") -> Params:
-    """`params` as contiguous float32 arrays in the order of the network; copies nothing that is so already.
+def check_params(
+    network: Network, params: Mapping[str, Array], *, source: str = "weights"
+) -> Params:
+    """`params` as contiguous float32 arrays in the order of the network; copies nothing that is so
+    already.
 
-    Raises `WeightsError`, naming `source` and the first offending path, for a missing, extra, wrongly shaped, non-numeric or
-    non-finite array, and for a negative running variance.
+    Raises `WeightsError`, naming `source` and the first offending path, for a missing, extra,
+    wrongly shaped, non-numeric or non-finite array, and for a negative running variance.
     """
     specs = param_specs(network)
     checked: Params = {}
     for path, spec in specs.items():
         if path not in params:
-            raise WeightsError(f"{source}: '{path}' is missing; network '{network.name}' needs it with shape {spec.shape}")
+            raise WeightsError(
+                f"{source}: '{path}' is missing; network '{network.name}' needs it with shape"
+                f" {spec.shape}"
+            )
         array = np.asarray(params[path])
         if array.shape != spec.shape:
             raise WeightsError(
                 f"{source}: '{path}' has shape {array.shape}, expected {spec.shape}; "
-                f"was it made for another number of classes, channels or input size?"
+                "was it made for another number of classes, channels or input size?"
             )
         if array.dtype.kind != "f":
-            raise WeightsError(f"{source}: '{path}' has dtype {array.dtype}, expected floating point")
+            raise WeightsError(
+                f"{source}: '{path}' has dtype {array.dtype}, expected floating point"
+            )
         if not np.isfinite(array).all():
-            raise WeightsError(f"{source}: '{path}' holds NaN or infinity; the weights are damaged or diverged in training")
+            raise WeightsError(
+                f"{source}: '{path}' holds NaN or infinity; the weights are damaged or diverged in"
+                " training"
+            )
         if spec.name == "running_var" and (array < 0).any():
-            raise WeightsError(f"{source}: '{path}' holds a negative variance; the weights are damaged")
+            raise WeightsError(
+                f"{source}: '{path}' holds a negative variance; the weights are damaged"
+            )
         checked[path] = np.ascontiguousarray(array, np.float32)
     extra = [path for path in params if path not in specs]
     if extra:
         raise WeightsError(
-            f"{source}: '{extra[0]}' does not belong to network '{network.name}' ({len(extra)} such arrays); "
-            f"remove it or build the network that it belongs to"
+            f"{source}: '{extra[0]}' does not belong to network '{network.name}' ({len(extra)} such"
+            " arrays); remove it or build the network that it belongs to"
         )
     return checked
 
 
-# Files ---------------------------------------------------------------------------------------------------------------
+# Files --------------------------------------------------------------------------------------------
 
 
 def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
-    """A safetensors file of `arrays`, the same bytes for the same content: the library itself writes its header in any order."""
+    """A safetensors file of `arrays`, the same bytes for the same content: the library itself
+    writes its header in any order.
+    """
     import safetensors.numpy
 
     data = safetensors.numpy.save(dict(arrays), dict(metadata))
@@ -219,12 +253,17 @@ def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) 
 
 
 def save_params(
-    path: str | os.PathLike[str], network: Network, params: Mapping[str, Array], *, extra: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    network: Network,
+    params: Mapping[str, Array],
+    *,
+    extra: Mapping[str, str] | None = None,
 ) -> None:
-    """Write float32 `params` of `network` to a safetensors file, with the network's name, version and input shape as metadata.
+    """Write float32 `params` of `network` to a safetensors file, with the network's name, version
+    and input shape as metadata.
 
-    `extra` is further metadata, such as `classes`. Raises `WeightsError` if the weights do not fit the network or the file cannot be
-    written; an existing file then stays whole.
+    `extra` is further metadata, such as `classes`. Raises `WeightsError` if the weights do not fit
+    the network or the file cannot be written; an existing file then stays whole.
     """
     checked = check_params(network, params)
     metadata = {
@@ -244,7 +283,8 @@ def save_params(
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, str]]:
     """All arrays of a safetensors file, and its metadata.
 
-    Raises `WeightsError`, naming the file, if it is missing, unreadable, truncated or of another format.
+    Raises `WeightsError`, naming the file, if it is missing, unreadable, truncated or of another
+    format.
     """
     import safetensors
 
@@ -258,7 +298,9 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
             return params, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
         # TypeError and AttributeError: a dtype that numpy has not, such as bfloat16.
-        raise WeightsError(f"{path}: not a whole safetensors file of arrays that numpy can hold ({error})") from error
+        raise WeightsError(
+            f"{path}: not a whole safetensors file of arrays that numpy can hold ({error})"
+        ) from error
 
 
 def load_params(path: str | os.PathLike[str], network: Network) -> Params:
@@ -269,5 +311,8 @@ def load_params(path: str | os.PathLike[str], network: Network) -> Params:
     params, metadata = read_safetensors(path)
     made_for = metadata.get("network", network.name)
     if made_for != network.name:
-        raise WeightsError(f"{path}: holds weights of network '{made_for}', expected '{network.name}'; build that network instead")
+        raise WeightsError(
+            f"{path}: holds weights of network '{made_for}', expected '{network.name}'; build that"
+            " network instead"
+        )
     return check_params(network, params, source=str(path))

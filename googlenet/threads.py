@@ -1,15 +1,26 @@
-"""The environment that a framework is imported in: how many threads it computes with, and that it keeps quiet."""
+"""The environment that a framework is imported in: how many threads it computes with, and that it
+keeps quiet.
+"""
 
 from __future__ import annotations
 
 import os
 
-#: What frameworks and their libraries take the number from. MXNet and Paddle read it once, as they are imported, and use too few without.
-NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+#: What frameworks and their libraries take the number from. MXNet and Paddle read it once, as they
+#: are imported, and use too few without.
+NAMES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
 
 
 def thread_variables(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
-    """Environment variables for a process that uses `threads`; by default its part of all cores, where `processes` share them."""
+    """Environment variables for a process that uses `threads`; by default its part of all cores,
+    where `processes` share them.
+    """
     count = threads or max((os.cpu_count() or 1) // processes, 1)
     return dict.fromkeys(NAMES, str(count))
 
@@ -19,7 +30,9 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3"}
 
 
 def prepare_process(threads: int | None) -> None:
-    """Set both for this process, before a framework is imported: what is set outside stays, a number of threads unless one is given."""
+    """Set both for this process, before a framework is imported: what is set outside stays, a
+    number of threads unless one is given.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for name, value in thread_variables(threads).items():

@@ -1,7 +1,7 @@
 """The one traversal of a network: paths, and the shape of every input and output.
 
-`fold` visits every layer in the order of execution; rendering, running, counting and naming are all folds. Shapes leave out
-the batch axis: (C, H, W) or (C,).
+`fold` visits every layer in the order of execution; rendering, running, counting and naming are all
+folds. Shapes leave out the batch axis: (C, H, W) or (C,).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A layer where it stands: its path, the layer (padding always explicit), and its shapes without the batch axis."""
+    """A layer where it stands: its path, the layer (padding always explicit), and its shapes
+    without the batch axis.
+    """
 
     path: str
     layer: Layer
@@ -71,9 +73,10 @@ def fold(
 ) -> T:
     """Build one value from a network, leaves first, in the order of execution.
 
-    `leaf(site)` makes the value of a leaf; `compose(site, children)` joins the values of a composite's children, keyed by
-    name (`body` and `shortcut` for a `Residual`; `head` for an `Aux`, whose head shares the path of the `Aux`). The root
-    has the path "". Raises `ShapeError`, naming the path, where a layer cannot take its input.
+    `leaf(site)` makes the value of a leaf; `compose(site, children)` joins the values of a
+    composite's children, keyed by name (`body` and `shortcut` for a `Residual`; `head` for an
+    `Aux`, whose head shares the path of the `Aux`). The root has the path "". Raises `ShapeError`,
+    naming the path, where a layer cannot take its input.
     """
     value, _ = _fold(network.layers, "", network.input_shape, leaf, compose)
     return value
@@ -99,7 +102,11 @@ def _fold(
         case Concat() | Residual():
             for name, child in layer.children:
                 values[name], shapes[name] = _fold(child, join(path, name), in_shape, leaf, compose)
-            out_shape = _concat_shape(path, shapes) if isinstance(layer, Concat) else _sum_shape(path, shapes)
+            out_shape = (
+                _concat_shape(path, shapes)
+                if isinstance(layer, Concat)
+                else _sum_shape(path, shapes)
+            )
         case Aux():
             values["head"], _ = _fold(layer.head, path, in_shape, leaf, compose)
             out_shape = in_shape
@@ -116,11 +123,14 @@ def walk(network: Network) -> Iterator[LeafSite]:
 
 
 def nodes(network: Network) -> tuple[Site, ...]:
-    """Every layer, composites after their children, without the root and without the identity: all that can be tapped."""
+    """Every layer, composites after their children, without the root and without the identity: all
+    that can be tapped.
+    """
     sites: list[Site] = []
 
     def compose(site: CompositeSite, children: dict[str, None]) -> None:
-        # An Aux passes its input on unchanged, and its head has the same path: the head is what the path shows.
+        # An Aux passes its input on unchanged, and its head has the same path: the head is what the
+        # path shows.
         if site.path and not isinstance(site.layer, Aux) and children:
             sites.append(site)
 
@@ -129,7 +139,9 @@ def nodes(network: Network) -> tuple[Site, ...]:
 
 
 def inputs(network: Network) -> dict[str, str | None]:
-    """For every layer by path, the path of the layer whose output it takes, as `nodes` has it; None for the network's own input."""
+    """For every layer by path, the path of the layer whose output it takes, as `nodes` has it; None
+    for the network's own input.
+    """
     found: dict[str, str | None] = {}
 
     def visit(layer: Layer, path: str, source: str | None) -> str | None:
@@ -211,7 +223,9 @@ def map_leaves(network: Network, change: Callable[[Leaf], Leaf]) -> Network:
 
 
 def with_dropout_rate(network: Network, rate: float) -> Network:
-    """The same network with every dropout at `rate`: training-mode comparisons use 0, where dropout is the identity."""
+    """The same network with every dropout at `rate`: training-mode comparisons use 0, where dropout
+    is the identity.
+    """
     return map_leaves(network, lambda leaf: Dropout(rate) if isinstance(leaf, Dropout) else leaf)
 
 
@@ -221,11 +235,16 @@ def _leaf_shape(layer: Leaf, path: str, in_shape: Shape) -> tuple[Leaf, Shape]:
         case Conv() | MaxPool() | AvgPool():
             channels, *size = _map_shape(layer, path, in_shape)
             if layer.padding == SAME:
-                top, left = (_same(*args) for args in zip(size, layer.kernel_size, layer.stride, strict=True))
+                top, left = (
+                    _same(*args) for args in zip(size, layer.kernel_size, layer.stride, strict=True)
+                )
                 layer = replace(layer, padding=(top, left))
             if isinstance(layer, Conv):
                 if channels % layer.groups:
-                    raise ShapeError(f"{path}: groups {layer.groups} must divide the {channels} input channels; change one of them")
+                    raise ShapeError(
+                        f"{path}: groups {layer.groups} must divide the {channels} input channels;"
+                        " change one of them"
+                    )
                 channels = layer.out_channels
             out = tuple(_window_count(layer, path, in_shape, axis) for axis in (0, 1))
             return layer, (channels, *out)
@@ -245,7 +264,10 @@ def _leaf_shape(layer: Leaf, path: str, in_shape: Shape) -> tuple[Leaf, Shape]:
 
 def _map_shape(layer: Leaf, path: str, in_shape: Shape) -> Shape:
     if len(in_shape) != 3:
-        raise ShapeError(f"{path}: {type(layer).__name__} needs a (C, H, W) input, got {in_shape}; place it before the pooling to a vector")
+        raise ShapeError(
+            f"{path}: {type(layer).__name__} needs a (C, H, W) input, got {in_shape}; place it"
+            " before the pooling to a vector"
+        )
     return in_shape
 
 
@@ -265,7 +287,8 @@ def _window_count(layer: Conv | MaxPool | AvgPool, path: str, in_shape: Shape, a
     if span < 0 and not (ceil_mode and span > -stride):
         side = ("height", "width")[axis]
         raise ShapeError(
-            f"{path}: the {kernel}-wide kernel does not fit the {side} {size} of its input {in_shape} with padding {before}+{after}"
+            f"{path}: the {kernel}-wide kernel does not fit the {side} {size} of its input"
+            f" {in_shape} with padding {before}+{after}"
         )
     if not ceil_mode:
         return span // stride + 1
@@ -274,12 +297,21 @@ def _window_count(layer: Conv | MaxPool | AvgPool, path: str, in_shape: Shape, a
 
 
 def _concat_shape(path: str, shapes: dict[str, Shape]) -> Shape:
-    if any(len(shape) != 3 for shape in shapes.values()) or len({shape[1:] for shape in shapes.values()}) > 1:
-        raise ShapeError(f"{path}: branches must end in maps of one height and width, got {shapes}; align their strides and padding")
+    if (
+        any(len(shape) != 3 for shape in shapes.values())
+        or len({shape[1:] for shape in shapes.values()}) > 1
+    ):
+        raise ShapeError(
+            f"{path}: branches must end in maps of one height and width, got {shapes}; align their"
+            " strides and padding"
+        )
     return (sum(shape[0] for shape in shapes.values()), *next(iter(shapes.values()))[1:])
 
 
 def _sum_shape(path: str, shapes: dict[str, Shape]) -> Shape:
     if shapes["body"] != shapes["shortcut"]:
-        raise ShapeError(f"{path}: body {shapes['body']} and shortcut {shapes['shortcut']} must have one shape; project the shortcut")
+        raise ShapeError(
+            f"{path}: body {shapes['body']} and shortcut {shapes['shortcut']} must have one shape;"
+            " project the shortcut"
+        )
     return shapes["body"]

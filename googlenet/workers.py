@@ -1,4 +1,6 @@
-"""Processes that work for this one, each with a framework of its own: started, followed, and ended."""
+"""Processes that work for this one, each with a framework of its own: started,
+followed, and ended.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ GRACE = 60.0
 
 @dataclass(frozen=True)
 class Ending:
-    """How a worker ended: its exit code (negative: the signal), whether it hung, or why it was never started."""
+    """How a worker ended: its exit code (negative: the signal), whether it hung, or why it was
+    never started.
+    """
 
     code: int | None = None
     hung: bool = False
@@ -31,14 +35,22 @@ class Ending:
 
 
 def worker_environment(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
-    """The environment of a worker: `threads`, by default its part of the cores unless the environment says; frameworks kept quiet."""
+    """The environment of a worker: `threads`, by default its part of the cores unless the
+    environment says; frameworks kept quiet.
+    """
     given = {**thread_variables(threads, processes=processes), PARENT: str(os.getpid())}
     quiet = {**QUIET, "PYTHONUNBUFFERED": "1"}
-    return {**quiet, **given, **os.environ, PARENT: given[PARENT]} if threads is None else {**quiet, **os.environ, **given}
+    return (
+        {**quiet, **given, **os.environ, PARENT: given[PARENT]}
+        if threads is None
+        else {**quiet, **os.environ, **given}
+    )
 
 
 def end_with_parent(end: Callable[[], None]) -> None:
-    """Call `end` in a worker once the process that started it has ended, however it did: nobody would read the answer."""
+    """Call `end` in a worker once the process that started it has ended, however it did: nobody
+    would read the answer.
+    """
     parent = int(os.environ.get(PARENT, "0"))
 
     def watch() -> None:
@@ -61,14 +73,21 @@ def run_worker(
     gentle: bool = False,
     interval: float = 0.05,
 ) -> Ending:
-    """Run `command`, what it prints going to `log`, until it ends, `stop` is set, or `look()` has not changed for `timeout` seconds.
+    """Run `command`, what it prints going to `log`, until it ends, `stop` is set, or `look()` has
+    not changed for `timeout` seconds.
 
-    It runs in a session of its own, so that all its children end with it; `gentle` asks it first to stop, and gives it time to save.
+    It runs in a session of its own, so that all its children end with it; `gentle` asks it first to
+    stop, and gives it time to save.
     """
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
             )
     except OSError as error:
         return Ending(error=f"{command[0]}: cannot be started ({error.strerror})")
@@ -87,7 +106,13 @@ def run_worker(
     return Ending(process.returncode, hung)
 
 
-def _follow(process: subprocess.Popen[bytes], look: Callable[[], object], timeout: float, stop: threading.Event, interval: float) -> bool:
+def _follow(
+    process: subprocess.Popen[bytes],
+    look: Callable[[], object],
+    timeout: float,
+    stop: threading.Event,
+    interval: float,
+) -> bool:
     """Look until the worker ends or is to stop; True if it hung."""
     last, since = look(), time.monotonic()
     while process.poll() is None and not stop.is_set():
@@ -108,7 +133,9 @@ def failure(ending: Ending, log: Path, *, timeout: float, memory_hint: str) -> s
     if ending.hung:
         return f"gave no sign for {timeout:g} s and was ended; its last words: {last_words(log)}"
     code = ending.code or 0
-    ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    ended = (
+        f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    )
     memory = f"; out of memory? {memory_hint}" if code == -signal.SIGKILL else ""
     return f"{ended}{memory}; its last words: {last_words(log)}"
 

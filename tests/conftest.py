@@ -1,4 +1,6 @@
-"""The framework under test is named from outside: `GOOGLENET_FRAMEWORK=torch pytest tests/backend tests/native/test_torch.py`."""
+"""The framework under test is named from outside: `GOOGLENET_FRAMEWORK=torch pytest tests/backend
+tests/native/test_torch.py`.
+"""
 
 import os
 

@@ -1,7 +1,9 @@
-"""The networks by name: each file holds one paper's or book section's tables, row by row, and its dialects.
+"""The networks by name: each file holds one paper's or book section's tables, row by row, and its
+dialects.
 
-A *dialect* is what a library calls by the network's name: the same table of channels with other settings, and so another function.
-`torchvision:inception_v3` is Inception-v3 in torchvision's dialect; where libraries say `googlenet`, it is `googlenet_paper`'s.
+A *dialect* is what a library calls by the network's name: the same table of channels with other
+settings, and so another function. `torchvision:inception_v3` is Inception-v3 in torchvision's
+dialect; where libraries say `googlenet`, it is `googlenet_paper`'s.
 """
 
 from __future__ import annotations
@@ -59,8 +61,14 @@ DIALECTS: dict[str, tuple[str, ...]] = {
 
 
 def designators() -> tuple[str, ...]:
-    """Everything that `get_network` takes as a name: every network, then every dialect of it as `dialect:network`."""
-    return tuple(each for name in NETWORKS for each in (name, *(f"{dialect}:{name}" for dialect in DIALECTS.get(name, ()))))
+    """Everything that `get_network` takes as a name: every network, then every dialect of it as
+    `dialect:network`.
+    """
+    return tuple(
+        each
+        for name in NETWORKS
+        for each in (name, *(f"{dialect}:{name}" for dialect in DIALECTS.get(name, ())))
+    )
 
 
 def get_network(
@@ -73,50 +81,78 @@ def get_network(
 ) -> Network:
     """The network called `name`, each argument that is None at the architecture's own default.
 
-    `input_shape` is (C, H, W). A dialect is given as `dialect`, or in the name as `dialect:name`; the network is then named so, and
-    files of its weights say it. Raises `UnknownNameError` for a name, dialect or auxiliary heads that do not exist, `SpecError` for a
-    size that is not positive, and `ShapeError` if the input is too small.
+    `input_shape` is (C, H, W). A dialect is given as `dialect`, or in the name as `dialect:name`;
+    the network is then named so, and files of its weights say it. Raises `UnknownNameError` for a
+    name, dialect or auxiliary heads that do not exist, `SpecError` for a size that is not positive,
+    and `ShapeError` if the input is too small.
     """
     name, dialect = _split(name, dialect)
     make = NETWORKS[name]
-    given = {"num_classes": num_classes, "input_shape": None if input_shape is None else tuple(input_shape), "dialect": dialect}
+    given = {
+        "num_classes": num_classes,
+        "input_shape": None if input_shape is None else tuple(input_shape),
+        "dialect": dialect,
+    }
     arguments: dict[str, object] = {key: value for key, value in given.items() if value is not None}
     if aux:
         arguments["aux"] = True
         if "aux" not in inspect.signature(make).parameters:
-            having = [other for other, maker in NETWORKS.items() if "aux" in inspect.signature(maker).parameters]
-            raise UnknownNameError(f"aux: network '{name}' has no auxiliary heads; use {', '.join(having)}")
+            having = [
+                other
+                for other, maker in NETWORKS.items()
+                if "aux" in inspect.signature(maker).parameters
+            ]
+            raise UnknownNameError(
+                f"aux: network '{name}' has no auxiliary heads; use {', '.join(having)}"
+            )
     network = make(**arguments)
     if dialect is not None:
-        network = replace(network, name=f"{dialect}:{name}", source=f"{network.source}; as {dialect} has it")
+        network = replace(
+            network, name=f"{dialect}:{name}", source=f"{network.source}; as {dialect} has it"
+        )
     try:
         for _ in walk(network):
             pass
     except ShapeError as error:
         side = smallest_input(network)
-        fitting = f"the smallest square image is {side}×{side}" if side else "no square image up to 1024×1024 fits"
+        fitting = (
+            f"the smallest square image is {side}×{side}"
+            if side
+            else "no square image up to 1024×1024 fits"
+        )
         if side is not None and min(network.input_shape[1:]) >= side:
             fitting += ", but not every larger one fits"
-        raise ShapeError(f"network '{network.name}' on {network.input_shape}: {error}; {fitting}") from error
+        raise ShapeError(
+            f"network '{network.name}' on {network.input_shape}: {error}; {fitting}"
+        ) from error
     return network
 
 
 def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
-    """The network and the dialect that a designator means. Raises `UnknownNameError` if there is no such pair."""
+    """The network and the dialect that a designator means. Raises `UnknownNameError` if there is no
+    such pair.
+    """
     prefix, colon, rest = name.partition(":")
     if colon:
         if dialect not in (None, prefix):
-            raise UnknownNameError(f"dialect: '{name}' already names one, got '{dialect}' besides; give one of them")
+            raise UnknownNameError(
+                f"dialect: '{name}' already names one, got '{dialect}' besides; give one of them"
+            )
         name, dialect = rest, prefix
     if dialect is not None and name == "googlenet":
         name = "googlenet_paper"  # what every library calls by that name
     if name not in NETWORKS:
-        raise UnknownNameError(f"network: expected one of {', '.join(NETWORKS)}, got '{name}'{_close(name, NETWORKS)}")
+        raise UnknownNameError(
+            f"network: expected one of {', '.join(NETWORKS)}, got '{name}'{_close(name, NETWORKS)}"
+        )
     known = DIALECTS.get(name, ())
     if dialect is None or dialect in known:
         return name, dialect
     if known:
-        raise UnknownNameError(f"dialect: network '{name}' has {', '.join(known)}, got '{dialect}'{_close(dialect, known)}")
+        raise UnknownNameError(
+            f"dialect: network '{name}' has {', '.join(known)}, got"
+            f" '{dialect}'{_close(dialect, known)}"
+        )
     having = [other for other, others in DIALECTS.items() if dialect in others]
     instead = f"use {', '.join(having)}" if having else "leave it out"
     raise UnknownNameError(f"dialect: network '{name}' has no dialect '{dialect}'; {instead}")

@@ -1,6 +1,8 @@
-"""AlexNet as *Dive into Deep Learning* builds it (section 8.1), and the narrower one of the libraries (arXiv:1404.5997).
+"""AlexNet as *Dive into Deep Learning* builds it (section 8.1), and the narrower one of the
+libraries (arXiv:1404.5997).
 
-The book's first convolution pads by 1, as its PyTorch, PaddlePaddle and MindSpore tabs have it; its MXNet and TensorFlow tabs do not pad.
+The book's first convolution pads by 1, as its PyTorch, PaddlePaddle and MindSpore tabs have it; its
+MXNet and TensorFlow tabs do not pad.
 """
 
 from collections.abc import Mapping
@@ -26,24 +28,36 @@ class Dialect:
     input_shape: Shape = (1, 224, 224)
 
 
-_NARROW: Final = Dialect(channels=(64, 192, 384, 256, 256), stem_padding=2, dropout_first=True, num_classes=1000, input_shape=(3, 224, 224))
+_NARROW: Final = Dialect(
+    channels=(64, 192, 384, 256, 256),
+    stem_padding=2,
+    dropout_first=True,
+    num_classes=1000,
+    input_shape=(3, 224, 224),
+)
 
 DIALECTS: Mapping[str, Dialect] = {
     # torchvision.models.alexnet, 0.28
     "torchvision": replace(_NARROW, adaptive_pool=True),
-    # paddle.vision.models.alexnet, 3.3: no adaptive pool, and the features are halved twice in evaluation
+    # paddle.vision.models.alexnet, 3.3: no adaptive pool, and the features are halved twice in
+    # evaluation
     "paddle": replace(_NARROW, dropout_upscales=False),
 }
 
 
 def alexnet(
-    *, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None, hidden_features: int = 4096
+    *,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    dialect: str | None = None,
+    hidden_features: int = 4096,
 ) -> Network:
-    """(C, H, W) images to (num_classes,) logits; 46,764,746 parameters for the book's 10 classes and 1×224×224.
+    """(C, H, W) images to (num_classes,) logits; 46,764,746 parameters for the book's 10 classes
+    and 1×224×224.
 
-    `dialect` is a library whose AlexNet is meant, a key of `DIALECTS`: 61,100,840 parameters for 1000 classes and 3×224×224.
-    `hidden_features` is the width of the two hidden dense layers. Raises `SpecError` if a number or input_shape is not positive, `KeyError`
-    for another dialect.
+    `dialect` is a library whose AlexNet is meant, a key of `DIALECTS`: 61,100,840 parameters for
+    1000 classes and 3×224×224. `hidden_features` is the width of the two hidden dense layers.
+    Raises `SpecError` if a number or input_shape is not positive, `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]
     first, second, third, fourth, fifth = d.channels
@@ -55,7 +69,9 @@ def alexnet(
 
     last: dict[str, Layer] = {"average": AdaptiveAvgPool((6, 6))} if d.adaptive_pool else {}
     layers = sequential(
-        b1=sequential(conv=conv(first, 11, stride=4, padding=d.stem_padding), pool=max_pool(3, stride=2)),
+        b1=sequential(
+            conv=conv(first, 11, stride=4, padding=d.stem_padding), pool=max_pool(3, stride=2)
+        ),
         b2=sequential(conv=conv(second, 5, padding=2), pool=max_pool(3, stride=2)),
         b3=sequential(
             first=conv(third, 3, padding=1),
@@ -70,4 +86,9 @@ def alexnet(
             fc8=Dense(d.num_classes if num_classes is None else num_classes, bias=True),
         ),
     )
-    return Network("alexnet", layers, d.input_shape if input_shape is None else input_shape, "Dive into Deep Learning, section 8.1")
+    return Network(
+        "alexnet",
+        layers,
+        d.input_shape if input_shape is None else input_shape,
+        "Dive into Deep Learning, section 8.1",
+    )

@@ -1,8 +1,10 @@
-"""BN-Inception: "Batch Normalization: Accelerating Deep Network Training ...", arXiv:1502.03167, figure 5.
+"""BN-Inception: "Batch Normalization: Accelerating Deep Network Training ...", arXiv:1502.03167,
+figure 5.
 
-A convolution before batch norm needs no bias (section 3.2) and has none here; the Caffe release has them all the same: dialect
-`caffe`. The table's output size 576 after 4c is a slip: its columns add up to 608. Eps, and pools that round
-up, are the release's too: the branches meet on even maps alone.
+A convolution before batch norm needs no bias (section 3.2) and has none here; the Caffe release has
+them all the same: dialect `caffe`. The table's output size 576 after 4c is a slip: its columns add
+up to 608. Eps, and pools that round up, are the release's too: the branches meet on even maps
+alone.
 """
 
 from collections.abc import Mapping
@@ -12,7 +14,8 @@ from functools import partial
 from ..blocks import avg_pool, batch_norm, concat, conv, max_pool, sequential
 from ..spec import Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 
-# Columns: #1×1, #3×3 reduce, #3×3, double #3×3 reduce, double #3×3, pool proj; the pool is an average but for 5b.
+# Columns: #1×1, #3×3 reduce, #3×3, double #3×3 reduce, double #3×3, pool proj; the pool is an
+# average but for 5b.
 INCEPTION = {
     "3a": (64, 64, 64, 64, 96, 32),
     "3b": (64, 64, 96, 64, 96, 64),
@@ -23,7 +26,8 @@ INCEPTION = {
     "5a": (352, 192, 320, 160, 224, 128),
     "5b": (352, 192, 320, 192, 224, 128),
 }
-# Stride 2; columns: #3×3 reduce, #3×3, double #3×3 reduce, double #3×3. The pool passes its input's channels through.
+# Stride 2; columns: #3×3 reduce, #3×3, double #3×3 reduce, double #3×3. The pool passes its input's
+# channels through.
 REDUCTION = {
     "3c": (128, 160, 64, 96),
     "4e": (128, 192, 192, 256),
@@ -43,15 +47,25 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
-def bn_inception(*, num_classes: int = 1000, input_shape: Shape = (3, 224, 224), dialect: str | None = None) -> Network:
-    """(C, H, W) images to (num_classes,) logits; 11,285,224 parameters, in the dialect `caffe` 11,295,240.
+def bn_inception(
+    *, num_classes: int = 1000, input_shape: Shape = (3, 224, 224), dialect: str | None = None
+) -> Network:
+    """(C, H, W) images to (num_classes,) logits; 11,285,224 parameters, in the dialect `caffe`
+    11,295,240.
 
-    Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another
+    dialect.
     """
-    unit = partial(conv, norm=batch_norm(), bias=(Dialect() if dialect is None else DIALECTS[dialect]).bias)
+    unit = partial(
+        conv, norm=batch_norm(), bias=(Dialect() if dialect is None else DIALECTS[dialect]).bias
+    )
 
     def double(reduce: int, channels: int, stride: int) -> Sequential:
-        return sequential(reduce=unit(reduce, 1), first=unit(channels, 3, padding=1), second=unit(channels, 3, stride, 1))
+        return sequential(
+            reduce=unit(reduce, 1),
+            first=unit(channels, 3, padding=1),
+            second=unit(channels, 3, stride, 1),
+        )
 
     def block(name: str, pool: Layer = avg_pool(3, stride=1, padding=1)) -> Concat:
         conv_1x1, reduce_3x3, conv_3x3, reduce_double, conv_double, pool_proj = INCEPTION[name]
@@ -71,7 +85,9 @@ def bn_inception(*, num_classes: int = 1000, input_shape: Shape = (3, 224, 224),
         )
 
     layers = sequential(
-        b1=sequential(conv=unit(64, 7, stride=2, padding=3), pool=max_pool(3, stride=2, ceil_mode=True)),
+        b1=sequential(
+            conv=unit(64, 7, stride=2, padding=3), pool=max_pool(3, stride=2, ceil_mode=True)
+        ),
         b2=sequential(
             reduce=unit(64, 1),
             conv=unit(192, 3, padding=1),

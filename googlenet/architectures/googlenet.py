@@ -1,8 +1,10 @@
-"""GoogLeNet as *Dive into Deep Learning* builds it: section 8.4, "Multi-Branch Networks (GoogLeNet)".
+"""GoogLeNet as *Dive into Deep Learning* builds it: section 8.4, "Multi-Branch Networks
+(GoogLeNet)".
 
-The network of arXiv:1409.4842 without local response normalisation, dropout and auxiliary heads; every strided layer is padded.
-The book's text trains at 96×96 although its code shows 224×224; 96×96 is the default here. `googlenet_bn` is the book's first
-exercise: batch normalisation after each convolution, which then needs no bias (arXiv:1502.03167, section 3.2).
+The network of arXiv:1409.4842 without local response normalisation, dropout and auxiliary heads;
+every strided layer is padded. The book's text trains at 96×96 although its code shows 224×224;
+96×96 is the default here. `googlenet_bn` is the book's first exercise: batch normalisation after
+each convolution, which then needs no bias (arXiv:1502.03167, section 3.2).
 """
 
 from functools import partial
@@ -58,7 +60,8 @@ def _layers(num_classes: int, norm: BatchNorm | None) -> Sequential:
 
 
 def googlenet(*, num_classes: int = 10, input_shape: Shape = (1, 96, 96)) -> Network:
-    """The book's network: (C, H, W) images to (num_classes,) logits; 5,977,530 parameters as it stands.
+    """The book's network: (C, H, W) images to (num_classes,) logits; 5,977,530 parameters as it
+    stands.
 
     Raises `SpecError` if num_classes or input_shape is not positive.
     """
@@ -66,8 +69,11 @@ def googlenet(*, num_classes: int = 10, input_shape: Shape = (1, 96, 96)) -> Net
 
 
 def googlenet_bn(*, num_classes: int = 10, input_shape: Shape = (1, 96, 96)) -> Network:
-    """The book's network with batch norm: (C, H, W) images to (num_classes,) logits; 5,984,810 parameters as it stands.
+    """The book's network with batch norm: (C, H, W) images to (num_classes,) logits; 5,984,810
+    parameters as it stands.
 
     Raises `SpecError` if num_classes or input_shape is not positive.
     """
-    return Network("googlenet_bn", _layers(num_classes, batch_norm()), input_shape, f"{SOURCE}, exercise 1")
+    return Network(
+        "googlenet_bn", _layers(num_classes, batch_norm()), input_shape, f"{SOURCE}, exercise 1"
+    )

@@ -1,7 +1,9 @@
-"""GoogLeNet as published: "Going Deeper with Convolutions", arXiv:1409.4842, table 1 and section 5; and as four libraries have it.
+"""GoogLeNet as published: "Going Deeper with Convolutions", arXiv:1409.4842, table 1 and section 5;
+and as four libraries have it.
 
-The paper leaves open how local response normalisation is parameterised and how the pools round; the authors' own settings are
-those of the Caffe release (BVLC GoogLeNet): size 5, alpha 1e-4, beta 0.75, k 1, and pools that round up without padding.
+The paper leaves open how local response normalisation is parameterised and how the pools round; the
+authors' own settings are those of the Caffe release (BVLC GoogLeNet): size 5, alpha 1e-4, beta
+0.75, k 1, and pools that round up without padding.
 """
 
 from collections.abc import Mapping
@@ -9,8 +11,31 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from ..blocks import PaddingLike, avg_pool, batch_norm, conv, dropout, inception, local_response_norm, max_pool, sequential
-from ..spec import SAME, AdaptiveAvgPool, Aux, BatchNorm, Dense, GlobalAvgPool, Layer, MaxPool, Network, ReLU, Sequential, Shape
+from ..blocks import (
+    PaddingLike,
+    avg_pool,
+    batch_norm,
+    conv,
+    dropout,
+    inception,
+    local_response_norm,
+    max_pool,
+    sequential,
+)
+from ..spec import (
+    SAME,
+    AdaptiveAvgPool,
+    Aux,
+    BatchNorm,
+    Dense,
+    GlobalAvgPool,
+    Layer,
+    MaxPool,
+    Network,
+    ReLU,
+    Sequential,
+    Shape,
+)
 from .googlenet import INCEPTION
 
 AUX_LOSS_WEIGHT = 0.3  # section 5
@@ -23,7 +48,8 @@ class Dialect:
     bias: bool = True
     norm: BatchNorm | None = None
     local_response_norm: bool = True
-    #: Whether a ReLU follows every convolution, or the last one of each branch alone, as after the concatenation.
+    #: Whether a ReLU follows every convolution, or the last one of each branch alone, as after the
+    #: concatenation.
     relu_everywhere: bool = True
     kernel_5x5: int = 5
     stem_padding: PaddingLike = 3
@@ -38,7 +64,8 @@ class Dialect:
     aux2_relu: bool = True
 
 
-# The third branch has 3×3 for 5×5: https://github.com/pytorch/vision/issues/906. The last pool is 2×2.
+# The third branch has 3×3 for 5×5: https://github.com/pytorch/vision/issues/906. The last pool is
+# 2×2.
 _TORCHVISION: Final = Dialect(
     bias=False,
     norm=batch_norm(1e-3, 0.1),
@@ -52,8 +79,9 @@ _TORCHVISION: Final = Dialect(
 DIALECTS: Mapping[str, Dialect] = {
     # torchvision.models.googlenet, 0.28
     "torchvision": _TORCHVISION,
-    # gluoncv.model_zoo.googlenet, 0.10.5: torchvision's, but the last pool rounds down and the head's window is fixed. Its dense
-    # layer takes one window alone: a larger image, which it refuses, is averaged over all windows here.
+    # gluoncv.model_zoo.googlenet, 0.10.5: torchvision's, but the last pool rounds down and the
+    # head's window is fixed. Its dense layer takes one window alone: a larger image, which it
+    # refuses, is averaged over all windows here.
     "gluoncv": Dialect(
         bias=False,
         norm=batch_norm(1e-3, 0.1),
@@ -62,7 +90,8 @@ DIALECTS: Mapping[str, Dialect] = {
         last_pool=max_pool(2, stride=2),
         head_pool=sequential(window=avg_pool(7, stride=7), mean=GlobalAvgPool()),
     ),
-    # mindcv.models.googlenet, 0.3: MindSpore's convolutions have no bias and pad as SAME unless told otherwise.
+    # mindcv.models.googlenet, 0.3: MindSpore's convolutions have no bias and pad as SAME unless
+    # told otherwise.
     "mindcv": Dialect(
         bias=False,
         local_response_norm=False,
@@ -71,7 +100,8 @@ DIALECTS: Mapping[str, Dialect] = {
         last_pool=max_pool(2, stride=2, padding=SAME),
         dropout=0.2,
     ),
-    # paddle.vision.models.googlenet, 3.3: ReLU after the concatenations alone; the second head has none at all.
+    # paddle.vision.models.googlenet, 3.3: ReLU after the concatenations alone; the second head has
+    # none at all.
     "paddle": Dialect(
         bias=False,
         local_response_norm=False,
@@ -85,7 +115,9 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def _aux_head(num_classes: int, dialect: Dialect, *, relu: bool) -> Sequential:
-    """The side classifier of section 5; its dense layer follows the size of the map (2048 inputs at 224×224)."""
+    """The side classifier of section 5; its dense layer follows the size of the map (2048 inputs at
+    224×224).
+    """
     layers: dict[str, Layer] = {
         "pool": dialect.aux_pool,
         "conv": conv(128, 1, norm=dialect.norm, bias=dialect.bias, relu=dialect.relu_everywhere),
@@ -93,20 +125,36 @@ def _aux_head(num_classes: int, dialect: Dialect, *, relu: bool) -> Sequential:
     }
     if relu:
         layers["relu"] = ReLU()
-    return sequential(**layers, **dropout(0.7, upscales=dialect.dropout_upscales), dense=Dense(num_classes, bias=True))
+    return sequential(
+        **layers,
+        **dropout(0.7, upscales=dialect.dropout_upscales),
+        dense=Dense(num_classes, bias=True),
+    )
 
 
 def googlenet_paper(
-    *, num_classes: int = 1000, input_shape: Shape = (3, 224, 224), aux: bool = False, dialect: str | None = None
+    *,
+    num_classes: int = 1000,
+    input_shape: Shape = (3, 224, 224),
+    aux: bool = False,
+    dialect: str | None = None,
 ) -> Network:
-    """The paper's network: (C, H, W) images to (num_classes,) logits; 6,998,552 parameters, with `aux` 13,378,280 at 224×224.
+    """The paper's network: (C, H, W) images to (num_classes,) logits; 6,998,552 parameters, with
+    `aux` 13,378,280 at 224×224.
 
-    `aux` adds the outputs `aux1` (after 4a) and `aux2` (after 4d). `dialect` is a library whose GoogLeNet is meant, a key of
-    `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    `aux` adds the outputs `aux1` (after 4a) and `aux2` (after 4d). `dialect` is a library whose
+    GoogLeNet is meant, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not
+    positive, `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]
     unit = partial(conv, norm=d.norm, bias=d.bias)
-    block = partial(inception, norm=d.norm, bias=d.bias, relu_after_reduce=d.relu_everywhere, kernel_5x5=d.kernel_5x5)
+    block = partial(
+        inception,
+        norm=d.norm,
+        bias=d.bias,
+        relu_after_reduce=d.relu_everywhere,
+        kernel_5x5=d.kernel_5x5,
+    )
     norm: dict[str, Layer] = {"norm": local_response_norm()} if d.local_response_norm else {}
 
     def head(name: str, *, relu: bool = True) -> dict[str, Layer]:
@@ -144,6 +192,8 @@ def googlenet_paper(
             inception_5b=block(*INCEPTION["5b"]),
             pool=d.head_pool,
         ),
-        head=sequential(**dropout(d.dropout, upscales=d.dropout_upscales), dense=Dense(num_classes, bias=True)),
+        head=sequential(
+            **dropout(d.dropout, upscales=d.dropout_upscales), dense=Dense(num_classes, bias=True)
+        ),
     )
     return Network("googlenet_paper", layers, input_shape, "arXiv:1409.4842, table 1")

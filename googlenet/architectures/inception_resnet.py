@@ -1,30 +1,57 @@
-"""Inception-ResNet-v1 and -v2: "Inception-v4, Inception-ResNet and the Impact of Residual Connections ...", arXiv:1602.07261.
+"""Inception-ResNet-v1 and -v2: "Inception-v4, Inception-ResNet and the Impact of Residual
+Connections ...", arXiv:1602.07261.
 
-Figures 10 to 19. A residual block adds its input to a linear 1×1 convolution with bias and no batch norm of its branches, scaled
-down (section 3.3), and then has the ReLU. Version 2 is the authors' release (TensorFlow-Slim), which all libraries follow: the stem of
-Inception-v3 and one Inception block more in place of figure 3's stem, ten, twenty and ten blocks, the last of them without scale and
-ReLU, and a 1×1 convolution before the head.
+Figures 10 to 19. A residual block adds its input to a linear 1×1 convolution with bias and no batch
+norm of its branches, scaled down (section 3.3), and then has the ReLU. Version 2 is the authors'
+release (TensorFlow-Slim), which all libraries follow: the stem of Inception-v3 and one Inception
+block more in place of figure 3's stem, ten, twenty and ten blocks, the last of them without scale
+and ReLU, and a 1×1 convolution before the head.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..blocks import avg_pool, batch_norm, concat, conv, conv_layer, dropout, max_pool, residual, sequential
-from ..spec import AdaptiveAvgPool, BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, ReLU, Sequential, Shape
+from ..blocks import (
+    avg_pool,
+    batch_norm,
+    concat,
+    conv,
+    conv_layer,
+    dropout,
+    max_pool,
+    residual,
+    sequential,
+)
+from ..spec import (
+    AdaptiveAvgPool,
+    BatchNorm,
+    Concat,
+    Dense,
+    GlobalAvgPool,
+    Layer,
+    Network,
+    ReLU,
+    Sequential,
+    Shape,
+)
 from .inception_v3 import Unit, block_35, stem_rows
 from .inception_v4 import COLUMN_3, COLUMN_7, ROW_3, ROW_7, reduction_a, repeat
 
 SCALE_35, SCALE_17, SCALE_8 = 0.17, 0.10, 0.20  # the release; section 3.3: "between 0.1 and 0.3"
 
 
-def residual_block(branches: Concat, channels: int, scale: float, *, relu: bool = True) -> Sequential:
-    """`relu(x + scale · up(branches(x)))`: (channels, H, W) unchanged; without `relu` the sum itself."""
+def residual_block(
+    branches: Concat, channels: int, scale: float, *, relu: bool = True
+) -> Sequential:
+    """`relu(x + scale · up(branches(x)))`: (channels, H, W) unchanged; without `relu` the sum
+    itself.
+    """
     add = residual(sequential(branches=branches, up=conv_layer(channels, 1)), scale=scale)
     return sequential(add=add, relu=ReLU()) if relu else sequential(add=add)
 
 
-# Version 1 -----------------------------------------------------------------------------------------------------------
+# Version 1 ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -33,7 +60,8 @@ class DialectV1:
 
     #: Whether a further block on the 8×8 grid, without scale and ReLU, ends it.
     linear_block: bool = False
-    #: The width of a dense layer with batch norm before the classifier, FaceNet's embedding; 0 for none.
+    #: The width of a dense layer with batch norm before the classifier, FaceNet's embedding; 0 for
+    #: none.
     embedding: int = 0
 
 
@@ -48,26 +76,36 @@ def _branches_v1(unit: Unit) -> tuple[Concat, Concat, Concat]:
     grid_35 = concat(
         branch_1x1=unit(32, 1),
         branch_3x3=sequential(reduce=unit(32, 1), conv=unit(32, 3, padding=1)),
-        branch_double_3x3=sequential(reduce=unit(32, 1), first=unit(32, 3, padding=1), second=unit(32, 3, padding=1)),
+        branch_double_3x3=sequential(
+            reduce=unit(32, 1), first=unit(32, 3, padding=1), second=unit(32, 3, padding=1)
+        ),
     )
     grid_17 = concat(
         branch_1x1=unit(128, 1),
-        branch_7x7=sequential(reduce=unit(128, 1), conv_1x7=unit(128, **ROW_7), conv_7x1=unit(128, **COLUMN_7)),
+        branch_7x7=sequential(
+            reduce=unit(128, 1), conv_1x7=unit(128, **ROW_7), conv_7x1=unit(128, **COLUMN_7)
+        ),
     )
     grid_8 = concat(
         branch_1x1=unit(192, 1),
-        branch_3x3=sequential(reduce=unit(192, 1), conv_1x3=unit(192, **ROW_3), conv_3x1=unit(192, **COLUMN_3)),
+        branch_3x3=sequential(
+            reduce=unit(192, 1), conv_1x3=unit(192, **ROW_3), conv_3x1=unit(192, **COLUMN_3)
+        ),
     )
     return grid_35, grid_17, grid_8
 
 
 def _reduction_b(unit: Unit, channels: tuple[int, int, int, int]) -> Concat:
-    """Figures 12 and 18, from 17×17 to 8×8; channels of the four 3×3 convolutions, in their order."""
+    """Figures 12 and 18, from 17×17 to 8×8; channels of the four 3×3 convolutions,
+    in their order.
+    """
     plain, other, first, second = channels
     return concat(
         branch_3x3=sequential(reduce=unit(256, 1), conv=unit(plain, 3, stride=2)),
         branch_3x3_narrow=sequential(reduce=unit(256, 1), conv=unit(other, 3, stride=2)),
-        branch_double_3x3=sequential(reduce=unit(256, 1), first=unit(first, 3, padding=1), second=unit(second, 3, stride=2)),
+        branch_double_3x3=sequential(
+            reduce=unit(256, 1), first=unit(first, 3, padding=1), second=unit(second, 3, stride=2)
+        ),
         branch_pool=sequential(pool=max_pool(3, stride=2)),
     )
 
@@ -79,21 +117,28 @@ def inception_resnet_v1(
     dialect: str | None = None,
     blocks: tuple[int, int, int] = (5, 10, 5),
 ) -> Network:
-    """(C, H, W) images to (num_classes,) logits; figures 14 and 15; 22,756,328 parameters, in the dialect `facenet` 23,995,624.
+    """(C, H, W) images to (num_classes,) logits; figures 14 and 15; 22,756,328 parameters, in the
+    dialect `facenet` 23,995,624.
 
-    `blocks` is how many residual blocks each grid has. Raises `SpecError` if num_classes or input_shape is not positive, `KeyError`
-    for another dialect.
+    `blocks` is how many residual blocks each grid has. Raises `SpecError` if num_classes or
+    input_shape is not positive, `KeyError` for another dialect.
     """
     d = DialectV1() if dialect is None else DIALECTS_V1[dialect]
     unit = partial(conv, norm=batch_norm(1e-3, 0.1))
     grid_35, grid_17, grid_8 = _branches_v1(unit)
-    last: dict[str, Layer] = {"linear": residual_block(grid_8, 1792, 1.0, relu=False)} if d.linear_block else {}
+    last: dict[str, Layer] = (
+        {"linear": residual_block(grid_8, 1792, 1.0, relu=False)} if d.linear_block else {}
+    )
     classifier = Dense(num_classes, bias=True)
     if d.embedding:
         # A dense layer is the 1×1 convolution on a map of 1×1, where batch norm has its place.
-        embedding = sequential(conv=conv_layer(d.embedding, 1, bias=False), norm=batch_norm(1e-3, 0.1))
+        embedding = sequential(
+            conv=conv_layer(d.embedding, 1, bias=False), norm=batch_norm(1e-3, 0.1)
+        )
         end: dict[str, Layer] = {"pool": AdaptiveAvgPool((1, 1))}
-        head = sequential(**dropout(0.2), embedding=embedding, flat=GlobalAvgPool(), dense=classifier)
+        head = sequential(
+            **dropout(0.2), embedding=embedding, flat=GlobalAvgPool(), dense=classifier
+        )
     else:
         end = {"pool": GlobalAvgPool()}
         head = sequential(**dropout(0.2), dense=classifier)
@@ -117,12 +162,14 @@ def inception_resnet_v1(
     return Network("inception_resnet_v1", layers, input_shape, "arXiv:1602.07261, figure 15")
 
 
-# Version 2 -----------------------------------------------------------------------------------------------------------
+# Version 2 ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class DialectV2:
-    """What an Inception-ResNet-v2 is beside its table of channels. The defaults are ours, after the release."""
+    """What an Inception-ResNet-v2 is beside its table of channels. The defaults are ours, after the
+    release.
+    """
 
     norm: BatchNorm = batch_norm(1e-3, 0.1)
     dropout: float = 0.2  # the paper keeps 0.8
@@ -141,15 +188,21 @@ def _branches_v2(unit: Unit) -> tuple[Concat, Concat, Concat]:
     grid_35 = concat(
         branch_1x1=unit(32, 1),
         branch_3x3=sequential(reduce=unit(32, 1), conv=unit(32, 3, padding=1)),
-        branch_double_3x3=sequential(reduce=unit(32, 1), first=unit(48, 3, padding=1), second=unit(64, 3, padding=1)),
+        branch_double_3x3=sequential(
+            reduce=unit(32, 1), first=unit(48, 3, padding=1), second=unit(64, 3, padding=1)
+        ),
     )
     grid_17 = concat(
         branch_1x1=unit(192, 1),
-        branch_7x7=sequential(reduce=unit(128, 1), conv_1x7=unit(160, **ROW_7), conv_7x1=unit(192, **COLUMN_7)),
+        branch_7x7=sequential(
+            reduce=unit(128, 1), conv_1x7=unit(160, **ROW_7), conv_7x1=unit(192, **COLUMN_7)
+        ),
     )
     grid_8 = concat(
         branch_1x1=unit(192, 1),
-        branch_3x3=sequential(reduce=unit(192, 1), conv_1x3=unit(224, **ROW_3), conv_3x1=unit(256, **COLUMN_3)),
+        branch_3x3=sequential(
+            reduce=unit(192, 1), conv_1x3=unit(224, **ROW_3), conv_3x1=unit(256, **COLUMN_3)
+        ),
     )
     return grid_35, grid_17, grid_8
 
@@ -161,10 +214,12 @@ def inception_resnet_v2(
     dialect: str | None = None,
     blocks: tuple[int, int, int] = (10, 20, 9),
 ) -> Network:
-    """(C, H, W) images to (num_classes,) logits; 55,843,464 parameters, in the dialect `keras` 55,813,192.
+    """(C, H, W) images to (num_classes,) logits; 55,843,464 parameters, in the dialect `keras`
+    55,813,192.
 
-    `blocks` is how many scaled residual blocks each grid has; a linear one follows the last. `dialect` is a library whose network is
-    meant, a key of `DIALECTS_V2`. Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    `blocks` is how many scaled residual blocks each grid has; a linear one follows the last.
+    `dialect` is a library whose network is meant, a key of `DIALECTS_V2`. Raises `SpecError` if
+    num_classes or input_shape is not positive, `KeyError` for another dialect.
     """
     d = DialectV2() if dialect is None else DIALECTS_V2[dialect]
     unit = partial(conv, norm=d.norm)
@@ -186,4 +241,6 @@ def inception_resnet_v2(
         ),
         head=sequential(**dropout(d.dropout), dense=Dense(num_classes, bias=True)),
     )
-    return Network("inception_resnet_v2", layers, input_shape, "arXiv:1602.07261, figure 15; stem as released")
+    return Network(
+        "inception_resnet_v2", layers, input_shape, "arXiv:1602.07261, figure 15; stem as released"
+    )

@@ -1,8 +1,10 @@
-"""Inception-v3: "Rethinking the Inception Architecture for Computer Vision", arXiv:1512.00567, table 1 and figures 5 to 10.
+"""Inception-v3: "Rethinking the Inception Architecture for Computer Vision", arXiv:1512.00567,
+table 1 and figures 5 to 10.
 
-The paper's table leaves details to its release (TensorFlow-Slim), whose names the blocks have: the stem's sixth row is a 1×1 of 80
-channels and a 3×3 of 192, average pools leave padding out, eps is 1e-3. Gamma and momentum 0.1 are this
-project's choice. Libraries differ from it and from each other, see `DIALECTS`.
+The paper's table leaves details to its release (TensorFlow-Slim), whose names the blocks have: the
+stem's sixth row is a 1×1 of 80 channels and a 3×3 of 192, average pools leave padding out, eps is
+1e-3. Gamma and momentum 0.1 are this project's choice. Libraries differ from it and from each
+other, see `DIALECTS`.
 """
 
 from collections.abc import Mapping
@@ -10,15 +12,38 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from ..blocks import PaddingLike, PairLike, avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
-from ..spec import Aux, AvgPool, BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
+from ..blocks import (
+    PaddingLike,
+    PairLike,
+    avg_pool,
+    batch_norm,
+    concat,
+    conv,
+    dropout,
+    max_pool,
+    sequential,
+)
+from ..spec import (
+    Aux,
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Dense,
+    GlobalAvgPool,
+    Layer,
+    Network,
+    Sequential,
+    Shape,
+)
 
 AUX_LOSS_WEIGHT = 0.4  # TensorFlow-Slim; the paper gives none
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What an Inception-v3 is beside its table of channels. The defaults are ours, after the release."""
+    """What an Inception-v3 is beside its table of channels. The defaults are ours, after the
+    release.
+    """
 
     norm: BatchNorm = batch_norm(1e-3, 0.1)
     #: Whether the average pools of the blocks count the padding as zeros.
@@ -29,8 +54,13 @@ class Dialect:
     dropout_upscales: bool = True
 
 
-# Its dense layer takes one window of 8×8 alone: a larger image, which Gluon refuses, is averaged over all windows here.
-_GLUON: Final = Dialect(count_include_pad=True, head_pool=sequential(window=avg_pool(8, stride=8), mean=GlobalAvgPool()), dropout=0.5)
+# Its dense layer takes one window of 8×8 alone: a larger image, which Gluon refuses, is averaged
+# over all windows here.
+_GLUON: Final = Dialect(
+    count_include_pad=True,
+    head_pool=sequential(window=avg_pool(8, stride=8), mean=GlobalAvgPool()),
+    dropout=0.5,
+)
 
 DIALECTS: Mapping[str, Dialect] = {
     # torchvision.models.inception_v3, 0.28
@@ -44,7 +74,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "keras": Dialect(norm=batch_norm(1e-3, 0.01, scale=False), dropout=0.0),
     # mindcv.models.inceptionv3, 0.3
     "mindcv": Dialect(norm=batch_norm(1e-3, 1 - 0.9997)),
-    # paddle.vision.models.inceptionv3, 3.3: eps is the framework's default, dropout that of its first version
+    # paddle.vision.models.inceptionv3, 3.3: eps is the framework's default, dropout that of its
+    # first version
     "paddle": Dialect(norm=batch_norm(1e-5, 0.1), count_include_pad=True, dropout_upscales=False),
 }
 
@@ -52,12 +83,20 @@ DIALECTS: Mapping[str, Dialect] = {
 class Unit(Protocol):
     """A convolution with batch norm and ReLU: `conv` with the norm filled in."""
 
-    def __call__(self, out_channels: int, kernel_size: PairLike, stride: PairLike = 1, padding: PaddingLike = 0) -> Sequential:
+    def __call__(
+        self,
+        out_channels: int,
+        kernel_size: PairLike,
+        stride: PairLike = 1,
+        padding: PaddingLike = 0,
+    ) -> Sequential:
         """(C, H, W) → (out_channels, H', W')."""
 
 
 def stem_rows(unit: Unit) -> Sequential:
-    """The first seven rows of table 1: (3, 299, 299) → (192, 35, 35). Inception-ResNet-v2 has the same."""
+    """The first seven rows of table 1: (3, 299, 299) → (192, 35, 35). Inception-ResNet-v2 has the
+    same.
+    """
     return sequential(
         conv_1a=unit(32, 3, stride=2),
         conv_2a=unit(32, 3),
@@ -74,7 +113,9 @@ def block_35(unit: Unit, pool: AvgPool, pool_proj: int, *, conv_1x1: int = 64) -
     return concat(
         branch_1x1=unit(conv_1x1, 1),
         branch_5x5=sequential(reduce=unit(48, 1), conv=unit(64, 5, padding=2)),
-        branch_double_3x3=sequential(reduce=unit(64, 1), first=unit(96, 3, padding=1), second=unit(96, 3, padding=1)),
+        branch_double_3x3=sequential(
+            reduce=unit(64, 1), first=unit(96, 3, padding=1), second=unit(96, 3, padding=1)
+        ),
         branch_pool=sequential(pool=pool, project=unit(pool_proj, 1)),
     )
 
@@ -83,18 +124,25 @@ def reduction_35(unit: Unit) -> Concat:
     """Figure 10, from 35×35 to 17×17: (C, H, W) → (384 + 96 + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋)."""
     return concat(
         branch_3x3=sequential(conv=unit(384, 3, stride=2)),
-        branch_double_3x3=sequential(reduce=unit(64, 1), first=unit(96, 3, padding=1), second=unit(96, 3, stride=2)),
+        branch_double_3x3=sequential(
+            reduce=unit(64, 1), first=unit(96, 3, padding=1), second=unit(96, 3, stride=2)
+        ),
         branch_pool=sequential(pool=max_pool(3, stride=2)),
     )
 
 
 def block_17(unit: Unit, pool: AvgPool, channels_7x7: int) -> Concat:
     """Figure 6 with n = 7, on the 17×17 grid: (C, H, W) → (768, H, W)."""
-    row, column = {"kernel_size": (1, 7), "padding": (0, 3)}, {"kernel_size": (7, 1), "padding": (3, 0)}
+    row, column = (
+        {"kernel_size": (1, 7), "padding": (0, 3)},
+        {"kernel_size": (7, 1), "padding": (3, 0)},
+    )
     n = channels_7x7
     return concat(
         branch_1x1=unit(192, 1),
-        branch_7x7=sequential(reduce=unit(n, 1), conv_1x7=unit(n, **row), conv_7x1=unit(192, **column)),
+        branch_7x7=sequential(
+            reduce=unit(n, 1), conv_1x7=unit(n, **row), conv_7x1=unit(192, **column)
+        ),
         branch_double_7x7=sequential(
             reduce=unit(n, 1),
             first_7x1=unit(n, **column),
@@ -124,12 +172,16 @@ def block_8(unit: Unit, pool: AvgPool) -> Concat:
     """Figure 7, on the 8×8 grid, where the branches fan out: (C, H, W) → (2048, H, W)."""
 
     def split() -> Concat:
-        return concat(conv_1x3=unit(384, (1, 3), padding=(0, 1)), conv_3x1=unit(384, (3, 1), padding=(1, 0)))
+        return concat(
+            conv_1x3=unit(384, (1, 3), padding=(0, 1)), conv_3x1=unit(384, (3, 1), padding=(1, 0))
+        )
 
     return concat(
         branch_1x1=unit(320, 1),
         branch_3x3=sequential(reduce=unit(384, 1), split=split()),
-        branch_double_3x3=sequential(reduce=unit(448, 1), conv=unit(384, 3, padding=1), split=split()),
+        branch_double_3x3=sequential(
+            reduce=unit(448, 1), conv=unit(384, 3, padding=1), split=split()
+        ),
         branch_pool=sequential(pool=pool, project=unit(192, 1)),
     )
 
@@ -145,16 +197,25 @@ def auxiliary_head(unit: Unit, num_classes: int) -> Sequential:
     )
 
 
-def inception_v3(*, num_classes: int = 1000, input_shape: Shape = (3, 299, 299), aux: bool = False, dialect: str | None = None) -> Network:
+def inception_v3(
+    *,
+    num_classes: int = 1000,
+    input_shape: Shape = (3, 299, 299),
+    aux: bool = False,
+    dialect: str | None = None,
+) -> Network:
     """(C, H, W) images to (num_classes,) logits; 23,834,568 parameters, with `aux` 27,161,264.
 
-    `aux` adds the output `aux` after the 17×17 grid. `dialect` is a library whose Inception-v3 is meant, a key of `DIALECTS`.
-    Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    `aux` adds the output `aux` after the 17×17 grid. `dialect` is a library whose Inception-v3 is
+    meant, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not positive,
+    `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]
     unit = partial(conv, norm=d.norm)
     pool = avg_pool(3, stride=1, padding=1, count_include_pad=d.count_include_pad)
-    head: dict[str, Layer] = {"aux": Aux(auxiliary_head(unit, num_classes), AUX_LOSS_WEIGHT)} if aux else {}
+    head: dict[str, Layer] = (
+        {"aux": Aux(auxiliary_head(unit, num_classes), AUX_LOSS_WEIGHT)} if aux else {}
+    )
     layers = sequential(
         stem=stem_rows(unit),
         mixed_5=sequential(
@@ -176,6 +237,8 @@ def inception_v3(*, num_classes: int = 1000, input_shape: Shape = (3, 299, 299),
             mixed_7c=block_8(unit, pool),
             pool=d.head_pool,
         ),
-        head=sequential(**dropout(d.dropout, upscales=d.dropout_upscales), dense=Dense(num_classes, bias=True)),
+        head=sequential(
+            **dropout(d.dropout, upscales=d.dropout_upscales), dense=Dense(num_classes, bias=True)
+        ),
     )
     return Network("inception_v3", layers, input_shape, "arXiv:1512.00567, table 1")

@@ -1,7 +1,9 @@
-"""Inception-v4: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", arXiv:1602.07261.
+"""Inception-v4: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on
+Learning", arXiv:1602.07261.
 
-Figures 3 to 9. What the figures leave open is as in the authors' release (TensorFlow-Slim): batch norm with eps 1e-3 after each
-convolution, average pools that leave padding out; gamma and momentum 0.1 are this project's. Libraries differ in training alone.
+Figures 3 to 9. What the figures leave open is as in the authors' release (TensorFlow-Slim): batch
+norm with eps 1e-3 after each convolution, average pools that leave padding out; gamma and momentum
+0.1 are this project's. Libraries differ in training alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +14,14 @@ from ..blocks import avg_pool, batch_norm, concat, conv, dropout, max_pool, sequ
 from ..spec import BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 from .inception_v3 import Unit
 
-ROW_7, COLUMN_7 = {"kernel_size": (1, 7), "padding": (0, 3)}, {"kernel_size": (7, 1), "padding": (3, 0)}
-ROW_3, COLUMN_3 = {"kernel_size": (1, 3), "padding": (0, 1)}, {"kernel_size": (3, 1), "padding": (1, 0)}
+ROW_7, COLUMN_7 = (
+    {"kernel_size": (1, 7), "padding": (0, 3)},
+    {"kernel_size": (7, 1), "padding": (3, 0)},
+)
+ROW_3, COLUMN_3 = (
+    {"kernel_size": (1, 3), "padding": (0, 1)},
+    {"kernel_size": (3, 1), "padding": (1, 0)},
+)
 AVERAGE = avg_pool(3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -44,12 +52,23 @@ def stem(unit: Unit) -> Sequential:
         conv_1a=unit(32, 3, stride=2),
         conv_2a=unit(32, 3),
         conv_2b=unit(64, 3, padding=1),
-        mixed_3a=concat(branch_pool=sequential(pool=max_pool(3, stride=2)), branch_3x3=sequential(conv=unit(96, 3, stride=2))),
+        mixed_3a=concat(
+            branch_pool=sequential(pool=max_pool(3, stride=2)),
+            branch_3x3=sequential(conv=unit(96, 3, stride=2)),
+        ),
         mixed_4a=concat(
             branch_3x3=sequential(reduce=unit(64, 1), conv=unit(96, 3)),
-            branch_7x7=sequential(reduce=unit(64, 1), conv_1x7=unit(64, **ROW_7), conv_7x1=unit(64, **COLUMN_7), conv=unit(96, 3)),
+            branch_7x7=sequential(
+                reduce=unit(64, 1),
+                conv_1x7=unit(64, **ROW_7),
+                conv_7x1=unit(64, **COLUMN_7),
+                conv=unit(96, 3),
+            ),
         ),
-        mixed_5a=concat(branch_3x3=sequential(conv=unit(192, 3, stride=2)), branch_pool=sequential(pool=max_pool(3, stride=2))),
+        mixed_5a=concat(
+            branch_3x3=sequential(conv=unit(192, 3, stride=2)),
+            branch_pool=sequential(pool=max_pool(3, stride=2)),
+        ),
     )
 
 
@@ -58,16 +77,22 @@ def inception_a(unit: Unit) -> Concat:
     return concat(
         branch_1x1=unit(96, 1),
         branch_3x3=sequential(reduce=unit(64, 1), conv=unit(96, 3, padding=1)),
-        branch_double_3x3=sequential(reduce=unit(64, 1), first=unit(96, 3, padding=1), second=unit(96, 3, padding=1)),
+        branch_double_3x3=sequential(
+            reduce=unit(64, 1), first=unit(96, 3, padding=1), second=unit(96, 3, padding=1)
+        ),
         branch_pool=sequential(pool=AVERAGE, project=unit(96, 1)),
     )
 
 
 def reduction_a(unit: Unit, k: int, l: int, m: int, n: int) -> Concat:  # noqa: E741 (the paper's letters)
-    """Figure 7, from 35×35 to 17×17: (C, H, W) → (n + m + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋); k, l, m, n from table 1."""
+    """Figure 7, from 35×35 to 17×17: (C, H, W) → (n + m + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋); k, l,
+    m, n from table 1.
+    """
     return concat(
         branch_3x3=sequential(conv=unit(n, 3, stride=2)),
-        branch_double_3x3=sequential(reduce=unit(k, 1), first=unit(l, 3, padding=1), second=unit(m, 3, stride=2)),
+        branch_double_3x3=sequential(
+            reduce=unit(k, 1), first=unit(l, 3, padding=1), second=unit(m, 3, stride=2)
+        ),
         branch_pool=sequential(pool=max_pool(3, stride=2)),
     )
 
@@ -76,7 +101,9 @@ def inception_b(unit: Unit) -> Concat:
     """Figure 5, on the 17×17 grid: (1024, H, W) → (1024, H, W)."""
     return concat(
         branch_1x1=unit(384, 1),
-        branch_7x7=sequential(reduce=unit(192, 1), conv_1x7=unit(224, **ROW_7), conv_7x1=unit(256, **COLUMN_7)),
+        branch_7x7=sequential(
+            reduce=unit(192, 1), conv_1x7=unit(224, **ROW_7), conv_7x1=unit(256, **COLUMN_7)
+        ),
         # The figure has 1×7 first; the release, and every library after it, 7×1.
         branch_double_7x7=sequential(
             reduce=unit(192, 1),
@@ -94,7 +121,10 @@ def reduction_b(unit: Unit) -> Concat:
     return concat(
         branch_3x3=sequential(reduce=unit(192, 1), conv=unit(192, 3, stride=2)),
         branch_7x7=sequential(
-            reduce=unit(256, 1), conv_1x7=unit(256, **ROW_7), conv_7x1=unit(320, **COLUMN_7), conv=unit(320, 3, stride=2)
+            reduce=unit(256, 1),
+            conv_1x7=unit(256, **ROW_7),
+            conv_7x1=unit(320, **COLUMN_7),
+            conv=unit(320, 3, stride=2),
         ),
         branch_pool=sequential(pool=max_pool(3, stride=2)),
     )
@@ -110,7 +140,12 @@ def inception_c(unit: Unit) -> Concat:
         branch_1x1=unit(256, 1),
         branch_3x3=sequential(reduce=unit(384, 1), split=split()),
         # The figure has 1×3 first; the release, and every library after it, 3×1.
-        branch_double_3x3=sequential(reduce=unit(384, 1), conv_3x1=unit(448, **COLUMN_3), conv_1x3=unit(512, **ROW_3), split=split()),
+        branch_double_3x3=sequential(
+            reduce=unit(384, 1),
+            conv_3x1=unit(448, **COLUMN_3),
+            conv_1x3=unit(512, **ROW_3),
+            split=split(),
+        ),
         branch_pool=sequential(pool=AVERAGE, project=unit(256, 1)),
     )
 
@@ -124,8 +159,9 @@ def inception_v4(
 ) -> Network:
     """(C, H, W) images to (num_classes,) logits; figure 9; 42,679,816 parameters.
 
-    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`; `blocks` is how many of figures 4, 5 and 6 follow each
-    other. Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`; `blocks` is how many of
+    figures 4, 5 and 6 follow each other. Raises `SpecError` if num_classes or input_shape is not
+    positive, `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]
     unit = partial(conv, norm=d.norm)

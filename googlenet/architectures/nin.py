@@ -5,7 +5,8 @@ from ..spec import GlobalAvgPool, Layer, Network, Shape
 
 
 def nin(*, num_classes: int = 10, input_shape: Shape = (1, 224, 224)) -> Network:
-    """(C, H, W) images to (num_classes,) logits without any dense layer; 1,992,166 parameters for 10 classes and 1 channel.
+    """(C, H, W) images to (num_classes,) logits without any dense layer; 1,992,166 parameters for
+    10 classes and 1 channel.
 
     Raises `SpecError` if num_classes or input_shape is not positive.
     """
@@ -24,4 +25,6 @@ def nin(*, num_classes: int = 10, input_shape: Shape = (1, 224, 224)) -> Network
         b3=sequential(**block(384, 3, 1, 1), pool=max_pool(3, stride=2), **dropout(0.5)),
         b4=sequential(**block(num_classes, 3, 1, 1), pool=GlobalAvgPool()),
     )
-    return Network("nin", layers, input_shape, "Dive into Deep Learning, section 8.3; arXiv:1312.4400")
+    return Network(
+        "nin", layers, input_shape, "Dive into Deep Learning, section 8.3; arXiv:1312.4400"
+    )

@@ -1,4 +1,6 @@
-"""VGG as *Dive into Deep Learning* builds it (section 8.2), and as torchvision does; configurations A and D of arXiv:1409.1556, table 1."""
+"""VGG as *Dive into Deep Learning* builds it (section 8.2), and as torchvision does; configurations
+A and D of arXiv:1409.1556, table 1.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +34,12 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def _vgg(
-    name: str, table: tuple[tuple[int, int], ...], num_classes: int | None, input_shape: Shape | None, dialect: str | None, hidden: int
+    name: str,
+    table: tuple[tuple[int, int], ...],
+    num_classes: int | None,
+    input_shape: Shape | None,
+    dialect: str | None,
+    hidden: int,
 ) -> Network:
     d = Dialect() if dialect is None else DIALECTS[dialect]
 
@@ -62,19 +69,27 @@ def _vgg(
 
 
 def vgg11(
-    *, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None, hidden_features: int = 4096
+    *,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    dialect: str | None = None,
+    hidden_features: int = 4096,
 ) -> Network:
-    """Configuration A: (C, H, W) images to (num_classes,) logits; 128,806,154 parameters for the book's 10 classes and 1×224×224.
+    """Configuration A: (C, H, W) images to (num_classes,) logits; 128,806,154 parameters for the
+    book's 10 classes and 1×224×224.
 
-    `dialect` is a library whose VGG is meant, a key of `DIALECTS`: 132,863,336 parameters for 1000 classes and 3×224×224.
-    `hidden_features` is the width of the two hidden dense layers. Raises `SpecError` if a number or input_shape is not positive, `KeyError`
-    for another dialect.
+    `dialect` is a library whose VGG is meant, a key of `DIALECTS`: 132,863,336 parameters for 1000
+    classes and 3×224×224. `hidden_features` is the width of the two hidden dense layers. Raises
+    `SpecError` if a number or input_shape is not positive, `KeyError` for another dialect.
     """
     return _vgg("vgg11", VGG_11, num_classes, input_shape, dialect, hidden_features)
 
 
-def vgg11_small(*, num_classes: int | None = None, input_shape: Shape | None = None, hidden_features: int = 4096) -> Network:
-    """VGG-11 with a quarter of the channels, which the book trains: 43,093,322 parameters for 10 classes and 1×224×224.
+def vgg11_small(
+    *, num_classes: int | None = None, input_shape: Shape | None = None, hidden_features: int = 4096
+) -> Network:
+    """VGG-11 with a quarter of the channels, which the book trains: 43,093,322 parameters for 10
+    classes and 1×224×224.
 
     Raises `SpecError` if num_classes or input_shape is not positive.
     """
@@ -83,10 +98,16 @@ def vgg11_small(*, num_classes: int | None = None, input_shape: Shape | None = N
 
 
 def vgg16(
-    *, num_classes: int | None = None, input_shape: Shape | None = None, dialect: str | None = None, hidden_features: int = 4096
+    *,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    dialect: str | None = None,
+    hidden_features: int = 4096,
 ) -> Network:
-    """Configuration D: (C, H, W) images to (num_classes,) logits; 138,357,544 parameters for 1000 classes and 3×224×224.
+    """Configuration D: (C, H, W) images to (num_classes,) logits; 138,357,544 parameters for 1000
+    classes and 3×224×224.
 
-    Arguments as for `vgg11`. Raises `SpecError` if num_classes or input_shape is not positive, `KeyError` for another dialect.
+    Arguments as for `vgg11`. Raises `SpecError` if num_classes or input_shape is not positive,
+    `KeyError` for another dialect.
     """
     return _vgg("vgg16", VGG_16, num_classes, input_shape, dialect, hidden_features)

@@ -1,4 +1,6 @@
-"""The command `googlenet`: every user error is one line on standard error and exit code 2; a failed proof exits with 1."""
+"""The command `googlenet`: every user error is one line on standard error and exit code 2; a failed
+proof exits with 1.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from . import list as list_command
 
 app = typer.Typer(
     name="googlenet",
-    help="GoogLeNet and its family: one spec, a native model in every framework, proved to be the same function.",
+    help=(
+        "GoogLeNet and its family: one spec, a native model in every framework, proved to be the"
+        " same function."
+    ),
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -56,13 +61,17 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False, prog_name="googlenet")
     except _USAGE_ERROR as error:
-        context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)()
+        context, message = (
+            getattr(error, "ctx", None),
+            getattr(error, "format_message", error.__str__)(),
+        )
         command = context.command_path if context else "googlenet"
         _fail(f"{message.rstrip('.')}; see '{command} --help'", 2)
     except GoogLeNetError as error:
         _fail(str(error), 2)
     except BrokenPipeError:
-        # The reader of a pipe has left, as `| head` does; leave without a second error while flushing.
+        # The reader of a pipe has left, as `| head` does; leave without a second error while
+        # flushing.
         sys.stderr.close()
         sys.exit(0)
     except (KeyboardInterrupt, typer.Abort):

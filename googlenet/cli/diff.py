@@ -24,15 +24,27 @@ DEFAULT_COUNT = 4
 #: More than any image set has.
 MOST_CLASSES = 1 << 31
 
-First = Annotated[str, typer.Argument(metavar="A", help="A network, or ZOO:NAME such as torchvision:inception_v3.")]
+First = Annotated[
+    str,
+    typer.Argument(metavar="A", help="A network, or ZOO:NAME such as torchvision:inception_v3."),
+]
 Second = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
 Images = Annotated[
     Path | None,
-    typer.Option("--images", metavar="PATH", help="IDX file, folder, PNG, JPEG or .npy; by default scikit-learn's digits."),
+    typer.Option(
+        "--images",
+        metavar="PATH",
+        help="IDX file, folder, PNG, JPEG or .npy; by default scikit-learn's digits.",
+    ),
 ]
-Count = Annotated[int, typer.Option("--count", metavar="N", min=1, help="Images on which the logits are compared.")]
+Count = Annotated[
+    int,
+    typer.Option("--count", metavar="N", min=1, help="Images on which the logits are compared."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the weights.")]
-Run = Annotated[bool, typer.Option("--logits/--no-logits", help="Whether both are run on the same weights.")]
+Run = Annotated[
+    bool, typer.Option("--logits/--no-logits", help="Whether both are run on the same weights.")
+]
 
 
 def command(
@@ -48,7 +60,8 @@ def command(
     logits: Run = True,
     as_json: AsJson = False,
 ) -> None:
-    """Show how network B differs from A: layer by layer in words, and by how much the logits move on the same weights.
+    """Show how network B differs from A: layer by layer in words, and by how much the logits move
+    on the same weights.
 
     Both take A's classes and input unless given otherwise, or their own where B cannot.
     """
@@ -62,7 +75,9 @@ def command(
 
 
 def _like(name: str, a: Network, aux: bool) -> Network:
-    """The network `name` with the classes and input of `a`, or as it is by default where it cannot take them."""
+    """The network `name` with the classes and input of `a`, or as it is by default where it cannot
+    take them.
+    """
     plain = get_network(name, aux=aux)
     try:
         return get_network(name, num_classes=classes_of(a), input_shape=a.input_shape, aux=aux)
@@ -70,15 +85,25 @@ def _like(name: str, a: Network, aux: bool) -> Network:
         return plain
 
 
-def collect(a: Network, b: Network, *, images: Path | None, count: int, seed: int, run: bool) -> dict[str, Any]:
+def collect(
+    a: Network, b: Network, *, images: Path | None, count: int, seed: int, run: bool
+) -> dict[str, Any]:
     """What the command shows, ready for JSON."""
     from ..diff import differences, movement
     from ..images import load_image_set
 
     found = differences(a, b)
     answer: dict[str, Any] = {
-        "first": {"name": a.name, "input_shape": list(a.input_shape), "parameters": count_parameters(a)},
-        "second": {"name": b.name, "input_shape": list(b.input_shape), "parameters": count_parameters(b)},
+        "first": {
+            "name": a.name,
+            "input_shape": list(a.input_shape),
+            "parameters": count_parameters(a),
+        },
+        "second": {
+            "name": b.name,
+            "input_shape": list(b.input_shape),
+            "parameters": count_parameters(b),
+        },
         "differences": [asdict(difference) for difference in found],
         "same_in_evaluation": all(difference.training_alone for difference in found),
     }
@@ -109,7 +134,10 @@ def _print(answer: dict[str, Any]) -> None:
 
     for which in ("first", "second"):
         network = answer[which]
-        say(f"{'−+'[which == 'second']} {network['name']}: {shape_text(network['input_shape'])}, {network['parameters']:,} parameters")
+        say(
+            f"{'−+'[which == 'second']} {network['name']}: {shape_text(network['input_shape'])},"
+            f" {network['parameters']:,} parameters"
+        )
     differences = [Difference(**difference) for difference in answer["differences"]]
     say("")
     for line in _lines(differences):
@@ -126,7 +154,9 @@ def _lines(differences: list[Difference]) -> list[str]:
     """One line for each difference, or for all layers that have the same one."""
     grouped: dict[tuple[str, bool], list[str]] = {}
     for difference in differences:
-        grouped.setdefault((difference.words, difference.training_alone), []).append(difference.path)
+        grouped.setdefault((difference.words, difference.training_alone), []).append(
+            difference.path
+        )
     lines: list[str] = []
     for (words, training_alone), paths in grouped.items():
         end = f"{words} (training alone)" if training_alone else words
@@ -141,8 +171,17 @@ def _logits(answer: dict[str, Any]) -> str:
     if answer["unfit"] is not None:
         return f"Logits not compared: {answer['unfit']}."
     count = answer["image_count"]
-    on = f"on {count} {'image' if count == 1 else 'images'} from {answer['images']}, seed {answer['seed']}"
+    on = (
+        f"on {count} {'image' if count == 1 else 'images'} from {answer['images']}, seed"
+        f" {answer['seed']}"
+    )
     if answer["first_divergence"] is None:
-        return f"On the same weights the logits agree to {answer['relative_distance']:.1e} (relative L2 distance, float32) {on}."
+        return (
+            f"On the same weights the logits agree to {answer['relative_distance']:.1e} (relative"
+            f" L2 distance, float32) {on}."
+        )
     moved = 100 * answer["relative_distance"]
-    return f"On the same weights the logits move by {moved:.3g} % (relative L2 distance) {on}; first at {answer['first_divergence']}."
+    return (
+        f"On the same weights the logits move by {moved:.3g} % (relative L2 distance) {on}; first"
+        f" at {answer['first_divergence']}."
+    )

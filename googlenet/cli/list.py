@@ -25,7 +25,11 @@ def command(as_json: AsJson = False) -> None:
     networks = Table("Network", "Input", "Parameters", "Multiply-adds", "Source", box=SIMPLE_HEAD)
     for row in answer["networks"]:
         networks.add_row(
-            row["name"], shape_text(row["input_shape"]), f"{row['parameters']:,}", f"{row['multiply_adds'] / 1e6:,.1f} M", row["source"]
+            row["name"],
+            shape_text(row["input_shape"]),
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e6:,.1f} M",
+            row["source"],
         )
     frameworks = Table("Framework", "Version", box=SIMPLE_HEAD)
     for row in answer["frameworks"]:
@@ -33,7 +37,9 @@ def command(as_json: AsJson = False) -> None:
     console.print(networks)
     console.print(frameworks)
     if not all(row["installed"] for row in answer["frameworks"]):
-        console.print(f"Install a framework, in a checkout: {install_command('NAME')}", soft_wrap=True)
+        console.print(
+            f"Install a framework, in a checkout: {install_command('NAME')}", soft_wrap=True
+        )
 
 
 def collect() -> dict[str, Any]:

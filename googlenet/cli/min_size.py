@@ -16,8 +16,12 @@ def command(
     dialect: Dialect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the smallest side of a square image that runs, that leaves no stage 1×1, and where no kernel leans on padding."""
-    answer = collect(network_of(name, num_classes=None, channels=channels, size=None, aux=aux, dialect=dialect))
+    """Show the smallest side of a square image that runs, that leaves no stage 1×1, and where no
+    kernel leans on padding.
+    """
+    answer = collect(
+        network_of(name, num_classes=None, channels=channels, size=None, aux=aux, dialect=dialect)
+    )
     if as_json:
         print_json(answer)
     else:
@@ -55,8 +59,16 @@ def _print(answer: dict[str, Any]) -> None:
     table.add_column("Pixels", justify="right")
     table.add_column("Binding stage")
     for row in answer["minimum_sizes"]:
-        table.add_row(row["meaning"], "none" if row["side"] is None else f"{row['side']}×{row['side']}", row["stage"] or "")
+        table.add_row(
+            row["meaning"],
+            "none" if row["side"] is None else f"{row['side']}×{row['side']}",
+            row["stage"] or "",
+        )
     console.print(table)
     for row in answer["minimum_sizes"]:
         if row["path"] is not None:
-            console.print(f"Below {row['side']}×{row['side']}: {row['path']}: {row['because']}", soft_wrap=True, markup=False)
+            console.print(
+                f"Below {row['side']}×{row['side']}: {row['path']}: {row['because']}",
+                soft_wrap=True,
+                markup=False,
+            )

@@ -11,71 +11,150 @@ import typer
 from .. import backend
 from ..checks import num_classes as classes_of
 from ..errors import BackendError, DataError, UnknownNameError
-from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network_of, print_json, shape_text
+from .options import (
+    AsJson,
+    AuxHeads,
+    Channels,
+    Classes,
+    Dialect,
+    Size,
+    network_of,
+    print_json,
+    shape_text,
+)
 
 #: How many of the embedded digits are taken if no number is given.
 DEFAULT_COUNT = 64
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The network; `googlenet list` shows them.")] = "googlenet",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="The network; `googlenet list` shows them.")
+    ] = "googlenet",
     images: Annotated[
         Path | None,
-        typer.Option("--images", metavar="PATH", help="IDX file, folder, PNG, JPEG or .npy; by default scikit-learn's digits."),
+        typer.Option(
+            "--images",
+            metavar="PATH",
+            help="IDX file, folder, PNG, JPEG or .npy; by default scikit-learn's digits.",
+        ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option("--count", metavar="N", help=f"Images to use: all of PATH, or {DEFAULT_COUNT} digits.")
+        int | None,
+        typer.Option(
+            "--count", metavar="N", help=f"Images to use: all of PATH, or {DEFAULT_COUNT} digits."
+        ),
     ] = None,
     framework: Annotated[
-        list[str] | None, typer.Option("--framework", metavar="X", help="Only this framework; repeatable. By default all installed.")
+        list[str] | None,
+        typer.Option(
+            "--framework",
+            metavar="X",
+            help="Only this framework; repeatable. By default all installed.",
+        ),
     ] = None,
     python: Annotated[
         list[str] | None,
-        typer.Option("--python", metavar="X=PATH", help="The interpreter whose environment has framework X; repeatable."),
+        typer.Option(
+            "--python",
+            metavar="X=PATH",
+            help="The interpreter whose environment has framework X; repeatable.",
+        ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="A safetensors file; by default drawn from --seed.")
+        Path | None,
+        typer.Option(
+            "--weights", metavar="FILE", help="A safetensors file; by default drawn from --seed."
+        ),
     ] = None,
-    initializer: Annotated[str, typer.Option("--initializer", metavar="RULE", help="xavier_uniform or he_normal.")] = "he_normal",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of weights and of labels that no file gives.")] = 0,
+    initializer: Annotated[
+        str, typer.Option("--initializer", metavar="RULE", help="xavier_uniform or he_normal.")
+    ] = "he_normal",
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="Seed of weights and of labels that no file gives."
+        ),
+    ] = 0,
     num_classes: Classes = None,
     channels: Channels = None,
     size: Size = None,
     aux: AuxHeads = False,
     dialect: Dialect = None,
-    gradients: Annotated[bool, typer.Option("--gradients/--no-gradients", help="Whether gradients are compared too.")] = True,
+    gradients: Annotated[
+        bool, typer.Option("--gradients/--no-gradients", help="Whether gradients are compared too.")
+    ] = True,
     label_smoothing: Annotated[
-        float, typer.Option("--label-smoothing", metavar="E", help="Of the loss whose gradients are compared.")
+        float,
+        typer.Option(
+            "--label-smoothing", metavar="E", help="Of the loss whose gradients are compared."
+        ),
     ] = 0.1,
     train_steps: Annotated[
-        int, typer.Option("--train-steps", metavar="K", min=0, help="Compare K steps of training too: each loss, every weight after each.")
+        int,
+        typer.Option(
+            "--train-steps",
+            metavar="K",
+            min=0,
+            help="Compare K steps of training too: each loss, every weight after each.",
+        ),
     ] = 0,
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Frameworks that run at the same time.")] = 1,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", metavar="N", min=1, help="Frameworks that run at the same time."),
+    ] = 1,
     threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of each framework; by default all cores.")
+        int | None,
+        typer.Option(
+            "--threads", metavar="N", min=1, help="Threads of each framework; by default all cores."
+        ),
     ] = None,
-    chunk: Annotated[int, typer.Option("--chunk", metavar="N", min=1, help="Images in one forward pass; fewer take less memory.")] = 16,
+    chunk: Annotated[
+        int,
+        typer.Option(
+            "--chunk",
+            metavar="N",
+            min=1,
+            help="Images in one forward pass; fewer take less memory.",
+        ),
+    ] = 16,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds without progress after which a framework is given up.")
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=1,
+            help="Seconds without progress after which a framework is given up.",
+        ),
     ] = 600.0,
     as_json: AsJson = False,
 ) -> None:
     """Prove that every framework gives the same function.
 
-    Compares each layer, the logits and each gradient with the float64 reference, with --train-steps also the course of training; exits
-    with 1 if a framework differs or fails.
+    Compares each layer, the logits and each gradient with the float64 reference, with --train-steps
+    also the course of training; exits with 1 if a framework differs or fails.
     """
     from ..images import load_image_set
     from ..params import init_params, load_params
     from ..parity.run import Settings, run_parity
 
-    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
+    network = network_of(
+        name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
+    )
     interpreters = interpreters_of(python or [])
     frameworks = chosen_frameworks(framework, interpreters)
     image_set = load_image_set(
-        images, network.input_shape, classes_of(network), count=DEFAULT_COUNT if count is None and images is None else count, seed=seed
+        images,
+        network.input_shape,
+        classes_of(network),
+        count=DEFAULT_COUNT if count is None and images is None else count,
+        seed=seed,
     )
-    params = load_params(weights, network) if weights is not None else init_params(network, seed=seed, initializer=initializer)
+    params = (
+        load_params(weights, network)
+        if weights is not None
+        else init_params(network, seed=seed, initializer=initializer)
+    )
     settings = Settings(
         jobs=jobs,
         chunk=chunk,
@@ -87,7 +166,9 @@ def command(
         interpreters=interpreters,
     )
     with _Progress(as_json) as progress:
-        report = run_parity(network, frameworks, image_set, params, seed=seed, settings=settings, progress=progress)
+        report = run_parity(
+            network, frameworks, image_set, params, seed=seed, settings=settings, progress=progress
+        )
     if as_json:
         print_json(report.to_json())
     else:
@@ -97,12 +178,16 @@ def command(
 
 
 def interpreters_of(pairs: list[str]) -> dict[str, str]:
-    """The interpreters that `--python X=PATH` names, by framework. Raises `UnknownNameError` or `DataError`."""
+    """The interpreters that `--python X=PATH` names, by framework. Raises `UnknownNameError` or
+    `DataError`.
+    """
     found: dict[str, str] = {}
     for pair in pairs:
         name, separator, path = pair.partition("=")
         if not separator or not name or not path:
-            raise UnknownNameError(f"--python: expected FRAMEWORK=PATH, such as mxnet=/path/to/python, got '{pair}'")
+            raise UnknownNameError(
+                f"--python: expected FRAMEWORK=PATH, such as mxnet=/path/to/python, got '{pair}'"
+            )
         if not Path(path).is_file():
             raise DataError(f"--python {name}: no interpreter at {path}")
         found[backend.canonical_name(name)] = str(Path(path).absolute())
@@ -110,7 +195,9 @@ def interpreters_of(pairs: list[str]) -> dict[str, str]:
 
 
 def chosen_frameworks(chosen: list[str] | None, interpreters: dict[str, str]) -> list[str]:
-    """The frameworks that `--framework` names, by default all that are installed or have an interpreter, the reference first."""
+    """The frameworks that `--framework` names, by default all that are installed or have an
+    interpreter, the reference first.
+    """
     installed = list(backend.entry_points())
     if not chosen:
         return sorted({*installed, *interpreters}, key=lambda name: (name != "numpy", name))
@@ -120,20 +207,38 @@ def chosen_frameworks(chosen: list[str] | None, interpreters: dict[str, str]) ->
             try:
                 backend.load(name)
             except BackendError as error:
-                raise BackendError(f"{error}; or give an interpreter that has it: --python {name}=PATH") from error
+                raise BackendError(
+                    f"{error}; or give an interpreter that has it: --python {name}=PATH"
+                ) from error
     return names
 
 
 class _Progress:
-    """A bar for the yardstick and each framework, on standard error and only where a person looks."""
+    """A bar for the yardstick and each framework, on standard error and only where
+    a person looks.
+    """
 
     def __init__(self, as_json: bool) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
 
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn())
-        self._bars = Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True)
+        columns = (
+            TextColumn("{task.description:<14}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images"),
+            TimeElapsedColumn(),
+        )
+        self._bars = Progress(
+            *columns, console=console, disable=as_json or not console.is_terminal, transient=True
+        )
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> _Progress:
@@ -157,7 +262,8 @@ def _print(report: Any) -> None:
     console = Console(highlight=False)
     network, images = report.network, report.image_set
     console.print(
-        f"{network.name} on {len(images.images)} images {shape_text(network.input_shape)} from {images.description}; seed {report.seed}",
+        f"{network.name} on {len(images.images)} images {shape_text(network.input_shape)} from"
+        f" {images.description}; seed {report.seed}",
         soft_wrap=True,
     )
     table = Table(box=SIMPLE_HEAD)
@@ -173,7 +279,11 @@ def _print(report: Any) -> None:
         if result.error is not None:
             console.print(f"{result.framework}: {result.error}", soft_wrap=True, markup=False)
         elif not result.passed:
-            console.print(f"{result.framework}: first divergence at the {result.comparison.first_divergence}", soft_wrap=True, markup=False)
+            console.print(
+                f"{result.framework}: first divergence at the {result.comparison.first_divergence}",
+                soft_wrap=True,
+                markup=False,
+            )
     same = sum(result.passed for result in report.results)
     console.print(
         f"{same} of {len(report.results)} give the same function as the float64 reference. "
@@ -181,11 +291,17 @@ def _print(report: Any) -> None:
     )
     if len(report.results) == 1 and report.results[0].framework == "numpy":
         hint = backend.install_command("torch")
-        console.print(f"Only the NumPy reference is installed here; add a framework, for example: {hint}", soft_wrap=True, markup=False)
+        console.print(
+            f"Only the NumPy reference is installed here; add a framework, for example: {hint}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _add_rows(table: Any, result: Any, train_steps: int) -> None:
-    """Three lines a framework: its name, version and verdict beside the logits, the worst layer, gradient and array of a training run."""
+    """Three lines a framework: its name, version and verdict beside the logits, the worst layer,
+    gradient and array of a training run.
+    """
     version = result.versions.get(result.framework, "")
     if result.error is not None:
         table.add_row(result.framework, "[bold red]failed[/]", "", "", "", end_section=True)
@@ -193,10 +309,16 @@ def _add_rows(table: Any, result: Any, train_steps: int) -> None:
     verdict = "[green]same[/]" if result.passed else "[bold red]differs[/]"
     comparison = result.comparison
     logits = [row for row in comparison.outputs if row.name == "logits"]
-    compared = [("logits", logits), ("layers", [*comparison.outputs, *comparison.step_outputs]), ("gradients", comparison.gradients)]
+    compared = [
+        ("logits", logits),
+        ("layers", [*comparison.outputs, *comparison.step_outputs]),
+        ("gradients", comparison.gradients),
+    ]
     if train_steps:
         compared.append(("training", comparison.trajectory))
-    for first, (what, rows) in zip((result.framework, version, verdict, "")[: len(compared)], compared, strict=True):
+    for first, (what, rows) in zip(
+        (result.framework, version, verdict, "")[: len(compared)], compared, strict=True
+    ):
         row = result.worst(rows)
         if row is None:
             table.add_row(first, what, "", "", "not compared")
@@ -208,7 +330,9 @@ def _add_rows(table: Any, result: Any, train_steps: int) -> None:
 
 
 def _broken(path: str, width: int = 31) -> str:
-    """A path in lines of at most `width` characters, broken before its dots: the table then fits 80 columns."""
+    """A path in lines of at most `width` characters, broken before its dots: the table then fits 80
+    columns.
+    """
     lines = [""]
     for part in re.split(r"(?=\.)", path):
         if len(lines[-1]) + len(part) > width:

@@ -20,20 +20,62 @@ from .options import AsJson, print_json
 #: Images in one pass.
 CHUNK = 8
 
-Images = Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE ...]", help="PNG or JPEG, or folders of them.", show_default=False)]
-Weights = Annotated[Path, typer.Option("--weights", metavar="FILE", help="A safetensors file that this project wrote.")]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The network, where the weights do not name it; also ZOO:NAME.")]
-FrameworkName = Annotated[str, typer.Option("--framework", metavar="X", help="The framework that computes.")]
-Device = Annotated[str | None, typer.Option("--device", metavar="D", help="The framework's own name of a device.")]
-Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="Classes shown for each image.")]
+Images = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[IMAGE ...]", help="PNG or JPEG, or folders of them.", show_default=False
+    ),
+]
+Weights = Annotated[
+    Path,
+    typer.Option("--weights", metavar="FILE", help="A safetensors file that this project wrote."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="The network, where the weights do not name it; also ZOO:NAME.",
+    ),
+]
+FrameworkName = Annotated[
+    str, typer.Option("--framework", metavar="X", help="The framework that computes.")
+]
+Device = Annotated[
+    str | None, typer.Option("--device", metavar="D", help="The framework's own name of a device.")
+]
+Top = Annotated[
+    int, typer.Option("--top", metavar="K", min=1, help="Classes shown for each image.")
+]
 Preprocessing = Annotated[
     str | None,
-    typer.Option("--preprocessing", metavar="NAME", help="What is done to images; by default as the weights say, else unit."),
+    typer.Option(
+        "--preprocessing",
+        metavar="NAME",
+        help="What is done to images; by default as the weights say, else unit.",
+    ),
 ]
-Npy = Annotated[Path | None, typer.Option("--npy", metavar="IN", help="Arrays (N, C, H, W) of float32 in place of images.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="OUT", help="Write the logits: .npy, or .npz with all outputs.")]
-Taps = Annotated[bool, typer.Option("--taps", help="Write the auxiliary heads too, to an .npz by their names; --tap names further layers.")]
-Tap = Annotated[list[str] | None, typer.Option("--tap", metavar="PATH", help="Write the output of this layer too; repeatable.")]
+Npy = Annotated[
+    Path | None,
+    typer.Option("--npy", metavar="IN", help="Arrays (N, C, H, W) of float32 in place of images."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="OUT", help="Write the logits: .npy, or .npz with all outputs."),
+]
+Taps = Annotated[
+    bool,
+    typer.Option(
+        "--taps",
+        help=(
+            "Write the auxiliary heads too, to an .npz by their names; --tap names further layers."
+        ),
+    ),
+]
+Tap = Annotated[
+    list[str] | None,
+    typer.Option("--tap", metavar="PATH", help="Write the output of this layer too; repeatable."),
+]
 
 
 def command(
@@ -50,7 +92,9 @@ def command(
     tap: Tap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a network on images, and show the likeliest classes; or on an .npy array, and write the logits."""
+    """Run a network on images, and show the likeliest classes; or on an .npy array, and write the
+    logits.
+    """
     if bool(images) == (npy is not None):
         raise DataError("images: give image files, or --npy IN with an array; one of them")
     if npy is not None and out is None:
@@ -60,11 +104,17 @@ def command(
     _check_out(out, bool(taps or tap))
     backend = load(framework)
     arrays = None if npy is None else _read_npy(npy)
-    network, params, metadata = _network(weights, model, None if arrays is None else arrays.shape[1:])
+    network, params, metadata = _network(
+        weights, model, None if arrays is None else arrays.shape[1:]
+    )
     paths = _check_taps(network, tap or [])
     if arrays is not None:
         outputs = _run(backend, network, params, list(arrays), paths, device)
-        answer: dict[str, Any] = {"framework": canonical_name(framework), "name": network.name, "image_count": len(arrays)}
+        answer: dict[str, Any] = {
+            "framework": canonical_name(framework),
+            "name": network.name,
+            "image_count": len(arrays),
+        }
     else:
         from ..preprocessing import find_recipe, image_files, load_image
 
@@ -77,7 +127,12 @@ def command(
             "framework": canonical_name(framework),
             "name": network.name,
             "preprocessing": recipe_name,
-            "images": _classes(files, outputs["logits"], _class_names(weights, metadata, outputs["logits"].shape[1]), top),
+            "images": _classes(
+                files,
+                outputs["logits"],
+                _class_names(weights, metadata, outputs["logits"].shape[1]),
+                top,
+            ),
         }
     if out is not None:
         _write(out, outputs if taps or tap else {"logits": outputs["logits"]}, network, paths)
@@ -96,7 +151,10 @@ def _check_out(out: Path | None, named: bool) -> None:
     if not out.parent.is_dir():
         raise DataError(f"--out {out}: its folder does not exist; make it first")
     if out.suffix not in ((".npz",) if named else (".npy", ".npz")):
-        raise DataError(f"--out {out}: expected a name that ends in {'.npz, which holds several arrays' if named else '.npy or .npz'}")
+        raise DataError(
+            f"--out {out}: expected a name that ends in"
+            f" {'.npz, which holds several arrays' if named else '.npy or .npz'}"
+        )
 
 
 def _read_npy(path: Path) -> Array:
@@ -106,16 +164,29 @@ def _read_npy(path: Path) -> Array:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError, BadZipFile) as error:
         raise DataError(f"--npy {path}: is not an .npy array of numbers ({error})") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 4 or array.dtype.kind != "f" or array.size == 0:
+    if (
+        not isinstance(array, np.ndarray)
+        or array.ndim != 4
+        or array.dtype.kind != "f"
+        or array.size == 0
+    ):
         got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise DataError(f"--npy {path}: expected float32 of shape (N, channels, height, width), got {got}")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which every backend refuses
+        raise DataError(
+            f"--npy {path}: expected float32 of shape (N, channels, height, width), got {got}"
+        )
+    with np.errstate(
+        over="ignore"
+    ):  # what float32 cannot hold becomes infinite, which every backend refuses
         single: Array = array.astype(np.float32)
     return single
 
 
-def _network(path: Path, model: str | None, input_shape: tuple[int, ...] | None) -> tuple[Network, Params, dict[str, str]]:
-    """The network that the weights or `--model` name, at the size of the arrays if there are any, and its weights."""
+def _network(
+    path: Path, model: str | None, input_shape: tuple[int, ...] | None
+) -> tuple[Network, Params, dict[str, str]]:
+    """The network that the weights or `--model` name, at the size of the arrays if there are any,
+    and its weights.
+    """
     from ..formats import read_weights_file
     from ..zoo import reopen_weights
 
@@ -124,10 +195,16 @@ def _network(path: Path, model: str | None, input_shape: tuple[int, ...] | None)
     if metadata.get("format") == "googlenet":
         imported = reopen_weights(read_weights_file(path), input_size=size)
         if model is not None and imported.network.name not in (model, _canonical(model)):
-            raise WeightsError(f"{path}: holds weights of network '{imported.network.name}', and --model says '{model}'; leave --model out")
+            raise WeightsError(
+                f"{path}: holds weights of network '{imported.network.name}', and --model says"
+                f" '{model}'; leave --model out"
+            )
         return imported.network, imported.params, metadata
     if model is None:
-        raise WeightsError(f"{path}: does not name its network; give --model NAME, or convert it with: googlenet convert --from ZOO:MODEL")
+        raise WeightsError(
+            f"{path}: does not name its network; give --model NAME, or convert it with: googlenet"
+            " convert --from ZOO:MODEL"
+        )
     return (*_fitting(path, model, params, size), metadata)
 
 
@@ -137,16 +214,25 @@ def _canonical(model: str) -> str:
     return get_network(model).name
 
 
-def _fitting(path: Path, model: str, params: Params, size: tuple[int, int] | None) -> tuple[Network, Params]:
+def _fitting(
+    path: Path, model: str, params: Params, size: tuple[int, int] | None
+) -> tuple[Network, Params]:
     """The network `model` with the channels and classes that the arrays have."""
     from ..architectures import get_network
     from ..params import check_params, param_specs
 
     default = get_network(model)
-    weights = [spec.path for spec in param_specs(default).values() if spec.name == "weight" and len(spec.shape) > 1]
+    weights = [
+        spec.path
+        for spec in param_specs(default).values()
+        if spec.name == "weight" and len(spec.shape) > 1
+    ]
     first, last = params.get(weights[0]), params.get(weights[-1])
     if first is None or last is None or first.ndim != 4 or last.ndim < 2:
-        raise WeightsError(f"{path}: '{weights[0]}' or '{weights[-1]}' is missing or misshapen; it holds no weights of '{model}'")
+        raise WeightsError(
+            f"{path}: '{weights[0]}' or '{weights[-1]}' is missing or misshapen; it holds no"
+            f" weights of '{model}'"
+        )
     shape = (first.shape[1], *(size or default.input_shape[1:]))
     network = get_network(model, num_classes=last.shape[0], input_shape=shape)
     return network, check_params(network, params, source=str(path))
@@ -156,11 +242,21 @@ def _check_taps(network: Network, taps: list[str]) -> list[str]:
     known = {site.path for site in nodes(network)}
     for tap in taps:
         if tap not in known:
-            raise UnknownNameError(f"--tap {tap}: network '{network.name}' has no such layer; googlenet.nodes(network) has all paths")
+            raise UnknownNameError(
+                f"--tap {tap}: network '{network.name}' has no such layer; googlenet.nodes(network)"
+                " has all paths"
+            )
     return taps
 
 
-def _run(backend: Any, network: Network, params: Params, images: list[Array], taps: list[str], device: str | None) -> dict[str, Array]:
+def _run(
+    backend: Any,
+    network: Network,
+    params: Params,
+    images: list[Array],
+    taps: list[str],
+    device: str | None,
+) -> dict[str, Array]:
     """Every output by name, of all images, a few at a time."""
     import numpy as np
     from rich.console import Console
@@ -171,11 +267,16 @@ def _run(backend: Any, network: Network, params: Params, images: list[Array], ta
     console = Console(stderr=True)
     starts = range(0, len(images), CHUNK)
     quiet = not console.is_terminal or len(starts) < 2
-    for start in track(starts, description=network.name, console=console, disable=quiet, transient=True):
+    for start in track(
+        starts, description=network.name, console=console, disable=quiet, transient=True
+    ):
         parts.append(backend.forward(model, np.stack(images[start : start + CHUNK]), taps=taps))
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if not np.isfinite(outputs["logits"]).all():
-        raise WeightsError(f"network '{network.name}': its logits are not finite; the weights are damaged, or wrong for these images")
+        raise WeightsError(
+            f"network '{network.name}': its logits are not finite; the weights are damaged, or"
+            " wrong for these images"
+        )
     return outputs
 
 
@@ -188,7 +289,10 @@ def _class_names(path: Path, metadata: dict[str, str], count: int) -> list[str]:
     except ValueError:
         names = None
     if not isinstance(names, list) or len(names) != count:
-        raise WeightsError(f"{path}: its metadata 'classes' is no list of {count} names; convert the weights again with --classes FILE")
+        raise WeightsError(
+            f"{path}: its metadata 'classes' is no list of {count} names; convert the weights again"
+            " with --classes FILE"
+        )
     return [str(name) for name in names]
 
 
@@ -200,7 +304,10 @@ def _classes(files: list[Path], logits: Array, names: list[str], top: int) -> li
     rows = []
     for file, share in zip(files, shares, strict=True):
         order = np.argsort(-share, kind="stable")[:top]
-        best = [{"class": int(index), "name": names[index], "probability": float(share[index])} for index in order]
+        best = [
+            {"class": int(index), "name": names[index], "probability": float(share[index])}
+            for index in order
+        ]
         rows.append({"image": str(file), "top": best})
     return rows
 
@@ -229,12 +336,17 @@ def _print(answer: dict[str, Any]) -> None:
         where = f"{answer['image_count']} images, logits in {answer['output']}"
         console.print(f"{answer['name']} in {answer['framework']}: {where}", soft_wrap=True)
         return
-    console.print(f"{answer['name']} in {answer['framework']}, preprocessing {answer['preprocessing']}", soft_wrap=True)
+    console.print(
+        f"{answer['name']} in {answer['framework']}, preprocessing {answer['preprocessing']}",
+        soft_wrap=True,
+    )
     table = Table("Image", "Class", box=SIMPLE_HEAD)
     table.add_column("Probability", justify="right")
     for row in answer["images"]:
         for position, best in enumerate(row["top"]):
-            table.add_row("" if position else row["image"], best["name"], f"{100 * best['probability']:.2f} %")
+            table.add_row(
+                "" if position else row["image"], best["name"], f"{100 * best['probability']:.2f} %"
+            )
         table.add_section()
     console.print(table)
     if "output" in answer:

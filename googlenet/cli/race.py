@@ -1,4 +1,6 @@
-"""`googlenet race`: train several frameworks from the same start, and lay their curves over one another."""
+"""`googlenet race`: train several frameworks from the same start, and lay their curves over one
+another.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +11,48 @@ import typer
 
 from ..training.interval import wilson
 from . import recipe_options as options
-from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network_of, print_json, shape_text
+from .options import (
+    AsJson,
+    AuxHeads,
+    Channels,
+    Classes,
+    Dialect,
+    Size,
+    network_of,
+    print_json,
+    shape_text,
+)
 from .parity import chosen_frameworks, interpreters_of
 from .train import terminated_as_interrupted
 from .watch import preparing, say
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The network; `googlenet list` shows them.")] = "googlenet",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="The network; `googlenet list` shows them.")
+    ] = "googlenet",
     framework: Annotated[
         list[str] | None,
-        typer.Option("--framework", metavar="X", help="A framework that takes part; repeatable. By default all."),
+        typer.Option(
+            "--framework",
+            metavar="X",
+            help="A framework that takes part; repeatable. By default all.",
+        ),
     ] = None,
     python: Annotated[
         list[str] | None,
-        typer.Option("--python", metavar="X=PATH", help="The interpreter whose environment has framework X; repeatable."),
+        typer.Option(
+            "--python",
+            metavar="X=PATH",
+            help="The interpreter whose environment has framework X; repeatable.",
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs of each framework, from the seeds 0 to N - 1.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds", metavar="N", min=1, help="Runs of each framework, from the seeds 0 to N - 1."
+        ),
+    ] = 1,
     data: options.Data = "digits",
     data_dir: options.DataDir = None,
     epochs: options.Epochs = options.BOOK.epochs,
@@ -48,34 +75,67 @@ def command(
     picture: options.Picture = "png",
     threads: options.Threads = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds without a step after which a framework is given up.")
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=1,
+            help="Seconds without a step after which a framework is given up.",
+        ),
     ] = 1800.0,
     as_json: AsJson = False,
 ) -> None:
     """Train several frameworks in turn from the same start, and compare their curves.
 
-    Each runs in its own process, one after another. The same command again goes on where a race was stopped. Exits with 1 if one fails.
+    Each runs in its own process, one after another. The same command again goes on where a race was
+    stopped. Exits with 1 if one fails.
     """
     from ..training.data import load_data
     from ..training.picture import draw_curves
     from ..training.race import Lap, Settings, run_race, standings, write_results
 
     recipe = options.recipe_of(
-        epochs, batch_size, learning_rate, momentum, weight_decay, label_smoothing, aux_weight, schedule, decay_epochs, decay_factor, seed=0
+        epochs,
+        batch_size,
+        learning_rate,
+        momentum,
+        weight_decay,
+        label_smoothing,
+        aux_weight,
+        schedule,
+        decay_epochs,
+        decay_factor,
+        seed=0,
     )
     options.check_picture(picture)
     paths = interpreters_of(python or [])
     frameworks = chosen_frameworks(framework, paths)
     if not framework and len(frameworks) > 1:
-        frameworks = [found for found in frameworks if found != "numpy"]  # the reference is slow; it takes part where it is named
-    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
+        frameworks = [
+            found for found in frameworks if found != "numpy"
+        ]  # the reference is slow; it takes part where it is named
+    network = network_of(
+        name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
+    )
     with preparing(as_json) as report:
         loaded = load_data(data, network.input_shape, data_dir=data_dir, report=report)
     classes = num_classes if num_classes is not None else len(loaded.classes)
-    network = network_of(name, num_classes=classes, channels=channels, size=size, aux=aux, dialect=dialect)
+    network = network_of(
+        name, num_classes=classes, channels=channels, size=size, aux=aux, dialect=dialect
+    )
     folder = out or Path("runs") / f"race-{network.name.replace(':', '-')}-{loaded.name}"
-    arguments = [name, *options.recipe_arguments(recipe), "--num-classes", str(classes), "--picture", picture]
-    arguments += [*(["--channels", str(channels)] if channels else []), *(["--size", size] if size else [])]
+    arguments = [
+        name,
+        *options.recipe_arguments(recipe),
+        "--num-classes",
+        str(classes),
+        "--picture",
+        picture,
+    ]
+    arguments += [
+        *(["--channels", str(channels)] if channels else []),
+        *(["--size", size] if size else []),
+    ]
     arguments += [*(["--aux"] if aux else []), *(["--dialect", dialect] if dialect else [])]
     settings = Settings(tuple(arguments), paths, threads, timeout)
     laps: list[Lap] = []
@@ -83,9 +143,20 @@ def command(
 
     def finished(lap: Lap) -> None:
         laps.append(lap)
-        by_label = {f"{s.framework} {s.laps[0].version}": [each.epochs for each in s.laps if each.epochs] for s in standings(laps)}
-        title = f"{network.name} at {shape_text(network.input_shape)} on {loaded.name}, the same start in every framework"
-        draw_curves(curves, {label: runs for label, runs in by_label.items() if runs}, title, chance=recipe.chance_loss(network))
+        by_label = {
+            f"{s.framework} {s.laps[0].version}": [each.epochs for each in s.laps if each.epochs]
+            for s in standings(laps)
+        }
+        title = (
+            f"{network.name} at {shape_text(network.input_shape)} on {loaded.name}, the same start"
+            " in every framework"
+        )
+        draw_curves(
+            curves,
+            {label: runs for label, runs in by_label.items() if runs},
+            title,
+            chance=recipe.chance_loss(network),
+        )
         write_results(folder / "results.json", laps)
         if not as_json:
             say(f"{lap.framework}, seed {lap.seed}: {_words(lap)}")
@@ -126,7 +197,10 @@ def _words(lap: Any) -> str:
     if lap.error is not None:
         return f"failed: {lap.error}"
     last = lap.epochs[-1]
-    return f"loss {last.loss:.4f}, train accuracy {last.train_accuracy:.4f}, test accuracy {last.test_accuracy:.4f}"
+    return (
+        f"loss {last.loss:.4f}, train accuracy {last.train_accuracy:.4f}, test accuracy"
+        f" {last.test_accuracy:.4f}"
+    )
 
 
 def _print(found: list[Any], test_images: int) -> None:
@@ -143,18 +217,31 @@ def _print(found: list[Any], test_images: int) -> None:
             table.add_row(standing.framework, "[bold red]failed[/]", "", "", "", "")
             continue
         low, high = wilson(standing.mean("test_accuracy"), test_images)
-        cells = [_with_spread(standing, field, digits) for field, digits in (("loss", 4), ("train_accuracy", 3), ("test_accuracy", 3))]
-        table.add_row(standing.framework, *cells, f"{low:.3f}–{high:.3f}", f"{standing.examples_per_second:.1f}")
+        cells = [
+            _with_spread(standing, field, digits)
+            for field, digits in (("loss", 4), ("train_accuracy", 3), ("test_accuracy", 3))
+        ]
+        table.add_row(
+            standing.framework,
+            *cells,
+            f"{low:.3f}–{high:.3f}",
+            f"{standing.examples_per_second:.1f}",
+        )
     console = Console(highlight=False)
     console.print(table)
     seeds = max(len(standing.ended) for standing in found)
     spread = f"Means of {seeds} seeds ± their standard deviation. " if seeds > 1 else ""
-    console.print(f"After the last epoch. {spread}Intervals are those of a share seen in {test_images} images (Wilson, 95 %).")
+    console.print(
+        f"After the last epoch. {spread}Intervals are those of a share seen in {test_images} images"
+        " (Wilson, 95 %)."
+    )
 
 
 def _with_spread(standing: Any, name: str, digits: int) -> str:
     spread = standing.spread(name)
-    return f"{standing.mean(name):.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")
+    return f"{standing.mean(name):.{digits}f}" + (
+        f" ± {spread:.{digits}f}" if spread is not None else ""
+    )
 
 
 class _Progress:
@@ -162,11 +249,25 @@ class _Progress:
 
     def __init__(self, as_json: bool) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeRemainingColumn(),
+        )
+        self._bars = Progress(
+            *columns, console=console, disable=as_json or not console.is_terminal, transient=True
+        )
         self._tasks: dict[tuple[str, int], Any] = {}
 
     def __enter__(self) -> _Progress:
@@ -178,5 +279,7 @@ class _Progress:
 
     def __call__(self, framework: str, seed: int, done: int, total: int) -> None:
         if (framework, seed) not in self._tasks:
-            self._tasks[framework, seed] = self._bars.add_task(f"{framework}, seed {seed}", total=total)
+            self._tasks[framework, seed] = self._bars.add_task(
+                f"{framework}, seed {seed}", total=total
+            )
         self._bars.update(self._tasks[framework, seed], completed=done)

@@ -1,4 +1,6 @@
-"""`googlenet summary NAME`: the book's walk through the blocks, from the spec or as a native model really gives it."""
+"""`googlenet summary NAME`: the book's walk through the blocks, from the spec or as a native model
+really gives it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,25 @@ import typer
 
 from ..analysis import count_multiply_adds, count_parameters, smallest_input, stages
 from ..spec import Network
-from .options import AsJson, AuxHeads, Channels, Classes, Dialect, NetworkName, Size, network_of, print_json, shape_text
+from .options import (
+    AsJson,
+    AuxHeads,
+    Channels,
+    Classes,
+    Dialect,
+    NetworkName,
+    Size,
+    network_of,
+    print_json,
+    shape_text,
+)
 
-Framework = Annotated[str | None, typer.Option("--framework", metavar="X", help="Build the native model and show what it really gives.")]
+Framework = Annotated[
+    str | None,
+    typer.Option(
+        "--framework", metavar="X", help="Build the native model and show what it really gives."
+    ),
+]
 
 
 def command(
@@ -25,7 +43,9 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Show each stage's output shape, parameters, multiply-adds and receptive field."""
-    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
+    network = network_of(
+        name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
+    )
     answer = collect(network)
     if framework is not None:
         answer |= measured(network, framework)
@@ -59,7 +79,9 @@ def collect(network: Network) -> dict[str, Any]:
 
 
 def measured(network: Network, framework: str) -> dict[str, Any]:
-    """The same with shapes and parameters as the native model of `framework` gives them on one image of zeros."""
+    """The same with shapes and parameters as the native model of `framework` gives them on one
+    image of zeros.
+    """
     import numpy as np
 
     from ..backend import canonical_name, framework_version, load
@@ -70,12 +92,18 @@ def measured(network: Network, framework: str) -> dict[str, Any]:
     names = [name for name, _ in network.layers.children]
     outputs = backend.forward(model, np.zeros((1, *network.input_shape), np.float32), taps=names)
     specs = param_specs(network)
-    held = {path: array for path, array in backend.params_of(model).items() if specs[path].trainable}
+    held = {
+        path: array for path, array in backend.params_of(model).items() if specs[path].trainable
+    }
     rows = [
         row
         | {
             "output_shape": list(outputs[row["name"]].shape[1:]),
-            "parameters": sum(math.prod(array.shape) for path, array in held.items() if path.startswith(f"{row['name']}.")),
+            "parameters": sum(
+                math.prod(array.shape)
+                for path, array in held.items()
+                if path.startswith(f"{row['name']}.")
+            ),
         }
         for row in collect(network)["stages"]
     ]
@@ -93,7 +121,11 @@ def _print(answer: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    where = f", as {answer['framework']} {answer['framework_version']} gives it" if "framework" in answer else ""
+    where = (
+        f", as {answer['framework']} {answer['framework_version']} gives it"
+        if "framework" in answer
+        else ""
+    )
     console.print(f"{answer['name']} ({answer['source']}){where}")
     table = Table(box=SIMPLE_HEAD, show_footer=True)
     table.add_column("Stage", footer="total")
@@ -104,7 +136,16 @@ def _print(answer: dict[str, Any]) -> None:
     table.add_row("input", shape_text(answer["input_shape"]), "", "", "1×1")
     for row in answer["stages"]:
         field = shape_text(row["receptive_field"])
-        table.add_row(row["name"], shape_text(row["output_shape"]), f"{row['parameters']:,}", f"{row['multiply_adds']:,}", field)
+        table.add_row(
+            row["name"],
+            shape_text(row["output_shape"]),
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds']:,}",
+            field,
+        )
     console.print(table)
     side = answer["smallest_input"]
-    console.print(f"Smallest square input: {side}×{side}. Shapes are channels×height×width; multiply-adds are for one image.")
+    console.print(
+        f"Smallest square input: {side}×{side}. Shapes are channels×height×width; multiply-adds are"
+        " for one image."
+    )

@@ -22,18 +22,58 @@ from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network
 from .watch import Watch, preparing
 
 FrameworkName = Annotated[
-    str | None, typer.Option("--framework", metavar="X", help="The framework that trains; by default the first that is installed.")
+    str | None,
+    typer.Option(
+        "--framework",
+        metavar="X",
+        help="The framework that trains; by default the first that is installed.",
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of initial weights, of the images' order and of dropout.")]
-Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Initial weights, a safetensors file; else drawn.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit for bit as if it had never stopped.")]
-Minutes = Annotated[float, typer.Option("--checkpoint-minutes", metavar="M", min=0, help="A checkpoint after each epoch, and so often.")]
-Device = Annotated[str | None, typer.Option("--device", metavar="D", help="The framework's own name of a device.")]
-Parallel = Annotated[bool, typer.Option("--parallel", help="One of several processes, started by the framework's own launcher.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        help="Of initial weights, of the images' order and of dropout.",
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", metavar="FILE", help="Initial weights, a safetensors file; else drawn."
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with the run in --out, bit for bit as if it had never stopped."
+    ),
+]
+Minutes = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-minutes",
+        metavar="M",
+        min=0,
+        help="A checkpoint after each epoch, and so often.",
+    ),
+]
+Device = Annotated[
+    str | None, typer.Option("--device", metavar="D", help="The framework's own name of a device.")
+]
+Parallel = Annotated[
+    bool,
+    typer.Option(
+        "--parallel", help="One of several processes, started by the framework's own launcher."
+    ),
+]
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The network; `googlenet list` shows them.")] = "googlenet",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="The network; `googlenet list` shows them.")
+    ] = "googlenet",
     framework: FrameworkName = None,
     data: options.Data = "digits",
     data_dir: options.DataDir = None,
@@ -66,10 +106,21 @@ def command(
 ) -> None:
     """Train a network, by default as section 8.4 of Dive into Deep Learning does.
 
-    Every framework starts from the same weights and sees the same images in the same order. Ctrl-C saves, and says how to go on.
+    Every framework starts from the same weights and sees the same images in the same order. Ctrl-C
+    saves, and says how to go on.
     """
     recipe = options.recipe_of(
-        epochs, batch_size, learning_rate, momentum, weight_decay, label_smoothing, aux_weight, schedule, decay_epochs, decay_factor, seed
+        epochs,
+        batch_size,
+        learning_rate,
+        momentum,
+        weight_decay,
+        label_smoothing,
+        aux_weight,
+        schedule,
+        decay_epochs,
+        decay_factor,
+        seed,
     )
     options.check_picture(picture)
     from ..params import init_params, load_params
@@ -82,18 +133,39 @@ def command(
     prepare_process(threads)
     module = backend.load(chosen)
     if "trainer" not in module.capabilities:
-        raise BackendError(f"framework '{chosen}': its backend has no trainer; choose another with --framework")
+        raise BackendError(
+            f"framework '{chosen}': its backend has no trainer; choose another with --framework"
+        )
     if parallel and "parallel" not in module.capabilities:
-        raise BackendError(f"framework '{chosen}': trains in one process alone; leave out --parallel")
-    network = network_of(name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect)
+        raise BackendError(
+            f"framework '{chosen}': trains in one process alone; leave out --parallel"
+        )
+    network = network_of(
+        name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
+    )
     with preparing(as_json) as report:
         loaded = load_data(data, network.input_shape, data_dir=data_dir, report=report)
     if num_classes is None and len(loaded.classes) != classes_of(network):
-        network = network_of(name, num_classes=len(loaded.classes), channels=channels, size=size, aux=aux, dialect=dialect)
-    params = load_params(weights, network) if weights is not None else init_params(network, seed=seed, initializer=initializer)
+        network = network_of(
+            name,
+            num_classes=len(loaded.classes),
+            channels=channels,
+            size=size,
+            aux=aux,
+            dialect=dialect,
+        )
+    params = (
+        load_params(weights, network)
+        if weights is not None
+        else init_params(network, seed=seed, initializer=initializer)
+    )
     watch = Watch(as_json)
-    folder = out or Path("runs") / f"{network.name.replace(':', '-')}-{loaded.name}-{chosen}-seed{seed}"
-    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))  # a race that was killed: save, and leave
+    folder = (
+        out or Path("runs") / f"{network.name.replace(':', '-')}-{loaded.name}-{chosen}-seed{seed}"
+    )
+    end_with_parent(
+        lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )  # a race that was killed: save, and leave
     with _stopping() as stop:
         run = Run(
             backend=module,
@@ -115,10 +187,17 @@ def command(
     if not watch.speaks:
         return
     if not outcome.finished:
-        code = 128 + (stop[0] if stop else signal.SIGTERM)  # of several processes, another may have heard it
-        again = "start all processes as before, with --resume" if parallel else f"go on with: {_again(folder, out)}"
+        code = 128 + (
+            stop[0] if stop else signal.SIGTERM
+        )  # of several processes, another may have heard it
+        again = (
+            "start all processes as before, with --resume"
+            if parallel
+            else f"go on with: {_again(folder, out)}"
+        )
         print(
-            f"googlenet: stopped after step {outcome.step} of {run.steps}; saved. {again[0].upper()}{again[1:]}",
+            f"googlenet: stopped after step {outcome.step} of {run.steps}; saved."
+            f" {again[0].upper()}{again[1:]}",
             file=sys.stderr,
         )
         sys.exit(code)
@@ -126,20 +205,30 @@ def command(
 
 
 def _framework(name: str | None) -> str:
-    """The framework that is meant: by default the first installed one that is not the reference, else that."""
+    """The framework that is meant: by default the first installed one that is not the reference,
+    else that.
+    """
     installed = [found for found in backend.entry_points() if found != "numpy"]
-    return backend.canonical_name(name) if name else next((found for found in backend.SHIPPED if found in installed), "numpy")
+    return (
+        backend.canonical_name(name)
+        if name
+        else next((found for found in backend.SHIPPED if found in installed), "numpy")
+    )
 
 
 def _again(folder: Path, out: Path | None) -> str:
     """The command that goes on with this run."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
-    return shlex.join(["googlenet", *arguments, *([] if out else ["--out", str(folder)]), "--resume"])
+    return shlex.join(
+        ["googlenet", *arguments, *([] if out else ["--out", str(folder)]), "--resume"]
+    )
 
 
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """The signals heard meanwhile, Ctrl-C and SIGTERM: the run ends after its step. A second one ends it at once."""
+    """The signals heard meanwhile, Ctrl-C and SIGTERM: the run ends after its step. A second one
+    ends it at once.
+    """
     heard: list[int] = []
 
     def hear(number: int, frame: FrameType | None) -> None:

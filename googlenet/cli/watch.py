@@ -1,4 +1,6 @@
-"""What a person sees of training: bars where they look, a line for each epoch, the curves, and the end."""
+"""What a person sees of training: bars where they look, a line for each epoch, the curves, and the
+end.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ from .options import print_json, shape_text
 
 @contextmanager
 def preparing(as_json: bool) -> Iterator[Any]:
-    """A bar for downloads and resizing, on standard error and only where a person looks; yields what reports (what, done, total)."""
+    """A bar for downloads and resizing, on standard error and only where a person looks; yields
+    what reports (what, done, total).
+    """
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     tasks: dict[str, Any] = {}
-    with Progress(console=console, disable=as_json or not console.is_terminal, transient=True) as bars:
+    with Progress(
+        console=console, disable=as_json or not console.is_terminal, transient=True
+    ) as bars:
 
         def report(what: str, done: int, total: int) -> None:
             if what not in tasks:
@@ -51,12 +57,19 @@ class Watch:
         self.speaks = False
         console = Console(stderr=True)
         self._quiet = as_json or not console.is_terminal
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
         self._bars = Progress(*columns, console=console, disable=self._quiet, transient=True)
         self._task: Any = None
         self._hinted = self._drawn = False
         self._epochs: list[Any] = []
-        self.listener = Listener(started=self._started, step=self._step, epoch=self._epoch, chance=self._chance)
+        self.listener = Listener(
+            started=self._started, step=self._step, epoch=self._epoch, chance=self._chance
+        )
 
     def begin(self, run: Any, picture: Path) -> None:
         """Know the run, and where its curves go."""
@@ -78,8 +91,9 @@ class Watch:
             run = self._run
             data = run.data
             say(
-                f"{run.network.name} {shape_text(run.network.input_shape)} in {run.backend.name}, on {len(data.train.labels)} images of "
-                f"{data.description}; tested on {len(data.test.labels)}"
+                f"{run.network.name} {shape_text(run.network.input_shape)} in {run.backend.name},"
+                f" on {len(data.train.labels)} images of {data.description}; tested on"
+                f" {len(data.test.labels)}"
             )
             say(f"{_recipe_text(run.recipe)}; {steps} steps; in {run.folder}")
             if position.step:
@@ -89,15 +103,21 @@ class Watch:
         if not self._quiet:
             epoch = (step - 1) // self._run.per_epoch + 1
             state = f"loss {loss:.3f}  accuracy {accuracy:.3f}  {speed:.0f} examples/s"
-            self._bars.update(self._task, completed=step, description=f"epoch {epoch}/{self._run.recipe.epochs}", state=state)
+            self._bars.update(
+                self._task,
+                completed=step,
+                description=f"epoch {epoch}/{self._run.recipe.epochs}",
+                state=state,
+            )
 
     def _epoch(self, epoch: Any) -> None:
         self._epochs.append(epoch)
         self._draw()
         if not self.as_json:
             say(
-                f"epoch {epoch.epoch:>3}/{self._run.recipe.epochs}  loss {epoch.loss:.4f}  train accuracy {epoch.train_accuracy:.4f}  "
-                f"test accuracy {epoch.test_accuracy:.4f}  {epoch.examples_per_second:.1f} examples/s"
+                f"epoch {epoch.epoch:>3}/{self._run.recipe.epochs}  loss {epoch.loss:.4f}  train"
+                f" accuracy {epoch.train_accuracy:.4f}  test accuracy {epoch.test_accuracy:.4f} "
+                f" {epoch.examples_per_second:.1f} examples/s"
             )
 
     def _draw(self) -> None:
@@ -106,7 +126,12 @@ class Watch:
         run = self._run
         title = f"{run.network.name}, {run.data.name}, {run.backend.name}"
         try:
-            draw_curves(self._picture, {run.backend.name: [self._epochs]}, title, chance=run.recipe.chance_loss(run.network))
+            draw_curves(
+                self._picture,
+                {run.backend.name: [self._epochs]},
+                title,
+                chance=run.recipe.chance_loss(run.network),
+            )
             self._drawn = True
         except DataError as error:  # no reason to end a run of hours
             self._drawn = False
@@ -140,14 +165,26 @@ class Watch:
         low, high = wilson(last.test_accuracy, len(self._run.data.test.labels))
         curves = f"curves in {self._picture}, " if self._drawn else ""
         say(
-            f"loss {last.loss:.3f}, train accuracy {last.train_accuracy:.3f}, test accuracy {last.test_accuracy:.3f} "
-            f"(95 % confidence interval {low:.3f} to {high:.3f}); {curves}weights in {self._run.folder / WEIGHTS}"
+            f"loss {last.loss:.3f}, train accuracy {last.train_accuracy:.3f}, test accuracy"
+            f" {last.test_accuracy:.3f} (95 % confidence interval {low:.3f} to {high:.3f});"
+            f" {curves}weights in {self._run.folder / WEIGHTS}"
         )
 
 
 def _recipe_text(recipe: Recipe) -> str:
-    settings = {"momentum": recipe.momentum, "weight decay": recipe.weight_decay, "label smoothing": recipe.label_smoothing}
+    settings = {
+        "momentum": recipe.momentum,
+        "weight decay": recipe.weight_decay,
+        "label smoothing": recipe.label_smoothing,
+    }
     more = [f"{what} {value:g}" for what, value in settings.items() if value]
     schedule = "" if recipe.schedule == "constant" else f" ({recipe.schedule})"
     rate = f"learning rate {recipe.learning_rate:g}{schedule}"
-    return ", ".join([f"{recipe.epochs} epochs of batches of {recipe.batch_size}", rate, *more, f"seed {recipe.seed}"])
+    return ", ".join(
+        [
+            f"{recipe.epochs} epochs of batches of {recipe.batch_size}",
+            rate,
+            *more,
+            f"seed {recipe.seed}",
+        ]
+    )

@@ -17,12 +17,16 @@ TRAINER = frozenset({"train", "trainer"})
 
 
 class ConformanceError(AssertionError):
-    """A backend is not the function that the spec says; the message names the first layer that differs."""
+    """A backend is not the function that the spec says; the message names the first layer that
+    differs.
+    """
 
 
 @dataclass(frozen=True)
 class Case:
-    """One check: `check(backend)` returns None or raises `ConformanceError`. Needs all of `capabilities`."""
+    """One check: `check(backend)` returns None or raises `ConformanceError`. Needs all of
+    `capabilities`.
+    """
 
     name: str
     capabilities: frozenset[str]
@@ -32,10 +36,15 @@ class Case:
         return self.name
 
     def check(self, backend: Backend) -> None:
-        """Run this case. A backend that lacks a capability the case needs raises too: select with `cases(capabilities)`."""
+        """Run this case. A backend that lacks a capability the case needs raises too: select with
+        `cases(capabilities)`.
+        """
         missing = self.capabilities - backend.capabilities
         if missing:
-            raise ConformanceError(f"{self.name}: backend '{backend.name}' lacks the capability {', '.join(sorted(missing))}")
+            raise ConformanceError(
+                f"{self.name}: backend '{backend.name}' lacks the capability"
+                f" {', '.join(sorted(missing))}"
+            )
         self.run(backend)
 
 
@@ -44,8 +53,8 @@ def check_rows(backend: Backend, network: Network, rows: list[Row]) -> None:
     for row in rows:
         if not row.passed:
             raise ConformanceError(
-                f"{network.name}: '{row.name}' of {backend.name} is {row.error:.2g} from float64 (relative L2), limit {row.limit:.2g}; "
-                f"it is the first that differs"
+                f"{network.name}: '{row.name}' of {backend.name} is {row.error:.2g} from float64"
+                f" (relative L2), limit {row.limit:.2g}; it is the first that differs"
             )
 
 
@@ -55,11 +64,18 @@ def expect(condition: bool, message: str) -> None:
         raise ConformanceError(message)
 
 
-def expect_errors(broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]], where: str) -> None:
-    """Raises `ConformanceError` unless each call, (what it is given, the error, the call), raises its error."""
+def expect_errors(
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]], where: str
+) -> None:
+    """Raises `ConformanceError` unless each call, (what it is given, the error, the call), raises
+    its error.
+    """
     for what, expected, call in broken:
         try:
             call()
         except expected:
             continue
-        raise ConformanceError(f"{where}: {what} must raise {expected.__name__}; call googlenet.checks and check_params at the door")
+        raise ConformanceError(
+            f"{where}: {what} must raise {expected.__name__}; call googlenet.checks and"
+            " check_params at the door"
+        )

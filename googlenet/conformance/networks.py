@@ -1,4 +1,6 @@
-"""The small networks of the suite, and weights and images for them: no two axes alike, no weight left at 0."""
+"""The small networks of the suite, and weights and images for them: no two axes alike, no weight
+left at 0.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ LEAVES: dict[str, Layer] = {
     "avg_pool_ceil": avg_pool((3, 2), (2, 3), (1, 0), ceil_mode=True),
     "avg_pool_same_stride_2": avg_pool(3, 2, SAME, count_include_pad=False),
     "avg_pool_asymmetric": avg_pool(3, 2, ((1, 0), (0, 1))),
-    "avg_pool_asymmetric_without_padding": avg_pool(3, 2, ((1, 0), (0, 1)), count_include_pad=False),
+    "avg_pool_asymmetric_without_padding": avg_pool(
+        3, 2, ((1, 0), (0, 1)), count_include_pad=False
+    ),
     "avg_pool_asymmetric_ceil": avg_pool(3, 2, ((1, 0), (0, 1)), ceil_mode=True),
     "adaptive_avg_pool": AdaptiveAvgPool((4, 3)),
     "relu": ReLU(),
@@ -78,7 +82,9 @@ LEAVES: dict[str, Layer] = {
 
 
 def sandwich(name: str, layer: Layer, input_shape: Shape = INPUT_SHAPE) -> Network:
-    """`layer` between a convolution, whose gradient must pass through it, and a dense layer on the map."""
+    """`layer` between a convolution, whose gradient must pass through it, and a dense layer on the
+    map.
+    """
     layers = sequential(before=conv_layer(8, 1), layer=layer, after=Dense(CLASSES, bias=True))
     return Network(name, layers, input_shape, "googlenet.conformance")
 
@@ -92,45 +98,93 @@ def composites() -> dict[str, Network]:
     """One network for each composite and for what can go wrong where they meet."""
     norm = batch_norm(1e-3, 0.2)
     block = inception(5, 3, 6, 2, 4, 3)
-    aux = Aux(sequential(pool=avg_pool(5, 3), conv=conv(4, 1), dense=Dense(CLASSES, bias=True)), 0.3)
-    other = Aux(sequential(conv=conv(3, 1), pool=GlobalAvgPool(), dense=Dense(CLASSES, bias=False)), 0.2)
+    aux = Aux(
+        sequential(pool=avg_pool(5, 3), conv=conv(4, 1), dense=Dense(CLASSES, bias=True)), 0.3
+    )
+    other = Aux(
+        sequential(conv=conv(3, 1), pool=GlobalAvgPool(), dense=Dense(CLASSES, bias=False)), 0.2
+    )
     end: dict[str, Layer] = {"pool": GlobalAvgPool(), "dense": Dense(CLASSES, bias=True)}
     shapes = {
         "inception": sequential(block=block, **end),
-        "nested": sequential(block=concat(left=concat(inner=conv(2, 1), other=conv(3, 3, 1, 1)), right=max_pool(3, 1, 1)), **end),
-        "residual": sequential(block=residual(conv_layer(7, 3, 1, 1), scale=0.17), relu=ReLU(), **end),
-        "residual_projected": sequential(block=residual(conv(6, 3, 2, 1), conv_layer(6, 1, 2), scale=0.5), **end),
-        "auxiliary": sequential(
-            trunk=sequential(first=conv(6, 3, 1, 1), aux1=aux, second=conv(8, 1), aux2=other, third=conv(5, 3, 2, 1)), **end
+        "nested": sequential(
+            block=concat(
+                left=concat(inner=conv(2, 1), other=conv(3, 3, 1, 1)), right=max_pool(3, 1, 1)
+            ),
+            **end,
         ),
-        "dense_on_vector": sequential(pool=GlobalAvgPool(), hidden=Dense(9, bias=True), relu=ReLU(), dense=Dense(CLASSES, bias=True)),
+        "residual": sequential(
+            block=residual(conv_layer(7, 3, 1, 1), scale=0.17), relu=ReLU(), **end
+        ),
+        "residual_projected": sequential(
+            block=residual(conv(6, 3, 2, 1), conv_layer(6, 1, 2), scale=0.5), **end
+        ),
+        "auxiliary": sequential(
+            trunk=sequential(
+                first=conv(6, 3, 1, 1),
+                aux1=aux,
+                second=conv(8, 1),
+                aux2=other,
+                third=conv(5, 3, 2, 1),
+            ),
+            **end,
+        ),
+        "dense_on_vector": sequential(
+            pool=GlobalAvgPool(),
+            hidden=Dense(9, bias=True),
+            relu=ReLU(),
+            dense=Dense(CLASSES, bias=True),
+        ),
         "local_response_norm_pool": sequential(
-            conv=conv(8, 3, 1, 1), norm=local_response_norm(), pool=max_pool(3, 2, ceil_mode=True), dense=Dense(CLASSES, bias=True)
+            conv=conv(8, 3, 1, 1),
+            norm=local_response_norm(),
+            pool=max_pool(3, 2, ceil_mode=True),
+            dense=Dense(CLASSES, bias=True),
         ),
         "norm_residual": sequential(
-            stem=conv(6, 3, 2, 1, norm=norm), block=residual(conv(6, 3, 1, 1, norm=norm), scale=0.3), relu=ReLU(), **end
+            stem=conv(6, 3, 2, 1, norm=norm),
+            block=residual(conv(6, 3, 1, 1, norm=norm), scale=0.3),
+            relu=ReLU(),
+            **end,
         ),
     }
-    return {name: Network(name, layers, INPUT_SHAPE, "googlenet.conformance") for name, layers in shapes.items()}
+    return {
+        name: Network(name, layers, INPUT_SHAPE, "googlenet.conformance")
+        for name, layers in shapes.items()
+    }
 
 
 def architectures() -> dict[str, Network]:
-    """The published networks, small: other channels, classes and sizes, narrow dense layers, and each kind of block once or twice.
+    """The published networks, small: other channels, classes and sizes, narrow dense layers, and
+    each kind of block once or twice.
 
-    Where batch norm's last map would be a single pixel, float32 itself strays too far to prove much: sizes and batches avoid that.
+    Where batch norm's last map would be a single pixel, float32 itself strays too far to prove
+    much: sizes and batches avoid that.
     """
     return {
         "googlenet": get_network("googlenet", num_classes=7, input_shape=(2, 40, 33)),
         "googlenet_bn": get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40)),
-        "googlenet_paper": get_network("googlenet_paper", num_classes=11, input_shape=(3, 79, 95), aux=True),
-        "torchvision-googlenet": get_network("torchvision:googlenet_paper", num_classes=7, input_shape=(3, 65, 79), aux=True),
-        "mindcv-googlenet": get_network("mindcv:googlenet_paper", num_classes=7, input_shape=(3, 98, 112), aux=True),
-        "paddle-googlenet": get_network("paddle:googlenet_paper", num_classes=7, input_shape=(3, 111, 95), aux=True),
+        "googlenet_paper": get_network(
+            "googlenet_paper", num_classes=11, input_shape=(3, 79, 95), aux=True
+        ),
+        "torchvision-googlenet": get_network(
+            "torchvision:googlenet_paper", num_classes=7, input_shape=(3, 65, 79), aux=True
+        ),
+        "mindcv-googlenet": get_network(
+            "mindcv:googlenet_paper", num_classes=7, input_shape=(3, 98, 112), aux=True
+        ),
+        "paddle-googlenet": get_network(
+            "paddle:googlenet_paper", num_classes=7, input_shape=(3, 111, 95), aux=True
+        ),
         "bn_inception": get_network("bn_inception", num_classes=7, input_shape=(3, 64, 96)),
         "inception_v3": get_network("inception_v3", num_classes=7, input_shape=(3, 107, 91)),
         "inception_v4": inception_v4(num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)),
-        "inception_resnet_v1": inception_resnet_v1(num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)),
-        "inception_resnet_v2": inception_resnet_v2(num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)),
+        "inception_resnet_v1": inception_resnet_v1(
+            num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)
+        ),
+        "inception_resnet_v2": inception_resnet_v2(
+            num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)
+        ),
         "alexnet": alexnet(num_classes=7, input_shape=(1, 67, 83), hidden_features=12),
         "vgg11": vgg11(num_classes=7, input_shape=(1, 33, 67), hidden_features=12),
         "vgg11_small": vgg11_small(num_classes=7, input_shape=(1, 33, 67), hidden_features=12),
@@ -142,27 +196,51 @@ def architectures() -> dict[str, Network]:
 def forward_architectures() -> dict[str, Network]:
     """What differs from `architectures` in a layer or two: compared in evaluation mode alone."""
     return {
-        "inception_v3-aux": get_network("inception_v3", num_classes=7, input_shape=(3, 303, 299), aux=True),
-        "keras-inception_v3": get_network("keras:inception_v3", num_classes=7, input_shape=(3, 75, 91)),
-        "paddle-inception_v3": get_network("paddle:inception_v3", num_classes=7, input_shape=(3, 75, 91)),
-        "gluon-inception_v3": get_network("gluon:inception_v3", num_classes=7, input_shape=(3, 303, 315)),
-        "caffe-bn_inception": get_network("caffe:bn_inception", num_classes=7, input_shape=(3, 64, 96)),
-        "facenet-inception_resnet_v1": inception_resnet_v1(num_classes=7, input_shape=(3, 75, 91), blocks=(1, 1, 1), dialect="facenet"),
-        "torchvision-alexnet": alexnet(num_classes=7, input_shape=(3, 93, 67), hidden_features=12, dialect="torchvision"),
-        "paddle-alexnet": alexnet(num_classes=7, input_shape=(3, 93, 67), hidden_features=12, dialect="paddle"),
-        "torchvision-vgg11": vgg11(num_classes=7, input_shape=(3, 33, 67), hidden_features=12, dialect="torchvision"),
+        "inception_v3-aux": get_network(
+            "inception_v3", num_classes=7, input_shape=(3, 303, 299), aux=True
+        ),
+        "keras-inception_v3": get_network(
+            "keras:inception_v3", num_classes=7, input_shape=(3, 75, 91)
+        ),
+        "paddle-inception_v3": get_network(
+            "paddle:inception_v3", num_classes=7, input_shape=(3, 75, 91)
+        ),
+        "gluon-inception_v3": get_network(
+            "gluon:inception_v3", num_classes=7, input_shape=(3, 303, 315)
+        ),
+        "caffe-bn_inception": get_network(
+            "caffe:bn_inception", num_classes=7, input_shape=(3, 64, 96)
+        ),
+        "facenet-inception_resnet_v1": inception_resnet_v1(
+            num_classes=7, input_shape=(3, 75, 91), blocks=(1, 1, 1), dialect="facenet"
+        ),
+        "torchvision-alexnet": alexnet(
+            num_classes=7, input_shape=(3, 93, 67), hidden_features=12, dialect="torchvision"
+        ),
+        "paddle-alexnet": alexnet(
+            num_classes=7, input_shape=(3, 93, 67), hidden_features=12, dialect="paddle"
+        ),
+        "torchvision-vgg11": vgg11(
+            num_classes=7, input_shape=(3, 33, 67), hidden_features=12, dialect="torchvision"
+        ),
     }
 
 
 def batch_of(network: Network) -> int:
-    """How many images a comparison takes: more for batch norm, which is the better conditioned the more there are."""
+    """How many images a comparison takes: more for batch norm, which is the better conditioned the
+    more there are.
+    """
     return NORM_BATCH if any(isinstance(site.layer, BatchNorm) for site in walk(network)) else BATCH
 
 
 def norm_networks() -> dict[str, Network]:
     """Networks whose running statistics are followed over several steps."""
     norm = batch_norm(1e-3, 0.2)
-    plain = sequential(conv=conv_layer(6, 3, 2, 1, bias=False), norm=batch_norm(1e-3, 0.3), other=batch_norm(1e-2, 0.05, scale=False))
+    plain = sequential(
+        conv=conv_layer(6, 3, 2, 1, bias=False),
+        norm=batch_norm(1e-3, 0.3),
+        other=batch_norm(1e-2, 0.05, scale=False),
+    )
     mixed = sequential(
         stem=conv(6, 3, 2, 1, norm=norm),
         block=inception(5, 3, 6, 2, 4, 3, norm=norm),
@@ -171,21 +249,45 @@ def norm_networks() -> dict[str, Network]:
         dense=Dense(CLASSES, bias=True),
     )
     shapes = {"plain": (plain, (3, 8, 9)), "mixed": (mixed, INPUT_SHAPE)}
-    return {name: Network(f"batch-norm-{name}", layers, shape, "googlenet.conformance") for name, (layers, shape) in shapes.items()}
+    return {
+        name: Network(f"batch-norm-{name}", layers, shape, "googlenet.conformance")
+        for name, (layers, shape) in shapes.items()
+    }
 
 
 def trained_networks() -> dict[str, tuple[Network, Recipe]]:
-    """Networks whose training is followed for some steps, and how: each schedule, and each setting of the recipe."""
+    """Networks whose training is followed for some steps, and how: each schedule, and each setting
+    of the recipe.
+    """
     falling = Recipe(
-        learning_rate=0.02, momentum=0.9, weight_decay=0.05, label_smoothing=0.1, aux_weights=(0.5, 0.2), epochs=1, schedule="cosine"
+        learning_rate=0.02,
+        momentum=0.9,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        aux_weights=(0.5, 0.2),
+        epochs=1,
+        schedule="cosine",
     )
-    stepwise = Recipe(learning_rate=0.02, momentum=0.5, weight_decay=0.01, schedule="step", decay_epochs=1, decay_factor=0.1, epochs=3)
+    stepwise = Recipe(
+        learning_rate=0.02,
+        momentum=0.5,
+        weight_decay=0.01,
+        schedule="step",
+        decay_epochs=1,
+        decay_factor=0.1,
+        epochs=3,
+    )
     return {
         "plain": (composites()["inception"], Recipe(learning_rate=0.05, weight_decay=0.01)),
         "all-kinds-of-layers": (probe(), falling),
         "batch-norm": (norm_networks()["mixed"], stepwise),
         "batch-norm-unscaled": (
-            Network("unscaled", sequential(norm=batch_norm(1e-2, 0.05, scale=False), **_end()), INPUT_SHAPE, "googlenet.conformance"),
+            Network(
+                "unscaled",
+                sequential(norm=batch_norm(1e-2, 0.05, scale=False), **_end()),
+                INPUT_SHAPE,
+                "googlenet.conformance",
+            ),
             stepwise,
         ),
     }
@@ -199,7 +301,10 @@ def probe() -> Network:
     """One small network with everything that a mutant can spoil."""
     block = inception(6, 4, 8, 3, 5, 4)
     aux = {
-        name: Aux(sequential(pool=avg_pool(3, 2), conv=conv(4, 1), dense=Dense(CLASSES, bias=True)), weight)
+        name: Aux(
+            sequential(pool=avg_pool(3, 2), conv=conv(4, 1), dense=Dense(CLASSES, bias=True)),
+            weight,
+        )
         for name, weight in (("aux1", 0.3), ("aux2", 0.2))
     }
     layers = sequential(
@@ -222,7 +327,9 @@ def probe() -> Network:
 
 
 def random_params(network: Network, seed: int = 0) -> Params:
-    """Weights by He's rule, and every other array away from its usual 0 or 1, so that none can be lost unseen."""
+    """Weights by He's rule, and every other array away from its usual 0 or 1, so that none can be
+    lost unseen.
+    """
     params = init_params(network, seed=seed, initializer="he_normal")
     for path, spec in param_specs(network).items():
         if len(spec.shape) == 1:

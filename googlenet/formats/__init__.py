@@ -1,7 +1,8 @@
-"""Weight files of every framework, read without any of them: arrays by their native names, in their native layouts.
+"""Weight files of every framework, read without any of them: arrays by their native names, in their
+native layouts.
 
-No framework is imported, and nothing in a file is ever run: pickles may name a fixed table of stand-ins (`pickles.py`), and
-configurations from which Keras would build objects are not read.
+No framework is imported, and nothing in a file is ever run: pickles may name a fixed table of
+stand-ins (`pickles.py`), and configurations from which Keras would build objects are not read.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def _is_text_pickle(path: Path) -> bool:
 
 def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
     """The format of a file in words, and its reader; None if it is unknown."""
-    if _is_safetensors(head):  # first, because it begins with a number, which may look like any other mark
+    if _is_safetensors(
+        head
+    ):  # first, because it begins with a number, which may look like any other mark
         return "safetensors file", numpy.read_safetensors_file
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second, of an empty archive
         return _in_zip(path)
@@ -94,10 +97,12 @@ def _head(path: Path) -> bytes:
 
 
 def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
-    """All arrays of a weights file, under the names and in the layouts of the framework that wrote it.
+    """All arrays of a weights file, under the names and in the layouts of the framework that wrote
+    it.
 
-    The format is told by the content, whatever the file is called. Raises `WeightsError`, in one line and naming the file, if it
-    is missing, empty, damaged or of an unknown format, holds no arrays or anything but plain arrays of numbers, or would run code.
+    The format is told by the content, whatever the file is called. Raises `WeightsError`, in one
+    line and naming the file, if it is missing, empty, damaged or of an unknown format, holds no
+    arrays or anything but plain arrays of numbers, or would run code.
     """
     path = Path(path)
     kind = "weights file"
@@ -108,7 +113,14 @@ def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
             return read(path)
     except WeightsError:
         raise
-    except Exception as error:  # parsers raise anything on damaged files, and all of it means the same
+    except (
+        Exception
+    ) as error:  # parsers raise anything on damaged files, and all of it means the same
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise WeightsError(f"{path}: cannot be read as a whole {kind} ({reason}); download or save it again") from error
-    raise WeightsError(f"{path}: unknown format, expected one of {', '.join(READABLE)}; save the weights in one of them")
+        raise WeightsError(
+            f"{path}: cannot be read as a whole {kind} ({reason}); download or save it again"
+        ) from error
+    raise WeightsError(
+        f"{path}: unknown format, expected one of {', '.join(READABLE)}; save the weights in one of"
+        " them"
+    )

@@ -1,4 +1,6 @@
-"""What the readers of all formats share: the result, a bounded view of bytes, and the check of every array."""
+"""What the readers of all formats share: the result, a bounded view of bytes, and the check of
+every array.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,18 @@ import numpy.typing as npt
 from ..params import Array
 
 BFLOAT16 = "bfloat16"
-"""Stands for the dtype that numpy has not, wherever a reader says how bytes are to be understood."""
+"""Stands for the dtype that numpy has not, wherever a reader says how bytes are to be understood.
+"""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
     """What a weights file holds, in the file's own names and layouts.
 
-    `format` is in words for people, such as "PyTorch checkpoint". `arrays` maps the native name of each array to its values, in
-    the order of the file: contiguous, in this machine's byte order, with the dtype of the file (bfloat16 as float32, which holds
-    each of its values). `metadata` has what else is worth knowing, such as a wrapper that was taken off.
+    `format` is in words for people, such as "PyTorch checkpoint". `arrays` maps the native name of
+    each array to its values, in the order of the file: contiguous, in this machine's byte order,
+    with the dtype of the file (bfloat16 as float32, which holds each of its values). `metadata` has
+    what else is worth knowing, such as a wrapper that was taken off.
     """
 
     path: Path
@@ -32,7 +36,9 @@ class WeightsFile:
 
 
 class Cursor:
-    """Reads little-endian bytes from front to back. Raises `ValueError` where they end too early."""
+    """Reads little-endian bytes from front to back. Raises `ValueError` where they
+    end too early.
+    """
 
     def __init__(self, data: bytes | memoryview) -> None:
         self._data = memoryview(data)
@@ -46,7 +52,9 @@ class Cursor:
     def take(self, count: int) -> memoryview:
         """The next `count` bytes."""
         if not 0 <= count <= self.left:
-            raise ValueError(f"expected {count} more bytes at offset {self.position}, got {self.left}")
+            raise ValueError(
+                f"expected {count} more bytes at offset {self.position}, got {self.left}"
+            )
         self.position += count
         return self._data[self.position - count : self.position]
 
@@ -56,25 +64,32 @@ class Cursor:
 
 
 def from_bytes(content: bytes | bytearray | memoryview, dtype: str, shape: Sequence[int]) -> Array:
-    """The array of `shape` whose values in C order are `content`. Raises `ValueError` if the lengths differ."""
+    """The array of `shape` whose values in C order are `content`. Raises `ValueError` if the
+    lengths differ.
+    """
     if any(size < 0 for size in shape):
         raise ValueError(f"expected a shape of sizes that are not negative, got {tuple(shape)}")
     stored = np.dtype("<u2" if dtype == BFLOAT16 else dtype)
     if len(content) != math.prod(shape) * stored.itemsize:
         raise ValueError(
-            f"expected {math.prod(shape)} values of {stored.itemsize} bytes for shape {tuple(shape)}, got {len(content)} bytes"
+            f"expected {math.prod(shape)} values of {stored.itemsize} bytes for shape"
+            f" {tuple(shape)}, got {len(content)} bytes"
         )
     values = np.frombuffer(content, stored).reshape(shape)
     return widen_bfloat16(values) if dtype == BFLOAT16 else values
 
 
 def widen_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
-    """The float32 whose upper halves are `bits`, of any shape: exactly the values that bfloat16 means by them."""
+    """The float32 whose upper halves are `bits`, of any shape: exactly the values that bfloat16
+    means by them.
+    """
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def plain_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """`arrays`, contiguous and in native byte order. Raises `ValueError` unless there are some and all are of numbers."""
+    """`arrays`, contiguous and in native byte order. Raises `ValueError` unless there are some and
+    all are of numbers.
+    """
     if not arrays:
         raise ValueError("expected arrays by name, got none")
     return {name: _plain(name, array) for name, array in arrays.items()}

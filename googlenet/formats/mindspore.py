@@ -2,13 +2,14 @@
 
 The file is a protobuf message `Checkpoint`, whose wire format is read by hand:
 
-    message Checkpoint { repeated Value value = 1; }
-    message Value { required string tag = 1; TensorProto tensor = 2; MapTensorProto maptensor = 3; }
-    message TensorProto { repeated int64 dims = 1; required string tensor_type = 2; required bytes tensor_content = 3; }
+    message Checkpoint { repeated Value value = 1; } message Value { required string tag = 1;
+    TensorProto tensor = 2; MapTensorProto maptensor = 3; } message TensorProto { repeated int64
+    dims = 1; required string tensor_type = 2; required bytes tensor_content = 3; }
 
-A tensor over 512 MiB comes in slices, each a value under the same tag with the dims of the whole. Text given to `append_dict` is
-metadata; a number given there is an array of no axes, which the file does not tell from a parameter. A file that was cut exactly
-between two parameters is whole by itself, unless it was saved with crc_check=True. Format: mindspore/train/serialization.py.
+A tensor over 512 MiB comes in slices, each a value under the same tag with the dims of the whole.
+Text given to `append_dict` is metadata; a number given there is an array of no axes, which the file
+does not tell from a parameter. A file that was cut exactly between two parameters is whole by
+itself, unless it was saved with crc_check=True. Format: mindspore/train/serialization.py.
 """
 
 from __future__ import annotations
@@ -123,7 +124,9 @@ def _value(message: memoryview) -> tuple[str, _Tensor]:
 
 
 def _without_crc(data: bytes) -> bytes:
-    """`data` without the checksum at its end, if it has one. Raises `ValueError` if that is wrong."""
+    """`data` without the checksum at its end, if it has one. Raises `ValueError` if
+    that is wrong.
+    """
     content, mark = data[: -len(_CRC) - _CRC_BYTES], data[-len(_CRC) - _CRC_BYTES : -_CRC_BYTES]
     if mark != _CRC:
         return data
@@ -150,7 +153,8 @@ def read(path: Path) -> WeightsFile:
     data = path.read_bytes()
     if data.startswith(ENCRYPTED):
         raise WeightsError(
-            f"{path}: an encrypted MindSpore checkpoint, expected a plain one; load it in MindSpore by its key and save it without one"
+            f"{path}: an encrypted MindSpore checkpoint, expected a plain one; load it in MindSpore"
+            " by its key and save it without one"
         )
     arrays: dict[str, Array] = {}
     metadata: dict[str, str] = {}

@@ -1,8 +1,9 @@
 """MXNet parameters, .params, without MXNet: lists of dense NDArrays, with or without names.
 
-Format: src/ndarray/ndarray.cc of MXNet 1.9, `NDArray::Save`. Each array begins with a number that says its version: 1 and 2 with
-shapes of int64, 3 the same under numpy's rules, where a shape of no axes is a scalar and not "unknown"; before version 1 the
-number is that of the axes. Nothing is compressed. MXNet 2 writes .npz instead.
+Format: src/ndarray/ndarray.cc of MXNet 1.9, `NDArray::Save`. Each array begins with a number that
+says its version: 1 and 2 with shapes of int64, 3 the same under numpy's rules, where a shape of no
+axes is a scalar and not "unknown"; before version 1 the number is that of the axes. Nothing is
+compressed. MXNet 2 writes .npz instead.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def _shape(cursor: Cursor, axes: int, size: int) -> tuple[int, ...]:
 
 
 def _array(cursor: Cursor) -> Array:
-    """The next array. Raises `ValueError` if it is sparse, without values, or of an unknown version or dtype."""
+    """The next array. Raises `ValueError` if it is sparse, without values, or of an unknown version
+    or dtype.
+    """
     version = cursor.integer(4)
     if version in (_V2, _V3) and cursor.integer(4, signed=True) != 0:
         raise ValueError("a sparse array, expected dense ones; convert it with tostype('default')")
@@ -62,18 +65,28 @@ def _array(cursor: Cursor) -> Array:
 
 def _name(name: str) -> str:
     """`name` without the prefix by which `Module` tells parameters from running statistics."""
-    return name.removeprefix("arg:").removeprefix("aux:") if name.startswith(("arg:", "aux:")) else name
+    return (
+        name.removeprefix("arg:").removeprefix("aux:")
+        if name.startswith(("arg:", "aux:"))
+        else name
+    )
 
 
 def read(path: Path) -> WeightsFile:
-    """Read a .params file; a list without names comes under "0", "1" and so on. Raises `ValueError` for what it cannot hold."""
+    """Read a .params file; a list without names comes under "0", "1" and so on. Raises `ValueError`
+    for what it cannot hold.
+    """
     cursor = Cursor(path.read_bytes())
     cursor.take(16)  # the magic number, and eight reserved bytes
     arrays = [_array(cursor) for _ in range(cursor.integer(8))]
-    names = [bytes(cursor.take(cursor.integer(8))).decode("utf-8") for _ in range(cursor.integer(8))]
+    names = [
+        bytes(cursor.take(cursor.integer(8))).decode("utf-8") for _ in range(cursor.integer(8))
+    ]
     if cursor.left:
         raise ValueError(f"{cursor.left} bytes after the last name")
     keys = [_name(name) for name in names] or [str(index) for index in range(len(arrays))]
     if len(keys) != len(arrays) or len(set(keys)) != len(keys):
         raise ValueError(f"{len(arrays)} arrays under {len(set(keys))} names")
-    return WeightsFile(path, "MXNet parameters", plain_arrays(dict(zip(keys, arrays, strict=True))), {})
+    return WeightsFile(
+        path, "MXNet parameters", plain_arrays(dict(zip(keys, arrays, strict=True))), {}
+    )

@@ -30,7 +30,9 @@ _SAFETENSORS = {
 
 
 def read_npz(path: Path) -> WeightsFile:
-    """Read a .npz file, compressed or not. Raises `ValueError` for arrays of Python objects, which need unpickling."""
+    """Read a .npz file, compressed or not. Raises `ValueError` for arrays of Python objects, which
+    need unpickling.
+    """
     arrays: Params = {}
     with np.load(path, allow_pickle=False) as archive:
         for name in archive.files:
@@ -42,7 +44,9 @@ def read_npz(path: Path) -> WeightsFile:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: for each array its dtype, shape and place, and the metadata."""
+    """The header of a safetensors file: for each array its dtype, shape and place, and the
+    metadata.
+    """
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         return dict(json.loads(file.read(size)))
@@ -53,12 +57,17 @@ def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
     import safetensors
 
     views: list[tuple[str, Any]] = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-    arrays = {name: from_bytes(view["data"], _SAFETENSORS[view["dtype"]], view["shape"]) for name, view in views}
+    arrays = {
+        name: from_bytes(view["data"], _SAFETENSORS[view["dtype"]], view["shape"])
+        for name, view in views
+    }
     return arrays, dict(_header(path).get("__metadata__", {}))
 
 
 def read_safetensors_file(path: Path) -> WeightsFile:
-    """Read a safetensors file. Raises `WeightsError` if it is not whole, or has a dtype that is neither numpy's nor bfloat16."""
+    """Read a safetensors file. Raises `WeightsError` if it is not whole, or has a dtype that is
+    neither numpy's nor bfloat16.
+    """
     try:
         arrays, metadata = read_safetensors(path)
     except WeightsError as error:
@@ -67,5 +76,9 @@ def read_safetensors_file(path: Path) -> WeightsFile:
         except Exception:
             raise error from None
     header = _header(path)
-    names = sorted(arrays, key=lambda name: (header[name]["data_offsets"], name))  # the library gives them in any order
-    return WeightsFile(path, "safetensors file", plain_arrays({name: arrays[name] for name in names}), metadata)
+    names = sorted(
+        arrays, key=lambda name: (header[name]["data_offsets"], name)
+    )  # the library gives them in any order
+    return WeightsFile(
+        path, "safetensors file", plain_arrays({name: arrays[name] for name in names}), metadata
+    )

@@ -1,8 +1,9 @@
-"""Paddle parameters, .pdparams, without Paddle: a pickle of name to numpy array, read without numpy's own unpickling.
+"""Paddle parameters, .pdparams, without Paddle: a pickle of name to numpy array, read without
+numpy's own unpickling.
 
-Format: paddle/framework/io.py `_legacy_save` and io_utils.py `_unpack_saved_dict`. Paddle writes bfloat16 as uint16, which no
-file tells from integers: such arrays come as uint16. A state dict inside another dictionary needs `tuple` in the pickle and is
-refused.
+Format: paddle/framework/io.py `_legacy_save` and io_utils.py `_unpack_saved_dict`. Paddle writes
+bfloat16 as uint16, which no file tells from integers: such arrays come as uint16. A state dict
+inside another dictionary needs `tuple` in the pickle and is refused.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ class _Dtype:
         """The dtype itself. Raises `ValueError` unless it is one of numbers."""
         if isinstance(self.code, str) and self.code.startswith("O"):
             raise ValueError("an array of object dtype, expected numbers")
-        if not isinstance(self.code, str) or not re.fullmatch(r"[biufc]\d{1,2}", self.code) or self.order not in ("<", ">", "|", "="):
+        if (
+            not isinstance(self.code, str)
+            or not re.fullmatch(r"[biufc]\d{1,2}", self.code)
+            or self.order not in ("<", ">", "|", "=")
+        ):
             raise ValueError(f"an array of dtype {self.code!r}, expected numbers")
         return np.dtype(self.order + self.code)
 
@@ -102,9 +107,18 @@ _ALLOWED: pickles.Allowed = {
     ("_codecs", "encode"): pickles.StandIn(_encode),
     ("numpy", "ndarray"): "numpy.ndarray",  # only ever an argument of _reconstruct
     ("numpy", "dtype"): pickles.StandIn(_Dtype),
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): pickles.StandIn(_Pickled) for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): pickles.StandIn(_Scalar) for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): pickles.StandIn(_Buffer) for core in ("core", "_core")},
+    **{
+        (f"numpy.{core}.multiarray", "_reconstruct"): pickles.StandIn(_Pickled)
+        for core in ("core", "_core")
+    },
+    **{
+        (f"numpy.{core}.multiarray", "scalar"): pickles.StandIn(_Scalar)
+        for core in ("core", "_core")
+    },
+    **{
+        (f"numpy.{core}.numeric", "_frombuffer"): pickles.StandIn(_Buffer)
+        for core in ("core", "_core")
+    },
 }
 
 
@@ -121,7 +135,9 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> Array:
 
 
 def _joined(loaded: dict[Any, Any], arrays: dict[str, Array]) -> dict[str, Array]:
-    """`arrays` with those joined again that protocols 2 and 3, which hold 4 GiB at most, made Paddle split."""
+    """`arrays` with those joined again that protocols 2 and 3, which hold 4 GiB at most, made
+    Paddle split.
+    """
     for name, split in loaded.get(_SPLIT, {}).items():
         parts = [arrays.pop(part) for part in split["slices"]]
         arrays[str(name)] = np.concatenate(parts).reshape(tuple(map(int, split["OriginShape"])))
@@ -132,7 +148,13 @@ def read(path: Path) -> WeightsFile:
     """Read a .pdparams file. Raises `WeightsError` for a pickle with more than arrays in it."""
     loaded = pickles.load(path, path.read_bytes(), _ALLOWED, encoding="latin1", advice=ADVICE)
     if not isinstance(loaded, dict):
-        raise ValueError(f"expected arrays by name, got one {type(loaded).__name__.strip('_').lower()}; {ADVICE}")
-    found = {str(name): value.array() for name, value in loaded.items() if isinstance(value, (_Pickled, _Scalar, _Buffer))}
+        raise ValueError(
+            f"expected arrays by name, got one {type(loaded).__name__.strip('_').lower()}; {ADVICE}"
+        )
+    found = {
+        str(name): value.array()
+        for name, value in loaded.items()
+        if isinstance(value, (_Pickled, _Scalar, _Buffer))
+    }
     found.pop(_NAME_TABLE, None)
     return WeightsFile(path, "Paddle parameters", plain_arrays(_joined(loaded, found)), {})

@@ -1,8 +1,9 @@
 """Pickles that can hold nothing but data.
 
-A pickle is a program that may call whatever it names. `load` first walks over it without running it, and then runs it with a
-table of the names that it may use, each bound to a stand-in of this package; the first other name ends it. What is in the table
-has no attributes that a pickle could set, so that one file cannot change how the next is read.
+A pickle is a program that may call whatever it names. `load` first walks over it without running
+it, and then runs it with a table of the names that it may use, each bound to a stand-in of this
+package; the first other name ends it. What is in the table has no attributes that a pickle could
+set, so that one file cannot change how the next is read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ Allowed = Mapping[tuple[str, str], Any]
 
 
 class StandIn:
-    """A callable without attributes that a pickle could set, around a class or function, which has some."""
+    """A callable without attributes that a pickle could set, around a class or function, which has
+    some.
+    """
 
     __slots__ = ("_call",)
     _call: Callable[..., Any]
@@ -40,15 +43,22 @@ class _Refused(Exception):
 
 
 def end_of_pickle(data: bytes, start: int = 0) -> int:
-    """The offset after the pickle that begins at `start`; nothing is run. Raises `ValueError` if it is not whole."""
+    """The offset after the pickle that begins at `start`; nothing is run. Raises `ValueError` if it
+    is not whole.
+    """
     stream = io.BytesIO(data)
     stream.seek(start)
     for opcode, argument, position in pickletools.genops(stream):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > (position or 0):
-            # The unpickler would allocate a table up to this index; an honest one has an instruction for each entry.
-            raise ValueError(f"a pickle that names entry {argument} of its table at byte {position}")
+            # The unpickler would allocate a table up to this index; an honest one has an
+            # instruction for each entry.
+            raise ValueError(
+                f"a pickle that names entry {argument} of its table at byte {position}"
+            )
         if opcode.name.startswith("EXT"):
-            raise ValueError("a pickle that uses the extension registry")  # which goes past the table of names
+            raise ValueError(
+                "a pickle that uses the extension registry"
+            )  # which goes past the table of names
     return stream.tell()
 
 
@@ -63,14 +73,16 @@ def load(
 ) -> Any:
     """What `pickled`, one whole pickle, holds; `encoding` is for strings of Python 2.
 
-    Raises `WeightsError`, naming `path` and the first name that is not `allowed` and ending in `advice`; and whatever a damaged
-    pickle makes the unpickler raise.
+    Raises `WeightsError`, naming `path` and the first name that is not `allowed` and ending in
+    `advice`; and whatever a damaged pickle makes the unpickler raise.
     """
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             if (module, name) not in allowed:
-                raise _Refused(" ".join(f"{module}.{name}".split()))  # in one line, whatever it holds
+                raise _Refused(
+                    " ".join(f"{module}.{name}".split())
+                )  # in one line, whatever it holds
             return allowed[module, name]
 
         def persistent_load(self, pid: Any) -> Any:
@@ -84,5 +96,6 @@ def load(
         return Unpickler(io.BytesIO(pickled), encoding=encoding).load()
     except _Refused as refused:
         raise WeightsError(
-            f"{path}: expected a pickle of plain arrays, got one that asks for '{refused}', which was refused before anything ran; {advice}"
+            f"{path}: expected a pickle of plain arrays, got one that asks for '{refused}', which"
+            f" was refused before anything ran; {advice}"
         ) from None

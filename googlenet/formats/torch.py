@@ -1,7 +1,9 @@
-"""PyTorch checkpoints, .pt and .pth, without PyTorch: the zip format of torch 1.6 and later, and the one before.
+"""PyTorch checkpoints, .pt and .pth, without PyTorch: the zip format of torch 1.6 and later, and
+the one before.
 
-Both hold a pickle whose tensors are views (offset, shape, strides) of storages kept outside it: in the zip, one member each; in
-the older format, raw after the pickle. Formats: torch/serialization.py, `_save` and `_legacy_save`.
+Both hold a pickle whose tensors are views (offset, shape, strides) of storages kept outside it: in
+the zip, one member each; in the older format, raw after the pickle. Formats:
+torch/serialization.py, `_save` and `_legacy_save`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from . import pickles
 from .common import BFLOAT16, Cursor, WeightsFile, plain_arrays, widen_bfloat16
 
 LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""How the pickle of the number that begins a file of the older format ends, whatever its protocol."""
+"""How the pickle of the number that begins a file of the older format ends, whatever its protocol.
+"""
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state")
 """The keys under which training scripts keep the state dict beside epochs and optimisers."""
@@ -43,10 +46,23 @@ _STORAGES = {
     "ComplexDoubleStorage": "<c16",
 }
 _DTYPES = (
-    *("float64", "double", "float32", "float", "float16", "half", "bfloat16", "complex64", "cfloat", "complex128", "cdouble"),
+    *(
+        "float64",
+        "double",
+        "float32",
+        "float",
+        "float16",
+        "half",
+        "bfloat16",
+        "complex64",
+        "cfloat",
+        "complex128",
+        "cdouble",
+    ),
     *("int64", "long", "int32", "int", "int16", "short", "int8", "uint8", "bool"),
 )
-# A tensor made by `expand` repeats its values. Past this many, it is a small file that fills the memory.
+# A tensor made by `expand` repeats its values. Past this many, it is a small file that fills the
+# memory.
 _MOST_REPEATED = 2**24
 
 
@@ -57,7 +73,9 @@ class _StorageType(NamedTuple):
 
 
 class _Storage(NamedTuple):
-    """`size` values under `key`, of which this storage, itself perhaps a view, begins at `start`."""
+    """`size` values under `key`, of which this storage, itself perhaps a view,
+    begins at `start`.
+    """
 
     key: str
     dtype: str
@@ -75,7 +93,14 @@ class _Tensor(NamedTuple):
 
 
 def _rebuild_tensor(
-    storage: Any, offset: Any, shape: Any, strides: Any, requires_grad: Any = False, hooks: Any = None, metadata: Any = None, /
+    storage: Any,
+    offset: Any,
+    shape: Any,
+    strides: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+    metadata: Any = None,
+    /,
 ) -> _Tensor:
     """Stands in for torch._utils._rebuild_tensor_v2."""
     if metadata:
@@ -95,7 +120,11 @@ _ALLOWED: pickles.Allowed = {
     ("torch", "Size"): tuple,
     ("torch._utils", "_rebuild_tensor_v2"): pickles.StandIn(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): pickles.StandIn(_rebuild_parameter),
-    **{(module, name): _StorageType(dtype) for module in ("torch", "torch.storage", "torch.cuda") for name, dtype in _STORAGES.items()},
+    **{
+        (module, name): _StorageType(dtype)
+        for module in ("torch", "torch.storage", "torch.cuda")
+        for name, dtype in _STORAGES.items()
+    },
     **{("torch", name): f"torch.{name}" for name in _DTYPES},
 }
 
@@ -110,34 +139,44 @@ def _storage(pid: Any) -> _Storage:
 
 
 def _load(path: Path, pickled: bytes, persistent_load: Callable[[Any], Any] = _storage) -> Any:
-    return pickles.load(path, pickled, _ALLOWED, encoding="utf-8", advice=ADVICE, persistent_load=persistent_load)
+    return pickles.load(
+        path, pickled, _ALLOWED, encoding="utf-8", advice=ADVICE, persistent_load=persistent_load
+    )
 
 
-# The two formats -----------------------------------------------------------------------------------------------------
+# The two formats ----------------------------------------------------------------------------------
 
 
 def read_zip(path: Path) -> WeightsFile:
-    """Read a checkpoint of torch 1.6 or later. Raises `WeightsError` for a pickle with more than tensors in it."""
+    """Read a checkpoint of torch 1.6 or later. Raises `WeightsError` for a pickle with more than
+    tensors in it.
+    """
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         pickled = next(name for name in names if name.rpartition("/")[2] == "data.pkl")
         root = pickled.removesuffix("data.pkl")
         if f"{root}constants.pkl" in names:
-            raise ValueError(f"a TorchScript program, expected a state dict: load it in torch and {ADVICE}")
+            raise ValueError(
+                f"a TorchScript program, expected a state dict: load it in torch and {ADVICE}"
+            )
         big = f"{root}byteorder" in names and archive.read(f"{root}byteorder").strip() == b"big"
         loaded = _load(path, archive.read(pickled))
         cache: dict[str, Array] = {}
 
         def values(storage: _Storage) -> Array:
             if storage.key not in cache:
-                cache[storage.key] = _values(archive.read(f"{root}data/{storage.key}"), storage, big=big)
+                cache[storage.key] = _values(
+                    archive.read(f"{root}data/{storage.key}"), storage, big=big
+                )
             return cache[storage.key]
 
         return _weights_file(path, "PyTorch checkpoint", loaded, values)
 
 
 def read_legacy(path: Path) -> WeightsFile:
-    """Read a checkpoint of torch before 1.6. Raises `WeightsError` for a pickle with more than tensors in it."""
+    """Read a checkpoint of torch before 1.6. Raises `WeightsError` for a pickle with more than
+    tensors in it.
+    """
     data = path.read_bytes()
     position = 0
     dtypes: dict[str, str] = {}
@@ -159,13 +198,19 @@ def read_legacy(path: Path) -> WeightsFile:
     for key in keys:
         dtype = dtypes[str(key)]
         count = cursor.integer(8)
-        stored[str(key)] = _values(cursor.take(count * _numpy(dtype).itemsize), _Storage(str(key), dtype, count, 0), big=False)
+        stored[str(key)] = _values(
+            cursor.take(count * _numpy(dtype).itemsize),
+            _Storage(str(key), dtype, count, 0),
+            big=False,
+        )
     if cursor.left:
         raise ValueError(f"{cursor.left} bytes after the last storage")
-    return _weights_file(path, "PyTorch checkpoint (before 1.6)", loaded, lambda storage: stored[storage.key])
+    return _weights_file(
+        path, "PyTorch checkpoint (before 1.6)", loaded, lambda storage: stored[storage.key]
+    )
 
 
-# Storages, views and names -------------------------------------------------------------------------------------------
+# Storages, views and names ------------------------------------------------------------------------
 
 
 def _numpy(dtype: str) -> np.dtype[Any]:
@@ -176,28 +221,44 @@ def _values(content: bytes | memoryview, storage: _Storage, *, big: bool) -> Arr
     """All values of a storage in one axis; bfloat16 still as bits."""
     dtype = _numpy(storage.dtype)
     if len(content) != storage.size * dtype.itemsize:
-        raise ValueError(f"storage {storage.key}: expected {storage.size} values of {dtype.itemsize} bytes, got {len(content)} bytes")
+        raise ValueError(
+            f"storage {storage.key}: expected {storage.size} values of {dtype.itemsize} bytes, got"
+            f" {len(content)} bytes"
+        )
     return np.frombuffer(content, dtype.newbyteorder(">") if big else dtype)
 
 
 def _view(values: Array, tensor: _Tensor) -> Array:
-    """The values of `tensor` in its shape. Raises `ValueError` if it reaches outside its storage."""
+    """The values of `tensor` in its shape. Raises `ValueError` if it reaches
+    outside its storage.
+    """
     shape, strides, first = tensor.shape, tensor.strides, tensor.storage.start + tensor.offset
-    if len(shape) != len(strides) or min((first, tensor.storage.start, tensor.offset, *shape, *strides)) < 0:
+    if (
+        len(shape) != len(strides)
+        or min((first, tensor.storage.start, tensor.offset, *shape, *strides)) < 0
+    ):
         raise ValueError(f"a tensor of shape {shape}, strides {strides} and offset {first}")
     count = math.prod(shape)
     last = first + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if count and (last >= len(values) or count > max(len(values), _MOST_REPEATED)):
-        raise ValueError(f"a tensor of shape {shape} and strides {strides} at {first} of a storage of {len(values)} values")
+        raise ValueError(
+            f"a tensor of shape {shape} and strides {strides} at {first} of a storage of"
+            f" {len(values)} values"
+        )
     at = values[first:] if count else values[:0]
-    view = np.lib.stride_tricks.as_strided(at, shape, [stride * values.itemsize for stride in strides], writeable=False)
+    view = np.lib.stride_tricks.as_strided(
+        at, shape, [stride * values.itemsize for stride in strides], writeable=False
+    )
     return widen_bfloat16(view) if tensor.storage.dtype == BFLOAT16 else view
 
 
 def _state_dict(loaded: Any) -> tuple[dict[Any, Any], dict[str, str]]:
     """The state dict in `loaded`, and what was taken off to reach it."""
     if not isinstance(loaded, dict):
-        raise ValueError(f"expected tensors by name, got one {type(loaded).__name__.strip('_').lower()}; {ADVICE}")
+        raise ValueError(
+            f"expected tensors by name, got one {type(loaded).__name__.strip('_').lower()};"
+            f" {ADVICE}"
+        )
     for key in WRAPPERS:
         inner = loaded.get(key)
         if isinstance(inner, dict) and any(isinstance(value, _Tensor) for value in inner.values()):
@@ -210,9 +271,15 @@ def _without_prefix(names: Sequence[str]) -> bool:
     return bool(names) and all(name.startswith("module.") for name in names)
 
 
-def _weights_file(path: Path, format: str, loaded: Any, values: Callable[[_Storage], Array]) -> WeightsFile:
+def _weights_file(
+    path: Path, format: str, loaded: Any, values: Callable[[_Storage], Array]
+) -> WeightsFile:
     state, metadata = _state_dict(loaded)
-    arrays = {str(name): _view(values(value.storage), value) for name, value in state.items() if isinstance(value, _Tensor)}
+    arrays = {
+        str(name): _view(values(value.storage), value)
+        for name, value in state.items()
+        if isinstance(value, _Tensor)
+    }
     if _without_prefix(list(arrays)):
         metadata["removed_prefix"] = "module."
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}

@@ -1,4 +1,6 @@
-"""One backend held against the float64 reference: every layer, every output, every gradient, every statistic, the weights."""
+"""One backend held against the float64 reference: every layer, every output, every gradient, every
+statistic, the weights.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,10 @@ GRADIENT_IMAGES = 8
 class Comparison:
     """All rows of one backend, each list in the order in which a difference would first show.
 
-    `outputs`, in evaluation mode, `step_outputs`, those of a training step, and `statistics` go with the order of execution,
-    `gradients` against it: a wrong layer's gradient is the first on the way back. `weights` names the paths whose bytes did not come
-    back from the model as they went in. `trajectory` has each training step's loss, and every array after it.
+    `outputs`, in evaluation mode, `step_outputs`, those of a training step, and `statistics` go
+    with the order of execution, `gradients` against it: a wrong layer's gradient is the first on
+    the way back. `weights` names the paths whose bytes did not come back from the model as they
+    went in. `trajectory` has each training step's loss, and every array after it.
     """
 
     weights: list[str] = field(default_factory=list)
@@ -54,7 +57,14 @@ class Comparison:
     @property
     def rows(self) -> list[Row]:
         """Every row, forward first."""
-        return [*self.outputs, *self.step_outputs, *self.loss, *self.gradients, *self.statistics, *self.trajectory]
+        return [
+            *self.outputs,
+            *self.step_outputs,
+            *self.loss,
+            *self.gradients,
+            *self.statistics,
+            *self.trajectory,
+        ]
 
     @property
     def passed(self) -> bool:
@@ -74,14 +84,18 @@ class Comparison:
             ("statistic", self.statistics),
             ("training", self.trajectory),
         )
-        failed = next(((what, row.name) for what, rows in groups for row in rows if not row.passed), None)
+        failed = next(
+            ((what, row.name) for what, rows in groups for row in rows if not row.passed), None
+        )
         return None if failed is None else " of ".join(dict.fromkeys(failed))
 
 
 def compare_weights(backend: Backend, model: object, params: Params) -> list[str]:
     """The paths whose values are not, bit for bit, those that the model was built with."""
     held = backend.params_of(model)
-    same = {path for path, array in params.items() if path in held and _bits(held[path]) == _bits(array)}
+    same = {
+        path for path, array in params.items() if path in held and _bits(held[path]) == _bits(array)
+    }
     return [path for path in {**params, **held} if path not in same]
 
 
@@ -101,7 +115,9 @@ def compare_forward(
     train: bool = False,
     report: Callable[[int], None] = lambda done: None,
 ) -> list[Row]:
-    """Every layer and output of a forward pass of `images` (N, C, H, W), in chunks so that memory stays bounded."""
+    """Every layer and output of a forward pass of `images` (N, C, H, W), in chunks so that memory
+    stays bounded.
+    """
     names = output_names(network)
     taps = [site.path for site in nodes(network)]
     distances = {name: Distance() for name in names}
@@ -116,7 +132,10 @@ def compare_forward(
             distances.setdefault(name, Distance()).add(None, piece)  # nobody asked for it
         done += len(piece)
         report(done)
-    return [Row(name, measured.value, limit(yardstick.get(name, 0.0))) for name, measured in distances.items()]
+    return [
+        Row(name, measured.value, limit(yardstick.get(name, 0.0)))
+        for name, measured in distances.items()
+    ]
 
 
 def compare_step(
@@ -131,28 +150,43 @@ def compare_step(
     train: bool = True,
     device: str | None = None,
 ) -> Comparison:
-    """Every layer, the loss, gradients and running statistics of one step, dropout at rate 0, in a `Comparison` without `outputs`.
+    """Every layer, the loss, gradients and running statistics of one step, dropout at rate 0, in a
+    `Comparison` without `outputs`.
 
-    The gradients are held against a float64 run that goes back through each ReLU and max pool as the backend itself decided: what those
-    layers gave in a pass of the same model. That pass is compared too, so that no decision is further from float64's than rounding.
+    The gradients are held against a float64 run that goes back through each ReLU and max pool as
+    the backend itself decided: what those layers gave in a pass of the same model. That pass is
+    compared too, so that no decision is further from float64's than rounding.
     """
     still = with_dropout_rate(network, 0.0)
     taps = [site.path for site in nodes(still)]
-    passed = backend.forward(backend.build(still, params, device=device), images, train=train, taps=taps)
+    passed = backend.forward(
+        backend.build(still, params, device=device), images, train=train, taps=taps
+    )
     run = Run(train=train, taps=frozenset(taps), choices=decisions(still, images, passed))
-    reference = build(still, params, dtype=np.float64, unbiased_running_variance=backend.unbiased_running_variance)
+    reference = build(
+        still, params, dtype=np.float64, unbiased_running_variance=backend.unbiased_running_variance
+    )
     exact = step(reference, images, labels, run, loss=loss)
     model = backend.build(still, params, device=device)
     value, grads = backend.gradients(model, images, labels, loss=loss, train=train)
     held = backend.params_of(model)
     extra = [Row(path, math.inf, limit(0)) for path in grads if path not in exact.gradients]
 
-    def rows(actual: Mapping[str, Array], expected: Params, allowed: Mapping[str, float]) -> list[Row]:
-        return [Row(path, distance(actual.get(path), array), limit(allowed[path])) for path, array in expected.items()]
+    def rows(
+        actual: Mapping[str, Array], expected: Params, allowed: Mapping[str, float]
+    ) -> list[Row]:
+        return [
+            Row(path, distance(actual.get(path), array), limit(allowed[path]))
+            for path, array in expected.items()
+        ]
 
     return Comparison(
-        step_outputs=rows(passed, {name: exact.outputs[name] for name in output_names(still)}, yardstick.outputs),
-        loss=[Row("loss", distance(np.array([value]), np.array([exact.loss])), limit(yardstick.loss))],
+        step_outputs=rows(
+            passed, {name: exact.outputs[name] for name in output_names(still)}, yardstick.outputs
+        ),
+        loss=[
+            Row("loss", distance(np.array([value]), np.array([exact.loss])), limit(yardstick.loss))
+        ],
         gradients=extra + rows(grads, exact.gradients, yardstick.gradients)[::-1],
         statistics=rows(held, exact.statistics, yardstick.statistics),
     )
@@ -160,7 +194,9 @@ def compare_step(
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """The yardsticks of one network on its images; they do not depend on the backend. `trajectory` has no steps unless asked for."""
+    """The yardsticks of one network on its images; they do not depend on the backend. `trajectory`
+    has no steps unless asked for.
+    """
 
     forward: Mapping[str, float]
     step: StepYardstick | None
@@ -179,15 +215,20 @@ def measure(
     train_steps: int = 0,
     report: Callable[[int], None] = lambda done: None,
 ) -> Yardsticks:
-    """How far float32 strays on `images` (N, C, H, W), all of them forward and the first `GRADIENT_IMAGES` backward.
+    """How far float32 strays on `images` (N, C, H, W), all of them forward and the first
+    `GRADIENT_IMAGES` backward.
 
     With `train_steps` also over so many steps of training, of `GRADIENT_IMAGES` images each.
     """
     forward = forward_yardstick(network, params, images, chunk=chunk, report=report)
     few = slice(None, GRADIENT_IMAGES)
-    step = step_yardstick(network, params, images[few], labels[few], loss=loss) if gradients else None
+    step = (
+        step_yardstick(network, params, images[few], labels[few], loss=loss) if gradients else None
+    )
     recipe = trajectory_recipe(loss)
-    trajectory = trajectory_yardstick(network, params, images, labels, recipe=recipe, steps=train_steps, size=GRADIENT_IMAGES)
+    trajectory = trajectory_yardstick(
+        network, params, images, labels, recipe=recipe, steps=train_steps, size=GRADIENT_IMAGES
+    )
     return Yardsticks(forward, step, trajectory)
 
 
@@ -204,24 +245,44 @@ def compare(
     device: str | None = None,
     report: Callable[[int], None] = lambda done: None,
 ) -> Comparison:
-    """The whole proof for one backend: weights, every layer in evaluation mode, and one step of training.
+    """The whole proof for one backend: weights, every layer in evaluation mode, and one step of
+    training.
 
-    `images` (N, C, H, W) go forward in chunks; the first `GRADIENT_IMAGES`, with their `labels`, through a training step if the
-    yardsticks hold one and the backend can train; then through as many steps in the backend's own trainer as the yardsticks have. Raises
-    what the backend raises.
+    `images` (N, C, H, W) go forward in chunks; the first `GRADIENT_IMAGES`, with their `labels`,
+    through a training step if the yardsticks hold one and the backend can train; then through as
+    many steps in the backend's own trainer as the yardsticks have. Raises what the backend raises.
     """
     model = backend.build(network, params, device=device)
     weights = compare_weights(backend, model, params)
-    outputs = compare_forward(backend, model, network, params, images, yardsticks.forward, chunk=chunk, report=report)
+    outputs = compare_forward(
+        backend, model, network, params, images, yardsticks.forward, chunk=chunk, report=report
+    )
     compared = Comparison()
     if yardsticks.step is not None and {"train", "gradients"} <= backend.capabilities:
         del model
         few = slice(None, GRADIENT_IMAGES)
-        compared = compare_step(backend, network, params, images[few], labels[few], yardsticks.step, loss=loss, device=device)
+        compared = compare_step(
+            backend,
+            network,
+            params,
+            images[few],
+            labels[few],
+            yardsticks.step,
+            loss=loss,
+            device=device,
+        )
     trajectory: list[Row] = []
     if yardsticks.trajectory and "trainer" in backend.capabilities:
         recipe = trajectory_recipe(loss)
         trajectory = compare_trajectory(
-            backend, network, params, images, labels, yardsticks.trajectory, recipe=recipe, size=GRADIENT_IMAGES, device=device
+            backend,
+            network,
+            params,
+            images,
+            labels,
+            yardsticks.trajectory,
+            recipe=recipe,
+            size=GRADIENT_IMAGES,
+            device=device,
         )
     return replace(compared, weights=weights, outputs=outputs, trajectory=trajectory)

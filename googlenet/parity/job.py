@@ -1,4 +1,6 @@
-"""What a parity worker is asked and answers, as files in one folder: frameworks print where they like, so no pipe is used."""
+"""What a parity worker is asked and answers, as files in one folder: frameworks print where they
+like, so no pipe is used.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from .tolerance import StepYardstick
 
 @dataclass(frozen=True)
 class Job:
-    """One network on one set of images and weights, and how far float32 strays there; the same for every framework."""
+    """One network on one set of images and weights, and how far float32 strays there; the same for
+    every framework.
+    """
 
     network: Network
     chunk: int
@@ -51,7 +55,11 @@ class Job:
         text = json.loads((folder / "job.json").read_text())
         yardsticks = text["yardsticks"]
         step = yardsticks["step"]
-        measured = Yardsticks(yardsticks["forward"], None if step is None else StepYardstick(**step), yardsticks["trajectory"])
+        measured = Yardsticks(
+            yardsticks["forward"],
+            None if step is None else StepYardstick(**step),
+            yardsticks["trajectory"],
+        )
         job = cls(from_json(text["network"]), text["chunk"], text["label_smoothing"], measured)
         params = load_params(folder / "weights.safetensors", job.network)
         return job, params, np.load(folder / "images.npy"), np.load(folder / "labels.npy")
@@ -59,9 +67,16 @@ class Job:
 
 def row_to_json(row: Row) -> dict[str, Any]:
     """A row with whole-word keys; an infinite error, which JSON has not, as null."""
-    return {"name": row.name, "error": row.error if np.isfinite(row.error) else None, "limit": row.limit, "passed": row.passed}
+    return {
+        "name": row.name,
+        "error": row.error if np.isfinite(row.error) else None,
+        "limit": row.limit,
+        "passed": row.passed,
+    }
 
 
 def row_from_json(values: dict[str, Any]) -> Row:
     """The inverse of `row_to_json`."""
-    return Row(values["name"], np.inf if values["error"] is None else values["error"], values["limit"])
+    return Row(
+        values["name"], np.inf if values["error"] is None else values["error"], values["limit"]
+    )

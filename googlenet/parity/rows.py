@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One tensor: its path or output name, its relative L2 distance from float64, and the largest that passes."""
+    """One tensor: its path or output name, its relative L2 distance from float64, and the largest
+    that passes.
+    """
 
     name: str
     error: float

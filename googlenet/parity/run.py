@@ -1,4 +1,6 @@
-"""A parity run: the yardstick is measured once, then one worker process a framework is held against it."""
+"""A parity run: the yardstick is measured once, then one worker process a framework is held against
+it.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,8 @@ class Report:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: workers at a time, images a piece, threads a worker, seconds without progress before a worker is ended.
+    """How to run: workers at a time, images a piece, threads a worker, seconds without progress
+    before a worker is ended.
 
     `train_steps` is the length of the trajectories that are compared, 0 for none.
     """
@@ -140,10 +143,11 @@ def run_parity(
     settings: Settings = Settings(),
     progress: Progress = lambda what, done, total: None,
 ) -> Report:
-    """Hold each of `frameworks` against the float64 reference on `image_set` with the weights `params`.
+    """Hold each of `frameworks` against the float64 reference on `image_set` with the weights
+    `params`.
 
-    Workers run one after another, or `settings.jobs` at a time; one that crashes, hangs or runs out of memory fails its own row.
-    Raises `WeightsError` if the weights do not fit the network.
+    Workers run one after another, or `settings.jobs` at a time; one that crashes, hangs or runs out
+    of memory fails its own row. Raises `WeightsError` if the weights do not fit the network.
     """
     params = check_params(network, params)
     images, labels = image_set.images, image_set.labels
@@ -172,19 +176,29 @@ def run_parity(
         stop = threading.Event()
 
         def work(framework: str) -> Result:
-            return _work(folder, framework, settings, stop, lambda done: progress(framework, done, total))
+            return _work(
+                folder, framework, settings, stop, lambda done: progress(framework, done, total)
+            )
 
         with ThreadPoolExecutor(max_workers=settings.jobs) as pool:
             try:
                 results = tuple(pool.map(work, frameworks))
-            except BaseException:  # Ctrl-C above all: the workers, in sessions of their own, do not hear it
+            except (
+                BaseException
+            ):  # Ctrl-C above all: the workers, in sessions of their own, do not hear it
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
     return Report(network, image_set, seed, results, settings.train_steps)
 
 
-def _work(folder: Path, framework: str, settings: Settings, stop: threading.Event, report: Callable[[int], None]) -> Result:
+def _work(
+    folder: Path,
+    framework: str,
+    settings: Settings,
+    stop: threading.Event,
+    report: Callable[[int], None],
+) -> Result:
     """Start the worker, follow it, and read its answer."""
     interpreter = settings.interpreters.get(framework, sys.executable)
     log, progress = folder / f"{framework}.log", folder / f"{framework}.progress"
@@ -199,7 +213,9 @@ def _work(folder: Path, framework: str, settings: Settings, stop: threading.Even
     ending = run_worker(command, log, environment, look=look, timeout=settings.timeout, stop=stop)
     path = folder / f"{framework}.json"
     if ending.error is not None or ending.hung or not path.exists():
-        return Result(framework, error=failure(ending, log, timeout=settings.timeout, memory_hint=MEMORY_HINT))
+        return Result(
+            framework, error=failure(ending, log, timeout=settings.timeout, memory_hint=MEMORY_HINT)
+        )
     return _answer(path, framework)
 
 
@@ -212,7 +228,13 @@ def _answer(path: Path, framework: str) -> Result:
         return Result(framework, error=answer["error"])
     version = answer["versions"]["googlenet"]
     if version != __version__:
-        return Result(framework, error=f"its interpreter has googlenet {version}, this one {__version__}; install the same in both")
+        return Result(
+            framework,
+            error=(
+                f"its interpreter has googlenet {version}, this one {__version__}; install the same"
+                " in both"
+            ),
+        )
     groups = {name: [row_from_json(row) for row in answer[name]] for name in GROUPS}
     return Result(
         framework,

@@ -1,9 +1,12 @@
-"""How far a backend may be from float64: derived from how far float32 itself strays, never chosen. See `docs/tolerances.md`.
+"""How far a backend may be from float64: derived from how far float32 itself strays, never chosen.
+See `docs/tolerances.md`.
 
-The metric is the relative L2 distance of a tensor, ‖a − b‖ / ‖b‖. The yardstick is the largest distance of several float32 reference
-runs that differ in nothing but rounding; the limit is `FACTOR` times that. Gradients also jump where rounding decides the side of a ReLU
-or the winner of a max pool. So they are compared decision for decision: the yardstick's runs go back as float64 decided, and the
-float64 run that a backend is held against goes back as the backend decided (`decisions`).
+The metric is the relative L2 distance of a tensor, ‖a − b‖ / ‖b‖. The yardstick is the largest
+distance of several float32 reference runs that differ in nothing but rounding; the limit is
+`FACTOR` times that. Gradients also jump where rounding decides the side of a ReLU or the winner of
+a max pool. So they are compared decision for decision: the yardstick's runs go back as float64
+decided, and the float64 run that a backend is held against goes back as the backend decided
+(`decisions`).
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from ..reference.ops import Choice, winners
 from ..spec import MaxPool, Network, ReLU
 from ..walk import inputs, nodes, walk, with_dropout_rate
 
-#: A backend may stray this many times as far as float32 itself does. The one tolerance of the project.
+#: A backend may stray this many times as far as float32 itself does. The one tolerance of the
+#: project.
 FACTOR = 10.0
 #: No yardstick is shorter than one unit in the last place of float32 at 1.
 EPS = float(np.finfo(np.float32).eps)
@@ -37,7 +41,9 @@ def limit(yardstick: float) -> float:
 
 @dataclass
 class Distance:
-    """The relative L2 distance ‖actual − expected‖ / ‖expected‖, summed over chunks; infinite where either is not finite."""
+    """The relative L2 distance ‖actual − expected‖ / ‖expected‖, summed over chunks; infinite where
+    either is not finite.
+    """
 
     difference: float = 0.0
     norm: float = 0.0
@@ -69,7 +75,9 @@ def distance(actual: Array | None, expected: Array) -> float:
 
 @dataclass(frozen=True)
 class Variant:
-    """A float32 reference run that differs from every other by rounding alone: how it changes its input, and its sums."""
+    """A float32 reference run that differs from every other by rounding alone: how it changes its
+    input, and its sums.
+    """
 
     name: str
     prepare: Callable[[Array], Array]
@@ -88,7 +96,9 @@ def _reverse_batch(array: Array) -> Array:
 def _jitter(images: Array) -> Array:
     """Each pixel moved by one unit in the last place, up or down in turn."""
     images = np.asarray(images, np.float32)
-    signs = np.where(np.arange(images.size).reshape(images.shape) * 7 % 5 % 2, np.inf, -np.inf).astype(np.float32)
+    signs = np.where(
+        np.arange(images.size).reshape(images.shape) * 7 % 5 % 2, np.inf, -np.inf
+    ).astype(np.float32)
     return np.nextafter(images, np.where(images == 0, np.float32(0), signs))
 
 
@@ -106,7 +116,9 @@ def chunks(images: Array, size: int) -> Iterator[Array]:
 
 
 def output_names(network: Network) -> tuple[str, ...]:
-    """All that is compared of a forward pass, in the order of execution: every layer by path, then the outputs by name."""
+    """All that is compared of a forward pass, in the order of execution: every layer by path, then
+    the outputs by name.
+    """
     return (*(site.path for site in nodes(network)), *reversed(network.outputs))
 
 
@@ -121,7 +133,8 @@ def forward_yardstick(
 ) -> dict[str, float]:
     """How far float32 strays at every layer and output of a forward pass, in relative L2 distance.
 
-    `images` is (N, C, H, W); `report` hears how many are done. Raises what the reference raises for bad input.
+    `images` is (N, C, H, W); `report` hears how many are done. Raises what the reference raises for
+    bad input.
     """
     names = output_names(network)
     taps = frozenset(site.path for site in nodes(network))
@@ -130,7 +143,11 @@ def forward_yardstick(
     for piece in chunks(images, chunk):
         exact = _run(build(network, params, dtype=np.float64), piece, Run(train=train, taps=taps))
         for variant in VARIANTS:
-            rough = _run(build(network, params), variant.prepare(piece), Run(train=train, taps=taps, dot=variant.dot))
+            rough = _run(
+                build(network, params),
+                variant.prepare(piece),
+                Run(train=train, taps=taps, dot=variant.dot),
+            )
             for name in names:
                 found[variant.name][name].add(variant.restore(rough[name]), exact[name])
         done += len(piece)
@@ -145,7 +162,9 @@ def _run(model: Model, images: Array, run: Run) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class StepYardstick:
-    """How far float32 strays in one step: in every layer's output on the way, the loss, each gradient, and each running statistic."""
+    """How far float32 strays in one step: in every layer's output on the way, the loss, each
+    gradient, and each running statistic.
+    """
 
     outputs: Mapping[str, float]
     loss: float
@@ -155,7 +174,9 @@ class StepYardstick:
 
 @dataclass(frozen=True)
 class Step:
-    """The reference's answer for one batch: every layer's output, the loss, the gradients, the running statistics after the step."""
+    """The reference's answer for one batch: every layer's output, the loss, the gradients, the
+    running statistics after the step.
+    """
 
     outputs: Params
     loss: float
@@ -164,17 +185,22 @@ class Step:
 
 
 def step(model: Model, images: Array, labels: Array, run: Run, *, loss: Loss) -> Step:
-    """One step of the reference `model` on `images` (N, C, H, W) with `labels` (N,), its layers tapped as `run` says."""
+    """One step of the reference `model` on `images` (N, C, H, W) with `labels` (N,), its layers
+    tapped as `run` says.
+    """
     value, grads = run_gradients(model, images, labels, run, loss=loss)
-    statistics = {path: model.params[path] for path, spec in model.specs.items() if not spec.trainable}
+    statistics = {
+        path: model.params[path] for path, spec in model.specs.items() if not spec.trainable
+    }
     return Step(run.outputs, value, grads, statistics)
 
 
 def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> dict[str, Choice]:
-    """What a backend decided in a pass of `images` (N, C, H, W): the side of 0 at each ReLU, the winners of each max pool, by path.
+    """What a backend decided in a pass of `images` (N, C, H, W): the side of 0 at each ReLU, the
+    winners of each max pool, by path.
 
-    `outputs` are its layers' outputs by path. A layer whose own output, or a max pool whose input, is missing or of another shape is left
-    to the reference.
+    `outputs` are its layers' outputs by path. A layer whose own output, or a max pool whose input,
+    is missing or of another shape is left to the reference.
     """
     sources = inputs(network)
     made: dict[str, Choice] = {}
@@ -182,15 +208,32 @@ def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> 
         source = sources[site.path]
         taken = images if source is None else outputs.get(source)
         given = outputs.get(site.path)
-        if isinstance(site.layer, ReLU) and given is not None and given.shape == (len(images), *site.out_shape):
+        if (
+            isinstance(site.layer, ReLU)
+            and given is not None
+            and given.shape == (len(images), *site.out_shape)
+        ):
             made[site.path] = Choice(fixed=to_nhwc(given) > 0 if given.ndim == 4 else given > 0)
-        elif isinstance(site.layer, MaxPool) and taken is not None and taken.shape == (len(images), *site.in_shape):
+        elif (
+            isinstance(site.layer, MaxPool)
+            and taken is not None
+            and taken.shape == (len(images), *site.in_shape)
+        ):
             made[site.path] = Choice(fixed=winners(to_nhwc(taken), site.layer, window_count(site)))
     return made
 
 
-def step_yardstick(network: Network, params: Params, images: Array, labels: Array, *, loss: Loss, train: bool = True) -> StepYardstick:
-    """How far float32 strays in one step on `images` (N, C, H, W) with `labels` (N,), dropout at rate 0.
+def step_yardstick(
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    *,
+    loss: Loss,
+    train: bool = True,
+) -> StepYardstick:
+    """How far float32 strays in one step on `images` (N, C, H, W) with `labels` (N,), dropout at
+    rate 0.
 
     Raises what the reference raises for bad input.
     """
@@ -198,15 +241,26 @@ def step_yardstick(network: Network, params: Params, images: Array, labels: Arra
     taps = frozenset(site.path for site in nodes(network))
     exact_run = Run(train=train, taps=taps)
     exact = step(build(network, params, dtype=np.float64), images, labels, exact_run, loss=loss)
-    worst: dict[str, dict[str, float]] = {"outputs": {}, "loss": {}, "gradients": {}, "statistics": {}}
+    worst: dict[str, dict[str, float]] = {
+        "outputs": {},
+        "loss": {},
+        "gradients": {},
+        "statistics": {},
+    }
 
     def stray(what: str, path: str, array: Array, expected: Array) -> None:
         worst[what][path] = max(worst[what].get(path, 0.0), distance(array, expected))
 
     for variant in VARIANTS:
-        made = {path: Choice(fixed=variant.restore(choice.made)) for path, choice in exact_run.choices.items() if choice.made is not None}
+        made = {
+            path: Choice(fixed=variant.restore(choice.made))
+            for path, choice in exact_run.choices.items()
+            if choice.made is not None
+        }
         run = Run(train=train, taps=taps, dot=variant.dot, choices=made)
-        rough = step(build(network, params), variant.prepare(images), variant.restore(labels), run, loss=loss)
+        rough = step(
+            build(network, params), variant.prepare(images), variant.restore(labels), run, loss=loss
+        )
         stray("loss", "loss", np.array([rough.loss]), np.array([exact.loss]))
         for path, array in exact.outputs.items():
             stray("outputs", path, variant.restore(rough.outputs[path]), array)
@@ -215,13 +269,24 @@ def step_yardstick(network: Network, params: Params, images: Array, labels: Arra
         for path, array in exact.statistics.items():
             stray("statistics", path, rough.statistics[path], array)
     reach = loss_reach(exact.outputs, exact.loss, exact_run.output_grads, worst["outputs"])
-    return StepYardstick(worst["outputs"], max(worst["loss"]["loss"], reach), worst["gradients"], worst["statistics"])
+    return StepYardstick(
+        worst["outputs"], max(worst["loss"]["loss"], reach), worst["gradients"], worst["statistics"]
+    )
 
 
-def loss_reach(outputs: Mapping[str, Array], loss: float, output_grads: Mapping[str, Array], strayed: Mapping[str, float]) -> float:
-    """How far `loss` can stray, to first order, when each of the `outputs` strays as far as float32's did: Σ ‖∂loss/∂y‖ · ‖δy‖ / loss.
+def loss_reach(
+    outputs: Mapping[str, Array],
+    loss: float,
+    output_grads: Mapping[str, Array],
+    strayed: Mapping[str, float],
+) -> float:
+    """How far `loss` can stray, to first order, when each of the `outputs` strays as far as
+    float32's did: Σ ‖∂loss/∂y‖ · ‖δy‖ / loss.
 
     The loss is one number, and three runs may all come near to it by luck.
     """
-    moved = sum(float(np.linalg.norm(grad) * np.linalg.norm(outputs[output])) * strayed[output] for output, grad in output_grads.items())
+    moved = sum(
+        float(np.linalg.norm(grad) * np.linalg.norm(outputs[output])) * strayed[output]
+        for output, grad in output_grads.items()
+    )
     return moved / abs(loss) if loss else 0.0

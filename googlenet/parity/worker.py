@@ -1,6 +1,8 @@
-"""One framework's part of a parity run, in its own process: `python -m googlenet.parity.worker FOLDER FRAMEWORK`.
+"""One framework's part of a parity run, in its own process: `python -m googlenet.parity.worker
+FOLDER FRAMEWORK`.
 
-Reads the job from FOLDER and writes `FRAMEWORK.json` there: the rows, or the error. `FRAMEWORK.progress` says how far it is.
+Reads the job from FOLDER and writes `FRAMEWORK.json` there: the rows, or the error.
+`FRAMEWORK.progress` says how far it is.
 """
 
 from __future__ import annotations
@@ -83,10 +85,20 @@ def main() -> None:
     except GoogLeNetError as error:
         answer = {"error": str(error)}
     except MemoryError:
-        answer = {"error": "ran out of memory; give fewer images with --count or smaller pieces with --chunk"}
-    except Exception as error:  # a framework raises what it likes: it fails its row, and the log keeps the traceback
+        answer = {
+            "error": (
+                "ran out of memory; give fewer images with --count or smaller pieces with --chunk"
+            )
+        }
+    # a framework raises what it likes: it fails its row, and the log keeps the traceback
+    except Exception as error:
         traceback.print_exc()
-        answer = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"}
+        answer = {
+            "error": (
+                f"{type(error).__name__}:"
+                f" {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+            )
+        }
     write_atomically(folder / f"{framework}.json", json.dumps(answer).encode())
     # Some frameworks crash while they unload; the answer is written, so leave without that.
     sys.stdout.flush()

@@ -1,4 +1,6 @@
-"""The backend `numpy`: the reference that all others are measured against, in float64 the arbiter."""
+"""The backend `numpy`: the reference that all others are measured against, in
+float64 the arbiter.
+"""
 
 from __future__ import annotations
 
@@ -35,47 +37,65 @@ def build(
 ) -> Model:
     """The network in NumPy with `params` loaded; `dtype` is float32 or float64.
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device other than None or "cpu".
+    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device other than None or
+    "cpu".
     """
     if device not in (None, "cpu"):
         raise DeviceError(f"device: '{device}' cannot be used by numpy: it runs on 'cpu' alone")
-    return Model(network, check_params(network, params), dtype=dtype, unbiased_running_variance=unbiased_running_variance)
+    return Model(
+        network,
+        check_params(network, params),
+        dtype=dtype,
+        unbiased_running_variance=unbiased_running_variance,
+    )
 
 
 def params_of(model: Model) -> Params:
     """The weights of `model` by path in canonical layout and the model's dtype."""
-    return {path: layout.from_native(spec, model.params[path]) for path, spec in model.specs.items()}
+    return {
+        path: layout.from_native(spec, model.params[path]) for path, spec in model.specs.items()
+    }
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write the weights of `model` to `path` as an .npz of its canonical arrays by path, for `numpy.load`.
+    """Write the weights of `model` to `path` as an .npz of its canonical arrays by path, for
+    `numpy.load`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
+    stays whole.
     """
     with native_file(path, file_suffix) as temporary:
         np.savez(temporary, **params_of(model))  # type: ignore[arg-type]
 
 
-def forward(model: Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:
-    """The outputs of images (N, C, H, W) by name: `logits` (N, K), auxiliary heads, and the tapped layers, maps as NCHW.
+def forward(
+    model: Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()
+) -> dict[str, Array]:
+    """The outputs of images (N, C, H, W) by name: `logits` (N, K), auxiliary heads, and the tapped
+    layers, maps as NCHW.
 
-    In training mode batch norm uses the batch and moves its running statistics. Raises `ShapeError` or `DataError` for images,
-    `UnknownNameError` for taps that do not fit.
+    In training mode batch norm uses the batch and moves its running statistics. Raises `ShapeError`
+    or `DataError` for images, `UnknownNameError` for taps that do not fit.
     """
     run = Run(train=train, taps=check_taps(model.network, taps))
     model.run(check_images(model.network, images), run)
     return run.outputs
 
 
-def gradients(model: Model, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True) -> tuple[float, Params]:
-    """The loss in nats of images (N, C, H, W) with labels (N,), and its gradient by every trainable array, canonical layout.
+def gradients(
+    model: Model, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
+) -> tuple[float, Params]:
+    """The loss in nats of images (N, C, H, W) with labels (N,), and its gradient by every trainable
+    array, canonical layout.
 
     Raises `ShapeError` or `DataError` for images or labels that do not fit.
     """
     return run_gradients(model, images, labels, Run(train=train), loss=loss)
 
 
-def run_gradients(model: Model, images: Array, labels: Array, run: Run, *, loss: Loss = Loss()) -> tuple[float, Params]:
+def run_gradients(
+    model: Model, images: Array, labels: Array, run: Run, *, loss: Loss = Loss()
+) -> tuple[float, Params]:
     """`gradients` with a `Run` of the caller's choice."""
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
@@ -86,11 +106,17 @@ def run_gradients(model: Model, images: Array, labels: Array, run: Run, *, loss:
         total += weight * value
         run.output_grads[output] = (weight * grad).astype(model.dtype)
     backward(run.output_grads["logits"])
-    return total, {path: layout.from_native(spec, run.grads[path]) for path, spec in model.specs.items() if spec.trainable}
+    return total, {
+        path: layout.from_native(spec, run.grads[path])
+        for path, spec in model.specs.items()
+        if spec.trainable
+    }
 
 
 def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says. Raises `BackendError` for `parallel`: the reference has one process."""
+    """What trains `model` in place as `recipe` says. Raises `BackendError` for `parallel`: the
+    reference has one process.
+    """
     if parallel:
         raise BackendError("framework 'numpy': trains in one process alone; leave out --parallel")
     return Trainer(model, recipe)

@@ -22,7 +22,9 @@ def _is_dense(spec: ParamSpec) -> bool:
 
 
 def to_native(spec: ParamSpec, array: Array) -> Array:
-    """Canonical → own: a kernel (O, I, H, W) → (H, W, I, O); a dense weight (O, C, H, W) or (O, C) → (H·W·C, O)."""
+    """Canonical → own: a kernel (O, I, H, W) → (H, W, I, O); a dense weight (O, C, H, W) or (O, C)
+    → (H·W·C, O).
+    """
     if array.ndim == 1:
         return array.copy()
     order = (*range(2, array.ndim), 1, 0)

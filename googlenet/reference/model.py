@@ -40,15 +40,17 @@ def matmul(a: Array, b: Array) -> Array:
     return product
 
 
-#: So many terms of a sum are added by one product where sums are taken piece by piece; fewer where a sum outgrows its result.
+#: So many terms of a sum are added by one product where sums are taken piece by piece; fewer where
+#: a sum outgrows its result.
 PIECE, SHORT_PIECE = 64, 8
 
 
 def piecewise_matmul(a: Array, b: Array) -> Array:
-    """The same product, its sums taken from the end, piece after piece: equal in exact arithmetic, rounded differently.
+    """The same product, its sums taken from the end, piece after piece: equal in exact arithmetic,
+    rounded differently.
 
-    The gradient of a first convolution's weight is a sum over every pixel of every image, and not every framework's is as exact as
-    that of a blocked product: some add one pixel after another.
+    The gradient of a first convolution's weight is a sum over every pixel of every image, and not
+    every framework's is as exact as that of a blocked product: some add one pixel after another.
     """
     rows, terms = a.shape
     piece = SHORT_PIECE if terms > rows else PIECE
@@ -63,8 +65,9 @@ def piecewise_matmul(a: Array, b: Array) -> Array:
 class Run:
     """One pass through the model: how to compute, and what came out of it.
 
-    `outputs` collects `logits`, auxiliary heads and `taps` in NCHW; `grads` the gradients in native layout; `choices` what
-    each ReLU and max pool decided in the backward pass, by path, or has to decide.
+    `outputs` collects `logits`, auxiliary heads and `taps` in NCHW; `grads` the gradients in native
+    layout; `choices` what each ReLU and max pool decided in the backward pass, by path, or has to
+    decide.
     """
 
     train: bool = False
@@ -89,25 +92,37 @@ Step: TypeAlias = Callable[[Array, Run], tuple[Array, ops.Backward]]
 
 
 class Model:
-    """A network in NumPy: `model(images)` maps (N, C, H, W) to logits (N, K), or to (logits, aux1, ...) with auxiliary heads.
+    """A network in NumPy: `model(images)` maps (N, C, H, W) to logits (N, K), or to (logits, aux1,
+    ...) with auxiliary heads.
 
-    `params` holds the weights by path in the reference's own layout and `dtype`; `train_mode` selects training mode.
+    `params` holds the weights by path in the reference's own layout and `dtype`; `train_mode`
+    selects training mode.
     """
 
     def __init__(
-        self, network: Network, params: Params, *, dtype: npt.DTypeLike = np.float32, unbiased_running_variance: bool = False
+        self,
+        network: Network,
+        params: Params,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        unbiased_running_variance: bool = False,
     ) -> None:
         self.network = network
         self.dtype = np.dtype(dtype)
         self.unbiased_running_variance = unbiased_running_variance
         self.specs = param_specs(network)
-        self.params = {path: layout.to_native(spec, params[path]).astype(self.dtype) for path, spec in self.specs.items()}
+        self.params = {
+            path: layout.to_native(spec, params[path]).astype(self.dtype)
+            for path, spec in self.specs.items()
+        }
         self.train_mode = False
         self.dropout_seed = 0
         self._step = fold(resolve(network), self._leaf, self._compose)
 
     def __call__(self, images: Array) -> Array | tuple[Array, ...]:
-        """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...). Raises as `check_images` does."""
+        """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...). Raises as
+        `check_images` does.
+        """
         run = Run(train=self.train_mode)
         self.run(check_images(self.network, images), run)
         outputs = tuple(run.outputs[name] for name in self.network.outputs)
@@ -119,20 +134,26 @@ class Model:
         def compose(site: CompositeSite, children: dict[str, str]) -> str:
             inside = [f"({name}): {text}" for name, text in children.items()]
             body = "".join(f"\n  {line}" for text in inside for line in text.split("\n"))
-            return f"{type(site.layer).__name__}({body}\n)" if body else f"{type(site.layer).__name__}()"
+            return (
+                f"{type(site.layer).__name__}({body}\n)"
+                if body
+                else f"{type(site.layer).__name__}()"
+            )
 
         lines.append(fold(self.network, lambda site: repr(site.layer), compose))
         return f"{self.network.name}, {self.dtype}: " + "\n".join(lines)
 
     def run(self, images: Array, run: Run) -> ops.Backward:
-        """Forward pass of images (N, C, H, W) into `run.outputs`; the result takes the logits' gradient (N, K) backward."""
+        """Forward pass of images (N, C, H, W) into `run.outputs`; the result takes the logits'
+        gradient (N, K) backward.
+        """
         x = np.ascontiguousarray(layout.to_nhwc(np.asarray(images, self.dtype)))
         self.dropout_seed += run.train
         logits, backward = self._step(x, run)
         run.outputs = {"logits": layout.to_nchw(logits), **run.outputs}
         return backward
 
-    # Leaves ----------------------------------------------------------------------------------------------------------
+    # Leaves ---------------------------------------------------------------------------------------
 
     def _leaf(self, site: LeafSite) -> Step:
         compute = self._compute(site)
@@ -149,9 +170,13 @@ class Model:
         count = window_count(site) if len(site.out_shape) == 3 else (1, 1)
         match site.layer:
             case Conv() as conv:
-                return lambda x, run: self._weighted(path, run, ops.conv(x, conv, *self._weights(path), count, run.dot))
+                return lambda x, run: self._weighted(
+                    path, run, ops.conv(x, conv, *self._weights(path), count, run.dot)
+                )
             case Dense():
-                return lambda x, run: self._weighted(path, run, ops.dense(x, *self._weights(path), run.dot))
+                return lambda x, run: self._weighted(
+                    path, run, ops.dense(x, *self._weights(path), run.dot)
+                )
             case BatchNorm() as batch_norm:
                 return lambda x, run: self._batch_norm(path, batch_norm, x, run)
             case LocalResponseNorm() as norm:
@@ -167,9 +192,14 @@ class Model:
             case ReLU():
                 return lambda x, run: ops.relu(x, run.choice(path))
             case Dropout(rate):
-                return lambda x, run: _multiply(x, _dropout_mask(path, rate, x, self.dropout_seed) if run.train and rate else None)
+                return lambda x, run: _multiply(
+                    x,
+                    _dropout_mask(path, rate, x, self.dropout_seed) if run.train and rate else None,
+                )
             case Scale(factor, when):
-                return lambda x, run: _multiply(x, factor if when in ("always", "train" if run.train else "eval") else None)
+                return lambda x, run: _multiply(
+                    x, factor if when in ("always", "train" if run.train else "eval") else None
+                )
             case _:
                 assert_never(site.layer)
 
@@ -183,7 +213,9 @@ class Model:
     def _get(self, path: str, name: str) -> Array | None:
         return self.params.get(join(path, name))
 
-    def _weighted(self, path: str, run: Run, result: tuple[Array, ops.WeightedBackward]) -> tuple[Array, ops.Backward]:
+    def _weighted(
+        self, path: str, run: Run, result: tuple[Array, ops.WeightedBackward]
+    ) -> tuple[Array, ops.Backward]:
         y, both = result
 
         def backward(dy: Array) -> Array:
@@ -193,19 +225,35 @@ class Model:
 
         return y, backward
 
-    def _batch_norm(self, path: str, layer: BatchNorm, x: Array, run: Run) -> tuple[Array, ops.Backward]:
+    def _batch_norm(
+        self, path: str, layer: BatchNorm, x: Array, run: Run
+    ) -> tuple[Array, ops.Backward]:
         mean, var = self._param(path, "running_mean"), self._param(path, "running_var")
         if run.train:
             batch_mean, batch_var = x.mean((0, 1, 2)), x.var((0, 1, 2))
             count = x.size // x.shape[3]
-            moved = batch_var * count / max(count - 1, 1) if self.unbiased_running_variance else batch_var
+            moved = (
+                batch_var * count / max(count - 1, 1)
+                if self.unbiased_running_variance
+                else batch_var
+            )
             for name, old, new in (("running_mean", mean, batch_mean), ("running_var", var, moved)):
-                self.params[join(path, name)] = ((1 - layer.momentum) * old + layer.momentum * new).astype(self.dtype)
+                self.params[join(path, name)] = (
+                    (1 - layer.momentum) * old + layer.momentum * new
+                ).astype(self.dtype)
             mean, var = batch_mean, batch_var
-        result = ops.batch_norm(x, layer, self._get(path, "weight"), self._param(path, "bias"), mean, var, train=run.train)
+        result = ops.batch_norm(
+            x,
+            layer,
+            self._get(path, "weight"),
+            self._param(path, "bias"),
+            mean,
+            var,
+            train=run.train,
+        )
         return self._weighted(path, run, result)
 
-    # Composites ------------------------------------------------------------------------------------------------------
+    # Composites -----------------------------------------------------------------------------------
 
     def _compose(self, site: CompositeSite, children: dict[str, Step]) -> Step:
         match site.layer:
@@ -274,7 +322,10 @@ def _aux(name: str, head: Step) -> Step:
     def compute(x: Array, run: Run) -> tuple[Array, ops.Backward]:
         y, head_back = head(x, run)
         run.outputs[name] = layout.to_nchw(y)
-        return x, lambda dy: dy + head_back(run.output_grads[name]) if name in run.output_grads else dy
+        return (
+            x,
+            lambda dy: dy + head_back(run.output_grads[name]) if name in run.output_grads else dy,
+        )
 
     return compute
 

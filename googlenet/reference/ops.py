@@ -1,8 +1,8 @@
 """Forward and backward of every leaf in NumPy, in any floating dtype.
 
-Maps are (N, H, W, C) inside the reference: channels last makes a convolution one matrix product. Each function returns its output
-and a function from the output's gradient to the input's; those with weights add the gradients of their weights. The formulas
-are those of `googlenet.spec`.
+Maps are (N, H, W, C) inside the reference: channels last makes a convolution one matrix product.
+Each function returns its output and a function from the output's gradient to the input's; those
+with weights add the gradients of their weights. The formulas are those of `googlenet.spec`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ Dot: TypeAlias = Callable[[Array, Array], Array]
 
 @dataclass
 class Choice:
-    """Which side of 0 each element of a ReLU is on, or which element of each window wins: where gradients jump.
+    """Which side of 0 each element of a ReLU is on, or which element of each window wins: where
+    gradients jump.
 
-    `made` is what the backward pass decided; `fixed`, if given, is decided already: the positive elements of a ReLU, or each
-    window's winner as its position in row-major order.
+    `made` is what the backward pass decided; `fixed`, if given, is decided already: the positive
+    elements of a ReLU, or each window's winner as its position in row-major order.
     """
 
     fixed: Array | None = None
@@ -37,7 +38,9 @@ class Choice:
 
 
 def pad(x: Array, padding: ExplicitPadding, end: Pair, value: float) -> Array:
-    """x (N, H, W, C) with `padding` around it, then grown or cut at the bottom and right to `end` (height, width)."""
+    """x (N, H, W, C) with `padding` around it, then grown or cut at the bottom and right to `end`
+    (height, width).
+    """
     (top, _), (left, _) = padding
     batch, height, width, channels = x.shape
     if (top, left) == (0, 0) and end == (height, width):
@@ -68,15 +71,20 @@ def windows(x: Array, count: Pair, kernel: Pair, stride: Pair) -> Array:
 
 
 def offsets(kernel: Pair, stride: Pair, count: Pair) -> list[tuple[slice, slice]]:
-    """For each kernel position in row-major order, where the `count` windows have that element in the padded input."""
+    """For each kernel position in row-major order, where the `count` windows have that element in
+    the padded input.
+    """
     (kh, kw), (sh, sw), (rows, columns) = kernel, stride, count
     vertical = [slice(u, u + (rows - 1) * sh + 1, sh) for u in range(kh)]
     horizontal = [slice(v, v + (columns - 1) * sw + 1, sw) for v in range(kw)]
     return [(rows_at, columns_at) for rows_at in vertical for columns_at in horizontal]
 
 
-def conv(x: Array, layer: Conv, weight: Array, bias: Array | None, count: Pair, dot: Dot) -> tuple[Array, WeightedBackward]:
-    """Convolution as one matrix product a group: the windows (N·H'·W', kh·kw·C) times the kernel (kh·kw·C, O).
+def conv(
+    x: Array, layer: Conv, weight: Array, bias: Array | None, count: Pair, dot: Dot
+) -> tuple[Array, WeightedBackward]:
+    """Convolution as one matrix product a group: the windows (N·H'·W', kh·kw·C) times the kernel
+    (kh·kw·C, O).
 
     `weight` is (kh, kw, C / groups, O), `bias` (O,); `count` is (H', W').
     """
@@ -105,19 +113,34 @@ def conv(x: Array, layer: Conv, weight: Array, bias: Array | None, count: Pair, 
         dx, dweight = np.empty_like(x), np.empty_like(weight)
         for group in range(groups):
             dpart = dy[..., group * outputs : (group + 1) * outputs].reshape(-1, outputs)
-            dweight[..., group * outputs : (group + 1) * outputs] = dot(columns(group).T, dpart).reshape(*kernel, inputs, outputs)
-            dwindows = dot(dpart, kernel_of(group).T).reshape(batch, *count, math.prod(kernel), inputs)
+            dweight[..., group * outputs : (group + 1) * outputs] = dot(
+                columns(group).T, dpart
+            ).reshape(*kernel, inputs, outputs)
+            dwindows = dot(dpart, kernel_of(group).T).reshape(
+                batch, *count, math.prod(kernel), inputs
+            )
             dpadded = np.zeros((batch, *end, inputs), x.dtype)
             for position, (rows, cols) in enumerate(offsets(kernel, stride, count)):
                 dpadded[:, rows, cols] += dwindows[..., position, :]
-            dx[..., group * inputs : (group + 1) * inputs] = unpad(dpadded, padding, (x.shape[1], x.shape[2]))
-        return dx, {"weight": dweight} if bias is None else {"weight": dweight, "bias": dy.sum((0, 1, 2))}
+            dx[..., group * inputs : (group + 1) * inputs] = unpad(
+                dpadded, padding, (x.shape[1], x.shape[2])
+            )
+        return dx, (
+            {"weight": dweight}
+            if bias is None
+            else {
+                "weight": dweight,
+                "bias": dy.sum((0, 1, 2)),
+            }
+        )
 
     return y, backward
 
 
 def dense(x: Array, weight: Array, bias: Array | None, dot: Dot) -> tuple[Array, WeightedBackward]:
-    """`x · weight + bias` with x flattened from (N, H, W, C) or (N, C), and weight (inputs, O) in the same order."""
+    """`x · weight + bias` with x flattened from (N, H, W, C) or (N, C), and weight (inputs, O) in
+    the same order.
+    """
     flat = x.reshape(x.shape[0], -1)
     y = dot(flat, weight)
     if bias is not None:
@@ -132,7 +155,9 @@ def dense(x: Array, weight: Array, bias: Array | None, dot: Dot) -> tuple[Array,
 
 
 def relu(x: Array, choice: Choice) -> tuple[Array, Backward]:
-    """`max(x, 0)`, of any shape; the gradient passes where the result is positive, or where the choice says."""
+    """`max(x, 0)`, of any shape; the gradient passes where the result is positive, or where the
+    choice says.
+    """
     y = np.maximum(x, 0)
 
     def backward(dy: Array) -> Array:
@@ -143,12 +168,22 @@ def relu(x: Array, choice: Choice) -> tuple[Array, Backward]:
 
 
 def max_pool(x: Array, layer: MaxPool, count: Pair, choice: Choice) -> tuple[Array, Backward]:
-    """The maximum of each window; the gradient goes to the first in row-major order, or where the choice says."""
+    """The maximum of each window; the gradient goes to the first in row-major order, or where the
+    choice says.
+    """
     kernel, stride, padding = layer.kernel_size, layer.stride, explicit_padding(layer)
     padded = pad(x, padding, extent(count, kernel, stride), -np.inf)
     # The maximum over rows, then over columns: kh + kw passes instead of kh · kw.
-    tall = _reduce(np.maximum, padded, [np.s_[:, rows] for rows, _ in offsets((kernel[0], 1), (stride[0], 1), (count[0], 1))])
-    y = _reduce(np.maximum, tall, [np.s_[:, :, cols] for _, cols in offsets((1, kernel[1]), (1, stride[1]), (1, count[1]))])
+    tall = _reduce(
+        np.maximum,
+        padded,
+        [np.s_[:, rows] for rows, _ in offsets((kernel[0], 1), (stride[0], 1), (count[0], 1))],
+    )
+    y = _reduce(
+        np.maximum,
+        tall,
+        [np.s_[:, :, cols] for _, cols in offsets((1, kernel[1]), (1, stride[1]), (1, count[1]))],
+    )
 
     def backward(dy: Array) -> Array:
         places = offsets(kernel, stride, count)
@@ -171,9 +206,15 @@ def _reduce(function: Any, x: Array, places: list[Any]) -> Array:
 
 
 def winners(x: Array, layer: MaxPool, count: Pair) -> Array:
-    """The position (N, H', W', C) of each window's first maximum, in row-major order of the kernel; x is (N, H, W, C)."""
-    padded = pad(x, explicit_padding(layer), extent(count, layer.kernel_size, layer.stride), -np.inf)
-    first, *others = (padded[:, rows, cols] for rows, cols in offsets(layer.kernel_size, layer.stride, count))
+    """The position (N, H', W', C) of each window's first maximum, in row-major order of the kernel;
+    x is (N, H, W, C).
+    """
+    padded = pad(
+        x, explicit_padding(layer), extent(count, layer.kernel_size, layer.stride), -np.inf
+    )
+    first, *others = (
+        padded[:, rows, cols] for rows, cols in offsets(layer.kernel_size, layer.stride, count)
+    )
     best, winner = first, np.zeros(first.shape, np.int16)
     for position, value in enumerate(others, start=1):
         ahead = value > best
@@ -187,7 +228,9 @@ def avg_pool(x: Array, layer: AvgPool, count: Pair) -> tuple[Array, Backward]:
     end = extent(count, kernel, stride)
     padded = pad(x, padding, end, 0.0)
     places = offsets(kernel, stride, count)
-    divisor = average_divisor(layer, (x.shape[3], *x.shape[1:3]), count).astype(x.dtype)[None, :, :, None]
+    divisor = average_divisor(layer, (x.shape[3], *x.shape[1:3]), count).astype(x.dtype)[
+        None, :, :, None
+    ]
     y = _reduce(np.add, padded, [(slice(None), *place) for place in places]) / divisor
 
     def backward(dy: Array) -> Array:
@@ -202,7 +245,10 @@ def avg_pool(x: Array, layer: AvgPool, count: Pair) -> tuple[Array, Backward]:
 
 def adaptive_avg_pool(x: Array, output_size: Pair) -> tuple[Array, Backward]:
     """The mean over nearly equal windows: two products with averaging matrices, one an axis."""
-    down, across = (_averaging(size, out).astype(x.dtype) for size, out in zip(x.shape[1:3], output_size, strict=True))
+    down, across = (
+        _averaging(size, out).astype(x.dtype)
+        for size, out in zip(x.shape[1:3], output_size, strict=True)
+    )
     y = np.einsum("ih,nhwc,jw->nijc", down, x, across, optimize=True)
     return y, lambda dy: np.einsum("ih,nijc,jw->nhwc", down, dy, across, optimize=True)
 
@@ -244,9 +290,18 @@ def _sum_channels(x: Array, size: int) -> Array:
 
 
 def batch_norm(
-    x: Array, layer: BatchNorm, weight: Array | None, bias: Array, mean: Array, var: Array, *, train: bool
+    x: Array,
+    layer: BatchNorm,
+    weight: Array | None,
+    bias: Array,
+    mean: Array,
+    var: Array,
+    *,
+    train: bool,
 ) -> tuple[Array, WeightedBackward]:
-    """Normalise with the `mean` and biased `var` given; in training mode they are x's own, and the gradient passes through them."""
+    """Normalise with the `mean` and biased `var` given; in training mode they are x's own, and the
+    gradient passes through them.
+    """
     inverse = 1 / np.sqrt(var + x.dtype.type(layer.eps))
     normal = (x - mean) * inverse
     y = (normal if weight is None else normal * weight) + bias
@@ -256,14 +311,18 @@ def batch_norm(
         grads["bias"] = dy.sum((0, 1, 2))
         dnormal = dy if weight is None else dy * weight
         if train:
-            dnormal = dnormal - dnormal.mean((0, 1, 2)) - normal * (dnormal * normal).mean((0, 1, 2))
+            dnormal = (
+                dnormal - dnormal.mean((0, 1, 2)) - normal * (dnormal * normal).mean((0, 1, 2))
+            )
         return dnormal * inverse, grads
 
     return y, backward
 
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[float, Array]:
-    """The mean over the batch of `−Σ q·log softmax(logits)`, `q = (1 − e)·onehot + e / K`, and its gradient by the logits (N, K)."""
+    """The mean over the batch of `−Σ q·log softmax(logits)`, `q = (1 − e)·onehot + e / K`, and its
+    gradient by the logits (N, K).
+    """
     batch, classes = logits.shape
     target = np.full_like(logits, smoothing / classes)
     target[np.arange(batch), labels] += 1 - smoothing

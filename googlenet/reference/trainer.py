@@ -1,4 +1,6 @@
-"""Training of the reference: stochastic gradient descent written out, in float64 the arbiter of trajectories."""
+"""Training of the reference: stochastic gradient descent written out, in float64 the arbiter of
+trajectories.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +25,27 @@ class Trainer:
         self._trainable = {path: spec for path, spec in model.specs.items() if spec.trainable}
         self._velocity = {path: np.zeros_like(model.params[path]) for path in self._trainable}
 
-    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss in nats before it, and the logits (N, K) of its training pass.
+    def step(
+        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+    ) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss in nats before it, and the
+        logits (N, K) of its training pass.
 
         Raises `ShapeError` or `DataError` for images or labels that do not fit.
         """
         self.model.dropout_seed = seed
         return self.advance(images, labels, Run(train=True), learning_rate=learning_rate)
 
-    def advance(self, images: Array, labels: Array, run: Run, *, learning_rate: float) -> tuple[float, Array]:
+    def advance(
+        self, images: Array, labels: Array, run: Run, *, learning_rate: float
+    ) -> tuple[float, Array]:
         """`step` with a `Run` of the caller's choice."""
         from . import run_gradients
 
-        settings = [float32(value) for value in (self.recipe.momentum, self.recipe.weight_decay, learning_rate)]
+        settings = [
+            float32(value)
+            for value in (self.recipe.momentum, self.recipe.weight_decay, learning_rate)
+        ]
         momentum, decay, rate = np.asarray(settings, self.model.dtype)
         loss, grads = run_gradients(self.model, images, labels, run, loss=self.recipe.loss)
         for path, spec in self._trainable.items():
@@ -54,7 +64,10 @@ class Trainer:
 
     def velocity(self) -> Params:
         """v of the recipe by path, canonical layout, in the model's dtype."""
-        return {path: layout.from_native(spec, self._velocity[path]) for path, spec in self._trainable.items()}
+        return {
+            path: layout.from_native(spec, self._velocity[path])
+            for path, spec in self._trainable.items()
+        }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
@@ -63,10 +76,15 @@ class Trainer:
 
     def params(self) -> Params:
         """The weights by path, canonical layout, in the model's dtype."""
-        return {path: layout.from_native(spec, self.model.params[path]) for path, spec in self.model.specs.items()}
+        return {
+            path: layout.from_native(spec, self.model.params[path])
+            for path, spec in self.model.specs.items()
+        }
 
     def snapshot(self) -> tuple[Params, Params]:
-        """All that a step changes, to `rewind` to. A step replaces arrays and changes none, so nothing is copied."""
+        """All that a step changes, to `rewind` to. A step replaces arrays and changes none, so
+        nothing is copied.
+        """
         return dict(self.model.params), dict(self._velocity)
 
     def rewind(self, snapshot: tuple[Params, Params]) -> None:

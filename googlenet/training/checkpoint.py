@@ -24,8 +24,9 @@ FORMAT = "googlenet-checkpoint"
 class Epoch:
     """One finished pass through the training images.
 
-    `loss` in nats and `train_accuracy` are means over the training passes, while the weights moved, as in the book; `test_loss` (without
-    label smoothing and auxiliary heads) and `test_accuracy` are of the weights after it. `seconds` are those of its steps alone.
+    `loss` in nats and `train_accuracy` are means over the training passes, while the weights moved,
+    as in the book; `test_loss` (without label smoothing and auxiliary heads) and `test_accuracy`
+    are of the weights after it. `seconds` are those of its steps alone.
     """
 
     epoch: int
@@ -42,7 +43,8 @@ class Epoch:
 class Position:
     """How far a run is: finished steps, the finished epochs, and the sums of the one in progress.
 
-    `log_bytes` is how long the log was; what stands behind it belongs to steps that will be taken again.
+    `log_bytes` is how long the log was; what stands behind it belongs to steps that will be taken
+    again.
     """
 
     step: int = 0
@@ -62,7 +64,9 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights with running statistics, the optimiser's velocity, the position, and the settings that make the run what it is."""
+    """Weights with running statistics, the optimiser's velocity, the position, and the settings
+    that make the run what it is.
+    """
 
     settings: Mapping[str, Any]
     position: Position
@@ -73,13 +77,16 @@ class Checkpoint:
 def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` of `network` to `path`; an old one there stays whole until the new one is.
 
-    Raises `TrainingError` for weights that are not finite or a file that cannot be written; the old checkpoint is then unchanged.
+    Raises `TrainingError` for weights that are not finite or a file that cannot be written; the old
+    checkpoint is then unchanged.
     """
     params = _finite(path, network, checkpoint.params)
     arrays: dict[str, Array] = {f"weights/{name}": array for name, array in params.items()}
     for name, array in checkpoint.velocity.items():
         if not np.isfinite(array).all():
-            raise TrainingError(f"the velocity of '{name}' is not finite: training diverged; {_kept(path)}")
+            raise TrainingError(
+                f"the velocity of '{name}' is not finite: training diverged; {_kept(path)}"
+            )
         arrays[f"velocity/{name}"] = np.ascontiguousarray(array)
     metadata = {
         "format": FORMAT,
@@ -90,7 +97,9 @@ def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> Non
     try:
         write_atomically(path, safetensors_bytes(arrays, metadata))
     except OSError as error:
-        raise TrainingError(f"{path}: cannot be written ({error.strerror or error}); {_kept(path)}") from error
+        raise TrainingError(
+            f"{path}: cannot be written ({error.strerror or error}); {_kept(path)}"
+        ) from error
 
 
 def _finite(path: Path, network: Network, params: Params) -> Params:
@@ -107,28 +116,40 @@ def _kept(path: Path) -> str:
 def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint at `path` of a run of `network` with the same `settings`.
 
-    Raises `TrainingError`, naming the file, if it is no checkpoint, damaged, or of another network, recipe, framework or data.
+    Raises `TrainingError`, naming the file, if it is no checkpoint, damaged, or of another network,
+    recipe, framework or data.
     """
     try:
         arrays, metadata = read_safetensors(path)
     except WeightsError as error:
         raise TrainingError(str(error)) from error
     if metadata.get("format") != FORMAT:
-        raise TrainingError(f"{path}: is no checkpoint of this project; weights alone go to --weights")
+        raise TrainingError(
+            f"{path}: is no checkpoint of this project; weights alone go to --weights"
+        )
     try:
         made = json.loads(metadata["settings"])
         values = json.loads(metadata["position"])
-        position = Position(**{**values, "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"])})
+        position = Position(
+            **{**values, "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"])}
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: is a damaged checkpoint ({error})") from error
     _check_same(path, made, settings)
-    weights, velocity = ({name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)} for kind in PREFIXES)
+    weights, velocity = (
+        {name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
+        for kind in PREFIXES
+    )
     try:
         params = check_params(network, weights, source=str(path))
     except GoogLeNetError as error:
         raise TrainingError(str(error)) from error
-    if not math.isfinite(position.loss_sum) or any(name not in params or params[name].shape != a.shape for name, a in velocity.items()):
-        raise TrainingError(f"{path}: is a damaged checkpoint: its velocity or position does not fit the network")
+    if not math.isfinite(position.loss_sum) or any(
+        name not in params or params[name].shape != a.shape for name, a in velocity.items()
+    ):
+        raise TrainingError(
+            f"{path}: is a damaged checkpoint: its velocity or position does not fit the network"
+        )
     return Checkpoint(made, position, params, velocity)
 
 
@@ -143,7 +164,8 @@ def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) 
                 key = next(key for key in {**before, **now} if before.get(key) != now.get(key))
                 name, before, now = f"{name}'s {key}", before.get(key), now.get(key)
             raise TrainingError(
-                f"{path}: was made with {name} {_short(before)}, and this run has {_short(now)}; give the same, or another --out"
+                f"{path}: was made with {name} {_short(before)}, and this run has {_short(now)};"
+                " give the same, or another --out"
             )
 
 

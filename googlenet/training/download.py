@@ -1,4 +1,6 @@
-"""Fashion-MNIST from the network: checked, resumable, from one of several mirrors, into the user's cache."""
+"""Fashion-MNIST from the network: checked, resumable, from one of several mirrors, into the user's
+cache.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +26,42 @@ MIRRORS = (
 )
 #: The files of Fashion-MNIST (arXiv:1708.07747): their SHA-256 and size in bytes.
 FILES = {
-    "train-images-idx3-ubyte.gz": ("3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880),
-    "train-labels-idx1-ubyte.gz": ("a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515),
-    "t10k-images-idx3-ubyte.gz": ("346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", 4_422_102),
-    "t10k-labels-idx1-ubyte.gz": ("67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148),
+    "train-images-idx3-ubyte.gz": (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        26_421_880,
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        29_515,
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        4_422_102,
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        5_148,
+    ),
 }
 #: Seconds that a mirror may be silent.
 TIMEOUT = 30.0
 
 
 def cache_folder() -> Path:
-    """Where downloads and resized images are kept: the user's cache, or what the environment variable GOOGLENET_CACHE_DIR names."""
+    """Where downloads and resized images are kept: the user's cache, or what the environment
+    variable GOOGLENET_CACHE_DIR names.
+    """
     import pooch
 
     return Path(os.environ.get("GOOGLENET_CACHE_DIR") or pooch.os_cache("googlenet"))
 
 
 def download(report: Report = lambda what, done, total: None) -> Path:
-    """The folder with the files of Fashion-MNIST, downloaded from the first mirror that has them unless they are there already.
+    """The folder with the files of Fashion-MNIST, downloaded from the first mirror that has them
+    unless they are there already.
 
-    A download that was cut goes on where it stopped. Raises `DataError` with what each mirror answered.
+    A download that was cut goes on where it stopped. Raises `DataError` with what each mirror
+    answered.
     """
     import logging
 
@@ -57,14 +75,21 @@ def download(report: Report = lambda what, done, total: None) -> Path:
             for name in FILES:
                 _download(folder, name, report)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names another folder") from error
+        raise DataError(
+            f"{folder}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names"
+            " another folder"
+        ) from error
     return folder
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Other processes wait meanwhile, as those that train together do: two that write one file would spoil it."""
-    if sys.platform == "win32":  # which has no such lock: there a file that two wrote is refused for its checksum
+    """Other processes wait meanwhile, as those that train together do: two that write one file
+    would spoil it.
+    """
+    if (
+        sys.platform == "win32"
+    ):  # which has no such lock: there a file that two wrote is refused for its checksum
         yield
         return
     import fcntl
@@ -84,36 +109,54 @@ def _download(folder: Path, name: str, report: Report) -> None:
         try:
             pooch.retrieve(f"{mirror}{name}", f"sha256:{sha256}", name, folder, downloader=take)
             return
-        except (OSError, ValueError, http.client.HTTPException) as error:  # a ValueError is a wrong checksum
+        except (
+            OSError,
+            ValueError,
+            http.client.HTTPException,
+        ) as error:  # a ValueError is a wrong checksum
             failures.append(f"{mirror}: {' '.join((str(error) or repr(error)).split())}")
-    raise DataError(f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder and name it with --data-dir")
+    raise DataError(
+        f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder"
+        " and name it with --data-dir"
+    )
 
 
 class _Download:
-    """How pooch downloads one file: into `part`, with which a later try goes on, from the same mirror or another."""
+    """How pooch downloads one file: into `part`, with which a later try goes on, from the same
+    mirror or another.
+    """
 
     def __init__(self, part: Path, size: int, report: Report) -> None:
         self.part, self.size, self.report = part, size, report
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         have = self.part.stat().st_size if self.part.exists() else 0
-        if have >= self.size:  # nothing is left to ask for, and whether it is right was not found out
+        if (
+            have >= self.size
+        ):  # nothing is left to ask for, and whether it is right was not found out
             have = 0
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             if have and answer.status != 206:  # a server that cannot go on begins again
                 have = 0
             length = answer.headers.get("Content-Length")
-            if length is not None and int(length) != self.size - have:  # a page that says sorry must not become part of the file
+            if (
+                length is not None and int(length) != self.size - have
+            ):  # a page that says sorry must not become part of the file
                 raise OSError(f"expected {self.size - have} bytes, the server offers {length}")
             with self.part.open("ab" if have else "wb") as file:
                 while have <= self.size and (block := answer.read(1 << 16)):
                     file.write(block)
                     have += len(block)
-                    self.report(f"downloading {self.part.name.removesuffix('.part')}", have, self.size)
+                    self.report(
+                        f"downloading {self.part.name.removesuffix('.part')}", have, self.size
+                    )
         if have != self.size and length is None:  # cut, or that page: nobody can tell
             self.part.unlink()
             raise OSError(f"expected {self.size} bytes, the server gave {have}")
         if have < self.size:
-            raise OSError(f"the connection ended after {have} of {self.size} bytes; the next try goes on from there")
+            raise OSError(
+                f"the connection ended after {have} of {self.size} bytes; the next try goes on from"
+                " there"
+            )
         shutil.move(self.part, output_file)

@@ -8,6 +8,9 @@ import math
 def wilson(share: float, count: int) -> tuple[float, float]:
     """The 95 % confidence interval of a share seen in `count` trials (E. B. Wilson, 1927)."""
     z = 1.959964
-    centre, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    centre, spread = (
+        share + z * z / (2 * count),
+        z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)),
+    )
     scale = 1 + z * z / count
     return (centre - spread) / scale, (centre + spread) / scale

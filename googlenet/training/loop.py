@@ -1,4 +1,6 @@
-"""The loop: batches in, checkpoints, a log and curves out. One framework, one process, or one of several that train together."""
+"""The loop: batches in, checkpoints, a log and curves out. One framework, one process, or one of
+several that train together.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Listener:
     """What a run tells whoever watches: each is called in the process of rank 0 alone."""
 
     started: Callable[[Position, int, int], None] = lambda position, steps_per_epoch, steps: None
-    step: Callable[[int, float, float, float], None] = lambda step, loss, accuracy, examples_per_second: None
+    step: Callable[[int, float, float, float], None] = (
+        lambda step, loss, accuracy, examples_per_second: None
+    )
     epoch: Callable[[Epoch], None] = lambda epoch: None
     chance: Callable[[str], None] = lambda line: None
 
@@ -57,8 +61,8 @@ class Outcome:
 class Run:
     """A run of training in `folder`: everything it needs, and `train()`.
 
-    `stop` is asked after each step; True saves a checkpoint and ends the run. A checkpoint is written after each epoch, and every
-    `checkpoint_seconds` within one.
+    `stop` is asked after each step; True saves a checkpoint and ends the run. A checkpoint is
+    written after each epoch, and every `checkpoint_seconds` within one.
     """
 
     backend: Backend
@@ -96,8 +100,8 @@ class Run:
     def train(self) -> Outcome:
         """Train to the end, or until `stop`.
 
-        Raises `TrainingError` for a checkpoint that does not fit, a loss that is not finite, or files that cannot be written. The last
-        checkpoint then stays.
+        Raises `TrainingError` for a checkpoint that does not fit, a loss that is not finite, or
+        files that cannot be written. The last checkpoint then stays.
         """
         rank, processes = self.backend.start_parallel() if self.parallel else (0, 1)
         check_batch_size(self.recipe, self.data, processes=processes)
@@ -122,16 +126,24 @@ class Run:
         return Outcome(position.epochs, True, position.step)
 
     def _check_alike(self, trainer: Trainer, checkpoint: Checkpoint) -> None:
-        """Raises `TrainingError` in all processes if one starts from another place than the rest: gradients alone would not show it."""
+        """Raises `TrainingError` in all processes if one starts from another place than the rest:
+        gradients alone would not show it.
+        """
         if trainer.processes == 1:
             return
-        start = f"{json.dumps(self.settings, sort_keys=True)} {checkpoint.position.step} {digest(checkpoint.params)}"
+        start = (
+            f"{json.dumps(self.settings, sort_keys=True)} {checkpoint.position.step}"
+            f" {digest(checkpoint.params)}"
+        )
         own = int(hashlib.sha256(start.encode()).hexdigest()[:5], 16)
         total, squares = trainer.total(np.array([own, own**2], np.float64))
-        if trainer.processes * squares != total**2:  # Cauchy and Schwarz: equal only if all numbers are
+        if (
+            trainer.processes * squares != total**2
+        ):  # Cauchy and Schwarz: equal only if all numbers are
             raise TrainingError(
-                f"process {trainer.rank} (after step {checkpoint.position.step}): the {trainer.processes} processes do not start alike; "
-                f"give all the same arguments and the same files, and with --resume the same checkpoint in --out"
+                f"process {trainer.rank} (after step {checkpoint.position.step}): the"
+                f" {trainer.processes} processes do not start alike; give all the same arguments"
+                " and the same files, and with --resume the same checkpoint in --out"
             )
 
     def _find(self, rank: int) -> Checkpoint:
@@ -139,24 +151,44 @@ class Run:
         path, log = self.folder / CHECKPOINT, self.folder / LOG
         if self.resume and path.exists():
             checkpoint = load_checkpoint(path, self.network, self.settings)
-            if rank == 0 and (not log.exists() or log.stat().st_size < checkpoint.position.log_bytes):
-                raise TrainingError(f"{log}: is missing or shorter than its checkpoint says; give another --out")
+            if rank == 0 and (
+                not log.exists() or log.stat().st_size < checkpoint.position.log_bytes
+            ):
+                raise TrainingError(
+                    f"{log}: is missing or shorter than its checkpoint says; give another --out"
+                )
             return checkpoint
         if rank == 0 and not self.resume and (path.exists() or log.exists()):
-            raise TrainingError(f"{self.folder}: holds a run already; go on with --resume, or give another --out")
+            raise TrainingError(
+                f"{self.folder}: holds a run already; go on with --resume, or give another --out"
+            )
         return Checkpoint(self.settings, Position(), self.params)
 
     def _open(self, position: Position) -> None:
-        """A log that ends at `position`: what stands behind it belongs to steps that will be taken again."""
+        """A log that ends at `position`: what stands behind it belongs to steps that will be taken
+        again.
+        """
         log = self.folder / LOG
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if position.step:
                 os.truncate(log, position.log_bytes)
             else:
-                log.write_bytes(_line({"event": "start", "version": __version__, **self._versions(), **self.settings}))
+                log.write_bytes(
+                    _line(
+                        {
+                            "event": "start",
+                            "version": __version__,
+                            **self._versions(),
+                            **self.settings,
+                        }
+                    )
+                )
         except OSError as error:
-            raise TrainingError(f"{error.filename or log}: cannot be written ({error.strerror or error}); give another --out") from error
+            raise TrainingError(
+                f"{error.filename or log}: cannot be written ({error.strerror or error}); give"
+                " another --out"
+            ) from error
 
     def _versions(self) -> dict[str, Any]:
         name = self.backend.name
@@ -172,16 +204,22 @@ class Run:
         saved = time.monotonic()
         first = position.step - position.epoch * self.per_epoch
         split, processes, rank = self.data.train, trainer.processes, trainer.rank
-        batches = training_batches(split, self.recipe, position.epoch, first=first, rank=rank, processes=processes)
+        batches = training_batches(
+            split, self.recipe, position.epoch, first=first, rank=rank, processes=processes
+        )
         try:
             started = time.perf_counter()
             for batch in batches:
                 rate = self.recipe.learning_rate_at(position.step, self.per_epoch)
                 seed = self.recipe.step_seed(position.step * processes + rank)
-                loss, logits = trainer.step(batch.images, batch.labels, learning_rate=rate, seed=seed, share=batch.share)
+                loss, logits = trainer.step(
+                    batch.images, batch.labels, learning_rate=rate, seed=seed, share=batch.share
+                )
                 own = len(batch.labels)
                 correct = int((logits.argmax(1) == batch.labels).sum())
-                loss_sum, correct, count, stops = self._total(trainer, loss * own, correct, own, self.stop())
+                loss_sum, correct, count, stops = self._total(
+                    trainer, loss * own, correct, own, self.stop()
+                )
                 if not math.isfinite(loss_sum):
                     raise TrainingError(self._diverged(position, loss_sum / count))
                 position = replace(
@@ -194,10 +232,18 @@ class Run:
                     learning_rate=rate,
                 )
                 accuracy = correct / count
-                event = {"event": "step", "step": position.step, "loss": loss_sum / count, "accuracy": accuracy, "learning_rate": rate}
+                event = {
+                    "event": "step",
+                    "step": position.step,
+                    "loss": loss_sum / count,
+                    "accuracy": accuracy,
+                    "learning_rate": rate,
+                }
                 self._write(log, event)
                 if rank == 0:
-                    self.listener.step(position.step, loss_sum / count, accuracy, position.count / position.seconds)
+                    self.listener.step(
+                        position.step, loss_sum / count, accuracy, position.count / position.seconds
+                    )
                 ended = position.step == (position.epoch + 1) * self.per_epoch
                 if stops and not ended:
                     self._save(trainer, position, log)
@@ -216,7 +262,9 @@ class Run:
                 self.listener.chance(self.chance_line(position.epochs[-1]))
         return position, bool(stops) and position.epoch < self.recipe.epochs
 
-    def _total(self, trainer: Trainer, loss_sum: float, correct: int, count: int, stop: bool) -> tuple[float, int, int, bool]:
+    def _total(
+        self, trainer: Trainer, loss_sum: float, correct: int, count: int, stop: bool
+    ) -> tuple[float, int, int, bool]:
         if trainer.processes == 1:
             return loss_sum, correct, count, stop
         sums = trainer.total(np.array([loss_sum, correct, count, stop], np.float64))
@@ -225,11 +273,17 @@ class Run:
     def _finish(self, trainer: Trainer, position: Position, log: Any) -> Position:
         """The test, and the epoch's line."""
         sums = np.zeros(3)
-        for batch in evaluation_batches(self.data.test, self.recipe.batch_size, rank=trainer.rank, processes=trainer.processes):
+        for batch in evaluation_batches(
+            self.data.test, self.recipe.batch_size, rank=trainer.rank, processes=trainer.processes
+        ):
             if len(batch.labels):
                 logits = trainer.predict(batch.images)
                 loss, _ = cross_entropy(logits.astype(np.float64), batch.labels, 0.0)
-                sums += (loss * len(batch.labels), (logits.argmax(1) == batch.labels).sum(), len(batch.labels))
+                sums += (
+                    loss * len(batch.labels),
+                    (logits.argmax(1) == batch.labels).sum(),
+                    len(batch.labels),
+                )
         sums = trainer.total(sums)
         epoch = Epoch(
             epoch=position.epoch + 1,
@@ -250,7 +304,9 @@ class Run:
         )
 
     def at_chance(self, epoch: Epoch) -> bool:
-        """Whether the network knows nothing yet: its loss is that of equal probabilities, and its answers are no better than guesses."""
+        """Whether the network knows nothing yet: its loss is that of equal probabilities, and its
+        answers are no better than guesses.
+        """
         classes = num_classes(self.network)
         expected = self.recipe.chance_loss(self.network)
         return abs(epoch.loss - expected) < CHANCE * expected and epoch.test_accuracy < 2 / classes
@@ -259,17 +315,22 @@ class Run:
         """What is said of a network that has learnt nothing yet."""
         classes = num_classes(self.network)
         return (
-            f"epoch {epoch.epoch}: still at chance: the loss is that of {classes} equal probabilities, ln {classes} = "
-            f"{math.log(classes):.3f} for each output. What helps: batch norm (googlenet_bn), a lower --learning-rate, other initial "
-            f"weights (--initializer he_normal)"
+            f"epoch {epoch.epoch}: still at chance: the loss is that of {classes} equal"
+            f" probabilities, ln {classes} = {math.log(classes):.3f} for each output. What helps:"
+            " batch norm (googlenet_bn), a lower --learning-rate, other initial weights"
+            " (--initializer he_normal)"
         )
 
     def _diverged(self, position: Position, loss: float) -> str:
         path = self.folder / CHECKPOINT
-        kept = f"the last checkpoint, {path}, is unchanged" if path.exists() else "there was no checkpoint yet"
+        kept = (
+            f"the last checkpoint, {path}, is unchanged"
+            if path.exists()
+            else "there was no checkpoint yet"
+        )
         return (
             f"step {position.step + 1} (epoch {position.epoch + 1}): the loss is {loss}; {kept}. "
-            f"Start again with a lower --learning-rate or with batch norm"
+            "Start again with a lower --learning-rate or with batch norm"
         )
 
     def _save(self, trainer: Trainer, position: Position, log: Any) -> None:
@@ -278,10 +339,17 @@ class Run:
         try:
             os.fsync(log.fileno())
         except OSError as error:
-            raise TrainingError(f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is unchanged") from error
+            raise TrainingError(
+                f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is"
+                " unchanged"
+            ) from error
         position = replace(position, log_bytes=log.tell())
         params = self.backend.params_of(trainer.model)
-        save_checkpoint(self.folder / CHECKPOINT, self.network, Checkpoint(self.settings, position, params, trainer.velocity()))
+        save_checkpoint(
+            self.folder / CHECKPOINT,
+            self.network,
+            Checkpoint(self.settings, position, params, trainer.velocity()),
+        )
 
     def _write(self, log: Any, values: dict[str, Any]) -> None:
         try:
@@ -289,11 +357,20 @@ class Run:
             if log.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise TrainingError(f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is unchanged") from error
+            raise TrainingError(
+                f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is"
+                " unchanged"
+            ) from error
 
     def _write_weights(self, trainer: Trainer) -> None:
-        extra = {"classes": json.dumps(list(self.data.classes))} if len(self.data.classes) == num_classes(self.network) else {}
-        save_params(self.folder / WEIGHTS, self.network, self.backend.params_of(trainer.model), extra=extra)
+        extra = (
+            {"classes": json.dumps(list(self.data.classes))}
+            if len(self.data.classes) == num_classes(self.network)
+            else {}
+        )
+        save_params(
+            self.folder / WEIGHTS, self.network, self.backend.params_of(trainer.model), extra=extra
+        )
 
 
 def digest(params: Params) -> str:
@@ -306,7 +383,9 @@ def digest(params: Params) -> str:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The events of a log, without a last line that is still being written. Raises `TrainingError` for a file that is none."""
+    """The events of a log, without a last line that is still being written. Raises `TrainingError`
+    for a file that is none.
+    """
     try:
         lines = path.read_text().splitlines(keepends=True)
     except OSError as error:

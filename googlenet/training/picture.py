@@ -21,11 +21,19 @@ SUFFIXES = (".png", ".svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def draw_curves(path: Path, runs: Mapping[str, Sequence[Sequence[Epoch]]], title: str, *, chance: float | None = None) -> None:
-    """Draw the epochs of `runs`, by label one run or several seeds', to `path`: a PNG or, by its ending, an SVG; whole at any moment.
+def draw_curves(
+    path: Path,
+    runs: Mapping[str, Sequence[Sequence[Epoch]]],
+    title: str,
+    *,
+    chance: float | None = None,
+) -> None:
+    """Draw the epochs of `runs`, by label one run or several seeds', to `path`: a PNG or, by its
+    ending, an SVG; whole at any moment.
 
-    Of several seeds the mean is drawn, and the range between the lowest and the highest shaded. `chance` is the loss, in nats, of a network
-    that knows nothing. Raises `DataError` for another ending or a file that cannot be written.
+    Of several seeds the mean is drawn, and the range between the lowest and the highest shaded.
+    `chance` is the loss, in nats, of a network that knows nothing. Raises `DataError` for another
+    ending or a file that cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a name that ends in .png or .svg")
@@ -42,7 +50,15 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Sequence[Epoch]]], title
         _line(right, seeds, "train_accuracy", colour, "--", None)
     if chance is not None:
         left.axhline(chance, color="0.6", linewidth=1, linestyle=":")
-        left.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4", fontsize=8)
+        left.annotate(
+            "chance",
+            (1, chance),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            color="0.4",
+            fontsize=8,
+        )
     left.set_ylabel("training loss (nats)")
     left.set_ylim(bottom=0)
     right.set_ylabel("accuracy: test solid, training dashed")
@@ -57,13 +73,22 @@ def draw_curves(path: Path, runs: Mapping[str, Sequence[Sequence[Epoch]]], title
     figure.suptitle(title, fontsize=11)
     try:
         with replacing(path) as temporary:
-            metadata = {"Date": None} if path.suffix.lower() == ".svg" else None  # the same runs draw the same file
+            metadata = (
+                {"Date": None} if path.suffix.lower() == ".svg" else None
+            )  # the same runs draw the same file
             figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=120, metadata=metadata)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def _line(axes: Axes, seeds: Sequence[Sequence[Epoch]], name: str, colour: str, style: str, label: str | None) -> None:
+def _line(
+    axes: Axes,
+    seeds: Sequence[Sequence[Epoch]],
+    name: str,
+    colour: str,
+    style: str,
+    label: str | None,
+) -> None:
     length = max((len(epochs) for epochs in seeds), default=0)
     values = np.full((len(seeds), length), np.nan)
     for row, epochs in zip(values, seeds, strict=True):
@@ -71,9 +96,20 @@ def _line(axes: Axes, seeds: Sequence[Sequence[Epoch]], name: str, colour: str, 
     if not values.size:
         return
     x = np.arange(1, length + 1)
-    axes.plot(x, np.nanmean(values, 0), style, color=colour, label=label, linewidth=1.6, marker="o", markersize=2.5)
+    axes.plot(
+        x,
+        np.nanmean(values, 0),
+        style,
+        color=colour,
+        label=label,
+        linewidth=1.6,
+        marker="o",
+        markersize=2.5,
+    )
     if len(seeds) > 1:
-        axes.fill_between(x, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            x, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, linewidth=0
+        )
 
 
 def _cycle(count: int) -> list[str]:

@@ -1,4 +1,6 @@
-"""A race: several frameworks train in turn from the same weights, on the same bytes in the same order, each in a process of its own."""
+"""A race: several frameworks train in turn from the same weights, on the same bytes in the same
+order, each in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +42,18 @@ class Lap:
     @property
     def examples_per_second(self) -> float:
         """The median over epochs, so that what is compiled in the first does not count."""
-        return statistics.median(epoch.examples_per_second for epoch in self.epochs) if self.epochs else math.nan
+        return (
+            statistics.median(epoch.examples_per_second for epoch in self.epochs)
+            if self.epochs
+            else math.nan
+        )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to race: the arguments of `googlenet train` that all have in common, interpreters, threads, seconds without a sign of life."""
+    """How to race: the arguments of `googlenet train` that all have in common, interpreters,
+    threads, seconds without a sign of life.
+    """
 
     arguments: tuple[str, ...] = ()
     interpreters: Mapping[str, str] = field(default_factory=dict)
@@ -66,15 +74,19 @@ def run_race(
     progress: Progress = lambda framework, seed, done, total: None,
     finished: Callable[[Lap], None] = lambda lap: None,
 ) -> list[Lap]:
-    """Train `network` in each of `frameworks` from each of `seeds`, one after another; their runs lie in `folder`.
+    """Train `network` in each of `frameworks` from each of `seeds`, one after another; their runs
+    lie in `folder`.
 
-    The images are prepared and the initial weights drawn here, once. A run that is there goes on, or counts if it has ended; one that
-    fails fails its own lap. Raises `TrainingError` if files cannot be written, or a run turns out to have had another start.
+    The images are prepared and the initial weights drawn here, once. A run that is there goes on,
+    or counts if it has ended; one that fails fails its own lap. Raises `TrainingError` if files
+    cannot be written, or a run turns out to have had another start.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another --out") from error
+        raise TrainingError(
+            f"{folder}: cannot be written ({error.strerror}); give another --out"
+        ) from error
     save_data(folder / "data", data)
     laps: list[Lap] = []
     stop = threading.Event()
@@ -116,7 +128,16 @@ def _lap(
         "googlenet",
         "train",
         *settings.arguments,
-        *("--framework", framework, "--seed", str(seed), "--data", str(folder / "data"), "--weights", str(start)),
+        *(
+            "--framework",
+            framework,
+            "--seed",
+            str(seed),
+            "--data",
+            str(folder / "data"),
+            "--weights",
+            str(start),
+        ),
         *("--out", str(run), "--resume", "--json"),
     ]
 
@@ -129,9 +150,22 @@ def _lap(
         return done
 
     environment = worker_environment(settings.threads)
-    ending = run_worker(command, log, environment, look=look, timeout=settings.timeout, stop=stop, gentle=True, interval=0.5)
+    ending = run_worker(
+        command,
+        log,
+        environment,
+        look=look,
+        timeout=settings.timeout,
+        stop=stop,
+        gentle=True,
+        interval=0.5,
+    )
     found = read_log(events) if events.exists() else []
-    epochs = tuple(Epoch(**{k: v for k, v in event.items() if k != "event"}) for event in found if event["event"] == "epoch")
+    epochs = tuple(
+        Epoch(**{k: v for k, v in event.items() if k != "event"})
+        for event in found
+        if event["event"] == "epoch"
+    )
     version = str(found[0].get("framework_version", "")) if found else ""
     error = None
     if ending.error is not None or ending.code != 0:
@@ -147,12 +181,16 @@ def _check_start(lap: Lap, data: str, weights: str) -> None:
         return
     for what, expected in (("data", data), ("weights", weights)):
         if events[0][what]["digest"] != expected:
-            raise TrainingError(f"{lap.folder}: began with other {what} than this race; give another --out")
+            raise TrainingError(
+                f"{lap.folder}: began with other {what} than this race; give another --out"
+            )
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a framework reached over its seeds: means of the last epochs, and the spread (standard deviation) where there are several."""
+    """What a framework reached over its seeds: means of the last epochs, and the spread (standard
+    deviation) where there are several.
+    """
 
     framework: str
     laps: tuple[Lap, ...]
@@ -182,7 +220,14 @@ class Standing:
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
         names = ("loss", "train_accuracy", "test_loss", "test_accuracy")
-        means = {name: {"mean": self.mean(name), "standard_deviation": self.spread(name)} for name in names} if self.ended else {}
+        means = (
+            {
+                name: {"mean": self.mean(name), "standard_deviation": self.spread(name)}
+                for name in names
+            }
+            if self.ended
+            else {}
+        )
         return {
             "framework": self.framework,
             **means,
@@ -207,7 +252,9 @@ def standings(laps: Sequence[Lap]) -> list[Standing]:
 
 
 def write_results(path: Path, laps: Sequence[Lap]) -> None:
-    """All standings as JSON in a file, which is whole at any moment. Raises `TrainingError` if it cannot be written."""
+    """All standings as JSON in a file, which is whole at any moment. Raises `TrainingError` if it
+    cannot be written.
+    """
     from ..files import write_atomically
 
     text = json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n"

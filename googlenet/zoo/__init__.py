@@ -1,4 +1,6 @@
-"""Weights of the model zoos: which models there are, what they call their arrays, and how a file becomes our weights."""
+"""Weights of the model zoos: which models there are, what they call their arrays, and how a file
+becomes our weights.
+"""
 
 from __future__ import annotations
 

@@ -1,17 +1,21 @@
 """What model zoos call the arrays of our networks, and how they lay them out.
 
-A zoo is a file of `tables/`, and all of it is data. A model names its network as `get_network` takes it, and has rows
+A zoo is a file of `tables/`, and all of it is data. A model names its network as `get_network`
+takes it, and has rows
 
     [source module, our path]            or            [source module, our path, block]
 
-A row leads from a module of the zoo to a leaf of ours, or to a unit, `conv` with `norm`, whose two parts the zoo names as `unit` says.
-With a block, every row of that block follows with both prefixes. `{a,b}` and `{1..3}` stand for one row each, in step on both sides,
-and `a|b` for two names of one module, of which a file needs one. The source `#` is a module that the zoo numbers automatically: the rows
-are then in the order in which it creates them, and only the order of a file's numbers counts. `aux = true` says that the model can have
-the auxiliary heads; without them their rows are left out.
+A row leads from a module of the zoo to a leaf of ours, or to a unit, `conv` with `norm`, whose two
+parts the zoo names as `unit` says. With a block, every row of that block follows with both
+prefixes. `{a,b}` and `{1..3}` stand for one row each, in step on both sides, and `a|b` for two
+names of one module, of which a file needs one. The source `#` is a module that the zoo numbers
+automatically: the rows are then in the order in which it creates them, and only the order of a
+file's numbers counts. `aux = true` says that the model can have the auxiliary heads; without them
+their rows are left out.
 
-`leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the order of their axes: O outputs, I
-inputs, H height, W width. A dense layer on a map takes it flattened in the order of `map`.
+`leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the
+order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
+flattened in the order of `map`.
 """
 
 from __future__ import annotations
@@ -39,7 +43,9 @@ AUTOMATIC = "#"
 
 @dataclass(frozen=True)
 class ZooModel:
-    """One model of a zoo: how it is called, which network it is, and its rows, all of them written out."""
+    """One model of a zoo: how it is called, which network it is, and its rows, all of them written
+    out.
+    """
 
     zoo: str
     name: str
@@ -60,7 +66,9 @@ class ZooModel:
 
 @dataclass(frozen=True)
 class Entry:
-    """One array: its names in the zoo, the usual one first, and its native shape; its path and shape here; how one becomes the other."""
+    """One array: its names in the zoo, the usual one first, and its native shape; its path and
+    shape here; how one becomes the other.
+    """
 
     names: tuple[str, ...]
     shape: Shape
@@ -83,7 +91,7 @@ class Entry:
         return array.transpose(np.argsort(self.axes)).reshape(self.shape)
 
 
-# Reading the tables --------------------------------------------------------------------------------------------------
+# Reading the tables -------------------------------------------------------------------------------
 
 
 def _expand(text: str) -> list[str]:
@@ -102,14 +110,20 @@ def _expand(text: str) -> list[str]:
 
 
 def _joined(prefix: str, rest: str, by: str) -> str:
-    """`prefix` and `rest` with `by` between them where there are both, for each of the names of either."""
+    """`prefix` and `rest` with `by` between them where there are both, for each of the names of
+    either.
+    """
     if AUTOMATIC in (prefix, rest):
         return AUTOMATIC if rest == AUTOMATIC else rest
     pairs = itertools.product(prefix.split("|"), rest.split("|"))
-    return "|".join(f"{left}{by}{right}" if left and right else left or right for left, right in pairs)
+    return "|".join(
+        f"{left}{by}{right}" if left and right else left or right for left, right in pairs
+    )
 
 
-def _rows(rows: list[list[str]], blocks: Mapping[str, list[list[str]]], join: str) -> Iterator[tuple[str, str]]:
+def _rows(
+    rows: list[list[str]], blocks: Mapping[str, list[list[str]]], join: str
+) -> Iterator[tuple[str, str]]:
     for source, path, *block in rows:
         sources, paths = _expand(source), _expand(path)
         if len(sources) == 1:
@@ -146,7 +160,10 @@ def _models() -> dict[str, ZooModel]:
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
             zoo, table = file.name.removesuffix(".toml"), tomllib.loads(file.read_text("utf-8"))
-            found |= {model.designator: model for model in (_model(zoo, table, name) for name in table["models"])}
+            found |= {
+                model.designator: model
+                for model in (_model(zoo, table, name) for name in table["models"])
+            }
     return found
 
 
@@ -156,7 +173,8 @@ def zoo_models() -> tuple[str, ...]:
 
 
 def find_model(name: str) -> ZooModel:
-    """The model that `ZOO:MODEL` means, in any case and with or without underscores: `keras:InceptionV3`.
+    """The model that `ZOO:MODEL` means, in any case and with or without underscores:
+    `keras:InceptionV3`.
 
     Raises `UnknownNameError`, listing what there is, for another zoo or model.
     """
@@ -168,23 +186,37 @@ def find_model(name: str) -> ZooModel:
     known = {plain(designator): designator for designator in models}
     if plain(name) in known:
         return models[known[plain(name)]]
-    of_zoo = {each: designator for each, designator in known.items() if models[designator].zoo == plain(name.partition(":")[0])}
+    of_zoo = {
+        each: designator
+        for each, designator in known.items()
+        if models[designator].zoo == plain(name.partition(":")[0])
+    }
     candidates = of_zoo or known
     close = difflib.get_close_matches(plain(name), candidates, n=1)
     hint = f"; did you mean '{candidates[close[0]]}'?" if close else ""
-    raise UnknownNameError(f"model: expected one of {', '.join(candidates.values())}, got '{name}'{hint}")
+    raise UnknownNameError(
+        f"model: expected one of {', '.join(candidates.values())}, got '{name}'{hint}"
+    )
 
 
-# From rows to arrays -------------------------------------------------------------------------------------------------
+# From rows to arrays ------------------------------------------------------------------------------
 
 
-def network_of(model: ZooModel, *, num_classes: int | None = None, input_shape: Shape | None = None, aux: bool = False) -> Network:
+def network_of(
+    model: ZooModel,
+    *,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    aux: bool = False,
+) -> Network:
     """The network that `model` is. Raises as `get_network` does."""
     return get_network(model.network, num_classes=num_classes, input_shape=input_shape, aux=aux)
 
 
 def entries(model: ZooModel, network: Network) -> list[Entry]:
-    """The arrays of `network`, which is `model`'s, in the order of the table: names in the zoo, paths here, and layouts."""
+    """The arrays of `network`, which is `model`'s, in the order of the table: names in the zoo,
+    paths here, and layouts.
+    """
     leaves: dict[str, list[ParamSpec]] = defaultdict(list)
     for spec in param_specs(network).values():
         leaves[spec.site.path].append(spec)
@@ -195,7 +227,11 @@ def entries(model: ZooModel, network: Network) -> list[Entry]:
         for part, leaf in parts:
             if leaf in leaves:
                 rule = model.leaves[_kind(leaves[leaf][0])]
-                module = _numbered(rule["auto"], counts) if source == AUTOMATIC else _joined(source, model.unit.get(part, ""), model.join)
+                module = (
+                    _numbered(rule["auto"], counts)
+                    if source == AUTOMATIC
+                    else _joined(source, model.unit.get(part, ""), model.join)
+                )
                 found += [_entry(model, rule, module, spec) for spec in leaves[leaf]]
     return found
 
@@ -219,7 +255,10 @@ def _numbered(base: str, counts: Counter[str]) -> str:
 
 
 def _entry(model: ZooModel, rule: Mapping[str, str], module: str, spec: ParamSpec) -> Entry:
-    names = tuple(f"{each}{model.separator}{name}" for each, name in itertools.product(module.split("|"), rule[spec.name].split("|")))
+    names = tuple(
+        f"{each}{model.separator}{name}"
+        for each, name in itertools.product(module.split("|"), rule[spec.name].split("|"))
+    )
     if spec.name != "weight" or isinstance(spec.site.layer, BatchNorm):
         return Entry(names, spec.shape, spec, spec.shape, (0,))
     flattened = isinstance(spec.site.layer, Dense) and len(spec.shape) == 4
@@ -237,11 +276,19 @@ def _entry(model: ZooModel, rule: Mapping[str, str], module: str, spec: ParamSpe
 
 
 def renumbered(model: ZooModel, names: Iterable[str]) -> dict[str, str]:
-    """The names of a file by the names of the table: automatic ones counted anew in the order of their numbers, others as they are."""
+    """The names of a file by the names of the table: automatic ones counted anew in the order of
+    their numbers, others as they are.
+    """
     automatic = [rule["auto"] for rule in model.leaves.values() if "auto" in rule]
     found: dict[str, str] = {}
     counted: dict[str, dict[int, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    pattern = re.compile(rf"({'|'.join(map(re.escape, automatic))})(?:_(\d+))?{re.escape(model.separator)}(.+)") if automatic else None
+    pattern = (
+        re.compile(
+            rf"({'|'.join(map(re.escape, automatic))})(?:_(\d+))?{re.escape(model.separator)}(.+)"
+        )
+        if automatic
+        else None
+    )
     for name in names:
         match = pattern.fullmatch(name) if pattern else None
         if match:

@@ -1,4 +1,6 @@
-"""Every sabotage of the adapter is rejected, with the spoilt layer named; the adapter as it is passes the same proof."""
+"""Every sabotage of the adapter is rejected, with the spoilt layer named; the adapter as it is
+passes the same proof.
+"""
 
 import pytest
 

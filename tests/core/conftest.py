@@ -1,4 +1,6 @@
-"""Hypothesis without deadlines: how long an example takes says how busy the machine is, not whether the code is right."""
+"""Hypothesis without deadlines: how long an example takes says how busy the machine is, not whether
+the code is right.
+"""
 
 from hypothesis import HealthCheck, settings
 

@@ -9,7 +9,9 @@ side = st.integers(1, 4)
 pairs = st.tuples(side, side)
 MAP_LEAVES = st.one_of(
     st.builds(
-        lambda out, kernel, stride, top, left, bias: spec.Conv(out, kernel, stride, (top, left), 1, bias),
+        lambda out, kernel, stride, top, left, bias: spec.Conv(
+            out, kernel, stride, (top, left), 1, bias
+        ),
         st.integers(1, 5),
         pairs,
         pairs,
@@ -17,7 +19,12 @@ MAP_LEAVES = st.one_of(
         st.tuples(st.integers(0, 3), st.integers(0, 3)),
         st.booleans(),
     ),
-    st.builds(lambda out, kernel, stride: spec.Conv(out, kernel, stride, spec.SAME, 1, True), st.integers(1, 5), pairs, pairs),
+    st.builds(
+        lambda out, kernel, stride: spec.Conv(out, kernel, stride, spec.SAME, 1, True),
+        st.integers(1, 5),
+        pairs,
+        pairs,
+    ),
     st.builds(lambda kernel, stride: spec.MaxPool(kernel, stride, spec.SAME, False), pairs, pairs),
     st.just(blocks.batch_norm()),
     st.just(blocks.local_response_norm()),

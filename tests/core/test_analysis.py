@@ -1,4 +1,6 @@
-"""The published numbers, counted from the spec (PEERS: parameters exactly, multiply-adds as the papers round them)."""
+"""The published numbers, counted from the spec (PEERS: parameters exactly, multiply-adds as the
+papers round them).
+"""
 
 import numpy as np
 import pytest
@@ -41,13 +43,18 @@ def test_golden_numbers(name, aux, parameters, multiply_adds):
 
 
 def test_three_channels_and_a_thousand_classes_are_the_papers_count():
-    assert count_parameters(get_network("googlenet", num_classes=1000, input_shape=(3, 96, 96))) == 6_998_552
+    assert (
+        count_parameters(get_network("googlenet", num_classes=1000, input_shape=(3, 96, 96)))
+        == 6_998_552
+    )
 
 
 def test_without_convolution_biases():
     """MindSpore's default has_bias=False: 7,280 fewer."""
     biases = sum(
-        site.shape[0] for site in param_specs(get_network()).values() if site.name == "bias" and isinstance(site.site.layer, spec.Conv)
+        site.shape[0]
+        for site in param_specs(get_network()).values()
+        if site.name == "bias" and isinstance(site.site.layer, spec.Conv)
     )
     assert biases == 7_280
     assert count_parameters(get_network()) - biases == 5_970_250
@@ -68,7 +75,14 @@ def test_the_walk_of_the_book():
 def test_the_papers_table():
     """arXiv:1409.4842, table 1, output sizes at 224×224."""
     shapes = {stage.name: stage.output_shape for stage in stages(get_network("googlenet_paper"))}
-    assert shapes == {"b1": (64, 56, 56), "b2": (192, 28, 28), "b3": (480, 14, 14), "b4": (832, 7, 7), "b5": (1024,), "head": (1000,)}
+    assert shapes == {
+        "b1": (64, 56, 56),
+        "b2": (192, 28, 28),
+        "b3": (480, 14, 14),
+        "b4": (832, 7, 7),
+        "b5": (1024,),
+        "head": (1000,),
+    }
 
 
 def test_stages_add_up():
@@ -77,7 +91,10 @@ def test_stages_add_up():
     assert sum(stage.multiply_adds for stage in stages(network)) == count_multiply_adds(network)
 
 
-@pytest.mark.parametrize(("name", "aux", "side"), [("googlenet", False, 1), ("googlenet_paper", False, 31), ("googlenet_paper", True, 79)])
+@pytest.mark.parametrize(
+    ("name", "aux", "side"),
+    [("googlenet", False, 1), ("googlenet_paper", False, 31), ("googlenet_paper", True, 79)],
+)
 def test_smallest_input(name, aux, side):
     assert smallest_input(get_network(name, aux=aux)) == side
 
@@ -91,11 +108,16 @@ def test_parameters_are_those_of_the_reference(network):
 
 
 def test_receptive_field_is_the_reach_of_one_output():
-    """Measured: the input pixels whose change moves the middle output of a stack of all-ones layers."""
+    """Measured: the input pixels whose change moves the middle output of a stack of all-ones
+    layers.
+    """
     layers = blocks.sequential(
         conv=blocks.conv_layer(1, (7, 5), 2, (3, 2), bias=False),
         pool=blocks.avg_pool(3, 2, 1),
-        mixed=blocks.concat(small=blocks.conv_layer(1, 1, bias=False), wide=blocks.conv_layer(1, (3, 5), 1, (1, 2), bias=False)),
+        mixed=blocks.concat(
+            small=blocks.conv_layer(1, 1, bias=False),
+            wide=blocks.conv_layer(1, (3, 5), 1, (1, 2), bias=False),
+        ),
     )
     network = Network("reach", layers, (1, 65, 67), "")
     params = {path: np.ones(each.shape, np.float32) for path, each in param_specs(network).items()}
@@ -113,32 +135,42 @@ def test_receptive_field_is_the_reach_of_one_output():
 
 
 def test_receptive_field_of_the_stem_by_hand():
-    """7×7 stride 2, then 3×3 stride 2: 7 + 2 · 2 = 11; a 3×3 convolution at step 4 adds 8, a 3×3 pool another 8."""
+    """7×7 stride 2, then 3×3 stride 2: 7 + 2 · 2 = 11; a 3×3 convolution at step 4 adds 8, a 3×3
+    pool another 8.
+    """
     fields = receptive_fields(get_network())
     assert fields["b1"].size == (11, 11)
     assert fields["b1"].step == (4, 4)
     assert fields["b2"].size == (27, 27)
 
 
-# Budgets -----------------------------------------------------------------------------------------------------------------
+# Budgets ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", designators())
 def test_a_budget_adds_up(name):
     network = get_network(name)
     costs = budget(network)
-    assert costs.convolution_parameters + costs.dense_parameters + costs.norm_parameters == costs.parameters == count_parameters(network)
+    assert (
+        costs.convolution_parameters + costs.dense_parameters + costs.norm_parameters
+        == costs.parameters
+        == count_parameters(network)
+    )
     assert costs.multiply_adds == count_multiply_adds(network)
     assert 0 < costs.largest_activation_bytes < costs.activation_bytes
 
 
 def test_a_budget_by_hand():
     """8×6 pixels of 2 channels; bytes of each output in the comments."""
-    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=False)), 0.3)
+    aux = spec.Aux(
+        blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=False)), 0.3
+    )
     layers = blocks.sequential(
         conv=blocks.conv(5, 3, 2, 1, norm=blocks.batch_norm()),  # (5, 4, 3): 240, three times
         aux1=aux,  # 20, 12
-        mixed=blocks.concat(one=blocks.conv_layer(1, (1, 3), 1, (0, 1)), two=blocks.max_pool(3, 1, 1)),  # 48, 240
+        mixed=blocks.concat(
+            one=blocks.conv_layer(1, (1, 3), 1, (0, 1)), two=blocks.max_pool(3, 1, 1)
+        ),  # 48, 240
         grouped=blocks.conv_layer(4, 1, groups=2),  # 192
         dense=spec.Dense(3, bias=True),  # 12
     )
@@ -162,10 +194,12 @@ def test_a_network_without_parameters():
 
 def test_where_the_books_networks_keep_their_parameters():
     """SEMANTICS 4: 92 % and 93 % in the dense layers."""
-    assert [round(100 * budget(get_network(name)).dense_share) for name in ("alexnet", "vgg11", "nin")] == [92, 93, 0]
+    assert [
+        round(100 * budget(get_network(name)).dense_share) for name in ("alexnet", "vgg11", "nin")
+    ] == [92, 93, 0]
 
 
-# Minimum sizes -----------------------------------------------------------------------------------------------------------
+# Minimum sizes ------------------------------------------------------------------------------------
 
 
 def test_the_minimum_sizes_of_the_books_network():
@@ -173,7 +207,11 @@ def test_the_minimum_sizes_of_the_books_network():
     assert (runs.side, runs.stage, runs.path, runs.because) == (1, None, None, None)
     assert (wider.side, wider.stage, wider.path) == (33, "b5", "b5.inception_5a.branch_1x1.conv")
     assert wider.because == "its input is 1×1"
-    assert (unpadded.side, unpadded.stage, unpadded.path) == (129, "b5", "b5.inception_5a.branch_5x5.conv.conv")
+    assert (unpadded.side, unpadded.stage, unpadded.path) == (
+        129,
+        "b5",
+        "b5.inception_5a.branch_5x5.conv.conv",
+    )
     assert unpadded.because == "its 5×5 kernel is larger than its 4×4 input"
     assert [size.rule for size in (runs, wider, unpadded)] == list(MINIMUM_RULES)
 
@@ -191,13 +229,27 @@ def _holds(network, rule):
     except ShapeError:
         return False
     main = [site for site in sites if ".aux" not in f".{site.path}"]
-    pool = next(i for i, site in enumerate(main) if isinstance(site.layer, (spec.GlobalAvgPool, spec.AdaptiveAvgPool, spec.Dense)))
-    windowed = [site for site in main[:pool] if isinstance(site.layer, (spec.Conv, spec.MaxPool, spec.AvgPool))]
+    pool = next(
+        i
+        for i, site in enumerate(main)
+        if isinstance(site.layer, (spec.GlobalAvgPool, spec.AdaptiveAvgPool, spec.Dense))
+    )
+    windowed = [
+        site
+        for site in main[:pool]
+        if isinstance(site.layer, (spec.Conv, spec.MaxPool, spec.AvgPool))
+    ]
     seeing = [site for site in windowed if not isinstance(site.layer, spec.AvgPool)] + [
-        site for site in main[pool:][:1] if isinstance(site.layer, spec.Dense) and len(site.in_shape) == 3
+        site
+        for site in main[pool:][:1]
+        if isinstance(site.layer, spec.Dense) and len(site.in_shape) == 3
     ]
     wide = all(site.in_shape[1] > 1 for site in seeing)
-    fitting = all(size >= kernel for site in windowed for size, kernel in zip(site.in_shape[1:], site.layer.kernel_size, strict=True))
+    fitting = all(
+        size >= kernel
+        for site in windowed
+        for size, kernel in zip(site.in_shape[1:], site.layer.kernel_size, strict=True)
+    )
     return {"runs": True, "wider_than_one_pixel": wide, "without_padding": wide and fitting}[rule]
 
 

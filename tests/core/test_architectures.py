@@ -1,4 +1,6 @@
-"""The networks and their dialects: published counts, maps and sizes, exactly; and one definition for all dialects of a network."""
+"""The networks and their dialects: published counts, maps and sizes, exactly; and one definition
+for all dialects of a network.
+"""
 
 import dataclasses
 import math
@@ -8,13 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from googlenet import ShapeError, SpecError, UnknownNameError, count_parameters, get_network, nodes, param_specs, smallest_input
+from googlenet import (
+    ShapeError,
+    SpecError,
+    UnknownNameError,
+    count_parameters,
+    get_network,
+    nodes,
+    param_specs,
+    smallest_input,
+)
 from googlenet.analysis import budget
 from googlenet.architectures import DIALECTS, NETWORKS, designators
 from googlenet.spec import BatchNorm, Conv, Scale
 from googlenet.walk import output_shapes, walk
 
-# Trainable parameters at the network's own input and classes: measured in the libraries, or published.
+# Trainable parameters at the network's own input and classes: measured in the libraries, or
+# published.
 PARAMETERS = {
     "googlenet": 5_977_530,
     "googlenet_bn": 5_984_810,
@@ -75,12 +87,20 @@ def test_published_counts_with_auxiliary_heads(name, parameters):
 
 
 def test_no_designator_is_without_a_count():
-    assert {get_network(name).name for name in PARAMETERS} == {get_network(name).name for name in designators()}
+    assert {get_network(name).name for name in PARAMETERS} == {
+        get_network(name).name for name in designators()
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "dense"),
-    [("alexnet", 43_040_778), ("vgg11", 119_586_826), ("nin", 0), ("googlenet", 10_250), ("inception_v3", 2_049_000)],
+    [
+        ("alexnet", 43_040_778),
+        ("vgg11", 119_586_826),
+        ("nin", 0),
+        ("googlenet", 10_250),
+        ("inception_v3", 2_049_000),
+    ],
 )
 def test_parameters_of_the_dense_layers(name, dense):
     assert budget(get_network(name)).dense_parameters == dense
@@ -108,10 +128,19 @@ def test_parameters_of_the_dense_layers(name, dense):
     ],
 )
 def test_running_statistics(name, aux, values):
-    assert sum(math.prod(each.shape) for each in param_specs(get_network(name, aux=aux)).values() if not each.trainable) == values
+    assert (
+        sum(
+            math.prod(each.shape)
+            for each in param_specs(get_network(name, aux=aux)).values()
+            if not each.trainable
+        )
+        == values
+    )
 
 
-@pytest.mark.parametrize(("name", "missing"), [("inception_v3", 17_216), ("inception_resnet_v2", 30_272)])
+@pytest.mark.parametrize(
+    ("name", "missing"), [("inception_v3", 17_216), ("inception_resnet_v2", 30_272)]
+)
 def test_keras_has_no_gamma(name, missing):
     gammas = [
         each.shape[0]
@@ -119,10 +148,13 @@ def test_keras_has_no_gamma(name, missing):
         if each.name == "weight" and isinstance(each.site.layer, BatchNorm)
     ]
     assert sum(gammas) == missing
-    assert count_parameters(get_network(name)) - count_parameters(get_network(name, dialect="keras")) == missing
+    assert (
+        count_parameters(get_network(name)) - count_parameters(get_network(name, dialect="keras"))
+        == missing
+    )
 
 
-# Maps ------------------------------------------------------------------------------------------------------------------
+# Maps ---------------------------------------------------------------------------------------------
 
 MAPS = {
     # arXiv:1512.00567, table 1
@@ -166,7 +198,11 @@ MAPS = {
         "resnet_c.block_5": (1792, 8, 8),
         "resnet_c": (1792,),
     },
-    "facenet:inception_resnet_v1": {"resnet_c.linear": (1792, 8, 8), "resnet_c": (1792, 1, 1), "head.embedding": (512, 1, 1)},
+    "facenet:inception_resnet_v1": {
+        "resnet_c.linear": (1792, 8, 8),
+        "resnet_c": (1792, 1, 1),
+        "head.embedding": (512, 1, 1),
+    },
     "inception_resnet_v2": {
         "stem": (192, 35, 35),
         "mixed_5b": (320, 35, 35),
@@ -178,7 +214,8 @@ MAPS = {
         "resnet_c.conv_7b": (1536, 8, 8),
         "resnet_c": (1536,),
     },
-    # arXiv:1502.03167, figure 5; where it prints 576 after 4c and 1024 after 4e, its own columns add up to 608 and 1056
+    # arXiv:1502.03167, figure 5; where it prints 576 after 4c and 1024 after 4e, its own columns
+    # add up to 608 and 1056
     "bn_inception": {
         "b1": (64, 56, 56),
         "b2": (192, 28, 28),
@@ -193,15 +230,53 @@ MAPS = {
         "b5.inception_5a": (1024, 7, 7),
         "b5.inception_5b": (1024, 7, 7),
     },
-    "torchvision:googlenet": {"b1": (64, 56, 56), "b2": (192, 28, 28), "b3": (480, 14, 14), "b4": (832, 7, 7)},
-    "mindcv:googlenet": {"b1": (64, 56, 56), "b2": (192, 28, 28), "b3": (480, 14, 14), "b4": (832, 7, 7)},
-    "paddle:googlenet": {"b1": (64, 55, 55), "b2": (192, 27, 27), "b3": (480, 13, 13), "b4": (832, 6, 6)},
+    "torchvision:googlenet": {
+        "b1": (64, 56, 56),
+        "b2": (192, 28, 28),
+        "b3": (480, 14, 14),
+        "b4": (832, 7, 7),
+    },
+    "mindcv:googlenet": {
+        "b1": (64, 56, 56),
+        "b2": (192, 28, 28),
+        "b3": (480, 14, 14),
+        "b4": (832, 7, 7),
+    },
+    "paddle:googlenet": {
+        "b1": (64, 55, 55),
+        "b2": (192, 27, 27),
+        "b3": (480, 13, 13),
+        "b4": (832, 6, 6),
+    },
     # Dive into Deep Learning, sections 8.1 to 8.3
-    "alexnet": {"b1.conv": (96, 54, 54), "b1": (96, 26, 26), "b2": (256, 12, 12), "b3": (256, 5, 5), "head.fc6": (4096,)},
-    "torchvision:alexnet": {"b1.conv": (64, 55, 55), "b1": (64, 27, 27), "b2": (192, 13, 13), "b3": (256, 6, 6)},
-    "vgg11": {"b1": (64, 112, 112), "b2": (128, 56, 56), "b3": (256, 28, 28), "b4": (512, 14, 14), "b5": (512, 7, 7)},
+    "alexnet": {
+        "b1.conv": (96, 54, 54),
+        "b1": (96, 26, 26),
+        "b2": (256, 12, 12),
+        "b3": (256, 5, 5),
+        "head.fc6": (4096,),
+    },
+    "torchvision:alexnet": {
+        "b1.conv": (64, 55, 55),
+        "b1": (64, 27, 27),
+        "b2": (192, 13, 13),
+        "b3": (256, 6, 6),
+    },
+    "vgg11": {
+        "b1": (64, 112, 112),
+        "b2": (128, 56, 56),
+        "b3": (256, 28, 28),
+        "b4": (512, 14, 14),
+        "b5": (512, 7, 7),
+    },
     "vgg11_small": {"b1": (16, 112, 112), "b5": (128, 7, 7)},
-    "nin": {"b1": (96, 26, 26), "b2": (256, 12, 12), "b3": (384, 5, 5), "b4.second_1x1": (10, 5, 5), "b4": (10,)},
+    "nin": {
+        "b1": (96, 26, 26),
+        "b2": (256, 12, 12),
+        "b3": (384, 5, 5),
+        "b4.second_1x1": (10, 5, 5),
+        "b4": (10,),
+    },
 }
 
 
@@ -219,13 +294,22 @@ def test_how_often_the_blocks_repeat(name):
         "inception_resnet_v2": {"resnet_a": 10, "resnet_b": 20, "resnet_c": 9},
     }
     stages = dict(get_network(name).layers.children)
-    found = {stage: sum(child.startswith("block_") for child, _ in stages[stage].children) for stage in counts[name]}
+    found = {
+        stage: sum(child.startswith("block_") for child, _ in stages[stage].children)
+        for stage in counts[name]
+    }
     assert found == counts[name]
 
 
 def test_the_linear_block_has_neither_scale_nor_relu():
-    residuals = {site.path: site.layer for site in nodes(get_network("inception_resnet_v2")) if site.path.endswith(".add")}
-    assert {path.partition(".")[0]: layer.scale for path, layer in residuals.items() if "block_" in path} == {
+    residuals = {
+        site.path: site.layer
+        for site in nodes(get_network("inception_resnet_v2"))
+        if site.path.endswith(".add")
+    }
+    assert {
+        path.partition(".")[0]: layer.scale for path, layer in residuals.items() if "block_" in path
+    } == {
         "resnet_a": 0.17,
         "resnet_b": 0.10,
         "resnet_c": 0.20,
@@ -236,7 +320,7 @@ def test_the_linear_block_has_neither_scale_nor_relu():
     assert "resnet_c.linear.relu" not in paths
 
 
-# Sizes -----------------------------------------------------------------------------------------------------------------
+# Sizes --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -274,11 +358,17 @@ def test_the_smallest_side_that_runs_in_the_libraries(name, aux, side):
     ],
 )
 def test_the_sides_that_published_weights_fit(name, aux, sides):
-    """Dense layers on a map follow its size; the libraries', of a fixed size, run on these sides alone."""
+    """Dense layers on a map follow its size; the libraries', of a fixed size, run on these sides
+    alone.
+    """
     network = get_network(name, aux=aux)
     count = count_parameters(network)
     channels = network.input_shape[0]
-    fitting = [side for side in range(sides[0] - 2, sides[1] + 3) if count_parameters(network.at((channels, side, side))) == count]
+    fitting = [
+        side
+        for side in range(sides[0] - 2, sides[1] + 3)
+        if count_parameters(network.at((channels, side, side))) == count
+    ]
     assert fitting == list(range(sides[0], sides[1] + 1))
 
 
@@ -289,15 +379,22 @@ def test_adaptive_pools_fit_published_weights_on_every_side():
 
 
 def test_an_image_that_is_too_small_is_answered_with_the_smallest():
-    with pytest.raises(ShapeError, match=r"network 'keras:inception_v3' on \(3, 74, 74\): .*; the smallest square image is 75×75"):
+    with pytest.raises(
+        ShapeError,
+        match=(
+            r"network 'keras:inception_v3' on \(3, 74, 74\): .*; the smallest square image is 75×75"
+        ),
+    ):
         get_network("keras:inception_v3", input_shape=(3, 74, 74))
 
 
-# Dialects --------------------------------------------------------------------------------------------------------------
+# Dialects -----------------------------------------------------------------------------------------
 
 #: The leaves that a dialect may have more or fewer of than the network itself.
 MAY_COME_AND_GO = {
-    "googlenet_paper": r".*\.norm|.*\.relu|(head|b4\.aux\d)\.(dropout|scale)|b5\.pool(\.window|\.mean)?",
+    "googlenet_paper": (
+        r".*\.norm|.*\.relu|(head|b4\.aux\d)\.(dropout|scale)|b5\.pool(\.window|\.mean)?"
+    ),
     "bn_inception": r"",
     "inception_v3": r"head\.(dropout|scale)|mixed_7\.pool(\.window|\.mean)?",
     "inception_v4": r"head\.dropout",
@@ -307,7 +404,8 @@ MAY_COME_AND_GO = {
     "vgg11": r"b5\.average",
     "vgg16": r"b5\.average",
 }
-#: What may differ in a leaf that both have, as "kind.field", or "kind" for a leaf that is of another kind altogether.
+#: What may differ in a leaf that both have, as "kind.field", or "kind" for a leaf that is of
+#: another kind altogether.
 MAY_DIFFER = {
     "googlenet_paper": {
         "Conv.bias",
@@ -320,7 +418,13 @@ MAY_DIFFER = {
         "AvgPool",
     },
     "bn_inception": {"Conv.bias"},
-    "inception_v3": {"BatchNorm.eps", "BatchNorm.momentum", "BatchNorm.scale", "AvgPool.count_include_pad", "Dropout.rate"},
+    "inception_v3": {
+        "BatchNorm.eps",
+        "BatchNorm.momentum",
+        "BatchNorm.scale",
+        "AvgPool.count_include_pad",
+        "Dropout.rate",
+    },
     "inception_v4": {"BatchNorm.momentum"},
     "inception_resnet_v1": {"GlobalAvgPool"},
     "inception_resnet_v2": {"BatchNorm.momentum", "BatchNorm.scale"},
@@ -332,11 +436,20 @@ MAY_DIFFER = {
 
 def _leaves(name, dialect=None):
     default = get_network(name)
-    network = get_network(name, num_classes=1000, input_shape=(3, *default.input_shape[1:]), aux=name in HAVING_HEADS, dialect=dialect)
+    network = get_network(
+        name,
+        num_classes=1000,
+        input_shape=(3, *default.input_shape[1:]),
+        aux=name in HAVING_HEADS,
+        dialect=dialect,
+    )
     return {site.path: site.layer for site in walk(network)}
 
 
-@pytest.mark.parametrize(("name", "dialect"), [(name, dialect) for name, dialects in DIALECTS.items() for dialect in dialects])
+@pytest.mark.parametrize(
+    ("name", "dialect"),
+    [(name, dialect) for name, dialects in DIALECTS.items() for dialect in dialects],
+)
 def test_dialects_share_one_definition(name, dialect):
     ours, theirs = _leaves(name), _leaves(name, dialect)
     changed = ours.keys() ^ theirs.keys()
@@ -358,19 +471,30 @@ def test_dialects_share_one_definition(name, dialect):
 
 def test_only_the_third_branch_has_another_kernel():
     ours, theirs = _leaves("googlenet_paper"), _leaves("googlenet_paper", "torchvision")
-    changed = [path for path, leaf in ours.items() if isinstance(leaf, Conv) and theirs[path].kernel_size != leaf.kernel_size]
+    changed = [
+        path
+        for path, leaf in ours.items()
+        if isinstance(leaf, Conv) and theirs[path].kernel_size != leaf.kernel_size
+    ]
     assert len(changed) == 9
-    assert all(path.endswith(".branch_5x5.conv.conv") and theirs[path].kernel_size == (3, 3) for path in changed)
+    assert all(
+        path.endswith(".branch_5x5.conv.conv") and theirs[path].kernel_size == (3, 3)
+        for path in changed
+    )
 
 
 def test_a_dropout_that_scales_in_evaluation():
-    """PaddlePaddle's `downscale_in_infer`: × 0.6 in the head, × 0.3 in the heads of the sides, × 0.8 in Inception-v3, × 0.5 twice."""
+    """PaddlePaddle's `downscale_in_infer`: × 0.6 in the head, × 0.3 in the heads of the sides, ×
+    0.8 in Inception-v3, × 0.5 twice.
+    """
     for name, aux, factors in (
         ("paddle:googlenet", True, [0.3, 0.3, 0.6]),
         ("paddle:inception_v3", False, [0.8]),
         ("paddle:alexnet", False, [0.5, 0.5]),
     ):
-        scales = [site.layer for site in walk(get_network(name, aux=aux)) if isinstance(site.layer, Scale)]
+        scales = [
+            site.layer for site in walk(get_network(name, aux=aux)) if isinstance(site.layer, Scale)
+        ]
         assert [round(scale.factor, 12) for scale in scales] == factors
         assert {scale.when for scale in scales} == {"always"}
 
@@ -397,7 +521,11 @@ def test_googlenet_of_a_library_is_the_papers():
     for dialect in DIALECTS["googlenet_paper"]:
         named = get_network(f"{dialect}:googlenet")
         assert named.name == f"{dialect}:googlenet_paper"
-        assert named == get_network(f"{dialect}:googlenet_paper") == get_network("googlenet", dialect=dialect)
+        assert (
+            named
+            == get_network(f"{dialect}:googlenet_paper")
+            == get_network("googlenet", dialect=dialect)
+        )
     assert get_network("googlenet").name == "googlenet"
 
 
@@ -408,22 +536,55 @@ def test_one_dialect_given_twice_is_that_dialect():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "inception_v5"}, r"network: expected one of googlenet, .*, nin, got 'inception_v5'; did you mean 'inception_v\d'\?"),
+        (
+            {"name": "inception_v5"},
+            (
+                r"network: expected one of googlenet, .*, nin, got 'inception_v5'; did you mean"
+                r" 'inception_v\d'\?"
+            ),
+        ),
         ({"name": "keras:inception_v5"}, r"network: expected one of .*, got 'inception_v5'"),
         (
             {"name": "inception_v3", "dialect": "tmm"},
-            r"dialect: network 'inception_v3' has torchvision, .*, got 'tmm'; did you mean 'timm'\?",
+            (
+                r"dialect: network 'inception_v3' has torchvision, .*, got 'tmm'; did you mean"
+                r" 'timm'\?"
+            ),
         ),
         ({"name": "torch:inception_v3"}, r"dialect: network 'inception_v3' has .*, got 'torch'"),
-        ({"name": "keras:googlenet"}, r"dialect: network 'googlenet_paper' has torchvision, gluoncv, mindcv, paddle, got 'keras'"),
-        ({"name": "torchvision:nin"}, r"dialect: network 'nin' has no dialect 'torchvision'; use googlenet_paper, inception_v3, alexnet"),
-        ({"name": "nin", "dialect": "nowhere"}, r"dialect: network 'nin' has no dialect 'nowhere'; leave it out"),
+        (
+            {"name": "keras:googlenet"},
+            (
+                r"dialect: network 'googlenet_paper' has torchvision, gluoncv, mindcv, paddle, got"
+                r" 'keras'"
+            ),
+        ),
+        (
+            {"name": "torchvision:nin"},
+            (
+                r"dialect: network 'nin' has no dialect 'torchvision'; use googlenet_paper,"
+                r" inception_v3, alexnet"
+            ),
+        ),
+        (
+            {"name": "nin", "dialect": "nowhere"},
+            r"dialect: network 'nin' has no dialect 'nowhere'; leave it out",
+        ),
         (
             {"name": "keras:inception_v3", "dialect": "timm"},
-            r"dialect: 'keras:inception_v3' already names one, got 'timm' besides; give one of them",
+            (
+                r"dialect: 'keras:inception_v3' already names one, got 'timm' besides; give one of"
+                r" them"
+            ),
         ),
-        ({"name": "googlenet", "aux": True}, r"aux: network 'googlenet' has no auxiliary heads; use googlenet_paper, inception_v3$"),
-        ({"name": "timm:inception_v4", "aux": True}, r"aux: network 'inception_v4' has no auxiliary heads; use googlenet_paper"),
+        (
+            {"name": "googlenet", "aux": True},
+            r"aux: network 'googlenet' has no auxiliary heads; use googlenet_paper, inception_v3$",
+        ),
+        (
+            {"name": "timm:inception_v4", "aux": True},
+            r"aux: network 'inception_v4' has no auxiliary heads; use googlenet_paper",
+        ),
     ],
 )
 def test_names_that_do_not_exist(arguments, message):
@@ -435,9 +596,13 @@ def test_numbers_that_cannot_be():
     for name in designators():
         with pytest.raises(SpecError, match=r"Network\.input_shape"):
             get_network(name, input_shape=(0, 299, 299))
-    with pytest.raises(SpecError, match=r"Conv\.out_channels: expected an integer of at least 1, got 0"):
+    with pytest.raises(
+        SpecError, match=r"Conv\.out_channels: expected an integer of at least 1, got 0"
+    ):
         get_network("nin", num_classes=0)
-    with pytest.raises(SpecError, match=r"Dense\.out_features: expected an integer of at least 1, got -1"):
+    with pytest.raises(
+        SpecError, match=r"Dense\.out_features: expected an integer of at least 1, got -1"
+    ):
         get_network("keras:inception_v3", num_classes=-1)
 
 
@@ -446,7 +611,11 @@ def test_numbers_that_cannot_be():
 def test_any_number_of_classes_and_channels(name, num_classes, channels, aux):
     default = get_network(name)
     aux = aux and name.rpartition(":")[2] in HAVING_HEADS
-    network = get_network(name, num_classes=num_classes, input_shape=(channels, *default.input_shape[1:]), aux=aux)
+    network = get_network(
+        name, num_classes=num_classes, input_shape=(channels, *default.input_shape[1:]), aux=aux
+    )
     assert output_shapes(network) == dict.fromkeys(network.outputs, (num_classes,))
     assert next(site.in_shape for site in walk(network)) == (channels, *default.input_shape[1:])
-    assert len(network.outputs) == 1 + aux * {"googlenet_paper": 2, "inception_v3": 1}.get(name.rpartition(":")[2], 0)
+    assert len(network.outputs) == 1 + aux * {"googlenet_paper": 2, "inception_v3": 1}.get(
+        name.rpartition(":")[2], 0
+    )

@@ -1,4 +1,6 @@
-"""The command as users run it, in a process of its own: output, exit codes, and one line for every mistake."""
+"""The command as users run it, in a process of its own: output, exit codes, and one line for every
+mistake.
+"""
 
 import json
 import os
@@ -12,14 +14,31 @@ from googlenet.architectures import NETWORKS
 
 def googlenet(*arguments, **environment):
     command = [sys.executable, "-m", "googlenet", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200", **environment}, timeout=300)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        timeout=300,
+    )
 
 
 def test_version():
     assert googlenet("--version").stdout.strip() == "0.1.0"
 
 
-COMMANDS = ("list", "summary", "parity", "compare", "diff", "min-size", "convert", "predict", "train", "race")
+COMMANDS = (
+    "list",
+    "summary",
+    "parity",
+    "compare",
+    "diff",
+    "min-size",
+    "convert",
+    "predict",
+    "train",
+    "race",
+)
 
 
 def test_help_without_arguments():
@@ -35,7 +54,9 @@ def test_list():
     assert "numpy" in done.stdout
     answer = json.loads(googlenet("list", "--json").stdout)
     assert [network["name"] for network in answer["networks"]] == list(NETWORKS)
-    assert {"mindspore", "mxnet", "numpy", "paddle", "tensorflow", "torch"} <= {framework["name"] for framework in answer["frameworks"]}
+    assert {"mindspore", "mxnet", "numpy", "paddle", "tensorflow", "torch"} <= {
+        framework["name"] for framework in answer["frameworks"]
+    }
 
 
 def test_summary():
@@ -46,7 +67,18 @@ def test_summary():
 
 
 def test_summary_as_json():
-    answer = json.loads(googlenet("summary", "googlenet_paper", "--aux", "--size", "96x128", "--num-classes", "7", "--json").stdout)
+    answer = json.loads(
+        googlenet(
+            "summary",
+            "googlenet_paper",
+            "--aux",
+            "--size",
+            "96x128",
+            "--num-classes",
+            "7",
+            "--json",
+        ).stdout
+    )
     assert answer["name"] == "googlenet_paper"
     assert answer["input_shape"] == [3, 96, 128]
     assert answer["outputs"] == ["logits", "aux1", "aux2"]
@@ -61,7 +93,10 @@ def test_summary_as_json():
 
 
 def test_summary_of_the_native_model_is_that_of_the_spec():
-    spec, native = (json.loads(googlenet("summary", *more, "--json").stdout) for more in ((), ("--framework", "numpy")))
+    spec, native = (
+        json.loads(googlenet("summary", *more, "--json").stdout)
+        for more in ((), ("--framework", "numpy"))
+    )
     assert native["framework"] == "numpy"
     assert native["stages"] == spec["stages"]
     assert native["parameters"] == spec["parameters"]
@@ -76,7 +111,17 @@ def test_parity():
 
 
 def test_parity_as_json_and_its_exit_code():
-    arguments = ("parity", "--framework", "faulty", "--size", "32", "--count", "2", "--no-gradients", "--json")
+    arguments = (
+        "parity",
+        "--framework",
+        "faulty",
+        "--size",
+        "32",
+        "--count",
+        "2",
+        "--no-gradients",
+        "--json",
+    )
     done = googlenet(*arguments)
     assert done.returncode == 0
     assert json.loads(done.stdout)["passed"] is True
@@ -87,10 +132,24 @@ def test_parity_as_json_and_its_exit_code():
 
 
 def test_parity_shows_what_failed():
-    arguments = ("parity", "--framework", "faulty", "--framework", "numpy", "--size", "32", "--count", "2", "--no-gradients")
+    arguments = (
+        "parity",
+        "--framework",
+        "faulty",
+        "--framework",
+        "numpy",
+        "--size",
+        "32",
+        "--count",
+        "2",
+        "--no-gradients",
+    )
     done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="layer")
     assert done.returncode == 1
-    assert "faulty: first divergence at the output of b3.inception_3b.branch_5x5.conv.relu" in done.stdout
+    assert (
+        "faulty: first divergence at the output of b3.inception_3b.branch_5x5.conv.relu"
+        in done.stdout
+    )
     done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="exit")
     assert done.returncode == 1
     assert "faulty: ended with exit code 7" in done.stdout
@@ -101,21 +160,48 @@ def test_parity_shows_what_failed():
     [
         (("nonsense",), "No such command 'nonsense'; see 'googlenet --help'"),
         (("summary", "--nonsense"), "No such option: --nonsense"),
-        (("summary", "googlnet"), f"network: expected one of {', '.join(NETWORKS)}, got 'googlnet'; did you mean 'googlenet'?"),
-        (("summary", "--size", "9z"), "--size: expected pixels as 96 or 96x128 (height x width), got '9z'"),
-        (("summary", "--size", "0"), "Network.input_shape: expected (channels, height, width), each at least 1, got (1, 0, 0)"),
-        (("summary", "--num-classes", "0"), "Dense.out_features: expected an integer of at least 1, got 0"),
+        (
+            ("summary", "googlnet"),
+            (
+                f"network: expected one of {', '.join(NETWORKS)}, got 'googlnet'; did you mean"
+                " 'googlenet'?"
+            ),
+        ),
+        (
+            ("summary", "--size", "9z"),
+            "--size: expected pixels as 96 or 96x128 (height x width), got '9z'",
+        ),
+        (
+            ("summary", "--size", "0"),
+            (
+                "Network.input_shape: expected (channels, height, width), each at least 1, got (1,"
+                " 0, 0)"
+            ),
+        ),
+        (
+            ("summary", "--num-classes", "0"),
+            "Dense.out_features: expected an integer of at least 1, got 0",
+        ),
         (("summary", "googlenet_paper", "--size", "20"), "the smallest square image is 31×31"),
-        (("summary", "--aux"), "aux: network 'googlenet' has no auxiliary heads; use googlenet_paper"),
+        (
+            ("summary", "--aux"),
+            "aux: network 'googlenet' has no auxiliary heads; use googlenet_paper",
+        ),
         (("summary", "--framework", "caffe"), "framework: no backend 'caffe' (installed: "),
         (("parity", "--framework", "caffe"), "framework: no backend 'caffe' (installed: "),
         (("parity", "--python", "mxnet"), "--python: expected FRAMEWORK=PATH"),
-        (("parity", "--python", "mxnet=/no/python"), "--python mxnet: no interpreter at /no/python"),
+        (
+            ("parity", "--python", "mxnet=/no/python"),
+            "--python mxnet: no interpreter at /no/python",
+        ),
         (("parity", "--images", "/no/images"), "/no/images: does not exist"),
         (("parity", "--count", "0"), "count: expected at least 1, got 0"),
         (("parity", "--channels", "2"), "images: have 1 or 3 channels, and the network takes 2"),
         (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
-        (("parity", "--initializer", "zeros"), "initializer: expected one of xavier_uniform, he_normal, got 'zeros'"),
+        (
+            ("parity", "--initializer", "zeros"),
+            "initializer: expected one of xavier_uniform, he_normal, got 'zeros'",
+        ),
         (("parity", "--jobs", "many"), "--jobs"),
     ],
 )

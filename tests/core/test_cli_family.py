@@ -1,4 +1,6 @@
-"""The commands about the family as users run them: diff, compare, min-size and predict, and one line for every mistake."""
+"""The commands about the family as users run them: diff, compare, min-size and predict, and one
+line for every mistake.
+"""
 
 import json
 import os
@@ -42,11 +44,14 @@ def refused(*arguments, message):
     assert done.stdout == ""
 
 
-# summary -----------------------------------------------------------------------------------------------------------
+# summary ------------------------------------------------------------------------------------------
 
 
 def test_a_dialect_in_a_summary():
-    named, given = answer_of("summary", "keras:inception_v3"), answer_of("summary", "inception_v3", "--dialect", "keras")
+    named, given = (
+        answer_of("summary", "keras:inception_v3"),
+        answer_of("summary", "inception_v3", "--dialect", "keras"),
+    )
     assert named == given
     assert named["name"] == "keras:inception_v3"
     assert named["source"].endswith("as keras has it")
@@ -62,34 +67,57 @@ def test_what_libraries_call_googlenet():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("summary", "inception_v3", "--dialect", "kers"), "dialect: network 'inception_v3' has torchvision, timm, gluon"),
-        (("summary", "keras:inception_v3", "--dialect", "timm"), "dialect: 'keras:inception_v3' already names one, got 'timm' besides"),
-        (("summary", "torchvision:nin"), "dialect: network 'nin' has no dialect 'torchvision'; use googlenet_paper"),
-        (("summary", "inception_v4", "--aux"), "aux: network 'inception_v4' has no auxiliary heads; use googlenet_paper, inception_v3"),
+        (
+            ("summary", "inception_v3", "--dialect", "kers"),
+            "dialect: network 'inception_v3' has torchvision, timm, gluon",
+        ),
+        (
+            ("summary", "keras:inception_v3", "--dialect", "timm"),
+            "dialect: 'keras:inception_v3' already names one, got 'timm' besides",
+        ),
+        (
+            ("summary", "torchvision:nin"),
+            "dialect: network 'nin' has no dialect 'torchvision'; use googlenet_paper",
+        ),
+        (
+            ("summary", "inception_v4", "--aux"),
+            "aux: network 'inception_v4' has no auxiliary heads; use googlenet_paper, inception_v3",
+        ),
         (("summary", "keras:inception_v3", "--size", "74"), "the smallest square image is 75×75"),
         (("min-size", "inception_v9"), "network: expected one of googlenet"),
         (("min-size", "googlenet", "--channels", "0"), "Network.input_shape"),
         (("diff", "googlenet"), "Missing argument 'B'"),
         (("diff", "googlenet", "inception_v9"), "network: expected one of googlenet"),
         (("diff", "googlenet_paper", "nin", "--aux"), "aux: network 'nin' has no auxiliary heads"),
-        (("diff", "googlenet", "googlenet_bn", "--images", "/no/images"), "/no/images: does not exist"),
+        (
+            ("diff", "googlenet", "googlenet_bn", "--images", "/no/images"),
+            "/no/images: does not exist",
+        ),
         (("diff", "googlenet", "googlenet_bn", "--count", "0"), "--count"),
         (("compare", "googlenet", "inception_v9"), "network: expected one of googlenet"),
         (("compare", "vgg11", "--size", "31"), "the smallest square image is 32×32"),
         (("predict", "a.png"), "Missing option '--weights'"),
-        (("predict", "--weights", "w.safetensors"), "images: give image files, or --npy IN with an array; one of them"),
+        (
+            ("predict", "--weights", "w.safetensors"),
+            "images: give image files, or --npy IN with an array; one of them",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, message):
     refused(*arguments, message=message)
 
 
-# min-size ----------------------------------------------------------------------------------------------------------------
+# min-size -----------------------------------------------------------------------------------------
 
 
 def test_min_size():
     text = shown("min-size")
-    for words in ("1×1", "33×33", "129×129", "b5.inception_5a.branch_5x5.conv.conv: its 5×5 kernel is larger than its 4×4 input"):
+    for words in (
+        "1×1",
+        "33×33",
+        "129×129",
+        "b5.inception_5a.branch_5x5.conv.conv: its 5×5 kernel is larger than its 4×4 input",
+    ):
         assert words in text
     answer = answer_of("min-size", "nin", "--channels", "3")
     assert answer["name"] == "nin"
@@ -98,29 +126,62 @@ def test_min_size():
         ("wider_than_one_pixel", 99, "b4"),
         ("without_padding", 131, "b4"),
     ]
-    assert answer["minimum_sizes"][0].keys() == {"rule", "meaning", "side", "stage", "path", "because"}
+    assert answer["minimum_sizes"][0].keys() == {
+        "rule",
+        "meaning",
+        "side",
+        "stage",
+        "path",
+        "because",
+    }
 
 
 def test_min_size_of_a_dialect_and_with_heads():
     sides = [
         answer_of("min-size", *arguments)["minimum_sizes"][0]["side"]
-        for arguments in (("inception_v3", "--dialect", "gluon"), ("torchvision:inception_v3", "--aux"))
+        for arguments in (
+            ("inception_v3", "--dialect", "gluon"),
+            ("torchvision:inception_v3", "--aux"),
+        )
     ]
     assert sides == [299, 299]
 
 
-# compare -----------------------------------------------------------------------------------------------------------------
+# compare ------------------------------------------------------------------------------------------
 
 
 def test_compare_answers_the_books_exercise():
     text = shown("compare")
-    for words in ("46,764,746", "43,040,778", "128,806,154", "119,586,826", "1,992,166", "5,977,530", "92.0 %", "92.8 %", "67×67"):
+    for words in (
+        "46,764,746",
+        "43,040,778",
+        "128,806,154",
+        "119,586,826",
+        "1,992,166",
+        "5,977,530",
+        "92.0 %",
+        "92.8 %",
+        "67×67",
+    ):
         assert words in text
-    assert "vgg11 keeps 93 % of its parameters in dense layers, nin none: global average pooling" in text
+    assert (
+        "vgg11 keeps 93 % of its parameters in dense layers, nin none: global average pooling"
+        in text
+    )
 
 
 def test_compare_as_json():
-    answer = answer_of("compare", "googlenet", "caffe:bn_inception", "--num-classes", "7", "--channels", "2", "--size", "64x96")
+    answer = answer_of(
+        "compare",
+        "googlenet",
+        "caffe:bn_inception",
+        "--num-classes",
+        "7",
+        "--channels",
+        "2",
+        "--size",
+        "64x96",
+    )
     googlenet_row, inception_row = answer["networks"]
     assert [row["name"] for row in answer["networks"]] == ["googlenet", "caffe:bn_inception"]
     for row in answer["networks"]:
@@ -133,7 +194,9 @@ def test_compare_as_json():
     assert (googlenet_row["smallest_input"], inception_row["smallest_input"]) == (1, 31)
 
 
-@pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG\r\n\x1a\n"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF-")])
+@pytest.mark.parametrize(
+    ("name", "magic"), [("a.png", b"\x89PNG\r\n\x1a\n"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF-")]
+)
 def test_compare_draws(tmp_path, name, magic):
     picture = tmp_path / name
     assert f"Drawn: {picture}" in shown("compare", "nin", "googlenet_bn", "--picture", str(picture))
@@ -144,30 +207,66 @@ def test_compare_draws(tmp_path, name, magic):
         with Image.open(picture) as image:
             pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
         # The bars: convolutions and batch norm, multiply-adds, activations.
-        for colour in ((0x44, 0x77, 0xAA), (0xCC, 0xBB, 0x44), (0x22, 0x88, 0x33), (0x66, 0xCC, 0xEE)):
+        for colour in (
+            (0x44, 0x77, 0xAA),
+            (0xCC, 0xBB, 0x44),
+            (0x22, 0x88, 0x33),
+            (0x66, 0xCC, 0xEE),
+        ):
             assert (pixels == colour).all(1).sum() > 10
     if name.endswith("svg"):
         assert xml.dom.minidom.parseString(data).documentElement.tagName == "svg"
 
 
 def test_a_picture_that_cannot_be_drawn(tmp_path):
-    refused("compare", "nin", "--picture", tmp_path / "a.jpg", message="a.jpg: expected a name that ends in .png, .svg, .pdf")
-    refused("compare", "nin", "--picture", tmp_path / "no" / "a.png", message="a.png: cannot be written (No such file or directory)")
+    refused(
+        "compare",
+        "nin",
+        "--picture",
+        tmp_path / "a.jpg",
+        message="a.jpg: expected a name that ends in .png, .svg, .pdf",
+    )
+    refused(
+        "compare",
+        "nin",
+        "--picture",
+        tmp_path / "no" / "a.png",
+        message="a.png: cannot be written (No such file or directory)",
+    )
     (tmp_path / "a.png").mkdir()
-    refused("compare", "nin", "--picture", tmp_path / "a.png", message="a.png: cannot be written (Is a directory)")
+    refused(
+        "compare",
+        "nin",
+        "--picture",
+        tmp_path / "a.png",
+        message="a.png: cannot be written (Is a directory)",
+    )
     assert os.listdir(tmp_path) == ["a.png"]
 
 
-# diff --------------------------------------------------------------------------------------------------------------------
+# diff ---------------------------------------------------------------------------------------------
 
 
 def test_diff():
-    text = shown("diff", "torchvision:inception_v3", "keras:inception_v3", "--size", "75", "--num-classes", "7", "--count", "1")
+    text = shown(
+        "diff",
+        "torchvision:inception_v3",
+        "keras:inception_v3",
+        "--size",
+        "75",
+        "--num-classes",
+        "7",
+        "--count",
+        "1",
+    )
     for words in (
         "− torchvision:inception_v3: 3×75×75, ",
         "+ keras:inception_v3: 3×75×75, ",
         "stem.conv_1a.norm and 93 more such layers: momentum 0.1 → 0.01 (training alone)",
-        "mixed_5.mixed_5b.branch_pool.pool and 8 more such layers: padding counts → padding left out",
+        (
+            "mixed_5.mixed_5b.branch_pool.pool and 8 more such layers: padding counts → padding"
+            " left out"
+        ),
         "head.dropout: Dropout 0.5 left out (training alone)",
         "On the same weights the logits move by ",
         "; first at mixed_5.mixed_5b.branch_pool.pool.",
@@ -176,11 +275,25 @@ def test_diff():
 
 
 def test_diff_as_json():
-    answer = answer_of("diff", "googlenet", "googlenet_bn", "--size", "32x40", "--count", "2", "--seed", "3")
-    assert answer["first"] == {"name": "googlenet", "input_shape": [1, 32, 40], "parameters": 5_977_530}
-    assert answer["second"] == {"name": "googlenet_bn", "input_shape": [1, 32, 40], "parameters": 5_984_810}
+    answer = answer_of(
+        "diff", "googlenet", "googlenet_bn", "--size", "32x40", "--count", "2", "--seed", "3"
+    )
+    assert answer["first"] == {
+        "name": "googlenet",
+        "input_shape": [1, 32, 40],
+        "parameters": 5_977_530,
+    }
+    assert answer["second"] == {
+        "name": "googlenet_bn",
+        "input_shape": [1, 32, 40],
+        "parameters": 5_984_810,
+    }
     assert answer["same_in_evaluation"] is False
-    assert answer["differences"][0] == {"path": "b1.conv.conv", "words": "bias → no bias", "training_alone": False}
+    assert answer["differences"][0] == {
+        "path": "b1.conv.conv",
+        "words": "bias → no bias",
+        "training_alone": False,
+    }
     assert len(answer["differences"]) == 2 * 57
     logits = answer["logits"]
     assert (logits["unfit"], logits["image_count"], logits["seed"]) == (None, 2, 3)
@@ -189,23 +302,43 @@ def test_diff_as_json():
 
 
 def test_diff_of_one_function_and_of_two_that_differ_in_training_alone():
-    assert "The two are one function." in shown("diff", "gluon:inception_v3", "gluoncv:inception_v3", "--no-logits")
+    assert "The two are one function." in shown(
+        "diff", "gluon:inception_v3", "gluoncv:inception_v3", "--no-logits"
+    )
     text = shown("diff", "torchvision:inception_v3", "timm:inception_v3", "--no-logits")
     assert "The same function in evaluation mode; they differ in training alone." in text
     assert "On the same weights" not in text
-    assert answer_of("diff", "inception_v4", "timm:inception_v4", "--no-logits")["same_in_evaluation"] is True
+    assert (
+        answer_of("diff", "inception_v4", "timm:inception_v4", "--no-logits")["same_in_evaluation"]
+        is True
+    )
 
 
 def test_diff_where_the_weights_do_not_fit(tmp_path):
     Image.new("L", (5, 5)).save(tmp_path / "a.png")
-    text = shown("diff", "googlenet", "torchvision:googlenet", "--size", "32", "--images", str(tmp_path), "--count", "1")
-    assert "Logits not compared: the weights do not fit: b3.inception_3a.branch_5x5.conv.conv.weight is 32×16×5×5 in one" in text
+    text = shown(
+        "diff",
+        "googlenet",
+        "torchvision:googlenet",
+        "--size",
+        "32",
+        "--images",
+        str(tmp_path),
+        "--count",
+        "1",
+    )
+    assert (
+        "Logits not compared: the weights do not fit: b3.inception_3a.branch_5x5.conv.conv.weight"
+        " is 32×16×5×5 in one" in text
+    )
     assert "b3.inception_3a.branch_5x5.conv.conv and 8 more such layers: kernel 5×5 → 3×3" in text
     assert "b4.pool: kernel 3×3 → 2×2" in text
-    assert "Logits not compared: their inputs differ, 1×20×20 and 1×224×224." in shown("diff", "googlenet", "vgg11_small", "--size", "20")
+    assert "Logits not compared: their inputs differ, 1×20×20 and 1×224×224." in shown(
+        "diff", "googlenet", "vgg11_small", "--size", "20"
+    )
 
 
-# predict -----------------------------------------------------------------------------------------------------------------
+# predict ------------------------------------------------------------------------------------------
 
 NAMES = ["cat", "dog", "cow"]
 
@@ -217,12 +350,18 @@ def files(tmp_path_factory):
     network = get_network("googlenet_bn", num_classes=3, input_shape=(3, 32, 32))
     params = init_params(network, seed=3, initializer="he_normal")
     save_params(folder / "w.safetensors", network, params, extra={"classes": json.dumps(NAMES)})
-    save_params(folder / "keras.safetensors", network, params, extra={"preprocessing": "keras:inception_v3"})
+    save_params(
+        folder / "keras.safetensors", network, params, extra={"preprocessing": "keras:inception_v3"}
+    )
     safetensors.numpy.save_file(params, folder / "bare.safetensors")
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
-    Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(folder / "images" / "a.png")
-    Image.fromarray(rng.integers(0, 256, (30, 20), dtype=np.uint8)).save(folder / "images" / "b.jpg")
+    Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(
+        folder / "images" / "a.png"
+    )
+    Image.fromarray(rng.integers(0, 256, (30, 20), dtype=np.uint8)).save(
+        folder / "images" / "b.jpg"
+    )
     np.save(folder / "x.npy", rng.random((9, 3, 32, 32), dtype=np.float32))
     return folder
 
@@ -234,7 +373,9 @@ def logits_of(files, images, taps=()):
 
 
 def check_outputs(files, images, found):
-    """`found` is what the network of `files` gives, as near to float64 as every backend has to be."""
+    """`found` is what the network of `files` gives, as near to float64 as every backend
+    has to be.
+    """
     network = get_network("googlenet_bn", num_classes=3, input_shape=images.shape[1:])
     check_as_float64(network, init_params(network, seed=3, initializer="he_normal"), images, found)
 
@@ -252,10 +393,16 @@ def test_predict_as_json(files):
     image = str(files / "images" / "a.png")
     answer = answer_of("predict", image, "--weights", str(files / "w.safetensors"))
     assert answer.keys() == {"framework", "name", "preprocessing", "images"}
-    assert (answer["framework"], answer["name"], answer["preprocessing"]) == ("numpy", "googlenet_bn", "unit")
+    assert (answer["framework"], answer["name"], answer["preprocessing"]) == (
+        "numpy",
+        "googlenet_bn",
+        "unit",
+    )
     (row,) = answer["images"]
     assert row["image"] == image
-    logits = logits_of(files, load_image(files / "images" / "a.png", RECIPES["unit"], (3, 32, 32))[None])["logits"][0]
+    logits = logits_of(
+        files, load_image(files / "images" / "a.png", RECIPES["unit"], (3, 32, 32))[None]
+    )["logits"][0]
     order = np.argsort(-logits)
     shares = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum()
     assert [best["class"] for best in row["top"]] == list(order)
@@ -265,10 +412,14 @@ def test_predict_as_json(files):
 
 
 def test_predict_shows_the_likeliest(files):
-    answer = answer_of("predict", str(files / "images"), "--weights", str(files / "w.safetensors"), "--top", "1")
+    answer = answer_of(
+        "predict", str(files / "images"), "--weights", str(files / "w.safetensors"), "--top", "1"
+    )
     assert [os.path.basename(row["image"]) for row in answer["images"]] == ["a.png", "b.jpg"]
     assert [len(row["top"]) for row in answer["images"]] == [1, 1]
-    text = shown("predict", str(files / "images"), "--weights", str(files / "w.safetensors"), "--top", "2")
+    text = shown(
+        "predict", str(files / "images"), "--weights", str(files / "w.safetensors"), "--top", "2"
+    )
     assert "googlenet_bn in numpy, preprocessing unit" in text
     best = answer["images"][0]["top"][0]
     assert best["name"] in text
@@ -279,11 +430,18 @@ def test_predict_shows_the_likeliest(files):
 def test_preprocessing_is_what_the_weights_say_unless_named(files):
     image, weights = str(files / "images" / "a.png"), str(files / "keras.safetensors")
     said = answer_of("predict", image, "--weights", weights)
-    named = answer_of("predict", image, "--weights", weights, "--preprocessing", "torchvision:alexnet")
+    named = answer_of(
+        "predict", image, "--weights", weights, "--preprocessing", "torchvision:alexnet"
+    )
     assert said["preprocessing"] == "keras:inception_v3"
     assert named["preprocessing"] == "torchvision:alexnet"
     for answer in (said, named):
-        logits = logits_of(files, load_image(files / "images" / "a.png", RECIPES[answer["preprocessing"]], (3, 32, 32))[None])["logits"][0]
+        logits = logits_of(
+            files,
+            load_image(files / "images" / "a.png", RECIPES[answer["preprocessing"]], (3, 32, 32))[
+                None
+            ],
+        )["logits"][0]
         shares = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum()
         found = {best["class"]: best["probability"] for best in answer["images"][0]["top"]}
         assert [found[index] for index in range(3)] == pytest.approx(shares, rel=1e-5)
@@ -293,18 +451,47 @@ def test_preprocessing_is_what_the_weights_say_unless_named(files):
 def test_an_array_in_and_logits_out(files, tmp_path):
     """Nine images, more than go through at once."""
     out = tmp_path / "logits.npy"
-    answer = answer_of("predict", "--weights", str(files / "w.safetensors"), "--npy", str(files / "x.npy"), "--out", str(out))
-    assert answer == {"framework": "numpy", "name": "googlenet_bn", "image_count": 9, "output": str(out)}
+    answer = answer_of(
+        "predict",
+        "--weights",
+        str(files / "w.safetensors"),
+        "--npy",
+        str(files / "x.npy"),
+        "--out",
+        str(out),
+    )
+    assert answer == {
+        "framework": "numpy",
+        "name": "googlenet_bn",
+        "image_count": 9,
+        "output": str(out),
+    }
     check_outputs(files, np.load(files / "x.npy"), {"logits": np.load(out)})
     assert os.listdir(tmp_path) == ["logits.npy"]
-    text = shown("predict", "--weights", str(files / "w.safetensors"), "--npy", str(files / "x.npy"), "--out", str(out))
+    text = shown(
+        "predict",
+        "--weights",
+        str(files / "w.safetensors"),
+        "--npy",
+        str(files / "x.npy"),
+        "--out",
+        str(out),
+    )
     assert f"googlenet_bn in numpy: 9 images, logits in {out}" in text
 
 
 def test_arrays_of_another_size_than_the_weights(files, tmp_path):
     images = np.random.default_rng(1).random((1, 3, 40, 33), dtype=np.float32)
     np.save(tmp_path / "x.npy", images.astype(np.float64))
-    shown("predict", "--weights", str(files / "w.safetensors"), "--npy", str(tmp_path / "x.npy"), "--out", str(tmp_path / "o.npz"))
+    shown(
+        "predict",
+        "--weights",
+        str(files / "w.safetensors"),
+        "--npy",
+        str(tmp_path / "x.npy"),
+        "--out",
+        str(tmp_path / "o.npz"),
+    )
     with np.load(tmp_path / "o.npz") as found:
         assert found.files == ["logits"]
         check_outputs(files, images, found)
@@ -312,7 +499,16 @@ def test_arrays_of_another_size_than_the_weights(files, tmp_path):
 
 def test_a_layer_by_its_path(files, tmp_path):
     out = tmp_path / "o.npz"
-    arguments = ("--weights", str(files / "w.safetensors"), "--tap", "b3.inception_3a", "--tap", "b5.pool", "--out", str(out))
+    arguments = (
+        "--weights",
+        str(files / "w.safetensors"),
+        "--tap",
+        "b3.inception_3a",
+        "--tap",
+        "b5.pool",
+        "--out",
+        str(out),
+    )
     assert f"Logits in {out}" in shown("predict", str(files / "images" / "a.png"), *arguments)
     image = load_image(files / "images" / "a.png", RECIPES["unit"], (3, 32, 32))[None]
     with np.load(out) as found:
@@ -326,7 +522,13 @@ def test_the_auxiliary_heads(tmp_path):
     save_params(tmp_path / "w.safetensors", network, params)
     images = np.random.default_rng(0).random((1, 1, 79, 79), dtype=np.float32)
     np.save(tmp_path / "x.npy", images)
-    arguments = ("predict", "--weights", str(tmp_path / "w.safetensors"), "--npy", str(tmp_path / "x.npy"))
+    arguments = (
+        "predict",
+        "--weights",
+        str(tmp_path / "w.safetensors"),
+        "--npy",
+        str(tmp_path / "x.npy"),
+    )
     shown(*arguments, "--taps", "--out", str(tmp_path / "all.npz"))
     shown(*arguments, "--out", str(tmp_path / "one.npz"))
     with np.load(tmp_path / "all.npz") as found, np.load(tmp_path / "one.npz") as one:
@@ -338,7 +540,13 @@ def test_the_auxiliary_heads(tmp_path):
 
 def test_weights_that_do_not_name_their_network(files, tmp_path):
     image, out = str(files / "images" / "a.png"), str(tmp_path / "o.npy")
-    refused("predict", image, "--weights", files / "bare.safetensors", message="does not name its network; give --model NAME")
+    refused(
+        "predict",
+        image,
+        "--weights",
+        files / "bare.safetensors",
+        message="does not name its network; give --model NAME",
+    )
     weights = ("--weights", str(files / "bare.safetensors"), "--model", "googlenet_bn")
     answer = answer_of("predict", image, *weights)
     assert (answer["name"], len(answer["images"][0]["top"])) == ("googlenet_bn", 3)
@@ -349,11 +557,36 @@ def test_weights_that_do_not_name_their_network(files, tmp_path):
 def test_a_model_that_the_weights_are_not_of(files):
     image = files / "images" / "a.png"
     own, bare = ("--weights", files / "w.safetensors"), ("--weights", files / "bare.safetensors")
-    refused("predict", image, *own, "--model", "nin", message="holds weights of network 'googlenet_bn', and --model says 'nin'")
-    refused("predict", image, *own, "--model", "nonsense", message="network: expected one of googlenet")
-    refused("predict", image, *bare, "--model", "nin", message="'b1.conv.conv.weight' or 'b4.second_1x1.conv.weight' is missing")
-    refused("predict", image, *bare, "--model", "googlenet", message="'b1.conv.conv.bias' is missing; network 'googlenet' needs it")
-    shown("predict", str(image), "--weights", str(files / "w.safetensors"), "--model", "googlenet_bn")
+    refused(
+        "predict",
+        image,
+        *own,
+        "--model",
+        "nin",
+        message="holds weights of network 'googlenet_bn', and --model says 'nin'",
+    )
+    refused(
+        "predict", image, *own, "--model", "nonsense", message="network: expected one of googlenet"
+    )
+    refused(
+        "predict",
+        image,
+        *bare,
+        "--model",
+        "nin",
+        message="'b1.conv.conv.weight' or 'b4.second_1x1.conv.weight' is missing",
+    )
+    refused(
+        "predict",
+        image,
+        *bare,
+        "--model",
+        "googlenet",
+        message="'b1.conv.conv.bias' is missing; network 'googlenet' needs it",
+    )
+    shown(
+        "predict", str(image), "--weights", str(files / "w.safetensors"), "--model", "googlenet_bn"
+    )
 
 
 def test_weights_that_cannot_be_read(files, tmp_path):
@@ -369,21 +602,48 @@ def test_weights_that_cannot_be_read(files, tmp_path):
         refused("predict", image, "--weights", tmp_path / name, message=message)
 
 
-@pytest.mark.parametrize("classes", ["not JSON", '["cat", "dog"]', '{"cat": 0, "dog": 1, "cow": 2}'])
+@pytest.mark.parametrize(
+    "classes", ["not JSON", '["cat", "dog"]', '{"cat": 0, "dog": 1, "cow": 2}']
+)
 def test_names_of_classes_that_do_not_fit(files, tmp_path, classes):
     network = get_network("googlenet_bn", num_classes=3, input_shape=(3, 32, 32))
-    save_params(tmp_path / "w.safetensors", network, init_params(network), extra={"classes": classes})
+    save_params(
+        tmp_path / "w.safetensors", network, init_params(network), extra={"classes": classes}
+    )
     message = "its metadata 'classes' is no list of 3 names"
-    refused("predict", files / "images" / "a.png", "--weights", tmp_path / "w.safetensors", message=message)
+    refused(
+        "predict",
+        files / "images" / "a.png",
+        "--weights",
+        tmp_path / "w.safetensors",
+        message=message,
+    )
 
 
 def test_images_that_cannot_be_read(files, tmp_path):
     weights = ("--weights", files / "w.safetensors")
     (tmp_path / "cut.png").write_bytes((files / "images" / "a.png").read_bytes()[:-500])
-    refused("predict", tmp_path / "none.png", *weights, message="none.png: does not exist; give PNG or JPEG images")
+    refused(
+        "predict",
+        tmp_path / "none.png",
+        *weights,
+        message="none.png: does not exist; give PNG or JPEG images",
+    )
     refused("predict", tmp_path / "cut.png", *weights, message="cut.png: is not a readable image")
-    refused("predict", files / "w.safetensors", *weights, message="w.safetensors: is not a readable image")
-    refused("predict", files / "images", *weights, "--preprocessing", "kers", message="preprocessing: expected one of unit, ")
+    refused(
+        "predict",
+        files / "w.safetensors",
+        *weights,
+        message="w.safetensors: is not a readable image",
+    )
+    refused(
+        "predict",
+        files / "images",
+        *weights,
+        "--preprocessing",
+        "kers",
+        message="preprocessing: expected one of unit, ",
+    )
 
 
 def _npy(path, array):
@@ -403,8 +663,14 @@ def _npy(path, array):
             lambda d: _npy(d / "x.npy", np.zeros((1, 3, 32, 32), np.uint8)),
             "expected float32 of shape (N, channels, height, width), got uint8",
         ),
-        (lambda d: _npy(d / "x.npy", np.zeros((0, 3, 32, 32), np.float32)), "got float32 (0, 3, 32, 32)"),
-        (lambda d: _npy(d / "x.npy", np.full((1, 3, 32, 32), np.nan, np.float32)), "images: hold NaN or infinity"),
+        (
+            lambda d: _npy(d / "x.npy", np.zeros((0, 3, 32, 32), np.float32)),
+            "got float32 (0, 3, 32, 32)",
+        ),
+        (
+            lambda d: _npy(d / "x.npy", np.full((1, 3, 32, 32), np.nan, np.float32)),
+            "images: hold NaN or infinity",
+        ),
         (
             lambda d: _npy(d / "x.npy", np.zeros((1, 1, 32, 32), np.float32)),
             "images: expected (N, channels, height, width) = (N, 3, 32, 32)",
@@ -415,7 +681,16 @@ def _npy(path, array):
 def test_arrays_that_cannot_be_taken_leave_nothing(files, tmp_path, make, message):
     source, out = make(tmp_path), tmp_path / "out"
     out.mkdir()
-    refused("predict", "--weights", files / "w.safetensors", "--npy", source, "--out", out / "o.npy", message=message)
+    refused(
+        "predict",
+        "--weights",
+        files / "w.safetensors",
+        "--npy",
+        source,
+        "--out",
+        out / "o.npy",
+        message=message,
+    )
     assert os.listdir(out) == []
 
 
@@ -423,14 +698,28 @@ def test_an_array_that_is_too_small(tmp_path):
     network = get_network("bn_inception", num_classes=2, input_shape=(1, 32, 32))
     save_params(tmp_path / "w.safetensors", network, init_params(network))
     np.save(tmp_path / "x.npy", np.zeros((1, 1, 20, 20), np.float32))
-    arguments = ("--weights", tmp_path / "w.safetensors", "--npy", tmp_path / "x.npy", "--out", tmp_path / "o.npy")
+    arguments = (
+        "--weights",
+        tmp_path / "w.safetensors",
+        "--npy",
+        tmp_path / "x.npy",
+        "--out",
+        tmp_path / "o.npy",
+    )
     refused("predict", *arguments, message="network 'bn_inception' on (1, 20, 20): ")
     assert sorted(os.listdir(tmp_path)) == ["w.safetensors", "x.npy"]
 
 
 def test_an_array_that_is_cut_off(files, tmp_path):
     (tmp_path / "x.npy").write_bytes((files / "x.npy").read_bytes()[:-100])
-    arguments = ("--weights", files / "w.safetensors", "--npy", tmp_path / "x.npy", "--out", tmp_path / "o.npy")
+    arguments = (
+        "--weights",
+        files / "w.safetensors",
+        "--npy",
+        tmp_path / "x.npy",
+        "--out",
+        tmp_path / "o.npy",
+    )
     refused("predict", *arguments, message="x.npy: is not an .npy array of numbers")
 
 
@@ -440,13 +729,25 @@ def test_outputs_that_cannot_be_written(files, tmp_path):
     (tmp_path / "folder.npz").mkdir()
     for arguments, message in (
         ((*array,), "needs --out OUT, where the logits go"),
-        ((*array, files / "images", "--out", tmp_path / "o.npy"), "images: give image files, or --npy IN with an array; one of them"),
+        (
+            (*array, files / "images", "--out", tmp_path / "o.npy"),
+            "images: give image files, or --npy IN with an array; one of them",
+        ),
         ((*given, "--out", tmp_path / "o.txt"), "o.txt: expected a name that ends in .npy or .npz"),
         ((*given, "--out", tmp_path / "no" / "o.npy"), "its folder does not exist; make it first"),
-        ((*given, "--taps", "--out", tmp_path / "o.npy"), "o.npy: expected a name that ends in .npz, which holds several arrays"),
+        (
+            (*given, "--taps", "--out", tmp_path / "o.npy"),
+            "o.npy: expected a name that ends in .npz, which holds several arrays",
+        ),
         ((*given, "--taps"), "--taps: needs --out OUT.npz"),
-        ((*given, "--tap", "b9", "--out", tmp_path / "o.npz"), "--tap b9: network 'googlenet_bn' has no such layer"),
-        ((*given, "--out", tmp_path / "folder.npz"), "folder.npz: cannot be written (Is a directory)"),
+        (
+            (*given, "--tap", "b9", "--out", tmp_path / "o.npz"),
+            "--tap b9: network 'googlenet_bn' has no such layer",
+        ),
+        (
+            (*given, "--out", tmp_path / "folder.npz"),
+            "folder.npz: cannot be written (Is a directory)",
+        ),
         ((*given, "--framework", "caffe"), "framework: no backend 'caffe'"),
         ((*given, "--device", "cuda"), "device: 'cuda' cannot be used by numpy"),
         ((*given, "--top", "0"), "--top"),

@@ -1,4 +1,6 @@
-"""`googlenet train` and `googlenet race` as users run them, on the reference: what they print, leave, refuse, and how they stop."""
+"""`googlenet train` and `googlenet race` as users run them, on the reference: what they print,
+leave, refuse, and how they stop.
+"""
 
 import json
 import os
@@ -14,7 +16,19 @@ from googlenet import get_network, load_params
 from googlenet.training.data import DataSet, Split, save_data
 from googlenet.training.loop import read_log
 
-SMALL = ("googlenet", "--framework", "numpy", "--size", "8", "--batch-size", "16", "--epochs", "2", "--learning-rate", "0.01")
+SMALL = (
+    "googlenet",
+    "--framework",
+    "numpy",
+    "--size",
+    "8",
+    "--batch-size",
+    "16",
+    "--epochs",
+    "2",
+    "--learning-rate",
+    "0.01",
+)
 
 
 def command(*arguments):
@@ -23,7 +37,9 @@ def command(*arguments):
 
 def googlenet(*arguments, cwd, **environment):
     where = {**os.environ, "COLUMNS": "200", **environment}
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=where, cwd=cwd, timeout=300)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, env=where, cwd=cwd, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +50,12 @@ def shades(tmp_path_factory):
 
     def split(count):
         labels = np.arange(count) % 2
-        return Split((rng.integers(0, 100, (count, 1, 8, 8)) + 140 * labels[:, None, None, None]).astype(np.uint8), labels)
+        return Split(
+            (rng.integers(0, 100, (count, 1, 8, 8)) + 140 * labels[:, None, None, None]).astype(
+                np.uint8
+            ),
+            labels,
+        )
 
     save_data(folder, DataSet("shades", "two shades", ("dark", "bright"), split(40), split(10)))
     return folder
@@ -45,13 +66,23 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "googlenet 1×8×8 in numpy, on 40 images of two shades; tested on 10"
-    assert lines[1].startswith("2 epochs of batches of 16, learning rate 0.01, seed 0; 6 steps; in runs/")
+    assert lines[1].startswith(
+        "2 epochs of batches of 16, learning rate 0.01, seed 0; 6 steps; in runs/"
+    )
     assert [line.split()[:2] for line in lines[2:4]] == [["epoch", "1/2"], ["epoch", "2/2"]]
     assert "test accuracy" in lines[-1]
     assert "95 %" in lines[-1]
     folder = tmp_path / "runs" / "googlenet-shades-numpy-seed0"
-    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.safetensors", "curves.png", "log.jsonl", "weights.safetensors"]
-    load_params(folder / "weights.safetensors", get_network("googlenet", num_classes=2, input_shape=(1, 8, 8)))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.safetensors",
+        "curves.png",
+        "log.jsonl",
+        "weights.safetensors",
+    ]
+    load_params(
+        folder / "weights.safetensors",
+        get_network("googlenet", num_classes=2, input_shape=(1, 8, 8)),
+    )
     assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
     again = googlenet("train", *SMALL, "--data", shades, cwd=tmp_path)
     assert again.returncode == 2
@@ -68,7 +99,18 @@ def test_curves_that_cannot_be_drawn_do_not_end_the_run(shades, tmp_path):
 
 
 def test_json_and_svg(shades, tmp_path):
-    done = googlenet("train", *SMALL, "--data", shades, "--out", "here", "--json", "--picture", "svg", cwd=tmp_path)
+    done = googlenet(
+        "train",
+        *SMALL,
+        "--data",
+        shades,
+        "--out",
+        "here",
+        "--json",
+        "--picture",
+        "svg",
+        cwd=tmp_path,
+    )
     answer = json.loads(done.stdout)
     assert answer["recipe"]["batch_size"] == 16
     assert answer["train_image_count"] == 40
@@ -81,15 +123,26 @@ def test_trained_weights_predict_with_the_names_of_the_classes(shades, tmp_path)
 
     googlenet("train", *SMALL, "--data", shades, "--out", "run", cwd=tmp_path)
     Image.fromarray(np.full((8, 8), 200, np.uint8)).save(tmp_path / "one.png")
-    done = googlenet("predict", "--weights", "run/weights.safetensors", "one.png", "--json", cwd=tmp_path)
+    done = googlenet(
+        "predict", "--weights", "run/weights.safetensors", "one.png", "--json", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
-    assert {best["name"] for best in json.loads(done.stdout)["images"][0]["top"]} == {"dark", "bright"}
+    assert {best["name"] for best in json.loads(done.stdout)["images"][0]["top"]} == {
+        "dark",
+        "bright",
+    }
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_says_how_to_go_on(shades, tmp_path, number, code):
     arguments = [*SMALL, "--data", shades, "--epochs", "40", "--out", "cut"]
-    process = subprocess.Popen(command("train", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(
+        command("train", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
     log = tmp_path / "cut" / "log.jsonl"
     while not log.exists() or len(read_log(log)) < 4:
         assert process.poll() is None, process.stderr.read()
@@ -106,7 +159,9 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
     arguments = [*SMALL, "--data", shades, "--momentum", "0.9", "--epochs", "6"]
     assert googlenet("train", *arguments, "--out", "whole", cwd=tmp_path).returncode == 0
     process = subprocess.Popen(
-        command("train", *arguments, "--out", "cut", "--checkpoint-minutes", "0"), stdout=subprocess.DEVNULL, cwd=tmp_path
+        command("train", *arguments, "--out", "cut", "--checkpoint-minutes", "0"),
+        stdout=subprocess.DEVNULL,
+        cwd=tmp_path,
     )
     log = tmp_path / "cut" / "log.jsonl"
     while not log.exists() or len(read_log(log)) < 8:
@@ -123,15 +178,24 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
     ("arguments", "message"),
     [
         (("--epochs", "0"), "Recipe.epochs: expected an integer of at least 1, got 0"),
-        (("--batch-size", "41"), "--batch-size 41: is larger than the 40 images to train on; give at most 40"),
+        (
+            ("--batch-size", "41"),
+            "--batch-size 41: is larger than the 40 images to train on; give at most 40",
+        ),
         (("--learning-rate", "-1"), "Recipe.learning_rate: expected a number above 0, got -1.0"),
-        (("--schedule", "linear"), "Recipe.schedule: expected constant, step, cosine, got 'linear'"),
+        (
+            ("--schedule", "linear"),
+            "Recipe.schedule: expected constant, step, cosine, got 'linear'",
+        ),
         (("--picture", "gif"), "--picture: expected png or svg, got 'gif'"),
         (("--size", "9"), "holds images of (1, 8, 8), and the network takes (1, 9, 9)"),
         (("--num-classes", "1"), "has 2 classes, and the network 1"),
         (("--parallel",), "framework 'numpy': trains in one process alone"),
         (("--aux-weight", "0.3"), "network 'googlenet' has 0 auxiliary heads, got 1 weights"),
-        (("--data", "nowhere"), "--data nowhere: is neither digits, fashion-mnist, nor a path that exists"),
+        (
+            ("--data", "nowhere"),
+            "--data nowhere: is neither digits, fashion-mnist, nor a path that exists",
+        ),
         (("--out", "/proc/none"), "cannot be written"),
     ],
 )
@@ -151,16 +215,32 @@ def test_a_loss_that_is_not_finite_ends_the_run(shades, tmp_path):
 
 
 def test_a_race(shades, tmp_path):
-    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "numpy", "--framework", "faulty", "--seeds", "2", "--out", "race")
+    arguments = (
+        SMALL[0],
+        *SMALL[3:],
+        "--data",
+        shades,
+        "--framework",
+        "numpy",
+        "--framework",
+        "faulty",
+        "--seeds",
+        "2",
+        "--out",
+        "race",
+    )
     done = googlenet("race", *arguments, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     numpy, faulty = answer["frameworks"]
     assert (numpy["framework"], faulty["framework"]) == ("numpy", "faulty")
     assert [run["seed"] for run in numpy["runs"]] == [0, 1]
-    # The faulty backend is the reference until it is asked to fail: the same start gives the same curve, bit for bit.
+    # The faulty backend is the reference until it is asked to fail: the same start gives the same
+    # curve, bit for bit.
     for ours, theirs in zip(numpy["runs"], faulty["runs"], strict=True):
-        assert [epoch["loss"] for epoch in ours["epochs"]] == [epoch["loss"] for epoch in theirs["epochs"]]
+        assert [epoch["loss"] for epoch in ours["epochs"]] == [
+            epoch["loss"] for epoch in theirs["epochs"]
+        ]
     assert numpy["loss"]["standard_deviation"] > 0
     assert json.loads((tmp_path / "race" / "results.json").read_text()) == answer["frameworks"]
     assert (tmp_path / "race" / "curves.png").exists()
@@ -185,8 +265,22 @@ def test_a_run_with_another_start_is_no_part_of_a_race(shades, tmp_path):
 
 
 def test_a_framework_that_fails_in_a_race_fails_alone(shades, tmp_path):
-    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "faulty", "--framework", "numpy", "--out", "race")
+    arguments = (
+        SMALL[0],
+        *SMALL[3:],
+        "--data",
+        shades,
+        "--framework",
+        "faulty",
+        "--framework",
+        "numpy",
+        "--out",
+        "race",
+    )
     done = googlenet("race", *arguments, cwd=tmp_path, GOOGLENET_EXAMPLE_FAULT="import")
     assert done.returncode == 1
-    assert "faulty, seed 0: failed: ended with exit code 2; its last words: googlenet: framework 'faulty'" in done.stdout
+    assert (
+        "faulty, seed 0: failed: ended with exit code 2; its last words: googlenet: framework"
+        " 'faulty'" in done.stdout
+    )
     assert "numpy, seed 0: loss" in done.stdout

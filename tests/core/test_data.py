@@ -1,4 +1,6 @@
-"""Training data: found or downloaded, resized once, and handed out in order; what does not belong together is refused by name."""
+"""Training data: found or downloaded, resized once, and handed out in order; what does not belong
+together is refused by name.
+"""
 
 import gzip
 import hashlib
@@ -37,21 +39,32 @@ def pixels(count, seed=0, height=6, width=5):
 
 
 def idx(array):
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(
+        size.to_bytes(4, "big") for size in array.shape
+    )
     return header + np.asarray(array, np.uint8).tobytes()
 
 
 def idx_set(train=13, test=7, classes=3):
     """The four files of a set by their names without .gz, and its arrays."""
-    arrays = [pixels(train), np.arange(train) % classes, pixels(test, seed=1), np.arange(test) % classes]
-    return {name.removesuffix(".gz"): idx(array) for name, array in zip(NAMES, arrays, strict=True)}, arrays
+    arrays = [
+        pixels(train),
+        np.arange(train) % classes,
+        pixels(test, seed=1),
+        np.arange(test) % classes,
+    ]
+    return {
+        name.removesuffix(".gz"): idx(array) for name, array in zip(NAMES, arrays, strict=True)
+    }, arrays
 
 
 def write_idx(folder, *, compressed=False, **sizes):
     folder.mkdir(exist_ok=True)
     files, arrays = idx_set(**sizes)
     for name, content in files.items():
-        (folder / (f"{name}.gz" if compressed else name)).write_bytes(gzip.compress(content) if compressed else content)
+        (folder / (f"{name}.gz" if compressed else name)).write_bytes(
+            gzip.compress(content) if compressed else content
+        )
     return arrays
 
 
@@ -66,12 +79,20 @@ def write_images(folder, count, *, colour=False, seed=0):
 
 def numbered(count, classes=3, shape=(1, 2, 3)):
     """A split whose images tell their own number: all pixels of image i are i."""
-    images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, *shape)).copy()
+    images = np.broadcast_to(
+        np.arange(count, dtype=np.uint8)[:, None, None, None], (count, *shape)
+    ).copy()
     return Split(images, np.arange(count) % classes)
 
 
 def data_set(train=13, test=7, classes=3):
-    return DataSet("numbers", "numbered images", tuple(map(str, range(classes))), numbered(train, classes), numbered(test, classes))
+    return DataSet(
+        "numbers",
+        "numbered images",
+        tuple(map(str, range(classes))),
+        numbered(train, classes),
+        numbered(test, classes),
+    )
 
 
 def numbers(batch):
@@ -96,7 +117,7 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
-# Digits ----------------------------------------------------------------------------------------------------------------
+# Digits -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +129,15 @@ def test_digits(digits):
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    assert (digits.train.images.shape, digits.test.images.shape) == ((1438, 1, 8, 8), (359, 1, 8, 8))
+    assert (digits.train.images.shape, digits.test.images.shape) == (
+        (1438, 1, 8, 8),
+        (359, 1, 8, 8),
+    )
     assert digits.classes == tuple("0123456789")
-    for split, chosen in ((digits.test, range(4, 1797, 5)), (digits.train, [i for i in range(1797) if i % 5 != 4])):
+    for split, chosen in (
+        (digits.test, range(4, 1797, 5)),
+        (digits.train, [i for i in range(1797) if i % 5 != 4]),
+    ):
         assert (split.images.dtype, split.labels.dtype) == (np.uint8, np.int64)
         assert np.array_equal(split.labels, bunch.target[chosen])
         # Its size is the digits' own, so nothing is resized: 0 to 16 in sixteenths of 255.
@@ -121,7 +148,9 @@ def test_digits(digits):
 def test_digits_are_resized_as_pillow_does(digits):
     resized = load_data("digits", (1, 20, 13)).train.images
     for index in (0, 700, 1437):
-        expected = Image.fromarray(digits.train.images[index, 0]).resize((13, 20), Image.Resampling.BILINEAR)
+        expected = Image.fromarray(digits.train.images[index, 0]).resize(
+            (13, 20), Image.Resampling.BILINEAR
+        )
         assert np.array_equal(resized[index, 0], np.asarray(expected))
 
 
@@ -153,21 +182,33 @@ def test_the_digest_tells_bytes_labels_and_shapes_apart(digits):
     others = [
         replace(digits, train=replace(digits.train, images=images)),
         replace(digits, test=replace(digits.test, labels=labels)),
-        replace(digits, train=replace(digits.train, images=digits.train.images.reshape(1438, 1, 4, 16))),
+        replace(
+            digits, train=replace(digits.train, images=digits.train.images.reshape(1438, 1, 4, 16))
+        ),
         replace(digits, train=digits.test, test=digits.train),
     ]
     assert len({data.digest for data in (digits, *others)}) == 5
     # Names and words are no part of it.
-    assert replace(digits, name="other", description="other", classes=tuple("abcdefghij")).digest == digits.digest
+    assert (
+        replace(digits, name="other", description="other", classes=tuple("abcdefghij")).digest
+        == digits.digest
+    )
 
 
 def test_the_core_imports_nothing_for_it_but_numpy():
-    code = "import sys, googlenet.training.data; print(*{name.partition('.')[0] for name in sys.modules})"
-    names = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    code = (
+        "import sys, googlenet.training.data; print(*{name.partition('.')[0] for name in"
+        " sys.modules})"
+    )
+    names = set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
     assert not names & {"pooch", "PIL", "sklearn", "requests"}
 
 
-# IDX files -------------------------------------------------------------------------------------------------------------
+# IDX files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -205,7 +246,13 @@ def test_a_folder_that_is_named_comes_before_the_variable(tmp_path, monkeypatch)
 
 
 def test_a_folder_for_a_set_that_is_not_fashion_mnist(tmp_path):
-    refused("--data-dir", "goes with --data fashion-mnist", "got --data digits", source="digits", data_dir=tmp_path)
+    refused(
+        "--data-dir",
+        "goes with --data fashion-mnist",
+        "got --data digits",
+        source="digits",
+        data_dir=tmp_path,
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -218,7 +265,9 @@ def test_a_missing_idx_file(tmp_path, name):
 
 def test_an_empty_folder_for_fashion_mnist(tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "lacks", *NAMES, source="fashion-mnist", data_dir=tmp_path / "empty")
+    refused(
+        tmp_path / "empty", "lacks", *NAMES, source="fashion-mnist", data_dir=tmp_path / "empty"
+    )
 
 
 def damaged(content):
@@ -232,9 +281,15 @@ def damaged(content):
         "truncated": (content[:-1], "is truncated or damaged"),
         "too long": (content + b"x", "is truncated or damaged"),
         "another magic": (b"\x00\x00\x0d" + content[3:], "is not an IDX file of bytes with"),
-        "another number of axes": (content[:3] + b"\x02" + content[4:], "is not an IDX file of bytes with"),
+        "another number of axes": (
+            content[:3] + b"\x02" + content[4:],
+            "is not an IDX file of bytes with",
+        ),
         "nothing": (b"", "is not an IDX file of bytes with"),
-        "no images": (content[:4] + bytes(len(idx(np.zeros((0,) * content[3], np.uint8))) - 4), "is empty"),
+        "no images": (
+            content[:4] + bytes(len(idx(np.zeros((0,) * content[3], np.uint8))) - 4),
+            "is empty",
+        ),
     }
 
 
@@ -251,13 +306,22 @@ def test_a_damaged_idx_file(tmp_path, name, how):
 def test_images_and_labels_of_different_counts(tmp_path):
     write_idx(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(6)))
-    refused(tmp_path / "t10k-labels-idx1-ubyte", "holds 6 labels for 7 images of t10k-images-idx3-ubyte", source=tmp_path)
+    refused(
+        tmp_path / "t10k-labels-idx1-ubyte",
+        "holds 6 labels for 7 images of t10k-images-idx3-ubyte",
+        source=tmp_path,
+    )
 
 
 def test_a_label_beyond_fashion_mnists_classes(tmp_path):
     write_idx(tmp_path, classes=11)
     options = {"source": "fashion-mnist", "data_dir": tmp_path}
-    refused(tmp_path / "train-labels-idx1-ubyte", "label 10 is out of range for 10 classes", f"--data {tmp_path}", **options)
+    refused(
+        tmp_path / "train-labels-idx1-ubyte",
+        "label 10 is out of range for 10 classes",
+        f"--data {tmp_path}",
+        **options,
+    )
     assert len(load_data(str(tmp_path), SHAPE).classes) == 11
 
 
@@ -266,12 +330,17 @@ def test_idx_files_of_one_class(tmp_path):
     refused(tmp_path, "one class", source=tmp_path)
 
 
-# Folders of images -----------------------------------------------------------------------------------------------------
+# Folders of images --------------------------------------------------------------------------------
 
 
 def test_folders_train_and_test(tmp_path):
     # Written in another order than the classes have.
-    expected = {part: [write_images(tmp_path / part / name, 3, seed=ord(name[0])) for name in ("dog", "cat")] for part in ("train", "test")}
+    expected = {
+        part: [
+            write_images(tmp_path / part / name, 3, seed=ord(name[0])) for name in ("dog", "cat")
+        ]
+        for part in ("train", "test")
+    }
     data = load_data(str(tmp_path), (1, 6, 5))
     assert data.classes == ("cat", "dog")
     for part, split in (("train", data.train), ("test", data.test)):
@@ -310,11 +379,20 @@ def test_colour(tmp_path):
     grey = load_data(str(tmp_path), (1, 6, 5)).test.images
     assert np.array_equal(grey[0, 0], np.asarray(Image.fromarray(colours).convert("L")))
     resized = load_data(str(tmp_path), (3, 9, 7)).test.images
-    assert np.array_equal(resized[0], np.asarray(Image.fromarray(colours).resize((7, 9), Image.Resampling.BILINEAR)).transpose(2, 0, 1))
+    assert np.array_equal(
+        resized[0],
+        np.asarray(Image.fromarray(colours).resize((7, 9), Image.Resampling.BILINEAR)).transpose(
+            2, 0, 1
+        ),
+    )
 
 
 def test_a_path_that_is_not_there(tmp_path):
-    refused(f"--data {tmp_path / 'nowhere'}", "digits, fashion-mnist, nor a path that exists", source=tmp_path / "nowhere")
+    refused(
+        f"--data {tmp_path / 'nowhere'}",
+        "digits, fashion-mnist, nor a path that exists",
+        source=tmp_path / "nowhere",
+    )
     refused("cannot be read", source="x" * 5000)
 
 
@@ -368,7 +446,7 @@ def test_an_unreadable_image_is_named(tmp_path, content):
     refused(path, "is not a readable image", source=tmp_path)
 
 
-# Beyond memory ---------------------------------------------------------------------------------------------------------
+# Beyond memory ------------------------------------------------------------------------------------
 
 
 def sources(tmp_path):
@@ -383,7 +461,11 @@ def test_a_large_set_is_resized_once_into_the_cache(tmp_path, monkeypatch, cache
     source = sources(tmp_path)[kind]
     in_memory = load_data(source, SHAPE)
     assert not cache.exists()
-    monkeypatch.setattr(module, "IN_MEMORY", (len(in_memory.train.labels) + len(in_memory.test.labels)) * math.prod(SHAPE) - 1)
+    monkeypatch.setattr(
+        module,
+        "IN_MEMORY",
+        (len(in_memory.train.labels) + len(in_memory.test.labels)) * math.prod(SHAPE) - 1,
+    )
     heard = []
     mapped = load_data(source, SHAPE, report=lambda what, done, total: heard.append(done))
     assert isinstance(mapped.train.images, np.memmap)
@@ -393,7 +475,10 @@ def test_a_large_set_is_resized_once_into_the_cache(tmp_path, monkeypatch, cache
     files = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
     assert len(files) == 2
     heard.clear()
-    assert load_data(source, SHAPE, report=lambda what, done, total: heard.append(done)).digest == in_memory.digest
+    assert (
+        load_data(source, SHAPE, report=lambda what, done, total: heard.append(done)).digest
+        == in_memory.digest
+    )
     assert not heard
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == files
     # Another size is another file.
@@ -413,7 +498,9 @@ def test_the_cache_knows_images_by_their_bytes(tmp_path, monkeypatch, file):
     def write(array):
         if path.suffix:
             Image.fromarray(array).save(path)
-            path.write_bytes(path.read_bytes().ljust(size, b"\0"))  # nothing reads what follows the end of a PNG
+            path.write_bytes(
+                path.read_bytes().ljust(size, b"\0")
+            )  # nothing reads what follows the end of a PNG
         else:
             path.write_bytes(idx(np.repeat(array[None], 13, axis=0)))
         os.utime(path, ns=(0, 0))
@@ -435,7 +522,11 @@ def test_a_file_that_is_gone_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "IN_MEMORY", 0)
     source = sources(tmp_path)["images"]
     (tmp_path / "images" / "dog" / "99.png").symlink_to(tmp_path / "gone.png")
-    refused(tmp_path / "images" / "dog" / "99.png", "cannot be read (No such file or directory)", source=source)
+    refused(
+        tmp_path / "images" / "dog" / "99.png",
+        "cannot be read (No such file or directory)",
+        source=source,
+    )
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
@@ -456,15 +547,23 @@ def test_a_damaged_file_in_the_cache(monkeypatch, cache):
     refused(path, "is damaged", f"(3, {', '.join(map(str, SHAPE))})", "delete it", source="digits")
 
 
-# Prepared sets ---------------------------------------------------------------------------------------------------------
+# Prepared sets ------------------------------------------------------------------------------------
 
 
 def test_a_prepared_set_is_read_as_it_was_written(tmp_path):
     data = load_data(sources(tmp_path)["images"], SHAPE)
     save_data(tmp_path / "prepared", data)
-    assert {path.name for path in (tmp_path / "prepared").iterdir()} == {*(f"{name}.npy" for name in module.ARRAYS), "data.json"}
+    assert {path.name for path in (tmp_path / "prepared").iterdir()} == {
+        *(f"{name}.npy" for name in module.ARRAYS),
+        "data.json",
+    }
     read = load_data(str(tmp_path / "prepared"), SHAPE)
-    assert (read.name, read.description, read.classes, read.digest) == (data.name, data.description, data.classes, data.digest)
+    assert (read.name, read.description, read.classes, read.digest) == (
+        data.name,
+        data.description,
+        data.classes,
+        data.digest,
+    )
     assert isinstance(read.train.images, np.memmap)
     assert json.loads((tmp_path / "prepared" / "data.json").read_text())["digest"] == data.digest
     save_data(tmp_path / "prepared", read)  # over what it is mapped from
@@ -477,7 +576,19 @@ def test_a_prepared_set_of_another_size(tmp_path):
 
 
 @pytest.mark.parametrize("name", module.ARRAYS)
-@pytest.mark.parametrize("how", ["other values", "other shape", "other dtype", "truncated", "missing", "no array", "objects", "scalar"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "other values",
+        "other shape",
+        "other dtype",
+        "truncated",
+        "missing",
+        "no array",
+        "objects",
+        "scalar",
+    ],
+)
 def test_a_prepared_set_whose_arrays_do_not_match(tmp_path, name, how):
     save_data(tmp_path, data_set())
     path = tmp_path / f"{name}.npy"
@@ -503,11 +614,15 @@ def test_a_prepared_set_whose_arrays_do_not_match(tmp_path, name, how):
     refused(tmp_path, "prepare the set again", source=tmp_path, shape=(1, 2, 3))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x", "description": "x", "classes": 3, "digest": "x"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"name": "x", "description": "x", "classes": 3, "digest": "x"}']
+)
 def test_a_prepared_set_without_its_description(tmp_path, text):
     save_data(tmp_path, data_set())
     (tmp_path / "data.json").write_text(text)
-    refused(tmp_path / "data.json", "does not describe a prepared set", source=tmp_path, shape=(1, 2, 3))
+    refused(
+        tmp_path / "data.json", "does not describe a prepared set", source=tmp_path, shape=(1, 2, 3)
+    )
 
 
 def test_a_prepared_set_is_described_last(tmp_path, monkeypatch):
@@ -521,11 +636,13 @@ def test_a_prepared_set_is_described_last(tmp_path, monkeypatch):
     assert not (tmp_path / "new" / "data.json").exists()
 
 
-# Downloads -------------------------------------------------------------------------------------------------------------
+# Downloads ----------------------------------------------------------------------------------------
 
 
 class Mirror:
-    """A server of `files` that can go on with a file, cut it, give another or none; it remembers what it was asked for."""
+    """A server of `files` that can go on with a file, cut it, give another or none; it remembers
+    what it was asked for.
+    """
 
     def __init__(self, files):
         self.files = files
@@ -548,7 +665,11 @@ class Mirror:
     def answer(self, handler):
         name, wanted = handler.path.removeprefix("/"), handler.headers.get("Range")
         self.asked.append((name, wanted))
-        content, status, start = self.files.get(name, b""), self.status if name in self.files else 404, 0
+        content, status, start = (
+            self.files.get(name, b""),
+            self.status if name in self.files else 404,
+            0,
+        )
         if wanted and self.ranges and status == 200:
             status, start = 206, int(wanted.removeprefix("bytes=").removesuffix("-"))
         body = content[start:]
@@ -563,7 +684,10 @@ class Mirror:
 
 @contextmanager
 def serving(*mirrors):
-    threads = [threading.Thread(target=mirror.server.serve_forever, kwargs={"poll_interval": 0.01}) for mirror in mirrors]
+    threads = [
+        threading.Thread(target=mirror.server.serve_forever, kwargs={"poll_interval": 0.01})
+        for mirror in mirrors
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -578,8 +702,15 @@ def serving(*mirrors):
 @pytest.fixture
 def files(monkeypatch):
     """A small set in place of Fashion-MNIST, with its own checksums."""
-    contents = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in idx_set(train=200, test=50)[0].items()}
-    monkeypatch.setattr(downloads, "FILES", {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()})
+    contents = {
+        f"{name}.gz": gzip.compress(content, mtime=0)
+        for name, content in idx_set(train=200, test=50)[0].items()
+    }
+    monkeypatch.setattr(
+        downloads,
+        "FILES",
+        {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in contents.items()},
+    )
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return contents
 
@@ -596,7 +727,11 @@ FIRST = NAMES[0]
 
 
 def downloaded(cache):
-    return {path.name: path.read_bytes() for path in (cache / "fashion-mnist").iterdir() if not path.name.startswith(".")}
+    return {
+        path.name: path.read_bytes()
+        for path in (cache / "fashion-mnist").iterdir()
+        if not path.name.startswith(".")
+    }
 
 
 def test_the_table_of_files():
@@ -638,7 +773,13 @@ def test_a_download_that_was_cut_goes_on(mirrors, files, cache):
         mirror.cut_after = 1000
     # The first mirror gives 1000 bytes, the second the next 1000, and both hang up.
     size = len(files[FIRST])
-    refused(FIRST, f"after 1000 of {size} bytes", f"after 2000 of {size} bytes", "--data-dir", source="fashion-mnist")
+    refused(
+        FIRST,
+        f"after 1000 of {size} bytes",
+        f"after 2000 of {size} bytes",
+        "--data-dir",
+        source="fashion-mnist",
+    )
     assert (cache / "fashion-mnist" / f"{FIRST}.part").read_bytes() == files[FIRST][:2000]
     mirrors[0].cut_after = None
     heard = []
@@ -659,7 +800,9 @@ def test_a_server_that_cannot_go_on_begins_again(mirrors, files, cache):
 @pytest.mark.parametrize("kept", ["whole", "too long"])
 def test_a_part_with_nothing_left_to_ask_for(mirrors, files, cache, kept):
     (cache / "fashion-mnist").mkdir(parents=True)
-    (cache / "fashion-mnist" / f"{FIRST}.part").write_bytes(files[FIRST] + b"x" * (kept == "too long"))
+    (cache / "fashion-mnist" / f"{FIRST}.part").write_bytes(
+        files[FIRST] + b"x" * (kept == "too long")
+    )
     load_data("fashion-mnist", SHAPE)
     assert downloaded(cache) == files
     assert mirrors[0].asked[0] == (FIRST, None)
@@ -708,7 +851,14 @@ def test_a_wrong_checksum_everywhere(mirrors, files, cache):
     wrong = bytes(len(files[FIRST]))
     for mirror in mirrors:
         mirror.files = {**files, FIRST: wrong}
-    words = (FIRST, mirrors[0].url, mirrors[1].url, downloads.FILES[FIRST][0], hashlib.sha256(wrong).hexdigest(), "--data-dir")
+    words = (
+        FIRST,
+        mirrors[0].url,
+        mirrors[1].url,
+        downloads.FILES[FIRST][0],
+        hashlib.sha256(wrong).hexdigest(),
+        "--data-dir",
+    )
     refused(*words, source="fashion-mnist")
     assert downloaded(cache) == {}
 
@@ -751,24 +901,29 @@ def test_a_server_that_speaks_something_else(files, monkeypatch):
 def test_processes_that_train_together_download_once(mirrors, files, cache):
     """Each in a process of its own, at the same time."""
     code = (
-        "import json, sys\nfrom googlenet.training import data, download\n"
-        "values = json.loads(sys.argv[1])\ndownload.MIRRORS, download.FILES = values['mirrors'], values['files']\n"
-        "print(data.load_data('fashion-mnist', (1, 9, 7)).digest)"
+        "import json, sys\nfrom googlenet.training import data, download\nvalues ="
+        " json.loads(sys.argv[1])\ndownload.MIRRORS, download.FILES = values['mirrors'],"
+        " values['files']\nprint(data.load_data('fashion-mnist', (1, 9, 7)).digest)"
     )
     values = json.dumps({"mirrors": downloads.MIRRORS, "files": downloads.FILES})
-    processes = [subprocess.Popen([sys.executable, "-c", code, values], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, values], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     digests = {process.communicate(timeout=120)[0] for process in processes}
     assert digests == {load_data("fashion-mnist", SHAPE).digest + "\n"}
     assert [name for name, _ in mirrors[0].asked] == list(NAMES)
 
 
-# Checks ----------------------------------------------------------------------------------------------------------------
+# Checks -------------------------------------------------------------------------------------------
 
 
 def test_more_classes_than_the_network_has():
     check_classes(data_set(classes=3), 3)
     check_classes(data_set(classes=3), 5)
-    with pytest.raises(DataError, match="numbered images: has 3 classes, and the network 2; give --num-classes 3"):
+    with pytest.raises(
+        DataError, match="numbered images: has 3 classes, and the network 2; give --num-classes 3"
+    ):
         check_classes(data_set(classes=3), 2)
 
 
@@ -777,21 +932,40 @@ def test_more_classes_than_the_network_has():
 def test_a_label_out_of_range(part, label):
     data = data_set()
     getattr(data, part).labels[5] = label
-    with pytest.raises(DataError, match=f"numbered images: a {part} label is {label}, out of range for 3 classes"):
+    with pytest.raises(
+        DataError, match=f"numbered images: a {part} label is {label}, out of range for 3 classes"
+    ):
         check_classes(data, 3)
 
 
 def test_a_batch_larger_than_the_set():
     check_batch_size(Recipe(batch_size=13), data_set(train=13))
-    with pytest.raises(DataError, match="--batch-size 14: is larger than the 13 images to train on; give at most 13"):
+    with pytest.raises(
+        DataError,
+        match="--batch-size 14: is larger than the 13 images to train on; give at most 13",
+    ):
         check_batch_size(Recipe(batch_size=14), data_set(train=13))
 
 
 @pytest.mark.parametrize(
     ("batch_size", "processes", "message"),
     [
-        (4, 2, r"--batch-size 4: batch 4 of 13 images has 1, fewer than the 2 processes; give --batch-size 5"),
-        (2, 3, r"--batch-size 2: batch 1 of 13 images has 2, fewer than the 3 processes; give --batch-size 5"),
+        (
+            4,
+            2,
+            (
+                r"--batch-size 4: batch 4 of 13 images has 1, fewer than the 2 processes; give"
+                r" --batch-size 5"
+            ),
+        ),
+        (
+            2,
+            3,
+            (
+                r"--batch-size 2: batch 1 of 13 images has 2, fewer than the 3 processes; give"
+                r" --batch-size 5"
+            ),
+        ),
         (5, 14, r"13 images to train on are fewer than the 14 processes; start at most 13"),
     ],
 )
@@ -819,16 +993,23 @@ def test_the_batch_size_that_is_advised_will_do(count, batch_size, processes):
             assert min(parts) >= processes
 
 
-# Batches ---------------------------------------------------------------------------------------------------------------
+# Batches ------------------------------------------------------------------------------------------
 
-settings_of_batches = {"count": st.integers(1, 50), "batch_size": st.integers(1, 20), "seed": st.integers(0, 9), "epoch": st.integers(0, 3)}
+settings_of_batches = {
+    "count": st.integers(1, 50),
+    "batch_size": st.integers(1, 20),
+    "seed": st.integers(0, 9),
+    "epoch": st.integers(0, 3),
+}
 
 
 @given(**settings_of_batches)
 def test_an_epoch_takes_every_image_once_in_the_recipes_order(count, batch_size, seed, epoch):
     split, recipe = numbered(count), Recipe(batch_size=batch_size, seed=seed)
     batches = list(training_batches(split, recipe, epoch))
-    assert [number for batch in batches for number in numbers(batch)] == recipe.order(epoch, count).tolist()
+    assert [number for batch in batches for number in numbers(batch)] == recipe.order(
+        epoch, count
+    ).tolist()
     assert [len(batch.labels) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert len(batches) == recipe.steps_per_epoch(count)
     for batch in batches:
@@ -861,7 +1042,9 @@ def test_same_seed_same_bytes_and_another_order_each_epoch(digits):
 def test_the_rest_of_an_epoch(count, batch_size, seed, epoch, first):
     split, recipe = numbered(count), Recipe(batch_size=batch_size, seed=seed)
     whole = [numbers(batch) for batch in training_batches(split, recipe, epoch)]
-    assert [numbers(batch) for batch in training_batches(split, recipe, epoch, first=first)] == whole[first:]
+    assert [
+        numbers(batch) for batch in training_batches(split, recipe, epoch, first=first)
+    ] == whole[first:]
 
 
 @given(**settings_of_batches, processes=st.integers(1, 7))
@@ -872,7 +1055,10 @@ def test_the_parts_of_all_processes_are_the_batch(count, batch_size, seed, epoch
         with pytest.raises(DataError, match="processes"):
             training_batches(split, recipe, epoch, processes=processes)
         return
-    ranks = [list(training_batches(split, recipe, epoch, rank=rank, processes=processes)) for rank in range(processes)]
+    ranks = [
+        list(training_batches(split, recipe, epoch, rank=rank, processes=processes))
+        for rank in range(processes)
+    ]
     check_parts(whole, ranks, processes)
     assert all(len(batch.labels) for own in ranks for batch in own)
 
@@ -881,7 +1067,10 @@ def test_the_parts_of_all_processes_are_the_batch(count, batch_size, seed, epoch
 def test_the_parts_of_a_test(count, batch_size, processes):
     whole = list(evaluation_batches(numbered(count), batch_size))
     assert [number for batch in whole for number in numbers(batch)] == list(range(count))
-    ranks = [list(evaluation_batches(numbered(count), batch_size, rank=rank, processes=processes)) for rank in range(processes)]
+    ranks = [
+        list(evaluation_batches(numbered(count), batch_size, rank=rank, processes=processes))
+        for rank in range(processes)
+    ]
     check_parts(whole, ranks, processes)
 
 
@@ -893,19 +1082,24 @@ def check_parts(whole, ranks, processes):
         assert max(sizes) - min(sizes) <= 1
         assert math.isclose(sum(part.share for part in parts), processes)
         # What a loss counts by makes the mean over processes the mean over images.
-        assert all(math.isclose(part.share, processes * size / sum(sizes)) for part, size in zip(parts, sizes, strict=True))
+        assert all(
+            math.isclose(part.share, processes * size / sum(sizes))
+            for part, size in zip(parts, sizes, strict=True)
+        )
 
 
 def test_batches_from_a_file(tmp_path):
     save_data(tmp_path, data_set(train=40))
     mapped = load_data(str(tmp_path), (1, 2, 3)).train
     recipe = Recipe(batch_size=8)
-    for batch, expected in zip(training_batches(mapped, recipe, 0), training_batches(numbered(40), recipe, 0), strict=True):
+    for batch, expected in zip(
+        training_batches(mapped, recipe, 0), training_batches(numbered(40), recipe, 0), strict=True
+    ):
         assert np.array_equal(batch.images, expected.images)
         assert not isinstance(batch.images, np.memmap)
 
 
-# The thread that prepares them -----------------------------------------------------------------------------------------
+# The thread that prepares them --------------------------------------------------------------------
 
 
 def preparing():

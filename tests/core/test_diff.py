@@ -1,4 +1,6 @@
-"""How two networks differ: every field in words, nothing said twice or of one side alone, and how far the logits move."""
+"""How two networks differ: every field in words, nothing said twice or of one side alone, and how
+far the logits move.
+"""
 
 import dataclasses
 import math
@@ -27,7 +29,11 @@ def _words(before, after, input_shape=(4, 12, 12)):
     return [(difference.words, difference.training_alone) for difference in found]
 
 
-CONV, POOL, AVERAGE = blocks.conv_layer(4, 3, 1, 1), blocks.max_pool(3, 2, 1), blocks.avg_pool(3, 2, 1)
+CONV, POOL, AVERAGE = (
+    blocks.conv_layer(4, 3, 1, 1),
+    blocks.max_pool(3, 2, 1),
+    blocks.avg_pool(3, 2, 1),
+)
 NORM, LRN = blocks.batch_norm(), blocks.local_response_norm()
 
 
@@ -40,14 +46,22 @@ NORM, LRN = blocks.batch_norm(), blocks.local_response_norm()
         (CONV, dataclasses.replace(CONV, stride=(2, 1)), "stride 1 → 2×1"),
         (CONV, dataclasses.replace(CONV, padding=((2, 2), (2, 2))), "padding 1 → 2"),
         (CONV, dataclasses.replace(CONV, padding=((0, 0), (1, 1))), "padding 1 → 0×1"),
-        (CONV, dataclasses.replace(CONV, padding=((0, 1), (1, 0))), "padding 1 → top 0 bottom 1 left 1 right 0"),
+        (
+            CONV,
+            dataclasses.replace(CONV, padding=((0, 1), (1, 0))),
+            "padding 1 → top 0 bottom 1 left 1 right 0",
+        ),
         (CONV, dataclasses.replace(CONV, groups=2), "groups 1 → 2"),
         (CONV, dataclasses.replace(CONV, bias=False), "bias → no bias"),
         (dataclasses.replace(CONV, bias=False), CONV, "no bias → bias"),
         (POOL, dataclasses.replace(POOL, kernel_size=(2, 2)), "kernel 3×3 → 2×2"),
         (POOL, dataclasses.replace(POOL, ceil_mode=True), "rounds down → rounds up"),
         (dataclasses.replace(POOL, ceil_mode=True), POOL, "rounds up → rounds down"),
-        (AVERAGE, dataclasses.replace(AVERAGE, count_include_pad=False), "padding counts → padding left out"),
+        (
+            AVERAGE,
+            dataclasses.replace(AVERAGE, count_include_pad=False),
+            "padding counts → padding left out",
+        ),
         (spec.AdaptiveAvgPool((4, 4)), spec.AdaptiveAvgPool((3, 5)), "grid 4×4 → 3×5"),
         (NORM, dataclasses.replace(NORM, eps=1e-3), "eps 1e-05 → 0.001"),
         (NORM, dataclasses.replace(NORM, scale=False), "gamma → no gamma"),
@@ -84,9 +98,18 @@ def test_what_differs_in_training_alone(before, after, words):
 def test_no_field_of_the_spec_is_passed_over():
     """A leaf that differs in all of its fields has a difference for each."""
     pairs = [
-        (spec.Conv(4, (3, 3), (1, 1), ((1, 1), (1, 1)), 1, True), spec.Conv(8, (5, 5), (2, 2), ((2, 2), (2, 2)), 2, False)),
-        (spec.MaxPool((3, 3), (2, 2), ((1, 1), (1, 1)), False), spec.MaxPool((2, 2), (1, 1), ((0, 0), (0, 0)), True)),
-        (spec.AvgPool((3, 3), (2, 2), ((1, 1), (1, 1)), False, True), spec.AvgPool((2, 2), (1, 1), ((0, 0), (0, 0)), True, False)),
+        (
+            spec.Conv(4, (3, 3), (1, 1), ((1, 1), (1, 1)), 1, True),
+            spec.Conv(8, (5, 5), (2, 2), ((2, 2), (2, 2)), 2, False),
+        ),
+        (
+            spec.MaxPool((3, 3), (2, 2), ((1, 1), (1, 1)), False),
+            spec.MaxPool((2, 2), (1, 1), ((0, 0), (0, 0)), True),
+        ),
+        (
+            spec.AvgPool((3, 3), (2, 2), ((1, 1), (1, 1)), False, True),
+            spec.AvgPool((2, 2), (1, 1), ((0, 0), (0, 0)), True, False),
+        ),
         (spec.BatchNorm(1e-5, 0.1, True), spec.BatchNorm(1e-3, 0.2, False)),
         (spec.LocalResponseNorm(5, 1e-4, 0.75, 1.0), spec.LocalResponseNorm(3, 1e-3, 0.5, 2.0)),
         (spec.AdaptiveAvgPool((2, 2)), spec.AdaptiveAvgPool((3, 3))),
@@ -119,8 +142,12 @@ def test_left_out_and_added_are_named_once_with_all_below():
 
 
 def test_order_residual_and_auxiliary_heads():
-    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3)
-    other = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=False)), 0.4)
+    aux = spec.Aux(
+        blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3
+    )
+    other = spec.Aux(
+        blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=False)), 0.4
+    )
     mixed = blocks.concat(one=CONV, two=blocks.max_pool(3, 1, 1), three=CONV)
     same = blocks.residual(blocks.conv_layer(12, 1), scale=0.17)
     a = _network(aux1=aux, mixed=mixed, add=same)
@@ -136,7 +163,9 @@ def test_order_residual_and_auxiliary_heads():
         Difference("add", "scale of the residual 0.17 → 0.2"),
     )
     without = _network(mixed=mixed, add=same)
-    assert differences(a, without) == (Difference("aux1", "auxiliary head left out", training_alone=True),)
+    assert differences(a, without) == (
+        Difference("aux1", "auxiliary head left out", training_alone=True),
+    )
 
 
 def test_another_input_is_said_first():
@@ -145,21 +174,30 @@ def test_another_input_is_said_first():
 
 
 def test_two_inception_v3():
-    """SEMANTICS 1b: Keras has no gamma, and leaves padding out of nine average pools; momentum and dropout belong to training."""
+    """SEMANTICS 1b: Keras has no gamma, and leaves padding out of nine average pools; momentum and
+    dropout belong to training.
+    """
     found = differences(get_network("torchvision:inception_v3"), get_network("keras:inception_v3"))
     counts = {}
     for each in found:
-        counts[each.words, each.training_alone] = counts.get((each.words, each.training_alone), 0) + 1
+        counts[each.words, each.training_alone] = (
+            counts.get((each.words, each.training_alone), 0) + 1
+        )
     assert counts == {
         ("momentum 0.1 → 0.01", True): 94,
         ("gamma → no gamma", False): 94,
         ("padding counts → padding left out", False): 9,
         ("Dropout 0.5 left out", True): 1,
     }
-    assert all(each.training_alone for each in differences(get_network("torchvision:inception_v3"), get_network("timm:inception_v3")))
+    assert all(
+        each.training_alone
+        for each in differences(
+            get_network("torchvision:inception_v3"), get_network("timm:inception_v3")
+        )
+    )
 
 
-# Any two -----------------------------------------------------------------------------------------------------------------
+# Any two ------------------------------------------------------------------------------------------
 
 
 @given(networks(), networks())
@@ -167,7 +205,9 @@ def test_two_inception_v3():
 def test_both_directions_name_the_same_paths(a, b):
     forth, back = differences(a, b), differences(b, a)
     assert sorted(each.path for each in forth) == sorted(each.path for each in back)
-    assert sorted((each.path, each.training_alone) for each in forth) == sorted((each.path, each.training_alone) for each in back)
+    assert sorted((each.path, each.training_alone) for each in forth) == sorted(
+        (each.path, each.training_alone) for each in back
+    )
 
 
 @given(networks())
@@ -176,18 +216,30 @@ def test_a_network_does_not_differ_from_itself(network):
     assert differences(network, network) == ()
 
 
-@given(st.sampled_from([(name, one, two) for name, known in DIALECTS.items() for one in (None, *known) for two in (None, *known)]))
+@given(
+    st.sampled_from(
+        [
+            (name, one, two)
+            for name, known in DIALECTS.items()
+            for one in (None, *known)
+            for two in (None, *known)
+        ]
+    )
+)
 @settings(max_examples=25)
 def test_both_directions_of_dialects(which):
     name, one, two = which
     shape = get_network(name).input_shape
-    a, b = (get_network(name, dialect=each, num_classes=7, input_shape=(3, *shape[1:])) for each in (one, two))
+    a, b = (
+        get_network(name, dialect=each, num_classes=7, input_shape=(3, *shape[1:]))
+        for each in (one, two)
+    )
     forth, back = differences(a, b), differences(b, a)
     assert sorted(each.path for each in forth) == sorted(each.path for each in back)
     assert (forth == ()) == (a.layers == b.layers)
 
 
-# On the same weights -----------------------------------------------------------------------------------------------------
+# On the same weights ------------------------------------------------------------------------------
 
 
 def test_a_network_does_not_move_from_itself():
@@ -213,7 +265,12 @@ def test_dropout_and_momentum_move_nothing():
 def test_padding_in_the_average_moves_the_logits_from_that_layer_on():
     network = probe()
     changed = map_leaves(
-        network, lambda leaf: dataclasses.replace(leaf, count_include_pad=False) if isinstance(leaf, spec.AvgPool) else leaf
+        network,
+        lambda leaf: (
+            dataclasses.replace(leaf, count_include_pad=False)
+            if isinstance(leaf, spec.AvgPool)
+            else leaf
+        ),
     )
     moved = movement(network, changed, random_images(network))
     assert moved.unfit is None
@@ -243,8 +300,14 @@ def test_what_one_of_them_alone_has_is_neutral(name):
         for full in (True, False)
     )
     images = random_images(with_it)
-    assert [each.path for each in differences(with_it, without)] == ["conv" if name == "bias" else "norm"]
-    assert movement(with_it, without, images) == movement(without, with_it, images) == Movement(0.0, None, None)
+    assert [each.path for each in differences(with_it, without)] == [
+        "conv" if name == "bias" else "norm"
+    ]
+    assert (
+        movement(with_it, without, images)
+        == movement(without, with_it, images)
+        == Movement(0.0, None, None)
+    )
 
 
 def test_a_batch_norm_that_one_of_them_alone_has_is_the_identity_but_for_eps():
@@ -254,16 +317,22 @@ def test_a_batch_norm_that_one_of_them_alone_has_is_the_identity_but_for_eps():
     moved = movement(plain, normed, random_images(plain))
     assert moved.logits == pytest.approx(1 - 1 / math.sqrt(1 + 1e-5), rel=0.1)
     assert moved.first_divergence is None
-    assert movement(plain, _network(conv=layers["conv"], norm=blocks.batch_norm(0.1), dense=layers["dense"]), random_images(plain)) == (
-        Movement(pytest.approx(1 - 1 / math.sqrt(1.1), rel=1e-5), "dense", None)
-    )
+    assert movement(
+        plain,
+        _network(conv=layers["conv"], norm=blocks.batch_norm(0.1), dense=layers["dense"]),
+        random_images(plain),
+    ) == (Movement(pytest.approx(1 - 1 / math.sqrt(1.1), rel=1e-5), "dense", None))
 
 
 def test_the_first_divergence_is_the_first_in_the_order_of_execution():
     network = composites()["nested"]
 
     def shift(leaf):
-        return dataclasses.replace(leaf, padding=((2, 0), (1, 1))) if isinstance(leaf, spec.Conv) and leaf.kernel_size == (3, 3) else leaf
+        return (
+            dataclasses.replace(leaf, padding=((2, 0), (1, 1)))
+            if isinstance(leaf, spec.Conv) and leaf.kernel_size == (3, 3)
+            else leaf
+        )
 
     moved = movement(network, map_leaves(network, shift), random_images(network))
     paths = [site.path for site in nodes(network)]
@@ -275,8 +344,14 @@ def test_the_first_divergence_is_the_first_in_the_order_of_execution():
     ("other", "words"),
     [
         (_network((4, 12, 13), conv=CONV), "their inputs differ, 4×12×12 and 4×12×13"),
-        (_network(conv=blocks.conv_layer(4, 5, 1, 2)), "the weights do not fit: conv.weight is 4×4×3×3 in one, 4×4×5×5 in the other"),
-        (_network(conv=CONV, more=blocks.conv_layer(2, 1)), "the weights do not fit: only one of them has more.weight"),
+        (
+            _network(conv=blocks.conv_layer(4, 5, 1, 2)),
+            "the weights do not fit: conv.weight is 4×4×3×3 in one, 4×4×5×5 in the other",
+        ),
+        (
+            _network(conv=CONV, more=blocks.conv_layer(2, 1)),
+            "the weights do not fit: only one of them has more.weight",
+        ),
         (_network(other=CONV), "the weights do not fit: only one of them has other.weight"),
     ],
 )

@@ -11,7 +11,13 @@ from googlenet.backend import SHIPPED
 from googlenet.zoo import zoo_models
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "README.zh-CN.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+]
 
 
 def read(page):
@@ -19,7 +25,9 @@ def read(page):
 
 
 def test_both_readmes_have_the_same_code():
-    english, chinese = (re.findall(r"```.*?```", read(page), re.DOTALL) for page in ("README.md", "README.zh-CN.md"))
+    english, chinese = (
+        re.findall(r"```.*?```", read(page), re.DOTALL) for page in ("README.md", "README.zh-CN.md")
+    )
     assert english == chinese
     assert len(english) >= 10
 
@@ -48,7 +56,11 @@ def test_ci_runs_the_test_command_of_the_readme():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_networks_table_is_the_specs(page, name):
     network = get_network(name)
-    (row,) = [line for line in read(page).splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
+    (row,) = [
+        line
+        for line in read(page).splitlines()
+        if line.startswith("| `") and f"`{name}`" in line.split("|")[1]
+    ]
     assert f"{count_parameters(network):,}" in row
     assert f"{count_multiply_adds(network) / 1e6:,.1f} M" in row
 

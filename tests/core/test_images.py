@@ -15,7 +15,9 @@ LABELS = np.array([3, 1, 4, 1, 5], np.uint8)
 
 
 def idx(array):
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(
+        size.to_bytes(4, "big") for size in array.shape
+    )
     return header + array.tobytes()
 
 
@@ -64,7 +66,11 @@ def test_grey_is_repeated_and_resized_bilinearly(idx_files):
     found = load_image_set(idx_files, (3, 56, 40), 10)
     assert found.images.shape == (5, 3, 56, 40)
     np.testing.assert_array_equal(found.images[:, 0], found.images[:, 2])
-    expected = np.asarray(Image.fromarray((PIXELS[0] / 255).astype(np.float32)).resize((40, 56), Image.Resampling.BILINEAR))
+    expected = np.asarray(
+        Image.fromarray((PIXELS[0] / 255).astype(np.float32)).resize(
+            (40, 56), Image.Resampling.BILINEAR
+        )
+    )
     np.testing.assert_array_equal(found.images[0, 0], expected)
 
 
@@ -73,10 +79,14 @@ def test_png_and_jpeg_files_and_folders(tmp_path):
     Image.fromarray(colour).save(tmp_path / "a.png")
     Image.fromarray(PIXELS[0]).save(tmp_path / "b.jpg", quality=95)
     one = load_image_set(tmp_path / "a.png", (3, 6, 9), 10)
-    np.testing.assert_array_equal(one.images[0], (colour / 255).astype(np.float32).transpose(2, 0, 1))
+    np.testing.assert_array_equal(
+        one.images[0], (colour / 255).astype(np.float32).transpose(2, 0, 1)
+    )
     assert load_image_set(tmp_path, (1, 6, 9), 10).images.shape == (2, 1, 6, 9)
     grey = load_image_set(tmp_path / "a.png", (1, 6, 9), 10).images[0, 0]
-    whole = np.asarray(Image.fromarray(colour).convert("L"))  # Pillow rounds to whole shades of grey
+    whole = np.asarray(
+        Image.fromarray(colour).convert("L")
+    )  # Pillow rounds to whole shades of grey
     assert np.abs(255 * grey - whole).max() < 1
 
 
@@ -100,7 +110,10 @@ def _npy(tmp_path, array):
         (lambda d: _write(d / "empty.png", b""), "empty.png: is empty"),
         (lambda d: _write(d / "text.png", b"hello"), "text.png: is not a readable image"),
         (lambda d: _write(d / "cut.png", _png()[:100]), "cut.png: is not a readable image"),
-        (lambda d: _write(d / "notes.txt", b"hello, this is text"), "notes.txt: is not an IDX file"),
+        (
+            lambda d: _write(d / "notes.txt", b"hello, this is text"),
+            "notes.txt: is not an IDX file",
+        ),
         (
             lambda d: _write(d / "cut-images", idx(PIXELS)[:-1]),
             "cut-images: is truncated or damaged: its header says 2800 bytes, it holds 2799",
@@ -108,9 +121,18 @@ def _npy(tmp_path, array):
         (lambda d: _write(d / "zero-images", idx(PIXELS[:0])), "zero-images: is empty"),
         (lambda d: _write(d / "x.gz", gzip.compress(idx(PIXELS))[:-20]), "x.gz: cannot be read"),
         (lambda d: d, "holds no PNG or JPEG image"),
-        (lambda d: _npy(d, np.zeros((2, 2))), r"x.npy: expected numbers of shape \(N, H, W\) or \(N, C, H, W\), got \(2, 2\)"),
-        (lambda d: _npy(d, np.full((2, 2, 2), 7.0)), r"x.npy: floating-point images must be finite and in \[0, 1\]"),
-        (lambda d: _npy(d, np.full((2, 2, 2), np.nan)), "x.npy: floating-point images must be finite"),
+        (
+            lambda d: _npy(d, np.zeros((2, 2))),
+            r"x.npy: expected numbers of shape \(N, H, W\) or \(N, C, H, W\), got \(2, 2\)",
+        ),
+        (
+            lambda d: _npy(d, np.full((2, 2, 2), 7.0)),
+            r"x.npy: floating-point images must be finite and in \[0, 1\]",
+        ),
+        (
+            lambda d: _npy(d, np.full((2, 2, 2), np.nan)),
+            "x.npy: floating-point images must be finite",
+        ),
         (lambda d: _npy(d, np.full((2, 2, 2), 256)), "x.npy: integer images must be in 0 to 255"),
         (lambda d: _npy(d, np.zeros((2, 5, 2, 2))), "x.npy: expected 1 or 3 channels on axis 1"),
         (lambda d: _npy(d, np.array([object()])), "x.npy: is not an .npy array of numbers"),
@@ -155,7 +177,9 @@ def test_labels_that_do_not_belong(idx_files):
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte: holds 3 labels for 5 images"):
         load_image_set(idx_files, (1, 8, 8), 10)
     labels.write_bytes(idx(LABELS))
-    with pytest.raises(DataError, match="label 5 is out of range for 5 classes; give --num-classes 6"):
+    with pytest.raises(
+        DataError, match="label 5 is out of range for 5 classes; give --num-classes 6"
+    ):
         load_image_set(idx_files, (1, 8, 8), 5)
 
 

@@ -10,13 +10,28 @@ import pytest
 import googlenet
 from googlenet.backend import GROUP, SHIPPED, canonical_name, entry_points, install_command
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "mxnet", "paddle", "mindspore", "jax", "flax", "onnx", "onnxruntime"}
+FRAMEWORKS = {
+    "torch",
+    "tensorflow",
+    "keras",
+    "mxnet",
+    "paddle",
+    "mindspore",
+    "jax",
+    "flax",
+    "onnx",
+    "onnxruntime",
+}
 ROOT = Path(__file__).parents[2]
 
 
 def _modules(code):
     program = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    return set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
 
 
 def test_importing_the_core_imports_numpy_and_nothing_else():
@@ -26,13 +41,21 @@ def test_importing_the_core_imports_numpy_and_nothing_else():
 
 @pytest.mark.parametrize("command", ["list", "summary"])
 def test_looking_imports_no_framework(command):
-    code = f"sys.argv = ['googlenet', '{command}', '--json']\ntry:\n    from googlenet.cli import main\n    main()\nexcept SystemExit: pass"
+    code = (
+        f"sys.argv = ['googlenet', '{command}', '--json']\ntry:\n    from googlenet.cli import"
+        " main\n    main()\nexcept SystemExit: pass"
+    )
     found = _modules(code)
     assert not found & {*FRAMEWORKS, "sklearn", "PIL", "safetensors", "scipy"}
 
 
 def test_discovery_imports_no_framework():
-    assert not _modules("import googlenet.backend as b; b.entry_points(); b.framework_version('numpy')") & FRAMEWORKS
+    assert (
+        not _modules(
+            "import googlenet.backend as b; b.entry_points(); b.framework_version('numpy')"
+        )
+        & FRAMEWORKS
+    )
 
 
 def test_the_core_imports_no_framework():
@@ -49,7 +72,9 @@ def test_a_backend_folder_does_not_shadow_its_framework():
 
 
 def test_the_install_hint_knows_every_backend_of_the_checkout():
-    assert sorted(path.parent.name for path in (ROOT / "backends").glob("*/pyproject.toml")) == sorted(SHIPPED)
+    assert sorted(
+        path.parent.name for path in (ROOT / "backends").glob("*/pyproject.toml")
+    ) == sorted(SHIPPED)
     for name in SHIPPED:
         assert (ROOT / "constraints" / f"{name}.txt").is_file()
         assert install_command(name) == f"pip install -c constraints/{name}.txt . ./backends/{name}"
@@ -61,7 +86,10 @@ def test_backends_are_found_by_entry_point():
     assert found["example"].group == GROUP
 
 
-@pytest.mark.parametrize(("alias", "name"), [("pytorch", "torch"), ("PyTorch", "torch"), ("tf", "tensorflow"), ("paddlepaddle", "paddle")])
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("pytorch", "torch"), ("PyTorch", "torch"), ("tf", "tensorflow"), ("paddlepaddle", "paddle")],
+)
 def test_aliases(alias, name):
     assert canonical_name(alias) == name
     assert canonical_name("NumPy") == "numpy"
@@ -69,5 +97,7 @@ def test_aliases(alias, name):
 
 
 def test_a_missing_backend_says_how_to_install_it():
-    with pytest.raises(googlenet.UnknownNameError, match=r"no backend 'caffe' \(installed: .*numpy.*\)"):
+    with pytest.raises(
+        googlenet.UnknownNameError, match=r"no backend 'caffe' \(installed: .*numpy.*\)"
+    ):
         googlenet.load("caffe")

@@ -1,4 +1,6 @@
-"""Weights: the same bytes everywhere, files that are whole or not there, and errors that name the first offender."""
+"""Weights: the same bytes everywhere, files that are whole or not there, and errors that name the
+first offender.
+"""
 
 import hashlib
 import math
@@ -55,8 +57,15 @@ def test_the_same_bytes_on_every_machine_and_numpy(initializer, digest):
 
 
 def test_another_layer_disturbs_no_other():
-    network = Network("n", blocks.sequential(a=blocks.conv(4, 3), c=blocks.conv(5, 3)), (3, 9, 9), "")
-    longer = Network("n", blocks.sequential(a=blocks.conv(4, 3), b=blocks.conv(4, 1), c=blocks.conv(5, 3)), (3, 9, 9), "")
+    network = Network(
+        "n", blocks.sequential(a=blocks.conv(4, 3), c=blocks.conv(5, 3)), (3, 9, 9), ""
+    )
+    longer = Network(
+        "n",
+        blocks.sequential(a=blocks.conv(4, 3), b=blocks.conv(4, 1), c=blocks.conv(5, 3)),
+        (3, 9, 9),
+        "",
+    )
     one, two = init_params(network), init_params(longer)
     assert all(np.array_equal(array, two[path]) for path, array in one.items())
     assert not np.array_equal(init_params(network, seed=1)["a.conv.weight"], one["a.conv.weight"])
@@ -74,7 +83,13 @@ def test_xavier_uniform_fills_its_bounds():
 
 def test_he_normal_is_normal():
     """N(0, 2 / fan in), arXiv:1502.01852, equation 10: mean, variance, kurtosis and tails."""
-    weight = init_params(get_network(), initializer="he_normal")["b4.inception_4e.branch_3x3.conv.conv.weight"].ravel().astype(float)
+    weight = (
+        init_params(get_network(), initializer="he_normal")[
+            "b4.inception_4e.branch_3x3.conv.conv.weight"
+        ]
+        .ravel()
+        .astype(float)
+    )
     z = weight / math.sqrt(2 / (9 * 160))
     assert abs(z.mean()) < 6 / math.sqrt(z.size)
     assert abs(z.var() - 1) < 6 * math.sqrt(2 / z.size)
@@ -92,13 +107,18 @@ def test_the_portable_logarithm(x):
 def test_biases_are_zero_and_variances_one():
     params = init_params(NETWORK)
     specs = param_specs(NETWORK)
-    assert all(not params[path].any() for path in specs if specs[path].name in ("bias", "running_mean"))
+    assert all(
+        not params[path].any() for path in specs if specs[path].name in ("bias", "running_mean")
+    )
     assert (params["normed.norm.running_var"] == 1).all()
     assert (params["normed.norm.weight"] == 1).all()
 
 
 def test_unknown_initialiser_and_seed():
-    with pytest.raises(UnknownNameError, match=r"initializer: expected one of xavier_uniform, he_normal, got 'zeros'"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"initializer: expected one of xavier_uniform, he_normal, got 'zeros'",
+    ):
         init_params(NETWORK, initializer="zeros")
     with pytest.raises(WeightsError, match="seed: expected an integer of at least 0, got -1"):
         init_params(NETWORK, seed=-1)
@@ -137,12 +157,30 @@ FIRST = "stem.conv.weight"
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda p: p.pop(FIRST), f"weights: '{FIRST}' is missing; network 'probe' needs it with shape \\(8, 2, 7, 7\\)"),
-        (lambda p: p.update(extra=p[FIRST]), r"weights: 'extra' does not belong to network 'probe' \(1 such arrays\)"),
-        (lambda p: p.update({FIRST: p[FIRST][:4]}), f"weights: '{FIRST}' has shape \\(4, 2, 7, 7\\), expected \\(8, 2, 7, 7\\)"),
-        (lambda p: p[FIRST].__setitem__((0, 0, 3, 3), np.nan), f"weights: '{FIRST}' holds NaN or infinity"),
-        (lambda p: p.update({FIRST: p[FIRST].astype(int)}), f"weights: '{FIRST}' has dtype int64, expected floating point"),
-        (lambda p: p["normed.norm.running_var"].__setitem__(0, -1), "weights: 'normed.norm.running_var' holds a negative variance"),
+        (
+            lambda p: p.pop(FIRST),
+            f"weights: '{FIRST}' is missing; network 'probe' needs it with shape \\(8, 2, 7, 7\\)",
+        ),
+        (
+            lambda p: p.update(extra=p[FIRST]),
+            r"weights: 'extra' does not belong to network 'probe' \(1 such arrays\)",
+        ),
+        (
+            lambda p: p.update({FIRST: p[FIRST][:4]}),
+            f"weights: '{FIRST}' has shape \\(4, 2, 7, 7\\), expected \\(8, 2, 7, 7\\)",
+        ),
+        (
+            lambda p: p[FIRST].__setitem__((0, 0, 3, 3), np.nan),
+            f"weights: '{FIRST}' holds NaN or infinity",
+        ),
+        (
+            lambda p: p.update({FIRST: p[FIRST].astype(int)}),
+            f"weights: '{FIRST}' has dtype int64, expected floating point",
+        ),
+        (
+            lambda p: p["normed.norm.running_var"].__setitem__(0, -1),
+            "weights: 'normed.norm.running_var' holds a negative variance",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name(params, spoil, message):
@@ -185,7 +223,9 @@ def test_truncated_files_are_refused(params, tmp_path, keep):
 def test_weights_of_another_network_are_refused_by_its_name(params, tmp_path):
     path = tmp_path / "weights.safetensors"
     save_params(path, NETWORK, params)
-    with pytest.raises(WeightsError, match="holds weights of network 'probe', expected 'googlenet'"):
+    with pytest.raises(
+        WeightsError, match="holds weights of network 'probe', expected 'googlenet'"
+    ):
         load_params(path, get_network())
 
 
@@ -194,7 +234,8 @@ import resource, signal, sys
 from googlenet import WeightsError, save_params
 from googlenet.conformance.networks import probe, random_params
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
 try:
     save_params(sys.argv[1], probe(), random_params(probe(), seed=1))
 except WeightsError as error:
@@ -207,7 +248,11 @@ def test_a_disk_that_fills_up_leaves_the_old_file_whole(params, tmp_path):
     path = tmp_path / "weights.safetensors"
     save_params(path, NETWORK, params)
     before = path.read_bytes()
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path), str(len(before) // 2)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path), str(len(before) // 2)],
+        capture_output=True,
+        text=True,
+    )
     assert "refused:" in done.stderr
     assert "cannot be written (File too large); the old file, if any, is unchanged" in done.stderr
     assert path.read_bytes() == before

@@ -1,4 +1,6 @@
-"""Preprocessing: the libraries' rules of resizing, cropping and scaling, written out here once more, on images small enough to follow."""
+"""Preprocessing: the libraries' rules of resizing, cropping and scaling, written out here once
+more, on images small enough to follow.
+"""
 
 import tempfile
 from pathlib import Path
@@ -31,7 +33,7 @@ def _values(array):
     return np.rint(255 * array.transpose(1, 2, 0))
 
 
-# By hand -----------------------------------------------------------------------------------------------------------------
+# By hand ------------------------------------------------------------------------------------------
 
 
 def test_at_its_own_size_an_image_is_only_scaled(tmp_path):
@@ -54,16 +56,22 @@ def test_at_its_own_size_an_image_is_only_scaled(tmp_path):
     ],
 )
 def test_the_middle_is_taken_as_python_rounds(tmp_path, image, crop, top, left):
-    """An image whose shorter side is already `scaled` is not resized: each pixel says where it comes from."""
+    """An image whose shorter side is already `scaled` is not resized: each pixel says where it
+    comes from.
+    """
     shorter = min(image)
     pixels = _save(tmp_path / "a.png", *image)
     found = load_image(tmp_path / "a.png", Recipe("test", (shorter, crop[0])), (3, *crop))
-    np.testing.assert_array_equal(_values(found), pixels[top : top + crop[0], left : left + crop[1]])
+    np.testing.assert_array_equal(
+        _values(found), pixels[top : top + crop[0], left : left + crop[1]]
+    )
 
 
 @pytest.mark.parametrize("size", [(10, 20), (20, 10), (10, 10)])
 def test_landscape_and_portrait_keep_their_proportions(tmp_path, size):
-    """Doubled, red and green still grow by one for every two pixels, in both directions, and the middle is the image's."""
+    """Doubled, red and green still grow by one for every two pixels, in both directions, and the
+    middle is the image's.
+    """
     _save(tmp_path / "a.png", *size)
     middle = load_image(tmp_path / "a.png", Recipe("test", (20, 16)), (3, 16, 16))
     rows, columns = 255 * middle[0, 2:-2, 8], 255 * middle[1, 8, 2:-2]
@@ -98,12 +106,16 @@ def test_mean_and_deviation_of_each_recipe(tmp_path, name, expected):
 
 
 def test_transform_input_undoes_imagenets_mean():
-    """torchvision's `transform_input`: x · (std / 0.5) + (mean − 0.5) / 0.5 after (y − mean) / std leaves 2y − 1."""
+    """torchvision's `transform_input`: x · (std / 0.5) + (mean − 0.5) / 0.5 after (y − mean) / std
+    leaves 2y − 1.
+    """
     mean, std = IMAGENET
     y = np.float32([0.1, 0.5, 0.9])
     normal = (y - mean) / std * (std / 0.5) + (mean - 0.5) / 0.5
     recipe = RECIPES["torchvision:inception_v3"]
-    np.testing.assert_allclose((y - np.array(recipe.mean)) / np.array(recipe.std), normal, atol=1e-6)
+    np.testing.assert_allclose(
+        (y - np.array(recipe.mean)) / np.array(recipe.std), normal, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,8 +137,14 @@ def test_sizes_and_filters_of_the_libraries(name, sizes, kernel):
 
 def test_bicubic_is_not_bilinear(tmp_path):
     pixels = _save(tmp_path / "a.png", 21, 21)
-    found = {kernel: load_image(tmp_path / "a.png", Recipe("test", (12, 10), kernel), (3, 10, 10)) for kernel in ("bilinear", "bicubic")}
-    for kernel, resampling in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
+    found = {
+        kernel: load_image(tmp_path / "a.png", Recipe("test", (12, 10), kernel), (3, 10, 10))
+        for kernel in ("bilinear", "bicubic")
+    }
+    for kernel, resampling in (
+        ("bilinear", Image.Resampling.BILINEAR),
+        ("bicubic", Image.Resampling.BICUBIC),
+    ):
         expected = np.asarray(Image.fromarray(pixels).resize((12, 12), resampling))[1:11, 1:11]
         np.testing.assert_array_equal(_values(found[kernel]), expected)
     assert np.abs(found["bilinear"] - found["bicubic"]).max() > 0.05
@@ -155,31 +173,43 @@ def test_grey_is_repeated_and_a_palette_or_alpha_is_colour(tmp_path):
         np.testing.assert_array_equal(_values(found), [[[255, 0, 0], [0, 0, 255]]])
 
 
-# The rules -----------------------------------------------------------------------------------------------------------
+# The rules ----------------------------------------------------------------------------------------
 
 
 def _torchvision(image, resize, crop):
-    """torchvision.transforms: Resize(resize) of the shorter side, CenterCrop(crop) with offsets int(round(· / 2.0))."""
+    """torchvision.transforms: Resize(resize) of the shorter side, CenterCrop(crop) with offsets
+    int(round(· / 2.0)).
+    """
     width, height = image.size
     short, long = min(width, height), max(width, height)
     scaled = int(resize * long / short)
-    image = image.resize((resize, scaled) if width <= height else (scaled, resize), Image.Resampling.BILINEAR)
+    image = image.resize(
+        (resize, scaled) if width <= height else (scaled, resize), Image.Resampling.BILINEAR
+    )
     top, left = round((image.height - crop) / 2.0), round((image.width - crop) / 2.0)
     return np.asarray(image)[top : top + crop, left : left + crop]
 
 
-@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([(256, 224), (342, 299), (341, 299), (333, 299), (32, 28), (9, 8)]))
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.sampled_from([(256, 224), (342, 299), (341, 299), (333, 299), (32, 28), (9, 8)]),
+)
 @settings(max_examples=60)
 @example(37, 50, (256, 224))
 @example(50, 37, (342, 299))
 def test_resizing_and_cropping_are_torchvisions(height, width, sizes):
-    pixels = np.random.default_rng(height * 100 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(height * 100 + width).integers(
+        0, 256, (height, width, 3), dtype=np.uint8
+    )
     resize, crop = sizes
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.png"
         Image.fromarray(pixels).save(path)
         found = load_image(path, Recipe("test", sizes), (3, crop, crop))
-    np.testing.assert_array_equal(_values(found), _torchvision(Image.fromarray(pixels), resize, crop))
+    np.testing.assert_array_equal(
+        _values(found), _torchvision(Image.fromarray(pixels), resize, crop)
+    )
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 40), st.integers(1, 40))
@@ -189,20 +219,26 @@ def test_any_image_covers_any_input(height, width, rows, columns):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.png"
         Image.new("RGB", (width, height), "white").save(path)
-        for recipe in (Recipe("test", (256, 224)), Recipe("test", (224, 224), "bicubic"), RECIPES["unit"]):
+        for recipe in (
+            Recipe("test", (256, 224)),
+            Recipe("test", (224, 224), "bicubic"),
+            RECIPES["unit"],
+        ):
             found = load_image(path, recipe, (3, rows, columns))
             assert found.shape == (3, rows, columns)
             assert (found == 1).all()
 
 
 def test_a_smaller_input_is_scaled_in_proportion(tmp_path):
-    """256 for 224 is 32 for 28: at another size of the input the margin stays the same share of it."""
+    """256 for 224 is 32 for 28: at another size of the input the margin stays the same
+    share of it.
+    """
     pixels = _save(tmp_path / "a.png", 40, 56)
     found = load_image(tmp_path / "a.png", Recipe("test", (256, 224)), (3, 28, 28))
     np.testing.assert_array_equal(_values(found), _torchvision(Image.fromarray(pixels), 32, 28))
 
 
-# Names and files -------------------------------------------------------------------------------------------------------
+# Names and files ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", zoo_models())
@@ -221,7 +257,10 @@ def test_no_recipe_is_of_a_model_that_there_is_not():
 
 
 def test_unknown_recipes():
-    with pytest.raises(UnknownNameError, match=r"preprocessing: expected one of unit, .*, got 'torchvision:inception'; did you mean"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"preprocessing: expected one of unit, .*, got 'torchvision:inception'; did you mean",
+    ):
         find_recipe("torchvision:inception")
     with pytest.raises(UnknownNameError, match=r"got ''$"):
         find_recipe("")
@@ -233,7 +272,12 @@ def test_files_and_folders(tmp_path):
         Image.new("RGB", (3, 3)).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("not an image")
     found = image_files([tmp_path / "b.png", tmp_path])
-    assert [file.relative_to(tmp_path).as_posix() for file in found] == ["b.png", "a.JPG", "b.png", "inner/c.jpeg"]
+    assert [file.relative_to(tmp_path).as_posix() for file in found] == [
+        "b.png",
+        "a.JPG",
+        "b.png",
+        "inner/c.jpeg",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -267,5 +311,11 @@ def test_paths_without_images(tmp_path):
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_channels_than_an_image_has(tmp_path, channels):
     _save(tmp_path / "a.png", 8, 8)
-    with pytest.raises(ShapeError, match=f"images: have 1 or 3 channels, and the network takes {channels}; give it arrays with --npy"):
+    with pytest.raises(
+        ShapeError,
+        match=(
+            f"images: have 1 or 3 channels, and the network takes {channels}; give it arrays with"
+            " --npy"
+        ),
+    ):
         load_image(tmp_path / "a.png", RECIPES["unit"], (channels, 8, 8))

@@ -1,4 +1,6 @@
-"""The arbiter itself: forward against written-out loops, backward against central differences, both in float64."""
+"""The arbiter itself: forward against written-out loops, backward against central differences, both
+in float64.
+"""
 
 import itertools
 import math
@@ -29,7 +31,12 @@ def _lone(layer, shape=SHAPE):
 
 def _run(network, images, *, train=False):
     params = random_params(network)
-    return reference.forward(reference.build(network, params, dtype=np.float64), images, train=train)["logits"], params
+    return (
+        reference.forward(reference.build(network, params, dtype=np.float64), images, train=train)[
+            "logits"
+        ],
+        params,
+    )
 
 
 def _padded(image, padding, value):
@@ -39,7 +46,10 @@ def _padded(image, padding, value):
 
 
 def loops_conv(layer, x, out_shape, params):
-    weight, bias = params["layer.weight"].astype(np.float64), params.get("layer.bias", np.zeros(out_shape[0]))
+    weight, bias = (
+        params["layer.weight"].astype(np.float64),
+        params.get("layer.bias", np.zeros(out_shape[0])),
+    )
     y = np.zeros((len(x), *out_shape))
     inputs, outputs = weight.shape[1], layer.out_channels // layer.groups
     for n, o, i, j in np.ndindex(y.shape):
@@ -76,7 +86,10 @@ def loops_adaptive(layer, x, out_shape, params):
     (height, width), (rows, columns) = x.shape[2:], layer.output_size
     for n, c, i, j in np.ndindex(y.shape):
         window = x[
-            n, c, i * height // rows : math.ceil((i + 1) * height / rows), j * width // columns : math.ceil((j + 1) * width / columns)
+            n,
+            c,
+            i * height // rows : math.ceil((i + 1) * height / rows),
+            j * width // columns : math.ceil((j + 1) * width / columns),
         ]
         y[n, c, i, j] = sum(window.ravel()) / window.size
     return y
@@ -86,7 +99,11 @@ def loops_lrn(layer, x, out_shape, params):
     y = np.zeros_like(x)
     for n, c, i, j in np.ndindex(x.shape):
         near = range(max(c - layer.size // 2, 0), min(c + layer.size // 2 + 1, x.shape[1]))
-        y[n, c, i, j] = x[n, c, i, j] / (layer.k + layer.alpha / layer.size * sum(x[n, k, i, j] ** 2 for k in near)) ** layer.beta
+        y[n, c, i, j] = (
+            x[n, c, i, j]
+            / (layer.k + layer.alpha / layer.size * sum(x[n, k, i, j] ** 2 for k in near))
+            ** layer.beta
+        )
     return y
 
 
@@ -95,14 +112,20 @@ def loops_batch_norm(layer, x, out_shape, params):
     for n, c, i, j in np.ndindex(x.shape):
         mean, var = float(params["layer.running_mean"][c]), float(params["layer.running_var"][c])
         weight = float(params["layer.weight"][c]) if layer.scale else 1.0
-        y[n, c, i, j] = weight * (x[n, c, i, j] - mean) / math.sqrt(var + layer.eps) + float(params["layer.bias"][c])
+        y[n, c, i, j] = weight * (x[n, c, i, j] - mean) / math.sqrt(var + layer.eps) + float(
+            params["layer.bias"][c]
+        )
     return y
 
 
 def loops_dense(layer, x, out_shape, params):
     return np.array(
         [
-            [sum((params["layer.weight"][o] * image).ravel().astype(np.float64)) + params["layer.bias"][o] for o in range(out_shape[0])]
+            [
+                sum((params["layer.weight"][o] * image).ravel().astype(np.float64))
+                + params["layer.bias"][o]
+                for o in range(out_shape[0])
+            ]
             for image in x
         ]
     )
@@ -116,9 +139,15 @@ LOOPS = {
     spec.LocalResponseNorm: loops_lrn,
     spec.BatchNorm: loops_batch_norm,
     spec.Dense: loops_dense,
-    spec.GlobalAvgPool: lambda layer, x, out_shape, params: np.array([[sum(c.ravel()) / c.size for c in image] for image in x]),
-    spec.ReLU: lambda layer, x, out_shape, params: np.vectorize(lambda value: value if value > 0 else 0.0)(x),
-    spec.Scale: lambda layer, x, out_shape, params: x * (layer.factor if layer.when in ("always", "eval") else 1),
+    spec.GlobalAvgPool: lambda layer, x, out_shape, params: np.array(
+        [[sum(c.ravel()) / c.size for c in image] for image in x]
+    ),
+    spec.ReLU: lambda layer, x, out_shape, params: np.vectorize(
+        lambda value: value if value > 0 else 0.0
+    )(x),
+    spec.Scale: lambda layer, x, out_shape, params: (
+        x * (layer.factor if layer.when in ("always", "eval") else 1)
+    ),
     spec.Dropout: lambda layer, x, out_shape, params: x,
 }
 FORWARD = {**LEAVES, "dense": spec.Dense(3, bias=True), "global_avg_pool": spec.GlobalAvgPool()}
@@ -141,7 +170,11 @@ CLOSE = {"rtol": 1e3 * np.finfo(np.float64).eps, "atol": 1e3 * np.finfo(np.float
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "size"),
-    [case for case in itertools.product((1, 2, 3, 4), (1, 2, 3), (0, 1, 2), (4, 5, 7)) if case[2] <= case[0] // 2],
+    [
+        case
+        for case in itertools.product((1, 2, 3, 4), (1, 2, 3), (0, 1, 2), (4, 5, 7))
+        if case[2] <= case[0] // 2
+    ],
 )
 def test_pools_round_up_as_the_loops_do(kernel, stride, padding, size):
     for pool in (
@@ -153,7 +186,9 @@ def test_pools_round_up_as_the_loops_do(kernel, stride, padding, size):
         images = random_images(network, batch=1)
         y, params = _run(network, images)
         (site,) = walk(network)
-        np.testing.assert_allclose(y, loops_pool(site.layer, images.astype(np.float64), site.out_shape, params), **CLOSE)
+        np.testing.assert_allclose(
+            y, loops_pool(site.layer, images.astype(np.float64), site.out_shape, params), **CLOSE
+        )
 
 
 def test_the_mean_of_equal_windows_is_that_of_the_pool():
@@ -170,7 +205,11 @@ def _gradient_cases():
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["evaluation", "training"])
-@pytest.mark.parametrize(("name", "network"), list(_gradient_cases()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "network"),
+    list(_gradient_cases()),
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_gradients_are_central_differences(name, network, train):
     network = with_dropout_rate(network, 0.0)
     params = {path: array.astype(np.float64) for path, array in random_params(network).items()}
@@ -178,8 +217,13 @@ def test_gradients_are_central_differences(name, network, train):
     loss = Loss(label_smoothing=0.1)
 
     def evaluate(values):
-        model = reference.build(network, {path: array.astype(np.float32) for path, array in params.items()}, dtype=np.float64)
-        # build rounds to float32, which would swallow a small step: set the float64 values afterwards.
+        model = reference.build(
+            network,
+            {path: array.astype(np.float32) for path, array in params.items()},
+            dtype=np.float64,
+        )
+        # build rounds to float32, which would swallow a small step: set the float64 values
+        # afterwards.
         for path, each in model.specs.items():
             model.params[path] = reference.layout.to_native(each, values[path]).astype(np.float64)
         return reference.run_gradients(model, images, labels, Run(train=train), loss=loss)
@@ -193,7 +237,10 @@ def test_gradients_are_central_differences(name, network, train):
             continue
         # One random direction an array: any wrong element shows with probability 1.
         direction = rng.standard_normal(each.shape)
-        up, down = (evaluate({**params, path: params[path] + sign * step * direction})[0] for sign in (1, -1))
+        up, down = (
+            evaluate({**params, path: params[path] + sign * step * direction})[0]
+            for sign in (1, -1)
+        )
         expected, actual = (up - down) / (2 * step), float((grads[path] * direction).sum())
         # Central differences err by step² · f''' and by eps / step ≈ 2e-10.
         assert abs(actual - expected) < 1e-7 * max(1.0, abs(expected)), path
@@ -205,13 +252,17 @@ def test_ties_and_zero():
     back = reference.build(network, {}, dtype=np.float64).run(np.array([[[[-1.0, 0.0, 2.0]]]]), run)
     np.testing.assert_array_equal(back(np.ones((1, 1, 3, 1))).ravel(), [0, 0, 1])
     network = _lone(blocks.max_pool(2, 1), (1, 2, 3))
-    back = reference.build(network, {}, dtype=np.float64).run(np.array([[[[5.0, 5.0, 1.0], [5.0, 2.0, 1.0]]]]), run)
+    back = reference.build(network, {}, dtype=np.float64).run(
+        np.array([[[[5.0, 5.0, 1.0], [5.0, 2.0, 1.0]]]]), run
+    )
     np.testing.assert_array_equal(back(np.ones((1, 1, 2, 1)))[0, ..., 0], [[1, 1, 0], [0, 0, 0]])
 
 
 def test_float32_is_float32():
     network = composites()["norm_residual"]
-    outputs = reference.forward(reference.build(network, random_params(network)), random_images(network), train=True)
+    outputs = reference.forward(
+        reference.build(network, random_params(network)), random_images(network), train=True
+    )
     assert outputs["logits"].dtype == np.float32
 
 
@@ -219,14 +270,18 @@ def test_batch_norm_statistics_follow_the_declared_convention():
     network = _lone(blocks.batch_norm(1e-3, 0.25), (2, 3, 5))
     params, images = random_params(network), random_images(network)
     for unbiased in (False, True):
-        model = reference.build(network, params, dtype=np.float64, unbiased_running_variance=unbiased)
+        model = reference.build(
+            network, params, dtype=np.float64, unbiased_running_variance=unbiased
+        )
         reference.forward(model, images, train=True)
         for c in range(2):
             channel = images[:, c].astype(np.float64)
             var = channel.var(ddof=int(unbiased))
             for name, batch in (("running_mean", channel.mean()), ("running_var", var)):
                 expected = 0.75 * float(params[f"layer.{name}"][c]) + 0.25 * float(batch)
-                assert math.isclose(reference.params_of(model)[f"layer.{name}"][c], expected, rel_tol=CLOSE["rtol"])
+                assert math.isclose(
+                    reference.params_of(model)[f"layer.{name}"][c], expected, rel_tol=CLOSE["rtol"]
+                )
 
 
 def test_printing_shows_the_names():

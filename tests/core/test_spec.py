@@ -51,12 +51,20 @@ def test_auxiliary_heads_stand_on_the_main_path_only():
         with pytest.raises(SpecError, match="no auxiliary head inside"):
             wrong()
     with pytest.raises(SpecError, match="names that differ"):
-        Network("n", blocks.sequential(a=blocks.sequential(aux1=aux), b=blocks.sequential(aux1=aux)), (1, 5, 7), "")
+        Network(
+            "n",
+            blocks.sequential(a=blocks.sequential(aux1=aux), b=blocks.sequential(aux1=aux)),
+            (1, 5, 7),
+            "",
+        )
 
 
 def test_logits_is_the_name_of_an_output_alone():
     aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool()), 0.3)
-    for layers in (blocks.sequential(logits=spec.ReLU()), blocks.sequential(a=blocks.sequential(logits=aux))):
+    for layers in (
+        blocks.sequential(logits=spec.ReLU()),
+        blocks.sequential(a=blocks.sequential(logits=aux)),
+    ):
         with pytest.raises(SpecError, match="called 'logits', which is an output, got"):
             Network("n", layers, (1, 5, 7), "")
 

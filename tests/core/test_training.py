@@ -18,27 +18,53 @@ from googlenet import SpecError, reference
 from googlenet.conformance.networks import CLASSES, composites, random_params
 from googlenet.errors import DataError, TrainingError
 from googlenet.training import Recipe
-from googlenet.training.checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
+from googlenet.training.checkpoint import (
+    Checkpoint,
+    Epoch,
+    Position,
+    load_checkpoint,
+    save_checkpoint,
+)
 from googlenet.training.data import DataSet, Split
 from googlenet.training.interval import wilson
 from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
 
 NETWORK = composites()["norm_residual"]
-RECIPE = Recipe(learning_rate=0.05, momentum=0.9, weight_decay=1e-3, epochs=3, batch_size=8, seed=3, schedule="cosine")
+RECIPE = Recipe(
+    learning_rate=0.05,
+    momentum=0.9,
+    weight_decay=1e-3,
+    epochs=3,
+    batch_size=8,
+    seed=3,
+    schedule="cosine",
+)
 
 
 def data(train=21, test=9, seed=0):
     rng = np.random.default_rng(seed)
 
     def split(count):
-        return Split(rng.integers(0, 256, (count, *NETWORK.input_shape), dtype=np.uint8), rng.integers(0, CLASSES, count))
+        return Split(
+            rng.integers(0, 256, (count, *NETWORK.input_shape), dtype=np.uint8),
+            rng.integers(0, CLASSES, count),
+        )
 
-    return DataSet("noise", "random numbers", tuple(map(str, range(CLASSES))), split(train), split(test))
+    return DataSet(
+        "noise", "random numbers", tuple(map(str, range(CLASSES))), split(train), split(test)
+    )
 
 
 def run(folder, **changes):
     return Run(
-        **{"backend": reference, "network": NETWORK, "params": random_params(NETWORK), "data": data(), "recipe": RECIPE, "folder": folder}
+        **{
+            "backend": reference,
+            "network": NETWORK,
+            "params": random_params(NETWORK),
+            "data": data(),
+            "recipe": RECIPE,
+            "folder": folder,
+        }
         | changes
     )
 
@@ -46,15 +72,23 @@ def run(folder, **changes):
 def events(folder, *, timed=False):
     """The log, without what a clock measured."""
     drop = () if timed else ("seconds", "examples_per_second")
-    return [{key: value for key, value in event.items() if key not in drop} for event in read_log(folder / LOG)]
+    return [
+        {key: value for key, value in event.items() if key not in drop}
+        for event in read_log(folder / LOG)
+    ]
 
 
-# The recipe ------------------------------------------------------------------------------------------------------------
+# The recipe ---------------------------------------------------------------------------------------
 
 
 def test_the_defaults_are_the_books():
     recipe = Recipe()
-    assert (recipe.learning_rate, recipe.epochs, recipe.batch_size, recipe.momentum) == (0.1, 10, 128, 0.0)
+    assert (recipe.learning_rate, recipe.epochs, recipe.batch_size, recipe.momentum) == (
+        0.1,
+        10,
+        128,
+        0.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,9 +116,17 @@ def test_a_value_out_of_range_is_named(field, value):
 
 
 def test_schedules():
-    constant, step, cosine = (Recipe(learning_rate=0.5, epochs=4, schedule=kind, decay_epochs=2) for kind in ("constant", "step", "cosine"))
+    constant, step, cosine = (
+        Recipe(learning_rate=0.5, epochs=4, schedule=kind, decay_epochs=2)
+        for kind in ("constant", "step", "cosine")
+    )
     assert {constant.learning_rate_at(t, 5) for t in range(20)} == {0.5}
-    assert [step.learning_rate_at(t, 5) for t in (0, 9, 10, 19)] == [0.5, 0.5, float(np.float32(0.05)), float(np.float32(0.05))]
+    assert [step.learning_rate_at(t, 5) for t in (0, 9, 10, 19)] == [
+        0.5,
+        0.5,
+        float(np.float32(0.05)),
+        float(np.float32(0.05)),
+    ]
     rates = [cosine.learning_rate_at(t, 5) for t in range(20)]
     assert rates[0] == 0.5
     assert rates[10] == pytest.approx(0.25)
@@ -96,7 +138,9 @@ def test_an_order_takes_every_image_once_and_depends_on_seed_and_epoch_alone(see
     recipe = Recipe(seed=seed)
     order = recipe.order(epoch, count)
     assert sorted(order) == list(range(count))
-    assert np.array_equal(order, Recipe(seed=seed, learning_rate=1.0, epochs=99).order(epoch, count))
+    assert np.array_equal(
+        order, Recipe(seed=seed, learning_rate=1.0, epochs=99).order(epoch, count)
+    )
     if count > 20:
         assert not np.array_equal(order, recipe.order(epoch + 1, count))
         assert not np.array_equal(order, Recipe(seed=seed + 1).order(epoch, count))
@@ -104,7 +148,9 @@ def test_an_order_takes_every_image_once_and_depends_on_seed_and_epoch_alone(see
 
 def test_the_order_is_the_same_for_good():
     assert Recipe(seed=0).order(0, 10).tolist() == Recipe(seed=0).order(0, 10).tolist()
-    assert [Recipe(seed=0).step_seed(step) for step in range(3)] == [Recipe(seed=0, momentum=0.5).step_seed(step) for step in range(3)]
+    assert [Recipe(seed=0).step_seed(step) for step in range(3)] == [
+        Recipe(seed=0, momentum=0.5).step_seed(step) for step in range(3)
+    ]
     assert len({Recipe(seed=0).step_seed(step) for step in range(100)}) == 100
 
 
@@ -118,7 +164,7 @@ def test_json_with_an_unknown_field():
         Recipe.from_json({"lr": 1})
 
 
-# The rule of a step ----------------------------------------------------------------------------------------------------
+# The rule of a step -------------------------------------------------------------------------------
 
 
 def test_a_step_is_the_rule_of_the_recipe_worked_by_hand():
@@ -135,7 +181,9 @@ def test_a_step_is_the_rule_of_the_recipe_worked_by_hand():
         loss, grads = reference.gradients(model, images, batch.labels)
         assert trainer.step(images, batch.labels, learning_rate=0.5, seed=0)[0] == loss
         for path, grad in grads.items():
-            velocity[path] = 0.25 * velocity[path] + (grad + 0.125 * weights[path])  # powers of two: the same bits in this order
+            velocity[path] = 0.25 * velocity[path] + (
+                grad + 0.125 * weights[path]
+            )  # powers of two: the same bits in this order
             weights[path] = weights[path] - 0.5 * velocity[path]
         held = trainer.params()
         for path in grads:
@@ -149,7 +197,7 @@ def test_the_reference_trains_in_one_process():
         reference.trainer(model, RECIPE, parallel=True)
 
 
-# The loop --------------------------------------------------------------------------------------------------------------
+# The loop -----------------------------------------------------------------------------------------
 
 
 def test_what_a_run_leaves(tmp_path):
@@ -189,7 +237,14 @@ class Spy:
 
         def step(images, labels, **settings):
             loss, logits = right(images, labels, **settings)
-            self.steps.append({**settings, "loss": loss, "hits": int((logits.argmax(1) == labels).sum()), "count": len(labels)})
+            self.steps.append(
+                {
+                    **settings,
+                    "loss": loss,
+                    "hits": int((logits.argmax(1) == labels).sum()),
+                    "count": len(labels),
+                }
+            )
             return loss, logits
 
         trainer.step = step
@@ -201,13 +256,21 @@ def test_each_step_has_its_seed_and_rate_and_the_log_what_it_gave(tmp_path):
     run(tmp_path, backend=spy, stop=lambda: asked.append(0) or len(asked) == 4).train()
     run(tmp_path, backend=spy, resume=True).train()
     assert [step["seed"] for step in spy.steps] == [RECIPE.step_seed(number) for number in range(9)]
-    assert [step["learning_rate"] for step in spy.steps] == [RECIPE.learning_rate_at(number, 3) for number in range(9)]
+    assert [step["learning_rate"] for step in spy.steps] == [
+        RECIPE.learning_rate_at(number, 3) for number in range(9)
+    ]
     assert {step["share"] for step in spy.steps} == {1.0}
     written = [event for event in events(tmp_path) if event["event"] == "step"]
-    assert [event["accuracy"] for event in written] == [step["hits"] / step["count"] for step in spy.steps]
-    assert [event["loss"] for event in written] == pytest.approx([step["loss"] for step in spy.steps])
+    assert [event["accuracy"] for event in written] == [
+        step["hits"] / step["count"] for step in spy.steps
+    ]
+    assert [event["loss"] for event in written] == pytest.approx(
+        [step["loss"] for step in spy.steps]
+    )
     epochs = [event for event in events(tmp_path) if event["event"] == "epoch"]
-    assert [epoch["train_accuracy"] for epoch in epochs] == [sum(step["hits"] for step in spy.steps[i : i + 3]) / 21 for i in (0, 3, 6)]
+    assert [epoch["train_accuracy"] for epoch in epochs] == [
+        sum(step["hits"] for step in spy.steps[i : i + 3]) / 21 for i in (0, 3, 6)
+    ]
 
 
 def test_two_runs_from_one_start_are_the_same(tmp_path):
@@ -230,7 +293,9 @@ def test_a_run_that_is_stopped_after_any_step_goes_on_bit_for_bit(tmp_path, step
 
 
 def test_what_was_written_after_the_checkpoint_is_taken_again(tmp_path):
-    """A process that was killed leaves a log that is ahead of its checkpoint, and perhaps half a line."""
+    """A process that was killed leaves a log that is ahead of its checkpoint, and perhaps half a
+    line.
+    """
     run(tmp_path / "whole").train()
     asked = []
     run(tmp_path / "cut", stop=lambda: asked.append(0) or len(asked) == 4).train()
@@ -272,11 +337,17 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"recipe": replace(RECIPE, learning_rate=0.1)}, "recipe's learning_rate 0.05, and this run has 0.1"),
+        (
+            {"recipe": replace(RECIPE, learning_rate=0.1)},
+            "recipe's learning_rate 0.05, and this run has 0.1",
+        ),
         ({"recipe": replace(RECIPE, seed=4)}, "recipe's seed 3, and this run has 4"),
         ({"data": data(seed=1)}, "data's digest"),
         ({"params": random_params(NETWORK, 1)}, "weights's digest"),
-        ({"network": replace(NETWORK, name="other")}, 'network\'s name "norm_residual", and this run has "other"'),
+        (
+            {"network": replace(NETWORK, name="other")},
+            'network\'s name "norm_residual", and this run has "other"',
+        ),
     ],
 )
 def test_a_checkpoint_of_another_run(tmp_path, changes, message):
@@ -310,8 +381,15 @@ def test_a_log_shorter_than_its_checkpoint(tmp_path):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     plain = composites()["inception"]
     params = random_params(plain)
-    changes = {"network": plain, "params": params, "recipe": replace(RECIPE, learning_rate=1e12, schedule="constant")}
-    with pytest.raises(TrainingError, match=r"step \d \(epoch 1\): the loss is (nan|inf); there was no checkpoint yet"):
+    changes = {
+        "network": plain,
+        "params": params,
+        "recipe": replace(RECIPE, learning_rate=1e12, schedule="constant"),
+    }
+    with pytest.raises(
+        TrainingError,
+        match=r"step \d \(epoch 1\): the loss is (nan|inf); there was no checkpoint yet",
+    ):
         run(tmp_path / "a", **changes).train()
     asked = []
     run(tmp_path / "b", **changes, stop=lambda: asked.append(0) or len(asked) == 1).train()
@@ -337,8 +415,13 @@ def test_a_disk_that_fills_up_while_it_trains(tmp_path):
         )  # one step's line, and part of the next
 
     try:
-        with pytest.raises(TrainingError, match=r"cannot be written .*; the last checkpoint is unchanged"):
-            run(tmp_path, listener=Listener(started=fill, step=lambda number, *_: heard.append(number))).train()
+        with pytest.raises(
+            TrainingError, match=r"cannot be written .*; the last checkpoint is unchanged"
+        ):
+            run(
+                tmp_path,
+                listener=Listener(started=fill, step=lambda number, *_: heard.append(number)),
+            ).train()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [event["event"] for event in read_log(tmp_path / LOG)] == ["start", "step"]
@@ -354,7 +437,9 @@ def test_processes_that_do_not_start_alike(tmp_path):
 
     check(5, lambda mine: seen.append(mine) or 2 * mine)
     check(5, lambda mine: mine + seen[0])
-    with pytest.raises(TrainingError, match=r"process 1 \(after step 0\): the 2 processes do not start alike"):
+    with pytest.raises(
+        TrainingError, match=r"process 1 \(after step 0\): the 2 processes do not start alike"
+    ):
         check(0, lambda mine: mine + seen[0])
 
 
@@ -367,7 +452,10 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("googlenet.training.checkpoint.write_atomically", full)
-    with pytest.raises(TrainingError, match="cannot be written \\(No space left on device\\); the last checkpoint is unchanged"):
+    with pytest.raises(
+        TrainingError,
+        match="cannot be written \\(No space left on device\\); the last checkpoint is unchanged",
+    ):
         run(tmp_path, resume=True).train()
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 
@@ -379,14 +467,25 @@ def test_a_velocity_that_is_not_finite_is_not_kept(tmp_path):
     kept = load_checkpoint(path, NETWORK, settings)
     name = next(iter(kept.velocity))
     spoilt = replace(kept, velocity={**kept.velocity, name: kept.velocity[name] * np.inf})
-    with pytest.raises(TrainingError, match=f"the velocity of '{name}' is not finite: training diverged; the last checkpoint is unchanged"):
+    with pytest.raises(
+        TrainingError,
+        match=(
+            f"the velocity of '{name}' is not finite: training diverged; the last checkpoint is"
+            " unchanged"
+        ),
+    ):
         save_checkpoint(path, NETWORK, spoilt)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(("share", "count", "low", "high"), [(0.5, 10, 0.2366, 0.7634), (0.0, 10, 0.0, 0.2775), (0.9, 150, 0.8416, 0.9385)])
+@pytest.mark.parametrize(
+    ("share", "count", "low", "high"),
+    [(0.5, 10, 0.2366, 0.7634), (0.0, 10, 0.0, 0.2775), (0.9, 150, 0.8416, 0.9385)],
+)
 def test_the_interval_of_a_share(share, count, low, high):
-    """Worked by hand from E. B. Wilson's formula, (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)."""
+    """Worked by hand from E. B. Wilson's formula, (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 +
+    z²/n).
+    """
     assert wilson(share, count) == pytest.approx((low, high), abs=5e-5)
 
 
@@ -395,7 +494,14 @@ def test_a_network_at_chance_is_told_so(tmp_path):
     params = {path: np.zeros_like(array) for path, array in googlenet.init_params(network).items()}
     said = []
     recipe = Recipe(learning_rate=1e-6, epochs=1, batch_size=8)
-    run(tmp_path / "a", network=network, params=params, recipe=recipe, listener=Listener(chance=said.append), data=data(60, 30)).train()
+    run(
+        tmp_path / "a",
+        network=network,
+        params=params,
+        recipe=recipe,
+        listener=Listener(chance=said.append),
+        data=data(60, 30),
+    ).train()
     (line,) = said
     assert f"ln {CLASSES} = 1.609" in line
     for help_ in ("batch norm", "lower --learning-rate", "--initializer"):
@@ -403,7 +509,9 @@ def test_a_network_at_chance_is_told_so(tmp_path):
 
 
 def test_a_mean_loss_that_passes_by_chance_is_no_chance(tmp_path):
-    """An epoch that begins with a large loss and ends with a small one may have that of equal probabilities as its mean."""
+    """An epoch that begins with a large loss and ends with a small one may have that of equal
+    probabilities as its mean.
+    """
     chance = math.log(CLASSES)
     guessing = Epoch(1, 0.1, chance, 0.2, chance, 0.2, 1.0, 1.0)
     assert run(tmp_path).at_chance(guessing)
@@ -415,11 +523,19 @@ def test_one_that_learns_is_not(tmp_path):
     said = []
     noise = data(60, 30)
     shades = [
-        Split(part.images // 16 + (48 * part.labels[:, None, None, None]).astype(np.uint8), part.labels)
+        Split(
+            part.images // 16 + (48 * part.labels[:, None, None, None]).astype(np.uint8),
+            part.labels,
+        )
         for part in (noise.train, noise.test)
     ]
     learnable = replace(noise, train=shades[0], test=shades[1])
-    outcome = run(tmp_path, data=learnable, recipe=replace(RECIPE, epochs=5), listener=Listener(chance=said.append)).train()
+    outcome = run(
+        tmp_path,
+        data=learnable,
+        recipe=replace(RECIPE, epochs=5),
+        listener=Listener(chance=said.append),
+    ).train()
     assert outcome.epochs[-1].test_accuracy > 0.5
     assert not said
 

@@ -1,4 +1,6 @@
-"""The one traversal: its shapes are those that the reference really gives, its paths are unique, its errors name the layer."""
+"""The one traversal: its shapes are those that the reference really gives, its paths are unique,
+its errors name the layer.
+"""
 
 import json
 
@@ -20,7 +22,9 @@ from .networks import networks
 @settings(max_examples=200)
 def test_shapes_are_those_of_the_reference(network):
     taps = {site.path: site.out_shape for site in nodes(network)}
-    outputs = reference.forward(reference.build(network, random_params(network)), random_images(network), taps=taps)
+    outputs = reference.forward(
+        reference.build(network, random_params(network)), random_images(network), taps=taps
+    )
     assert {path: outputs[path].shape[1:] for path in taps} == taps
 
 
@@ -50,22 +54,36 @@ def test_json_gives_back_the_network(network):
 def test_json_of_a_published_network_and_of_nonsense():
     network = get_network("googlenet_paper", aux=True)
     assert spec.from_json(json.loads(json.dumps(spec.to_json(network)))) == network
-    with pytest.raises(SpecError, match=r"from_json\.kind: expected one of Conv, .*, got 'Convolution'"):
+    with pytest.raises(
+        SpecError, match=r"from_json\.kind: expected one of Conv, .*, got 'Convolution'"
+    ):
         spec.from_json({"kind": "Convolution"})
 
 
 def test_outputs_are_vectors_of_one_length():
-    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3)
+    aux = spec.Aux(
+        blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3
+    )
     head = {"pool": spec.GlobalAvgPool(), "dense": spec.Dense(3, bias=True)}
     assert num_classes(Network("n", blocks.sequential(aux1=aux, **head), (2, 5, 7), "")) == 3
     assert (
         num_classes(
-            Network("n", blocks.sequential(trunk=blocks.sequential(**head, aux1=spec.Aux(blocks.sequential(), 0.3))), (2, 5, 7), "")
+            Network(
+                "n",
+                blocks.sequential(
+                    trunk=blocks.sequential(**head, aux1=spec.Aux(blocks.sequential(), 0.3))
+                ),
+                (2, 5, 7),
+                "",
+            )
         )
         == 3
     )
     for wrong, message in (
-        ({"aux1": aux, "pool": spec.GlobalAvgPool(), "dense": spec.Dense(4, bias=True)}, "output 'aux1' has 3 classes, the logits 4"),
+        (
+            {"aux1": aux, "pool": spec.GlobalAvgPool(), "dense": spec.Dense(4, bias=True)},
+            "output 'aux1' has 3 classes, the logits 4",
+        ),
         ({"conv": blocks.conv(3, 1)}, "output 'logits' is a map"),
     ):
         with pytest.raises(ShapeError, match=message):
@@ -75,13 +93,22 @@ def test_outputs_are_vectors_of_one_length():
 def test_paths_have_the_papers_names():
     paths = [site.path for site in walk(get_network("googlenet_paper", aux=True))]
     assert "b3.inception_3a.branch_3x3.reduce.conv" in paths
-    assert paths.index("b4.aux1.dense") < paths.index("b4.inception_4b.branch_1x1.conv") < paths.index("b4.aux2.dense")
+    assert (
+        paths.index("b4.aux1.dense")
+        < paths.index("b4.inception_4b.branch_1x1.conv")
+        < paths.index("b4.aux2.dense")
+    )
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 96, 97])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (7, 2), (2, 3)])
 def test_same_padding_is_tensorflows(size, kernel, stride):
-    network = Network("same", blocks.sequential(conv=blocks.conv_layer(1, kernel, stride, spec.SAME)), (1, size, size), "")
+    network = Network(
+        "same",
+        blocks.sequential(conv=blocks.conv_layer(1, kernel, stride, spec.SAME)),
+        (1, size, size),
+        "",
+    )
     (site,) = walk(network)
     before, after = site.layer.padding[0]
     assert site.out_shape[1] == -(-size // stride)
@@ -93,9 +120,18 @@ def test_same_padding_is_tensorflows(size, kernel, stride):
     [
         (blocks.conv_layer(4, 7), "layer: the 7-wide kernel does not fit the height 5"),
         (blocks.conv_layer(4, 3, groups=2), "layer: groups 2 must divide the 3 input channels"),
-        (blocks.concat(a=blocks.conv_layer(2, 1), b=blocks.conv_layer(2, 3)), "layer: branches must end in maps of one height and width"),
-        (blocks.residual(blocks.conv_layer(2, 1)), "layer: body .* and shortcut .* must have one shape"),
-        (blocks.sequential(pool=spec.GlobalAvgPool(), conv=blocks.conv_layer(2, 1)), r"layer\.conv: Conv needs a \(C, H, W\) input"),
+        (
+            blocks.concat(a=blocks.conv_layer(2, 1), b=blocks.conv_layer(2, 3)),
+            "layer: branches must end in maps of one height and width",
+        ),
+        (
+            blocks.residual(blocks.conv_layer(2, 1)),
+            "layer: body .* and shortcut .* must have one shape",
+        ),
+        (
+            blocks.sequential(pool=spec.GlobalAvgPool(), conv=blocks.conv_layer(2, 1)),
+            r"layer\.conv: Conv needs a \(C, H, W\) input",
+        ),
     ],
 )
 def test_errors_name_the_layer(layer, message):
@@ -104,10 +140,13 @@ def test_errors_name_the_layer(layer, message):
 
 
 def test_a_window_that_would_start_beyond_the_input_is_left_out():
-    """The clip rule of ceil_mode: MXNet and Paddle keep such windows, PyTorch, MindSpore and ONNX do not."""
+    """The clip rule of ceil_mode: MXNet and Paddle keep such windows, PyTorch, MindSpore and ONNX
+    do not.
+    """
     pool = blocks.max_pool(2, 3, 1, ceil_mode=True)
     (site,) = walk(Network("clip", blocks.sequential(pool=pool), (1, 5, 6), ""))
-    # Height 5: starts at 0, 3 of 7 padded rows; a third at 6 would begin in the trailing padding. Width 6: starts 0, 3, 6 of 8.
+    # Height 5: starts at 0, 3 of 7 padded rows; a third at 6 would begin in the trailing padding.
+    # Width 6: starts 0, 3, 6 of 8.
     assert site.out_shape == (1, 2, 3)
 
 
@@ -116,7 +155,10 @@ def test_inputs_of_the_reference_are_canonical():
     weight = np.zeros((2, 3, 1, 2), np.float32)
     weight[1, 2, 0, 1] = 1
     images = random_images(network)
-    outputs = reference.forward(reference.build(network, {"conv.weight": weight, "conv.bias": np.zeros(2, np.float32)}), images)
+    outputs = reference.forward(
+        reference.build(network, {"conv.weight": weight, "conv.bias": np.zeros(2, np.float32)}),
+        images,
+    )
     np.testing.assert_array_equal(outputs["logits"][:, 1], images[:, 2, :, 1:])
 
 
@@ -149,23 +191,33 @@ def test_inputs_of_any_network(network):
     _check_inputs(network)
 
 
-@pytest.mark.parametrize("network", [probe(), *composites().values()], ids=lambda network: network.name)
+@pytest.mark.parametrize(
+    "network", [probe(), *composites().values()], ids=lambda network: network.name
+)
 def test_inputs_are_what_a_layer_is_really_given(network):
     """A ReLU's output is the positive part of its input, wherever that comes from."""
     sources = inputs(network)
     relus = [site.path for site in walk(network) if isinstance(site.layer, spec.ReLU)]
     images = random_images(network)
     model = reference.build(network, random_params(network))
-    outputs = {None: images, **reference.forward(model, images, taps=[site.path for site in nodes(network)])}
+    outputs = {
+        None: images,
+        **reference.forward(model, images, taps=[site.path for site in nodes(network)]),
+    }
     for path in relus:
         np.testing.assert_array_equal(outputs[path], np.maximum(outputs[sources[path]], 0))
 
 
 def test_inputs_by_hand():
-    aux = spec.Aux(blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3)
+    aux = spec.Aux(
+        blocks.sequential(pool=spec.GlobalAvgPool(), dense=spec.Dense(3, bias=True)), 0.3
+    )
     layers = blocks.sequential(
         stem=blocks.conv(4, 1),
-        mixed=blocks.concat(one=blocks.conv_layer(2, 1), two=blocks.sequential(a=spec.ReLU(), b=blocks.conv_layer(2, 1))),
+        mixed=blocks.concat(
+            one=blocks.conv_layer(2, 1),
+            two=blocks.sequential(a=spec.ReLU(), b=blocks.conv_layer(2, 1)),
+        ),
         aux1=aux,
         add=blocks.residual(blocks.conv(4, 1), scale=0.5),
         nothing=blocks.sequential(),
@@ -208,28 +260,52 @@ def test_every_leaf_is_changed_once_and_nothing_else():
 
     def change(leaf):
         seen.append(leaf)
-        return spec.BatchNorm(0.5, leaf.momentum, leaf.scale) if isinstance(leaf, spec.BatchNorm) else leaf
+        return (
+            spec.BatchNorm(0.5, leaf.momentum, leaf.scale)
+            if isinstance(leaf, spec.BatchNorm)
+            else leaf
+        )
 
     changed = map_leaves(network, change)
     before, after = list(walk(network)), list(walk(changed))
     assert len(seen) == len(before)
     assert [site.path for site in after] == [site.path for site in before]
     for old, new in zip(before, after, strict=True):
-        assert new.layer == (spec.BatchNorm(0.5, 0.1, True) if isinstance(old.layer, spec.BatchNorm) else old.layer)
+        assert new.layer == (
+            spec.BatchNorm(0.5, 0.1, True) if isinstance(old.layer, spec.BatchNorm) else old.layer
+        )
     assert output_shapes(changed) == output_shapes(network)
     assert changed.outputs == network.outputs
 
 
 def test_what_stands_around_the_leaves_stays():
-    """The scale of a residual, the weight of an auxiliary loss, the name, the input shape and the source."""
+    """The scale of a residual, the weight of an auxiliary loss, the name, the input shape and the
+    source.
+    """
     network = probe()
-    doubled = map_leaves(network, lambda leaf: spec.Conv(2 * leaf.out_channels, *_fields(leaf)) if isinstance(leaf, spec.Conv) else leaf)
-    assert (doubled.name, doubled.input_shape, doubled.source) == (network.name, network.input_shape, network.source)
+    doubled = map_leaves(
+        network,
+        lambda leaf: (
+            spec.Conv(2 * leaf.out_channels, *_fields(leaf))
+            if isinstance(leaf, spec.Conv)
+            else leaf
+        ),
+    )
+    assert (doubled.name, doubled.input_shape, doubled.source) == (
+        network.name,
+        network.input_shape,
+        network.source,
+    )
     for old, new in zip(network.layers.children, doubled.layers.children, strict=True):
         assert type(old[1]) is type(new[1])
         assert getattr(old[1], "scale", None) == getattr(new[1], "scale", None)
         assert getattr(old[1], "loss_weight", None) == getattr(new[1], "loss_weight", None)
-    assert sum(site.out_shape[0] for site in walk(doubled) if site.path == "mixed.branch_5x5.conv.conv") == 10
+    assert (
+        sum(
+            site.out_shape[0] for site in walk(doubled) if site.path == "mixed.branch_5x5.conv.conv"
+        )
+        == 10
+    )
 
 
 def _fields(conv):
@@ -238,6 +314,12 @@ def _fields(conv):
 
 def test_the_rate_of_every_dropout():
     network = get_network("paddle:googlenet", aux=True)
-    rates = [site.layer.rate for site in walk(with_dropout_rate(network, 0.0)) if isinstance(site.layer, spec.Dropout)]
+    rates = [
+        site.layer.rate
+        for site in walk(with_dropout_rate(network, 0.0))
+        if isinstance(site.layer, spec.Dropout)
+    ]
     assert rates == [0.0, 0.0, 0.0]
-    assert with_dropout_rate(with_dropout_rate(network, 0.0), 0.0) == with_dropout_rate(network, 0.0)
+    assert with_dropout_rate(with_dropout_rate(network, 0.0), 0.0) == with_dropout_rate(
+        network, 0.0
+    )

@@ -1,4 +1,6 @@
-"""Every table of every zoo, held against what the zoos themselves gave; files that fit, and one line for those that do not."""
+"""Every table of every zoo, held against what the zoos themselves gave; files that fit, and one
+line for those that do not.
+"""
 
 import dataclasses
 import hashlib
@@ -12,17 +14,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from googlenet import UnknownNameError, WeightsError, get_network, init_params, load_params, param_specs, save_params
+from googlenet import (
+    UnknownNameError,
+    WeightsError,
+    get_network,
+    init_params,
+    load_params,
+    param_specs,
+    save_params,
+)
 from googlenet.formats import WeightsFile, read_weights_file
 from googlenet.params import read_safetensors
-from googlenet.zoo import entries, find_model, import_weights, looks_like, network_of, reopen_weights, zoo_models
+from googlenet.zoo import (
+    entries,
+    find_model,
+    import_weights,
+    looks_like,
+    network_of,
+    reopen_weights,
+    zoo_models,
+)
 from googlenet.zoo.names import renumbered
 
 CLASSES = 7
 
-# What each zoo's own model of 7 classes lists, auxiliary heads included, num_batches_tracked and gluoncv's second name of the head
-# left out: how many arrays, and the start of the SHA-256 of the sorted lines "NAME SHAPE". From the versions that the tables name.
-# Then the same of "NAME PATH", as it was when the logits of the zoo's model and of ours agreed to 1e-5.
+# What each zoo's own model of 7 classes lists, auxiliary heads included, num_batches_tracked and
+# gluoncv's second name of the head left out: how many arrays, and the start of the SHA-256 of the
+# sorted lines "NAME SHAPE". From the versions that the tables name. Then the same of "NAME PATH",
+# as it was when the logits of the zoo's model and of ours agreed to 1e-5.
 NATIVE = {
     "gluon:inception_v3": (472, "ec23c15e6723c644", "ec227cfcee3a9bf2"),
     "gluoncv:googlenet": (305, "7f99dd7b9156193f", "1346f88b60731912"),
@@ -35,7 +54,11 @@ NATIVE = {
     "paddle:googlenet": (69, "607afd6ded7853a3", "7c2ea5de59871a7b"),
     "paddle:inception_v3": (472, "9e0e27b98c226a94", "0bd497868d1745d0"),
     "paddle:alexnet": (16, "f3dc3ba6a9bd06e4", "9a5f8976a47ee3f7"),
-    "timm:inception_v3": (484, "7d21aabc17287c01", "da7efef1282a293e"),  # as torchvision's; timm itself has aux_logits=False
+    "timm:inception_v3": (
+        484,
+        "7d21aabc17287c01",
+        "da7efef1282a293e",
+    ),  # as torchvision's; timm itself has aux_logits=False
     "timm:inception_v4": (747, "3e49d7c5a0aefc56", "bb07fe8458aa1319"),
     "timm:inception_resnet_v2": (1102, "121484a078580d13", "48fad822f8b2f6ff"),
     "torchvision:googlenet": (305, "4ffaa8569b682069", "eafcfadd58d5df4b"),
@@ -53,28 +76,70 @@ WITH_HEADS = [
     "torchvision:googlenet",
     "torchvision:inception_v3",
 ]
-BOTH = [(name, aux) for name in NATIVE for aux in ((False, True) if name in WITH_HEADS else (False,))]
+BOTH = [
+    (name, aux) for name in NATIVE for aux in ((False, True) if name in WITH_HEADS else (False,))
+]
 
 # Pairs that shapes alone cannot tell, as the sources of the zoos have them.
 SPOTS = [
-    ("torchvision:googlenet", "inception3a.branch3.1.bn.weight", "b3.inception_3a.branch_5x5.conv.norm.weight"),
+    (
+        "torchvision:googlenet",
+        "inception3a.branch3.1.bn.weight",
+        "b3.inception_3a.branch_5x5.conv.norm.weight",
+    ),
     ("torchvision:googlenet", "aux2.fc1.weight", "b4.aux2.hidden.weight"),
-    ("torchvision:inception_v3", "Mixed_6e.branch7x7dbl_4.conv.weight", "mixed_6.mixed_6e.branch_double_7x7.second_7x1.conv.weight"),
-    ("torchvision:inception_v3", "Mixed_7c.branch3x3dbl_3a.conv.weight", "mixed_7.mixed_7c.branch_double_3x3.split.conv_1x3.conv.weight"),
-    ("timm:inception_v4", "features.9.branch2.0.bn.running_var", "inception_a.block_4.branch_double_3x3.reduce.norm.running_var"),
+    (
+        "torchvision:inception_v3",
+        "Mixed_6e.branch7x7dbl_4.conv.weight",
+        "mixed_6.mixed_6e.branch_double_7x7.second_7x1.conv.weight",
+    ),
+    (
+        "torchvision:inception_v3",
+        "Mixed_7c.branch3x3dbl_3a.conv.weight",
+        "mixed_7.mixed_7c.branch_double_3x3.split.conv_1x3.conv.weight",
+    ),
+    (
+        "timm:inception_v4",
+        "features.9.branch2.0.bn.running_var",
+        "inception_a.block_4.branch_double_3x3.reduce.norm.running_var",
+    ),
     ("timm:inception_resnet_v2", "repeat_1.19.conv2d.bias", "resnet_b.block_20.add.body.up.bias"),
-    ("timm:inception_resnet_v2", "mixed_7a.branch1.0.conv.weight", "reduction_b.branch_3x3_narrow.reduce.conv.weight"),
+    (
+        "timm:inception_resnet_v2",
+        "mixed_7a.branch1.0.conv.weight",
+        "reduction_b.branch_3x3_narrow.reduce.conv.weight",
+    ),
     ("keras:inception_v3", "conv2d_13/kernel", "mixed_5.mixed_5c.branch_5x5.reduce.conv.weight"),
-    ("keras:inception_v3", "batch_normalization_93/beta", "mixed_7.mixed_7c.branch_pool.project.norm.bias"),
+    (
+        "keras:inception_v3",
+        "batch_normalization_93/beta",
+        "mixed_7.mixed_7c.branch_pool.project.norm.bias",
+    ),
     ("keras:inception_resnet_v2", "block8_10_conv/kernel", "resnet_c.linear.add.body.up.weight"),
     ("keras:inception_resnet_v2", "conv_7b_bn/moving_mean", "resnet_c.conv_7b.norm.running_mean"),
-    ("paddle:googlenet", "_ince4e._conv5r._conv.weight", "b4.inception_4e.branch_5x5.reduce.conv.weight"),
+    (
+        "paddle:googlenet",
+        "_ince4e._conv5r._conv.weight",
+        "b4.inception_4e.branch_5x5.reduce.conv.weight",
+    ),
     ("paddle:googlenet", "_out1.bias", "b4.aux1.dense.bias"),
-    ("paddle:inception_v3", "inception_block_list.8.branch7x7x3_2.1._mean", "mixed_7.mixed_7a.branch_7x7.conv_1x7.norm.running_mean"),
-    ("gluon:inception_v3", "features.16.2.1.1.0.0.weight", "mixed_7.mixed_7b.branch_double_3x3.split.conv_3x1.conv.weight"),
+    (
+        "paddle:inception_v3",
+        "inception_block_list.8.branch7x7x3_2.1._mean",
+        "mixed_7.mixed_7a.branch_7x7.conv_1x7.norm.running_mean",
+    ),
+    (
+        "gluon:inception_v3",
+        "features.16.2.1.1.0.0.weight",
+        "mixed_7.mixed_7b.branch_double_3x3.split.conv_3x1.conv.weight",
+    ),
     ("gluoncv:googlenet", "aux1.6.bias", "b4.aux1.dense.bias"),
     ("mindcv:inception_v3", "aux.conv1.bn.moving_variance", "mixed_6.aux.conv.norm.running_var"),
-    ("mindcv:inception_v4", "features.14.branch_2_2.conv.weight", "inception_c.block_1.branch_double_3x3.split.conv_3x1.conv.weight"),
+    (
+        "mindcv:inception_v4",
+        "features.14.branch_2_2.conv.weight",
+        "inception_c.block_1.branch_double_3x3.split.conv_3x1.conv.weight",
+    ),
 ]
 
 
@@ -84,15 +149,21 @@ def entries_of(name, *, aux=False, **sizes):
 
 
 def native_arrays(name, *, aux=False, **sizes):
-    """Arrays of the native names and shapes, each with values of its own, and what the zoos write besides."""
+    """Arrays of the native names and shapes, each with values of its own, and what the zoos write
+    besides.
+    """
     source = np.random.default_rng(0).uniform(0.1, 1, 100_003).astype(np.float32)
     arrays = {}
     for index, entry in enumerate(entries_of(name, aux=aux, **sizes)):
-        arrays[entry.names[0]] = np.resize(source[index:], math.prod(entry.shape)).reshape(entry.shape)
+        arrays[entry.names[0]] = np.resize(source[index:], math.prod(entry.shape)).reshape(
+            entry.shape
+        )
         if entry.names[0].startswith("output.") and name == "gluoncv:googlenet":
             arrays[entry.names[1]] = arrays[entry.names[0]]
         if name.startswith(("torchvision", "timm")) and entry.names[0].endswith(".running_var"):
-            arrays[entry.names[0].replace("running_var", "num_batches_tracked")] = np.array(3, np.int64)
+            arrays[entry.names[0].replace("running_var", "num_batches_tracked")] = np.array(
+                3, np.int64
+            )
     return arrays
 
 
@@ -105,11 +176,13 @@ def in_our_layout(zoo, native, shape):
     if native.ndim == 4:
         return np.einsum("hwio->oihw", native) if zoo == "keras" else native
     if native.ndim == 2:
-        return (native.T if zoo in ("keras", "paddle") else native).reshape(shape)  # maps are flattened C, H, W
+        return (native.T if zoo in ("keras", "paddle") else native).reshape(
+            shape
+        )  # maps are flattened C, H, W
     return native
 
 
-# Tables --------------------------------------------------------------------------------------------------------------
+# Tables -------------------------------------------------------------------------------------------
 
 
 def test_there_is_a_table_for_every_model():
@@ -141,7 +214,9 @@ def test_names_shapes_and_pairs_are_those_of_the_zoo(name):
 
 @pytest.mark.parametrize(("name", "source", "path"), SPOTS)
 def test_single_arrays(name, source, path):
-    assert [entry.path for entry in entries_of(name, aux=name in WITH_HEADS) if source in entry.names] == [path]
+    assert [
+        entry.path for entry in entries_of(name, aux=name in WITH_HEADS) if source in entry.names
+    ] == [path]
 
 
 @pytest.mark.parametrize("axes", ["OI", "IO"])
@@ -150,18 +225,31 @@ def test_a_dense_layer_on_a_map(axes, order):
     model = find_model("torchvision:googlenet")
     dense = {**model.leaves["dense"], "axes": axes, "map": order}
     model = dataclasses.replace(model, leaves={**model.leaves, "dense": dense})
-    (entry,) = (each for each in entries(model, network_of(model, aux=True)) if each.path == "b4.aux1.hidden.weight")
+    (entry,) = (
+        each
+        for each in entries(model, network_of(model, aux=True))
+        if each.path == "b4.aux1.hidden.weight"
+    )
     rng = np.random.default_rng(1)
     native, image = rng.standard_normal(entry.shape), rng.standard_normal((128, 4, 4))
     flat = image.reshape(-1) if order == "CHW" else np.moveaxis(image, 0, -1).reshape(-1)
     expected = native @ flat if axes == "OI" else flat @ native
-    np.testing.assert_allclose(np.tensordot(entry.to_canonical(native), image, 3), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        np.tensordot(entry.to_canonical(native), image, 3), expected, rtol=1e-10
+    )
     assert np.array_equal(entry.to_native(entry.to_canonical(native)), native)
 
 
 def test_automatic_names_count_from_anywhere():
     model = find_model("keras:inception_v3")
-    names = ["conv2d_104/kernel", "batch_normalization_7/0", "conv2d_94/kernel", "conv2d_94/bias", "predictions/kernel", "conv2d_9/kernel"]
+    names = [
+        "conv2d_104/kernel",
+        "batch_normalization_7/0",
+        "conv2d_94/kernel",
+        "conv2d_94/bias",
+        "predictions/kernel",
+        "conv2d_9/kernel",
+    ]
     assert renumbered(model, names) == {
         "conv2d/kernel": "conv2d_9/kernel",
         "conv2d_1/kernel": "conv2d_94/kernel",
@@ -172,7 +260,9 @@ def test_automatic_names_count_from_anywhere():
     }
 
 
-@pytest.mark.parametrize("name", ["keras:InceptionV3", "KERAS:inceptionv3", "keras:inception-v3", "keras:Inception_V3"])
+@pytest.mark.parametrize(
+    "name", ["keras:InceptionV3", "KERAS:inceptionv3", "keras:inception-v3", "keras:Inception_V3"]
+)
 def test_spellings(name):
     assert find_model(name).designator == "keras:inception_v3"
 
@@ -182,13 +272,22 @@ def test_spellings(name):
     [
         (
             "torchvison:googlenet",
-            "expected one of gluon:inception_v3, .*torchvision:vgg16, got 'torchvison:googlenet'.*'torchvision:googlenet'",
+            (
+                "expected one of gluon:inception_v3, .*torchvision:vgg16, got"
+                " 'torchvison:googlenet'.*'torchvision:googlenet'"
+            ),
         ),
         (
             "keras:inception_v4",
-            "one of keras:inception_v3, keras:inception_resnet_v2, got 'keras:inception_v4'; did you mean 'keras:inception_v3'",
+            (
+                "one of keras:inception_v3, keras:inception_resnet_v2, got 'keras:inception_v4';"
+                " did you mean 'keras:inception_v3'"
+            ),
         ),
-        ("timm", "one of timm:inception_v3, timm:inception_v4, timm:inception_resnet_v2, got 'timm'"),
+        (
+            "timm",
+            "one of timm:inception_v3, timm:inception_v4, timm:inception_resnet_v2, got 'timm'",
+        ),
         ("", "expected one of gluon:inception_v3, .*, got ''$"),
     ],
 )
@@ -197,7 +296,7 @@ def test_an_unknown_model(name, message):
         find_model(name)
 
 
-# Files that fit ------------------------------------------------------------------------------------------------------
+# Files that fit -----------------------------------------------------------------------------------
 
 
 def check_import(imported, name, arrays, *, aux=False):
@@ -205,11 +304,15 @@ def check_import(imported, name, arrays, *, aux=False):
     assert list(imported.params) == list(param_specs(imported.network))
     for entry in entries_of(name, aux=aux):
         found, native = imported.params[entry.path], arrays[entry.names[0]]
-        assert np.array_equal(found, in_our_layout(name.partition(":")[0], native, found.shape)), entry.path
+        assert np.array_equal(found, in_our_layout(name.partition(":")[0], native, found.shape)), (
+            entry.path
+        )
     assert imported.left_over == [each for each in arrays if each.endswith("num_batches_tracked")]
 
 
-@pytest.mark.parametrize("name", [name for name in NATIVE if not name.endswith(("alexnet", "vgg11", "vgg16"))])
+@pytest.mark.parametrize(
+    "name", [name for name in NATIVE if not name.endswith(("alexnet", "vgg11", "vgg16"))]
+)
 def test_values_land_where_they_belong(name, tmp_path):
     aux = name in WITH_HEADS
     arrays = native_arrays(name, aux=aux)
@@ -220,8 +323,17 @@ def test_values_land_where_they_belong(name, tmp_path):
     file = read_weights_file(path)
     path.unlink()
     imported = import_weights(file, name)
-    assert sorted(imported.left_over) == sorted(each for each in arrays if each.endswith("num_batches_tracked"))
-    check_import(dataclasses.replace(imported, left_over=[each for each in arrays if each in imported.left_over]), name, arrays, aux=aux)
+    assert sorted(imported.left_over) == sorted(
+        each for each in arrays if each.endswith("num_batches_tracked")
+    )
+    check_import(
+        dataclasses.replace(
+            imported, left_over=[each for each in arrays if each in imported.left_over]
+        ),
+        name,
+        arrays,
+        aux=aux,
+    )
 
 
 @pytest.mark.parametrize("name", ["torchvision:alexnet", "paddle:alexnet", "torchvision:vgg11"])
@@ -253,19 +365,34 @@ def test_auxiliary_heads_are_taken_or_left(arrays):
     heads = [name for name in arrays if name.startswith("aux")]
     plain = import_weights(weights_file(arrays), "torchvision:googlenet", aux=False)
     assert plain.network.outputs == ("logits",)
-    assert [name for name in plain.left_over if not name.endswith("tracked")] == [name for name in heads if not name.endswith("tracked")]
-    headless = {name: array for name, array in arrays.items() if name not in heads and not name.endswith("tracked")}
+    assert [name for name in plain.left_over if not name.endswith("tracked")] == [
+        name for name in heads if not name.endswith("tracked")
+    ]
+    headless = {
+        name: array
+        for name, array in arrays.items()
+        if name not in heads and not name.endswith("tracked")
+    }
     assert import_weights(weights_file(headless), "torchvision:googlenet").left_over == []
-    with pytest.raises(WeightsError, match=r"'aux1.conv.conv.weight' is missing, expected with shape \(128, 512, 1, 1\)"):
+    with pytest.raises(
+        WeightsError,
+        match=r"'aux1.conv.conv.weight' is missing, expected with shape \(128, 512, 1, 1\)",
+    ):
         import_weights(weights_file(headless), "torchvision:googlenet", aux=True)
-    with pytest.raises(UnknownNameError, match="aux: model 'keras:inception_v3' has no auxiliary heads"):
+    with pytest.raises(
+        UnknownNameError, match="aux: model 'keras:inception_v3' has no auxiliary heads"
+    ):
         import_weights(weights_file(arrays), "keras:inception_v3", aux=True)
 
 
 def test_sizes_come_from_the_file(arrays):
     changed = {**arrays, "conv1.conv.weight": np.ones((64, 5, 7, 7), np.float32)}
-    network = import_weights(weights_file(changed), "torchvision:googlenet", input_size=(96, 128)).network
-    assert network == get_network("torchvision:googlenet", num_classes=CLASSES, input_shape=(5, 96, 128), aux=True)
+    network = import_weights(
+        weights_file(changed), "torchvision:googlenet", input_size=(96, 128)
+    ).network
+    assert network == get_network(
+        "torchvision:googlenet", num_classes=CLASSES, input_shape=(5, 96, 128), aux=True
+    )
 
 
 def test_one_layer_under_two_names():
@@ -275,22 +402,29 @@ def test_one_layer_under_two_names():
         alone = {name: array for name, array in arrays.items() if name != other}
         imported = import_weights(weights_file(alone), "gluoncv:googlenet")
         assert np.array_equal(imported.params["head.dense.weight"], arrays[one])
-    with pytest.raises(WeightsError, match=r"'output.weight' and 'head.2.weight' differ, expected the same values"):
+    with pytest.raises(
+        WeightsError, match=r"'output.weight' and 'head.2.weight' differ, expected the same values"
+    ):
         import_weights(weights_file({**arrays, second: arrays[second] + 1}), "gluoncv:googlenet")
 
 
 def test_other_floating_point_types_become_float32(arrays):
-    half = {name: array.astype(np.float16) if array.dtype.kind == "f" else array for name, array in arrays.items()}
+    half = {
+        name: array.astype(np.float16) if array.dtype.kind == "f" else array
+        for name, array in arrays.items()
+    }
     params = import_weights(weights_file(half), "torchvision:googlenet").params
     assert {array.dtype for array in params.values()} == {np.dtype(np.float32)}
 
 
 def test_foreign_layers_are_left_over(arrays):
-    imported = import_weights(weights_file({"moments.conv1.weight": np.ones(3), **arrays}), "torchvision:googlenet")
+    imported = import_weights(
+        weights_file({"moments.conv1.weight": np.ones(3), **arrays}), "torchvision:googlenet"
+    )
     assert imported.left_over[0] == "moments.conv1.weight"
 
 
-# Files that do not ---------------------------------------------------------------------------------------------------
+# Files that do not --------------------------------------------------------------------------------
 
 
 def without(name):
@@ -310,11 +444,20 @@ def with_nan(array):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (without("inception4b.branch3.0.bn.bias"), "'inception4b.branch3.0.bn.bias' is missing, expected with shape (24,)"),
+        (
+            without("inception4b.branch3.0.bn.bias"),
+            "'inception4b.branch3.0.bn.bias' is missing, expected with shape (24,)",
+        ),
         (without("fc.weight"), "'fc.weight' is missing"),
         (without("aux2.fc1.weight"), "'aux2.fc1.weight' is missing"),
-        (changed("conv2.conv.weight", lambda array: array[:, :3]), "'conv2.conv.weight' has shape (64, 3, 1, 1), expected (64, 64, 1, 1)"),
-        (changed("conv1.conv.weight", np.ravel), "'conv1.conv.weight' has shape (9408,), expected (64, 3, 7, 7)"),
+        (
+            changed("conv2.conv.weight", lambda array: array[:, :3]),
+            "'conv2.conv.weight' has shape (64, 3, 1, 1), expected (64, 64, 1, 1)",
+        ),
+        (
+            changed("conv1.conv.weight", np.ravel),
+            "'conv1.conv.weight' has shape (9408,), expected (64, 3, 7, 7)",
+        ),
         (changed("fc.weight", lambda array: array[:0]), "'fc.weight' has shape (0, 1024)"),
         (changed("fc.bias", lambda array: array[:5]), "'fc.bias' has shape (5,), expected (7,)"),
         (
@@ -322,8 +465,14 @@ def with_nan(array):
             "'conv2.conv.weight' has dtype int32, expected floating point",
         ),
         (changed("conv2.conv.weight", with_nan), "'b2.reduce.conv.weight' holds NaN or infinity"),
-        (changed("conv2.bn.running_var", np.negative), "'b2.reduce.norm.running_var' holds a negative variance"),
-        (changed("conv2.conv.bias", lambda _: np.ones(64, np.float32)), "'conv2.conv.bias' has no place in torchvision:googlenet"),
+        (
+            changed("conv2.bn.running_var", np.negative),
+            "'b2.reduce.norm.running_var' holds a negative variance",
+        ),
+        (
+            changed("conv2.conv.bias", lambda _: np.ones(64, np.float32)),
+            "'conv2.conv.bias' has no place in torchvision:googlenet",
+        ),
     ],
 )
 def test_a_damaged_file(arrays, damage, message):
@@ -338,7 +487,11 @@ def test_a_damaged_file(arrays, damage, message):
 
 def blank(name, *, aux=False):
     """Arrays of the right names and shapes that take no memory."""
-    return {each: np.broadcast_to(np.float32(0.5), entry.shape) for entry in entries_of(name, aux=aux) for each in entry.names[:1]}
+    return {
+        each: np.broadcast_to(np.float32(0.5), entry.shape)
+        for entry in entries_of(name, aux=aux)
+        for each in entry.names[:1]
+    }
 
 
 @pytest.mark.parametrize(("name", "aux"), BOTH)
@@ -362,8 +515,16 @@ def test_a_file_is_recognised(name, aux):
         ("torchvision:alexnet", "torchvision:vgg16", "; it looks like torchvision:alexnet "),
         ("torchvision:vgg16", "torchvision:vgg11", "; it looks like torchvision:vgg16 "),
         ("mindcv:googlenet", "torchvision:googlenet", "; it looks like mindcv:googlenet "),
-        ("keras:inception_resnet_v2", "keras:inception_v3", "; it looks like keras:inception_resnet_v2 "),
-        ("torchvision:inception_v3", "gluon:inception_v3", "; it looks like timm:inception_v3 or torchvision:inception_v3 "),
+        (
+            "keras:inception_resnet_v2",
+            "keras:inception_v3",
+            "; it looks like keras:inception_resnet_v2 ",
+        ),
+        (
+            "torchvision:inception_v3",
+            "gluon:inception_v3",
+            "; it looks like timm:inception_v3 or torchvision:inception_v3 ",
+        ),
     ],
 )
 def test_a_file_of_another_model(held, asked, message):
@@ -372,54 +533,88 @@ def test_a_file_of_another_model(held, asked, message):
 
 
 def test_a_file_of_no_model():
-    arrays = {"layers.0.weight": np.ones((3, 4), np.float32), "layers.0.bias": np.ones(3, np.float32)}
-    with pytest.raises(WeightsError, match=r"looks like no known model \(its 2 arrays begin with 'layers.0.weight'\)"):
+    arrays = {
+        "layers.0.weight": np.ones((3, 4), np.float32),
+        "layers.0.bias": np.ones(3, np.float32),
+    }
+    with pytest.raises(
+        WeightsError,
+        match=r"looks like no known model \(its 2 arrays begin with 'layers.0.weight'\)",
+    ):
         import_weights(weights_file(arrays), "timm:inception_v4")
     with pytest.raises(WeightsError, match="an early Keras 3 wrote it without the names of layers"):
-        import_weights(weights_file({"layers/conv2d/vars/0": np.ones((3, 3, 3, 32), np.float32)}), "keras:inception_v3")
+        import_weights(
+            weights_file({"layers/conv2d/vars/0": np.ones((3, 3, 3, 32), np.float32)}),
+            "keras:inception_v3",
+        )
 
 
 def test_a_dense_layer_on_a_map_of_another_size():
     arrays = blank("paddle:googlenet", aux=True)
-    message = r"'_fc_o1.weight' has shape \(1152, 1024\), expected \(2048, 1024\) for images of 256×256; it fits images of 224×224"
+    message = (
+        r"'_fc_o1.weight' has shape \(1152, 1024\), expected \(2048, 1024\) for images of 256×256;"
+        r" it fits images of 224×224"
+    )
     with pytest.raises(WeightsError, match=message):
         import_weights(weights_file(arrays), "paddle:googlenet", input_size=(256, 256))
     larger = {
-        entry.names[0]: np.zeros(entry.shape, np.float32) for entry in entries_of("mindcv:googlenet", aux=True, input_shape=(3, 320, 320))
+        entry.names[0]: np.zeros(entry.shape, np.float32)
+        for entry in entries_of("mindcv:googlenet", aux=True, input_shape=(3, 320, 320))
     }
-    with pytest.raises(WeightsError, match=r"for images of 224×224; it fits images of 305×305, so give that size"):
+    with pytest.raises(
+        WeightsError, match=r"for images of 224×224; it fits images of 305×305, so give that size"
+    ):
         import_weights(weights_file(larger), "mindcv:googlenet")
-    assert import_weights(weights_file(larger), "mindcv:googlenet", input_size=(320, 320)).network.input_shape == (3, 320, 320)
+    assert import_weights(
+        weights_file(larger), "mindcv:googlenet", input_size=(320, 320)
+    ).network.input_shape == (3, 320, 320)
     arrays["_fc_o1.weight"] = np.broadcast_to(np.float32(1), (1153, 1024))
     with pytest.raises(WeightsError, match="it fits no square image"):
         import_weights(weights_file(arrays), "paddle:googlenet")
 
 
-# Files of our own ----------------------------------------------------------------------------------------------------
+# Files of our own ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    network = get_network("torchvision:googlenet", num_classes=CLASSES, input_shape=(3, 64, 96), aux=True)
+    network = get_network(
+        "torchvision:googlenet", num_classes=CLASSES, input_shape=(3, 64, 96), aux=True
+    )
     path = tmp_path_factory.mktemp("own") / "own.safetensors"
-    save_params(path, network, init_params(network), extra={"classes": '["a"]', "converted_from": "torchvision:googlenet"})
+    save_params(
+        path,
+        network,
+        init_params(network),
+        extra={"classes": '["a"]', "converted_from": "torchvision:googlenet"},
+    )
     return path
 
 
 def test_our_own_files_are_built_again(own):
     file = read_weights_file(own)
     again = reopen_weights(file)
-    assert again.network == get_network("torchvision:googlenet", num_classes=CLASSES, input_shape=(3, 64, 96), aux=True)
+    assert again.network == get_network(
+        "torchvision:googlenet", num_classes=CLASSES, input_shape=(3, 64, 96), aux=True
+    )
     assert again.left_over == []
     plain = reopen_weights(file, aux=False, input_size=(32, 32))
-    assert plain.network == get_network("torchvision:googlenet", num_classes=CLASSES, input_shape=(3, 32, 32))
+    assert plain.network == get_network(
+        "torchvision:googlenet", num_classes=CLASSES, input_shape=(3, 32, 32)
+    )
     assert len(plain.left_over) == 18
-    with pytest.raises(WeightsError, match="it is a file of this project's own, so convert it without --from"):
+    with pytest.raises(
+        WeightsError, match="it is a file of this project's own, so convert it without --from"
+    ):
         import_weights(file, "torchvision:googlenet")
     for key, value, message in (
         ("network", "googlnet", "its network cannot be built again; network: expected one of"),
         ("input_shape", "3,64", "its metadata has the input shape '3,64'"),
-        ("format", "pt", r"not written by this project, so --from ZOO:MODEL must say what it holds"),
+        (
+            "format",
+            "pt",
+            r"not written by this project, so --from ZOO:MODEL must say what it holds",
+        ),
     ):
         with pytest.raises(WeightsError, match=message):
             reopen_weights(dataclasses.replace(file, metadata={**file.metadata, key: value}))
@@ -434,12 +629,14 @@ def test_networks_without_dense_layers_or_heads(tmp_path):
         reopen_weights(file, aux=True)
 
 
-# The command ---------------------------------------------------------------------------------------------------------
+# The command --------------------------------------------------------------------------------------
 
 
 def googlenet(*arguments):
     command = [sys.executable, "-m", "googlenet", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, timeout=300)
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")
@@ -452,11 +649,15 @@ def native(arrays, tmp_path_factory):
 def test_convert_there_and_on(native, arrays, tmp_path):
     ours, classes = tmp_path / "ours.safetensors", tmp_path / "classes.txt"
     classes.write_text("".join(f"class {index}\n" for index in range(CLASSES)))
-    done = googlenet("convert", "--from", "torchvision:GoogLeNet", native, ours, "--classes", classes, "--json")
+    done = googlenet(
+        "convert", "--from", "torchvision:GoogLeNet", native, ours, "--classes", classes, "--json"
+    )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["left_over"] == [name for name in arrays if name.endswith("tracked")]
-    assert {key: answer[key] for key in ("format", "model", "name", "arrays", "output", "bytes")} == {
+    assert {
+        key: answer[key] for key in ("format", "model", "name", "arrays", "output", "bytes")
+    } == {
         "format": "numpy archive",
         "model": "torchvision:googlenet",
         "name": "torchvision:googlenet_paper",
@@ -466,7 +667,9 @@ def test_convert_there_and_on(native, arrays, tmp_path):
     }
     network = get_network("torchvision:googlenet", num_classes=CLASSES, aux=True)
     params = load_params(ours, network)
-    assert np.array_equal(params["b4.aux2.hidden.weight"].reshape(1024, -1), arrays["aux2.fc1.weight"])
+    assert np.array_equal(
+        params["b4.aux2.hidden.weight"].reshape(1024, -1), arrays["aux2.fc1.weight"]
+    )
     _, metadata = read_safetensors(ours)
     assert json.loads(metadata["classes"]) == [f"class {index}" for index in range(CLASSES)]
     assert metadata["preprocessing"] == metadata["converted_from"] == "torchvision:googlenet"
@@ -476,7 +679,11 @@ def test_convert_there_and_on(native, arrays, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "18 arrays: b4.aux1.conv.conv.weight, " in done.stdout
     assert "torchvision:googlenet_paper on 3×64×96, 7 classes" in done.stdout
-    assert read_safetensors(smaller)[1] == {**metadata, "input_shape": "3,64,96", "outputs": "logits"}
+    assert read_safetensors(smaller)[1] == {
+        **metadata,
+        "input_shape": "3,64,96",
+        "outputs": "logits",
+    }
 
     exported = tmp_path / "exported.npz"
     done = googlenet("convert", ours, exported, "--to", "numpy")
@@ -489,32 +696,74 @@ def test_convert_there_and_on(native, arrays, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--from", "torchvision:resnet", "IN", "OUT.safetensors"), "model: expected one of torchvision:googlenet"),
+        (
+            ("--from", "torchvision:resnet", "IN", "OUT.safetensors"),
+            "model: expected one of torchvision:googlenet",
+        ),
         (
             ("--from", "timm:inception_v4", "IN", "OUT.safetensors"),
             "is missing, expected with shape (32, 3, 3, 3); it looks like torchvision:googlenet",
         ),
         (
             ("IN", "OUT.safetensors"),
-            "--from ZOO:MODEL must say what it holds; it looks like torchvision:googlenet (100 % of the arrays agree)",
+            (
+                "--from ZOO:MODEL must say what it holds; it looks like torchvision:googlenet (100"
+                " % of the arrays agree)"
+            ),
         ),
-        (("--from", "torchvision:googlenet", "missing.pt", "OUT.safetensors"), "missing.pt: does not exist"),
+        (
+            ("--from", "torchvision:googlenet", "missing.pt", "OUT.safetensors"),
+            "missing.pt: does not exist",
+        ),
         (("--from", "torchvision:googlenet", "IN", "IN"), "IN and OUT are one file"),
-        (("--from", "torchvision:googlenet", "IN", "no/OUT.safetensors"), "its folder no does not exist"),
+        (
+            ("--from", "torchvision:googlenet", "IN", "no/OUT.safetensors"),
+            "its folder no does not exist",
+        ),
         (("--from", "torchvision:googlenet", "IN", "."), ".: is a folder"),
-        (("--from", "torchvision:googlenet", "IN", "OUT.pt"), "OUT.pt: expected a name that ends in .safetensors; for a framework's own"),
+        (
+            ("--from", "torchvision:googlenet", "IN", "OUT.pt"),
+            "OUT.pt: expected a name that ends in .safetensors; for a framework's own",
+        ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--to", "numpy"),
             "OUT.safetensors: expected a name that ends in .npz",
         ),
-        (("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--to", "caffe"), "framework: no backend 'caffe'"),
-        (("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--size", "9z"), "--size: expected pixels"),
-        (("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--size", "3"), "the smallest square image is"),
-        (("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "six"), "six: expected 7 class names, one a line"),
-        (("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "gap"), "gap: line 2 is empty"),
-        (("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "nowhere"), "nowhere: cannot be read"),
         (
-            ("--from", "torchvision:googlenet", "IN", "OUT.npz", "--to", "numpy", "--classes", "six"),
+            ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--to", "caffe"),
+            "framework: no backend 'caffe'",
+        ),
+        (
+            ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--size", "9z"),
+            "--size: expected pixels",
+        ),
+        (
+            ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--size", "3"),
+            "the smallest square image is",
+        ),
+        (
+            ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "six"),
+            "six: expected 7 class names, one a line",
+        ),
+        (
+            ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "gap"),
+            "gap: line 2 is empty",
+        ),
+        (
+            ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "nowhere"),
+            "nowhere: cannot be read",
+        ),
+        (
+            (
+                "--from",
+                "torchvision:googlenet",
+                "IN",
+                "OUT.npz",
+                "--to",
+                "numpy",
+                "--classes",
+                "six",
+            ),
             "numpy's own file has no place for class names",
         ),
         (("--from", "torchvision:googlenet", "IN"), "Missing argument 'OUT'"),

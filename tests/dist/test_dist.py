@@ -1,4 +1,6 @@
-"""The distributions as users get them: built as wheels, of one version, installed and run outside the checkout."""
+"""The distributions as users get them: built as wheels, of one version, installed and run outside
+the checkout.
+"""
 
 import re
 import subprocess
@@ -22,7 +24,18 @@ def _project(folder):
 def wheels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheels")
     for project in PROJECTS:
-        command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(project)]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(folder),
+            str(project),
+        ]
         subprocess.run(command, check=True)
     return {re.split("-", path.name)[0]: path for path in folder.glob("*.whl")}
 
@@ -42,8 +55,16 @@ def test_each_backend_registers_itself_under_the_name_of_its_folder():
 
 def test_the_tested_versions_satisfy_what_the_backends_require():
     for folder in PROJECTS[1:]:
-        pinned = dict(line.split("==") for line in (ROOT / "constraints" / f"{folder.name}.txt").read_text().split() if "==" in line)
-        framework = [line for line in _project(folder)["dependencies"] if not line.startswith(("googlenet", "numpy"))]
+        pinned = dict(
+            line.split("==")
+            for line in (ROOT / "constraints" / f"{folder.name}.txt").read_text().split()
+            if "==" in line
+        )
+        framework = [
+            line
+            for line in _project(folder)["dependencies"]
+            if not line.startswith(("googlenet", "numpy"))
+        ]
         assert framework
         assert all(re.split("[<>=!~;]", line)[0].strip() in pinned for line in framework), folder
 
@@ -62,14 +83,26 @@ def test_the_core_runs_outside_the_checkout(wheels, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     constraints = ROOT / "constraints" / "core.txt"
-    subprocess.run([python, "-m", "pip", "install", "-q", "-c", constraints, wheels["googlenet"]], check=True, cwd=tmp_path)
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "-c", constraints, wheels["googlenet"]],
+        check=True,
+        cwd=tmp_path,
+    )
     command = tmp_path / "venv" / "bin" / "googlenet"
-    done = subprocess.run([command, "summary"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run(
+        [command, "summary"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert "5,977,530" in done.stdout
     done = subprocess.run(
-        [command, "parity", "--size", "32", "--count", "2"], capture_output=True, text=True, check=True, cwd=tmp_path
+        [command, "parity", "--size", "32", "--count", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
     )
     assert "Only the NumPy reference is installed here" in done.stdout
-    done = subprocess.run([command, "parity", "--framework", "torch"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [command, "parity", "--framework", "torch"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 2
     assert "pip install -c constraints/torch.txt . ./backends/torch" in done.stderr

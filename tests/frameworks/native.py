@@ -1,7 +1,9 @@
-"""What a user of each framework writes to load its own weights file, with nothing of this project's.
+"""What a user of each framework writes to load its own weights file, with nothing of this
+project's.
 
-`python native.py FRAMEWORK FILE OUT NETWORK SEED` is one hop of `test_round_trip.py`: it builds the model with weights of its own,
-loads FILE into it, and writes what the model then holds to OUT. NETWORK is the arguments of `get_network` as JSON.
+`python native.py FRAMEWORK FILE OUT NETWORK SEED` is one hop of `test_round_trip.py`: it builds the
+model with weights of its own, loads FILE into it, and writes what the model then holds to OUT.
+NETWORK is the arguments of `get_network` as JSON.
 """
 
 import json
@@ -34,7 +36,9 @@ def load_paddle(model, file):
 def load_mindspore(model, file):
     import mindspore
 
-    assert mindspore.load_param_into_net(model, mindspore.load_checkpoint(file), strict_load=True) == ([], [])
+    assert mindspore.load_param_into_net(
+        model, mindspore.load_checkpoint(file), strict_load=True
+    ) == ([], [])
 
 
 LOADERS = {
@@ -59,7 +63,10 @@ def hop(framework, file, out, network, seed):
     assert not unchanged, f"{unchanged[0]} is what it was before {file} was loaded"
     googlenet.save_params(out, network, after)
     version = __import__(framework).__version__
-    print(f"{framework} {version}: {len(after)} arrays, {sum(array.nbytes for array in after.values()):,} bytes")
+    print(
+        f"{framework} {version}: {len(after)} arrays,"
+        f" {sum(array.nbytes for array in after.values()):,} bytes"
+    )
     assert set(sys.modules) & PACKAGES == {framework}
 
 

@@ -1,7 +1,8 @@
-"""The five frameworks and the reference are one function, on real images, each in its own environment.
+"""The five frameworks and the reference are one function, on real images, each in its own
+environment.
 
-`GOOGLENET_PYTHONS` names the interpreters: "torch=PATH tensorflow=PATH ...". `GOOGLENET_IMAGES` may name an IDX file of images to
-use instead of the embedded digits.
+`GOOGLENET_PYTHONS` names the interpreters: "torch=PATH tensorflow=PATH ...". `GOOGLENET_IMAGES` may
+name an IDX file of images to use instead of the embedded digits.
 """
 
 import json
@@ -39,7 +40,10 @@ def test_all_are_one_function(arguments, parameters):
     done = parity(*arguments)
     report = json.loads(done.stdout)
     assert report["parameters"] == parameters
-    print(f"\n{report['name']} {report['input_shape']} on {report['image_count']} images from {report['images']}")
+    print(
+        f"\n{report['name']} {report['input_shape']} on {report['image_count']} images from"
+        f" {report['images']}"
+    )
     for result in report["frameworks"]:
         assert result["error"] is None, f"{result['framework']}: {result['error']}"
         assert result["passed"], f"{result['framework']}: {result['first_divergence']}"
@@ -49,7 +53,12 @@ def test_all_are_one_function(arguments, parameters):
         if report["train_steps"]:
             worst = max(result["trajectory"], key=lambda row: row["error"] / row["limit"])
             compared[f"worst of training, {worst['name']}"] = worst
-        errors = ", ".join(f"{what} {row['error']:.1e} of {row['limit']:.1e}" for what, row in compared.items())
-        print(f"  {result['framework']} {result['versions'][result['framework']]}: {errors}; {result['seconds']:.0f} s")
+        errors = ", ".join(
+            f"{what} {row['error']:.1e} of {row['limit']:.1e}" for what, row in compared.items()
+        )
+        print(
+            f"  {result['framework']} {result['versions'][result['framework']]}: {errors};"
+            f" {result['seconds']:.0f} s"
+        )
     assert {result["framework"] for result in report["frameworks"]} >= {*SHIPPED, "numpy"}
     assert done.returncode == 0

@@ -1,6 +1,8 @@
-"""Weights go through every framework's own file and native model, one after the other, and come back bit for bit.
+"""Weights go through every framework's own file and native model, one after the other, and come
+back bit for bit.
 
-`GOOGLENET_PYTHONS` names the interpreters, as for `test_all.py`; each step is a process of one of them.
+`GOOGLENET_PYTHONS` names the interpreters, as for `test_all.py`; each step is a process of one of
+them.
 """
 
 import json
@@ -22,7 +24,13 @@ NETWORKS = {
     "googlenet_bn": {"name": "googlenet_bn", "num_classes": 7},
     "inception_v3 with aux": {"name": "inception_v3", "num_classes": 7, "aux": True},
 }
-SUFFIXES = {"torch": ".pt", "tensorflow": ".weights.h5", "mxnet": ".params", "paddle": ".pdparams", "mindspore": ".ckpt"}
+SUFFIXES = {
+    "torch": ".pt",
+    "tensorflow": ".weights.h5",
+    "mxnet": ".params",
+    "paddle": ".pdparams",
+    "mindspore": ".ckpt",
+}
 
 
 def run(*command):
@@ -32,11 +40,21 @@ def run(*command):
 
 
 def hop(framework, source, target, network, seed):
-    """From a file of ours to the framework's own, into a native model that held other weights, and to a file of ours again."""
+    """From a file of ours to the framework's own, into a native model that held other weights, and
+    to a file of ours again.
+    """
     python, native = PYTHONS[framework], str(source.with_name("native" + SUFFIXES[framework]))
     run(python, "-m", "googlenet", "convert", str(source), native, "--to", framework)
     size = Path(native).stat().st_size
-    said = run(python, str(Path(__file__).with_name("native.py")), framework, native, str(target), json.dumps(network), str(seed))
+    said = run(
+        python,
+        str(Path(__file__).with_name("native.py")),
+        framework,
+        native,
+        str(target),
+        json.dumps(network),
+        str(seed),
+    )
     os.remove(native)
     return f"{said}, in a file of {size:,} bytes"
 
@@ -61,7 +79,10 @@ def test_weights_go_through_every_framework_and_back(arguments, tmp_path):
     network = googlenet.get_network(**arguments)
     start = source = tmp_path / "start.safetensors"
     googlenet.save_params(start, network, random_params(network))
-    print(f"\n{network.name}, outputs {', '.join(network.outputs)}: {googlenet.count_parameters(network):,} parameters")
+    print(
+        f"\n{network.name}, outputs {', '.join(network.outputs)}:"
+        f" {googlenet.count_parameters(network):,} parameters"
+    )
     for number, framework in enumerate(SUFFIXES, 1):
         target = tmp_path / f"{framework}.safetensors"
         print(f"  {number}. {hop(framework, source, target, arguments, seed=number)}")

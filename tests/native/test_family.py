@@ -1,4 +1,5 @@
-"""The family in one framework: parameters counted on the native model, and weights through the framework's own file.
+"""The family in one framework: parameters counted on the native model, and weights through the
+framework's own file.
 
 The framework is named by `GOOGLENET_FRAMEWORK`.
 """
@@ -14,24 +15,38 @@ import numpy as np
 import pytest
 
 import googlenet
-from googlenet.conformance.networks import LEAVES, architectures, composites, random_params, sandwich
+from googlenet.conformance.networks import (
+    LEAVES,
+    architectures,
+    composites,
+    random_params,
+    sandwich,
+)
 from googlenet.errors import WeightsError
 from googlenet.formats import read_weights_file
 
 from ..frameworks.native import LOADERS
 
 # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 
-# Parameters ----------------------------------------------------------------------------------------------------------
+# Parameters ---------------------------------------------------------------------------------------
 
 #: What the framework itself says is trained by gradient.
 TRAINED = {
-    "torch": lambda model: [parameter for parameter in model.parameters() if parameter.requires_grad],
+    "torch": lambda model: [
+        parameter for parameter in model.parameters() if parameter.requires_grad
+    ],
     "tensorflow": lambda model: model.trainable_variables,
-    "mxnet": lambda model: [parameter for parameter in model.collect_params().values() if parameter.grad_req != "null"],
-    "paddle": lambda model: [parameter for parameter in model.parameters() if not parameter.stop_gradient],
+    "mxnet": lambda model: [
+        parameter for parameter in model.collect_params().values() if parameter.grad_req != "null"
+    ],
+    "paddle": lambda model: [
+        parameter for parameter in model.parameters() if not parameter.stop_gradient
+    ],
     "mindspore": lambda model: model.trainable_params(),
 }
 
@@ -60,10 +75,17 @@ PARAMETERS = [
 
 def zeros(network):
     """Weights of 0, which take no memory until they are copied."""
-    return {path: np.zeros(spec.shape, np.float32) for path, spec in googlenet.param_specs(network).items()}
+    return {
+        path: np.zeros(spec.shape, np.float32)
+        for path, spec in googlenet.param_specs(network).items()
+    }
 
 
-@pytest.mark.parametrize(("name", "aux", "parameters"), PARAMETERS, ids=[f"{name}{'-aux' * aux}" for name, aux, _ in PARAMETERS])
+@pytest.mark.parametrize(
+    ("name", "aux", "parameters"),
+    PARAMETERS,
+    ids=[f"{name}{'-aux' * aux}" for name, aux, _ in PARAMETERS],
+)
 def test_parameters(backend, framework, name, aux, parameters):
     """At the network's own input size, on which the dense layers of some depend; nothing is run."""
     network = googlenet.get_network(name, aux=aux)
@@ -71,7 +93,7 @@ def test_parameters(backend, framework, name, aux, parameters):
     assert sum(math.prod(each.shape) for each in trained) == parameters
 
 
-# The framework's own file --------------------------------------------------------------------------------------------
+# The framework's own file -------------------------------------------------------------------------
 
 SAVED = {
     "googlenet_bn": architectures()["googlenet_bn"],
@@ -115,7 +137,8 @@ def name_in_file(backend, spec):
         return backend.layout.native_path(spec)
     # Keras numbers the variables, and of three no file says whether the first is beta or gamma.
     lacks_scale = getattr(spec.site.layer, "scale", None) is False
-    return f"{spec.site.path}/{'0' if lacks_scale and spec.name == 'bias' else backend.layout.native_name(spec)}"
+    lacking = lacks_scale and spec.name == "bias"
+    return f"{spec.site.path}/{'0' if lacking else backend.layout.native_name(spec)}"
 
 
 @pytest.mark.parametrize("network", SAVED.values(), ids=SAVED)
@@ -128,7 +151,9 @@ def test_the_frameworks_own_file_keeps_every_bit(backend, framework, network, tm
 
 @pytest.mark.parametrize("network", SAVED.values(), ids=SAVED)
 def test_the_frameworks_own_file_is_read_without_it(backend, network, tmp_path):
-    """Every array of ours is there in the backend's layout; besides them, scales of 1 that our spec has not, and counters."""
+    """Every array of ours is there in the backend's layout; besides them, scales of 1 that our spec
+    has not, and counters.
+    """
     params, file = random_params(network), tmp_path / f"w{backend.file_suffix}"
     backend.save(backend.build(network, params), file)
     arrays = dict(read_weights_file(file).arrays)
@@ -148,24 +173,45 @@ def test_the_frameworks_own_file_is_read_without_it(backend, network, tmp_path):
             assert last in ("weight", "gamma")
             assert array.shape == without_scale.pop(module)
             assert (array == 1).all()
-    assert not without_scale or backend.name in ("tensorflow", "paddle")  # which then have no scale either
+    assert not without_scale or backend.name in (
+        "tensorflow",
+        "paddle",
+    )  # which then have no scale either
 
 
 @pytest.mark.parametrize("name", ["googlenet_bn", "keras:inception_v3"])
 def test_convert_writes_the_frameworks_own_file(backend, framework, name, tmp_path):
     network = googlenet.get_network(name, num_classes=7, input_shape=(3, 75, 91))
-    params, ours, file = random_params(network), tmp_path / "ours.safetensors", tmp_path / f"w{backend.file_suffix}"
+    params, ours, file = (
+        random_params(network),
+        tmp_path / "ours.safetensors",
+        tmp_path / f"w{backend.file_suffix}",
+    )
     googlenet.save_params(ours, network, params)
-    command = [sys.executable, "-m", "googlenet", "convert", str(ours), str(file), "--to", framework, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "googlenet",
+        "convert",
+        str(ours),
+        str(file),
+        "--to",
+        framework,
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert (answer["name"], answer["arrays"], answer["bytes"]) == (name, len(params), file.stat().st_size)
+    assert (answer["name"], answer["arrays"], answer["bytes"]) == (
+        name,
+        len(params),
+        file.stat().st_size,
+    )
     assert sorted(os.listdir(tmp_path)) == [ours.name, file.name]
     same(loaded(backend, framework, network, file), params)
 
 
-# Saving that fails ---------------------------------------------------------------------------------------------------
+# Saving that fails --------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +254,13 @@ def test_a_folder_in_the_files_place_is_refused_and_left_as_it_is(backend, model
     assert os.listdir(tmp_path) == [folder.name]
 
 
-@pytest.mark.parametrize(("error", "raised"), [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "No space left"), WeightsError)])
-def test_an_interrupted_save_leaves_the_old_file_whole(backend, framework, model, error, raised, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "No space left"), WeightsError)],
+)
+def test_an_interrupted_save_leaves_the_old_file_whole(
+    backend, framework, model, error, raised, tmp_path, monkeypatch
+):
     file = tmp_path / f"w{backend.file_suffix}"
     backend.save(model, file)
     before = file.read_bytes()
@@ -255,10 +306,23 @@ except googlenet.WeightsError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
 @pytest.mark.parametrize(("share", "less"), [(0.5, 0), (1, 1)], ids=["half", "all but a byte"])
 def test_a_full_disk_leaves_the_old_file_whole(framework, backend, share, less, tmp_path):
-    """No file may grow beyond a limit, in a process of its own: what the framework's own writing makes of it."""
+    """No file may grow beyond a limit, in a process of its own: what the framework's own writing
+    makes of it.
+    """
     file = tmp_path / f"w{backend.file_suffix}"
-    command = [sys.executable, "-W", "ignore", "-c", FULL, framework, str(file), str(share), str(less)]
-    # The exit status is left alone: HDF5 may break down at the end of a process in which it could not write.
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        FULL,
+        framework,
+        str(file),
+        str(share),
+        str(less),
+    ]
+    # The exit status is left alone: HDF5 may break down at the end of a process in which it could
+    # not write.
     done = subprocess.run(command, capture_output=True, text=True)
     assert file.read_bytes() == b"old", "a file that is not whole has replaced the old one"
     assert os.listdir(tmp_path) == [file.name]

@@ -1,6 +1,7 @@
 """What each framework saves with its own functions is read without it: every name and every bit.
 
-The framework is named by `GOOGLENET_FRAMEWORK`; the tests of the others are not collected, so that none has to be skipped.
+The framework is named by `GOOGLENET_FRAMEWORK`; the tests of the others are not collected, so that
+none has to be skipped.
 """
 
 import contextlib
@@ -57,7 +58,9 @@ if FRAMEWORK == "torch":
     FORMATS = {True: "PyTorch checkpoint", False: "PyTorch checkpoint (before 1.6)"}
 
     def network():
-        return torch.nn.Sequential(torch.nn.Conv2d(3, 5, (2, 4)), torch.nn.BatchNorm2d(5), torch.nn.Linear(7, 6))
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(3, 5, (2, 4)), torch.nn.BatchNorm2d(5), torch.nn.Linear(7, 6)
+        )
 
     def values(state):
         return {name: tensor.detach().numpy() for name, tensor in state.items()}
@@ -66,7 +69,12 @@ if FRAMEWORK == "torch":
     @pytest.mark.parametrize("protocol", [2, 4])
     def test_torch_state_dict(zipped, protocol, tmp_path):
         state = network().state_dict()
-        torch.save(state, tmp_path / "a.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+        torch.save(
+            state,
+            tmp_path / "a.pth",
+            pickle_protocol=protocol,
+            _use_new_zipfile_serialization=zipped,
+        )
         check(tmp_path / "a.pth", values(state), FORMATS[zipped])
         assert "1.num_batches_tracked" in state
 
@@ -74,8 +82,18 @@ if FRAMEWORK == "torch":
     def test_torch_dtypes_views_and_shared_storages(zipped, tmp_path):
         base = torch.arange(60.0).reshape(3, 4, 5)
         state = {name: torch.from_numpy(array) for name, array in ARRAYS.items()}
-        state |= {"base": base, "transposed": base.permute(2, 0, 1), "part": base[1:, ::2, 1:3], "scalar": base[2, 3, 4]}
-        state |= {"expanded": base[0, 0].expand(7, 5), "none": torch.zeros(0, 3), "flags": base[0] > 3, "complex": torch.ones(3) * 2j}
+        state |= {
+            "base": base,
+            "transposed": base.permute(2, 0, 1),
+            "part": base[1:, ::2, 1:3],
+            "scalar": base[2, 3, 4],
+        }
+        state |= {
+            "expanded": base[0, 0].expand(7, 5),
+            "none": torch.zeros(0, 3),
+            "flags": base[0] > 3,
+            "complex": torch.ones(3) * 2j,
+        }
         state |= {
             "parameter": torch.nn.Parameter(base[0].t()),
             "last": torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
@@ -96,7 +114,13 @@ if FRAMEWORK == "torch":
         model(torch.ones(2, 3, 5, 10)).sum().backward()
         optimizer.step()
         state = {f"module.{name}": value for name, value in model.state_dict().items()}
-        checkpoint = {"epoch": 3, "state_dict": state, "optimizer": optimizer.state_dict(), "size": torch.Size([2, 3]), "type": torch.half}
+        checkpoint = {
+            "epoch": 3,
+            "state_dict": state,
+            "optimizer": optimizer.state_dict(),
+            "size": torch.Size([2, 3]),
+            "type": torch.half,
+        }
         torch.save(checkpoint, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
         found = check(tmp_path / "a.pt", values(model.state_dict()))
         assert found.metadata == {"unwrapped": "state_dict", "removed_prefix": "module."}
@@ -104,7 +128,10 @@ if FRAMEWORK == "torch":
     @ZIP
     def test_torch_whole_models_are_refused(zipped, tmp_path):
         torch.save(network(), tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
-        with pytest.raises(WeightsError, match=r"asks for 'torch\.nn\.modules\.container\.Sequential'.*state_dict\(\)"):
+        with pytest.raises(
+            WeightsError,
+            match=r"asks for 'torch\.nn\.modules\.container\.Sequential'.*state_dict\(\)",
+        ):
             read_weights_file(tmp_path / "a.pt")
 
     def test_torch_refuses_lazy_negation(tmp_path):
@@ -121,12 +148,17 @@ if FRAMEWORK == "torch":
     def test_torch_safetensors(tmp_path):
         from safetensors.torch import save_file
 
-        state = {name: torch.from_numpy(array) for name, array in ARRAYS.items()} | {"w": torch.randn(3, 5).to(torch.bfloat16)}
+        state = {name: torch.from_numpy(array) for name, array in ARRAYS.items()} | {
+            "w": torch.randn(3, 5).to(torch.bfloat16)
+        }
         save_file(state, tmp_path / "a.safetensors")
         found = read_weights_file(tmp_path / "a.safetensors")
         check(
             tmp_path / "a.safetensors",
-            {name: values({name: state[name].float() if name == "w" else state[name]})[name] for name in found.arrays},
+            {
+                name: values({name: state[name].float() if name == "w" else state[name]})[name]
+                for name in found.arrays
+            },
         )
         assert set(found.arrays) == set(state)
 
@@ -136,16 +168,27 @@ if FRAMEWORK == "paddle":
 
     @pytest.mark.parametrize("protocol", [2, 3, 4])
     def test_paddle_state_dict(protocol, tmp_path):
-        model = paddle.nn.Sequential(paddle.nn.Conv2D(3, 5, (2, 4)), paddle.nn.BatchNorm2D(5), paddle.nn.Linear(7, 6))
+        model = paddle.nn.Sequential(
+            paddle.nn.Conv2D(3, 5, (2, 4)), paddle.nn.BatchNorm2D(5), paddle.nn.Linear(7, 6)
+        )
         paddle.save(model.state_dict(), str(tmp_path / "a.pdparams"), protocol=protocol)
-        check(tmp_path / "a.pdparams", {name: value.numpy() for name, value in model.state_dict().items()}, "Paddle parameters")
+        check(
+            tmp_path / "a.pdparams",
+            {name: value.numpy() for name, value in model.state_dict().items()},
+            "Paddle parameters",
+        )
 
     def test_paddle_dtypes(tmp_path):
-        paddle.save({name: paddle.to_tensor(array) for name, array in ARRAYS.items()}, str(tmp_path / "a.pdparams"))
+        paddle.save(
+            {name: paddle.to_tensor(array) for name, array in ARRAYS.items()},
+            str(tmp_path / "a.pdparams"),
+        )
         check(tmp_path / "a.pdparams", ARRAYS)
 
     def test_paddle_splits_what_is_large_and_we_join_it(tmp_path):
-        """Paddle's own function, on an array just over its limit of 1 GiB: with protocol 2, which the pickle here does without."""
+        """Paddle's own function, on an array just over its limit of 1 GiB: with protocol 2, which
+        the pickle here does without.
+        """
         import pickle
 
         from paddle.framework.io_utils import _unpack_saved_dict
@@ -161,7 +204,9 @@ if FRAMEWORK == "paddle":
         assert np.array_equal(found.arrays["large"], large)
 
     def test_paddle_layers_inside_other_things_are_refused(tmp_path):
-        paddle.save({"model": paddle.nn.Linear(7, 6).state_dict(), "epoch": 3}, str(tmp_path / "a.pdparams"))
+        paddle.save(
+            {"model": paddle.nn.Linear(7, 6).state_dict(), "epoch": 3}, str(tmp_path / "a.pdparams")
+        )
         with pytest.raises(WeightsError, match=r"tuple'.*save layer\.state_dict\(\) alone"):
             read_weights_file(tmp_path / "a.pdparams")
 
@@ -187,7 +232,9 @@ if FRAMEWORK == "mxnet":
 
     @pytest.fixture
     def legacy():
-        """MXNet's older semantics for a while: models of this project turn on NumPy's, and other tests make some."""
+        """MXNet's older semantics for a while: models of this project turn on NumPy's, and other
+        tests make some.
+        """
         before = mx.util.is_np_shape(), mx.util.is_np_array()
         mx.npx.reset_np()
         yield
@@ -195,18 +242,29 @@ if FRAMEWORK == "mxnet":
 
     def test_mxnet_save_parameters(mode, tmp_path):
         net = nn.HybridSequential()
-        net.add(nn.Conv2D(5, (2, 4), in_channels=3), nn.BatchNorm(in_channels=5), nn.Dense(6, in_units=7))
+        net.add(
+            nn.Conv2D(5, (2, 4), in_channels=3),
+            nn.BatchNorm(in_channels=5),
+            nn.Dense(6, in_units=7),
+        )
         net.initialize()
         net.save_parameters(str(tmp_path / "a.params"))
-        expected = {name: parameter.data().asnumpy() for name, parameter in net._collect_params_with_prefix().items()}
+        expected = {
+            name: parameter.data().asnumpy()
+            for name, parameter in net._collect_params_with_prefix().items()
+        }
         check(tmp_path / "a.params", expected, "MXNet parameters")
         assert {"0.weight", "1.running_var", "2.bias"} <= set(expected)
 
-    @pytest.mark.filterwarnings("ignore:Please import .csr_matrix. from:DeprecationWarning")  # `nd.array` asks whether scipy made it
+    @pytest.mark.filterwarnings(
+        "ignore:Please import .csr_matrix. from:DeprecationWarning"
+    )  # `nd.array` asks whether scipy made it
     @pytest.mark.usefixtures("legacy")
     def test_mxnet_nd_save(tmp_path):
         arrays = {name: mx.nd.array(array, dtype=array.dtype) for name, array in ARRAYS.items()}
-        mx.nd.save(str(tmp_path / "a.params"), {f"arg:{name}": array for name, array in arrays.items()})
+        mx.nd.save(
+            str(tmp_path / "a.params"), {f"arg:{name}": array for name, array in arrays.items()}
+        )
         check(tmp_path / "a.params", ARRAYS)
         mx.nd.save(str(tmp_path / "b.params"), list(arrays.values()))
         check(tmp_path / "b.params", dict(zip("012345", ARRAYS.values(), strict=True)))
@@ -215,7 +273,11 @@ if FRAMEWORK == "mxnet":
         with numpy_rules():
             flags = np.array([[True, False, True]])
             mx.npx.save(
-                str(tmp_path / "a.params"), {"scalar": mx.np.array(2.5, dtype="float32"), "flags": mx.np.array(flags, dtype="bool")}
+                str(tmp_path / "a.params"),
+                {
+                    "scalar": mx.np.array(2.5, dtype="float32"),
+                    "flags": mx.np.array(flags, dtype="bool"),
+                },
             )
         check(tmp_path / "a.params", {"scalar": np.float32(2.5), "flags": flags})
 
@@ -228,7 +290,9 @@ if FRAMEWORK == "mxnet":
         net.hybridize()
         net(mx.nd.ones((1, 3, 8, 9)))
         net.export(str(tmp_path / "a"))
-        expected = {name: parameter.data().asnumpy() for name, parameter in net.collect_params().items()}
+        expected = {
+            name: parameter.data().asnumpy() for name, parameter in net.collect_params().items()
+        }
         found = read_weights_file(tmp_path / "a-0000.params")
         check(tmp_path / "a-0000.params", {name: expected[name] for name in found.arrays})
         assert set(found.arrays) == set(expected)
@@ -246,13 +310,23 @@ if FRAMEWORK == "mindspore":
     from mindspore.train import serialization
 
     def saved(path, arrays, **options):
-        ms.save_checkpoint([{"name": name, "data": ms.Tensor(array)} for name, array in arrays.items()], str(path), **options)
+        ms.save_checkpoint(
+            [{"name": name, "data": ms.Tensor(array)} for name, array in arrays.items()],
+            str(path),
+            **options,
+        )
 
     @pytest.mark.parametrize("crc_check", [False, True])
     def test_mindspore_cell(crc_check, tmp_path):
-        cell = nn.SequentialCell(nn.Conv2d(3, 5, (2, 4), has_bias=True), nn.BatchNorm2d(5), nn.Dense(7, 6))
+        cell = nn.SequentialCell(
+            nn.Conv2d(3, 5, (2, 4), has_bias=True), nn.BatchNorm2d(5), nn.Dense(7, 6)
+        )
         ms.save_checkpoint(cell, str(tmp_path / "a.ckpt"), crc_check=crc_check)
-        check(tmp_path / "a.ckpt", {name: value.asnumpy() for name, value in cell.parameters_dict().items()}, "MindSpore checkpoint")
+        check(
+            tmp_path / "a.ckpt",
+            {name: value.asnumpy() for name, value in cell.parameters_dict().items()},
+            "MindSpore checkpoint",
+        )
 
     def test_mindspore_dtypes_scalars_and_appended_values(tmp_path):
         scalars = {"scalar": np.array(2.5, np.float32), "flag": np.array([True, False, True])}
@@ -282,7 +356,9 @@ if FRAMEWORK == "tensorflow":
     import keras
 
     # Keras's own conversion of a variable to numpy, on numpy 2.
-    pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+    pytestmark = pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    )
 
     def model():
         """Layers whose names are not in the order in which the file counts them."""
@@ -292,16 +368,23 @@ if FRAMEWORK == "tensorflow":
         norm = keras.layers.BatchNormalization(scale=False)(stem)
         first = keras.layers.Conv2D(5, 1)(norm)
         second = keras.layers.BatchNormalization()(keras.layers.Conv2D(6, 1, use_bias=False)(norm))
-        pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Dropout(0.3)(keras.layers.Concatenate()([second, first])))
+        pooled = keras.layers.GlobalAveragePooling2D()(
+            keras.layers.Dropout(0.3)(keras.layers.Concatenate()([second, first]))
+        )
         built = keras.Model(inputs, keras.layers.Dense(7, name="predictions")(pooled))
         for variable in built.weights:
-            variable.assign(np.random.default_rng(len(variable.path)).standard_normal(variable.shape))
+            variable.assign(
+                np.random.default_rng(len(variable.path)).standard_normal(variable.shape)
+            )
         return built
 
     def expected(built, beta="beta"):
         """Values by `<layer>/<variable>`; `beta` is that of the batch norm without scale."""
         values = {variable.path: variable.numpy() for variable in built.weights}
-        return {name.replace("batch_normalization/beta", f"batch_normalization/{beta}"): value for name, value in values.items()}
+        return {
+            name.replace("batch_normalization/beta", f"batch_normalization/{beta}"): value
+            for name, value in values.items()
+        }
 
     def same(path, values, format):
         found = read_weights_file(path)
@@ -336,13 +419,19 @@ if FRAMEWORK == "tensorflow":
         built.save(tmp_path / "a.h5")
         check(
             tmp_path / "a.h5",
-            {variable.path: variable.numpy() for layer in built.layers for variable in layer.weights},
+            {
+                variable.path: variable.numpy()
+                for layer in built.layers
+                for variable in layer.weights
+            },
             "Keras legacy weights",
         )
         assert set(read_weights_file(tmp_path / "a.h5").arrays) == set(expected(built))
 
     def test_tensorflow_legacy_weights_alone(tmp_path):
-        """Keras 3 has no public function that writes them; the one of which `save` writes them into a model is the same."""
+        """Keras 3 has no public function that writes them; the one of which `save` writes them into
+        a model is the same.
+        """
         import h5py
         from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
@@ -354,9 +443,16 @@ if FRAMEWORK == "tensorflow":
     def test_tensorflow_sequential_and_bfloat16(tmp_path):
         keras.backend.clear_session()
         built = keras.Sequential(
-            [keras.Input((3,)), keras.layers.Dense(2, dtype="bfloat16", name="first"), keras.layers.Dense(5, name="second")]
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(2, dtype="bfloat16", name="first"),
+                keras.layers.Dense(5, name="second"),
+            ]
         )
-        values = {"/".join(v.path.split("/")[-2:]): np.asarray(keras.ops.cast(v, "float32")) for v in built.variables}
+        values = {
+            "/".join(v.path.split("/")[-2:]): np.asarray(keras.ops.cast(v, "float32"))
+            for v in built.variables
+        }
         built.save(tmp_path / "a.h5")
         same(tmp_path / "a.h5", values, "Keras legacy weights")
         built.save_weights(tmp_path / "a.weights.h5")
@@ -364,15 +460,22 @@ if FRAMEWORK == "tensorflow":
 
     def test_tensorflow_inner_models(tmp_path):
         keras.backend.clear_session()
-        inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="inside"), keras.layers.Dense(4)], name="inner")
+        inner = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2, name="inside"), keras.layers.Dense(4)],
+            name="inner",
+        )
         built = keras.Sequential([keras.Input((3,)), inner, keras.layers.Dense(5, name="outside")])
         built.save_weights(tmp_path / "a.weights.h5")
         assert set(read_weights_file(tmp_path / "a.weights.h5").arrays) == {
-            f"{layer}/{variable}" for layer in ("inside", "dense", "outside") for variable in ("kernel", "bias")
+            f"{layer}/{variable}"
+            for layer in ("inside", "dense", "outside")
+            for variable in ("kernel", "bias")
         }
         built.save(tmp_path / "a.h5")
         assert set(read_weights_file(tmp_path / "a.h5").arrays) == {
-            f"{layer}/{variable}" for layer in ("inner/inside", "inner/dense", "outside") for variable in ("kernel", "bias")
+            f"{layer}/{variable}"
+            for layer in ("inner/inside", "inner/dense", "outside")
+            for variable in ("kernel", "bias")
         }
 
     def test_tensorflow_inception_v3(tmp_path):
@@ -385,5 +488,16 @@ if FRAMEWORK == "tensorflow":
         numbered = {name.replace("/beta", "/0"): value for name, value in values.items()}
         same(tmp_path / "a.weights.h5", numbered, "Keras 3 weights")
         built.save(tmp_path / "a.h5")
-        check(tmp_path / "a.h5", {variable.path: variable.numpy() for layer in built.layers for variable in layer.weights})
-        assert {"conv2d/kernel", "batch_normalization_93/moving_variance", "predictions/bias"} <= set(values)
+        check(
+            tmp_path / "a.h5",
+            {
+                variable.path: variable.numpy()
+                for layer in built.layers
+                for variable in layer.weights
+            },
+        )
+        assert {
+            "conv2d/kernel",
+            "batch_normalization_93/moving_variance",
+            "predictions/bias",
+        } <= set(values)

@@ -12,7 +12,14 @@ from mxnet.gluon import nn
 
 import googlenet
 from googlenet.blocks import inception, sequential
-from googlenet.conformance.networks import composites, lone, probe, random_images, random_labels, random_params
+from googlenet.conformance.networks import (
+    composites,
+    lone,
+    probe,
+    random_images,
+    random_labels,
+    random_params,
+)
 from googlenet.loss import Loss
 from googlenet.parity.compare import compare_forward, compare_step, compare_weights
 from googlenet.parity.tolerance import distance, forward_yardstick, limit, step_yardstick
@@ -40,7 +47,11 @@ def test_is_native(model):
 
 @pytest.mark.parametrize(
     ("name", "aux", "parameters"),
-    [("googlenet", False, 5_977_530), ("googlenet_paper", False, 6_998_552), ("googlenet_paper", True, 13_378_280)],
+    [
+        ("googlenet", False, 5_977_530),
+        ("googlenet_paper", False, 6_998_552),
+        ("googlenet_paper", True, 13_378_280),
+    ],
 )
 def test_parameters(name, aux, parameters):
     built = googlenet.get_model(name, framework="mxnet", aux=aux)
@@ -60,8 +71,17 @@ def test_parameter_names_are_ours(model):
 
 def test_batch_norm_keeps_gluons_names():
     network = composites()["norm_residual"]
-    names = {name for name in backend.build(network, random_params(network)).collect_params() if name.startswith("stem.norm.")}
-    assert names == {"stem.norm.gamma", "stem.norm.beta", "stem.norm.running_mean", "stem.norm.running_var"}
+    names = {
+        name
+        for name in backend.build(network, random_params(network)).collect_params()
+        if name.startswith("stem.norm.")
+    }
+    assert names == {
+        "stem.norm.gamma",
+        "stem.norm.beta",
+        "stem.norm.running_mean",
+        "stem.norm.running_var",
+    }
 
 
 def test_returns_logits_and_aux(model, images):
@@ -80,18 +100,24 @@ def test_saves_and_loads_with_the_frameworks_own_tools(model, images, tmp_path):
     assert not compare_weights(backend, other, random_params(NETWORK))
 
 
-@pytest.mark.filterwarnings("ignore:Cannot decide type:UserWarning")  # `imports` asks for a dtype that no argument of it can give
+@pytest.mark.filterwarnings(
+    "ignore:Cannot decide type:UserWarning"
+)  # `imports` asks for a dtype that no argument of it can give
 def test_exports_its_graph(model, images, tmp_path):
     exported = googlenet.get_model(NETWORK, framework="mxnet", weights=random_params(NETWORK))
     exported.hybridize()
     exported(images)
     exported.export(str(tmp_path / "model"))
-    imported = gluon.SymbolBlock.imports(str(tmp_path / "model-symbol.json"), ["data"], str(tmp_path / "model-0000.params"))
+    imported = gluon.SymbolBlock.imports(
+        str(tmp_path / "model-symbol.json"), ["data"], str(tmp_path / "model-0000.params")
+    )
     assert (imported(images)[0] == model(images)[0]).all()
 
 
 def test_moves_to_a_device(model, images):
-    moved = googlenet.get_model(NETWORK, framework="mxnet", weights=random_params(NETWORK), device="cpu(1)")
+    moved = googlenet.get_model(
+        NETWORK, framework="mxnet", weights=random_params(NETWORK), device="cpu(1)"
+    )
     assert moved(images.as_in_ctx(mx.cpu(1)))[0].ctx == mx.cpu(1)
     moved.collect_params().reset_ctx(mx.cpu(0))
     assert (moved(images)[0] == model(images)[0]).all()
@@ -106,7 +132,10 @@ def test_unknown_device_is_refused(device):
 
 def test_importing_the_backend_changes_no_global_state():
     """NumPy semantics are on after `build` alone."""
-    code = "import googlenet_mxnet, mxnet; raise SystemExit(mxnet.util.is_np_array() or mxnet.util.is_np_shape())"
+    code = (
+        "import googlenet_mxnet, mxnet; raise SystemExit(mxnet.util.is_np_array() or"
+        " mxnet.util.is_np_shape())"
+    )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0
     assert mx.util.is_np_array()
 
@@ -125,14 +154,18 @@ def first(outputs):
 
 @pytest.mark.parametrize("network", [NETWORK, NORMED], ids=["googlenet_paper", "googlenet_bn"])
 def test_runs_in_graph_mode(network):
-    """A hybridized model gives the same outputs, with heads in a tuple, within the limit that holds for eager mode."""
+    """A hybridized model gives the same outputs, with heads in a tuple, within the limit that holds
+    for eager mode.
+    """
     params, images = random_params(network), random_images(network)
     hybridized = googlenet.get_model(network, framework="mxnet", weights=params)
     hybridized.hybridize(static_alloc=True, static_shape=True)
     outputs = hybridized(mx.np.array(images))
     assert isinstance(outputs, tuple) == (network is NETWORK)
     exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
-    assert distance(first(outputs).asnumpy(), exact) <= limit(forward_yardstick(network, params, images, chunk=3)["logits"])
+    assert distance(first(outputs).asnumpy(), exact) <= limit(
+        forward_yardstick(network, params, images, chunk=3)["logits"]
+    )
 
 
 def test_taps_reach_into_a_hybridized_model_and_leave_it_hybridized():
@@ -143,11 +176,15 @@ def test_taps_reach_into_a_hybridized_model_and_leave_it_hybridized():
     hybridized(mx.np.array(images))
     tap = "block.branch_3x3.reduce.conv"
     tapped = backend.forward(hybridized, images, taps=[tap])[tap]
-    assert np.array_equal(tapped, backend.forward(backend.build(network, params), images, taps=[tap])[tap])
+    assert np.array_equal(
+        tapped, backend.forward(backend.build(network, params), images, taps=[tap])[tap]
+    )
     seen = []
     hybridized.block.register_forward_hook(lambda block, args, output: seen.append(block))
     hybridized(mx.np.array(images))
-    assert not seen, "the graph made before the tap must still be there, and in it Gluon calls no hook"
+    assert not seen, (
+        "the graph made before the tap must still be there, and in it Gluon calls no hook"
+    )
 
 
 def test_scaling_follows_the_mode_in_graph_mode():
@@ -165,12 +202,16 @@ def test_gradients_in_evaluation_mode():
     network = probe()
     params, images, labels = random_params(network), random_images(network), random_labels()
     yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
-    comparison = compare_step(backend, network, params, images, labels, yardstick, loss=Loss(), train=False)
+    comparison = compare_step(
+        backend, network, params, images, labels, yardstick, loss=Loss(), train=False
+    )
     assert comparison.passed, comparison.first_divergence
 
 
 def test_gradient_buffers_are_left_alone():
-    """Those of a training in progress: `forward` moves the running statistics by a backward pass of its own."""
+    """Those of a training in progress: `forward` moves the running statistics by a backward pass of
+    its own.
+    """
     network = composites()["norm_residual"]
     model = backend.build(network, random_params(network))
     model.stem.conv.weight.grad()[:] = 3
@@ -196,8 +237,18 @@ def test_trains_with_the_frameworks_own_optimiser():
 
 
 def test_a_lone_inception_block():
-    block = googlenet.Network("block", sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)), (192, 28, 20), "arXiv:1409.4842")
-    assert googlenet.get_model(block, framework="mxnet")(mx.np.zeros((2, 192, 28, 20))).shape == (2, 256, 28, 20)
+    block = googlenet.Network(
+        "block",
+        sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)),
+        (192, 28, 20),
+        "arXiv:1409.4842",
+    )
+    assert googlenet.get_model(block, framework="mxnet")(mx.np.zeros((2, 192, 28, 20))).shape == (
+        2,
+        256,
+        28,
+        20,
+    )
 
 
 def test_a_missing_relu_in_b2_is_caught(monkeypatch):
@@ -206,7 +257,19 @@ def test_a_missing_relu_in_b2_is_caught(monkeypatch):
     params, images = random_params(network), random_images(network)
     leaf = backend.layers.leaf
     missing = ("b2.reduce.relu", "b2.conv.relu")
-    monkeypatch.setattr(backend.layers, "leaf", lambda site: nn.HybridSequential() if site.path in missing else leaf(site))
+    monkeypatch.setattr(
+        backend.layers,
+        "leaf",
+        lambda site: nn.HybridSequential() if site.path in missing else leaf(site),
+    )
     model = backend.build(network, params)
-    rows = compare_forward(backend, model, network, params, images, forward_yardstick(network, params, images, chunk=3), chunk=3)
+    rows = compare_forward(
+        backend,
+        model,
+        network,
+        params,
+        images,
+        forward_yardstick(network, params, images, chunk=3),
+        chunk=3,
+    )
     assert next(row.name for row in rows if not row.passed) == "b2.reduce.relu"

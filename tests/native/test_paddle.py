@@ -34,7 +34,11 @@ def test_is_native(model):
 
 @pytest.mark.parametrize(
     ("name", "aux", "parameters"),
-    [("googlenet", False, 5_977_530), ("googlenet_paper", False, 6_998_552), ("googlenet_paper", True, 13_378_280)],
+    [
+        ("googlenet", False, 5_977_530),
+        ("googlenet_paper", False, 6_998_552),
+        ("googlenet_paper", True, 13_378_280),
+    ],
 )
 def test_parameters(name, aux, parameters):
     built = googlenet.get_model(name, framework="paddle", aux=aux)
@@ -45,7 +49,9 @@ def test_prints_readably_with_our_names(model):
     text = repr(model)
     assert "(inception_3a): Concatenation(" in text
     assert "(branch_5x5): Sequential(" in text
-    assert "Conv2D(3, 64, kernel_size=[7, 7], stride=[2, 2], padding=[3, 3], data_format=NCHW)" in text
+    assert (
+        "Conv2D(3, 64, kernel_size=[7, 7], stride=[2, 2], padding=[3, 3], data_format=NCHW)" in text
+    )
 
 
 def test_parameter_names_are_ours(model):
@@ -99,18 +105,27 @@ def first(outputs):
 def test_runs_in_graph_mode(network):
     """paddle.jit.to_static gives the same outputs, within the limit that holds for eager mode."""
     params, images = random_params(network), random_images(network)
-    compiled = paddle.jit.to_static(googlenet.get_model(network, framework="paddle", weights=params).eval(), full_graph=True)
+    compiled = paddle.jit.to_static(
+        googlenet.get_model(network, framework="paddle", weights=params).eval(), full_graph=True
+    )
     with paddle.no_grad():
         logits = first(compiled(paddle.to_tensor(images))).numpy()
     exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
-    assert distance(logits, exact) <= limit(forward_yardstick(network, params, images, chunk=3)["logits"])
+    assert distance(logits, exact) <= limit(
+        forward_yardstick(network, params, images, chunk=3)["logits"]
+    )
 
 
 def test_trains_with_the_frameworks_own_optimiser():
     """The README's loop, on one batch: the loss falls."""
     model = googlenet.get_model("googlenet", framework="paddle", input_shape=(1, 32, 32), seed=0)
-    optimiser = paddle.optimizer.Momentum(learning_rate=0.05, momentum=0.9, parameters=model.parameters())
-    images, labels = paddle.to_tensor(random_images(model.network, batch=4)), paddle.to_tensor([0, 3, 5, 9])
+    optimiser = paddle.optimizer.Momentum(
+        learning_rate=0.05, momentum=0.9, parameters=model.parameters()
+    )
+    images, labels = (
+        paddle.to_tensor(random_images(model.network, batch=4)),
+        paddle.to_tensor([0, 3, 5, 9]),
+    )
     losses = []
     for _ in range(12):
         loss = nn.functional.cross_entropy(model(images), labels)
@@ -122,11 +137,21 @@ def test_trains_with_the_frameworks_own_optimiser():
 
 
 def test_a_lone_inception_block():
-    block = googlenet.Network("block", sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)), (192, 28, 20), "arXiv:1409.4842")
-    assert googlenet.get_model(block, framework="paddle")(paddle.zeros([2, 192, 28, 20])).shape == [2, 256, 28, 20]
+    block = googlenet.Network(
+        "block",
+        sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)),
+        (192, 28, 20),
+        "arXiv:1409.4842",
+    )
+    assert googlenet.get_model(block, framework="paddle")(paddle.zeros([2, 192, 28, 20])).shape == [
+        2,
+        256,
+        28,
+        20,
+    ]
 
 
-# What paddle.vision's GoogLeNet, or a layer's default, does otherwise than the paper ---------------------------------
+# What paddle.vision's GoogLeNet, or a layer's default, does otherwise than the paper --------------
 
 
 class ConcatenationAndReLU(backend.layers.Concatenation):
@@ -168,7 +193,10 @@ def dropout_scales_in_evaluation(monkeypatch):
 
 PAPER = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 64, 64))
 AVERAGED = googlenet.Network(
-    "averaged", sequential(average=avg_pool(3, 1, 1), pool=GlobalAvgPool(), dense=Dense(7, bias=True)), (3, 9, 8), "paddle.nn.AvgPool2D"
+    "averaged",
+    sequential(average=avg_pool(3, 1, 1), pool=GlobalAvgPool(), dense=Dense(7, bias=True)),
+    (3, 9, 8),
+    "paddle.nn.AvgPool2D",
 )
 
 
@@ -186,5 +214,13 @@ def test_paddles_own_habits_are_caught(network, sabotage, layer, monkeypatch):
     params, images = random_params(network), random_images(network)
     sabotage(monkeypatch)
     model = backend.build(network, params)
-    rows = compare_forward(backend, model, network, params, images, forward_yardstick(network, params, images, chunk=3), chunk=3)
+    rows = compare_forward(
+        backend,
+        model,
+        network,
+        params,
+        images,
+        forward_yardstick(network, params, images, chunk=3),
+        chunk=3,
+    )
     assert next(row.name for row in rows if not row.passed) == layer

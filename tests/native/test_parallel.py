@@ -1,6 +1,8 @@
-"""Two processes, started by the framework's own launcher, take the steps of one: held against float64 with the derived limits.
+"""Two processes, started by the framework's own launcher, take the steps of one: held against
+float64 with the derived limits.
 
-The framework is named by `GOOGLENET_FRAMEWORK`. The network has no batch norm: each process takes the statistics of its own images.
+The framework is named by `GOOGLENET_FRAMEWORK`. The network has no batch norm: each process takes
+the statistics of its own images.
 """
 
 import json
@@ -27,7 +29,14 @@ from googlenet.training.loop import LOG, WEIGHTS, read_log
 SCRIPT = str(Path(sys.executable).with_name("googlenet"))
 STEPS, BATCH = 5, 6
 NETWORK = get_network("googlenet", num_classes=3, input_shape=(1, 8, 8))
-RECIPE = Recipe(learning_rate=0.01, momentum=0.9, weight_decay=0.01, epochs=1, batch_size=BATCH, schedule="cosine")
+RECIPE = Recipe(
+    learning_rate=0.01,
+    momentum=0.9,
+    weight_decay=0.01,
+    epochs=1,
+    batch_size=BATCH,
+    schedule="cosine",
+)
 
 
 def port():
@@ -58,40 +67,101 @@ def torch(arguments, folder):
 def tensorflow(arguments, folder):
     workers = [f"127.0.0.1:{port()}" for _ in range(2)]
     return [
-        ([SCRIPT, *arguments], {"TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}})})
+        (
+            [SCRIPT, *arguments],
+            {
+                "TF_CONFIG": json.dumps(
+                    {"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}}
+                )
+            },
+        )
         for rank in range(2)
     ]
 
 
 def mxnet(arguments, folder):
-    cluster = {"DMLC_PS_ROOT_URI": "127.0.0.1", "DMLC_PS_ROOT_PORT": str(port()), "DMLC_NUM_WORKER": "2", "DMLC_NUM_SERVER": "1"}
+    cluster = {
+        "DMLC_PS_ROOT_URI": "127.0.0.1",
+        "DMLC_PS_ROOT_PORT": str(port()),
+        "DMLC_NUM_WORKER": "2",
+        "DMLC_NUM_SERVER": "1",
+    }
     serve = [sys.executable, "-c", "import mxnet"]
-    parts = [("scheduler", serve), ("server", serve), ("worker", [SCRIPT, *arguments]), ("worker", [SCRIPT, *arguments])]
+    parts = [
+        ("scheduler", serve),
+        ("server", serve),
+        ("worker", [SCRIPT, *arguments]),
+        ("worker", [SCRIPT, *arguments]),
+    ]
     return [(command, {**cluster, "DMLC_ROLE": role}) for role, command in parts]
 
 
 def paddle(arguments, folder):
-    launcher = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", str(folder / "paddle")]
+    launcher = [
+        sys.executable,
+        "-m",
+        "paddle.distributed.launch",
+        "--nproc_per_node",
+        "2",
+        "--log_dir",
+        str(folder / "paddle"),
+    ]
     return [([*launcher, SCRIPT, *arguments], {"PADDLE_DISTRI_BACKEND": "gloo"})]
 
 
 def mindspore(arguments, folder):
-    launcher = [str(Path(sys.executable).with_name("msrun")), "--worker_num", "2", "--local_worker_num", "2", "--join", "True"]
-    return [([*launcher, "--master_port", str(port()), "--log_dir", str(folder / "mindspore"), SCRIPT, *arguments], {})]
+    launcher = [
+        str(Path(sys.executable).with_name("msrun")),
+        "--worker_num",
+        "2",
+        "--local_worker_num",
+        "2",
+        "--join",
+        "True",
+    ]
+    return [
+        (
+            [
+                *launcher,
+                "--master_port",
+                str(port()),
+                "--log_dir",
+                str(folder / "mindspore"),
+                SCRIPT,
+                *arguments,
+            ],
+            {},
+        )
+    ]
 
 
-LAUNCHERS = {"torch": torch, "tensorflow": tensorflow, "mxnet": mxnet, "paddle": paddle, "mindspore": mindspore}
+LAUNCHERS = {
+    "torch": torch,
+    "tensorflow": tensorflow,
+    "mxnet": mxnet,
+    "paddle": paddle,
+    "mindspore": mindspore,
+}
 
 
 def run(parts, folder):
     """Start all parts, wait for those that train, and end what is left."""
-    common = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    common = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
     logs = [(folder / f"part{index}.log").open("w+") for index in range(len(parts))]
     processes = [
-        subprocess.Popen(command, env={**os.environ, **common, **more}, stdout=log, stderr=log, cwd=folder)
+        subprocess.Popen(
+            command, env={**os.environ, **common, **more}, stdout=log, stderr=log, cwd=folder
+        )
         for (command, more), log in zip(parts, logs, strict=True)
     ]
-    training = [process for process, (_, more) in zip(processes, parts, strict=True) if more.get("DMLC_ROLE", "worker") == "worker"]
+    training = [
+        process
+        for process, (_, more) in zip(processes, parts, strict=True)
+        if more.get("DMLC_ROLE", "worker") == "worker"
+    ]
     end = time.monotonic() + 240
     try:
         while any(process.poll() is None for process in training) and time.monotonic() < end:
@@ -108,35 +178,92 @@ def run(parts, folder):
     assert all(process.returncode == 0 for process in training), "\n---\n".join(said)
 
 
-@pytest.mark.parametrize("count", [STEPS * BATCH, STEPS * BATCH - 3], ids=["equal", "last batch of three"])
+@pytest.mark.parametrize(
+    "count", [STEPS * BATCH, STEPS * BATCH - 3], ids=["equal", "last batch of three"]
+)
 def test_two_processes_take_the_steps_of_one(framework, tmp_path, count):
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (count, 1, 8, 8), dtype=np.uint8), rng.integers(0, 3, count)
-    save_data(tmp_path / "data", DataSet("noise", "random numbers", ("0", "1", "2"), Split(images, labels), Split(images[:7], labels[:7])))
+    images, labels = (
+        rng.integers(0, 256, (count, 1, 8, 8), dtype=np.uint8),
+        rng.integers(0, 3, count),
+    )
+    save_data(
+        tmp_path / "data",
+        DataSet(
+            "noise",
+            "random numbers",
+            ("0", "1", "2"),
+            Split(images, labels),
+            Split(images[:7], labels[:7]),
+        ),
+    )
     params = init_params(NETWORK, initializer="he_normal")
     save_params(tmp_path / "start.safetensors", NETWORK, params)
-    settings = ["--learning-rate", "0.01", "--momentum", "0.9", "--weight-decay", "0.01", "--epochs", "1", "--batch-size", str(BATCH)]
-    settings += ["--schedule", "cosine", "--size", "8", "--data", str(tmp_path / "data"), "--weights", str(tmp_path / "start.safetensors")]
-    arguments = ["train", "googlenet", "--framework", framework, *settings, "--out", str(tmp_path / "run"), "--parallel"]
+    settings = [
+        "--learning-rate",
+        "0.01",
+        "--momentum",
+        "0.9",
+        "--weight-decay",
+        "0.01",
+        "--epochs",
+        "1",
+        "--batch-size",
+        str(BATCH),
+    ]
+    settings += [
+        "--schedule",
+        "cosine",
+        "--size",
+        "8",
+        "--data",
+        str(tmp_path / "data"),
+        "--weights",
+        str(tmp_path / "start.safetensors"),
+    ]
+    arguments = [
+        "train",
+        "googlenet",
+        "--framework",
+        framework,
+        *settings,
+        "--out",
+        str(tmp_path / "run"),
+        "--parallel",
+    ]
     run(LAUNCHERS[framework](arguments, tmp_path), tmp_path)
 
     order = RECIPE.order(0, count)
     taken, targets = (images[order] / 255).astype(np.float32), labels[order]
     if count % BATCH:  # the yardstick goes round: it takes the last, smaller batch as a whole one
         taken, targets = np.concatenate([taken, taken]), np.concatenate([targets, targets])
-    yardstick = trajectory_yardstick(NETWORK, params, taken, targets, recipe=RECIPE, steps=STEPS, size=BATCH)
+    yardstick = trajectory_yardstick(
+        NETWORK, params, taken, targets, recipe=RECIPE, steps=STEPS, size=BATCH
+    )
     exact = Trainer(reference.build(NETWORK, params, dtype=np.float64), RECIPE)
-    losses = [event["loss"] for event in read_log(tmp_path / "run" / LOG) if event["event"] == "step"]
+    losses = [
+        event["loss"] for event in read_log(tmp_path / "run" / LOG) if event["event"] == "step"
+    ]
     assert len(losses) == STEPS
     for step, loss in enumerate(losses):
         left = count - step * BATCH
         batch, own = (part[:left] for part in batch_of_step(step, taken, targets, BATCH))
         rate = RECIPE.learning_rate_at(step, STEPS)
         expected = exact.advance(batch, own, Run(train=True), learning_rate=rate)[0]
-        row = Row(f"loss of step {step + 1}", distance(np.array([loss]), np.array([expected])), limit(yardstick[step]["loss"]))
+        row = Row(
+            f"loss of step {step + 1}",
+            distance(np.array([loss]), np.array([expected])),
+            limit(yardstick[step]["loss"]),
+        )
         assert row.passed, row
     held = load_params(tmp_path / "run" / WEIGHTS, NETWORK)
-    rows = [Row(path, distance(held[path], array), limit(yardstick[-1][path])) for path, array in exact.params().items()]
+    rows = [
+        Row(path, distance(held[path], array), limit(yardstick[-1][path]))
+        for path, array in exact.params().items()
+    ]
     worst = max(rows, key=lambda row: row.ratio)
     assert worst.passed, worst
-    print(f"\n{framework}, two processes, {count} images: worst weight {worst.name}, {worst.error:.1e} of {worst.limit:.1e}")
+    print(
+        f"\n{framework}, two processes, {count} images: worst weight {worst.name},"
+        f" {worst.error:.1e} of {worst.limit:.1e}"
+    )

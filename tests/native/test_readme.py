@@ -1,4 +1,6 @@
-"""The training loops of the README, run as they stand there, on the framework named by `GOOGLENET_FRAMEWORK`."""
+"""The training loops of the README, run as they stand there, on the framework named by
+`GOOGLENET_FRAMEWORK`.
+"""
 
 import re
 import subprocess
@@ -12,7 +14,9 @@ PAGES = ["README.md", "README.zh-CN.md"]
 
 
 def run(page, marker, folder):
-    """The output of the code after `marker`, run from a file of its own as a reader would: MindSpore reads its source."""
+    """The output of the code after `marker`, run from a file of its own as a reader would:
+    MindSpore reads its source.
+    """
     text = (ROOT / page).read_text(encoding="utf-8")
     (code,) = re.findall(rf"<!-- {marker} -->\n```python\n(.*?)```", text, re.DOTALL)
     (folder / "script.py").write_text(code, encoding="utf-8")
@@ -23,6 +27,10 @@ def run(page, marker, folder):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_loss_falls_as_printed(page, framework, tmp_path):
-    losses = [float(line.split()[1]) for line in run(page, framework, tmp_path).splitlines() if re.fullmatch(r"\d [\d.e-]+", line)]
+    losses = [
+        float(line.split()[1])
+        for line in run(page, framework, tmp_path).splitlines()
+        if re.fullmatch(r"\d [\d.e-]+", line)
+    ]
     assert len(losses) == 10
     assert min(losses[5:]) < losses[0]

@@ -34,7 +34,11 @@ def test_is_native(model):
 
 @pytest.mark.parametrize(
     ("name", "aux", "parameters"),
-    [("googlenet", False, 5_977_530), ("googlenet_paper", False, 6_998_552), ("googlenet_paper", True, 13_378_280)],
+    [
+        ("googlenet", False, 5_977_530),
+        ("googlenet_paper", False, 6_998_552),
+        ("googlenet_paper", True, 13_378_280),
+    ],
 )
 def test_parameters(name, aux, parameters):
     built = googlenet.get_model(name, framework="torch", aux=aux)
@@ -84,11 +88,17 @@ def first(outputs):
 def test_runs_in_graph_mode(network):
     """torch.compile gives the same outputs, within the limit that holds for eager mode."""
     params, images = random_params(network), random_images(network)
-    compiled = torch.compile(googlenet.get_model(network, framework="torch", weights=params).eval(), backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(
+        googlenet.get_model(network, framework="torch", weights=params).eval(),
+        backend="aot_eager",
+        fullgraph=True,
+    )
     with torch.no_grad():
         logits = first(compiled(torch.from_numpy(images))).numpy()
     exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
-    assert distance(logits, exact) <= limit(forward_yardstick(network, params, images, chunk=3)["logits"])
+    assert distance(logits, exact) <= limit(
+        forward_yardstick(network, params, images, chunk=3)["logits"]
+    )
 
 
 def test_trains_with_the_frameworks_own_optimiser():
@@ -107,8 +117,18 @@ def test_trains_with_the_frameworks_own_optimiser():
 
 
 def test_a_lone_inception_block():
-    block = googlenet.Network("block", sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)), (192, 28, 20), "arXiv:1409.4842")
-    assert googlenet.get_model(block, framework="torch")(torch.zeros(2, 192, 28, 20)).shape == (2, 256, 28, 20)
+    block = googlenet.Network(
+        "block",
+        sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)),
+        (192, 28, 20),
+        "arXiv:1409.4842",
+    )
+    assert googlenet.get_model(block, framework="torch")(torch.zeros(2, 192, 28, 20)).shape == (
+        2,
+        256,
+        28,
+        20,
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -134,5 +154,13 @@ def test_max_pooling_in_the_head_is_caught(monkeypatch):
     params, images = random_params(network), random_images(network)
     monkeypatch.setattr(backend.layers, "GlobalAvgPool2d", AdaptiveMaxPool)
     model = backend.build(network, params)
-    rows = compare_forward(backend, model, network, params, images, forward_yardstick(network, params, images, chunk=3), chunk=3)
+    rows = compare_forward(
+        backend,
+        model,
+        network,
+        params,
+        images,
+        forward_yardstick(network, params, images, chunk=3),
+        chunk=3,
+    )
     assert next(row.name for row in rows if not row.passed) == "b5.pool"

@@ -1,4 +1,6 @@
-"""`googlenet train` in the framework named by `GOOGLENET_FRAMEWORK`: it learns, and a run that is killed goes on bit for bit."""
+"""`googlenet train` in the framework named by `GOOGLENET_FRAMEWORK`: it learns, and a run that is
+killed goes on bit for bit.
+"""
 
 import json
 import subprocess
@@ -10,13 +12,19 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_killed_run_ends_as_one_that_was_not(framework):
     script = ROOT / "benchmarks" / "killed.py"
-    done = subprocess.run([sys.executable, script, framework, "--kills", "2", "--epochs", "2"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, framework, "--kills", "2", "--epochs", "2"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same, bit for bit" in done.stdout
 
 
 def test_digits_are_learnt_with_batch_norm(framework, tmp_path):
-    """Section 8.5's remedy on real handwriting: two epochs are well beyond chance, which is 10 %."""
+    """Section 8.5's remedy on real handwriting: two epochs are well beyond chance, which
+    is 10 %.
+    """
     arguments = [
         "googlenet_bn",
         "--framework",
@@ -30,7 +38,16 @@ def test_digits_are_learnt_with_batch_norm(framework, tmp_path):
         "--out",
         str(tmp_path / "run"),
     ]
-    command = [sys.executable, "-m", "googlenet", "train", *arguments, "--out", str(tmp_path / "run"), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "googlenet",
+        "train",
+        *arguments,
+        "--out",
+        str(tmp_path / "run"),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout[done.stdout.index("{\n") :])

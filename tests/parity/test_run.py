@@ -1,4 +1,6 @@
-"""Parity runs in worker processes: what passes, what fails, and that one framework's failure stays its own."""
+"""Parity runs in worker processes: what passes, what fails, and that one framework's failure stays
+its own.
+"""
 
 import dataclasses
 import json
@@ -28,14 +30,22 @@ def images():
 
 def _run(frameworks, images, **settings):
     params = init_params(NETWORK, initializer="he_normal")
-    return run_parity(NETWORK, frameworks, images, params, seed=0, settings=Settings(chunk=2, **settings))
+    return run_parity(
+        NETWORK, frameworks, images, params, seed=0, settings=Settings(chunk=2, **settings)
+    )
 
 
 def test_the_reference_agrees_with_itself_in_float32(images):
     heard = []
     params = init_params(NETWORK, initializer="he_normal")
     report = run_parity(
-        NETWORK, ["numpy"], images, params, seed=0, settings=Settings(chunk=2), progress=lambda *progress: heard.append(progress)
+        NETWORK,
+        ["numpy"],
+        images,
+        params,
+        seed=0,
+        settings=Settings(chunk=2),
+        progress=lambda *progress: heard.append(progress),
     )
     assert report.passed
     assert heard[0] == ("yardstick", 0, 3)
@@ -55,14 +65,30 @@ def test_json_has_everything_in_whole_words(images):
     assert report["parameters"] == 5_977_530
     assert report["seed"] == 0
     for result in report["frameworks"]:
-        assert {"framework", "passed", "outputs", "gradients", "loss", "versions", "threads", "worst", "first_divergence"} <= result.keys()
+        assert {
+            "framework",
+            "passed",
+            "outputs",
+            "gradients",
+            "loss",
+            "versions",
+            "threads",
+            "worst",
+            "first_divergence",
+        } <= result.keys()
         assert {"name", "error", "limit", "passed"} == result["outputs"][0].keys()
 
 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("import", "framework 'faulty': its backend googlenet_example.faulty cannot be imported: libmissing.so"),
+        (
+            "import",
+            (
+                "framework 'faulty': its backend googlenet_example.faulty cannot be imported:"
+                " libmissing.so"
+            ),
+        ),
         ("crash", "was ended by SIGSEGV; its last words: about to crash"),
         ("killed", "was ended by SIGKILL; out of memory?"),
         ("exit", "ended with exit code 7"),
@@ -137,7 +163,13 @@ def test_the_network_that_is_given_is_the_one_that_is_proved():
     report = run_parity(network, ["numpy"], images, random_params(network), seed=0)
     (result,) = report.results
     assert report.passed
-    assert {row.name for row in result.comparison.outputs} >= {"stem.conv", "mixed", "aux1", "aux2", "logits"}
+    assert {row.name for row in result.comparison.outputs} >= {
+        "stem.conv",
+        "mixed",
+        "aux1",
+        "aux2",
+        "logits",
+    }
 
 
 def test_weights_that_do_not_fit_start_no_worker(images):
@@ -147,7 +179,19 @@ def test_weights_that_do_not_fit_start_no_worker(images):
 
 def _hanging_run():
     """A parity run whose worker hangs, and the worker's process id."""
-    command = [sys.executable, "-m", "googlenet", "parity", "--framework", "faulty", "--size", "32", "--count", "1", "--no-gradients"]
+    command = [
+        sys.executable,
+        "-m",
+        "googlenet",
+        "parity",
+        "--framework",
+        "faulty",
+        "--size",
+        "32",
+        "--count",
+        "1",
+        "--no-gradients",
+    ]
     environment = {**os.environ, "GOOGLENET_EXAMPLE_FAULT": "hang"}
     parent = subprocess.Popen(
         command,
@@ -162,7 +206,11 @@ def _hanging_run():
     threads = pathlib.Path(f"/proc/{parent.pid}/task")
     found = []
     while not found and parent.poll() is None:
-        found = [word for thread in threads.iterdir() for word in (thread / "children").read_text().split()]
+        found = [
+            word
+            for thread in threads.iterdir()
+            for word in (thread / "children").read_text().split()
+        ]
         time.sleep(0.05)
     time.sleep(2)
     return parent, int(found[0])
@@ -176,7 +224,9 @@ def _gone(process):
 
 
 def test_a_worker_ends_when_its_parent_is_killed():
-    """The parent is ended with no chance to tidy up; its worker, which hangs, must not go on for ever."""
+    """The parent is ended with no chance to tidy up; its worker, which hangs, must not go on for
+    ever.
+    """
     parent, worker = _hanging_run()
     parent.kill()
     parent.communicate()

@@ -1,4 +1,6 @@
-"""The limits are derived, zero means zero, and gradients are compared decision for decision: a backend's own, near a tie alone."""
+"""The limits are derived, zero means zero, and gradients are compared decision for decision: a
+backend's own, near a tie alone.
+"""
 
 import math
 
@@ -14,7 +16,16 @@ from googlenet.geometry import window_count
 from googlenet.images import load_image_set
 from googlenet.parity.compare import Comparison, compare, compare_step, measure
 from googlenet.parity.rows import Row
-from googlenet.parity.tolerance import EPS, FACTOR, Distance, decisions, distance, forward_yardstick, limit, step_yardstick
+from googlenet.parity.tolerance import (
+    EPS,
+    FACTOR,
+    Distance,
+    decisions,
+    distance,
+    forward_yardstick,
+    limit,
+    step_yardstick,
+)
 from googlenet.reference.layout import to_nhwc
 from googlenet.reference.model import Run
 from googlenet.reference.ops import Choice, winners
@@ -29,7 +40,9 @@ def test_distance_is_the_relative_l2_norm():
     assert distance(np.zeros(2), np.zeros(2)) == 0
 
 
-@pytest.mark.parametrize("wrong", [None, np.array([3.0]), np.array([3.0, np.nan]), np.array([np.inf, 4.0])])
+@pytest.mark.parametrize(
+    "wrong", [None, np.array([3.0]), np.array([3.0, np.nan]), np.array([np.inf, 4.0])]
+)
 def test_what_is_missing_or_not_finite_is_infinitely_far(wrong):
     assert distance(wrong, A) == math.inf
     assert not Row("x", distance(wrong, A), 1e9).passed
@@ -50,7 +63,9 @@ def test_chunks_change_no_distance(sizes):
     whole = rng.standard_normal((sum(sizes), 3))
     other = whole + 1e-3 * rng.standard_normal(whole.shape)
     measured = Distance()
-    for a, b in zip(np.split(other, np.cumsum(sizes)[:-1]), np.split(whole, np.cumsum(sizes)[:-1]), strict=True):
+    for a, b in zip(
+        np.split(other, np.cumsum(sizes)[:-1]), np.split(whole, np.cumsum(sizes)[:-1]), strict=True
+    ):
         measured.add(a, b)
     assert measured.value == pytest.approx(distance(other, whole))
 
@@ -68,17 +83,25 @@ def test_float32_strays_by_a_few_units_in_the_last_place_forward():
     assert yardstick["dropout"] == yardstick["linear"]
 
 
-# Decision for decision ----------------------------------------------------------------------------------------------------
+# Decision for decision ----------------------------------------------------------------------------
 
 
 class Backend:
-    """The reference in float32, with what a test changes of its outputs, its decisions on the way back, and its gradients."""
+    """The reference in float32, with what a test changes of its outputs, its decisions on the way
+    back, and its gradients.
+    """
 
     name = "changed"
     capabilities = reference.capabilities
     unbiased_running_variance = False
 
-    def __init__(self, outputs=lambda found: found, choices=dict, gradients=lambda grads: grads, running_statistics=False):
+    def __init__(
+        self,
+        outputs=lambda found: found,
+        choices=dict,
+        gradients=lambda grads: grads,
+        running_statistics=False,
+    ):
         self.change_outputs, self.choices, self.change_gradients = outputs, choices, gradients
         self.running_statistics = running_statistics
 
@@ -86,17 +109,28 @@ class Backend:
     params_of = staticmethod(reference.params_of)
 
     def forward(self, model, images, *, train=False, taps=()):
-        found = reference.forward(model, images, train=train and not self.running_statistics, taps=taps)
+        found = reference.forward(
+            model, images, train=train and not self.running_statistics, taps=taps
+        )
         return self.change_outputs(found) if train else found
 
     def gradients(self, model, images, labels, *, loss, train=True):
-        value, grads = reference.run_gradients(model, images, labels, Run(train=train, choices=self.choices()), loss=loss)
+        value, grads = reference.run_gradients(
+            model, images, labels, Run(train=train, choices=self.choices()), loss=loss
+        )
         return value, self.change_gradients(grads)
 
 
 # The first pixel's bias cancels it but for `TINY`, exactly; the second gives the layer its norm.
 TINY = 2.0**-24
-TIE = Network("tie", blocks.sequential(conv=blocks.conv_layer(1, 1), relu=spec.ReLU(), dense=spec.Dense(2, bias=True)), (1, 1, 2), "tests")
+TIE = Network(
+    "tie",
+    blocks.sequential(
+        conv=blocks.conv_layer(1, 1), relu=spec.ReLU(), dense=spec.Dense(2, bias=True)
+    ),
+    (1, 1, 2),
+    "tests",
+)
 TIE_PARAMS = {
     "conv.weight": np.float32([[[[1.0]]]]),
     "conv.bias": np.float32([0.5]),
@@ -113,7 +147,9 @@ def _tie(value, backend):
 
 
 def _other_side(value):
-    """Outputs and decisions of a backend whose convolution rounded `value` to the other side of 0."""
+    """Outputs and decisions of a backend whose convolution rounded `value` to the other
+    side of 0.
+    """
 
     def outputs(found):
         conv = found["conv"].copy()
@@ -133,7 +169,14 @@ def test_a_relu_that_rounding_decides_may_be_decided_otherwise(value):
     outputs, choices = _other_side(value)
     comparison = _tie(value, Backend(outputs, choices))
     assert comparison.first_divergence is None
-    assert {row.name for row in comparison.rows} == {"conv", "relu", "dense", "logits", "loss", *TIE_PARAMS}
+    assert {row.name for row in comparison.rows} == {
+        "conv",
+        "relu",
+        "dense",
+        "logits",
+        "loss",
+        *TIE_PARAMS,
+    }
     # It is worth something: float64's own decision is far from the other.
     one, two = (
         reference.run_gradients(
@@ -163,7 +206,9 @@ def test_a_relu_that_rounding_cannot_decide_may_not(value):
 
 @pytest.mark.parametrize("value", [2.0**-25, TINY, -TINY])
 def test_a_tie_makes_no_limit_longer(value):
-    """Moving the pixel by one unit in the last place turns the ReLU off, as in the yardstick's third run."""
+    """Moving the pixel by one unit in the last place turns the ReLU off, as in the yardstick's
+    third run.
+    """
     images = np.float32([[[[value - 0.5, 1.0]]]])
     yardstick = step_yardstick(TIE, TIE_PARAMS, images, np.array([0]), loss=Loss())
     assert max(yardstick.gradients.values()) < 3 * EPS
@@ -191,7 +236,12 @@ def small_googlenet():
 
 
 @pytest.mark.parametrize(
-    "path", ["b1.conv.conv.weight", "b3.inception_3a.branch_5x5.conv.conv.weight", "b5.inception_5b.branch_1x1.conv.bias"]
+    "path",
+    [
+        "b1.conv.conv.weight",
+        "b3.inception_3a.branch_5x5.conv.conv.weight",
+        "b5.inception_5b.branch_1x1.conv.bias",
+    ],
 )
 def test_a_ten_thousandth_in_a_gradient_of_a_whole_network_is_caught(small_googlenet, path):
     *given, yardstick = small_googlenet
@@ -201,16 +251,24 @@ def test_a_ten_thousandth_in_a_gradient_of_a_whole_network_is_caught(small_googl
 
 
 def test_a_wrong_forward_pass_in_training_mode_is_caught():
-    """Batch norm that takes its running statistics in training: evaluation mode and the gradients' own pass are right."""
+    """Batch norm that takes its running statistics in training: evaluation mode and the gradients'
+    own pass are right.
+    """
     network = probe()
     params, images, labels = random_params(network), random_images(network), random_labels()
     yardsticks = measure(network, params, images, labels, loss=Loss())
     assert compare(Backend(), network, params, images, labels, yardsticks, loss=Loss()).passed
-    comparison = compare(Backend(running_statistics=True), network, params, images, labels, yardsticks, loss=Loss())
+    comparison = compare(
+        Backend(running_statistics=True), network, params, images, labels, yardsticks, loss=Loss()
+    )
     assert comparison.first_divergence == "output in training mode of normed.norm"
-    assert all(row.passed for row in [*comparison.outputs, *comparison.loss, *comparison.statistics])
+    assert all(
+        row.passed for row in [*comparison.outputs, *comparison.loss, *comparison.statistics]
+    )
     names = [row.name for row in comparison.step_outputs]
-    assert [row.passed for row in comparison.step_outputs[: names.index("normed.norm")]] == [True] * names.index("normed.norm")
+    assert [row.passed for row in comparison.step_outputs[: names.index("normed.norm")]] == [
+        True
+    ] * names.index("normed.norm")
 
 
 @pytest.mark.parametrize("missing", ["stem.relu", "logits", "aux1"])
@@ -224,7 +282,7 @@ def test_a_layer_that_a_backend_leaves_out_in_training_mode_fails(missing):
     assert [row.name for row in comparison.rows if not row.passed] == [missing]
 
 
-# What a backend decided -------------------------------------------------------------------------------------------------
+# What a backend decided ---------------------------------------------------------------------------
 
 
 DECIDING = Network(
@@ -233,7 +291,10 @@ DECIDING = Network(
         first=blocks.max_pool(2, 1),
         conv=blocks.conv_layer(3, 1),
         relu=spec.ReLU(),
-        mixed=blocks.concat(one=blocks.max_pool(3, 1, 1), two=blocks.sequential(pool=blocks.max_pool(3, 1, 1), conv=blocks.conv(2, 1))),
+        mixed=blocks.concat(
+            one=blocks.max_pool(3, 1, 1),
+            two=blocks.sequential(pool=blocks.max_pool(3, 1, 1), conv=blocks.conv(2, 1)),
+        ),
         flat=spec.GlobalAvgPool(),
         vector=spec.ReLU(),
         dense=spec.Dense(4, bias=True),
@@ -248,7 +309,12 @@ def _decided(network=DECIDING, seed=0):
     """Images, every layer's output of one float64 step, and the choices of that step."""
     images, params = random_images(network, seed), random_params(network, seed)
     run = Run(train=True, taps=frozenset(site.path for site in nodes(network)))
-    reference.run_gradients(reference.build(network, params, dtype=np.float64), images, random_labels(seed, classes=4), run)
+    reference.run_gradients(
+        reference.build(network, params, dtype=np.float64),
+        images,
+        random_labels(seed, classes=4),
+        run,
+    )
     return images, run.outputs, run.choices
 
 
@@ -286,14 +352,22 @@ def test_the_reference_decides_what_is_left_to_it():
     params = random_params(DECIDING)
     run = Run(train=True, choices=decisions(DECIDING, images, {}))
     assert run.choices.keys() == {"first"}
-    reference.run_gradients(reference.build(DECIDING, params, dtype=np.float64), images, random_labels(classes=4), run)
+    reference.run_gradients(
+        reference.build(DECIDING, params, dtype=np.float64), images, random_labels(classes=4), run
+    )
     for path in CHOOSING:
         np.testing.assert_array_equal(run.choices[path].made, choices[path].made)
 
 
 def test_the_winner_is_the_one_of_the_outputs():
-    """Two convolutions tell the elements of a window apart: what a winner takes of the gradient shows in their weights."""
-    layers = blocks.sequential(stem=blocks.conv_layer(1, 1, bias=False), pool=blocks.max_pool((1, 2), 2), dense=spec.Dense(2, bias=True))
+    """Two convolutions tell the elements of a window apart: what a winner takes of the gradient
+    shows in their weights.
+    """
+    layers = blocks.sequential(
+        stem=blocks.conv_layer(1, 1, bias=False),
+        pool=blocks.max_pool((1, 2), 2),
+        dense=spec.Dense(2, bias=True),
+    )
     network = Network("winner", layers, (2, 1, 2), "")
     params = {
         "stem.weight": np.float32([[[[1.0]], [[1.0]]]]),
@@ -305,7 +379,9 @@ def test_the_winner_is_the_one_of_the_outputs():
     yardstick = step_yardstick(network, params, images, labels, loss=Loss())
 
     def step(backend):
-        return compare_step(backend, network, params, images, labels, yardstick, loss=Loss()).first_divergence
+        return compare_step(
+            backend, network, params, images, labels, yardstick, loss=Loss()
+        ).first_divergence
 
     def ahead(found):
         return {**found, "stem": np.float32([[[[1.0, 1.0 + 2 * EPS]]]])}
@@ -313,7 +389,8 @@ def test_the_winner_is_the_one_of_the_outputs():
     def winner(position):
         return lambda: {"pool": Choice(fixed=np.full((1, 1, 1, 1), position, np.int16))}
 
-    # Of equal elements the first in row-major order wins; only a lead in the backend's own output changes that.
+    # Of equal elements the first in row-major order wins; only a lead in the backend's own output
+    # changes that.
     assert step(Backend()) is None
     assert step(Backend(choices=winner(0))) is None
     assert step(Backend(choices=winner(1))) == "gradient of stem.weight"
@@ -326,14 +403,18 @@ def test_the_winner_is_the_one_of_the_outputs():
 def _pools(draw):
     kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 4)))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    padding = tuple((draw(st.integers(0, size // 2)), draw(st.integers(0, size // 2))) for size in kernel)
+    padding = tuple(
+        (draw(st.integers(0, size // 2)), draw(st.integers(0, size // 2))) for size in kernel
+    )
     return spec.MaxPool(kernel, stride, padding, draw(st.booleans()))
 
 
 @given(_pools(), st.integers(4, 7), st.integers(4, 7), st.integers(0, 2**32 - 1))
 @settings(max_examples=60)
 def testwinners_are_the_first_maxima_by_hand(pool, height, width, seed):
-    """Of few values, so that ties abound: the position of the first maximum in row-major order, padding never."""
+    """Of few values, so that ties abound: the position of the first maximum in row-major order,
+    padding never.
+    """
     (site,) = walk(Network("n", blocks.sequential(pool=pool), (2, height, width), ""))
     x = np.random.default_rng(seed).integers(-2, 3, (2, height, width, 2)).astype(np.float32)
     (top, _), (left, _) = pool.padding
@@ -342,17 +423,32 @@ def testwinners_are_the_first_maxima_by_hand(pool, height, width, seed):
         best = None
         for u, v in np.ndindex(pool.kernel_size):
             row, column = i * pool.stride[0] + u - top, j * pool.stride[1] + v - left
-            if 0 <= row < height and 0 <= column < width and (best is None or x[n, row, column, c] > best[0]):
+            if (
+                0 <= row < height
+                and 0 <= column < width
+                and (best is None or x[n, row, column, c] > best[0])
+            ):
                 best = x[n, row, column, c], u * pool.kernel_size[1] + v
         assert found[n, i, j, c] == best[1]
 
 
 def test_on_small_integers_everything_is_exact():
     """float32 rounds nothing there, so that even exact ties are decided as the spec says."""
-    layers = blocks.sequential(conv=blocks.conv_layer(2, 1), relu=spec.ReLU(), pool=blocks.max_pool(2, 1), dense=spec.Dense(2, bias=True))
+    layers = blocks.sequential(
+        conv=blocks.conv_layer(2, 1),
+        relu=spec.ReLU(),
+        pool=blocks.max_pool(2, 1),
+        dense=spec.Dense(2, bias=True),
+    )
     network = Network("exact", layers, (2, 5, 6), "")
-    params = {path: np.rint(array * 2).astype(np.float32) for path, array in random_params(network).items()}
-    images, labels = np.rint(2 * random_images(network)).astype(np.float32), random_labels(classes=2)
+    params = {
+        path: np.rint(array * 2).astype(np.float32)
+        for path, array in random_params(network).items()
+    }
+    images, labels = (
+        np.rint(2 * random_images(network)).astype(np.float32),
+        random_labels(classes=2),
+    )
     taps = [site.path for site in nodes(network)]
     exact, rough = Run(train=True, taps=frozenset(taps)), Run(train=True, taps=frozenset(taps))
     for run, dtype in ((exact, np.float64), (rough, np.float32)):
@@ -367,24 +463,42 @@ def test_on_small_integers_everything_is_exact():
     for path in ("relu", "pool"):
         np.testing.assert_array_equal(made[path].fixed, exact.choices[path].made)
     comparison = compare_step(
-        Backend(), network, params, images, labels, step_yardstick(network, params, images, labels, loss=Loss()), loss=Loss()
+        Backend(),
+        network,
+        params,
+        images,
+        labels,
+        step_yardstick(network, params, images, labels, loss=Loss()),
+        loss=Loss(),
     )
     assert {row.error for row in comparison.step_outputs} == {0.0}
     assert comparison.passed
 
 
 def test_the_first_divergence_of_gradients_is_the_last_layer():
-    rows = [Row("dense.weight", 0.0, 1.0), Row("conv.weight", 2.0, 1.0), Row("stem.weight", 3.0, 1.0)]
+    rows = [
+        Row("dense.weight", 0.0, 1.0),
+        Row("conv.weight", 2.0, 1.0),
+        Row("stem.weight", 3.0, 1.0),
+    ]
     assert Comparison(gradients=rows).first_divergence == "gradient of conv.weight"
-    assert Comparison(weights=["stem.bias"], gradients=rows).first_divergence == "weights of stem.bias"
+    assert (
+        Comparison(weights=["stem.bias"], gradients=rows).first_divergence == "weights of stem.bias"
+    )
     assert Comparison().first_divergence is None
 
 
 def test_the_loss_may_move_as_far_as_its_outputs_take_it():
-    """One number that float32 hits by luck has a limit all the same, and a wrong loss is far beyond it."""
+    """One number that float32 hits by luck has a limit all the same, and a wrong loss is far beyond
+    it.
+    """
     layers = blocks.sequential(dense=spec.Dense(2, bias=False))
     network = Network("loss", layers, (1, 1, 1), "")
-    params, images, labels = {"dense.weight": np.float32([[[[0.7]]], [[[-0.3]]]])}, np.float32([[[[1.1]]]]), np.array([0])
+    params, images, labels = (
+        {"dense.weight": np.float32([[[[0.7]]], [[[-0.3]]]])},
+        np.float32([[[[1.1]]]]),
+        np.array([0]),
+    )
     yardstick = step_yardstick(network, params, images, labels, loss=Loss())
     logits = np.float32([0.7, -0.3]).astype(np.float64) * np.float64(np.float32(1.1))
     share = np.exp(logits) / np.exp(logits).sum()

@@ -1,4 +1,6 @@
-"""Trajectories: right trainers pass, wrong ones are named at the step where they go wrong, and a decision is no error."""
+"""Trajectories: right trainers pass, wrong ones are named at the step where they go wrong, and a
+decision is no error.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -7,11 +9,23 @@ import numpy as np
 import pytest
 
 from googlenet import Loss, get_network, init_params, reference
-from googlenet.conformance.networks import NORM_BATCH, norm_networks, probe, random_images, random_labels, random_params
+from googlenet.conformance.networks import (
+    NORM_BATCH,
+    norm_networks,
+    probe,
+    random_images,
+    random_labels,
+    random_params,
+)
 from googlenet.images import load_image_set
 from googlenet.parity.compare import compare, measure
 from googlenet.parity.tolerance import EPS, FACTOR, distance
-from googlenet.parity.trajectory import batch_of_step, compare_trajectory, trajectory_recipe, trajectory_yardstick
+from googlenet.parity.trajectory import (
+    batch_of_step,
+    compare_trajectory,
+    trajectory_recipe,
+    trajectory_yardstick,
+)
 from googlenet.reference.model import Run, piecewise_matmul
 from googlenet.reference.trainer import Trainer
 
@@ -45,7 +59,9 @@ class Backend:
 
 
 def rows(backend, yardstick, recipe=RECIPE):
-    return compare_trajectory(backend, NETWORK, PARAMS, IMAGES, LABELS, yardstick, recipe=recipe, size=3)
+    return compare_trajectory(
+        backend, NETWORK, PARAMS, IMAGES, LABELS, yardstick, recipe=recipe, size=3
+    )
 
 
 def first_failure(found):
@@ -61,8 +77,12 @@ def test_the_batches_go_round():
 
 def test_every_step_has_its_loss_and_every_array(yardstick):
     found = rows(reference, yardstick)
-    assert [row.name for row in found if row.name.endswith(": loss")] == [f"step {n}: loss" for n in range(1, STEPS + 1)]
-    assert {row.name for row in found} == {f"step {n}: {path}" for n in range(1, STEPS + 1) for path in ("loss", *PARAMS)}
+    assert [row.name for row in found if row.name.endswith(": loss")] == [
+        f"step {n}: loss" for n in range(1, STEPS + 1)
+    ]
+    assert {row.name for row in found} == {
+        f"step {n}: {path}" for n in range(1, STEPS + 1) for path in ("loss", *PARAMS)
+    }
     assert all(row.passed for row in found)
     assert max(row.ratio for row in found) < 0.5
 
@@ -90,12 +110,16 @@ def test_what_every_step_is_compared_with_falls_in_rate_and_has_momentum_and_dec
     ],
 )
 def test_another_recipe_is_caught_where_it_shows(yardstick, changes, step):
-    found = rows(Backend(lambda model, recipe: Trainer(model, replace(recipe, **changes))), yardstick)
+    found = rows(
+        Backend(lambda model, recipe: Trainer(model, replace(recipe, **changes))), yardstick
+    )
     assert first_failure(found).startswith(step)
 
 
 class Decoupled(Trainer):
-    """Weight decay taken from the weights and not added to the gradient: the same first step, another second."""
+    """Weight decay taken from the weights and not added to the gradient: the same first step,
+    another second.
+    """
 
     def advance(self, images, labels, run, *, learning_rate):
         recipe = self.recipe
@@ -103,7 +127,10 @@ class Decoupled(Trainer):
         before = dict(self.model.params)
         answer = super().advance(images, labels, run, learning_rate=learning_rate)
         for path in self._trainable:
-            self.model.params[path] = self.model.params[path] - np.float32(learning_rate * recipe.weight_decay) * before[path]
+            self.model.params[path] = (
+                self.model.params[path]
+                - np.float32(learning_rate * recipe.weight_decay) * before[path]
+            )
         self.recipe = recipe
         return answer
 
@@ -120,7 +147,9 @@ class Nesterov(Trainer):
         answer = super().advance(images, labels, run, learning_rate=learning_rate)
         for path, velocity in self._velocity.items():
             gradient = velocity - np.float32(0.9) * old[path]
-            self.model.params[path] = before[path] - np.float32(learning_rate) * (gradient + np.float32(0.9) * velocity)
+            self.model.params[path] = before[path] - np.float32(learning_rate) * (
+                gradient + np.float32(0.9) * velocity
+            )
         return answer
 
 
@@ -144,7 +173,12 @@ class Piecewise(Trainer):
     """A compiled step that rounds otherwise than the same backend's eager pass."""
 
     def advance(self, images, labels, run, *, learning_rate):
-        return super().advance(images, labels, Run(train=run.train, dot=piecewise_matmul, choices=run.choices), learning_rate=learning_rate)
+        return super().advance(
+            images,
+            labels,
+            Run(train=run.train, dot=piecewise_matmul, choices=run.choices),
+            learning_rate=learning_rate,
+        )
 
 
 def test_a_step_that_rounds_otherwise_than_eager_mode_passes(yardstick):
@@ -157,7 +191,9 @@ def test_batch_norm_under_both_conventions():
     network = norm_networks()["mixed"]
     params = random_params(network)
     images, labels = random_images(network, batch=10), random_labels(0, 10)
-    yardstick = trajectory_yardstick(network, params, images, labels, recipe=RECIPE, steps=3, size=NORM_BATCH)
+    yardstick = trajectory_yardstick(
+        network, params, images, labels, recipe=RECIPE, steps=3, size=NORM_BATCH
+    )
 
     class Unbiased(Backend):
         unbiased_running_variance = True
@@ -167,10 +203,14 @@ def test_batch_norm_under_both_conventions():
 
     right = Unbiased(Trainer)
     for backend in (reference, right):
-        found = compare_trajectory(backend, network, params, images, labels, yardstick, recipe=RECIPE, size=NORM_BATCH)
+        found = compare_trajectory(
+            backend, network, params, images, labels, yardstick, recipe=RECIPE, size=NORM_BATCH
+        )
         assert first_failure(found) is None
     right.unbiased_running_variance = False
-    found = compare_trajectory(right, network, params, images, labels, yardstick, recipe=RECIPE, size=NORM_BATCH)
+    found = compare_trajectory(
+        right, network, params, images, labels, yardstick, recipe=RECIPE, size=NORM_BATCH
+    )
     assert first_failure(found) == "step 1: stem.norm.running_var"
 
 
@@ -184,7 +224,9 @@ def test_a_comparison_holds_a_trajectory_only_if_it_is_asked_for():
     assert len(compared.trajectory) == 2 * (1 + len(PARAMS))
     wrong = Backend(lambda model, recipe: Trainer(model, replace(recipe, momentum=0.0)))
     wrong.gradients = reference.gradients
-    assert compare(wrong, NETWORK, PARAMS, IMAGES, LABELS, asked, loss=loss).first_divergence.startswith("training of step 2: ")
+    assert compare(
+        wrong, NETWORK, PARAMS, IMAGES, LABELS, asked, loss=loss
+    ).first_divergence.startswith("training of step 2: ")
 
 
 def test_ten_steps_of_googlenet_stay_within_a_few_units_in_the_last_place():
@@ -192,11 +234,15 @@ def test_ten_steps_of_googlenet_stay_within_a_few_units_in_the_last_place():
     digits = load_image_set(None, network.input_shape, 10, count=80)
     params = init_params(network, initializer="he_normal")
     recipe = trajectory_recipe(Loss())
-    yardstick = trajectory_yardstick(network, params, digits.images, digits.labels, recipe=recipe, steps=10, size=8)
+    yardstick = trajectory_yardstick(
+        network, params, digits.images, digits.labels, recipe=recipe, steps=10, size=8
+    )
     assert max(step["loss"] for step in yardstick) < 1e-5
     exact = Trainer(reference.build(network, params, dtype=np.float64), recipe)
     again = Trainer(reference.build(network, params, dtype=np.float64), recipe)
     for trainer in (exact, again):
-        trainer.advance(*batch_of_step(0, digits.images, digits.labels, 8), Run(train=True), learning_rate=0.01)
+        trainer.advance(
+            *batch_of_step(0, digits.images, digits.labels, 8), Run(train=True), learning_rate=0.01
+        )
     assert distance(exact.params()["head.dense.weight"], again.params()["head.dense.weight"]) == 0
     assert FACTOR == 10.0

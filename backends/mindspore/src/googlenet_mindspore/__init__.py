@@ -32,10 +32,12 @@ file_suffix = ".ckpt"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Cell:
-    """An `nn.Cell` with `params` loaded, in evaluation mode; `device` is MindSpore's name of it, such as "CPU" or "Ascend".
+    """An `nn.Cell` with `params` loaded, in evaluation mode; `device` is MindSpore's name of it,
+    such as "CPU" or "Ascend".
 
-    MindSpore has one device for the whole process, which this sets if `device` is another one; that only works before any
-    tensor has been computed. Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that cannot be set.
+    MindSpore has one device for the whole process, which this sets if `device` is another one; that
+    only works before any tensor has been computed. Raises `WeightsError` if the weights do not fit,
+    `DeviceError` for a device that cannot be set.
     """
     params = check_params(network, params)
     _set_device(device)
@@ -53,20 +55,29 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nn.
 def params_of(model: nn.Cell) -> Params:
     """The weights of `model` by path in canonical layout."""
     held = model.parameters_dict()
-    return {path: layout.from_native(spec, held[layout.native_path(spec)]) for path, spec in param_specs(model.network).items()}
+    return {
+        path: layout.from_native(spec, held[layout.native_path(spec)])
+        for path, spec in param_specs(model.network).items()
+    }
 
 
 def save(model: nn.Cell, path: str | os.PathLike[str]) -> None:
-    """Write the weights of `model` to `path` as a checkpoint, for `load_checkpoint` and `load_param_into_net`.
+    """Write the weights of `model` to `path` as a checkpoint, for `load_checkpoint` and
+    `load_param_into_net`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
+    stays whole.
     """
     with native_file(path, file_suffix) as temporary:
         ms.save_checkpoint(model, temporary)
 
 
-def forward(model: nn.Cell, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:
-    """The outputs of images (N, C, H, W) by name, and the tapped layers. Raises as `googlenet.checks` does."""
+def forward(
+    model: nn.Cell, images: Array, *, train: bool = False, taps: Iterable[str] = ()
+) -> dict[str, Array]:
+    """The outputs of images (N, C, H, W) by name, and the tapped layers. Raises as
+    `googlenet.checks` does.
+    """
     taps = check_taps(model.network, taps)
     x = layout.images_to_native(check_images(model.network, images))
     tapped: dict[str, ms.Tensor] = {}
@@ -85,11 +96,17 @@ def forward(model: nn.Cell, images: Array, *, train: bool = False, taps: Iterabl
     finally:
         for handle in handles:
             handle.remove()
-    return {path: layout.output_from_native(tensor) for path, tensor in {**outputs, **tapped}.items()}
+    return {
+        path: layout.output_from_native(tensor) for path, tensor in {**outputs, **tapped}.items()
+    }
 
 
-def gradients(model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as `googlenet.checks` does."""
+def gradients(
+    model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
+) -> tuple[float, Params]:
+    """The loss and its gradient by every trainable array, canonical. Raises as `googlenet.checks`
+    does.
+    """
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
     x = layout.images_to_native(images)
@@ -101,25 +118,37 @@ def gradients(model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss
     def total_loss(x: ms.Tensor) -> ms.Tensor:
         outputs = _by_name(model, model(x))
         return sum(
-            weight * cross_entropy(outputs[output], _targets(labels, outputs[output].shape[1], loss.label_smoothing))
+            weight
+            * cross_entropy(
+                outputs[output], _targets(labels, outputs[output].shape[1], loss.label_smoothing)
+            )
             for output, weight in loss.output_weights(model.network).items()
         )
 
     with _mode(model, train):
         weights = ms.ParameterTuple([held[layout.native_path(spec)] for spec in trainable.values()])
         total, grads = ms.value_and_grad(total_loss, None, weights)(x)
-    found = {path: layout.from_native(spec, grad) for (path, spec), grad in zip(trainable.items(), grads, strict=True)}
+    found = {
+        path: layout.from_native(spec, grad)
+        for (path, spec), grad in zip(trainable.items(), grads, strict=True)
+    }
     return float(total.asnumpy()), found
 
 
 def trainer(model: nn.Cell, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says, with `parallel` together with the processes that `start_parallel` joined."""
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
+    that `start_parallel` joined.
+    """
     return Trainer(model, recipe, parallel=parallel)
 
 
 def _targets(labels: Array, classes: int, label_smoothing: float) -> ms.Tensor:
-    """The distribution (N, K) that the loss is taken against: this loss has no label smoothing of its own."""
-    return ms.Tensor((1 - label_smoothing) * np.eye(classes)[labels] + label_smoothing / classes, ms.float32)
+    """The distribution (N, K) that the loss is taken against: this loss has no label smoothing of
+    its own.
+    """
+    return ms.Tensor(
+        (1 - label_smoothing) * np.eye(classes)[labels] + label_smoothing / classes, ms.float32
+    )
 
 
 def _set_device(device: str | None) -> None:
@@ -128,7 +157,9 @@ def _set_device(device: str | None) -> None:
     try:
         ms.set_device(device)
     except (RuntimeError, ValueError) as error:
-        raise DeviceError(f"device: '{device}' cannot be used by mindspore: {str(error).splitlines()[0]}") from error
+        raise DeviceError(
+            f"device: '{device}' cannot be used by mindspore: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _by_name(model: nn.Cell, outputs: ms.Tensor | tuple[ms.Tensor, ...]) -> dict[str, ms.Tensor]:
@@ -138,7 +169,9 @@ def _by_name(model: nn.Cell, outputs: ms.Tensor | tuple[ms.Tensor, ...]) -> dict
 
 @contextmanager
 def _mode(model: nn.Cell, train: bool, *, execution: int = ms.PYNATIVE_MODE) -> Iterator[None]:
-    """Training or evaluation mode, and eager or graph execution, for a while; every cell then has its own mode again."""
+    """Training or evaluation mode, and eager or graph execution, for a while; every cell then has
+    its own mode again.
+    """
     before = [(cell, cell.training) for _, cell in model.cells_and_names()]
     execution_before = ms.get_context("mode")
     ms.set_context(mode=execution)  # graph mode calls no hooks

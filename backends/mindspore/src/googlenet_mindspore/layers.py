@@ -1,4 +1,6 @@
-"""Each layer of the spec as MindSpore has it, children under the spec's own names. Maps are (N, C, H, W)."""
+"""Each layer of the spec as MindSpore has it, children under the spec's own names. Maps are (N, C,
+H, W).
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,14 @@ def compose(site: CompositeSite, children: dict[str, nn.Cell]) -> nn.Cell:
 def _conv(layer: Conv, site: LeafSite) -> nn.Cell:
     settings = {"stride": layer.stride, "group": layer.groups, "has_bias": layer.bias}
     padding = _flat(explicit_padding(layer))
-    return nn.Conv2d(site.in_shape[0], layer.out_channels, layer.kernel_size, pad_mode="pad", padding=padding, **settings)
+    return nn.Conv2d(
+        site.in_shape[0],
+        layer.out_channels,
+        layer.kernel_size,
+        pad_mode="pad",
+        padding=padding,
+        **settings,
+    )
 
 
 def _max_pool(layer: MaxPool, site: LeafSite) -> nn.Cell:
@@ -96,24 +105,40 @@ def _max_pool(layer: MaxPool, site: LeafSite) -> nn.Cell:
         return nn.MaxPool2d(layer.kernel_size, layer.stride, "same")
     if is_symmetric(layer):
         return SymmetricMaxPool2d(layer.kernel_size, layer.stride, (top, left), layer.ceil_mode)
-    return PaddedMaxPool2d(layer.kernel_size, layer.stride, extent_padding(layer, site.in_shape, window_count(site)))
+    return PaddedMaxPool2d(
+        layer.kernel_size, layer.stride, extent_padding(layer, site.in_shape, window_count(site))
+    )
 
 
 def _avg_pool(layer: AvgPool, site: LeafSite) -> nn.Cell:
     (top, _), (left, _) = padding = explicit_padding(layer)
     if is_symmetric(layer):
-        return nn.AvgPool2d(layer.kernel_size, layer.stride, "pad", (top, left), layer.ceil_mode, layer.count_include_pad)
-    return PaddedAvgPool2d(layer.kernel_size, layer.stride, padding, layer.ceil_mode, layer.count_include_pad)
+        return nn.AvgPool2d(
+            layer.kernel_size,
+            layer.stride,
+            "pad",
+            (top, left),
+            layer.ceil_mode,
+            layer.count_include_pad,
+        )
+    return PaddedAvgPool2d(
+        layer.kernel_size, layer.stride, padding, layer.ceil_mode, layer.count_include_pad
+    )
 
 
 def _is_same(layer: MaxPool, site: LeafSite) -> bool:
-    """Whether pad_mode="same" is these windows: ⌈size / stride⌉ of them, the odd element of padding after the input."""
+    """Whether pad_mode="same" is these windows: ⌈size / stride⌉ of them, the odd element of padding
+    after the input.
+    """
     count = window_count(site)
     padding = extent_padding(layer, site.in_shape, count)
     if not layer.ceil_mode and padding != explicit_padding(layer):
         return False
     axes = zip(site.in_shape[1:], layer.stride, count, padding, strict=True)
-    return all(n == -(-size // stride) and before == max(before + after, 0) // 2 for size, stride, n, (before, after) in axes)
+    return all(
+        n == -(-size // stride) and before == max(before + after, 0) // 2
+        for size, stride, n, (before, after) in axes
+    )
 
 
 def _flat(padding_around):
@@ -123,9 +148,11 @@ def _flat(padding_around):
 
 
 class LocalResponseNorm2d(nn.Cell):
-    """Normalisation across channels; the sum over neighbouring channels is a 1×1 convolution with fixed weights.
+    """Normalisation across channels; the sum over neighbouring channels is a 1×1 convolution with
+    fixed weights.
 
-    `ops.LRN` stops on the CPU with "could not execute a primitive" if there are 16, 24, 32, 40, ... channels (MindSpore 2.8.0).
+    `ops.LRN` stops on the CPU with "could not execute a primitive" if there are 16, 24, 32, 40, ...
+    channels (MindSpore 2.8.0).
     """
 
     def __init__(self, channels: int, size: int, alpha: float, beta: float, k: float) -> None:
@@ -146,19 +173,30 @@ class LocalResponseNorm2d(nn.Cell):
 class SymmetricMaxPool2d(nn.Cell):
     """Max pooling with −∞ around its input, as much before as after.
 
-    `nn.MaxPool2d(pad_mode="pad")` is the same function and takes more than three times as long: it finds the positions, too.
+    `nn.MaxPool2d(pad_mode="pad")` is the same function and takes more than three times as long: it
+    finds the positions, too.
     """
 
     def __init__(self, kernel_size, stride, padding, ceil_mode) -> None:
         super().__init__()
-        self.kernel_size, self.stride, self.padding, self.ceil_mode = kernel_size, stride, padding, ceil_mode
-        self.max_pool = ops.MaxPool3D((1, *kernel_size), (1, *stride), "pad", (0, *padding), ceil_mode)
+        self.kernel_size, self.stride, self.padding, self.ceil_mode = (
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+        )
+        self.max_pool = ops.MaxPool3D(
+            (1, *kernel_size), (1, *stride), "pad", (0, *padding), ceil_mode
+        )
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.max_pool(x.unsqueeze(2)).squeeze(2)
 
     def extend_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, ceil_mode={self.ceil_mode}"
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding},"
+            f" ceil_mode={self.ceil_mode}"
+        )
 
 
 class PaddedMaxPool2d(nn.MaxPool2d):
@@ -166,7 +204,8 @@ class PaddedMaxPool2d(nn.MaxPool2d):
 
     def __init__(self, kernel_size, stride, padding_around) -> None:
         super().__init__(kernel_size, stride)
-        # What a negative padding would cut off is beyond the last window; `ops.pad` spoils memory then (MindSpore 2.8.0).
+        # What a negative padding would cut off is beyond the last window; `ops.pad` spoils memory
+        # then (MindSpore 2.8.0).
         self.padding_around = tuple(max(side, 0) for side in _flat(padding_around))
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
@@ -178,19 +217,36 @@ class PaddedMaxPool2d(nn.MaxPool2d):
 
 
 class PaddedAvgPool2d(nn.Cell):
-    """Average pooling with zeros around its input, ((top, bottom), (left, right)); `nn.AvgPool2d` can only pad symmetrically."""
+    """Average pooling with zeros around its input, ((top, bottom), (left, right)); `nn.AvgPool2d`
+    can only pad symmetrically.
+    """
 
     def __init__(self, kernel_size, stride, padding_around, ceil_mode, count_include_pad) -> None:
         super().__init__()
-        self.kernel_size, self.stride, self.ceil_mode, self.count_include_pad = kernel_size, stride, ceil_mode, count_include_pad
+        self.kernel_size, self.stride, self.ceil_mode, self.count_include_pad = (
+            kernel_size,
+            stride,
+            ceil_mode,
+            count_include_pad,
+        )
         self.padding_around = _flat(padding_around)
-        self.avg_pool = ops.AvgPool3D((1, *kernel_size), (1, *stride), "pad", (0, 0, *self.padding_around), ceil_mode, count_include_pad)
+        self.avg_pool = ops.AvgPool3D(
+            (1, *kernel_size),
+            (1, *stride),
+            "pad",
+            (0, 0, *self.padding_around),
+            ceil_mode,
+            count_include_pad,
+        )
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.avg_pool(x.unsqueeze(2)).squeeze(2)
 
     def extend_repr(self) -> str:
-        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding_around={self.padding_around}"
+        window = (
+            f"kernel_size={self.kernel_size}, stride={self.stride},"
+            f" padding_around={self.padding_around}"
+        )
         return f"{window}, ceil_mode={self.ceil_mode}, count_include_pad={self.count_include_pad}"
 
 

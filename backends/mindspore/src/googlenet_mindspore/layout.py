@@ -1,4 +1,6 @@
-"""Every change of layout: MindSpore's own is canonical (NCHW, OIHW) but for a dense layer on a map, which it flattens."""
+"""Every change of layout: MindSpore's own is canonical (NCHW, OIHW) but for a dense layer on a map,
+which it flattens.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ from googlenet.params import Array, ParamSpec
 from googlenet.spec import BatchNorm, Dense
 
 #: Batch norm's own names of its arrays; every other layer has ours.
-NORM_NAMES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+NORM_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
 
 
 def native_path(spec: ParamSpec) -> str:
@@ -20,7 +27,9 @@ def native_path(spec: ParamSpec) -> str:
 
 
 def to_native(spec: ParamSpec, array: Array) -> ms.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O, C·H·W)."""
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O,
+    C·H·W).
+    """
     dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
     return ms.Tensor(array.reshape(len(array), -1) if dense else array)
 

@@ -21,7 +21,8 @@ from . import layout
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `msrun` started, on MindSpore's own collectives for the device: this process's rank, and how many they are.
+    """Join the processes that `msrun` started, on MindSpore's own collectives for the device: this
+    process's rank, and how many they are.
 
     Raises `BackendError` if it did not start this process.
     """
@@ -38,39 +39,57 @@ def start_parallel() -> tuple[int, int]:
 class Trainer:
     """Trains `model` in place by `nn.Momentum`; see `googlenet.backend.Trainer`.
 
-    A step is one compiled graph for each size of batch, in graph mode: what `set_data` sets, as `load_param_into_net` does, a graph of
-    `ms.jit` never sees (MindSpore 2.8.0). Dropout takes masks drawn outside of it from the step's seed: MindSpore's random
-    operations take a seed when they are compiled, and those that take one with their input do not run on a CPU (MindSpore 2.8.0).
-    With `parallel` gradients are averaged by `nn.DistributedGradReducer`.
+    A step is one compiled graph for each size of batch, in graph mode: what `set_data` sets, as
+    `load_param_into_net` does, a graph of `ms.jit` never sees (MindSpore 2.8.0). Dropout takes
+    masks drawn outside of it from the step's seed: MindSpore's random operations take a seed when
+    they are compiled, and those that take one with their input do not run on a CPU (MindSpore
+    2.8.0). With `parallel` gradients are averaged by `nn.DistributedGradReducer`.
     """
 
     def __init__(self, model: nn.Cell, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
-        self.rank, self.processes = (communication.get_rank(), communication.get_group_size()) if parallel else (0, 1)
+        self.rank, self.processes = (
+            (communication.get_rank(), communication.get_group_size()) if parallel else (0, 1)
+        )
         self._loss = recipe.loss
         self._weights = self._loss.output_weights(model.network)
         self._classes = num_classes(model.network)
         held = model.parameters_dict()
         self._trained = {
-            path: (spec, held[layout.native_path(spec)]) for path, spec in param_specs(model.network).items() if spec.trainable
+            path: (spec, held[layout.native_path(spec)])
+            for path, spec in param_specs(model.network).items()
+            if spec.trainable
         }
         parameters = [parameter for _, parameter in self._trained.values()]
-        # Given for a group, weight decay holds for all of it; else batch norm's arrays would have none.
+        # Given for a group, weight decay holds for all of it; else batch norm's arrays would have
+        # none.
         self._optimizer = nn.Momentum(
             [{"params": parameters, "weight_decay": float(recipe.weight_decay)}],
             learning_rate=float(recipe.learning_rate),
             momentum=float(recipe.momentum),
         )
-        mean = nn.DistributedGradReducer(parameters, mean=True, degree=self.processes) if self.processes > 1 else None
+        mean = (
+            nn.DistributedGradReducer(parameters, mean=True, degree=self.processes)
+            if self.processes > 1
+            else None
+        )
         cells = dict(model.cells_and_names())
-        dropouts = [site for site in walk(model.network) if isinstance(cells[site.path], nn.Dropout) and cells[site.path].p]
+        dropouts = [
+            site
+            for site in walk(model.network)
+            if isinstance(cells[site.path], nn.Dropout) and cells[site.path].p
+        ]
         self._dropouts = {site.path: (cells[site.path], site.in_shape) for site in dropouts}
         weights = tuple(self._weights[output] for output in model.network.outputs)
         self._new_step = partial(_Step, model, weights, self._optimizer, mean)
         self._steps: dict[int, tuple[_Step, dict[str, ms.Parameter]]] = {}
 
-    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
+    def step(
+        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+    ) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
+        K) of its training pass.
+        """
         from . import _mode, _targets
 
         x, labels = self._images(images), check_labels(self.model.network, labels, len(images))
@@ -91,11 +110,15 @@ class Trainer:
         from . import _by_name, _mode
 
         with _mode(self.model, False, execution=ms.GRAPH_MODE):
-            return layout.output_from_native(_by_name(self.model, self.model(self._images(images)))["logits"])
+            return layout.output_from_native(
+                _by_name(self.model, self.model(self._images(images)))["logits"]
+            )
 
     def velocity(self) -> Params:
         """MindSpore's moments, which are v of the recipe; 0 before the first step."""
-        return {path: layout.from_native(spec, moment) for (path, (spec, _)), moment in self._moments()}
+        return {
+            path: layout.from_native(spec, moment) for (path, (spec, _)), moment in self._moments()
+        }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
@@ -107,7 +130,8 @@ class Trainer:
         """`values` (k,) of float64, summed over all processes."""
         if self.processes == 1:
             return values
-        # Its collectives on the CPU take float32 alone: three of them hold a float64, and the sum is taken here.
+        # Its collectives on the CPU take float32 alone: three of them hold a float64, and the sum
+        # is taken here.
         parts = np.zeros((3, len(values)), np.float32)
         for row in range(3):
             parts[row] = values - parts.sum(0, np.float64)
@@ -117,7 +141,11 @@ class Trainer:
     def _masks(self, count: int) -> dict[str, ms.Parameter]:
         """Dropout's masks for `count` images, by path."""
         return {
-            path: ms.Parameter(ms.Tensor(np.zeros((count, *shape)), ms.float32), name=f"mask.{path}", requires_grad=False)
+            path: ms.Parameter(
+                ms.Tensor(np.zeros((count, *shape)), ms.float32),
+                name=f"mask.{path}",
+                requires_grad=False,
+            )
             for path, (_, shape) in self._dropouts.items()
         }
 
@@ -143,15 +171,24 @@ class Trainer:
 class _Step(nn.Cell):
     """Forward, loss, backward and update in one: (images, targets, share) → (loss, logits).
 
-    `mean` averages the gradients over processes. No parameter gets another name here, hence no prefix.
+    `mean` averages the gradients over processes. No parameter gets another name here, hence no
+    prefix.
     """
 
-    def __init__(self, model: nn.Cell, weights: tuple[float, ...], optimizer: nn.Optimizer, mean: nn.Cell | None) -> None:
+    def __init__(
+        self,
+        model: nn.Cell,
+        weights: tuple[float, ...],
+        optimizer: nn.Optimizer,
+        mean: nn.Cell | None,
+    ) -> None:
         super().__init__(auto_prefix=False)
         self.model, self.optimizer, self.mean = model, optimizer, mean
         cross_entropy = nn.SoftmaxCrossEntropyWithLogits(reduction="mean")
 
-        def total_loss(x: ms.Tensor, targets: ms.Tensor, share: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor, ms.Tensor]:
+        def total_loss(
+            x: ms.Tensor, targets: ms.Tensor, share: ms.Tensor
+        ) -> tuple[ms.Tensor, ms.Tensor, ms.Tensor]:
             outputs = model(x)
             if not isinstance(outputs, tuple):
                 outputs = (outputs,)
@@ -162,7 +199,9 @@ class _Step(nn.Cell):
 
         self.differentiate = ms.value_and_grad(total_loss, None, optimizer.parameters, has_aux=True)
 
-    def construct(self, x: ms.Tensor, targets: ms.Tensor, share: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+    def construct(
+        self, x: ms.Tensor, targets: ms.Tensor, share: ms.Tensor
+    ) -> tuple[ms.Tensor, ms.Tensor]:
         (_, total, logits), grads = self.differentiate(x, targets, share)
         if self.mean is not None:
             grads = self.mean(grads)

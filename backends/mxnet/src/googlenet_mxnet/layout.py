@@ -1,4 +1,6 @@
-"""Every change of layout: MXNet's own is canonical (NCHW, OIHW) but for a dense layer on a map, which it flattens."""
+"""Every change of layout: MXNet's own is canonical (NCHW, OIHW) but for a dense layer on a map,
+which it flattens.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,21 @@ from googlenet.spec import BatchNorm, Dense
 
 
 def native_path(spec: ParamSpec) -> str:
-    """The attribute path of an array: Gluon's batch norm has `gamma` and `beta` for `weight` and `bias`."""
+    """The attribute path of an array: Gluon's batch norm has `gamma` and `beta` for `weight` and
+    `bias`.
+    """
     names = {"weight": "gamma", "bias": "beta"} if isinstance(spec.site.layer, BatchNorm) else {}
     return f"{spec.site.path}.{names.get(spec.name, spec.name)}"
 
 
 def to_native(spec: ParamSpec, array: Array) -> mx.np.ndarray:
-    """A canonical array as an MXNet array of its own memory; a dense weight (O, C, H, W) becomes (O, C·H·W)."""
+    """A canonical array as an MXNet array of its own memory; a dense weight (O, C, H, W) becomes
+    (O, C·H·W).
+    """
     dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
-    return mx.np.array(array.reshape(len(array), -1) if dense else array, dtype=array.dtype, ctx=mx.cpu())
+    return mx.np.array(
+        array.reshape(len(array), -1) if dense else array, dtype=array.dtype, ctx=mx.cpu()
+    )
 
 
 def from_native(spec: ParamSpec, array: mx.np.ndarray) -> Array:

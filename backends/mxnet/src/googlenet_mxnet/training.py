@@ -24,7 +24,8 @@ _keys = itertools.count()
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the workers that the scheduler of the `DMLC_` variables gathers: this process's rank, and how many they are.
+    """Join the workers that the scheduler of the `DMLC_` variables gathers: this process's rank,
+    and how many they are.
 
     Raises `BackendError` if the variables are not set, or `PORT` is.
     """
@@ -34,12 +35,14 @@ def start_parallel() -> tuple[int, int]:
         missing = [name for name in needed if not os.environ.get(name)]
         if os.environ.get("DMLC_ROLE") != "worker" or missing:
             raise BackendError(
-                f"mxnet: no launcher started this process: expected {', '.join(needed)} and DMLC_ROLE=worker in the environment; start "
-                "one process with DMLC_ROLE=scheduler and one with DMLC_ROLE=server of `python -c 'import mxnet'`, then the workers"
+                f"mxnet: no launcher started this process: expected {', '.join(needed)} and"
+                " DMLC_ROLE=worker in the environment; start one process with DMLC_ROLE=scheduler"
+                " and one with DMLC_ROLE=server of `python -c 'import mxnet'`, then the workers"
             )
         if os.environ.get("PORT"):
             raise BackendError(
-                f"mxnet: PORT is {os.environ['PORT']} in the environment, which the store takes for its own port: unset it in all processes"
+                f"mxnet: PORT is {os.environ['PORT']} in the environment, which the store takes for"
+                " its own port: unset it in all processes"
             )
         _store = mx.kvstore.create("dist_sync")
     return _store.rank, _store.num_workers
@@ -48,8 +51,9 @@ def start_parallel() -> tuple[int, int]:
 class Trainer:
     """Trains `model` in place by `gluon.Trainer` with "sgd"; see `googlenet.backend.Trainer`.
 
-    Forward pass and loss are one graph, which Gluon compiles with static memory; the model itself stays as it is. With `parallel`
-    gradients are averaged by the key-value store "dist_sync". The seed of a step becomes that of MXNet's generator on the device.
+    Forward pass and loss are one graph, which Gluon compiles with static memory; the model itself
+    stays as it is. With `parallel` gradients are averaged by the key-value store "dist_sync". The
+    seed of a step becomes that of MXNet's generator on the device.
     """
 
     @mx.util.use_np
@@ -67,20 +71,39 @@ class Trainer:
         self._trainer = gluon.Trainer(
             [parameter for _, parameter in self._trained.values()],
             "sgd",
-            {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum, "wd": recipe.weight_decay},
+            {
+                "learning_rate": recipe.learning_rate,
+                "momentum": recipe.momentum,
+                "wd": recipe.weight_decay,
+            },
             kvstore=None,
         )
-        # Not by `gluon.Trainer`: a second one in a process would use the same keys, and wait for ever.
+        # Not by `gluon.Trainer`: a second one in a process would use the same keys, and wait for
+        # ever.
         self._keys = (
-            _new_keys([parameter.grad(self._device).as_nd_ndarray() for _, parameter in self._trained.values()]) if parallel else []
+            _new_keys(
+                [
+                    parameter.grad(self._device).as_nd_ndarray()
+                    for _, parameter in self._trained.values()
+                ]
+            )
+            if parallel
+            else []
         )
 
     @mx.util.use_np
-    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
+    def step(
+        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+    ) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
+        K) of its training pass.
+        """
         images = check_images(self.model.network, images)
         labels = check_labels(self.model.network, labels, len(images))
-        x, targets = layout.images_to_native(images, self._device), mx.np.array(labels, dtype=labels.dtype, ctx=self._device)
+        x, targets = (
+            layout.images_to_native(images, self._device),
+            mx.np.array(labels, dtype=labels.dtype, ctx=self._device),
+        )
         self._set_rate(learning_rate)
         if self._random:
             mx.random.seed(seed, self._device)
@@ -98,10 +121,14 @@ class Trainer:
         x = layout.images_to_native(check_images(self.model.network, images), self._device)
         with autograd.pause():
             outputs = self._outputs(x)
-        return layout.output_from_native(outputs[0] if isinstance(outputs, (tuple, list)) else outputs)
+        return layout.output_from_native(
+            outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+        )
 
     def velocity(self) -> Params:
-        """MXNet's momentum buffers, which are −learning_rate · v of the recipe; none before the first step and without momentum."""
+        """MXNet's momentum buffers, which are −learning_rate · v of the recipe; none before the
+        first step and without momentum.
+        """
         states = self._states()
         return {
             path: layout.from_native(spec, states[index])
@@ -115,7 +142,9 @@ class Trainer:
         (updater,) = self._trainer._updaters
         for index, (path, (spec, _)) in enumerate(self._trained.items()):
             if path in velocity:
-                updater.states[index] = layout.to_native(spec, velocity[path]).as_in_ctx(self._device).as_nd_ndarray()
+                updater.states[index] = (
+                    layout.to_native(spec, velocity[path]).as_in_ctx(self._device).as_nd_ndarray()
+                )
                 updater.states_synced[index] = True
         self._trainer.set_learning_rate(learning_rate)
 
@@ -141,11 +170,15 @@ class Trainer:
 
 
 class _Objective(HybridBlock):
-    """Images (N, C, H, W) and labels (N,) → the loss, a scalar of float64, and the logits (N, K)."""
+    """Images (N, C, H, W) and labels (N,) → the loss, a scalar of float64, and the
+    logits (N, K).
+    """
 
     def __init__(self, model: gluon.HybridBlock, loss: Loss) -> None:
         super().__init__(prefix="")
-        self.hybridize(static_alloc=True, static_shape=True)  # before it has children, which stay as they are
+        self.hybridize(
+            static_alloc=True, static_shape=True
+        )  # before it has children, which stay as they are
         self.model = model
         self.cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
         self.outputs = tuple(model.network.outputs)
@@ -155,22 +188,34 @@ class _Objective(HybridBlock):
 
     def hybrid_forward(self, F, x, labels):
         outputs = self.model(x)
-        outputs = dict(zip(self.outputs, outputs if isinstance(outputs, (tuple, list)) else (outputs,), strict=True))
+        outputs = dict(
+            zip(
+                self.outputs,
+                outputs if isinstance(outputs, (tuple, list)) else (outputs,),
+                strict=True,
+            )
+        )
         onehot = F.npx.one_hot(labels, self.classes, dtype="float64")
         targets = (1 - self.label_smoothing) * onehot + self.label_smoothing / self.classes
-        # In float64, as in `gradients`: oneDNN's log_softmax, which MXNet takes for float32, is twenty times less exact than float32 is.
+        # In float64, as in `gradients`: oneDNN's log_softmax, which MXNet takes for float32, is
+        # twenty times less exact than float32 is.
         total = sum(
-            weight * self.cross_entropy(outputs[output].astype("float64"), targets).mean() for output, weight in self.weights.items()
+            weight * self.cross_entropy(outputs[output].astype("float64"), targets).mean()
+            for output, weight in self.weights.items()
         )
         return total, outputs["logits"]
 
 
 class _Outputs(HybridBlock):
-    """Images (N, C, H, W) → the outputs of `model`; all of them, because Gluon warns of parameters that nothing uses."""
+    """Images (N, C, H, W) → the outputs of `model`; all of them, because Gluon warns of parameters
+    that nothing uses.
+    """
 
     def __init__(self, model: gluon.HybridBlock) -> None:
         super().__init__(prefix="")
-        self.hybridize(static_alloc=True, static_shape=True)  # before it has children, which stay as they are
+        self.hybridize(
+            static_alloc=True, static_shape=True
+        )  # before it has children, which stay as they are
         self.model = model
 
     def hybrid_forward(self, F, x):
@@ -184,7 +229,9 @@ def _has_dropout(model: gluon.HybridBlock) -> bool:
 
 
 def _new_keys(arrays: list[mx.nd.NDArray]) -> list[int]:
-    """Keys of the store for arrays of these shapes: the same in every process, as each makes all of its own in the same order."""
+    """Keys of the store for arrays of these shapes: the same in every process, as each makes all of
+    its own in the same order.
+    """
     keys = [next(_keys) for _ in arrays]
     _store.init(keys, arrays)
     return keys
@@ -198,7 +245,8 @@ def _rows_key(shape: tuple[int, ...]) -> int:
 
 def _gather(array: Array) -> Array:
     """`array` (k,) of this process and all others: (processes, k), bit for bit."""
-    # As bytes, each in a float32: the store rounds float64 to float32. What is added to a row is zeros.
+    # As bytes, each in a float32: the store rounds float64 to float32. What is added to a row is
+    # zeros.
     rows = np.zeros((_store.num_workers, array.nbytes), np.float32)
     rows[_store.rank] = np.frombuffer(array.tobytes(), np.uint8)
     shared = mx.nd.array(rows, ctx=mx.cpu())

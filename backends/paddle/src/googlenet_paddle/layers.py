@@ -1,4 +1,6 @@
-"""Each layer of the spec as Paddle has it, children under the spec's own names. Maps are (N, C, H, W)."""
+"""Each layer of the spec as Paddle has it, children under the spec's own names. Maps are (N, C, H,
+W).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ import paddle
 from paddle import nn
 from paddle.nn import functional
 
-from googlenet.geometry import average_divisor, explicit_padding, extent_padding, is_symmetric, window_count
+from googlenet.geometry import (
+    average_divisor,
+    explicit_padding,
+    extent_padding,
+    is_symmetric,
+    window_count,
+)
 from googlenet.spec import (
     AdaptiveAvgPool,
     Aux,
@@ -38,7 +46,9 @@ def leaf(site: LeafSite) -> nn.Layer:
             return _conv(layer, site)
         case BatchNorm(eps, momentum, scale):
             # Paddle's momentum is the weight of the old statistics.
-            return (nn.BatchNorm2D if scale else UnscaledBatchNorm2D)(site.in_shape[0], 1 - momentum, eps)
+            return (nn.BatchNorm2D if scale else UnscaledBatchNorm2D)(
+                site.in_shape[0], 1 - momentum, eps
+            )
         case LocalResponseNorm(size, alpha, beta, k):
             return nn.LocalResponseNorm(size, alpha, beta, k)
         case MaxPool() as layer:
@@ -81,68 +91,105 @@ def compose(site: CompositeSite, children: dict[str, nn.Layer]) -> nn.Layer:
 
 
 def _conv(layer: Conv, site: LeafSite) -> nn.Layer:
-    settings = {"stride": layer.stride, "groups": layer.groups, "bias_attr": None if layer.bias else False}
+    settings = {
+        "stride": layer.stride,
+        "groups": layer.groups,
+        "bias_attr": None if layer.bias else False,
+    }
     padding = _flat(explicit_padding(layer))
-    return nn.Conv2D(site.in_shape[0], layer.out_channels, layer.kernel_size, padding=padding, **settings)
+    return nn.Conv2D(
+        site.in_shape[0], layer.out_channels, layer.kernel_size, padding=padding, **settings
+    )
 
 
 def _max_pool(layer: MaxPool, site: LeafSite) -> nn.Layer:
     if _is_native(layer, site):
-        return nn.MaxPool2D(layer.kernel_size, layer.stride, _flat(explicit_padding(layer)), ceil_mode=layer.ceil_mode)
+        return nn.MaxPool2D(
+            layer.kernel_size,
+            layer.stride,
+            _flat(explicit_padding(layer)),
+            ceil_mode=layer.ceil_mode,
+        )
     return nn.MaxPool2D(layer.kernel_size, layer.stride, _flat(_reach(layer, site)))
 
 
 def _avg_pool(layer: AvgPool, site: LeafSite) -> nn.Layer:
     exclusive = not layer.count_include_pad
     if _is_native(layer, site):
-        return nn.AvgPool2D(layer.kernel_size, layer.stride, _flat(explicit_padding(layer)), layer.ceil_mode, exclusive)
+        return nn.AvgPool2D(
+            layer.kernel_size,
+            layer.stride,
+            _flat(explicit_padding(layer)),
+            layer.ceil_mode,
+            exclusive,
+        )
     if exclusive:
         return nn.AvgPool2D(layer.kernel_size, layer.stride, _flat(_reach(layer, site)))
-    # Where padding counts, Paddle's divisor takes the bottom's for the top's and the right's for the left's.
+    # Where padding counts, Paddle's divisor takes the bottom's for the top's and the right's for
+    # the left's.
     count = window_count(site)
     return PaddedAvgPool2D(
-        layer.kernel_size, layer.stride, extent_padding(layer, site.in_shape, count), average_divisor(layer, site.in_shape, count)
+        layer.kernel_size,
+        layer.stride,
+        extent_padding(layer, site.in_shape, count),
+        average_divisor(layer, site.in_shape, count),
     )
 
 
 def _is_native(layer: MaxPool | AvgPool, site: LeafSite) -> bool:
-    """Whether Paddle rounds as the spec does: its `ceil_mode` keeps a last window that starts beyond the input."""
+    """Whether Paddle rounds as the spec does: its `ceil_mode` keeps a last window that starts
+    beyond the input.
+    """
     reach = extent_padding(layer, site.in_shape, window_count(site))
-    dropped = any(end < after for (_, end), (_, after) in zip(reach, explicit_padding(layer), strict=True))
+    dropped = any(
+        end < after for (_, end), (_, after) in zip(reach, explicit_padding(layer), strict=True)
+    )
     return is_symmetric(layer) and not (layer.ceil_mode and dropped)
 
 
 def _reach(layer: MaxPool | AvgPool, site: LeafSite) -> ExplicitPadding:
-    """The padding with which rounding down yields the spec's windows: for maxima and exclusive averages, which leave it out."""
+    """The padding with which rounding down yields the spec's windows: for maxima and exclusive
+    averages, which leave it out.
+    """
     (top, bottom), (left, right) = extent_padding(layer, site.in_shape, window_count(site))
     return (top, max(bottom, 0)), (left, max(right, 0))
 
 
 def _flat(padding: ExplicitPadding) -> list[int]:
-    """((top, bottom), (left, right)) as Paddle's layers take it: [height, width], or all four where the sides differ."""
+    """((top, bottom), (left, right)) as Paddle's layers take it: [height, width], or all four where
+    the sides differ.
+    """
     (top, bottom), (left, right) = padding
     return [top, left] if (top, left) == (bottom, right) else [top, bottom, left, right]
 
 
 class UnscaledBatchNorm2D(nn.BatchNorm2D):
-    """Batch normalisation without `weight`: Paddle's own gives `bias` no gradient unless `weight` takes one too."""
+    """Batch normalisation without `weight`: Paddle's own gives `bias` no gradient unless `weight`
+    takes one too.
+    """
 
     def __init__(self, num_features, momentum, epsilon) -> None:
         super().__init__(num_features, momentum, epsilon, weight_attr=False)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         settings = {"training": self.training, "momentum": self._momentum, "epsilon": self._epsilon}
-        return functional.batch_norm(x, self._mean, self._variance, **settings) + self.bias.reshape([-1, 1, 1])
+        return functional.batch_norm(x, self._mean, self._variance, **settings) + self.bias.reshape(
+            [-1, 1, 1]
+        )
 
 
 class PaddedAvgPool2D(nn.AvgPool2D):
-    """Average pooling with zeros around its input and the number of elements that each window counts."""
+    """Average pooling with zeros around its input and the number of elements that each window
+    counts.
+    """
 
     def __init__(self, kernel_size, stride, padding_around, counted) -> None:
         super().__init__(kernel_size, stride, divisor_override=1)
         (top, bottom), (left, right) = padding_around
         self.padding_around = [left, right, top, bottom]
-        self.register_buffer("counted", paddle.to_tensor(counted, dtype="float32"), persistable=False)
+        self.register_buffer(
+            "counted", paddle.to_tensor(counted, dtype="float32"), persistable=False
+        )
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         return super().forward(functional.pad(x, self.padding_around)) / self.counted
@@ -180,7 +227,9 @@ class Scaled(nn.Layer):
         self.factor, self.when = factor, when
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return x * self.factor if self.when in ("always", "train" if self.training else "eval") else x
+        return (
+            x * self.factor if self.when in ("always", "train" if self.training else "eval") else x
+        )
 
     def extra_repr(self) -> str:
         return f"{self.factor}, when={self.when!r}"

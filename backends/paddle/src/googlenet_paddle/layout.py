@@ -1,4 +1,6 @@
-"""Every change of layout: Paddle's own is canonical (NCHW, OIHW) but for a dense layer, whose weight is (inputs, outputs)."""
+"""Every change of layout: Paddle's own is canonical (NCHW, OIHW) but for a dense layer, whose
+weight is (inputs, outputs).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def native_path(spec: ParamSpec) -> str:
 
 
 def to_native(spec: ParamSpec, array: Array) -> paddle.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (C·H·W, O)."""
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (C·H·W,
+    O).
+    """
     dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
     return paddle.to_tensor(array.reshape(len(array), -1).T if dense else array)
 

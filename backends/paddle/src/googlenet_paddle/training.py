@@ -18,14 +18,15 @@ from . import layout
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `paddle.distributed.launch` started, on gloo or with GPUs on nccl: this one's rank, and how many they are.
+    """Join the processes that `paddle.distributed.launch` started, on gloo or with GPUs on nccl:
+    this one's rank, and how many they are.
 
     Raises `BackendError` if it did not start this process.
     """
     if not os.environ.get("PADDLE_TRAINER_ID"):
         raise BackendError(
-            "paddle: PADDLE_TRAINER_ID is not set, so that this process knows no others; start it with "
-            "python -m paddle.distributed.launch --nproc_per_node PROCESSES SCRIPT"
+            "paddle: PADDLE_TRAINER_ID is not set, so that this process knows no others; start it"
+            " with python -m paddle.distributed.launch --nproc_per_node PROCESSES SCRIPT"
         )
     if not distributed.is_initialized() and distributed.get_world_size() > 1:
         distributed.init_parallel_env()
@@ -35,20 +36,24 @@ def start_parallel() -> tuple[int, int]:
 class Trainer:
     """Trains `model` in place by `paddle.optimizer.Momentum`; see `googlenet.backend.Trainer`.
 
-    It runs eagerly: on a CPU `paddle.jit.to_static` is no faster, and takes more memory. With `parallel` gradients are averaged by
-    `paddle.DataParallel`.
+    It runs eagerly: on a CPU `paddle.jit.to_static` is no faster, and takes more memory. With
+    `parallel` gradients are averaged by `paddle.DataParallel`.
     """
 
     def __init__(self, model: nn.Layer, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
-        self.rank, self.processes = (distributed.get_rank(), distributed.get_world_size()) if parallel else (0, 1)
+        self.rank, self.processes = (
+            (distributed.get_rank(), distributed.get_world_size()) if parallel else (0, 1)
+        )
         self._loss = recipe.loss
         self._weights = self._loss.output_weights(model.network)
         self._classes = num_classes(model.network)
         self._run = paddle.DataParallel(model) if self.processes > 1 else model
         state = model.state_dict()
         self._trained = {
-            path: (spec, state[layout.native_path(spec)]) for path, spec in param_specs(model.network).items() if spec.trainable
+            path: (spec, state[layout.native_path(spec)])
+            for path, spec in param_specs(model.network).items()
+            if spec.trainable
         }
         self._optimizer = paddle.optimizer.Momentum(
             learning_rate=recipe.learning_rate,
@@ -57,23 +62,35 @@ class Trainer:
             weight_decay=float(recipe.weight_decay),
         )
 
-    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
+    def step(
+        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+    ) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
+        K) of its training pass.
+        """
         from . import _by_name, _cross_entropy
 
         x = self._images(images)
-        onehot = functional.one_hot(paddle.to_tensor(check_labels(self.model.network, labels, len(images)), place=x.place), self._classes)
+        onehot = functional.one_hot(
+            paddle.to_tensor(check_labels(self.model.network, labels, len(images)), place=x.place),
+            self._classes,
+        )
         targets = functional.label_smooth(onehot, epsilon=self._loss.label_smoothing)
         self.model.train()
         before = paddle.get_rng_state()
         try:
             paddle.seed(seed)  # for dropout
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "When training, we now always track")  # as a batch norm in training is meant to
+                warnings.filterwarnings(
+                    "ignore", "When training, we now always track"
+                )  # as a batch norm in training is meant to
                 outputs = _by_name(self.model, self._run(x))
         finally:
             paddle.set_rng_state(before)
-        total = sum(weight * _cross_entropy(outputs[output], targets) for output, weight in self._weights.items())
+        total = sum(
+            weight * _cross_entropy(outputs[output], targets)
+            for output, weight in self._weights.items()
+        )
         self._optimizer.clear_grad(set_to_zero=False)
         (total * share if share != 1 else total).backward()
         self._optimizer.set_lr(learning_rate)
@@ -86,11 +103,16 @@ class Trainer:
 
         self.model.eval()
         with paddle.no_grad():
-            return layout.output_from_native(_by_name(self.model, self.model(self._images(images)))["logits"])
+            return layout.output_from_native(
+                _by_name(self.model, self.model(self._images(images)))["logits"]
+            )
 
     def velocity(self) -> Params:
         """Paddle's velocities, which are v of the recipe; 0 before the first step."""
-        return {path: layout.from_native(spec, self._buffer(parameter)) for path, (spec, parameter) in self._trained.items()}
+        return {
+            path: layout.from_native(spec, self._buffer(parameter))
+            for path, (spec, parameter) in self._trained.items()
+        }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
@@ -109,8 +131,12 @@ class Trainer:
     def _images(self, images: Array) -> paddle.Tensor:
         from . import _device
 
-        return layout.images_to_native(check_images(self.model.network, images), _device(self.model))
+        return layout.images_to_native(
+            check_images(self.model.network, images), _device(self.model)
+        )
 
     def _buffer(self, parameter: paddle.Tensor) -> paddle.Tensor:
-        """The velocity of `parameter`, made if there is none yet: `state_dict` has it under a name that depends on what else was made."""
+        """The velocity of `parameter`, made if there is none yet: `state_dict` has it under a name
+        that depends on what else was made.
+        """
         return self._optimizer._add_accumulator("velocity", parameter)

@@ -1,6 +1,7 @@
 """Each layer of the spec as Keras has it, named by the spec's own path. Maps are (N, H, W, C).
 
-The layers that Keras lacks are registered with it under `googlenet`: a saved model loads wherever this module was imported.
+The layers that Keras lacks are registered with it under `googlenet`: a saved model loads wherever
+this module was imported.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ from googlenet.spec import (
 )
 from googlenet.walk import CompositeSite, LeafSite
 
-#: The functional API builds a model by calling: a native layer, or a function of several, on symbolic tensors.
+#: The functional API builds a model by calling: a native layer, or a function of several, on
+#: symbolic tensors.
 Call: TypeAlias = Callable[[Any], Any]
 
-#: Said to every layer that has the choice, because the default is whatever a user's keras.json says.
+#: Said to every layer that has the choice, because the default is whatever a user's keras.json
+#: says.
 CHANNELS_LAST = {"data_format": "channels_last"}
 
 register = keras.saving.register_keras_serializable(package="googlenet")
@@ -52,7 +55,9 @@ def leaf(site: LeafSite) -> Call:
         case Conv() as layer:
             return _conv(layer, site)
         case BatchNorm(eps, momentum, scale):
-            return keras.layers.BatchNormalization(momentum=1 - momentum, epsilon=eps, scale=scale, name=site.path)
+            return keras.layers.BatchNormalization(
+                momentum=1 - momentum, epsilon=eps, scale=scale, name=site.path
+            )
         case LocalResponseNorm(size, alpha, beta, k):
             return LocalResponseNormalization(size, alpha, beta, k, name=site.path)
         case MaxPool() as layer:
@@ -60,7 +65,9 @@ def leaf(site: LeafSite) -> Call:
         case AvgPool() as layer:
             return _avg_pool(layer, site)
         case AdaptiveAvgPool(output_size):
-            return keras.layers.AdaptiveAveragePooling2D(output_size, **CHANNELS_LAST, name=site.path)
+            return keras.layers.AdaptiveAveragePooling2D(
+                output_size, **CHANNELS_LAST, name=site.path
+            )
         case GlobalAvgPool():
             return keras.layers.GlobalAveragePooling2D(**CHANNELS_LAST, name=site.path)
         case ReLU():
@@ -88,7 +95,9 @@ def compose(site: CompositeSite, children: dict[str, Call]) -> Call:
         case Concat():
             return _parallel(keras.layers.Concatenate(name=site.path), *children.values())
         case Residual(scale=scale):
-            return _parallel(ResidualSum(scale, name=site.path), children["body"], children["shortcut"])
+            return _parallel(
+                ResidualSum(scale, name=site.path), children["body"], children["shortcut"]
+            )
         case Aux():
             return children["head"]
         case _:
@@ -96,11 +105,18 @@ def compose(site: CompositeSite, children: dict[str, Call]) -> Call:
 
 
 def _conv(layer: Conv, site: LeafSite) -> Call:
-    settings = {"strides": layer.stride, "groups": layer.groups, "use_bias": layer.bias, **CHANNELS_LAST}
+    settings = {
+        "strides": layer.stride,
+        "groups": layer.groups,
+        "use_bias": layer.bias,
+        **CHANNELS_LAST,
+    }
     around = explicit_padding(layer)
     padding = _padding(around, layer, site)
     if padding is not None:
-        return keras.layers.Conv2D(layer.out_channels, layer.kernel_size, padding=padding, name=site.path, **settings)
+        return keras.layers.Conv2D(
+            layer.out_channels, layer.kernel_size, padding=padding, name=site.path, **settings
+        )
     return _chain(
         keras.layers.ZeroPadding2D(around, **CHANNELS_LAST, name=f"{site.path}.padding"),
         keras.layers.Conv2D(layer.out_channels, layer.kernel_size, name=site.path, **settings),
@@ -111,7 +127,9 @@ def _max_pool(layer: MaxPool, site: LeafSite) -> Call:
     around = _padding_around(layer, site)
     padding = _padding(around, layer, site)
     if padding is not None:
-        return keras.layers.MaxPooling2D(layer.kernel_size, layer.stride, padding, **CHANNELS_LAST, name=site.path)
+        return keras.layers.MaxPooling2D(
+            layer.kernel_size, layer.stride, padding, **CHANNELS_LAST, name=site.path
+        )
     return PaddedMaxPooling2D(layer.kernel_size, layer.stride, around, name=site.path)
 
 
@@ -119,8 +137,12 @@ def _avg_pool(layer: AvgPool, site: LeafSite) -> Call:
     around = _padding_around(layer, site)
     padding = _padding(around, layer, site)
     # TensorFlow's own average never counts padding.
-    if padding is not None and (not layer.count_include_pad or explicit_padding(layer) == NO_PADDING):
-        return keras.layers.AveragePooling2D(layer.kernel_size, layer.stride, padding, **CHANNELS_LAST, name=site.path)
+    if padding is not None and (
+        not layer.count_include_pad or explicit_padding(layer) == NO_PADDING
+    ):
+        return keras.layers.AveragePooling2D(
+            layer.kernel_size, layer.stride, padding, **CHANNELS_LAST, name=site.path
+        )
     counted = average_divisor(layer, site.in_shape, window_count(site)).tolist()
     return PaddedAveragePooling2D(layer.kernel_size, layer.stride, around, counted, name=site.path)
 
@@ -133,8 +155,12 @@ def _padding_around(layer: MaxPool | AvgPool, site: LeafSite) -> ExplicitPadding
     return (top, max(bottom, 0)), (left, max(right, 0))
 
 
-def _padding(around: ExplicitPadding, layer: Conv | MaxPool | AvgPool, site: LeafSite) -> str | None:
-    """Keras's name of a padding, or None if it has none for this size of input: at a stride, "same" is not symmetric at every size."""
+def _padding(
+    around: ExplicitPadding, layer: Conv | MaxPool | AvgPool, site: LeafSite
+) -> str | None:
+    """Keras's name of a padding, or None if it has none for this size of input: at a stride, "same"
+    is not symmetric at every size.
+    """
 
     def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
         total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
@@ -142,11 +168,17 @@ def _padding(around: ExplicitPadding, layer: Conv | MaxPool | AvgPool, site: Lea
 
     if around == NO_PADDING:
         return "valid"
-    return "same" if around == tuple(map(same, site.in_shape[1:], layer.kernel_size, layer.stride)) else None
+    return (
+        "same"
+        if around == tuple(map(same, site.in_shape[1:], layer.kernel_size, layer.stride))
+        else None
+    )
 
 
 def _padded(shape, padding_around):
-    """The shape (N, H, W, C) of a map with ((top, bottom), (left, right)) around it; an unknown size, None, stays so."""
+    """The shape (N, H, W, C) of a map with ((top, bottom), (left, right)) around it; an unknown
+    size, None, stays so.
+    """
     batch, height, width, channels = shape
     (top, bottom), (left, right) = padding_around
     return batch, height and height + top + bottom, width and width + left + right, channels
@@ -175,7 +207,8 @@ class PaddedMaxPooling2D(keras.layers.MaxPooling2D):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         padding = [[0, 0], *self.padding_around, [0, 0]]
-        # Eagerly over twice as fast, and no padded map is kept for the gradient; but XLA, which may compile a graph, has no such pooling.
+        # Eagerly over twice as fast, and no padded map is kept for the gradient; but XLA, which may
+        # compile a graph, has no such pooling.
         if tf.executing_eagerly() or _traced_without_xla.get():
             return tf.nn.max_pool2d(inputs, self.pool_size, self.strides, padding)
         return super().call(tf.pad(inputs, padding, constant_values=-float("inf")))
@@ -189,7 +222,9 @@ class PaddedMaxPooling2D(keras.layers.MaxPooling2D):
 
 @register
 class PaddedAveragePooling2D(keras.layers.AveragePooling2D):
-    """Average pooling with zeros around its input and the number of elements that each window counts (H', W')."""
+    """Average pooling with zeros around its input and the number of elements that each window
+    counts (H', W').
+    """
 
     def __init__(self, pool_size, strides, padding_around, counted, **kwargs) -> None:
         super().__init__(pool_size, strides, **{**kwargs, **CHANNELS_LAST})
@@ -205,25 +240,39 @@ class PaddedAveragePooling2D(keras.layers.AveragePooling2D):
         return super().compute_output_shape(_padded(input_shape, self.padding_around))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "padding_around": self.padding_around, "counted": self.counted}
+        return {
+            **super().get_config(),
+            "padding_around": self.padding_around,
+            "counted": self.counted,
+        }
 
 
 @register
 class LocalResponseNormalization(keras.layers.Layer):
-    """`x / (k + alpha / size · Σ x²)^beta` over the `size` channels around each; TensorFlow's own does not divide by size."""
+    """`x / (k + alpha / size · Σ x²)^beta` over the `size` channels around each; TensorFlow's own
+    does not divide by size.
+    """
 
     def __init__(self, size: int, alpha: float, beta: float, k: float, **kwargs) -> None:
         super().__init__(**kwargs)
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.nn.local_response_normalization(inputs, self.size // 2, self.k, self.alpha / self.size, self.beta)
+        return tf.nn.local_response_normalization(
+            inputs, self.size // 2, self.k, self.alpha / self.size, self.beta
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "k": self.k,
+        }
 
 
 @register
@@ -235,7 +284,11 @@ class Scaled(keras.layers.Layer):
         self.factor, self.when = factor, when
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return inputs * self.factor if self.when in ("always", "train" if training else "eval") else inputs
+        return (
+            inputs * self.factor
+            if self.when in ("always", "train" if training else "eval")
+            else inputs
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape

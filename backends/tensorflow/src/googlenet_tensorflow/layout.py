@@ -1,4 +1,6 @@
-"""Every change of layout: TensorFlow keeps channels last (NHWC, HWIO), and Keras has its own names for a layer's variables."""
+"""Every change of layout: TensorFlow keeps channels last (NHWC, HWIO), and Keras has its own names
+for a layer's variables.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,26 @@ import tensorflow as tf
 from googlenet.params import Array, ParamSpec
 from googlenet.spec import BatchNorm, Dense
 
-_NORM_NAMES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+_NORM_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
 _OTHER_NAMES = {"weight": "kernel", "bias": "bias"}
 
 
 def native_name(spec: ParamSpec) -> str:
-    """What Keras calls the array in its layer: `kernel` for the `weight` of `b1.conv.conv.weight`."""
+    """What Keras calls the array in its layer: `kernel` for the
+    `weight` of `b1.conv.conv.weight`.
+    """
     return (_NORM_NAMES if isinstance(spec.site.layer, BatchNorm) else _OTHER_NAMES)[spec.name]
 
 
 def to_native(spec: ParamSpec, array: Array) -> tf.Tensor:
-    """A canonical array as a tensor of its own memory; (O, I, H, W) becomes (H, W, I, O), a dense (O, C, H, W) (H·W·C, O)."""
+    """A canonical array as a tensor of its own memory; (O, I, H, W) becomes (H, W, I, O), a dense
+    (O, C, H, W) (H·W·C, O).
+    """
     native = array.transpose(_channels_last(array.ndim))
     dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
     return tf.constant(native.reshape(-1, len(array)) if dense else native)
@@ -43,5 +54,7 @@ def output_from_native(tensor: tf.Tensor) -> Array:
 
 
 def _channels_last(rank: int) -> tuple[int, ...]:
-    """The canonical axes (O, C, H, W) or (O, C) of a weight in Keras's order: O last, C before it."""
+    """The canonical axes (O, C, H, W) or (O, C) of a weight in Keras's order: O last,
+    C before it.
+    """
     return (*range(2, rank), 1, 0) if rank > 1 else (0,)

@@ -17,32 +17,42 @@ from . import layout
 from .layers import without_xla
 
 _START_EACH = (
-    'start each process with TF_CONFIG=\'{"cluster": {"worker": ["HOST0:PORT", "HOST1:PORT"]}, "task": {"type": "worker", "index": RANK}}\''
+    'start each process with TF_CONFIG=\'{"cluster": {"worker": ["HOST0:PORT", "HOST1:PORT"]},'
+    ' "task": {"type": "worker", "index": RANK}}\''
 )
 _strategy: tf.distribute.MultiWorkerMirroredStrategy | None = None
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `TF_CONFIG` in the environment lists: this process's rank, and how many they are.
+    """Join the processes that `TF_CONFIG` in the environment lists: this process's rank, and how
+    many they are.
 
     Raises `BackendError` if it is not set or cannot be used, or this process has several GPUs.
     """
     global _strategy
     if _strategy is None:
         if not os.environ.get("TF_CONFIG"):
-            raise BackendError(f"tensorflow: no TF_CONFIG in the environment, so this process knows of no others; {_START_EACH}")
+            raise BackendError(
+                "tensorflow: no TF_CONFIG in the environment, so this process knows of no others;"
+                f" {_START_EACH}"
+            )
         try:
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except (ValueError, KeyError, RuntimeError) as error:
             raise BackendError(
-                f"tensorflow: cannot join the processes of TF_CONFIG ({str(error).splitlines()[0]}); {_START_EACH}"
+                "tensorflow: cannot join the processes of TF_CONFIG"
+                f" ({str(error).splitlines()[0]}); {_START_EACH}"
             ) from error
         if strategy.cluster_resolver.task_type != "worker":
             raise BackendError(
-                f"tensorflow: TF_CONFIG makes this process a {strategy.cluster_resolver.task_type!r}, not a worker; {_START_EACH}"
+                "tensorflow: TF_CONFIG makes this process a"
+                f" {strategy.cluster_resolver.task_type!r}, not a worker; {_START_EACH}"
             )
         if len(strategy.extended.worker_devices) > 1:
-            raise BackendError("tensorflow: this process sees several GPUs; start one process for each, with CUDA_VISIBLE_DEVICES")
+            raise BackendError(
+                "tensorflow: this process sees several GPUs; start one process for each, with"
+                " CUDA_VISIBLE_DEVICES"
+            )
         _strategy = strategy
     return _strategy.cluster_resolver.task_id, _strategy.num_replicas_in_sync
 
@@ -50,8 +60,8 @@ def start_parallel() -> tuple[int, int]:
 class Trainer:
     """Trains `model` in place by `keras.optimizers.SGD`; see `googlenet.backend.Trainer`.
 
-    A step is one `tf.function`, traced once for batches of every size. With `parallel` gradients are averaged by
-    `MultiWorkerMirroredStrategy`.
+    A step is one `tf.function`, traced once for batches of every size. With `parallel` gradients
+    are averaged by `MultiWorkerMirroredStrategy`.
     """
 
     def __init__(self, model: keras.Model, recipe: Recipe, *, parallel: bool) -> None:
@@ -62,26 +72,46 @@ class Trainer:
         self._loss = recipe.loss
         self._weights = self._loss.output_weights(model.network)
         self._classes = num_classes(model.network)
-        self._cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self._loss.label_smoothing)
+        self._cross_entropy = keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=self._loss.label_smoothing
+        )
         self._decay = recipe.weight_decay
         named = _variables(model)
-        self._trained = {path: (spec, named[path]) for path, spec in param_specs(model.network).items() if spec.trainable}
-        self._dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout) and layer.rate]
+        self._trained = {
+            path: (spec, named[path])
+            for path, spec in param_specs(model.network).items()
+            if spec.trainable
+        }
+        self._dropouts = [
+            layer
+            for layer in model.layers
+            if isinstance(layer, keras.layers.Dropout) and layer.rate
+        ]
         self._device = _device(model)
         with tf.device(self._device):
             # Keras's own weight decay is not that of the recipe: it stays out of the momentum.
-            self._optimizer = keras.optimizers.SGD(recipe.learning_rate, momentum=float(recipe.momentum))
+            self._optimizer = keras.optimizers.SGD(
+                recipe.learning_rate, momentum=float(recipe.momentum)
+            )
             self._optimizer.build([variable for _, variable in self._trained.values()])
             self._set_rate(recipe.learning_rate)
-        # Of no particular batch size, so that a smaller last batch traces nothing again; as fast as with the size known.
-        images, labels = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32), tf.TensorSpec([None], tf.int64)
+        # Of no particular batch size, so that a smaller last batch traces nothing again; as fast as
+        # with the size known.
+        images, labels = (
+            tf.TensorSpec([None, *model.input_shape[1:]], tf.float32),
+            tf.TensorSpec([None], tf.int64),
+        )
         share, seed = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64)
         self._step = tf.function(self._advance, [images, labels, share, seed])
         self._predict = tf.function(self._evaluate, [images])
         self._rescale = tf.function(self._scale_buffers, [tf.TensorSpec([], tf.float32)])
 
-    def step(self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N, K) of its training pass."""
+    def step(
+        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+    ) -> tuple[float, Array]:
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
+        K) of its training pass.
+        """
         images = check_images(self.model.network, images)
         labels = check_labels(self.model.network, labels, len(images))
         with tf.device(self._device):
@@ -89,22 +119,30 @@ class Trainer:
                 self._rescale(tf.constant(learning_rate / self._rate, tf.float32))
                 self._set_rate(learning_rate)
             x, targets = layout.images_to_native(images), tf.constant(labels)
-            loss, logits = self._step(x, targets, tf.constant(share, tf.float32), tf.constant(seed, tf.int64))
+            loss, logits = self._step(
+                x, targets, tf.constant(share, tf.float32), tf.constant(seed, tf.int64)
+            )
         return float(loss), layout.output_from_native(logits)
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
         with tf.device(self._device):
-            return layout.output_from_native(self._predict(layout.images_to_native(check_images(self.model.network, images))))
+            return layout.output_from_native(
+                self._predict(layout.images_to_native(check_images(self.model.network, images)))
+            )
 
     def velocity(self) -> Params:
-        """Keras's momentum buffers, which are −learning_rate · v of the recipe; none without momentum."""
+        """Keras's momentum buffers, which are −learning_rate · v of the recipe; none without
+        momentum.
+        """
         buffers = zip(self._trained.items(), self._optimizer.momentums, strict=False)
         return {path: layout.from_native(spec, buffer) for (path, (spec, _)), buffer in buffers}
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
-        for (path, (spec, _)), buffer in zip(self._trained.items(), self._optimizer.momentums, strict=False):
+        for (path, (spec, _)), buffer in zip(
+            self._trained.items(), self._optimizer.momentums, strict=False
+        ):
             if path in velocity:
                 buffer.assign(layout.to_native(spec, velocity[path]))
         self._set_rate(learning_rate)
@@ -115,20 +153,35 @@ class Trainer:
             return values
         return np.asarray(_sum(tf.constant(values, tf.float64)))
 
-    def _advance(self, images: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The step: images (N, H, W, C), labels (N,) and two scalars → the loss and the logits (N, K)."""
+    def _advance(
+        self, images: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The step: images (N, H, W, C), labels (N,) and two scalars → the loss and the logits (N,
+        K).
+        """
         for index, layer in enumerate(self._dropouts):
             layer.seed_generator.state.assign(tf.stack([seed, index]))
         targets = tf.one_hot(labels, self._classes)
         variables = [variable for _, variable in self._trained.values()]
         with tf.GradientTape() as tape, without_xla():
             outputs = self._by_name(self.model(images, training=True))
-            total = sum(weight * self._cross_entropy(targets, outputs[output]) for output, weight in self._weights.items())
-        grads = tape.gradient(total, variables, output_gradients=share, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            total = sum(
+                weight * self._cross_entropy(targets, outputs[output])
+                for output, weight in self._weights.items()
+            )
+        grads = tape.gradient(
+            total,
+            variables,
+            output_gradients=share,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
         if self.processes > 1:
             grads = _all_reduce(tf.distribute.ReduceOp.MEAN, grads)
         if self._decay:
-            grads = [grad + self._decay * variable for grad, variable in zip(grads, variables, strict=True)]
+            grads = [
+                grad + self._decay * variable
+                for grad, variable in zip(grads, variables, strict=True)
+            ]
         self._optimizer.apply(grads)
         return total, outputs["logits"]
 
@@ -145,14 +198,22 @@ class Trainer:
         self._optimizer.learning_rate.assign(learning_rate)
 
     def _by_name(self, outputs: tf.Tensor | tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        return dict(zip(self.model.network.outputs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
+        return dict(
+            zip(
+                self.model.network.outputs,
+                outputs if isinstance(outputs, tuple) else (outputs,),
+                strict=True,
+            )
+        )
 
 
 def _all_reduce(operation: tf.distribute.ReduceOp, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     """Tensors of this process, reduced over all of them."""
 
     def reduce() -> list[tf.Tensor]:
-        placed = [tf.identity(tensor) for tensor in tensors]  # the strategy takes none whose device is not said
+        placed = [
+            tf.identity(tensor) for tensor in tensors
+        ]  # the strategy takes none whose device is not said
         return tf.distribute.get_replica_context().all_reduce(operation, placed)
 
     return _strategy.run(reduce)

@@ -31,49 +31,70 @@ file_suffix = ".pt"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Module:
-    """An `nn.Module` with `params` loaded; `device` is PyTorch's name of it, such as "cpu" or "cuda:0".
+    """An `nn.Module` with `params` loaded; `device` is PyTorch's name of it, such as "cpu" or
+    "cuda:0".
 
     Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that is not there.
     """
     params = check_params(network, params)
-    # On "meta" the layers draw no initial weights of their own, which would take longer than all the rest.
+    # On "meta" the layers draw no initial weights of their own, which would take longer than all
+    # the rest.
     with torch.device("meta"):
         model = fold(network, layers.leaf, layers.compose)
-    state = {path: layout.to_native(spec, params[path]) for path, spec in param_specs(network).items()}
+    state = {
+        path: layout.to_native(spec, params[path]) for path, spec in param_specs(network).items()
+    }
     for path, tensor in model.state_dict().items():
-        if path not in state:  # batch norm's weight of ones where the spec has none, and its counter of batches
-            state[path] = torch.full(tensor.shape, int(path.endswith(".weight")), dtype=tensor.dtype)
+        if (
+            path not in state
+        ):  # batch norm's weight of ones where the spec has none, and its counter of batches
+            state[path] = torch.full(
+                tensor.shape, int(path.endswith(".weight")), dtype=tensor.dtype
+            )
     model.load_state_dict(state, assign=True)
     model.network = network
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"device: '{device}' cannot be used by torch: {str(error).splitlines()[0]}") from error
+        raise DeviceError(
+            f"device: '{device}' cannot be used by torch: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def params_of(model: nn.Module) -> Params:
     """The weights of `model` by path in canonical layout."""
     state = model.state_dict()
-    return {path: layout.from_native(spec, state[path]) for path, spec in param_specs(model.network).items()}
+    return {
+        path: layout.from_native(spec, state[path])
+        for path, spec in param_specs(model.network).items()
+    }
 
 
 def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Write the weights of `model` to `path` as its `state_dict`, for `torch.load` and `load_state_dict`.
+    """Write the weights of `model` to `path` as its `state_dict`, for `torch.load` and
+    `load_state_dict`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then stays whole.
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
+    stays whole.
     """
     with native_file(path, file_suffix) as temporary:
         torch.save(model.state_dict(), temporary)
 
 
-def forward(model: nn.Module, images: Array, *, train: bool = False, taps: Iterable[str] = ()) -> dict[str, Array]:
-    """The outputs of images (N, C, H, W) by name, and the tapped layers. Raises as `googlenet.checks` does."""
+def forward(
+    model: nn.Module, images: Array, *, train: bool = False, taps: Iterable[str] = ()
+) -> dict[str, Array]:
+    """The outputs of images (N, C, H, W) by name, and the tapped layers. Raises as
+    `googlenet.checks` does.
+    """
     taps = check_taps(model.network, taps)
     x = layout.images_to_native(check_images(model.network, images), _device(model))
     tapped: dict[str, torch.Tensor] = {}
 
     def keep(path: str):
-        def hook(module: nn.Module, args: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+        def hook(
+            module: nn.Module, args: object, output: torch.Tensor | tuple[torch.Tensor, ...]
+        ) -> None:
             tapped[path] = output[0] if isinstance(output, tuple) else output
 
         return hook
@@ -85,11 +106,17 @@ def forward(model: nn.Module, images: Array, *, train: bool = False, taps: Itera
     finally:
         for handle in handles:
             handle.remove()
-    return {path: layout.output_from_native(tensor) for path, tensor in {**outputs, **tapped}.items()}
+    return {
+        path: layout.output_from_native(tensor) for path, tensor in {**outputs, **tapped}.items()
+    }
 
 
-def gradients(model: nn.Module, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as `googlenet.checks` does."""
+def gradients(
+    model: nn.Module, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
+) -> tuple[float, Params]:
+    """The loss and its gradient by every trainable array, canonical. Raises as `googlenet.checks`
+    does.
+    """
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
     x = layout.images_to_native(images, _device(model))
@@ -99,16 +126,26 @@ def gradients(model: nn.Module, images: Array, labels: Array, *, loss: Loss = Lo
     with _mode(model, train):
         outputs = _by_name(model, model(x))
         total = sum(
-            weight * functional.cross_entropy(outputs[output], targets, label_smoothing=loss.label_smoothing)
+            weight
+            * functional.cross_entropy(
+                outputs[output], targets, label_smoothing=loss.label_smoothing
+            )
             for output, weight in loss.output_weights(model.network).items()
         )
-        grads = torch.autograd.grad(total, [tensors[path] for path in trainable], allow_unused=True, materialize_grads=True)
-    found = {path: layout.from_native(spec, grad) for (path, spec), grad in zip(trainable.items(), grads, strict=True)}
+        grads = torch.autograd.grad(
+            total, [tensors[path] for path in trainable], allow_unused=True, materialize_grads=True
+        )
+    found = {
+        path: layout.from_native(spec, grad)
+        for (path, spec), grad in zip(trainable.items(), grads, strict=True)
+    }
     return total.item(), found
 
 
 def trainer(model: nn.Module, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says, with `parallel` together with the processes that `start_parallel` joined."""
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
+    that `start_parallel` joined.
+    """
     return Trainer(model, recipe, parallel=parallel)
 
 
@@ -116,7 +153,9 @@ def _device(model: nn.Module) -> torch.device:
     return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
 
 
-def _by_name(model: nn.Module, outputs: torch.Tensor | tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+def _by_name(
+    model: nn.Module, outputs: torch.Tensor | tuple[torch.Tensor, ...]
+) -> dict[str, torch.Tensor]:
     tensors = outputs if isinstance(outputs, tuple) else (outputs,)
     return dict(zip(model.network.outputs, tensors, strict=True))
 

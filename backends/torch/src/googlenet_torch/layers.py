@@ -1,4 +1,6 @@
-"""Each layer of the spec as PyTorch has it, children under the spec's own names. Maps are (N, C, H, W)."""
+"""Each layer of the spec as PyTorch has it, children under the spec's own names. Maps are (N, C, H,
+W).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from googlenet.geometry import average_divisor, explicit_padding, extent_padding, is_symmetric, window_count
+from googlenet.geometry import (
+    average_divisor,
+    explicit_padding,
+    extent_padding,
+    is_symmetric,
+    window_count,
+)
 from googlenet.spec import (
     AdaptiveAvgPool,
     Aux,
@@ -85,35 +93,54 @@ def _conv(layer: Conv, site: LeafSite) -> nn.Module:
     settings = {"stride": layer.stride, "groups": layer.groups, "bias": layer.bias}
     padding = explicit_padding(layer)
     if is_symmetric(layer):
-        return nn.Conv2d(site.in_shape[0], layer.out_channels, layer.kernel_size, padding=(padding[0][0], padding[1][0]), **settings)
-    return PaddedConv2d(site.in_shape[0], layer.out_channels, layer.kernel_size, padding_around=padding, **settings)
+        return nn.Conv2d(
+            site.in_shape[0],
+            layer.out_channels,
+            layer.kernel_size,
+            padding=(padding[0][0], padding[1][0]),
+            **settings,
+        )
+    return PaddedConv2d(
+        site.in_shape[0], layer.out_channels, layer.kernel_size, padding_around=padding, **settings
+    )
 
 
 def _max_pool(layer: MaxPool, site: LeafSite) -> nn.Module:
     (top, _), (left, _) = explicit_padding(layer)
     if is_symmetric(layer):
         return nn.MaxPool2d(layer.kernel_size, layer.stride, (top, left), ceil_mode=layer.ceil_mode)
-    return PaddedMaxPool2d(layer.kernel_size, layer.stride, extent_padding(layer, site.in_shape, window_count(site)))
+    return PaddedMaxPool2d(
+        layer.kernel_size, layer.stride, extent_padding(layer, site.in_shape, window_count(site))
+    )
 
 
 def _avg_pool(layer: AvgPool, site: LeafSite) -> nn.Module:
     (top, _), (left, _) = explicit_padding(layer)
     if is_symmetric(layer):
-        return nn.AvgPool2d(layer.kernel_size, layer.stride, (top, left), layer.ceil_mode, layer.count_include_pad)
+        return nn.AvgPool2d(
+            layer.kernel_size, layer.stride, (top, left), layer.ceil_mode, layer.count_include_pad
+        )
     count = window_count(site)
     return PaddedAvgPool2d(
-        layer.kernel_size, layer.stride, extent_padding(layer, site.in_shape, count), average_divisor(layer, site.in_shape, count)
+        layer.kernel_size,
+        layer.stride,
+        extent_padding(layer, site.in_shape, count),
+        average_divisor(layer, site.in_shape, count),
     )
 
 
 def _flat(padding_around):
-    """((top, bottom), (left, right)) in the order of `torch.nn.functional.pad`: the last axis first."""
+    """((top, bottom), (left, right)) in the order of `torch.nn.functional.pad`: the last axis
+    first.
+    """
     (top, bottom), (left, right) = padding_around
     return (left, right, top, bottom)
 
 
 class PaddedConv2d(nn.Conv2d):
-    """A convolution with ((top, bottom), (left, right)) zeros around its input, which need not be symmetric."""
+    """A convolution with ((top, bottom), (left, right)) zeros around its input, which need not be
+    symmetric.
+    """
 
     def __init__(self, *args, padding_around, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -141,13 +168,17 @@ class PaddedMaxPool2d(nn.MaxPool2d):
 
 
 class PaddedAvgPool2d(nn.AvgPool2d):
-    """Average pooling with zeros around its input and the number of elements that each window counts."""
+    """Average pooling with zeros around its input and the number of elements that each window
+    counts.
+    """
 
     def __init__(self, kernel_size, stride, padding_around, counted) -> None:
         super().__init__(kernel_size, stride, divisor_override=1)
         self.padding_around = _flat(padding_around)
         # Made on the CPU even where parameters are not: this is no weight to be filled in later.
-        self.register_buffer("counted", torch.tensor(counted, dtype=torch.float32, device="cpu"), persistent=False)
+        self.register_buffer(
+            "counted", torch.tensor(counted, dtype=torch.float32, device="cpu"), persistent=False
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(functional.pad(x, self.padding_around)) / self.counted
@@ -185,7 +216,9 @@ class Scaled(nn.Module):
         self.factor, self.when = factor, when
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.factor if self.when in ("always", "train" if self.training else "eval") else x
+        return (
+            x * self.factor if self.when in ("always", "train" if self.training else "eval") else x
+        )
 
     def extra_repr(self) -> str:
         return f"{self.factor}, when={self.when!r}"

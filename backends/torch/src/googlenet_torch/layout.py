@@ -1,4 +1,6 @@
-"""Every change of layout: PyTorch's own is canonical (NCHW, OIHW) but for a dense layer on a map, which it flattens."""
+"""Every change of layout: PyTorch's own is canonical (NCHW, OIHW) but for a dense layer on a map,
+which it flattens.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from googlenet.spec import Dense
 
 
 def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O, C·H·W)."""
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O,
+    C·H·W).
+    """
     dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
     return torch.from_numpy((array.reshape(len(array), -1) if dense else array).copy())
 

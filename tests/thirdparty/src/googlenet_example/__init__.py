@@ -1,4 +1,6 @@
-"""A backend on NumPy and SciPy, as a third party would write it: forward passes alone, through the public names of googlenet only."""
+"""A backend on NumPy and SciPy, as a third party would write it: forward passes alone, through the
+public names of googlenet only.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ class Model:
 
 
 def build(network, params, *, device=None):
-    return Model(network, {path: array.copy() for path, array in check_params(network, params).items()})
+    return Model(
+        network, {path: array.copy() for path, array in check_params(network, params).items()}
+    )
 
 
 def params_of(model):
@@ -91,8 +95,14 @@ def _leaf(site, x, params):
     match site.layer:
         case Conv(groups=groups, bias=bias) as layer:
             x = _pad(x, extent_padding(layer, site.in_shape, window_count(site)), 0)
-            parts = zip(np.split(_windows(x, layer), groups, axis=1), np.split(param("weight"), groups), strict=True)
-            y = np.concatenate([np.tensordot(w, part, ((1, 2, 3), (1, 4, 5))) for part, w in parts]).swapaxes(0, 1)
+            parts = zip(
+                np.split(_windows(x, layer), groups, axis=1),
+                np.split(param("weight"), groups),
+                strict=True,
+            )
+            y = np.concatenate(
+                [np.tensordot(w, part, ((1, 2, 3), (1, 4, 5))) for part, w in parts]
+            ).swapaxes(0, 1)
             return y + param("bias")[:, None, None] if bias else y
         case MaxPool() as layer:
             x = _pad(x, extent_padding(layer, site.in_shape, window_count(site)), -np.inf)
@@ -100,20 +110,38 @@ def _leaf(site, x, params):
         case AvgPool() as layer:
             count = window_count(site)
             x = _pad(x, extent_padding(layer, site.in_shape, count), 0)
-            return _windows(x, layer).sum((-2, -1)) / average_divisor(layer, site.in_shape, count).astype(x.dtype)
+            return _windows(x, layer).sum((-2, -1)) / average_divisor(
+                layer, site.in_shape, count
+            ).astype(x.dtype)
         case AdaptiveAvgPool((rows, columns)):
             height, width = x.shape[2:]
             spans = [(i * height // rows, -(-(i + 1) * height // rows)) for i in range(rows)]
-            across = [(j * width // columns, -(-(j + 1) * width // columns)) for j in range(columns)]
-            return np.stack([np.stack([x[:, :, a:b, c:d].mean((2, 3)) for c, d in across], -1) for a, b in spans], -2)
+            across = [
+                (j * width // columns, -(-(j + 1) * width // columns)) for j in range(columns)
+            ]
+            return np.stack(
+                [
+                    np.stack([x[:, :, a:b, c:d].mean((2, 3)) for c, d in across], -1)
+                    for a, b in spans
+                ],
+                -2,
+            )
         case GlobalAvgPool():
             return x.mean((2, 3))
         case BatchNorm(eps, _, scale):
             shape = (-1, 1, 1)
-            normal = (x - param("running_mean").reshape(shape)) / np.sqrt(param("running_var") + np.float32(eps)).reshape(shape)
-            return (normal * param("weight").reshape(shape) if scale else normal) + param("bias").reshape(shape)
+            normal = (x - param("running_mean").reshape(shape)) / np.sqrt(
+                param("running_var") + np.float32(eps)
+            ).reshape(shape)
+            return (normal * param("weight").reshape(shape) if scale else normal) + param(
+                "bias"
+            ).reshape(shape)
         case LocalResponseNorm(size, alpha, beta, k):
-            total = ndimage.uniform_filter1d(x * x, size, axis=1, mode="constant") if size <= x.shape[1] else _wide(x * x, size) / size
+            total = (
+                ndimage.uniform_filter1d(x * x, size, axis=1, mode="constant")
+                if size <= x.shape[1]
+                else _wide(x * x, size) / size
+            )
             return x / (k + np.float32(alpha) * total) ** np.float32(beta)
         case Dense(bias=bias):
             y = x.reshape(len(x), -1) @ param("weight").reshape(site.out_shape[0], -1).T
@@ -127,12 +155,16 @@ def _leaf(site, x, params):
 
 
 def _wide(x, size):
-    return np.stack([x[:, max(c - size // 2, 0) : c + size // 2 + 1].sum(1) for c in range(x.shape[1])], 1)
+    return np.stack(
+        [x[:, max(c - size // 2, 0) : c + size // 2 + 1].sum(1) for c in range(x.shape[1])], 1
+    )
 
 
 def _pad(x, padding, value):
     (top, bottom), (left, right) = padding
-    x = np.pad(x, ((0, 0), (0, 0), (top, max(bottom, 0)), (left, max(right, 0))), constant_values=value)
+    x = np.pad(
+        x, ((0, 0), (0, 0), (top, max(bottom, 0)), (left, max(right, 0))), constant_values=value
+    )
     return x[:, :, : x.shape[2] + min(bottom, 0), : x.shape[3] + min(right, 0)]
 
 

@@ -1,4 +1,6 @@
-"""A backend that fails as `GOOGLENET_EXAMPLE_FAULT` says, to see what becomes of the others' rows."""
+"""A backend that fails as `GOOGLENET_EXAMPLE_FAULT` says, to see what becomes of
+the others' rows.
+"""
 
 import os
 import signal
@@ -7,7 +9,15 @@ import time
 
 import numpy as np
 
-from googlenet.reference import build, capabilities, forward, gradients, params_of, trainer, unbiased_running_variance
+from googlenet.reference import (
+    build,
+    capabilities,
+    forward,
+    gradients,
+    params_of,
+    trainer,
+    unbiased_running_variance,
+)
 
 name = "faulty"
 
@@ -43,10 +53,21 @@ def forward(model, images, *, train=False, taps=()):
     _fail(fault)
     outputs = right(model, images, train=train, taps=taps)
     if fault == "layer":
-        outputs["b3.inception_3b.branch_5x5.conv.relu"] = outputs["b3.inception_3b.branch_5x5.conv.relu"] * np.float32(1.0001)
+        outputs["b3.inception_3b.branch_5x5.conv.relu"] = outputs[
+            "b3.inception_3b.branch_5x5.conv.relu"
+        ] * np.float32(1.0001)
     if fault == "nan":
         outputs["logits"] = outputs["logits"] * np.nan
     return outputs
 
 
-__all__ = ["build", "capabilities", "forward", "gradients", "name", "params_of", "trainer", "unbiased_running_variance"]
+__all__ = [
+    "build",
+    "capabilities",
+    "forward",
+    "gradients",
+    "name",
+    "params_of",
+    "trainer",
+    "unbiased_running_variance",
+]
