@@ -12,9 +12,9 @@ import sys
 import numpy as np
 
 import googlenet
-from googlenet.checks import num_classes
-from googlenet.images import load_image_set
-from googlenet.parity.compare import compare, measure
+from googlenet.backend.checks import num_classes
+from googlenet.data.images import load_image_set
+from googlenet.proof.parity.compare import compare, measure
 
 BATCH = 8
 

@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 import googlenet
-from googlenet.parity.tolerance import distance, forward_yardstick, limit
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 
 
 def alternate(one, other, runs):

@@ -26,7 +26,7 @@ RATE = 0.01
 
 def worker(side, framework, batch, steps, results):
     if side == "ours":
-        from googlenet.threads import prepare_process
+        from googlenet.backend.threads import prepare_process
 
         prepare_process(None)
     import numpy as np

@@ -2,15 +2,8 @@
 function.
 """
 
-from .analysis import (
-    count_multiply_adds,
-    count_parameters,
-    receptive_fields,
-    smallest_input,
-    stages,
-)
 from .architectures import NETWORKS, get_network
-from .backend import get_model, load
+from .backend.protocols import get_model, load
 from .errors import (
     BackendError,
     DataError,
@@ -20,11 +13,18 @@ from .errors import (
     UnknownNameError,
     WeightsError,
 )
-from .loss import Loss
-from .params import Params, check_params, init_params, load_params, param_specs, save_params
-from .spec import Network
+from .spec.analysis import (
+    count_multiply_adds,
+    count_parameters,
+    receptive_fields,
+    smallest_input,
+    stages,
+)
+from .spec.layers import Network
+from .spec.loss import Loss
+from .spec.traversal import fold, nodes, walk
 from .version import __version__
-from .walk import fold, nodes, walk
+from .weights.params import Params, check_params, init_params, load_params, param_specs, save_params
 
 __all__ = [
     "NETWORKS",

@@ -13,10 +13,10 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from ..analysis import smallest_input
 from ..errors import ShapeError, UnknownNameError
-from ..spec import Network, Shape
-from ..walk import walk
+from ..spec.analysis import smallest_input
+from ..spec.layers import Network, Shape
+from ..spec.traversal import walk
 from . import alexnet as _alexnet
 from . import bn_inception as _bn_inception
 from . import googlenet as _googlenet

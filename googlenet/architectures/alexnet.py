@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..blocks import conv, dropout, max_pool, sequential
-from ..spec import AdaptiveAvgPool, Dense, Layer, Network, ReLU, Sequential, Shape
+from ..spec.blocks import conv, dropout, max_pool, sequential
+from ..spec.layers import AdaptiveAvgPool, Dense, Layer, Network, ReLU, Sequential, Shape
 
 
 @dataclass(frozen=True)

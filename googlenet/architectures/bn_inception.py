@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..blocks import avg_pool, batch_norm, concat, conv, max_pool, sequential
-from ..spec import Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
+from ..spec.blocks import avg_pool, batch_norm, concat, conv, max_pool, sequential
+from ..spec.layers import Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 
 # Columns: #1×1, #3×3 reduce, #3×3, double #3×3 reduce, double #3×3, pool proj; the pool is an
 # average but for 5b.

@@ -9,8 +9,8 @@ each convolution, which then needs no bias (arXiv:1502.03167, section 3.2).
 
 from functools import partial
 
-from ..blocks import batch_norm, conv, inception, max_pool, sequential
-from ..spec import BatchNorm, Dense, GlobalAvgPool, Network, Sequential, Shape
+from ..spec.blocks import batch_norm, conv, inception, max_pool, sequential
+from ..spec.layers import BatchNorm, Dense, GlobalAvgPool, Network, Sequential, Shape
 
 # Columns: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj (arXiv:1409.4842, table 1).
 INCEPTION = {

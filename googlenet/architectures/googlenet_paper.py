@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from ..blocks import (
+from ..spec.blocks import (
     PaddingLike,
     avg_pool,
     batch_norm,
@@ -22,7 +22,7 @@ from ..blocks import (
     max_pool,
     sequential,
 )
-from ..spec import (
+from ..spec.layers import (
     SAME,
     AdaptiveAvgPool,
     Aux,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..blocks import (
+from ..spec.blocks import (
     avg_pool,
     batch_norm,
     concat,
@@ -23,7 +23,7 @@ from ..blocks import (
     residual,
     sequential,
 )
-from ..spec import (
+from ..spec.layers import (
     AdaptiveAvgPool,
     BatchNorm,
     Concat,

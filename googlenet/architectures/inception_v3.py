@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from ..blocks import (
+from ..spec.blocks import (
     PaddingLike,
     PairLike,
     avg_pool,
@@ -23,7 +23,7 @@ from ..blocks import (
     max_pool,
     sequential,
 )
-from ..spec import (
+from ..spec.layers import (
     Aux,
     AvgPool,
     BatchNorm,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..blocks import avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
-from ..spec import BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
+from ..spec.blocks import avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
+from ..spec.layers import BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 from .inception_v3 import Unit
 
 ROW_7, COLUMN_7 = (

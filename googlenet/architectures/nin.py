@@ -1,7 +1,7 @@
 """Network in Network as *Dive into Deep Learning* builds it: section 8.3; arXiv:1312.4400."""
 
-from ..blocks import conv, dropout, max_pool, sequential
-from ..spec import GlobalAvgPool, Layer, Network, Shape
+from ..spec.blocks import conv, dropout, max_pool, sequential
+from ..spec.layers import GlobalAvgPool, Layer, Network, Shape
 
 
 def nin(*, num_classes: int = 10, input_shape: Shape = (1, 224, 224)) -> Network:

@@ -5,8 +5,8 @@ A and D of arXiv:1409.1556, table 1.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..blocks import conv, dropout, max_pool, sequential
-from ..spec import AdaptiveAvgPool, Dense, Layer, Network, ReLU, Sequential, Shape
+from ..spec.blocks import conv, dropout, max_pool, sequential
+from ..spec.layers import AdaptiveAvgPool, Dense, Layer, Network, ReLU, Sequential, Shape
 
 # Rows: (number of 3×3 convolutions, channels) of each block.
 VGG_11 = ((1, 64), (1, 128), (2, 256), (2, 512), (2, 512))

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..analysis import budget, smallest_input
 from ..errors import DataError
 from ..files import replacing
-from ..spec import Network
+from ..spec.analysis import budget, smallest_input
+from ..spec.layers import Network
 from .options import AsJson, Channels, Classes, Size, network_of, print_json, shape_text
 
 #: The book's third exercise of its section on GoogLeNet compares these.

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..backend import Backend, canonical_name, load
+from ..backend.protocols import Backend, canonical_name, load
 from ..errors import DataError, WeightsError
-from ..walk import output_shapes
+from ..spec.traversal import output_shapes
 from .options import AsJson, Size, parse_size, print_json, shape_text
 
 if TYPE_CHECKING:
-    from ..formats import WeightsFile
-    from ..zoo import Imported
+    from ..weights.formats import WeightsFile
+    from ..weights.zoo import Imported
 
 #: How many names of unused arrays are shown.
 MOST_NAMES = 10
@@ -71,8 +71,8 @@ def command(
     """Convert the weights of a model zoo; without --from, re-write or export a file of this
     project's own.
     """
-    from ..formats import read_weights_file
-    from ..zoo import find_model, import_weights, reopen_weights
+    from ..weights.formats import read_weights_file
+    from ..weights.zoo import find_model, import_weights, reopen_weights
 
     designator = None if model is None else find_model(model).designator
     backend = None if framework is None else load(framework)
@@ -156,7 +156,7 @@ def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -
 def _write(
     backend: Backend | None, target: Path, imported: Imported, extra: dict[str, str]
 ) -> None:
-    from ..params import save_params
+    from ..weights.params import save_params
 
     if backend is None:
         save_params(target, imported.network, imported.params, extra=extra)
@@ -167,7 +167,7 @@ def _write(
 def _summary(
     file: WeightsFile, designator: str | None, imported: Imported, count: int, target: Path
 ) -> dict[str, Any]:
-    from ..analysis import count_parameters
+    from ..spec.analysis import count_parameters
 
     network = imported.network
     return {

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..analysis import count_parameters
 from ..architectures import get_network
-from ..checks import num_classes as classes_of
+from ..backend.checks import num_classes as classes_of
 from ..errors import GoogLeNetError
-from ..spec import Network
+from ..spec.analysis import count_parameters
+from ..spec.layers import Network
 from .options import AsJson, AuxHeads, Channels, Classes, Size, network_of, print_json, shape_text
 
 if TYPE_CHECKING:
-    from ..diff import Difference
+    from ..proof.diff import Difference
 
 #: So many layers with the same difference are named one by one; of more, the first.
 FEW = 3
@@ -89,8 +89,8 @@ def collect(
     a: Network, b: Network, *, images: Path | None, count: int, seed: int, run: bool
 ) -> dict[str, Any]:
     """What the command shows, ready for JSON."""
-    from ..diff import differences, movement
-    from ..images import load_image_set
+    from ..data.images import load_image_set
+    from ..proof.diff import differences, movement
 
     found = differences(a, b)
     answer: dict[str, Any] = {
@@ -125,7 +125,7 @@ def collect(
 def _print(answer: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from ..diff import Difference
+    from ..proof.diff import Difference
 
     console = Console(highlight=False)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..analysis import MINIMUM_RULES, minimum_sizes
-from ..spec import Network
+from ..spec.analysis import MINIMUM_RULES, minimum_sizes
+from ..spec.layers import Network
 from .options import AsJson, AuxHeads, Channels, Dialect, NetworkName, network_of, print_json
 
 

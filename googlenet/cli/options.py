@@ -10,7 +10,7 @@ import typer
 
 from ..architectures import get_network
 from ..errors import UnknownNameError
-from ..spec import Network, Shape
+from ..spec.layers import Network, Shape
 
 NetworkName = Annotated[
     str, typer.Argument(metavar="NAME", help="The network; `googlenet list` shows them.")

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import backend
-from ..checks import num_classes as classes_of
+from ..backend import protocols as backend
+from ..backend.checks import num_classes as classes_of
 from ..errors import BackendError, DataError, UnknownNameError
 from .options import (
     AsJson,
@@ -134,9 +134,9 @@ def command(
     Compares each layer, the logits and each gradient with the float64 reference, with --train-steps
     also the course of training; exits with 1 if a framework differs or fails.
     """
-    from ..images import load_image_set
-    from ..params import init_params, load_params
-    from ..parity.run import Settings, run_parity
+    from ..data.images import load_image_set
+    from ..proof.parity.run import Settings, run_parity
+    from ..weights.params import init_params, load_params
 
     network = network_of(
         name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect

@@ -9,12 +9,12 @@ from zipfile import BadZipFile
 
 import typer
 
-from ..backend import canonical_name, load
+from ..backend.protocols import canonical_name, load
 from ..errors import DataError, UnknownNameError, WeightsError
 from ..files import replacing
-from ..params import Array, Params, read_safetensors
-from ..spec import Network
-from ..walk import nodes
+from ..spec.layers import Network
+from ..spec.traversal import nodes
+from ..weights.params import Array, Params, read_safetensors
 from .options import AsJson, print_json
 
 #: Images in one pass.
@@ -116,7 +116,7 @@ def command(
             "image_count": len(arrays),
         }
     else:
-        from ..preprocessing import find_recipe, image_files, load_image
+        from ..data.preprocessing import find_recipe, image_files, load_image
 
         recipe_name = preprocessing or metadata.get("preprocessing", "unit")
         recipe = find_recipe(recipe_name)
@@ -187,8 +187,8 @@ def _network(
     """The network that the weights or `--model` name, at the size of the arrays if there are any,
     and its weights.
     """
-    from ..formats import read_weights_file
-    from ..zoo import reopen_weights
+    from ..weights.formats import read_weights_file
+    from ..weights.zoo import reopen_weights
 
     size = None if input_shape is None else (input_shape[1], input_shape[2])
     params, metadata = read_safetensors(path)
@@ -219,7 +219,7 @@ def _fitting(
 ) -> tuple[Network, Params]:
     """The network `model` with the channels and classes that the arrays have."""
     from ..architectures import get_network
-    from ..params import check_params, param_specs
+    from ..weights.params import check_params, param_specs
 
     default = get_network(model)
     weights = [

@@ -90,8 +90,8 @@ def command(
     Each runs in its own process, one after another. The same command again goes on where a race was
     stopped. Exits with 1 if one fails.
     """
-    from ..training.data import load_data
-    from ..training.picture import draw_curves
+    from ..data.sets import load_data
+    from ..training.curves import draw_curves
     from ..training.race import Lap, Settings, run_race, standings, write_results
 
     recipe = options.recipe_of(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UnknownNameError
-from ..training.recipe import SCHEDULES, Recipe
+from ..spec.recipe import SCHEDULES, Recipe
 
 #: The defaults of all that train.
 BOOK = Recipe()

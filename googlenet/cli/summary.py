@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..analysis import count_multiply_adds, count_parameters, smallest_input, stages
-from ..spec import Network
+from ..spec.analysis import count_multiply_adds, count_parameters, smallest_input, stages
+from ..spec.layers import Network
 from .options import (
     AsJson,
     AuxHeads,
@@ -84,8 +84,8 @@ def measured(network: Network, framework: str) -> dict[str, Any]:
     """
     import numpy as np
 
-    from ..backend import canonical_name, framework_version, load
-    from ..params import init_params, param_specs
+    from ..backend.protocols import canonical_name, framework_version, load
+    from ..weights.params import init_params, param_specs
 
     backend = load(framework)
     model = backend.build(network, init_params(network))

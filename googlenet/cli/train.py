@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from .. import backend
-from ..checks import num_classes as classes_of
+from ..backend import protocols as backend
+from ..backend.checks import num_classes as classes_of
 from ..errors import BackendError
 from . import recipe_options as options
 from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network_of
@@ -123,11 +123,11 @@ def command(
         seed,
     )
     options.check_picture(picture)
-    from ..params import init_params, load_params
-    from ..threads import prepare_process
-    from ..training.data import load_data
+    from ..backend.threads import prepare_process
+    from ..data.sets import load_data
+    from ..jobs.workers import end_with_parent
     from ..training.loop import Run
-    from ..workers import end_with_parent
+    from ..weights.params import init_params, load_params
 
     chosen = _framework(framework)
     prepare_process(threads)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..spec.recipe import Recipe
 from ..training.interval import wilson
-from ..training.recipe import Recipe
 from .options import print_json, shape_text
 
 
@@ -121,7 +121,7 @@ class Watch:
             )
 
     def _draw(self) -> None:
-        from ..training.picture import draw_curves
+        from ..training.curves import draw_curves
 
         run = self._run
         title = f"{run.network.name}, {run.data.name}, {run.backend.name}"

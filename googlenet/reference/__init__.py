@@ -10,13 +10,13 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import check_images, check_labels, check_taps
+from ..backend.checks import check_images, check_labels, check_taps
 from ..errors import BackendError, DeviceError
 from ..files import native_file
-from ..loss import Loss
-from ..params import Array, Params, check_params
-from ..spec import Network
-from ..training.recipe import Recipe
+from ..spec.layers import Network
+from ..spec.loss import Loss
+from ..spec.recipe import Recipe
+from ..weights.params import Array, Params, check_params
 from . import layout, ops
 from .model import Model, Run
 from .trainer import Trainer

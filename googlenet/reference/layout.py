@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..params import Array, ParamSpec
+from ..weights.params import Array, ParamSpec
 
 
 def to_nhwc(images: Array) -> Array:

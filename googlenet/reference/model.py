@@ -9,10 +9,9 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import check_images
-from ..geometry import window_count
-from ..params import Array, Params, param_specs, uniform
-from ..spec import (
+from ..backend.checks import check_images
+from ..backend.geometry import window_count
+from ..spec.layers import (
     AdaptiveAvgPool,
     Aux,
     AvgPool,
@@ -30,7 +29,8 @@ from ..spec import (
     Scale,
     Sequential,
 )
-from ..walk import CompositeSite, LeafSite, fold, join, resolve
+from ..spec.traversal import CompositeSite, LeafSite, fold, join, resolve
+from ..weights.params import Array, Params, param_specs, uniform
 from . import layout, ops
 
 

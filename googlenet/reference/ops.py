@@ -15,9 +15,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..geometry import average_divisor, explicit_padding, extent
-from ..params import Array
-from ..spec import AvgPool, BatchNorm, Conv, ExplicitPadding, LocalResponseNorm, MaxPool, Pair
+from ..backend.geometry import average_divisor, explicit_padding, extent
+from ..spec.layers import (
+    AvgPool,
+    BatchNorm,
+    Conv,
+    ExplicitPadding,
+    LocalResponseNorm,
+    MaxPool,
+    Pair,
+)
+from ..weights.params import Array
 
 Backward: TypeAlias = Callable[[Array], Array]
 WeightedBackward: TypeAlias = Callable[[Array], tuple[Array, dict[str, Array]]]

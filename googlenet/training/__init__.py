@@ -2,6 +2,6 @@
 imports a framework.
 """
 
-from .recipe import Recipe
+from ..spec.recipe import Recipe
 
 __all__ = ["Recipe"]

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..errors import GoogLeNetError, TrainingError, WeightsError
 from ..files import write_atomically
-from ..params import Array, Params, check_params, read_safetensors, safetensors_bytes
-from ..spec import Network
+from ..spec.layers import Network
 from ..version import __version__
+from ..weights.params import Array, Params, check_params, read_safetensors, safetensors_bytes
 
 FORMAT = "googlenet-checkpoint"
 

@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Backend, Trainer, framework_version
-from ..checks import num_classes
+from ..backend.checks import num_classes
+from ..backend.protocols import Backend, Trainer, framework_version
+from ..data.batches import check_batch_size, evaluation_batches, training_batches
+from ..data.sets import DataSet, check_classes
 from ..errors import TrainingError
-from ..params import Params, save_params
 from ..reference.ops import cross_entropy
-from ..spec import Network, to_json
+from ..spec.layers import Network, to_json
+from ..spec.recipe import Recipe
 from ..version import __version__
-from .batches import check_batch_size, evaluation_batches, training_batches
+from ..weights.params import Params, save_params
 from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
-from .data import DataSet, check_classes
-from .recipe import Recipe
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
 

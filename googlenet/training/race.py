@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..data.sets import DataSet, save_data
 from ..errors import TrainingError
-from ..params import init_params, load_params, save_params
-from ..spec import Network
-from ..workers import failure, run_worker, worker_environment
+from ..jobs.workers import failure, run_worker, worker_environment
+from ..spec.layers import Network
+from ..spec.recipe import Recipe
+from ..weights.params import init_params, load_params, save_params
 from .checkpoint import Epoch
-from .data import DataSet, save_data
 from .loop import LOG, digest, read_log
-from .recipe import Recipe
 
 #: (framework, seed, finished steps, steps) — called often.
 Progress = Callable[[str, int, int, int], None]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from googlenet.conformance import cases
+from googlenet.proof.conformance import cases
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)

@@ -4,8 +4,8 @@ passes the same proof.
 
 import pytest
 
-from googlenet.conformance import mutants
-from googlenet.conformance.mutants import honest
+from googlenet.proof.conformance import mutants
+from googlenet.proof.conformance.mutants import honest
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,10 @@
 
 import hypothesis.strategies as st
 
-from googlenet import Network, blocks, spec
-from googlenet.analysis import fits
+from googlenet import Network
+from googlenet.spec import blocks
+from googlenet.spec import layers as spec
+from googlenet.spec.analysis import fits
 
 side = st.integers(1, 4)
 pairs = st.tuples(side, side)

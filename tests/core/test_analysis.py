@@ -10,7 +10,6 @@ import googlenet.reference as reference
 from googlenet import (
     Network,
     ShapeError,
-    blocks,
     count_multiply_adds,
     count_parameters,
     get_network,
@@ -18,12 +17,13 @@ from googlenet import (
     param_specs,
     receptive_fields,
     smallest_input,
-    spec,
     stages,
 )
-from googlenet.analysis import MINIMUM_RULES, Budget, budget, minimum_sizes
 from googlenet.architectures import designators
-from googlenet.walk import walk
+from googlenet.spec import blocks
+from googlenet.spec import layers as spec
+from googlenet.spec.analysis import MINIMUM_RULES, Budget, budget, minimum_sizes
+from googlenet.spec.traversal import walk
 
 from .networks import networks
 

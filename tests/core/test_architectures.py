@@ -20,10 +20,10 @@ from googlenet import (
     param_specs,
     smallest_input,
 )
-from googlenet.analysis import budget
 from googlenet.architectures import DIALECTS, NETWORKS, designators
-from googlenet.spec import BatchNorm, Conv, Scale
-from googlenet.walk import output_shapes, walk
+from googlenet.spec.analysis import budget
+from googlenet.spec.layers import BatchNorm, Conv, Scale
+from googlenet.spec.traversal import output_shapes, walk
 
 # Trainable parameters at the network's own input and classes: measured in the libraries, or
 # published.

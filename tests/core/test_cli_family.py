@@ -13,8 +13,8 @@ from PIL import Image
 
 import googlenet.reference as reference
 from googlenet import get_network, init_params, save_params
-from googlenet.parity.tolerance import distance, forward_yardstick, limit
-from googlenet.preprocessing import RECIPES, load_image
+from googlenet.data.preprocessing import RECIPES, load_image
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.reference.model import Run
 
 from .test_cli import googlenet

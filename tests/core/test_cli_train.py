@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from googlenet import get_network, load_params
-from googlenet.training.data import DataSet, Split, save_data
+from googlenet.data.sets import DataSet, Split, save_data
 from googlenet.training.loop import read_log
 
 SMALL = (

@@ -23,12 +23,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from googlenet.data import download as downloads
+from googlenet.data import sets as module
+from googlenet.data.batches import AHEAD, check_batch_size, evaluation_batches, training_batches
+from googlenet.data.sets import DataSet, Split, check_classes, load_data, save_data
 from googlenet.errors import DataError, ShapeError
 from googlenet.training import Recipe
-from googlenet.training import data as module
-from googlenet.training import download as downloads
-from googlenet.training.batches import AHEAD, check_batch_size, evaluation_batches, training_batches
-from googlenet.training.data import DataSet, Split, check_classes, load_data, save_data
 
 SHAPE = (1, 9, 7)
 NAMES = tuple(downloads.FILES)
@@ -197,8 +197,7 @@ def test_the_digest_tells_bytes_labels_and_shapes_apart(digits):
 
 def test_the_core_imports_nothing_for_it_but_numpy():
     code = (
-        "import sys, googlenet.training.data; print(*{name.partition('.')[0] for name in"
-        " sys.modules})"
+        "import sys, googlenet.data.sets; print(*{name.partition('.')[0] for name in sys.modules})"
     )
     names = set(
         subprocess.run(

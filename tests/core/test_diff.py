@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from googlenet import Network, blocks, get_network, nodes, spec
+from googlenet import Network, get_network, nodes
 from googlenet.architectures import DIALECTS
-from googlenet.conformance.networks import CLASSES, composites, probe, random_images
-from googlenet.diff import Difference, Movement, differences, movement
-from googlenet.walk import map_leaves
+from googlenet.proof.conformance.networks import CLASSES, composites, probe, random_images
+from googlenet.proof.diff import Difference, Movement, differences, movement
+from googlenet.spec import blocks
+from googlenet.spec import layers as spec
+from googlenet.spec.traversal import map_leaves
 
 from .networks import networks
 

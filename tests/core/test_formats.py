@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from googlenet import WeightsError
-from googlenet.formats import paddle, read_weights_file, torch
+from googlenet.weights.formats import paddle, read_weights_file, torch
 
 # Pickles, opcode by opcode: pickle itself writes no name of a module that is not installed --------
 
@@ -528,7 +528,7 @@ def test_the_attack_above_works(tmp_path):
         ("collections", "OrderedDict.__reduce__"),
         ("numpy", "load"),
         ("numpy.core.multiarray", "fromfile"),
-        ("googlenet.formats.torch", "pickles"),
+        ("googlenet.weights.formats.torch", "pickles"),
         ("torchvision.models.googlenet", "GoogLeNet"),
     ],
     ids=".".join,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from googlenet import DataError, ShapeError
-from googlenet.images import load_image_set
+from googlenet.data.images import load_image_set
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (5, 28, 20), dtype=np.uint8)

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 import googlenet
-from googlenet.backend import GROUP, SHIPPED, canonical_name, entry_points, install_command
+from googlenet.backend.protocols import (
+    GROUP,
+    SHIPPED,
+    canonical_name,
+    entry_points,
+    install_command,
+)
 
 FRAMEWORKS = {
     "torch",

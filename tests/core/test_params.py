@@ -18,7 +18,6 @@ from googlenet import (
     Network,
     UnknownNameError,
     WeightsError,
-    blocks,
     check_params,
     get_network,
     init_params,
@@ -26,9 +25,10 @@ from googlenet import (
     param_specs,
     save_params,
 )
-from googlenet.conformance.networks import probe, random_params
-from googlenet.params import _log as logarithm
-from googlenet.params import read_safetensors
+from googlenet.proof.conformance.networks import probe, random_params
+from googlenet.spec import blocks
+from googlenet.weights.params import _log as logarithm
+from googlenet.weights.params import read_safetensors
 
 from .networks import networks
 
@@ -232,7 +232,7 @@ def test_weights_of_another_network_are_refused_by_its_name(params, tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from googlenet import WeightsError, save_params
-from googlenet.conformance.networks import probe, random_params
+from googlenet.proof.conformance.networks import probe, random_params
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))

@@ -13,8 +13,8 @@ from PIL import Image
 
 from googlenet import DataError, ShapeError, UnknownNameError
 from googlenet.architectures import get_network
-from googlenet.preprocessing import RECIPES, Recipe, find_recipe, image_files, load_image
-from googlenet.zoo import find_model, network_of, zoo_models
+from googlenet.data.preprocessing import RECIPES, Recipe, find_recipe, image_files, load_image
+from googlenet.weights.zoo import find_model, network_of, zoo_models
 
 RNG = np.random.default_rng(0)
 IMAGENET = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import googlenet.reference as reference
-from googlenet import Loss, Network, blocks, param_specs, spec
-from googlenet.conformance.networks import (
+from googlenet import Loss, Network, param_specs
+from googlenet.proof.conformance.networks import (
     LEAVES,
     composites,
     probe,
@@ -20,7 +20,9 @@ from googlenet.conformance.networks import (
     sandwich,
 )
 from googlenet.reference.model import Run
-from googlenet.walk import walk, with_dropout_rate
+from googlenet.spec import blocks
+from googlenet.spec import layers as spec
+from googlenet.spec.traversal import walk, with_dropout_rate
 
 SHAPE = (4, 6, 7)
 

@@ -5,8 +5,10 @@ import pickle
 
 import pytest
 
-from googlenet import Network, SpecError, blocks, spec
+from googlenet import Network, SpecError
 from googlenet.architectures import get_network
+from googlenet.spec import blocks
+from googlenet.spec import layers as spec
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import googlenet
 from googlenet import SpecError, reference
-from googlenet.conformance.networks import CLASSES, composites, random_params
+from googlenet.data.sets import DataSet, Split
 from googlenet.errors import DataError, TrainingError
+from googlenet.proof.conformance.networks import CLASSES, composites, random_params
 from googlenet.training import Recipe
 from googlenet.training.checkpoint import (
     Checkpoint,
@@ -25,7 +26,6 @@ from googlenet.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from googlenet.training.data import DataSet, Split
 from googlenet.training.interval import wilson
 from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
 

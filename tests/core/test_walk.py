@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 
 import googlenet.reference as reference
-from googlenet import Network, ShapeError, SpecError, blocks, nodes, param_specs, spec, walk
+from googlenet import Network, ShapeError, SpecError, nodes, param_specs, walk
 from googlenet.architectures import get_network
-from googlenet.checks import num_classes
-from googlenet.conformance.networks import composites, probe, random_images, random_params
-from googlenet.walk import inputs, map_leaves, output_shapes, resolve, with_dropout_rate
+from googlenet.backend.checks import num_classes
+from googlenet.proof.conformance.networks import composites, probe, random_images, random_params
+from googlenet.spec import blocks
+from googlenet.spec import layers as spec
+from googlenet.spec.traversal import inputs, map_leaves, output_shapes, resolve, with_dropout_rate
 
 from .networks import networks
 

@@ -23,9 +23,9 @@ from googlenet import (
     param_specs,
     save_params,
 )
-from googlenet.formats import WeightsFile, read_weights_file
-from googlenet.params import read_safetensors
-from googlenet.zoo import (
+from googlenet.weights.formats import WeightsFile, read_weights_file
+from googlenet.weights.params import read_safetensors
+from googlenet.weights.zoo import (
     entries,
     find_model,
     import_weights,
@@ -34,7 +34,7 @@ from googlenet.zoo import (
     reopen_weights,
     zoo_models,
 )
-from googlenet.zoo.names import renumbered
+from googlenet.weights.zoo.names import renumbered
 
 CLASSES = 7
 

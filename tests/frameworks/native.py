@@ -52,7 +52,7 @@ LOADERS = {
 
 def hop(framework, file, out, network, seed):
     import googlenet
-    from googlenet.conformance.networks import random_params
+    from googlenet.proof.conformance.networks import random_params
 
     backend, network = googlenet.load(framework), googlenet.get_network(**json.loads(network))
     before = random_params(network, seed=int(seed))

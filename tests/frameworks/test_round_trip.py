@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import googlenet
-from googlenet.conformance.networks import random_params
-from googlenet.params import read_safetensors
+from googlenet.proof.conformance.networks import random_params
+from googlenet.weights.params import read_safetensors
 
 from .native import LOADERS, PACKAGES
 

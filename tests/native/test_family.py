@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 import googlenet
-from googlenet.conformance.networks import (
+from googlenet.errors import WeightsError
+from googlenet.proof.conformance.networks import (
     LEAVES,
     architectures,
     composites,
     random_params,
     sandwich,
 )
-from googlenet.errors import WeightsError
-from googlenet.formats import read_weights_file
+from googlenet.weights.formats import read_weights_file
 
 from ..frameworks.native import LOADERS
 
@@ -286,7 +286,7 @@ def test_an_interrupted_save_leaves_the_old_file_whole(
 FULL = """
 import os, resource, sys
 import googlenet
-from googlenet.conformance.networks import composites, random_params
+from googlenet.proof.conformance.networks import composites, random_params
 framework, file, share, less = sys.argv[1:]
 backend, network = googlenet.load(framework), composites()["norm_residual"]
 model = backend.build(network, random_params(network, seed=1))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from googlenet.errors import WeightsError
-from googlenet.formats import read_weights_file
+from googlenet.weights.formats import read_weights_file
 
 FRAMEWORK = os.environ.get("GOOGLENET_FRAMEWORK", "numpy")
 RNG = np.random.default_rng(0)

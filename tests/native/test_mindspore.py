@@ -8,7 +8,10 @@ import pytest
 from mindspore import nn, ops
 
 import googlenet
-from googlenet.blocks import (
+from googlenet.proof.conformance.networks import random_images, random_params
+from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
+from googlenet.spec.blocks import (
     avg_pool,
     batch_norm,
     concat,
@@ -20,10 +23,7 @@ from googlenet.blocks import (
     residual,
     sequential,
 )
-from googlenet.conformance.networks import random_images, random_params
-from googlenet.parity.compare import compare_forward, compare_weights
-from googlenet.parity.tolerance import distance, forward_yardstick, limit
-from googlenet.spec import Aux, Dense, GlobalAvgPool, Scale
+from googlenet.spec.layers import Aux, Dense, GlobalAvgPool, Scale
 
 backend = googlenet.load("mindspore")
 

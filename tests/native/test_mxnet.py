@@ -11,8 +11,7 @@ from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
 import googlenet
-from googlenet.blocks import inception, sequential
-from googlenet.conformance.networks import (
+from googlenet.proof.conformance.networks import (
     composites,
     lone,
     probe,
@@ -20,10 +19,11 @@ from googlenet.conformance.networks import (
     random_labels,
     random_params,
 )
-from googlenet.loss import Loss
-from googlenet.parity.compare import compare_forward, compare_step, compare_weights
-from googlenet.parity.tolerance import distance, forward_yardstick, limit, step_yardstick
-from googlenet.spec import Scale
+from googlenet.proof.parity.compare import compare_forward, compare_step, compare_weights
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit, step_yardstick
+from googlenet.spec.blocks import inception, sequential
+from googlenet.spec.layers import Scale
+from googlenet.spec.loss import Loss
 
 backend = googlenet.load("mxnet")
 

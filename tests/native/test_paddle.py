@@ -6,11 +6,11 @@ import pytest
 from paddle import nn
 
 import googlenet
-from googlenet.blocks import avg_pool, inception, sequential
-from googlenet.conformance.networks import random_images, random_params
-from googlenet.parity.compare import compare_forward, compare_weights
-from googlenet.parity.tolerance import distance, forward_yardstick, limit
-from googlenet.spec import Dense, GlobalAvgPool
+from googlenet.proof.conformance.networks import random_images, random_params
+from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
+from googlenet.spec.blocks import avg_pool, inception, sequential
+from googlenet.spec.layers import Dense, GlobalAvgPool
 
 backend = googlenet.load("paddle")
 

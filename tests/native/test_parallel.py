@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 from googlenet import get_network, init_params, load_params, reference, save_params
-from googlenet.parity.rows import Row
-from googlenet.parity.tolerance import distance, limit
-from googlenet.parity.trajectory import batch_of_step, trajectory_yardstick
+from googlenet.data.sets import DataSet, Split, save_data
+from googlenet.proof.parity.rows import Row
+from googlenet.proof.parity.tolerance import distance, limit
+from googlenet.proof.parity.trajectory import batch_of_step, trajectory_yardstick
 from googlenet.reference.model import Run
 from googlenet.reference.trainer import Trainer
 from googlenet.training import Recipe
-from googlenet.training.data import DataSet, Split, save_data
 from googlenet.training.loop import LOG, WEIGHTS, read_log
 
 SCRIPT = str(Path(sys.executable).with_name("googlenet"))

@@ -13,7 +13,10 @@ import pytest
 import tensorflow as tf
 
 import googlenet
-from googlenet.blocks import (
+from googlenet.proof.conformance.networks import random_images, random_params
+from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
+from googlenet.spec.blocks import (
     avg_pool,
     conv_layer,
     inception,
@@ -22,10 +25,7 @@ from googlenet.blocks import (
     residual,
     sequential,
 )
-from googlenet.conformance.networks import random_images, random_params
-from googlenet.parity.compare import compare_forward, compare_weights
-from googlenet.parity.tolerance import distance, forward_yardstick, limit
-from googlenet.spec import Dense, Scale
+from googlenet.spec.layers import Dense, Scale
 
 # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
 pytestmark = pytest.mark.filterwarnings(

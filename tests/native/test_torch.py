@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import googlenet
-from googlenet.blocks import inception, sequential
-from googlenet.conformance.networks import random_images, random_params
-from googlenet.parity.compare import compare_forward, compare_weights
-from googlenet.parity.tolerance import distance, forward_yardstick, limit
+from googlenet.proof.conformance.networks import random_images, random_params
+from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
+from googlenet.spec.blocks import inception, sequential
 
 from .test_readme import PAGES, run
 

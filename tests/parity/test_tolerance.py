@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import googlenet.reference as reference
-from googlenet import Loss, Network, blocks, get_network, init_params, nodes, spec
-from googlenet.conformance.networks import probe, random_images, random_labels, random_params
-from googlenet.geometry import window_count
-from googlenet.images import load_image_set
-from googlenet.parity.compare import Comparison, compare, compare_step, measure
-from googlenet.parity.rows import Row
-from googlenet.parity.tolerance import (
+from googlenet import Loss, Network, get_network, init_params, nodes
+from googlenet.backend.geometry import window_count
+from googlenet.data.images import load_image_set
+from googlenet.proof.conformance.networks import probe, random_images, random_labels, random_params
+from googlenet.proof.parity.compare import Comparison, compare, compare_step, measure
+from googlenet.proof.parity.rows import Row
+from googlenet.proof.parity.tolerance import (
     EPS,
     FACTOR,
     Distance,
@@ -29,7 +29,9 @@ from googlenet.parity.tolerance import (
 from googlenet.reference.layout import to_nhwc
 from googlenet.reference.model import Run
 from googlenet.reference.ops import Choice, winners
-from googlenet.walk import walk
+from googlenet.spec import blocks
+from googlenet.spec import layers as spec
+from googlenet.spec.traversal import walk
 
 A = np.array([3.0, 4.0])
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from googlenet import Loss, get_network, init_params, reference
-from googlenet.conformance.networks import (
+from googlenet.data.images import load_image_set
+from googlenet.proof.conformance.networks import (
     NORM_BATCH,
     norm_networks,
     probe,
@@ -17,10 +18,9 @@ from googlenet.conformance.networks import (
     random_labels,
     random_params,
 )
-from googlenet.images import load_image_set
-from googlenet.parity.compare import compare, measure
-from googlenet.parity.tolerance import EPS, FACTOR, distance
-from googlenet.parity.trajectory import (
+from googlenet.proof.parity.compare import compare, measure
+from googlenet.proof.parity.tolerance import EPS, FACTOR, distance
+from googlenet.proof.parity.trajectory import (
     batch_of_step,
     compare_trajectory,
     trajectory_recipe,

@@ -3,7 +3,7 @@
 import pytest
 
 from googlenet import load
-from googlenet.conformance import cases
+from googlenet.proof.conformance import cases
 
 
 @pytest.mark.parametrize("case", cases(load("example").capabilities), ids=str)

@@ -11,8 +11,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from googlenet.geometry import explicit_padding, extent_padding, is_symmetric, window_count
-from googlenet.spec import (
+from googlenet.backend.geometry import explicit_padding, extent_padding, is_symmetric, window_count
+from googlenet.spec.layers import (
     NO_PADDING,
     AdaptiveAvgPool,
     Aux,
@@ -31,7 +31,7 @@ from googlenet.spec import (
     Sequential,
     aux_heads,
 )
-from googlenet.walk import CompositeSite, LeafSite
+from googlenet.spec.traversal import CompositeSite, LeafSite
 
 
 def leaf(site: LeafSite) -> nn.Cell:

@@ -11,11 +11,11 @@ import mindspore as ms
 import numpy as np
 from mindspore import communication, nn, ops
 
-from googlenet.checks import check_images, check_labels, num_classes
+from googlenet.backend.checks import check_images, check_labels, num_classes
 from googlenet.errors import BackendError
-from googlenet.params import Array, Params, param_specs, uniform
+from googlenet.spec.traversal import walk
 from googlenet.training import Recipe
-from googlenet.walk import walk
+from googlenet.weights.params import Array, Params, param_specs, uniform
 
 from . import layout
 

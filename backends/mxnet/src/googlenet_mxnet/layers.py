@@ -11,14 +11,14 @@ import numpy as np
 from mxnet import init
 from mxnet.gluon import HybridBlock, nn
 
-from googlenet.geometry import (
+from googlenet.backend.geometry import (
     average_divisor,
     explicit_padding,
     extent_padding,
     is_symmetric,
     window_count,
 )
-from googlenet.spec import (
+from googlenet.spec.layers import (
     AdaptiveAvgPool,
     Aux,
     AvgPool,
@@ -36,7 +36,7 @@ from googlenet.spec import (
     Sequential,
     aux_heads,
 )
-from googlenet.walk import CompositeSite, LeafSite
+from googlenet.spec.traversal import CompositeSite, LeafSite
 
 
 def leaf(site: LeafSite) -> HybridBlock:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import mxnet as mx
 
-from googlenet.params import Array, ParamSpec
-from googlenet.spec import BatchNorm, Dense
+from googlenet.spec.layers import BatchNorm, Dense
+from googlenet.weights.params import Array, ParamSpec
 
 
 def native_path(spec: ParamSpec) -> str:

@@ -11,11 +11,11 @@ import numpy as np
 from mxnet import autograd, gluon
 from mxnet.gluon import HybridBlock, nn
 
-from googlenet.checks import check_images, check_labels, num_classes
+from googlenet.backend.checks import check_images, check_labels, num_classes
 from googlenet.errors import BackendError
-from googlenet.loss import Loss
-from googlenet.params import Array, Params, param_specs
+from googlenet.spec.loss import Loss
 from googlenet.training import Recipe
+from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
-from googlenet.params import Array, ParamSpec
-from googlenet.spec import Dense
+from googlenet.spec.layers import Dense
+from googlenet.weights.params import Array, ParamSpec
 
 #: What Paddle calls the statistics of its batch norm; every other array has our name.
 NAMES = {"running_mean": "_mean", "running_var": "_variance"}

@@ -9,10 +9,10 @@ import paddle
 from paddle import distributed, nn
 from paddle.nn import functional
 
-from googlenet.checks import check_images, check_labels, num_classes
+from googlenet.backend.checks import check_images, check_labels, num_classes
 from googlenet.errors import BackendError
-from googlenet.params import Array, Params, param_specs
 from googlenet.training import Recipe
+from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 

@@ -15,8 +15,13 @@ from typing import Any, TypeAlias, assert_never
 import keras
 import tensorflow as tf
 
-from googlenet.geometry import average_divisor, explicit_padding, extent_padding, window_count
-from googlenet.spec import (
+from googlenet.backend.geometry import (
+    average_divisor,
+    explicit_padding,
+    extent_padding,
+    window_count,
+)
+from googlenet.spec.layers import (
     NO_PADDING,
     AdaptiveAvgPool,
     Aux,
@@ -36,7 +41,7 @@ from googlenet.spec import (
     Sequential,
     aux_heads,
 )
-from googlenet.walk import CompositeSite, LeafSite
+from googlenet.spec.traversal import CompositeSite, LeafSite
 
 #: The functional API builds a model by calling: a native layer, or a function of several, on
 #: symbolic tensors.

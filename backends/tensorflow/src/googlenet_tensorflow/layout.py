@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from googlenet.params import Array, ParamSpec
-from googlenet.spec import BatchNorm, Dense
+from googlenet.spec.layers import BatchNorm, Dense
+from googlenet.weights.params import Array, ParamSpec
 
 _NORM_NAMES = {
     "weight": "gamma",

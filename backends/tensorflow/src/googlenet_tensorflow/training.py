@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet.checks import check_images, check_labels, num_classes
+from googlenet.backend.checks import check_images, check_labels, num_classes
 from googlenet.errors import BackendError
-from googlenet.params import Array, Params, param_specs
 from googlenet.training import Recipe
+from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 from .layers import without_xla

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from googlenet.checks import check_images, check_labels, check_taps
+from googlenet.backend.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.files import native_file
-from googlenet.loss import Loss
-from googlenet.params import Array, Params, check_params, param_specs
-from googlenet.spec import Network
+from googlenet.spec.layers import Network
+from googlenet.spec.loss import Loss
+from googlenet.spec.traversal import fold
 from googlenet.training import Recipe
-from googlenet.walk import fold
+from googlenet.weights.params import Array, Params, check_params, param_specs
 
 from . import layers, layout
 from .training import Trainer, start_parallel
@@ -85,7 +85,7 @@ def forward(
     model: nn.Module, images: Array, *, train: bool = False, taps: Iterable[str] = ()
 ) -> dict[str, Array]:
     """The outputs of images (N, C, H, W) by name, and the tapped layers. Raises as
-    `googlenet.checks` does.
+    `googlenet.backend.checks` does.
     """
     taps = check_taps(model.network, taps)
     x = layout.images_to_native(check_images(model.network, images), _device(model))
@@ -114,8 +114,8 @@ def forward(
 def gradients(
     model: nn.Module, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
 ) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as `googlenet.checks`
-    does.
+    """The loss and its gradient by every trainable array, canonical. Raises as
+    `googlenet.backend.checks` does.
     """
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))

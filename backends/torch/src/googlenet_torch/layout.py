@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from googlenet.params import Array, ParamSpec
-from googlenet.spec import Dense
+from googlenet.spec.layers import Dense
+from googlenet.weights.params import Array, ParamSpec
 
 
 def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:

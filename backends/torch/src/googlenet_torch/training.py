@@ -9,10 +9,10 @@ from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from googlenet.checks import check_images, check_labels
+from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.params import Array, Params, param_specs
 from googlenet.training import Recipe
+from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 

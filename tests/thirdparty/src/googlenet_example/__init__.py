@@ -10,9 +10,9 @@ import numpy as np
 from scipy import ndimage
 
 from googlenet import Network, check_params, fold
-from googlenet.checks import check_images, check_taps
-from googlenet.geometry import average_divisor, extent_padding, window_count
-from googlenet.spec import (
+from googlenet.backend.checks import check_images, check_taps
+from googlenet.backend.geometry import average_divisor, extent_padding, window_count
+from googlenet.spec.layers import (
     AdaptiveAvgPool,
     Aux,
     AvgPool,
@@ -28,7 +28,7 @@ from googlenet.spec import (
     Scale,
     Sequential,
 )
-from googlenet.walk import join
+from googlenet.spec.traversal import join
 
 name = "example"
 capabilities = frozenset()

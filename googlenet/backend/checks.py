@@ -1,0 +1,88 @@
+"""The checks at the door of every backend: images, labels and taps that a network can take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..errors import DataError, ShapeError, UnknownNameError
+from ..spec.layers import Network
+from ..spec.traversal import nodes, output_shapes
+from ..weights.params import Array
+
+
+def num_classes(network: Network) -> int:
+    """The length of every output. Raises `ShapeError` if one is no vector, or an auxiliary head's
+    has another length.
+    """
+    shapes = output_shapes(network)
+    for name, shape in shapes.items():
+        if len(shape) != 1:
+            raise ShapeError(
+                f"network '{network.name}': output '{name}' is a map {shape}, no vector; end it"
+                " with GlobalAvgPool or Dense"
+            )
+        if shape != shapes["logits"]:
+            raise ShapeError(
+                f"network '{network.name}': output '{name}' has {shape[0]} classes, the logits"
+                f" {shapes['logits'][0]}; make them equal"
+            )
+    return shapes["logits"][0]
+
+
+def check_images(network: Network, images: Array) -> Array:
+    """`images` as a contiguous float32 array (N, C, H, W) with N >= 1.
+
+    Raises `ShapeError` if their shape is not the network's, `DataError` if they hold anything but
+    finite real numbers.
+    """
+    images = np.asarray(images)
+    expected = ("N", *network.input_shape)
+    if images.ndim != 4 or images.shape[1:] != network.input_shape or images.shape[0] < 1:
+        raise ShapeError(
+            f"images: expected (N, channels, height, width) = ({', '.join(map(str, expected))})"
+            f" with N at least 1 for network '{network.name}', got {images.shape}; resize them or"
+            f" build the network with input_shape={images.shape[1:]}"
+        )
+    if images.dtype.kind not in "fiu":
+        raise DataError(f"images: expected real numbers, got dtype {images.dtype}")
+    images = np.ascontiguousarray(images, np.float32)
+    if not np.isfinite(images).all():
+        raise DataError(
+            "images: hold NaN or infinity; expected finite numbers, as a rule in [0, 1]"
+        )
+    return images
+
+
+def check_labels(network: Network, labels: Array, count: int) -> Array:
+    """`labels` as an int64 array (N,) of classes. Raises `DataError` for another shape, dtype or
+    range.
+    """
+    labels, classes = np.asarray(labels), num_classes(network)
+    if labels.shape != (count,):
+        raise DataError(
+            f"labels: expected shape ({count},), one for each image, got {labels.shape}"
+        )
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"labels: expected integers, got dtype {labels.dtype}")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(
+            f"labels: expected 0 to {classes - 1}, got {labels.min()} to {labels.max()}; build with"
+            " a larger num_classes?"
+        )
+    return labels.astype(np.int64)
+
+
+def check_taps(network: Network, taps: Iterable[str]) -> frozenset[str]:
+    """`taps` as a set of paths that can be tapped. Raises `UnknownNameError` for the first that
+    cannot.
+    """
+    known = {site.path for site in nodes(network)}
+    for tap in taps:
+        if tap not in known:
+            raise UnknownNameError(
+                f"taps: network '{network.name}' has no layer '{tap}'; its paths are those of"
+                " googlenet.nodes(network)"
+            )
+    return frozenset(taps)

@@ -1,0 +1,79 @@
+"""What a window layer reads of its input: for adapters whose framework cannot say a padding or
+rounding natively.
+
+Any pooling is exactly: pad by `extent_padding` (−∞ for a maximum, 0 for a sum), then windows
+without padding; an average then divides by `average_divisor`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..spec.layers import AvgPool, Conv, ExplicitPadding, MaxPool, Pair, Shape
+from ..spec.traversal import LeafSite
+
+
+def explicit_padding(layer: Conv | MaxPool | AvgPool) -> ExplicitPadding:
+    """The padding of a leaf that `walk` has resolved. Raises `TypeError` for SAME, which never
+    leaves `walk`.
+    """
+    if isinstance(layer.padding, str):
+        raise TypeError("SAME padding reaches no backend: walk resolves it for the input's size")
+    return layer.padding
+
+
+def window_count(site: LeafSite) -> Pair:
+    """(H', W') of a layer that yields a map."""
+    _, height, width = site.out_shape
+    return height, width
+
+
+def extent(count: Pair, kernel: Pair, stride: Pair) -> Pair:
+    """The height and width that `count` windows cover: all that a layer reads of
+    its padded input.
+    """
+    height, width = ((n - 1) * s + k for n, k, s in zip(count, kernel, stride, strict=True))
+    return height, width
+
+
+def extent_padding(
+    layer: Conv | MaxPool | AvgPool, in_shape: Shape, count: Pair
+) -> ExplicitPadding:
+    """((top, bottom), (left, right)) that makes an input (C, H, W) exactly as large as its windows
+    cover.
+
+    Bottom and right are larger than the layer's padding where `ceil_mode` hangs over, and negative
+    (rows to cut off) where the last window ends before the input does.
+    """
+    (top, _), (left, _) = explicit_padding(layer)
+    height, width = extent(count, layer.kernel_size, layer.stride)
+    return (top, height - in_shape[1] - top), (left, width - in_shape[2] - left)
+
+
+def average_divisor(layer: AvgPool, in_shape: Shape, count: Pair) -> npt.NDArray[np.int64]:
+    """How many elements each window counts, (H', W'): the input's and maybe the padding's, never
+    the overhang's.
+    """
+
+    def along(size: int, padding: Pair, n: int, kernel: int, stride: int) -> npt.NDArray[np.int64]:
+        start = np.arange(n) * stride
+        low, high = (
+            (0, sum(padding) + size) if layer.count_include_pad else (padding[0], padding[0] + size)
+        )
+        counted: npt.NDArray[np.int64] = np.minimum(start + kernel, high) - np.maximum(start, low)
+        return counted
+
+    axes = zip(
+        in_shape[1:], explicit_padding(layer), count, layer.kernel_size, layer.stride, strict=True
+    )
+    rows, columns = (along(*axis) for axis in axes)
+    divisor: npt.NDArray[np.int64] = np.multiply.outer(rows, columns)
+    return divisor
+
+
+def is_symmetric(layer: Conv | MaxPool | AvgPool) -> bool:
+    """Whether the padding is the same before and after, so that a framework's own integer padding
+    can say it.
+    """
+    return all(before == after for before, after in explicit_padding(layer))

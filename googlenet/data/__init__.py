@@ -1,0 +1,1 @@
+"""Images: files, sets, batches, and what happens to them before a network sees them."""

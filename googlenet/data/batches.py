@@ -1,0 +1,146 @@
+"""Batches in the recipe's order, prepared ahead: each process's part of each."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError
+from ..spec.recipe import Recipe
+from ..weights.params import Array
+from .sets import DataSet, Split
+
+#: Batches that are prepared ahead.
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images` (N, C, H, W) float32 in [0, 1], `labels` (N,) int64, and by what this process's loss
+    counts: see `Trainer.step`.
+    """
+
+    images: Array
+    labels: Array
+    share: float
+
+
+def check_batch_size(recipe: Recipe, data: DataSet, *, processes: int = 1) -> None:
+    """Raises `DataError` if a batch is larger than the set, or one has fewer images than there are
+    processes.
+    """
+    count = len(data.train.labels)
+    if recipe.batch_size > count:
+        raise DataError(
+            f"--batch-size {recipe.batch_size}: is larger than the {count} images to train on; give"
+            f" at most {count}"
+        )
+    _check_parts(count, recipe.batch_size, processes)
+
+
+def _check_parts(count: int, batch_size: int, processes: int) -> None:
+    """Raises `DataError` if one of the batches of `count` images has fewer images than there are
+    processes.
+    """
+
+    def smallest(size: int) -> int:
+        return count % size or size
+
+    if smallest(batch_size) >= processes:
+        return
+    if count < processes:
+        raise DataError(
+            f"{count} images to train on are fewer than the {processes} processes; start at most"
+            f" {count}"
+        )
+    number, held = (
+        (1, batch_size)
+        if batch_size < processes
+        else (math.ceil(count / batch_size), smallest(batch_size))
+    )
+    sizes = sorted(range(processes, count + 1), key=lambda size: abs(size - batch_size))
+    better = next(size for size in sizes if smallest(size) >= processes)
+    raise DataError(
+        f"--batch-size {batch_size}: batch {number} of {count} images has {held}, fewer than the"
+        f" {processes} processes; give --batch-size {better}"
+    )
+
+
+def training_batches(
+    split: Split, recipe: Recipe, epoch: int, *, first: int = 0, rank: int = 0, processes: int = 1
+) -> Generator[Batch, None, None]:
+    """The batches of an epoch in the recipe's order, from number `first`, each image once: this
+    process's part of each.
+
+    They are prepared ahead in a thread, which ends with the iterator. Raises `DataError` if a batch
+    has fewer images than there are processes.
+    """
+    _check_parts(len(split.labels), recipe.batch_size, processes)
+    order = recipe.order(epoch, len(split.labels))
+    starts = range(first * recipe.batch_size, len(order), recipe.batch_size)
+    return _ahead(
+        _part(split, order[start : start + recipe.batch_size], rank, processes) for start in starts
+    )
+
+
+def evaluation_batches(
+    split: Split, batch_size: int, *, rank: int = 0, processes: int = 1
+) -> Generator[Batch, None, None]:
+    """All images in their stored order, in batches: this process's part of each, which may be
+    empty.
+    """
+    index = np.arange(len(split.labels))
+    return _ahead(
+        _part(split, index[start : start + batch_size], rank, processes)
+        for start in range(0, len(index), batch_size)
+    )
+
+
+def _part(split: Split, index: Array, rank: int, processes: int) -> Batch:
+    own = np.array_split(index, processes)[rank]
+    images = np.asarray(split.images[own], np.float32)
+    images /= np.float32(255)
+    return Batch(
+        np.ascontiguousarray(images),
+        np.asarray(split.labels[own], np.int64),
+        processes * len(own) / len(index),
+    )
+
+
+def _ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
+    ended = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> bool:
+        while not ended.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def prepare() -> None:
+        try:
+            for batch in batches:
+                if not put(batch):
+                    return
+            put(None)
+        except BaseException as error:  # raised where the batch is wanted
+            put(error)
+
+    thread = threading.Thread(target=prepare, name="batches", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        ended.set()
+        thread.join()

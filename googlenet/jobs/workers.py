@@ -1,0 +1,146 @@
+"""Processes that work for this one, each with a framework of its own: started,
+followed, and ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..backend.threads import QUIET, thread_variables
+
+#: The environment variable that tells a worker who started it.
+PARENT = "GOOGLENET_PARENT"
+
+#: Seconds that a worker has to save when it is to stop.
+GRACE = 60.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a worker ended: its exit code (negative: the signal), whether it hung, or why it was
+    never started.
+    """
+
+    code: int | None = None
+    hung: bool = False
+    error: str | None = None
+
+
+def worker_environment(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
+    """The environment of a worker: `threads`, by default its part of the cores unless the
+    environment says; frameworks kept quiet.
+    """
+    given = {**thread_variables(threads, processes=processes), PARENT: str(os.getpid())}
+    quiet = {**QUIET, "PYTHONUNBUFFERED": "1"}
+    return (
+        {**quiet, **given, **os.environ, PARENT: given[PARENT]}
+        if threads is None
+        else {**quiet, **os.environ, **given}
+    )
+
+
+def end_with_parent(end: Callable[[], None]) -> None:
+    """Call `end` in a worker once the process that started it has ended, however it did: nobody
+    would read the answer.
+    """
+    parent = int(os.environ.get(PARENT, "0"))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        end()
+
+    if parent:
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def run_worker(
+    command: Sequence[str],
+    log: Path,
+    environment: dict[str, str],
+    *,
+    look: Callable[[], object],
+    timeout: float,
+    stop: threading.Event,
+    gentle: bool = False,
+    interval: float = 0.05,
+) -> Ending:
+    """Run `command`, what it prints going to `log`, until it ends, `stop` is set, or `look()` has
+    not changed for `timeout` seconds.
+
+    It runs in a session of its own, so that all its children end with it; `gentle` asks it first to
+    stop, and gives it time to save.
+    """
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+            )
+    except OSError as error:
+        return Ending(error=f"{command[0]}: cannot be started ({error.strerror})")
+    hung = False
+    try:
+        hung = _follow(process, look, timeout, stop, interval)
+    finally:
+        if process.poll() is None:
+            if gentle and not hung:
+                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(GRACE)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return Ending(process.returncode, hung)
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    look: Callable[[], object],
+    timeout: float,
+    stop: threading.Event,
+    interval: float,
+) -> bool:
+    """Look until the worker ends or is to stop; True if it hung."""
+    last, since = look(), time.monotonic()
+    while process.poll() is None and not stop.is_set():
+        now = look()
+        if now != last:
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since > timeout:
+            return True
+        time.sleep(interval)
+    look()
+    return False
+
+
+def failure(ending: Ending, log: Path, *, timeout: float, memory_hint: str) -> str:
+    """In words, why a worker gave no answer."""
+    if ending.error is not None:
+        return ending.error
+    if ending.hung:
+        return f"gave no sign for {timeout:g} s and was ended; its last words: {last_words(log)}"
+    code = ending.code or 0
+    ended = (
+        f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    )
+    memory = f"; out of memory? {memory_hint}" if code == -signal.SIGKILL else ""
+    return f"{ended}{memory}; its last words: {last_words(log)}"
+
+
+def last_words(log: Path) -> str:
+    """The last line that is not empty."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "none"

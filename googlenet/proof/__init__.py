@@ -1,0 +1,1 @@
+"""The proof that backends are one function: parity, and the conformance suite."""

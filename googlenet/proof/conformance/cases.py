@@ -1,0 +1,352 @@
+"""The cases of the suite. Each builds a small network, runs it in a backend, and holds it against
+the float64 reference.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+
+from ...backend.checks import num_classes
+from ...backend.protocols import Backend
+from ...errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
+from ...reference import build as build_reference
+from ...reference.model import Run
+from ...spec.blocks import avg_pool, conv_layer, inception, max_pool, sequential
+from ...spec.layers import Dense, Dropout, Network, ReLU
+from ...spec.loss import Loss
+from ...spec.traversal import nodes
+from ...weights.params import Params, param_specs
+from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
+from ..parity.rows import Row
+from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
+from .case import (
+    FORWARD,
+    GRADIENTS,
+    TRAIN,
+    Case,
+    ConformanceError,
+    check_rows,
+    expect,
+    expect_errors,
+)
+from .networks import (
+    BATCH,
+    CLASSES,
+    LEAVES,
+    architectures,
+    batch_of,
+    composites,
+    forward_architectures,
+    lone,
+    norm_networks,
+    probe,
+    random_images,
+    random_labels,
+    random_params,
+    sandwich,
+)
+from .training import trainer_cases
+
+
+def cases(
+    capabilities: frozenset[str] = frozenset({"train", "gradients", "trainer"}),
+) -> list[Case]:
+    """The cases that need no more than `capabilities`; by default all."""
+    every = [
+        *_leaf_cases(),
+        *_pool_cases(),
+        *_composite_cases(),
+        *_architecture_cases(),
+        *_other_cases(),
+        *trainer_cases(),
+    ]
+    return [case for case in every if case.capabilities <= capabilities]
+
+
+def _leaf_cases() -> Iterator[Case]:
+    for name, layer in LEAVES.items():
+        network = sandwich(name, layer)
+        yield Case(f"leaf-{name}", FORWARD, partial(check_network, network=network))
+
+
+def _composite_cases() -> Iterator[Case]:
+    for name, network in composites().items():
+        yield Case(f"composite-{name}", FORWARD, partial(check_network, network=network))
+    block = Network(
+        "block",
+        sequential(block=inception(5, 3, 6, 2, 4, 3)),
+        (7, 11, 13),
+        "googlenet.proof.conformance",
+    )
+    yield Case("composite-lone-inception-block", FORWARD, partial(check_forward, network=block))
+
+
+def _architecture_cases() -> Iterator[Case]:
+    for name, network in architectures().items():
+        loss = Loss(label_smoothing=0.1, aux_weights=(0.5, 0.2)[: len(network.outputs) - 1])
+        yield Case(f"network-{name}", FORWARD, partial(check_network, network=network, loss=loss))
+    for name, network in forward_architectures().items():
+        yield Case(f"forward-{name}", FORWARD, partial(check_forward, network=network, batch=1))
+
+
+def _pool_cases() -> Iterator[Case]:
+    windows = [(k, s, p) for k in (2, 3, 4) for s in (1, 2, 3) for p in range(k // 2 + 1)]
+    for kernel, stride, padding in windows:
+        yield Case(
+            f"pool-kernel{kernel}-stride{stride}-padding{padding}",
+            FORWARD,
+            partial(_check_pools, kernel=kernel, stride=stride, padding=padding),
+        )
+
+
+def _other_cases() -> Iterator[Case]:
+    yield Case("ties", GRADIENTS, _check_ties)
+    yield Case("gradients-in-evaluation-mode", GRADIENTS, _check_evaluation_gradients)
+    yield Case("batch-of-one", FORWARD, _check_batch_of_one)
+    for name, network in norm_networks().items():
+        yield Case(
+            f"batch-norm-statistics-{name}", TRAIN, partial(_check_batch_norm, network=network)
+        )
+    yield Case("dropout-statistics", TRAIN, _check_dropout)
+    yield Case("weights-are-copied", FORWARD, _check_copies)
+    yield Case("forward-changes-nothing", FORWARD, _check_unchanged)
+    yield Case("bad-input", FORWARD, _check_bad_input)
+
+
+def check_network(
+    backend: Backend, network: Network, *, loss: Loss = Loss(), seed: int = 0
+) -> None:
+    """Weights and every layer; if the backend has gradients, every gradient and running statistic.
+    Raises `ConformanceError`.
+    """
+    batch = batch_of(network)
+    params, images = random_params(network, seed), random_images(network, seed, batch)
+    labels = random_labels(seed, batch, num_classes(network))
+    yardsticks = measure(
+        network, params, images, labels, loss=loss, gradients="gradients" in backend.capabilities
+    )
+    comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
+    if comparison.weights:
+        raise ConformanceError(
+            f"{network.name}: {comparison.weights[0]} did not come back from {backend.name} as it"
+            " went in"
+        )
+    check_rows(backend, network, comparison.rows)
+
+
+def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> None:
+    """Weights and every layer of `batch` images. Raises `ConformanceError`."""
+    params, images = random_params(network), random_images(network, batch=batch)
+    model = backend.build(network, params)
+    if changed := compare_weights(backend, model, params):
+        raise ConformanceError(
+            f"{network.name}: {changed[0]} did not come back from {backend.name} as it went in"
+        )
+    yardstick = forward_yardstick(network, params, images, chunk=8)
+    check_rows(
+        backend,
+        network,
+        compare_forward(backend, model, network, params, images, yardstick, chunk=8),
+    )
+
+
+def _check_pools(backend: Backend, kernel: int, stride: int, padding: int) -> None:
+    for shape, ceil_mode in itertools.product(((2, 7, 10), (2, 8, 11), (2, 9, 12)), (False, True)):
+        window = f"kernel{kernel}-stride{stride}-padding{padding}"
+        named = f"{window}-{shape[1]}x{shape[2]}-{'ceil' if ceil_mode else 'floor'}"
+        check_forward(
+            backend,
+            lone(f"max-{named}", max_pool(kernel, stride, padding, ceil_mode=ceil_mode), shape),
+        )
+        for counted in (False, True):
+            pool = avg_pool(kernel, stride, padding, ceil_mode=ceil_mode, count_include_pad=counted)
+            check_forward(
+                backend, lone(f"avg-{'counted' if counted else 'uncounted'}-{named}", pool, shape)
+            )
+
+
+def _check_ties(backend: Backend) -> None:
+    """ReLU'(0) = 0, and the first of equal maxima takes the gradient: on small integers, where
+    float32 rounds nothing.
+    """
+    layers = sequential(
+        before=conv_layer(4, 1),
+        relu=ReLU(),
+        pool=max_pool(3, 2, 1),
+        plain=max_pool(2, 1),
+        after=Dense(CLASSES, bias=True),
+    )
+    network = Network("ties", layers, (3, 8, 9), "googlenet.proof.conformance")
+    params = {
+        path: np.rint(2 * array).clip(-1, 1).astype(np.float32)
+        for path, array in random_params(network).items()
+    }
+    images = np.rint(random_images(network)).astype(np.float32)
+    labels = random_labels()
+    yardsticks = measure(network, params, images, labels, loss=Loss())
+    check_rows(
+        backend,
+        network,
+        compare(backend, network, params, images, labels, yardsticks, loss=Loss()).rows,
+    )
+
+
+def _check_evaluation_gradients(backend: Backend) -> None:
+    """Gradients with dropout and batch statistics off: MXNet's max pools give noise there unless
+    told to keep the winners.
+    """
+    network = probe()
+    params, images, labels = random_params(network), random_images(network), random_labels()
+    yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
+    comparison = compare_step(
+        backend, network, params, images, labels, yardstick, loss=Loss(), train=False
+    )
+    check_rows(backend, network, comparison.rows)
+
+
+def _check_batch_of_one(backend: Backend) -> None:
+    network = composites()["inception"]
+    check_forward(backend, network, batch=1)
+
+
+def _check_batch_norm(backend: Backend, network: Network) -> None:
+    """Three steps in training mode: the outputs, the running statistics after each, and evaluation
+    mode with them.
+    """
+    params = random_params(network)
+    native = backend.build(network, params)
+    models = {
+        dtype: build_reference(
+            network,
+            params,
+            dtype=dtype,
+            unbiased_running_variance=backend.unbiased_running_variance,
+        )
+        for dtype in (np.float64, np.float32)
+    }
+    statistics = [path for path, spec in param_specs(network).items() if not spec.trainable]
+    for step in range(4):
+        images, train = random_images(network, seed=step), step < 3
+        runs = {dtype: Run(train=train) for dtype in models}
+        for dtype, model in models.items():
+            model.run(images, runs[dtype])
+        outputs = backend.forward(native, images, train=train)
+        held = backend.params_of(native)
+        ours = {"logits": outputs["logits"], **{path: held[path] for path in statistics}}
+        exact, rough = (
+            {**models[dtype].params, "logits": runs[dtype].outputs["logits"]} for dtype in models
+        )
+        rows = [
+            Row(
+                f"{name} after step {step}",
+                distance(array, exact[name]),
+                limit(distance(rough[name], exact[name])),
+            )
+            for name, array in ours.items()
+        ]
+        check_rows(backend, network, rows)
+
+
+def _check_dropout(backend: Backend) -> None:
+    """In training mode a share `rate` is zeroed and the rest divided by 1 − rate, anew each time;
+    else the identity.
+    """
+    rate, shape = 0.3, (4, 31, 33)
+    model = backend.build(lone("dropout", Dropout(rate), shape), {})
+    ones = np.ones((2, *shape), np.float32)
+    expect(
+        np.array_equal(backend.forward(model, ones)["logits"], ones),
+        "dropout: evaluation mode must be the identity",
+    )
+    first, second = (backend.forward(model, ones, train=True)["logits"] for _ in range(2))
+    expect(
+        not np.array_equal(first, second),
+        "dropout: two passes in training mode dropped the same elements",
+    )
+    kept = first[first != 0]
+    expect(
+        distance(kept, np.full(kept.shape, 1 / (1 - rate))) <= limit(EPS),
+        f"dropout: kept elements must be 1 / (1 - {rate})",
+    )
+    # Six standard deviations of a binomial share: a right backend fails once in 500 million runs.
+    share, spread = 1 - kept.size / ones.size, 6 * math.sqrt(rate * (1 - rate) / ones.size)
+    expect(
+        abs(share - rate) < spread,
+        f"dropout: {share:.3f} of the elements were dropped, expected {rate} ± {spread:.3f}",
+    )
+
+
+def _check_copies(backend: Backend) -> None:
+    network = composites()["norm_residual"]
+    params, images = random_params(network), random_images(network)
+    kept: Params = {path: array.copy() for path, array in params.items()}
+    model = backend.build(network, params)
+    for array in params.values():
+        array[...] = 0
+    expect(
+        not compare_weights(backend, model, kept),
+        "build: the model shares memory with the arrays it was given",
+    )
+    before = backend.forward(model, images)["logits"]
+    for array in backend.params_of(model).values():
+        array[...] = 0
+    expect(
+        np.array_equal(before, backend.forward(model, images)["logits"]),
+        "params_of: its arrays share memory with the model",
+    )
+
+
+def _check_unchanged(backend: Backend) -> None:
+    network = composites()["norm_residual"]
+    params, images = random_params(network), random_images(network)
+    kept_images = images.copy()
+    model = backend.build(network, params)
+    first = backend.forward(model, images)["logits"]
+    tapped = backend.forward(model, images, taps=[site.path for site in nodes(network)])["logits"]
+    expect(np.array_equal(first, tapped), "forward: taps changed the logits")
+    expect(np.array_equal(images, kept_images), "forward: the images were changed")
+    expect(
+        not compare_weights(backend, model, params), "forward: evaluation mode changed the weights"
+    )
+
+
+def _check_bad_input(backend: Backend) -> None:
+    network = composites()["inception"]
+    params, images = random_params(network), random_images(network)
+    model = backend.build(network, params)
+    path = next(iter(params))
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        ("a wrong number of channels", ShapeError, lambda: backend.forward(model, images[:, 1:])),
+        ("an image of another size", ShapeError, lambda: backend.forward(model, images[:, :, 1:])),
+        (
+            "a tap that does not exist",
+            UnknownNameError,
+            lambda: backend.forward(model, images, taps=["no.such.layer"]),
+        ),
+        (
+            "a missing array",
+            WeightsError,
+            lambda: backend.build(network, {key: params[key] for key in params if key != path}),
+        ),
+        (
+            "an extra array",
+            WeightsError,
+            lambda: backend.build(network, {**params, "extra": params[path]}),
+        ),
+        (
+            "a wrongly shaped array",
+            WeightsError,
+            lambda: backend.build(network, {**params, path: params[path][:-1]}),
+        ),
+        (
+            "an array with NaN",
+            WeightsError,
+            lambda: backend.build(network, {**params, path: params[path] * np.nan}),
+        ),
+    ]
+    expect_errors(broken, "bad input")

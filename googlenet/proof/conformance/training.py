@@ -1,0 +1,227 @@
+"""The cases of a backend's trainer: its steps against float64, and what a run of training relies
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+
+from ...backend.checks import num_classes
+from ...backend.protocols import Backend, Trainer
+from ...errors import DataError, GoogLeNetError, ShapeError, SpecError
+from ...reference import build as build_reference
+from ...reference.model import Run
+from ...spec.layers import Dropout, Network
+from ...spec.recipe import Recipe
+from ...spec.traversal import nodes, with_dropout_rate
+from ...weights.params import Array, Params, param_specs
+from ..parity.rows import Row
+from ..parity.tolerance import distance, forward_yardstick, limit
+from ..parity.trajectory import compare_trajectory, trajectory_yardstick
+from .case import TRAINER, Case, check_rows, expect, expect_errors
+from .networks import (
+    BATCH,
+    CLASSES,
+    batch_of,
+    composites,
+    probe,
+    random_images,
+    random_labels,
+    random_params,
+    sandwich,
+    trained_networks,
+)
+
+
+def trainer_cases() -> Iterator[Case]:
+    """Every case that needs a trainer."""
+    for name, (network, recipe) in trained_networks().items():
+        yield Case(
+            f"training-{name}", TRAINER, partial(check_training, network=network, recipe=recipe)
+        )
+    yield Case("training-batches-of-any-size", TRAINER, _check_batch_sizes)
+    yield Case("training-goes-on-bit-for-bit", TRAINER, _check_resumed)
+    yield Case("training-draws-from-the-seed-alone", TRAINER, _check_seeds)
+    yield Case("training-leaves-the-model-usable", TRAINER, _check_trained_model)
+    yield Case("training-bad-input", TRAINER, _check_bad_training_input)
+
+
+def check_training(backend: Backend, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
+    """A trajectory of `steps` steps: each loss, and every array after each. Raises
+    `ConformanceError`.
+    """
+    size = batch_of(network)
+    params = random_params(network)
+    images, labels = (
+        random_images(network, batch=2 * size),
+        random_labels(0, 2 * size, num_classes(network)),
+    )
+    yardstick = trajectory_yardstick(
+        network, params, images, labels, recipe=recipe, steps=steps, size=size
+    )
+    rows = compare_trajectory(
+        backend, network, params, images, labels, yardstick, recipe=recipe, size=size
+    )
+    check_rows(backend, network, rows)
+
+
+def _step(
+    trainer: Trainer, network: Network, number: int, *, batch: int = BATCH, rate: float = 0.02
+) -> tuple[float, Params]:
+    """Step `number` on images of its own: its loss, and the logits, which two equal steps have in
+    common.
+    """
+    images, labels = (
+        random_images(network, number, batch),
+        random_labels(number, batch, num_classes(network)),
+    )
+    loss, logits = trainer.step(images, labels, learning_rate=rate / (1 + number), seed=number)
+    return loss, {"logits": logits}
+
+
+def _same(first: Params, second: Params) -> bool:
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[path], second[path]) for path in first
+    )
+
+
+def _check_batch_sizes(backend: Backend) -> None:
+    """A smaller batch after a larger one, and predictions of any number: what the end of every
+    epoch brings.
+    """
+    network = with_dropout_rate(probe(), 0.0)
+    params, recipe = random_params(network), Recipe(momentum=0.9)
+    trainer = backend.trainer(backend.build(network, params), recipe)
+    for number, batch in enumerate((6, 2, 6)):
+        _step(trainer, network, number, batch=batch)
+        images = random_images(network, number, batch)
+        expected = build_reference(network, backend.params_of(trainer.model), dtype=np.float64)
+        yardstick = forward_yardstick(network, backend.params_of(trainer.model), images, chunk=8)[
+            "logits"
+        ]
+        run = Run()
+        expected.run(images, run)
+        check_rows(
+            backend,
+            network,
+            [
+                Row(
+                    "predict",
+                    distance(trainer.predict(images), run.outputs["logits"]),
+                    limit(yardstick),
+                )
+            ],
+        )
+
+
+def _check_resumed(backend: Backend) -> None:
+    """Weights and velocity are all that a checkpoint needs: another trainer goes on with them as
+    this one does.
+    """
+    network, recipe = trained_networks()["all-kinds-of-layers"]
+    first = backend.trainer(backend.build(network, random_params(network)), recipe)
+    for number in range(2):
+        _step(first, network, number)
+    params, velocity = backend.params_of(first.model), first.velocity()
+    expect(
+        set(velocity) == {path for path, spec in param_specs(network).items() if spec.trainable},
+        "velocity: not one array a weight",
+    )
+    second = backend.trainer(backend.build(network, params), recipe)
+    second.restore(velocity, learning_rate=0.02 / 2)
+    (loss, _), (other, _) = (_step(trainer, network, 2) for trainer in (first, second))
+    expect(
+        loss == other,
+        f"restore: the next loss is {other!r}, and of a trainer that went on {loss!r}",
+    )
+    expect(
+        _same(backend.params_of(first.model), backend.params_of(second.model)),
+        "restore: the next step moved the weights otherwise",
+    )
+    expect(
+        _same(first.velocity(), second.velocity()), "restore: the next step left another velocity"
+    )
+
+
+def _check_seeds(backend: Backend) -> None:
+    """Dropout's masks come from a step's seed: the same at any time, others for another seed."""
+    network = sandwich("dropout", Dropout(0.5))
+    params, images, labels = random_params(network), random_images(network), random_labels()
+
+    def logits(seed: int, before: int) -> Array:
+        trainer = backend.trainer(backend.build(network, params), Recipe())
+        for number in range(before):
+            trainer.step(
+                images, labels, learning_rate=1e-30, seed=number + 100
+            )  # too short to move a weight
+        return trainer.step(images, labels, learning_rate=1e-30, seed=seed)[1]
+
+    first = logits(7, 0)
+    expect(
+        np.array_equal(first, logits(7, 2)),
+        "dropout: the same seed drew other masks after other steps",
+    )
+    expect(not np.array_equal(first, logits(8, 0)), "dropout: another seed drew the same masks")
+
+
+def _check_trained_model(backend: Backend) -> None:
+    """After a step the backend's other functions hold for the trained model."""
+    network = composites()["norm_residual"]
+    model = backend.build(network, random_params(network))
+    trainer = backend.trainer(model, Recipe(momentum=0.9))
+    _step(trainer, network, 0)
+    expect(
+        not _same(backend.params_of(model), random_params(network)),
+        "trainer: does not train the model that it was given",
+    )
+    again = backend.build(network, backend.params_of(model))
+    images = random_images(network)
+    taps = [site.path for site in nodes(network)]
+    found, expected = (backend.forward(each, images, taps=taps) for each in (model, again))
+    yardstick = forward_yardstick(network, backend.params_of(model), images, chunk=8)
+    rows = [
+        Row(name, distance(found[name], array.astype(np.float64)), limit(yardstick[name]))
+        for name, array in expected.items()
+    ]
+    check_rows(backend, network, rows)
+    before = backend.params_of(model)
+    trainer.predict(images)
+    expect(_same(before, backend.params_of(model)), "predict: changed the weights")
+
+
+def _check_bad_training_input(backend: Backend) -> None:
+    network = composites()["auxiliary"]
+    model = backend.build(network, random_params(network))
+    trainer = backend.trainer(model, Recipe())
+    images, labels = random_images(network), random_labels()
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        (
+            "an image of another size",
+            ShapeError,
+            lambda: trainer.step(images[:, :, 1:], labels, learning_rate=0.1, seed=0),
+        ),
+        (
+            "a label out of range",
+            DataError,
+            lambda: trainer.step(images, labels + CLASSES, learning_rate=0.1, seed=0),
+        ),
+        (
+            "fewer labels than images",
+            DataError,
+            lambda: trainer.step(images, labels[1:], learning_rate=0.1, seed=0),
+        ),
+        (
+            "an image of another size to predict",
+            ShapeError,
+            lambda: trainer.predict(images[:, :, 1:]),
+        ),
+        (
+            "weights for heads that there are not",
+            SpecError,
+            lambda: backend.trainer(model, Recipe(aux_weights=(0.1,))),
+        ),
+    ]
+    expect_errors(broken, "training")

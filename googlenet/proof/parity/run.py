@@ -1,0 +1,246 @@
+"""A parity run: the yardstick is measured once, then one worker process a framework is held against
+it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...data.images import ImageSet
+from ...jobs.workers import failure, run_worker, worker_environment
+from ...spec.analysis import count_multiply_adds, count_parameters
+from ...spec.layers import Network
+from ...spec.loss import Loss
+from ...version import __version__
+from ...weights.params import Params, check_params
+from .compare import GRADIENT_IMAGES, Comparison, measure
+from .job import Job, row_from_json, row_to_json
+from .rows import Row
+from .tolerance import EPS, FACTOR
+
+#: The lists of rows of a comparison, by the names that they have in JSON.
+GROUPS = ("outputs", "step_outputs", "loss", "gradients", "statistics", "trajectory")
+
+#: (what, done, total) — `what` is "yardstick" or a framework; called often.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One framework's row: what it gave, or in `error` why it gave nothing."""
+
+    framework: str
+    comparison: Comparison = field(default_factory=Comparison)
+    error: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    threads: str | None = None
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ran to the end and every row passed."""
+        return self.error is None and self.comparison.passed
+
+    def worst(self, rows: Sequence[Row]) -> Row | None:
+        """The row nearest to its limit, or farthest beyond."""
+        return max(rows, key=lambda row: row.ratio, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        comparison = self.comparison
+        worst = self.worst(comparison.rows)
+        return {
+            "framework": self.framework,
+            "passed": self.passed,
+            "error": self.error,
+            "first_divergence": comparison.first_divergence,
+            "worst": None if worst is None else row_to_json(worst),
+            "weights": comparison.weights,
+            "outputs": [row_to_json(row) for row in comparison.outputs],
+            "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
+            "loss": [row_to_json(row) for row in comparison.loss],
+            "gradients": [row_to_json(row) for row in comparison.gradients],
+            "statistics": [row_to_json(row) for row in comparison.statistics],
+            "trajectory": [row_to_json(row) for row in comparison.trajectory],
+            "versions": dict(self.versions),
+            "threads": self.threads,
+            "seconds": round(self.seconds, 3),
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run: the network, the input, and a result for each framework."""
+
+    network: Network
+    image_set: ImageSet
+    seed: int
+    results: tuple[Result, ...]
+    train_steps: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether every framework passed."""
+        return all(result.passed for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        return {
+            "name": self.network.name,
+            "source": self.network.source,
+            "input_shape": list(self.network.input_shape),
+            "outputs": list(self.network.outputs),
+            "parameters": count_parameters(self.network),
+            "multiply_adds": count_multiply_adds(self.network),
+            "images": self.image_set.description,
+            "image_count": len(self.image_set.images),
+            "gradient_image_count": min(len(self.image_set.images), GRADIENT_IMAGES),
+            "train_steps": self.train_steps,
+            "seed": self.seed,
+            "factor": FACTOR,
+            "smallest_yardstick": EPS,
+            "version": __version__,
+            "passed": self.passed,
+            "frameworks": [result.to_json() for result in self.results],
+        }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: workers at a time, images a piece, threads a worker, seconds without progress
+    before a worker is ended.
+
+    `train_steps` is the length of the trajectories that are compared, 0 for none.
+    """
+
+    jobs: int = 1
+    chunk: int = 16
+    threads: int | None = None
+    timeout: float = 600.0
+    label_smoothing: float = 0.1
+    gradients: bool = True
+    train_steps: int = 0
+    interpreters: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_parity(
+    network: Network,
+    frameworks: Sequence[str],
+    image_set: ImageSet,
+    params: Params,
+    *,
+    seed: int,
+    settings: Settings = Settings(),
+    progress: Progress = lambda what, done, total: None,
+) -> Report:
+    """Hold each of `frameworks` against the float64 reference on `image_set` with the weights
+    `params`.
+
+    Workers run one after another, or `settings.jobs` at a time; one that crashes, hangs or runs out
+    of memory fails its own row. Raises `WeightsError` if the weights do not fit the network.
+    """
+    params = check_params(network, params)
+    images, labels = image_set.images, image_set.labels
+    total = len(images)
+    progress("yardstick", 0, total)
+    job = Job(
+        network=network,
+        chunk=settings.chunk,
+        label_smoothing=settings.label_smoothing,
+        yardsticks=measure(
+            network,
+            params,
+            images,
+            labels,
+            loss=Loss(label_smoothing=settings.label_smoothing),
+            chunk=settings.chunk,
+            gradients=settings.gradients,
+            train_steps=settings.train_steps,
+            report=lambda done: progress("yardstick", done, total),
+        ),
+    )
+    with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
+        folder = Path(name)
+        job.save(folder, params, images, labels)
+
+        stop = threading.Event()
+
+        def work(framework: str) -> Result:
+            return _work(
+                folder, framework, settings, stop, lambda done: progress(framework, done, total)
+            )
+
+        with ThreadPoolExecutor(max_workers=settings.jobs) as pool:
+            try:
+                results = tuple(pool.map(work, frameworks))
+            except (
+                BaseException
+            ):  # Ctrl-C above all: the workers, in sessions of their own, do not hear it
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    return Report(network, image_set, seed, results, settings.train_steps)
+
+
+def _work(
+    folder: Path,
+    framework: str,
+    settings: Settings,
+    stop: threading.Event,
+    report: Callable[[int], None],
+) -> Result:
+    """Start the worker, follow it, and read its answer."""
+    interpreter = settings.interpreters.get(framework, sys.executable)
+    log, progress = folder / f"{framework}.log", folder / f"{framework}.progress"
+    command = [interpreter, "-m", "googlenet.proof.parity.worker", str(folder), framework]
+
+    def look() -> str:
+        text = progress.read_text() if progress.exists() else ""
+        report(int(text or 0))
+        return text
+
+    environment = worker_environment(settings.threads, processes=settings.jobs)
+    ending = run_worker(command, log, environment, look=look, timeout=settings.timeout, stop=stop)
+    path = folder / f"{framework}.json"
+    if ending.error is not None or ending.hung or not path.exists():
+        return Result(
+            framework, error=failure(ending, log, timeout=settings.timeout, memory_hint=MEMORY_HINT)
+        )
+    return _answer(path, framework)
+
+
+MEMORY_HINT = "give fewer images with --count or smaller pieces with --chunk"
+
+
+def _answer(path: Path, framework: str) -> Result:
+    answer = json.loads(path.read_text())
+    if "error" in answer:
+        return Result(framework, error=answer["error"])
+    version = answer["versions"]["googlenet"]
+    if version != __version__:
+        return Result(
+            framework,
+            error=(
+                f"its interpreter has googlenet {version}, this one {__version__}; install the same"
+                " in both"
+            ),
+        )
+    groups = {name: [row_from_json(row) for row in answer[name]] for name in GROUPS}
+    return Result(
+        framework,
+        Comparison(weights=answer["weights"], **groups),
+        versions=answer["versions"],
+        threads=answer["threads"],
+        seconds=answer["seconds"],
+        peak_memory_bytes=answer["peak_memory_bytes"],
+    )

@@ -1,0 +1,292 @@
+"""How far a backend may be from float64: derived from how far float32 itself strays, never chosen.
+See `docs/tolerances.md`.
+
+The metric is the relative L2 distance of a tensor, ‖a − b‖ / ‖b‖. The yardstick is the largest
+distance of several float32 reference runs that differ in nothing but rounding; the limit is
+`FACTOR` times that. Gradients also jump where rounding decides the side of a ReLU or the winner of
+a max pool. So they are compared decision for decision: the yardstick's runs go back as float64
+decided, and the float64 run that a backend is held against goes back as the backend decided
+(`decisions`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...backend.geometry import window_count
+from ...reference import build, run_gradients
+from ...reference.layout import to_nhwc
+from ...reference.model import Model, Run, matmul, piecewise_matmul
+from ...reference.ops import Choice, winners
+from ...spec.layers import MaxPool, Network, ReLU
+from ...spec.loss import Loss
+from ...spec.traversal import inputs, nodes, walk, with_dropout_rate
+from ...weights.params import Array, Params
+
+#: A backend may stray this many times as far as float32 itself does. The one tolerance of the
+#: project.
+FACTOR = 10.0
+#: No yardstick is shorter than one unit in the last place of float32 at 1.
+EPS = float(np.finfo(np.float32).eps)
+
+
+def limit(yardstick: float) -> float:
+    """The largest relative L2 distance that passes."""
+    return FACTOR * max(yardstick, EPS)
+
+
+@dataclass
+class Distance:
+    """The relative L2 distance ‖actual − expected‖ / ‖expected‖, summed over chunks; infinite where
+    either is not finite.
+    """
+
+    difference: float = 0.0
+    norm: float = 0.0
+
+    def add(self, actual: Array | None, expected: Array) -> None:
+        """Take in one chunk. A missing or wrongly shaped `actual` is infinitely far."""
+        if actual is None or actual.shape != expected.shape:
+            self.difference = math.inf
+            return
+        gap = actual.astype(np.float64).ravel() - expected.ravel()
+        self.difference += float(gap @ gap)
+        self.norm += float(expected.ravel() @ expected.ravel())
+
+    @property
+    def value(self) -> float:
+        """‖actual − expected‖ / ‖expected‖: 0 if both are equal, even if both are 0."""
+        if self.difference == 0:
+            return 0.0
+        ratio = math.sqrt(self.difference / self.norm) if self.norm else math.inf
+        return math.inf if math.isnan(ratio) else ratio
+
+
+def distance(actual: Array | None, expected: Array) -> float:
+    """The relative L2 distance of one array from the float64 `expected`."""
+    measured = Distance()
+    measured.add(actual, expected)
+    return measured.value
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A float32 reference run that differs from every other by rounding alone: how it changes its
+    input, and its sums.
+    """
+
+    name: str
+    prepare: Callable[[Array], Array]
+    restore: Callable[[Array], Array]
+    dot: Callable[[Array, Array], Array]
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+def _reverse_batch(array: Array) -> Array:
+    return array[::-1]
+
+
+def _jitter(images: Array) -> Array:
+    """Each pixel moved by one unit in the last place, up or down in turn."""
+    images = np.asarray(images, np.float32)
+    signs = np.where(
+        np.arange(images.size).reshape(images.shape) * 7 % 5 % 2, np.inf, -np.inf
+    ).astype(np.float32)
+    return np.nextafter(images, np.where(images == 0, np.float32(0), signs))
+
+
+VARIANTS = (
+    Variant("batch reversed", _reverse_batch, _reverse_batch, matmul),
+    Variant("sums piece by piece", _same, _same, piecewise_matmul),
+    Variant("inputs jittered", _jitter, _same, matmul),
+)
+
+
+def chunks(images: Array, size: int) -> Iterator[Array]:
+    """`images` (N, C, H, W) in pieces of at most `size`."""
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
+
+
+def output_names(network: Network) -> tuple[str, ...]:
+    """All that is compared of a forward pass, in the order of execution: every layer by path, then
+    the outputs by name.
+    """
+    return (*(site.path for site in nodes(network)), *reversed(network.outputs))
+
+
+def forward_yardstick(
+    network: Network,
+    params: Params,
+    images: Array,
+    *,
+    chunk: int,
+    train: bool = False,
+    report: Callable[[int], None] = lambda done: None,
+) -> dict[str, float]:
+    """How far float32 strays at every layer and output of a forward pass, in relative L2 distance.
+
+    `images` is (N, C, H, W); `report` hears how many are done. Raises what the reference raises for
+    bad input.
+    """
+    names = output_names(network)
+    taps = frozenset(site.path for site in nodes(network))
+    found = {variant.name: {name: Distance() for name in names} for variant in VARIANTS}
+    done = 0
+    for piece in chunks(images, chunk):
+        exact = _run(build(network, params, dtype=np.float64), piece, Run(train=train, taps=taps))
+        for variant in VARIANTS:
+            rough = _run(
+                build(network, params),
+                variant.prepare(piece),
+                Run(train=train, taps=taps, dot=variant.dot),
+            )
+            for name in names:
+                found[variant.name][name].add(variant.restore(rough[name]), exact[name])
+        done += len(piece)
+        report(done)
+    return {name: max(distances[name].value for distances in found.values()) for name in names}
+
+
+def _run(model: Model, images: Array, run: Run) -> dict[str, Array]:
+    model.run(images, run)
+    return run.outputs
+
+
+@dataclass(frozen=True)
+class StepYardstick:
+    """How far float32 strays in one step: in every layer's output on the way, the loss, each
+    gradient, and each running statistic.
+    """
+
+    outputs: Mapping[str, float]
+    loss: float
+    gradients: Mapping[str, float]
+    statistics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The reference's answer for one batch: every layer's output, the loss, the gradients, the
+    running statistics after the step.
+    """
+
+    outputs: Params
+    loss: float
+    gradients: Params
+    statistics: Params
+
+
+def step(model: Model, images: Array, labels: Array, run: Run, *, loss: Loss) -> Step:
+    """One step of the reference `model` on `images` (N, C, H, W) with `labels` (N,), its layers
+    tapped as `run` says.
+    """
+    value, grads = run_gradients(model, images, labels, run, loss=loss)
+    statistics = {
+        path: model.params[path] for path, spec in model.specs.items() if not spec.trainable
+    }
+    return Step(run.outputs, value, grads, statistics)
+
+
+def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> dict[str, Choice]:
+    """What a backend decided in a pass of `images` (N, C, H, W): the side of 0 at each ReLU, the
+    winners of each max pool, by path.
+
+    `outputs` are its layers' outputs by path. A layer whose own output, or a max pool whose input,
+    is missing or of another shape is left to the reference.
+    """
+    sources = inputs(network)
+    made: dict[str, Choice] = {}
+    for site in walk(network):
+        source = sources[site.path]
+        taken = images if source is None else outputs.get(source)
+        given = outputs.get(site.path)
+        if (
+            isinstance(site.layer, ReLU)
+            and given is not None
+            and given.shape == (len(images), *site.out_shape)
+        ):
+            made[site.path] = Choice(fixed=to_nhwc(given) > 0 if given.ndim == 4 else given > 0)
+        elif (
+            isinstance(site.layer, MaxPool)
+            and taken is not None
+            and taken.shape == (len(images), *site.in_shape)
+        ):
+            made[site.path] = Choice(fixed=winners(to_nhwc(taken), site.layer, window_count(site)))
+    return made
+
+
+def step_yardstick(
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    *,
+    loss: Loss,
+    train: bool = True,
+) -> StepYardstick:
+    """How far float32 strays in one step on `images` (N, C, H, W) with `labels` (N,), dropout at
+    rate 0.
+
+    Raises what the reference raises for bad input.
+    """
+    network = with_dropout_rate(network, 0.0)
+    taps = frozenset(site.path for site in nodes(network))
+    exact_run = Run(train=train, taps=taps)
+    exact = step(build(network, params, dtype=np.float64), images, labels, exact_run, loss=loss)
+    worst: dict[str, dict[str, float]] = {
+        "outputs": {},
+        "loss": {},
+        "gradients": {},
+        "statistics": {},
+    }
+
+    def stray(what: str, path: str, array: Array, expected: Array) -> None:
+        worst[what][path] = max(worst[what].get(path, 0.0), distance(array, expected))
+
+    for variant in VARIANTS:
+        made = {
+            path: Choice(fixed=variant.restore(choice.made))
+            for path, choice in exact_run.choices.items()
+            if choice.made is not None
+        }
+        run = Run(train=train, taps=taps, dot=variant.dot, choices=made)
+        rough = step(
+            build(network, params), variant.prepare(images), variant.restore(labels), run, loss=loss
+        )
+        stray("loss", "loss", np.array([rough.loss]), np.array([exact.loss]))
+        for path, array in exact.outputs.items():
+            stray("outputs", path, variant.restore(rough.outputs[path]), array)
+        for path, array in exact.gradients.items():
+            stray("gradients", path, rough.gradients[path], array)
+        for path, array in exact.statistics.items():
+            stray("statistics", path, rough.statistics[path], array)
+    reach = loss_reach(exact.outputs, exact.loss, exact_run.output_grads, worst["outputs"])
+    return StepYardstick(
+        worst["outputs"], max(worst["loss"]["loss"], reach), worst["gradients"], worst["statistics"]
+    )
+
+
+def loss_reach(
+    outputs: Mapping[str, Array],
+    loss: float,
+    output_grads: Mapping[str, Array],
+    strayed: Mapping[str, float],
+) -> float:
+    """How far `loss` can stray, to first order, when each of the `outputs` strays as far as
+    float32's did: Σ ‖∂loss/∂y‖ · ‖δy‖ / loss.
+
+    The loss is one number, and three runs may all come near to it by luck.
+    """
+    moved = sum(
+        float(np.linalg.norm(grad) * np.linalg.norm(outputs[output])) * strayed[output]
+        for output, grad in output_grads.items()
+    )
+    return moved / abs(loss) if loss else 0.0

@@ -1,0 +1,226 @@
+"""Several steps of training held against float64: the loss of each, and every weight and running
+statistic after each.
+
+All start from the same weights. The reference follows a backend decision for decision, as in a
+single step (`tolerance.py`): a ReLU or max pool that rounding alone decides otherwise would set two
+right trajectories apart for good. What is left is rounding, and how the network and the rule of the
+steps let it grow; that is what the limits are derived from, step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from ...backend.protocols import Backend
+from ...reference import build
+from ...reference.model import Run
+from ...reference.ops import Choice
+from ...reference.trainer import Trainer
+from ...spec.layers import Network
+from ...spec.loss import Loss
+from ...spec.recipe import Recipe
+from ...spec.traversal import nodes, with_dropout_rate
+from ...weights.params import Array, Params
+from .rows import Row
+from .tolerance import VARIANTS, decisions, distance, limit, loss_reach
+
+#: Yardsticks of one trajectory: for each step the loss and every array by path.
+Yardstick = list[dict[str, float]]
+
+#: The loss of a step among its rows; no array has such a path.
+LOSS = "loss"
+
+
+def trajectory_recipe(loss: Loss) -> Recipe:
+    """What trajectories are compared with: momentum, weight decay, and a rate that falls at every
+    step.
+    """
+    return Recipe(
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=0.01,
+        label_smoothing=loss.label_smoothing,
+        aux_weights=loss.aux_weights,
+        epochs=1,
+        schedule="cosine",
+    )
+
+
+def batch_of_step(step: int, images: Array, labels: Array, size: int) -> tuple[Array, Array]:
+    """The batch of a step: the next `size` of images (N, C, H, W) and labels (N,), over and over;
+    all where there are fewer.
+    """
+    index = (step * size + np.arange(min(size, len(images)))) % len(images)
+    return images[index], labels[index]
+
+
+def trajectory_yardstick(
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    *,
+    recipe: Recipe,
+    steps: int,
+    size: int,
+) -> Yardstick:
+    """How far float32 strays in `steps` steps of `size` images: the loss of each and every array
+    after it, dropout at rate 0.
+
+    Raises what the reference raises for bad input.
+    """
+    network = with_dropout_rate(network, 0.0)
+    exact = Trainer(build(network, params, dtype=np.float64), recipe)
+    rough = {variant.name: Trainer(build(network, params), recipe) for variant in VARIANTS}
+    found: Yardstick = []
+    for number in range(steps):
+        batch, targets = batch_of_step(number, images, labels, size)
+        rate = recipe.learning_rate_at(number, steps)
+        run = Run(train=True)
+        loss = exact.advance(batch, targets, run, learning_rate=rate)[0]
+        worst: dict[str, float] = {}
+        strayed: dict[str, float] = dict.fromkeys(run.output_grads, 0.0)
+        for variant in VARIANTS:
+            made = {
+                path: Choice(fixed=variant.restore(choice.made))
+                for path, choice in run.choices.items()
+                if choice.made is not None
+            }
+            other = Run(train=True, dot=variant.dot, choices=made)
+            trainer = rough[variant.name]
+            value = trainer.advance(
+                variant.prepare(batch), variant.restore(targets), other, learning_rate=rate
+            )[0]
+            gaps = {
+                path: distance(array, exact.model.params[path])
+                for path, array in trainer.model.params.items()
+            }
+            gaps[LOSS] = distance(np.array([value]), np.array([loss]))
+            worst = {name: max(worst.get(name, 0.0), gap) for name, gap in gaps.items()}
+            for output in strayed:
+                strayed[output] = max(
+                    strayed[output],
+                    distance(variant.restore(other.outputs[output]), run.outputs[output]),
+                )
+        worst[LOSS] = max(worst[LOSS], loss_reach(run.outputs, loss, run.output_grads, strayed))
+        found.append(worst)
+    return found
+
+
+def compare_trajectory(
+    backend: Backend,
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    yardstick: Yardstick,
+    *,
+    recipe: Recipe,
+    size: int,
+    device: str | None = None,
+    report: Callable[[int], None] = lambda done: None,
+) -> list[Row]:
+    """Each step's loss, then every array after it, in as many steps of `size` images as the
+    yardstick has, dropout at rate 0.
+
+    Arrays go against the order of execution, as gradients do, the running statistics with it.
+    `report` hears how many steps are done.
+    """
+    network = with_dropout_rate(network, 0.0)
+    trainer = backend.trainer(backend.build(network, params, device=device), recipe)
+    exact = Trainer(
+        build(
+            network,
+            params,
+            dtype=np.float64,
+            unbiased_running_variance=backend.unbiased_running_variance,
+        ),
+        recipe,
+    )
+    names = [
+        *(path for path, spec in reversed(exact.model.specs.items()) if spec.trainable),
+        *(path for path, spec in exact.model.specs.items() if not spec.trainable),
+    ]
+    rows: list[Row] = []
+    for number, allowed in enumerate(yardstick):
+        batch, targets = batch_of_step(number, images, labels, size)
+        rate = recipe.learning_rate_at(number, len(yardstick))
+        before = backend.params_of(trainer.model)
+        loss, _ = trainer.step(batch, targets, learning_rate=rate, seed=recipe.step_seed(number))
+        held = backend.params_of(trainer.model)
+        start, best, reached = exact.snapshot(), None, exact.snapshot()
+        for choices in _decisions(backend, network, before, batch, targets, recipe, rate, device):
+            exact.rewind(start)
+            value = exact.advance(
+                batch, targets, Run(train=True, choices=choices), learning_rate=rate
+            )[0]
+            found = _rows(number, loss, value, held, exact, names, allowed)
+            if best is None or _worst(found) < _worst(best):
+                best, reached = found, exact.snapshot()
+            if all(row.passed for row in found):
+                break
+        exact.rewind(reached)
+        rows.extend(best or [])
+        report(number + 1)
+    return rows
+
+
+def _rows(
+    number: int,
+    loss: float,
+    value: float,
+    held: Params,
+    exact: Trainer,
+    names: list[str],
+    allowed: Mapping[str, float],
+) -> list[Row]:
+    what = f"step {number + 1}"
+    expected = exact.params()
+    arrays = [
+        Row(f"{what}: {name}", distance(held.get(name), expected[name]), limit(allowed[name]))
+        for name in names
+    ]
+    return [
+        Row(f"{what}: {LOSS}", distance(np.array([loss]), np.array([value])), limit(allowed[LOSS])),
+        *arrays,
+    ]
+
+
+def _worst(rows: list[Row]) -> float:
+    return max(row.ratio for row in rows)
+
+
+def _decisions(
+    backend: Backend,
+    network: Network,
+    params: Params,
+    images: Array,
+    labels: Array,
+    recipe: Recipe,
+    rate: float,
+    device: str | None,
+) -> Iterator[dict[str, Choice]]:
+    """What a step may have decided, the likeliest first.
+
+    A trainer's compiled step cannot be looked into. Its decisions are the backend's own in eager
+    mode, on a model that its trainer has prepared, but where both round to different sides of a
+    tie; then they are those of float64 or of one of float32's own runs, from the same weights.
+    """
+    taps = [site.path for site in nodes(network)]
+    prepared = backend.trainer(
+        backend.build(network, params, device=device), recipe
+    ).model  # in the layout in which it trains
+    yield decisions(network, images, backend.forward(prepared, images, train=True, taps=taps))
+    yield {}
+    for variant in VARIANTS:
+        run = Run(train=True, dot=variant.dot)
+        Trainer(build(network, params), recipe).advance(
+            variant.prepare(images), variant.restore(labels), run, learning_rate=rate
+        )
+        yield {
+            path: Choice(fixed=variant.restore(choice.made))
+            for path, choice in run.choices.items()
+            if choice.made is not None
+        }

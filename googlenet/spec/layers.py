@@ -1,0 +1,558 @@
+"""What a network is, never how to run it: frozen, hashable dataclasses without any framework.
+
+Axes: images are (N, C, H, W), N the batch, C channels, H height, W width. Shapes in the spec leave
+out N, so a map is (C, H, W) and a vector (C,). Pairs are (height, width). The classes here are
+strict, in one canonical form; `googlenet.spec.blocks` holds the lenient constructors.
+`docs/spec.md` is the normative text of every formula below.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from ..errors import SpecError
+
+Shape: TypeAlias = tuple[int, ...]
+Pair: TypeAlias = tuple[int, int]
+ExplicitPadding: TypeAlias = tuple[Pair, Pair]
+Padding: TypeAlias = ExplicitPadding | Literal["same"]
+
+SAME: Final = "same"
+NO_PADDING: Final[ExplicitPadding] = ((0, 0), (0, 0))
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def _check(condition: bool, kind: str, field: str, expected: str, value: object) -> None:
+    if not condition:
+        raise SpecError(f"{kind}.{field}: expected {expected}, got {value!r}")
+
+
+def _is_int(value: object, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _is_pair(value: object, low: int) -> bool:
+    return (
+        isinstance(value, tuple) and len(value) == 2 and all(_is_int(item, low) for item in value)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_window(kind: str, kernel_size: object, stride: object, padding: object) -> None:
+    _check(
+        _is_pair(kernel_size, 1),
+        kind,
+        "kernel_size",
+        "(height, width), each at least 1",
+        kernel_size,
+    )
+    _check(_is_pair(stride, 1), kind, "stride", "(height, width), each at least 1", stride)
+    explicit = (
+        isinstance(padding, tuple)
+        and len(padding) == 2
+        and all(_is_pair(side, 0) for side in padding)
+    )
+    _check(
+        explicit or padding == SAME,
+        kind,
+        "padding",
+        "((top, bottom), (left, right)) or SAME",
+        padding,
+    )
+
+
+def _check_pool(
+    kind: str, kernel_size: Pair, stride: object, padding: Padding, ceil_mode: object
+) -> None:
+    _check_window(kind, kernel_size, stride, padding)
+    _check(isinstance(ceil_mode, bool), kind, "ceil_mode", "True or False", ceil_mode)
+    if padding == SAME:
+        _check(not ceil_mode, kind, "ceil_mode", "False with SAME padding", ceil_mode)
+        return
+    small = all(max(sides) <= size // 2 for sides, size in zip(padding, kernel_size, strict=True))
+    _check(
+        small,
+        kind,
+        "padding",
+        f"at most half of the kernel {kernel_size}, so that no window is all padding",
+        padding,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """A cross-correlation (C, H, W) → (out_channels, H', W'): the kernel is not flipped, as in
+    every framework here.
+
+    `y[o,i,j] = bias[o] + Σ_{c,u,v} weight[o,c,u,v] · x[c, i·sh + u − top, j·sw + v − left]`, zeros
+    outside the input, and `H' = ⌊(H + top + bottom − kh) / sh⌋ + 1`. With `groups` > 1, group g of
+    the outputs sees group g of the inputs. Weights: `weight` (out_channels, C / groups, kh, kw),
+    `bias` (out_channels,).
+
+    Raises `SpecError` if a field is out of range.
+    """
+
+    out_channels: int
+    kernel_size: Pair
+    stride: Pair
+    padding: Padding
+    groups: int
+    bias: bool
+
+    def __post_init__(self) -> None:
+        _check(
+            _is_int(self.out_channels, 1),
+            "Conv",
+            "out_channels",
+            "an integer of at least 1",
+            self.out_channels,
+        )
+        _check_window("Conv", self.kernel_size, self.stride, self.padding)
+        _check(_is_int(self.groups, 1), "Conv", "groups", "an integer of at least 1", self.groups)
+        divides = self.out_channels % self.groups == 0
+        _check(
+            divides, "Conv", "groups", f"a divisor of out_channels {self.out_channels}", self.groups
+        )
+        _check(isinstance(self.bias, bool), "Conv", "bias", "True or False", self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """Batch normalisation over N, H and W (arXiv:1502.03167, algorithms 1 and 2); shape unchanged.
+
+    `y = weight · (x − mean) / √(var + eps) + bias`, with `weight` left out (1) if `scale` is False.
+    In training mode mean and var are the batch's, var biased (divided by n = N·H·W), and the
+    running statistics move by `running ← (1 − momentum) · running + momentum · batch`; whether the
+    running variance takes the biased or the unbiased batch variance (n / (n − 1)) is the
+    framework's own convention, which each backend declares. In evaluation mode mean and var are the
+    running ones. Weights: `weight`, `bias`, `running_mean`, `running_var`, each (C,).
+
+    Raises `SpecError` unless eps > 0 and 0 < momentum <= 1.
+    """
+
+    eps: float
+    momentum: float
+    scale: bool
+
+    def __post_init__(self) -> None:
+        _check(
+            _is_number(self.eps) and self.eps > 0, "BatchNorm", "eps", "a number above 0", self.eps
+        )
+        in_range = _is_number(self.momentum) and 0 < self.momentum <= 1
+        _check(
+            in_range,
+            "BatchNorm",
+            "momentum",
+            "a number in (0, 1], the weight of the new batch",
+            self.momentum,
+        )
+        _check(isinstance(self.scale, bool), "BatchNorm", "scale", "True or False", self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResponseNorm:
+    """Normalisation across channels (Krizhevsky et al. 2012, section 3.3, in Caffe's form); shape
+    unchanged.
+
+    `y[c] = x[c] / (k + alpha / size · Σ x[j]²)^beta`, the sum over the `size` channels centred on
+    c, cut off at the ends; the divisor stays `size` there. `size` is odd. GoogLeNet: size 5, alpha
+    1e-4, beta 0.75, k 1.
+
+    Raises `SpecError` if size is even or a number is not positive.
+    """
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+
+    def __post_init__(self) -> None:
+        odd = _is_int(self.size, 1) and self.size % 2 == 1
+        _check(odd, "LocalResponseNorm", "size", "an odd integer of at least 1", self.size)
+        for field, value in (("alpha", self.alpha), ("beta", self.beta), ("k", self.k)):
+            _check(
+                _is_number(value) and value > 0,
+                "LocalResponseNorm",
+                field,
+                "a number above 0",
+                value,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """The maximum over each window; padding never wins (it counts as −∞). (C, H, W) → (C, H', W').
+
+    `H' = ⌊(H + top + bottom − kh) / sh⌋ + 1`; with `ceil_mode` ⌈·⌉ in place of ⌊·⌋, less one if the
+    last window would start beyond the input and its leading padding, `(H' − 1) · sh >= H + top`.
+    Among equal maxima the first in row-major order takes the gradient. Padding is at most half of
+    the kernel.
+
+    Raises `SpecError` if a field is out of range.
+    """
+
+    kernel_size: Pair
+    stride: Pair
+    padding: Padding
+    ceil_mode: bool
+
+    def __post_init__(self) -> None:
+        _check_pool("MaxPool", self.kernel_size, self.stride, self.padding, self.ceil_mode)
+
+
+@dataclass(frozen=True, slots=True)
+class AvgPool:
+    """The mean over each window; shapes as for `MaxPool`.
+
+    The divisor counts the input's elements in the window and, with `count_include_pad`, those of
+    the explicit padding; never the overhang that `ceil_mode` adds beyond both.
+
+    Raises `SpecError` if a field is out of range.
+    """
+
+    kernel_size: Pair
+    stride: Pair
+    padding: Padding
+    ceil_mode: bool
+    count_include_pad: bool
+
+    def __post_init__(self) -> None:
+        _check_pool("AvgPool", self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        _check(
+            isinstance(self.count_include_pad, bool),
+            "AvgPool",
+            "count_include_pad",
+            "True or False",
+            self.count_include_pad,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveAvgPool:
+    """The mean over `output_size` (height, width) nearly equal windows: window i spans `⌊i·H/H'⌋`
+    to `⌈(i+1)·H/H'⌉`.
+
+    (C, H, W) → (C, *output_size). Raises `SpecError` unless both sizes are at least 1.
+    """
+
+    output_size: Pair
+
+    def __post_init__(self) -> None:
+        _check(
+            _is_pair(self.output_size, 1),
+            "AdaptiveAvgPool",
+            "output_size",
+            "(height, width), each at least 1",
+            self.output_size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAvgPool:
+    """The mean over H and W: (C, H, W) → (C,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReLU:
+    """`max(x, 0)`; its derivative at 0 is 0; shape unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """In training mode each element is zeroed with probability `rate`, the rest divided by `1 −
+    rate`; else the identity.
+
+    Source: Srivastava et al. 2014, in the inverted form. Raises `SpecError` unless 0 <= rate < 1.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _check(
+            _is_number(self.rate) and 0 <= self.rate < 1,
+            "Dropout",
+            "rate",
+            "a number in [0, 1)",
+            self.rate,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A fully connected layer: (C,) or (C, H, W) → (out_features,).
+
+    `y = bias + Σ weight · x`, summed over every axis of x. Weights: `weight` (out_features, *input
+    shape), `bias` (out_features,). On a map no flattening order has to be agreed on: the weight
+    keeps the map's axes.
+
+    Raises `SpecError` if a field is out of range.
+    """
+
+    out_features: int
+    bias: bool
+
+    def __post_init__(self) -> None:
+        _check(
+            _is_int(self.out_features, 1),
+            "Dense",
+            "out_features",
+            "an integer of at least 1",
+            self.out_features,
+        )
+        _check(isinstance(self.bias, bool), "Dense", "bias", "True or False", self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """`factor · x` in the modes that `when` names, the identity in the others; shape unchanged.
+
+    Raises `SpecError` if factor is not finite or `when` is unknown.
+    """
+
+    factor: float
+    when: Literal["always", "train", "eval"]
+
+    def __post_init__(self) -> None:
+        _check(_is_number(self.factor), "Scale", "factor", "a finite number", self.factor)
+        _check(
+            self.when in ("always", "train", "eval"),
+            "Scale",
+            "when",
+            "'always', 'train' or 'eval'",
+            self.when,
+        )
+
+
+def _check_children(kind: str, children: object) -> None:
+    _check(isinstance(children, tuple), kind, "children", "a tuple of (name, layer)", children)
+    seen: set[str] = set()
+    for item in children:  # type: ignore[attr-defined]
+        _check(
+            isinstance(item, tuple) and len(item) == 2,
+            kind,
+            "children",
+            "a tuple of (name, layer)",
+            item,
+        )
+        name, layer = item
+        named = isinstance(name, str) and _NAME.fullmatch(name) is not None
+        _check(named, kind, "children", "names of lower-case letters, digits and underscores", name)
+        _check(name not in seen, kind, "children", "names that differ", name)
+        _check(isinstance(layer, Layer), kind, f"children[{name!r}]", "a layer of the spec", layer)
+        seen.add(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequential:
+    """Named layers, each applied to the result of the one before; with no children, the identity.
+
+    Raises `SpecError` for a bad or repeated name.
+    """
+
+    children: tuple[tuple[str, Layer], ...]
+
+    def __post_init__(self) -> None:
+        _check_children("Sequential", self.children)
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Named branches applied to the same input, their results (C_i, H, W) joined along C in the
+    order given.
+
+    Raises `SpecError` for a bad or repeated name, no branch, or an auxiliary head in a branch.
+    """
+
+    children: tuple[tuple[str, Layer], ...]
+
+    def __post_init__(self) -> None:
+        _check_children("Concat", self.children)
+        _check(len(self.children) > 0, "Concat", "children", "at least one branch", self.children)
+        _check_no_aux("Concat", *(layer for _, layer in self.children))
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """`shortcut(x) + scale · body(x)`; both must have one shape. An empty `Sequential` as shortcut
+    is the identity.
+
+    Source: arXiv:1602.07261, section 3.2, for the scale. Raises `SpecError` for an auxiliary head
+    inside.
+    """
+
+    body: Layer
+    shortcut: Layer
+    scale: float
+
+    def __post_init__(self) -> None:
+        _check_children("Residual", self.children)
+        _check(_is_number(self.scale), "Residual", "scale", "a finite number", self.scale)
+        _check_no_aux("Residual", self.body, self.shortcut)
+
+    @property
+    def children(self) -> tuple[tuple[str, Layer], ...]:
+        """Both paths with the names that they have in a path."""
+        return (("body", self.body), ("shortcut", self.shortcut))
+
+
+@dataclass(frozen=True, slots=True)
+class Aux:
+    """The identity on the main path, and `head` as a further output named after this child (for
+    example `aux1`).
+
+    `loss_weight` is the factor of its loss in training (arXiv:1409.4842, section 5: 0.3). Stands
+    only in a `Sequential` that is reached from the root through `Sequential`s. Raises `SpecError`
+    if a head holds another one.
+    """
+
+    head: Sequential
+    loss_weight: float
+
+    def __post_init__(self) -> None:
+        _check(isinstance(self.head, Sequential), "Aux", "head", "a Sequential", self.head)
+        _check(
+            _is_number(self.loss_weight) and self.loss_weight >= 0,
+            "Aux",
+            "loss_weight",
+            "a number of at least 0",
+            self.loss_weight,
+        )
+        _check_no_aux("Aux", self.head)
+
+
+Leaf: TypeAlias = (
+    Conv
+    | BatchNorm
+    | LocalResponseNorm
+    | MaxPool
+    | AvgPool
+    | AdaptiveAvgPool
+    | GlobalAvgPool
+    | ReLU
+    | Dropout
+    | Dense
+    | Scale
+)
+Composite: TypeAlias = Sequential | Concat | Residual | Aux
+Layer: TypeAlias = Leaf | Composite
+
+
+def to_json(value: Any) -> Any:
+    """A network, layer or any of their fields as JSON values: a dataclass becomes its fields and
+    its `kind`, a tuple a list.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            "kind": type(value).__name__,
+            **{field.name: to_json(getattr(value, field.name)) for field in fields(value)},
+        }
+    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def from_json(value: Any) -> Any:
+    """The inverse of `to_json`. Raises `SpecError` for a kind of layer that does not exist, or a
+    field out of range.
+    """
+    if isinstance(value, dict):
+        kinds: dict[str, Any] = {
+            kind.__name__: kind for kind in (*get_args(Leaf), *get_args(Composite), Network)
+        }
+        kind = value.get("kind", "")
+        _check(kind in kinds, "from_json", "kind", f"one of {', '.join(kinds)}", kind)
+        return kinds[kind](
+            **{name: from_json(item) for name, item in value.items() if name != "kind"}
+        )
+    return tuple(map(from_json, value)) if isinstance(value, list) else value
+
+
+def aux_heads(layer: Layer) -> tuple[tuple[str, Aux], ...]:
+    """The auxiliary heads below `layer` as (output name, head), in the order of execution."""
+    if not isinstance(layer, Sequential):
+        return ()
+    found: list[tuple[str, Aux]] = []
+    for name, child in layer.children:
+        found.extend([(name, child)] if isinstance(child, Aux) else aux_heads(child))
+    return tuple(found)
+
+
+def _check_no_aux(kind: str, *layers: Layer) -> None:
+    for layer in layers:
+        misplaced = isinstance(layer, Aux) or bool(aux_heads(layer))
+        _check(
+            not misplaced,
+            kind,
+            "children",
+            "no auxiliary head inside (it belongs on the main path)",
+            layer,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A whole network, or a lone block: a name, its layers, the shape (C, H, W) of its input, and
+    where it comes from.
+
+    Raises `SpecError` if the shape is not three positive integers or two auxiliary outputs have one
+    name.
+    """
+
+    name: str
+    layers: Sequential
+    input_shape: Shape
+    source: str
+
+    def __post_init__(self) -> None:
+        _check(
+            isinstance(self.name, str) and self.name != "", "Network", "name", "a name", self.name
+        )
+        _check(
+            isinstance(self.layers, Sequential), "Network", "layers", "a Sequential", self.layers
+        )
+        sized = (
+            isinstance(self.input_shape, tuple)
+            and len(self.input_shape) == 3
+            and all(_is_int(n, 1) for n in self.input_shape)
+        )
+        _check(
+            sized,
+            "Network",
+            "input_shape",
+            "(channels, height, width), each at least 1",
+            self.input_shape,
+        )
+        names = [name for name, _ in aux_heads(self.layers)]
+        _check(
+            len(set(names)) == len(names),
+            "Network",
+            "layers",
+            "auxiliary heads with names that differ",
+            names,
+        )
+        taken = [name for name, _ in self.layers.children if name == "logits"] + [
+            name for name in names if name == "logits"
+        ]
+        _check(
+            not taken,
+            "Network",
+            "layers",
+            "no layer at the root and no auxiliary head called 'logits', which is an output",
+            taken,
+        )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs: `logits`, then the auxiliary heads in the
+        order of execution.
+        """
+        return ("logits", *(name for name, _ in aux_heads(self.layers)))
+
+    def at(self, input_shape: Shape) -> Network:
+        """The same layers on another input shape (C, H, W)."""
+        return replace(self, input_shape=tuple(input_shape))

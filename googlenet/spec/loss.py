@@ -1,0 +1,56 @@
+"""What training minimises, the same in every framework."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import SpecError
+from .layers import Network, aux_heads
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Softmax cross-entropy in nats, the mean over the batch, summed over the outputs with their
+    weights.
+
+    `−Σ q · log softmax(logits)` with `q = (1 − label_smoothing) · onehot + label_smoothing /
+    classes` (arXiv:1512.00567, section 7). `aux_weights` replaces the `loss_weight` of the
+    auxiliary heads, in the order of execution; None keeps theirs.
+
+    Raises `SpecError` unless 0 <= label_smoothing < 1 and each weight is a finite number of at
+    least 0.
+    """
+
+    label_smoothing: float = 0.0
+    aux_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise SpecError(
+                f"Loss.label_smoothing: expected a number in [0, 1), got {self.label_smoothing!r}"
+            )
+        if not all(math.isfinite(weight) and weight >= 0 for weight in self.aux_weights or ()):
+            raise SpecError(
+                f"Loss.aux_weights: expected finite numbers of at least 0, got {self.aux_weights!r}"
+            )
+
+    def output_weights(self, network: Network) -> dict[str, float]:
+        """The weight of every output of `network` by name, 1 for `logits`.
+
+        Raises `SpecError` if `aux_weights` has another length than the network has auxiliary heads.
+        """
+        heads = aux_heads(network.layers)
+        weights = (
+            [head.loss_weight for _, head in heads]
+            if self.aux_weights is None
+            else list(self.aux_weights)
+        )
+        if len(weights) != len(heads):
+            raise SpecError(
+                f"Loss.aux_weights: network '{network.name}' has {len(heads)} auxiliary heads, got"
+                f" {len(weights)} weights"
+            )
+        return {"logits": 1.0} | {
+            name: weight for (name, _), weight in zip(heads, weights, strict=True)
+        }

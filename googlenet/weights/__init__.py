@@ -1,0 +1,1 @@
+"""Arrays of a network: names, shapes, initial values and files."""

@@ -1,0 +1,126 @@
+"""Weight files of every framework, read without any of them: arrays by their native names, in their
+native layouts.
+
+No framework is imported, and nothing in a file is ever run: pickles may name a fixed table of
+stand-ins (`pickles.py`), and configurations from which Keras would build objects are not read.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ...errors import WeightsError
+from . import keras, mindspore, mxnet, numpy, paddle, torch
+from .common import WeightsFile
+from .pickles import end_of_pickle
+
+__all__ = ["READABLE", "WeightsFile", "read_weights_file"]
+
+READABLE = (
+    "PyTorch checkpoints (.pt, .pth)",
+    "Keras weights and models (.weights.h5, .h5, .keras)",
+    "MXNet parameters (.params)",
+    "Paddle parameters (.pdparams)",
+    "MindSpore checkpoints (.ckpt)",
+    "safetensors",
+    "numpy archives (.npz)",
+)
+"""The formats that `read_weights_file` takes, in words."""
+
+_Reader = Callable[[Path], WeightsFile]
+
+_HEAD = 64
+_MOST_HEADER = 100_000_000  # bytes of a safetensors header, the limit of the format
+
+
+def _in_zip(path: Path) -> tuple[str, _Reader] | None:
+    """The format of a zip archive, by the names in it. Raises `BadZipFile` if it is not whole."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        return "PyTorch checkpoint", torch.read_zip
+    if keras.MEMBER in names:
+        return "Keras 3 model", keras.read_zip
+    if not names or any(name.endswith(".npy") for name in names):
+        return "numpy archive", numpy.read_npz
+    return None
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MOST_HEADER
+
+
+def _is_text_pickle(path: Path) -> bool:
+    """Whether the file is a pickle of protocol 0 or 1, which has no mark at its start."""
+    try:
+        end_of_pickle(path.read_bytes())
+    except Exception:  # whatever other bytes make the walk raise
+        return False
+    return True
+
+
+def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
+    """The format of a file in words, and its reader; None if it is unknown."""
+    if _is_safetensors(
+        head
+    ):  # first, because it begins with a number, which may look like any other mark
+        return "safetensors file", numpy.read_safetensors_file
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second, of an empty archive
+        return _in_zip(path)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "Keras weights file", keras.read
+    if head.startswith(mxnet.MAGIC):
+        return "MXNet parameters file", mxnet.read
+    if torch.LEGACY_MAGIC in head:
+        return "PyTorch checkpoint", torch.read_legacy
+    if head[0] == 0x80 and head[1:2] <= b"\x05":
+        return "Paddle parameters file", paddle.read
+    # The first field of a message, of bytes, is what any such file begins with, and little else.
+    if head[0] == 0x0A or head.startswith(mindspore.ENCRYPTED):
+        return "MindSpore checkpoint", mindspore.read
+    return ("Paddle parameters file", paddle.read) if _is_text_pickle(path) else None
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of the file. Raises `WeightsError` if there is no file or nothing in it."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise WeightsError(f"{path}: {what}; expected a weights file, one of {', '.join(READABLE)}")
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head:
+        raise WeightsError(f"{path}: is empty, expected a weights file; download or save it again")
+    return head
+
+
+def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
+    """All arrays of a weights file, under the names and in the layouts of the framework that wrote
+    it.
+
+    The format is told by the content, whatever the file is called. Raises `WeightsError`, in one
+    line and naming the file, if it is missing, empty, damaged or of an unknown format, holds no
+    arrays or anything but plain arrays of numbers, or would run code.
+    """
+    path = Path(path)
+    kind = "weights file"
+    try:
+        found = _identify(path, _head(path))
+        if found is not None:
+            kind, read = found
+            return read(path)
+    except WeightsError:
+        raise
+    except (
+        Exception
+    ) as error:  # parsers raise anything on damaged files, and all of it means the same
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WeightsError(
+            f"{path}: cannot be read as a whole {kind} ({reason}); download or save it again"
+        ) from error
+    raise WeightsError(
+        f"{path}: unknown format, expected one of {', '.join(READABLE)}; save the weights in one of"
+        " them"
+    )

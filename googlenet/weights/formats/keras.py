@@ -1,0 +1,221 @@
+"""Keras weights, .weights.h5, .h5 and .keras, without Keras; they need h5py.
+
+Which names come out depends on what the file knows.
+
+*Legacy .h5* (weights alone, or a whole model with them under `model_weights`):
+`<layer>/<variable>`, such as `conv2d_3/kernel` or `batch_normalization_3/moving_mean`, in the order
+of the model's layers. The file has both names. Whatever its weight names put up to the repeated
+layer name is dropped, and so is `:0`; a weight of a model inside the model keeps the rest of its
+path, as in `inner/conv_a/kernel`.
+
+*Keras 3* (.weights.h5, and .keras, a zip with one inside): a layer's group is its class and how
+many of that class came before it in `model.layers`, such as `layers/conv2d_3`, which is not the
+layer of that name. The layer's own name is the attribute `name` of the group `vars` in it, in files
+of current versions, and the name given here. Variables have numbers only, and are named here where
+class and ranks leave no doubt:
+
+* `<layer>/kernel` and `/bias` for a Conv2D or Dense;
+* `<layer>/gamma`, `/beta`, `/moving_mean` and `/moving_variance` for a BatchNormalization;
+* for one with three variables, `<layer>/0`, `/moving_mean` and `/moving_variance`: 0 is beta if
+  scale=False, and gamma if center=False, and no file says which;
+* `<layer>/0`, `<layer>/1` and so on for every other class, and for a layer in an attribute of a
+  subclassed model.
+
+A group without `name`, or whose name another group has too, keeps its own path:
+`layers/conv2d_3/vars/0`. Groups come in the order of their paths with numbers counted as numbers,
+`conv2d_2` before `conv2d_10`. Optimiser state is left out. The configuration in .keras and .h5
+files, from which Keras would build objects, is never read. Formats: keras/src/saving/saving_lib.py
+and keras/src/legacy/saving/legacy_h5_format.py of Keras 3.15.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import WeightsError
+from ..params import Array, Params
+from .common import WeightsFile, plain_arrays, widen_bfloat16
+
+MEMBER = "model.weights.h5"
+"""The file in a .keras zip that has the weights."""
+
+# A dataset may declare more than it stores: what is missing is filled in. Past this, it is a small
+# file that fills the memory.
+_MOST_EXPANSION, _MOST_SMALL = 1000, 2**20
+
+
+def _child(group: Any, name: str) -> Any:
+    """The member `name` of `group`. Raises `ValueError` for a link, which may lead into another
+    file.
+    """
+    import h5py
+
+    if not isinstance(group, h5py.Group) or name not in group:
+        raise ValueError(f"'{name}' is missing")
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"'{name}' is a link, expected a group or dataset of this file")
+    return group[name]
+
+
+def _array(dataset: Any, name: str) -> Array:
+    """The values of a dataset. Raises `ValueError` unless they lie in this file."""
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"'{name}' is a group, expected a dataset")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"'{name}' has its values in another file")
+    if dataset.nbytes > max(_MOST_SMALL, _MOST_EXPANSION * dataset.id.get_storage_size()):
+        raise ValueError(
+            f"'{name}' declares {dataset.nbytes} bytes and stores {dataset.id.get_storage_size()}"
+        )
+    values: Array = np.asarray(dataset[()])
+    # Two bytes without a meaning are bfloat16, which HDF5 has not.
+    return widen_bfloat16(values.view(np.uint16)) if values.dtype == np.dtype("V2") else values
+
+
+# Legacy -------------------------------------------------------------------------------------------
+
+
+def _names(group: Any, attribute: str) -> list[str]:
+    """A list of names, which Keras splits into `attribute`0, `attribute`1 and so on where it is too
+    long for one attribute.
+    """
+    attributes = [attribute] if attribute in group.attrs else []
+    while (
+        not (attributes and attributes[0] == attribute)
+        and f"{attribute}{len(attributes)}" in group.attrs
+    ):
+        attributes.append(f"{attribute}{len(attributes)}")
+    names = [name for part in attributes for name in np.asarray(group.attrs[part]).ravel().tolist()]
+    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names]
+
+
+def _legacy_name(layer: str, weight: str) -> str:
+    """`<layer>/<variable>` of `weight`, such as `model/conv2d_3/kernel:0` of layer `conv2d_3`."""
+    parts = re.sub(r":\d+$", "", weight).split("/")
+    while layer in parts[:-1]:
+        parts = parts[parts.index(layer) + 1 :]
+    return "/".join([layer, *parts])
+
+
+def _legacy(weights: Any) -> Params:
+    arrays: Params = {}
+    for layer in _names(weights, "layer_names"):
+        group = _child(weights, layer) if "/" not in layer else _descend(weights, layer)
+        for weight in _names(group, "weight_names"):
+            name = _legacy_name(layer, weight)
+            if name in arrays:
+                name = f"{layer}/{weight}"
+            arrays[name] = _array(_descend(group, weight), weight)
+    return arrays
+
+
+def _descend(group: Any, path: str) -> Any:
+    for part in path.split("/"):
+        group = _child(group, part)
+    return group
+
+
+# Keras 3 ------------------------------------------------------------------------------------------
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts `conv2d` before `conv2d_2` before `conv2d_10`."""
+    return [
+        (0, int(part)) if part.isdecimal() else (1, part)
+        for part in re.split(r"(\d+)", name)
+        if part
+    ]
+
+
+def _vars_groups(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every group `vars` that holds variables, with the path of the group that it is in."""
+    import h5py
+
+    for name in sorted(group, key=_natural):
+        child = _child(group, name)
+        if not isinstance(child, h5py.Group) or (not path and name == "optimizer"):
+            continue
+        if name != "vars":
+            yield from _vars_groups(child, (*path, name))
+        elif len(child):
+            yield path, child
+
+
+def _variables(group: str, arrays: list[Array]) -> list[str]:
+    """The names of a layer's variables as far as its class, which is what `group` is called after,
+    tells them.
+    """
+    if any(
+        array.dtype.kind != "f" for array in arrays
+    ):  # quantised layers have variables of their own
+        return [str(index) for index in range(len(arrays))]
+    match re.sub(r"_\d+$", "", group), [array.ndim for array in arrays]:
+        case ("conv2d", [4]) | ("dense", [2]):
+            return ["kernel"]
+        case ("conv2d", [4, 1]) | ("dense", [2, 1]):
+            return ["kernel", "bias"]
+        case "batch_normalization", [1, 1, 1, 1]:
+            return ["gamma", "beta", "moving_mean", "moving_variance"]
+        case "batch_normalization", [1, 1, 1]:
+            return ["0", "moving_mean", "moving_variance"]
+        case "batch_normalization", [1, 1]:
+            return ["moving_mean", "moving_variance"]
+    return [str(index) for index in range(len(arrays))]
+
+
+def _keras3(file: Any) -> Params:
+    groups = list(_vars_groups(file))
+    layers = [str(group.attrs["name"]) if "name" in group.attrs else "" for _, group in groups]
+    uses = Counter(layers)
+    arrays: Params = {}
+    for (path, group), layer in zip(groups, layers, strict=True):
+        numbers = sorted(group, key=_natural)
+        values = [_array(_child(group, number), number) for number in numbers]
+        if layer and uses[layer] == 1:
+            names = [
+                f"{layer}/{variable}" for variable in _variables(path[-1] if path else "", values)
+            ]
+        else:
+            names = ["/".join((*path, "vars", number)) for number in numbers]
+        arrays.update(zip(names, values, strict=True))
+    return arrays
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, stream: Any, container: str) -> WeightsFile:
+    try:
+        import h5py
+    except ImportError as error:
+        raise WeightsError(
+            f"{path}: Keras weights need h5py to be read, which is not installed; pip install h5py"
+        ) from error
+
+    with h5py.File(stream, "r") as file:
+        weights = _child(file, "model_weights") if "model_weights" in file else file
+        if "layer_names" in weights.attrs or "layer_names0" in weights.attrs:
+            return WeightsFile(path, "Keras legacy weights", plain_arrays(_legacy(weights)), {})
+        return WeightsFile(path, container, plain_arrays(_keras3(file)), {})
+
+
+def read(path: Path) -> WeightsFile:
+    """Read a .weights.h5 or .h5 file. Raises `WeightsError` if h5py is not installed."""
+    return _read(path, path, "Keras 3 weights")
+
+
+def read_zip(path: Path) -> WeightsFile:
+    """Read the weights in a .keras file. Raises `WeightsError` if h5py is not installed."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(MEMBER)
+    return _read(path, io.BytesIO(content), "Keras 3 model")

@@ -1,0 +1,166 @@
+"""MindSpore checkpoints, .ckpt, without MindSpore and without protobuf.
+
+The file is a protobuf message `Checkpoint`, whose wire format is read by hand:
+
+    message Checkpoint { repeated Value value = 1; } message Value { required string tag = 1;
+    TensorProto tensor = 2; MapTensorProto maptensor = 3; } message TensorProto { repeated int64
+    dims = 1; required string tensor_type = 2; required bytes tensor_content = 3; }
+
+A tensor over 512 MiB comes in slices, each a value under the same tag with the dims of the whole.
+Text given to `append_dict` is metadata; a number given there is an array of no axes, which the file
+does not tell from a parameter. A file that was cut exactly between two parameters is whole by
+itself, unless it was saved with crc_check=True. Format: mindspore/train/serialization.py.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...errors import WeightsError
+from ..params import Array
+from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
+
+ENCRYPTED = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
+"""How a file begins that was saved with enc_key: AES-GCM, AES-CBC and SM4-CBC."""
+
+_DTYPES = {
+    "Bool": "|b1",
+    "Int8": "|i1",
+    "Int16": "<i2",
+    "Int32": "<i4",
+    "Int64": "<i8",
+    "UInt8": "|u1",
+    "UInt16": "<u2",
+    "UInt32": "<u4",
+    "UInt64": "<u8",
+    "Float16": "<f2",
+    "Float32": "<f4",
+    "Float64": "<f8",
+    "BFloat16": BFLOAT16,
+}
+_CRC = b"crc_num"
+_CRC_BYTES = 10
+
+
+@dataclass
+class _Tensor:
+    """A tensor of which all slices so far are joined."""
+
+    type: str
+    dims: tuple[int, ...]
+    content: bytearray = field(default_factory=bytearray)
+
+    def array(self) -> Array:
+        if self.type not in _DTYPES:
+            raise ValueError(f"a tensor of type {self.type}, expected one of {', '.join(_DTYPES)}")
+        # Older versions give a scalar the dims [0].
+        shape = () if self.dims == (0,) and self.content else self.dims
+        return from_bytes(self.content, _DTYPES[self.type], shape)
+
+
+def _varint(cursor: Cursor) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = cursor.integer(1)
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value
+    raise ValueError("a number of more than ten bytes")
+
+
+def _fields(message: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of a protobuf message: its number, and an integer or bytes."""
+    cursor = Cursor(message)
+    while cursor.left:
+        number, wire = divmod(_varint(cursor), 8)
+        if wire == 0:
+            yield number, _varint(cursor)
+        elif wire == 2:
+            yield number, cursor.take(_varint(cursor))
+        else:
+            raise ValueError(f"field {number} of wire type {wire}, expected an integer or bytes")
+
+
+def _tensor(message: memoryview) -> _Tensor:
+    """One slice of a tensor."""
+    dims: list[int] = []
+    kind: str | None = None
+    content: memoryview | None = None
+    for number, value in _fields(message):
+        match number, value:
+            case 1, int():
+                dims.append(value)
+            case 2, memoryview():
+                kind = bytes(value).decode("utf-8")
+            case 3, memoryview():
+                content = value
+            case _:
+                raise ValueError(f"field {number} of a tensor, expected 1 to 3")
+    if kind is None or content is None:
+        raise ValueError("a tensor without type or content")
+    return _Tensor(kind, tuple(dims), bytearray(content))
+
+
+def _value(message: memoryview) -> tuple[str, _Tensor]:
+    """One value: its tag, and a slice of its tensor."""
+    tag: str | None = None
+    tensor: _Tensor | None = None
+    for number, value in _fields(message):
+        match number, value:
+            case 1, memoryview():
+                tag = bytes(value).decode("utf-8")
+            case 2, memoryview():
+                tensor = _tensor(value)
+            case 3, memoryview():
+                raise ValueError("a hash table (maptensor), expected dense tensors")
+            case _:
+                raise ValueError(f"field {number} of a value, expected 1 or 2")
+    if tag is None or tensor is None:
+        raise ValueError("a value without tag or tensor")
+    return tag, tensor
+
+
+def _without_crc(data: bytes) -> bytes:
+    """`data` without the checksum at its end, if it has one. Raises `ValueError` if
+    that is wrong.
+    """
+    content, mark = data[: -len(_CRC) - _CRC_BYTES], data[-len(_CRC) - _CRC_BYTES : -_CRC_BYTES]
+    if mark != _CRC:
+        return data
+    if zlib.crc32(content) != int.from_bytes(data[-_CRC_BYTES:], "big"):
+        raise ValueError("its checksum does not fit its content")
+    return content
+
+
+def _tensors(data: bytes) -> dict[str, _Tensor]:
+    tensors: dict[str, _Tensor] = {}
+    for number, message in _fields(data):
+        if number != 1 or not isinstance(message, memoryview):
+            raise ValueError(f"field {number} of a checkpoint, expected 1")
+        tag, slice_ = _value(message)
+        known = tensors.setdefault(tag, _Tensor(slice_.type, slice_.dims))
+        if (known.type, known.dims) != (slice_.type, slice_.dims):
+            raise ValueError(f"'{tag}' with two shapes or types")
+        known.content += slice_.content
+    return tensors
+
+
+def read(path: Path) -> WeightsFile:
+    """Read a .ckpt file. Raises `WeightsError` if it is encrypted."""
+    data = path.read_bytes()
+    if data.startswith(ENCRYPTED):
+        raise WeightsError(
+            f"{path}: an encrypted MindSpore checkpoint, expected a plain one; load it in MindSpore"
+            " by its key and save it without one"
+        )
+    arrays: dict[str, Array] = {}
+    metadata: dict[str, str] = {}
+    for tag, tensor in _tensors(_without_crc(data)).items():
+        if tensor.type == "str":
+            metadata[tag] = tensor.content.decode("utf-32-le").rstrip("\0")
+        else:
+            arrays[tag] = tensor.array()
+    return WeightsFile(path, "MindSpore checkpoint", plain_arrays(arrays), metadata)

@@ -1,0 +1,84 @@
+"""numpy archives, .npz, and safetensors files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import WeightsError
+from ..params import Params, read_safetensors
+from .common import BFLOAT16, WeightsFile, from_bytes, plain_arrays
+
+_SAFETENSORS = {
+    "BOOL": "|b1",
+    "U8": "|u1",
+    "I8": "|i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "BF16": BFLOAT16,
+}
+
+
+def read_npz(path: Path) -> WeightsFile:
+    """Read a .npz file, compressed or not. Raises `ValueError` for arrays of Python objects, which
+    need unpickling.
+    """
+    arrays: Params = {}
+    with np.load(path, allow_pickle=False) as archive:
+        for name in archive.files:
+            array = archive[name]
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"member '{name}' is not an array in numpy's format")
+            arrays[name] = array
+    return WeightsFile(path, "numpy archive", plain_arrays(arrays), {})
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: for each array its dtype, shape and place, and the
+    metadata.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return dict(json.loads(file.read(size)))
+
+
+def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
+    """What `read_safetensors` gives, for a file with a dtype that numpy has not."""
+    import safetensors
+
+    views: list[tuple[str, Any]] = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    arrays = {
+        name: from_bytes(view["data"], _SAFETENSORS[view["dtype"]], view["shape"])
+        for name, view in views
+    }
+    return arrays, dict(_header(path).get("__metadata__", {}))
+
+
+def read_safetensors_file(path: Path) -> WeightsFile:
+    """Read a safetensors file. Raises `WeightsError` if it is not whole, or has a dtype that is
+    neither numpy's nor bfloat16.
+    """
+    try:
+        arrays, metadata = read_safetensors(path)
+    except WeightsError as error:
+        try:
+            arrays, metadata = _with_bfloat16(path)
+        except Exception:
+            raise error from None
+    header = _header(path)
+    names = sorted(
+        arrays, key=lambda name: (header[name]["data_offsets"], name)
+    )  # the library gives them in any order
+    return WeightsFile(
+        path, "safetensors file", plain_arrays({name: arrays[name] for name in names}), metadata
+    )

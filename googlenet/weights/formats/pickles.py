@@ -1,0 +1,101 @@
+"""Pickles that can hold nothing but data.
+
+A pickle is a program that may call whatever it names. `load` first walks over it without running
+it, and then runs it with a table of the names that it may use, each bound to a stand-in of this
+package; the first other name ends it. What is in the table has no attributes that a pickle could
+set, so that one file cannot change how the next is read.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import WeightsError
+
+Allowed = Mapping[tuple[str, str], Any]
+
+
+class StandIn:
+    """A callable without attributes that a pickle could set, around a class or function, which has
+    some.
+    """
+
+    __slots__ = ("_call",)
+    _call: Callable[..., Any]
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_call", call)
+
+    def __call__(self, *args: Any) -> Any:  # noqa: D102
+        return self._call(*args)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(name)
+
+
+class _Refused(Exception):
+    """A name that is not in the table."""
+
+
+def end_of_pickle(data: bytes, start: int = 0) -> int:
+    """The offset after the pickle that begins at `start`; nothing is run. Raises `ValueError` if it
+    is not whole.
+    """
+    stream = io.BytesIO(data)
+    stream.seek(start)
+    for opcode, argument, position in pickletools.genops(stream):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > (position or 0):
+            # The unpickler would allocate a table up to this index; an honest one has an
+            # instruction for each entry.
+            raise ValueError(
+                f"a pickle that names entry {argument} of its table at byte {position}"
+            )
+        if opcode.name.startswith("EXT"):
+            raise ValueError(
+                "a pickle that uses the extension registry"
+            )  # which goes past the table of names
+    return stream.tell()
+
+
+def load(
+    path: Path,
+    pickled: bytes,
+    allowed: Allowed,
+    *,
+    encoding: str,
+    advice: str,
+    persistent_load: Callable[[Any], Any] | None = None,
+) -> Any:
+    """What `pickled`, one whole pickle, holds; `encoding` is for strings of Python 2.
+
+    Raises `WeightsError`, naming `path` and the first name that is not `allowed` and ending in
+    `advice`; and whatever a damaged pickle makes the unpickler raise.
+    """
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if (module, name) not in allowed:
+                raise _Refused(
+                    " ".join(f"{module}.{name}".split())
+                )  # in one line, whatever it holds
+            return allowed[module, name]
+
+        def persistent_load(self, pid: Any) -> Any:
+            if persistent_load is None:
+                raise ValueError("a pickle that refers to data outside itself")
+            return persistent_load(pid)
+
+    if end_of_pickle(pickled) != len(pickled):
+        raise ValueError("bytes after the end of the pickle")
+    try:
+        return Unpickler(io.BytesIO(pickled), encoding=encoding).load()
+    except _Refused as refused:
+        raise WeightsError(
+            f"{path}: expected a pickle of plain arrays, got one that asks for '{refused}', which"
+            f" was refused before anything ran; {advice}"
+        ) from None

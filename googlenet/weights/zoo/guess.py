@@ -1,0 +1,63 @@
+"""Which model of which zoo a file of weights holds, judged by the names and shapes
+of its arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from ...spec.layers import Dense
+from ..params import Array
+from .names import Entry, entries, find_model, network_of, renumbered, zoo_models
+
+#: Below this share of agreeing arrays, no model is named.
+LEAST_SHARE = 0.5
+
+
+@functools.cache
+def default_entries(designator: str, aux: bool) -> tuple[Entry, ...]:
+    """The entries of a model at its network's own sizes."""
+    model = find_model(designator)
+    return tuple(entries(model, network_of(model, aux=aux)))
+
+
+def share(designator: str, arrays: Mapping[str, Array]) -> float:
+    """How much of a file and a model agree, from 0 to 1: arrays of one name and shape, of all that
+    either has.
+
+    The sizes of dense layers and of the input are not compared: the number of classes and channels
+    and the size of images set them.
+    """
+    model = find_model(designator)
+    files = renumbered(model, arrays)
+    expected = default_entries(designator, False)
+    if model.aux:
+        plain, with_heads = {entry.path for entry in expected}, default_entries(designator, True)
+        if any(
+            name in files for entry in with_heads if entry.path not in plain for name in entry.names
+        ):
+            expected = with_heads
+    first = expected[0].path
+    agreeing = copies = 0
+    for entry in expected:
+        present = [files[name] for name in entry.names if name in files]
+        copies += max(0, len(present) - 1)
+        shapes = [arrays[name].shape for name in present]
+        loose = isinstance(entry.spec.site.layer, Dense) or entry.path == first
+        agreeing += any(
+            shape == entry.shape or (loose and len(shape) == len(entry.shape)) for shape in shapes
+        )
+    counted = sum(name.rpartition(model.separator)[2] not in model.ignored for name in arrays)
+    return agreeing / max(len(expected), counted - copies)
+
+
+def looks_like(arrays: Mapping[str, Array]) -> tuple[tuple[str, ...], float]:
+    """The models that agree best with a file, and their share; none where nothing agrees well."""
+    shares = {designator: share(designator, arrays) for designator in zoo_models()}
+    best = max(shares.values())
+    return (
+        (tuple(each for each in shares if shares[each] == best), best)
+        if best >= LEAST_SHARE
+        else ((), 0.0)
+    )
