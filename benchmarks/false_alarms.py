@@ -12,9 +12,9 @@ import sys
 import numpy as np
 
 import googlenet
-from googlenet.backend.checks import num_classes
 from googlenet.data.images import load_image_set
 from googlenet.proof.parity.compare import compare, measure
+from googlenet.spec.traversal import num_classes
 
 BATCH = 8
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    backend = googlenet.load(arguments.framework)
+    backend = googlenet.get_backend(arguments.framework)
     shape = (
         googlenet.get_network(arguments.network).input_shape[0],
         arguments.side,

@@ -40,7 +40,7 @@ def worker(side, framework, batch, steps, results):
     if side == "ours":
         from googlenet.training import Recipe
 
-        backend = googlenet.load(framework)
+        backend = googlenet.get_backend(framework)
         trainer = backend.trainer(backend.build(network, params), Recipe(learning_rate=RATE))
 
         def step():

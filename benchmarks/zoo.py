@@ -47,11 +47,11 @@ def worker(folder, framework, wrong=False):
     see `wrong_networks`.
     """
     import googlenet
-    from googlenet.backend.protocols import framework_version
-    from googlenet.weights.params import read_safetensors
+    from googlenet.backend.discovery import framework_version
+    from googlenet.weights.files import read_safetensors
 
     params, metadata = read_safetensors(folder / "converted.safetensors")
-    backend = googlenet.load(framework)
+    backend = googlenet.get_backend(framework)
     found = {}
     for path in sorted(folder.glob(SIZES)):
         images = np.load(path)["images"]
@@ -88,7 +88,7 @@ def wrong_networks(network, arguments):
     """
     import googlenet
     from googlenet.architectures import DIALECTS
-    from googlenet.spec.layers import from_json, to_json
+    from googlenet.spec.serial import from_json, to_json
 
     base = network.name.partition(":")[2]
     for name in (base, *(f"{dialect}:{base}" for dialect in DIALECTS[base])):

@@ -1,15 +1,24 @@
 """GoogLeNet and its family: one spec, a native model in every framework, proved to be the same
 function.
+
+What is imported here is public; docs/api.md says what else is, and what may change.
 """
 
+from __future__ import annotations
+
 from .architectures import NETWORKS, get_network
-from .backend.protocols import get_model, load
+from .arrays import Params
+from .backend.discovery import backends, get_backend
+from .backend.model import get_model
+from .backend.protocols import Backend
 from .errors import (
     BackendError,
     DataError,
+    DeviceError,
     GoogLeNetError,
     ShapeError,
     SpecError,
+    TrainingError,
     UnknownNameError,
     WeightsError,
 )
@@ -22,27 +31,37 @@ from .spec.analysis import (
 )
 from .spec.layers import Network
 from .spec.loss import Loss
+from .spec.params import param_specs
+from .spec.recipe import Recipe
 from .spec.traversal import fold, nodes, walk
 from .version import __version__
-from .weights.params import Params, check_params, init_params, load_params, param_specs, save_params
+from .weights.check import check_params
+from .weights.files import load_params, save_params
+from .weights.initial import init_params
 
 __all__ = [
     "NETWORKS",
+    "Backend",
     "BackendError",
     "DataError",
+    "DeviceError",
     "GoogLeNetError",
     "Loss",
     "Network",
     "Params",
+    "Recipe",
     "ShapeError",
     "SpecError",
+    "TrainingError",
     "UnknownNameError",
     "WeightsError",
     "__version__",
+    "backends",
     "check_params",
     "count_multiply_adds",
     "count_parameters",
     "fold",
+    "get_backend",
     "get_model",
     "get_network",
     "init_params",
@@ -56,3 +75,15 @@ __all__ = [
     "stages",
     "walk",
 ]
+
+
+def load(framework: str) -> Backend:
+    """`get_backend` by the name it had in 0.1. Deprecated: it goes in 0.4."""
+    import warnings
+
+    warnings.warn(
+        "googlenet.load is called googlenet.get_backend now; this name goes in 0.4",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return get_backend(framework)

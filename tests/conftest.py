@@ -17,4 +17,4 @@ def backend(framework):
     # Here, not above: tests/dist runs where nothing of the project is installed.
     import googlenet
 
-    return googlenet.load(framework)
+    return googlenet.get_backend(framework)

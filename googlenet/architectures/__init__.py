@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from ..errors import ShapeError, UnknownNameError
 from ..spec.analysis import smallest_input
-from ..spec.layers import Network, Shape
+from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.traversal import walk
 from . import alexnet as _alexnet
 from . import bn_inception as _bn_inception
@@ -90,7 +90,7 @@ def get_network(
     make = NETWORKS[name]
     given = {
         "num_classes": num_classes,
-        "input_shape": None if input_shape is None else tuple(input_shape),
+        "input_shape": None if input_shape is None else check_input_shape(input_shape),
         "dialect": dialect,
     }
     arguments: dict[str, object] = {key: value for key, value in given.items() if value is not None}

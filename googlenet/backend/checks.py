@@ -6,29 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import DataError, ShapeError, UnknownNameError
 from ..spec.layers import Network
-from ..spec.traversal import nodes, output_shapes
-from ..weights.params import Array
-
-
-def num_classes(network: Network) -> int:
-    """The length of every output. Raises `ShapeError` if one is no vector, or an auxiliary head's
-    has another length.
-    """
-    shapes = output_shapes(network)
-    for name, shape in shapes.items():
-        if len(shape) != 1:
-            raise ShapeError(
-                f"network '{network.name}': output '{name}' is a map {shape}, no vector; end it"
-                " with GlobalAvgPool or Dense"
-            )
-        if shape != shapes["logits"]:
-            raise ShapeError(
-                f"network '{network.name}': output '{name}' has {shape[0]} classes, the logits"
-                f" {shapes['logits'][0]}; make them equal"
-            )
-    return shapes["logits"][0]
+from ..spec.traversal import nodes, num_classes
 
 
 def check_images(network: Network, images: Array) -> Array:

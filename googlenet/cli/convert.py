@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..backend.protocols import Backend, canonical_name, load
-from ..errors import DataError, WeightsError
+from ..backend.discovery import canonical_name, get_backend
+from ..backend.protocols import Saves
+from ..errors import BackendError, DataError, WeightsError
 from ..spec.traversal import output_shapes
 from .options import AsJson, Size, parse_size, print_json, shape_text
 
@@ -75,7 +76,7 @@ def command(
     from ..weights.zoo import find_model, import_weights, reopen_weights
 
     designator = None if model is None else find_model(model).designator
-    backend = None if framework is None else load(framework)
+    backend = None if framework is None else _saving(framework)
     input_size = None if size is None else parse_size(size)
     _check_paths(source, target, ".safetensors" if backend is None else backend.file_suffix)
     names = None if classes is None else _class_names(classes, framework)
@@ -153,10 +154,16 @@ def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -
     return kept | ({} if names is None else {"classes": json.dumps(names, ensure_ascii=False)})
 
 
-def _write(
-    backend: Backend | None, target: Path, imported: Imported, extra: dict[str, str]
-) -> None:
-    from ..weights.params import save_params
+def _saving(framework: str) -> Saves:
+    """The backend of `framework`. Raises `BackendError` if it writes no files."""
+    backend = get_backend(framework)
+    if not isinstance(backend, Saves):
+        raise BackendError(f"framework '{backend.name}': its backend writes no weights files")
+    return backend
+
+
+def _write(backend: Saves | None, target: Path, imported: Imported, extra: dict[str, str]) -> None:
+    from ..weights.files import save_params
 
     if backend is None:
         save_params(target, imported.network, imported.params, extra=extra)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..architectures import get_network
-from ..backend.checks import num_classes as classes_of
 from ..errors import GoogLeNetError
 from ..spec.analysis import count_parameters
 from ..spec.layers import Network
+from ..spec.traversal import num_classes as classes_of
 from .options import AsJson, AuxHeads, Channels, Classes, Size, network_of, print_json, shape_text
 
 if TYPE_CHECKING:
-    from ..proof.diff import Difference
+    from ..spec.diff import Difference
 
 #: So many layers with the same difference are named one by one; of more, the first.
 FEW = 3
@@ -90,7 +90,8 @@ def collect(
 ) -> dict[str, Any]:
     """What the command shows, ready for JSON."""
     from ..data.images import load_image_set
-    from ..proof.diff import differences, movement
+    from ..proof.movement import movement
+    from ..spec.diff import differences
 
     found = differences(a, b)
     answer: dict[str, Any] = {
@@ -125,7 +126,7 @@ def collect(
 def _print(answer: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from ..proof.diff import Difference
+    from ..spec.diff import Difference
 
     console = Console(highlight=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..architectures import NETWORKS, get_network
-from ..backend.protocols import SHIPPED, entry_points, framework_version, install_command
+from ..backend.discovery import SHIPPED, entry_points, framework_version, install_command
 from ..spec.analysis import count_multiply_adds, count_parameters
 from ..version import __version__
 from .options import AsJson, print_json, shape_text

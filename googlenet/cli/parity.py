@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..backend import protocols as backend
-from ..backend.checks import num_classes as classes_of
+from ..backend import discovery as backend
 from ..errors import BackendError, DataError, UnknownNameError
+from ..spec.traversal import num_classes as classes_of
 from .options import (
     AsJson,
     AuxHeads,
@@ -136,7 +136,8 @@ def command(
     """
     from ..data.images import load_image_set
     from ..proof.parity.run import Settings, run_parity
-    from ..weights.params import init_params, load_params
+    from ..weights.files import load_params
+    from ..weights.initial import init_params
 
     network = network_of(
         name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
@@ -205,7 +206,7 @@ def chosen_frameworks(chosen: list[str] | None, interpreters: dict[str, str]) ->
     for name in names:
         if name not in installed and name not in interpreters:
             try:
-                backend.load(name)
+                backend.get_backend(name)
             except BackendError as error:
                 raise BackendError(
                     f"{error}; or give an interpreter that has it: --python {name}=PATH"

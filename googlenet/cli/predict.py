@@ -9,12 +9,13 @@ from zipfile import BadZipFile
 
 import typer
 
-from ..backend.protocols import canonical_name, load
+from ..arrays import Array, Params
+from ..backend.discovery import canonical_name, get_backend
 from ..errors import DataError, UnknownNameError, WeightsError
 from ..files import replacing
 from ..spec.layers import Network
 from ..spec.traversal import nodes
-from ..weights.params import Array, Params, read_safetensors
+from ..weights.files import read_safetensors
 from .options import AsJson, print_json
 
 #: Images in one pass.
@@ -102,7 +103,7 @@ def command(
     if npy is not None and out is not None and npy.exists() and out.exists() and out.samefile(npy):
         raise DataError(f"--out {out}: IN and OUT are one file; give OUT another name")
     _check_out(out, bool(taps or tap))
-    backend = load(framework)
+    backend = get_backend(framework)
     arrays = None if npy is None else _read_npy(npy)
     network, params, metadata = _network(
         weights, model, None if arrays is None else arrays.shape[1:]
@@ -219,7 +220,8 @@ def _fitting(
 ) -> tuple[Network, Params]:
     """The network `model` with the channels and classes that the arrays have."""
     from ..architectures import get_network
-    from ..weights.params import check_params, param_specs
+    from ..spec.params import param_specs
+    from ..weights.check import check_params
 
     default = get_network(model)
     weights = [

@@ -84,10 +84,11 @@ def measured(network: Network, framework: str) -> dict[str, Any]:
     """
     import numpy as np
 
-    from ..backend.protocols import canonical_name, framework_version, load
-    from ..weights.params import init_params, param_specs
+    from ..backend.discovery import canonical_name, framework_version, get_backend
+    from ..spec.params import param_specs
+    from ..weights.initial import init_params
 
-    backend = load(framework)
+    backend = get_backend(framework)
     model = backend.build(network, init_params(network))
     names = [name for name, _ in network.layers.children]
     outputs = backend.forward(model, np.zeros((1, *network.input_shape), np.float32), taps=names)

@@ -14,9 +14,10 @@ from typing import Annotated
 
 import typer
 
-from ..backend import protocols as backend
-from ..backend.checks import num_classes as classes_of
+from ..backend import discovery as backend
+from ..backend.protocols import Trains, TrainsInParallel
 from ..errors import BackendError
+from ..spec.traversal import num_classes as classes_of
 from . import recipe_options as options
 from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network_of
 from .watch import Watch, preparing
@@ -127,16 +128,17 @@ def command(
     from ..data.sets import load_data
     from ..jobs.workers import end_with_parent
     from ..training.loop import Run
-    from ..weights.params import init_params, load_params
+    from ..weights.files import load_params
+    from ..weights.initial import init_params
 
     chosen = _framework(framework)
     prepare_process(threads)
-    module = backend.load(chosen)
-    if "trainer" not in module.capabilities:
+    module = backend.get_backend(chosen)
+    if not isinstance(module, Trains):
         raise BackendError(
             f"framework '{chosen}': its backend has no trainer; choose another with --framework"
         )
-    if parallel and "parallel" not in module.capabilities:
+    if parallel and not isinstance(module, TrainsInParallel):
         raise BackendError(
             f"framework '{chosen}': trains in one process alone; leave out --parallel"
         )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import DataError
 from ..spec.recipe import Recipe
-from ..weights.params import Array
 from .sets import DataSet, Split
 
 #: Batches that are prepared ahead.

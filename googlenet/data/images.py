@@ -14,9 +14,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from ..arrays import Array, uniform
 from ..errors import DataError, ShapeError
 from ..spec.layers import Shape
-from ..weights.params import Array, uniform
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 

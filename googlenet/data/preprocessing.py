@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import DataError, ShapeError, UnknownNameError
 from ..spec.layers import Shape
-from ..weights.params import Array
 from .images import SUFFIXES, open_image
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import DataError, ShapeError
 from ..files import replacing, write_atomically
 from ..spec.layers import Shape
-from ..weights.params import Array
 from .download import FASHION_MNIST, FILES, Report, cache_folder, download
 from .images import SUFFIXES, open_image, read_idx
 

@@ -10,14 +10,15 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Array, Params
 from ..backend.checks import check_images, check_labels, check_taps
 from ..errors import BackendError, DeviceError
 from ..files import native_file
 from ..spec.layers import Network
-from ..spec.loss import Loss
+from ..spec.loss import Loss, cross_entropy
 from ..spec.recipe import Recipe
-from ..weights.params import Array, Params, check_params
-from . import layout, ops
+from ..weights.check import check_params
+from . import layout
 from .model import Model, Run
 from .trainer import Trainer
 
@@ -102,7 +103,7 @@ def run_gradients(
     backward = model.run(images, run)
     total = 0.0
     for output, weight in loss.output_weights(model.network).items():
-        value, grad = ops.cross_entropy(run.outputs[output], labels, loss.label_smoothing)
+        value, grad = cross_entropy(run.outputs[output], labels, loss.label_smoothing)
         total += weight * value
         run.output_grads[output] = (weight * grad).astype(model.dtype)
     backward(run.output_grads["logits"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..weights.params import Array, ParamSpec
+from ..arrays import Array
+from ..spec.params import ParamSpec
 
 
 def to_nhwc(images: Array) -> Array:

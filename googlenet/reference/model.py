@@ -9,6 +9,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Array, Params, uniform
 from ..backend.checks import check_images
 from ..backend.geometry import window_count
 from ..spec.layers import (
@@ -29,8 +30,9 @@ from ..spec.layers import (
     Scale,
     Sequential,
 )
-from ..spec.traversal import CompositeSite, LeafSite, fold, join, resolve
-from ..weights.params import Array, Params, param_specs, uniform
+from ..spec.params import param_specs
+from ..spec.rewrite import resolve
+from ..spec.traversal import CompositeSite, LeafSite, fold, join
 from . import layout, ops
 
 

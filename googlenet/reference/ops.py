@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ..arrays import Array
 from ..backend.geometry import average_divisor, explicit_padding, extent
 from ..spec.layers import (
     AvgPool,
@@ -25,7 +26,6 @@ from ..spec.layers import (
     MaxPool,
     Pair,
 )
-from ..weights.params import Array
 
 Backward: TypeAlias = Callable[[Array], Array]
 WeightedBackward: TypeAlias = Callable[[Array], tuple[Array, dict[str, Array]]]
@@ -325,16 +325,3 @@ def batch_norm(
         return dnormal * inverse, grads
 
     return y, backward
-
-
-def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[float, Array]:
-    """The mean over the batch of `−Σ q·log softmax(logits)`, `q = (1 − e)·onehot + e / K`, and its
-    gradient by the logits (N, K).
-    """
-    batch, classes = logits.shape
-    target = np.full_like(logits, smoothing / classes)
-    target[np.arange(batch), labels] += 1 - smoothing
-    shifted = logits - logits.max(1, keepdims=True)
-    log_softmax = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    loss = -(target * log_softmax).sum(1).mean()
-    return float(loss), (np.exp(log_softmax) - target) / batch

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import Array, Params
 from ..spec.recipe import Recipe, float32
-from ..weights.params import Array, Params
 from . import layout
 from .model import Model, Run
 

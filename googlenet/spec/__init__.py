@@ -1,1 +1,112 @@
-"""What a network is: layers, traversal, what is told from them, and how it is trained."""
+"""What a network is: layers, traversal, what is told from them, and how it is trained.
+
+Everything public of the submodules, but for the lenient constructors of `googlenet.spec.blocks`.
+Adapters write `from googlenet import spec` and match on `spec.Conv()`.
+"""
+
+from .analysis import (
+    count_multiply_adds,
+    count_parameters,
+    receptive_fields,
+    smallest_input,
+    stages,
+)
+from .layers import (
+    NO_PADDING,
+    SAME,
+    AdaptiveAvgPool,
+    Aux,
+    AvgPool,
+    BatchNorm,
+    Composite,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    ExplicitPadding,
+    GlobalAvgPool,
+    Layer,
+    Leaf,
+    LocalResponseNorm,
+    MaxPool,
+    Network,
+    Padding,
+    Pair,
+    ReLU,
+    Residual,
+    Scale,
+    Sequential,
+    Shape,
+    aux_heads,
+)
+from .loss import Loss
+from .params import ParamSpec, param_specs
+from .recipe import Recipe
+from .rewrite import map_leaves, resolve, with_children, with_dropout_rate
+from .serial import from_json, to_json
+from .traversal import (
+    CompositeSite,
+    LeafSite,
+    Site,
+    fold,
+    inputs,
+    join,
+    nodes,
+    num_classes,
+    output_shapes,
+    walk,
+)
+
+__all__ = [
+    "NO_PADDING",
+    "SAME",
+    "AdaptiveAvgPool",
+    "Aux",
+    "AvgPool",
+    "BatchNorm",
+    "Composite",
+    "CompositeSite",
+    "Concat",
+    "Conv",
+    "Dense",
+    "Dropout",
+    "ExplicitPadding",
+    "GlobalAvgPool",
+    "Layer",
+    "Leaf",
+    "LeafSite",
+    "LocalResponseNorm",
+    "Loss",
+    "MaxPool",
+    "Network",
+    "Padding",
+    "Pair",
+    "ParamSpec",
+    "ReLU",
+    "Recipe",
+    "Residual",
+    "Scale",
+    "Sequential",
+    "Shape",
+    "Site",
+    "aux_heads",
+    "count_multiply_adds",
+    "count_parameters",
+    "fold",
+    "from_json",
+    "inputs",
+    "join",
+    "map_leaves",
+    "nodes",
+    "num_classes",
+    "output_shapes",
+    "param_specs",
+    "receptive_fields",
+    "resolve",
+    "smallest_input",
+    "stages",
+    "to_json",
+    "walk",
+    "with_children",
+    "with_dropout_rate",
+]

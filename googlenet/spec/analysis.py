@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 
 from ..errors import ShapeError
-from ..weights.params import leaf_param_specs
 from .layers import (
     AdaptiveAvgPool,
     Aux,
@@ -26,6 +26,7 @@ from .layers import (
     Sequential,
     Shape,
 )
+from .params import leaf_param_specs
 from .traversal import CompositeSite, LeafSite, fold, join, walk
 
 
@@ -267,11 +268,11 @@ def minimum_sizes(network: Network, *, limit: int = 1024) -> tuple[MinimumSize, 
     larger than 1×1. `without_padding`: besides that, every kernel fits the map it sees without its
     padding.
     """
-    channels, heads = network.input_shape[0], _aux_paths(network)
+    channels = network.input_shape[0]
     broken: dict[str, tuple[str, str] | None] = dict.fromkeys(MINIMUM_RULES)
     found: dict[str, MinimumSize] = {}
     for side in range(1, limit + 1):
-        offenders = _offenders(network.at((channels, side, side)), heads)
+        offenders = _offenders(network.at((channels, side, side)))
         for rule in MINIMUM_RULES:
             if rule in found:
                 continue
@@ -291,32 +292,24 @@ def minimum_sizes(network: Network, *, limit: int = 1024) -> tuple[MinimumSize, 
     )
 
 
-def _aux_paths(network: Network) -> tuple[str, ...]:
-    """The paths of all layers of auxiliary heads begin with one of these."""
-    paths: list[str] = []
+def _main_path(network: Network) -> list[LeafSite]:
+    """Every leaf in the order of execution, without those of auxiliary heads."""
 
-    def visit(layer: Sequential, path: str) -> None:
-        for name, child in layer.children:
-            if isinstance(child, Aux):
-                paths.append(f"{join(path, name)}.")
-            elif isinstance(child, Sequential):
-                visit(child, join(path, name))
+    def compose(site: CompositeSite, children: dict[str, list[LeafSite]]) -> list[LeafSite]:
+        return [] if isinstance(site.layer, Aux) else list(chain(*children.values()))
 
-    visit(network.layers, "")
-    return tuple(paths)
+    return fold(network, lambda site: [site], compose)
 
 
-def _offenders(network: Network, heads: tuple[str, ...]) -> dict[str, tuple[str, str] | None]:
+def _offenders(network: Network) -> dict[str, tuple[str, str] | None]:
     """The first layer that breaks each rule, as (path, why), or None."""
     offenders: dict[str, tuple[str, str] | None] = dict.fromkeys(MINIMUM_RULES)
     try:
-        sites = list(walk(network))
+        sites = _main_path(network)
     except ShapeError as error:
         path, _, why = str(error).partition(": ")
         return dict.fromkeys(MINIMUM_RULES, (path, why))
     for site in sites:
-        if site.path.startswith(heads):
-            continue
         if isinstance(site.layer, (AdaptiveAvgPool, GlobalAvgPool)):
             break  # what follows sees a map of one size, whatever the image
         if (

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Final, Literal, TypeAlias, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
 
 from ..errors import SpecError
 
@@ -26,7 +26,8 @@ NO_PADDING: Final[ExplicitPadding] = ((0, 0), (0, 0))
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def _check(condition: bool, kind: str, field: str, expected: str, value: object) -> None:
+def check(condition: bool, kind: str, field: str, expected: str, value: object) -> None:
+    """Raises `SpecError` for the `field` of a `kind` unless `condition` holds."""
     if not condition:
         raise SpecError(f"{kind}.{field}: expected {expected}, got {value!r}")
 
@@ -46,20 +47,20 @@ def _is_number(value: object) -> bool:
 
 
 def _check_window(kind: str, kernel_size: object, stride: object, padding: object) -> None:
-    _check(
+    check(
         _is_pair(kernel_size, 1),
         kind,
         "kernel_size",
         "(height, width), each at least 1",
         kernel_size,
     )
-    _check(_is_pair(stride, 1), kind, "stride", "(height, width), each at least 1", stride)
+    check(_is_pair(stride, 1), kind, "stride", "(height, width), each at least 1", stride)
     explicit = (
         isinstance(padding, tuple)
         and len(padding) == 2
         and all(_is_pair(side, 0) for side in padding)
     )
-    _check(
+    check(
         explicit or padding == SAME,
         kind,
         "padding",
@@ -72,12 +73,12 @@ def _check_pool(
     kind: str, kernel_size: Pair, stride: object, padding: Padding, ceil_mode: object
 ) -> None:
     _check_window(kind, kernel_size, stride, padding)
-    _check(isinstance(ceil_mode, bool), kind, "ceil_mode", "True or False", ceil_mode)
+    check(isinstance(ceil_mode, bool), kind, "ceil_mode", "True or False", ceil_mode)
     if padding == SAME:
-        _check(not ceil_mode, kind, "ceil_mode", "False with SAME padding", ceil_mode)
+        check(not ceil_mode, kind, "ceil_mode", "False with SAME padding", ceil_mode)
         return
     small = all(max(sides) <= size // 2 for sides, size in zip(padding, kernel_size, strict=True))
-    _check(
+    check(
         small,
         kind,
         "padding",
@@ -107,7 +108,7 @@ class Conv:
     bias: bool
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             _is_int(self.out_channels, 1),
             "Conv",
             "out_channels",
@@ -115,12 +116,12 @@ class Conv:
             self.out_channels,
         )
         _check_window("Conv", self.kernel_size, self.stride, self.padding)
-        _check(_is_int(self.groups, 1), "Conv", "groups", "an integer of at least 1", self.groups)
+        check(_is_int(self.groups, 1), "Conv", "groups", "an integer of at least 1", self.groups)
         divides = self.out_channels % self.groups == 0
-        _check(
+        check(
             divides, "Conv", "groups", f"a divisor of out_channels {self.out_channels}", self.groups
         )
-        _check(isinstance(self.bias, bool), "Conv", "bias", "True or False", self.bias)
+        check(isinstance(self.bias, bool), "Conv", "bias", "True or False", self.bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +143,18 @@ class BatchNorm:
     scale: bool
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             _is_number(self.eps) and self.eps > 0, "BatchNorm", "eps", "a number above 0", self.eps
         )
         in_range = _is_number(self.momentum) and 0 < self.momentum <= 1
-        _check(
+        check(
             in_range,
             "BatchNorm",
             "momentum",
             "a number in (0, 1], the weight of the new batch",
             self.momentum,
         )
-        _check(isinstance(self.scale, bool), "BatchNorm", "scale", "True or False", self.scale)
+        check(isinstance(self.scale, bool), "BatchNorm", "scale", "True or False", self.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,12 @@ class LocalResponseNorm:
 
     def __post_init__(self) -> None:
         odd = _is_int(self.size, 1) and self.size % 2 == 1
-        _check(odd, "LocalResponseNorm", "size", "an odd integer of at least 1", self.size)
-        for field, value in (("alpha", self.alpha), ("beta", self.beta), ("k", self.k)):
-            _check(
+        check(odd, "LocalResponseNorm", "size", "an odd integer of at least 1", self.size)
+        for name, value in (("alpha", self.alpha), ("beta", self.beta), ("k", self.k)):
+            check(
                 _is_number(value) and value > 0,
                 "LocalResponseNorm",
-                field,
+                name,
                 "a number above 0",
                 value,
             )
@@ -225,7 +226,7 @@ class AvgPool:
 
     def __post_init__(self) -> None:
         _check_pool("AvgPool", self.kernel_size, self.stride, self.padding, self.ceil_mode)
-        _check(
+        check(
             isinstance(self.count_include_pad, bool),
             "AvgPool",
             "count_include_pad",
@@ -245,7 +246,7 @@ class AdaptiveAvgPool:
     output_size: Pair
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             _is_pair(self.output_size, 1),
             "AdaptiveAvgPool",
             "output_size",
@@ -275,7 +276,7 @@ class Dropout:
     rate: float
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             _is_number(self.rate) and 0 <= self.rate < 1,
             "Dropout",
             "rate",
@@ -299,14 +300,14 @@ class Dense:
     bias: bool
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             _is_int(self.out_features, 1),
             "Dense",
             "out_features",
             "an integer of at least 1",
             self.out_features,
         )
-        _check(isinstance(self.bias, bool), "Dense", "bias", "True or False", self.bias)
+        check(isinstance(self.bias, bool), "Dense", "bias", "True or False", self.bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +321,8 @@ class Scale:
     when: Literal["always", "train", "eval"]
 
     def __post_init__(self) -> None:
-        _check(_is_number(self.factor), "Scale", "factor", "a finite number", self.factor)
-        _check(
+        check(_is_number(self.factor), "Scale", "factor", "a finite number", self.factor)
+        check(
             self.when in ("always", "train", "eval"),
             "Scale",
             "when",
@@ -331,10 +332,10 @@ class Scale:
 
 
 def _check_children(kind: str, children: object) -> None:
-    _check(isinstance(children, tuple), kind, "children", "a tuple of (name, layer)", children)
+    check(isinstance(children, tuple), kind, "children", "a tuple of (name, layer)", children)
     seen: set[str] = set()
     for item in children:  # type: ignore[attr-defined]
-        _check(
+        check(
             isinstance(item, tuple) and len(item) == 2,
             kind,
             "children",
@@ -343,23 +344,31 @@ def _check_children(kind: str, children: object) -> None:
         )
         name, layer = item
         named = isinstance(name, str) and _NAME.fullmatch(name) is not None
-        _check(named, kind, "children", "names of lower-case letters, digits and underscores", name)
-        _check(name not in seen, kind, "children", "names that differ", name)
-        _check(isinstance(layer, Layer), kind, f"children[{name!r}]", "a layer of the spec", layer)
+        check(named, kind, "children", "names of lower-case letters, digits and underscores", name)
+        check(name not in seen, kind, "children", "names that differ", name)
+        check(isinstance(layer, Layer), kind, f"children[{name!r}]", "a layer of the spec", layer)
         seen.add(name)
+
+
+def _check_block(kind: str, block: object) -> None:
+    named = isinstance(block, str) and (block == "" or block.isidentifier())
+    check(named, kind, "block", "a name such as InceptionA, or none", block)
 
 
 @dataclass(frozen=True, slots=True)
 class Sequential:
     """Named layers, each applied to the result of the one before; with no children, the identity.
 
-    Raises `SpecError` for a bad or repeated name.
+    `block` is what the paper calls the whole, if anything: a label, no part of equality, JSON or
+    weights. Raises `SpecError` for a bad or repeated name.
     """
 
     children: tuple[tuple[str, Layer], ...]
+    block: str = field(default="", compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_children("Sequential", self.children)
+        _check_block("Sequential", self.block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,14 +376,17 @@ class Concat:
     """Named branches applied to the same input, their results (C_i, H, W) joined along C in the
     order given.
 
+    `block` is what the paper calls the whole, as for `Sequential`: `Inception`, `ReductionA`.
     Raises `SpecError` for a bad or repeated name, no branch, or an auxiliary head in a branch.
     """
 
     children: tuple[tuple[str, Layer], ...]
+    block: str = field(default="", compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_children("Concat", self.children)
-        _check(len(self.children) > 0, "Concat", "children", "at least one branch", self.children)
+        _check_block("Concat", self.block)
+        check(len(self.children) > 0, "Concat", "children", "at least one branch", self.children)
         _check_no_aux("Concat", *(layer for _, layer in self.children))
 
 
@@ -383,17 +395,19 @@ class Residual:
     """`shortcut(x) + scale · body(x)`; both must have one shape. An empty `Sequential` as shortcut
     is the identity.
 
-    Source: arXiv:1602.07261, section 3.2, for the scale. Raises `SpecError` for an auxiliary head
-    inside.
+    Source: arXiv:1602.07261, section 3.2, for the scale. `block` is what the paper calls the whole,
+    as for `Sequential`. Raises `SpecError` for an auxiliary head inside.
     """
 
     body: Layer
     shortcut: Layer
     scale: float
+    block: str = field(default="", compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_children("Residual", self.children)
-        _check(_is_number(self.scale), "Residual", "scale", "a finite number", self.scale)
+        _check_block("Residual", self.block)
+        check(_is_number(self.scale), "Residual", "scale", "a finite number", self.scale)
         _check_no_aux("Residual", self.body, self.shortcut)
 
     @property
@@ -408,16 +422,16 @@ class Aux:
     example `aux1`).
 
     `loss_weight` is the factor of its loss in training (arXiv:1409.4842, section 5: 0.3). Stands
-    only in a `Sequential` that is reached from the root through `Sequential`s. Raises `SpecError`
-    if a head holds another one.
+    only in a `Sequential` that is reached from the root through `Sequential`s. The head has the
+    path of this layer, and the label `block`. Raises `SpecError` if a head holds another one.
     """
 
     head: Sequential
     loss_weight: float
 
     def __post_init__(self) -> None:
-        _check(isinstance(self.head, Sequential), "Aux", "head", "a Sequential", self.head)
-        _check(
+        check(isinstance(self.head, Sequential), "Aux", "head", "a Sequential", self.head)
+        check(
             _is_number(self.loss_weight) and self.loss_weight >= 0,
             "Aux",
             "loss_weight",
@@ -425,6 +439,16 @@ class Aux:
             self.loss_weight,
         )
         _check_no_aux("Aux", self.head)
+
+    @property
+    def children(self) -> tuple[tuple[str, Layer], ...]:
+        """The head, under the name that folds know it by; it is no part of a path."""
+        return (("head", self.head),)
+
+    @property
+    def block(self) -> str:
+        """What the paper calls the head."""
+        return self.head.block
 
 
 Leaf: TypeAlias = (
@@ -444,34 +468,6 @@ Composite: TypeAlias = Sequential | Concat | Residual | Aux
 Layer: TypeAlias = Leaf | Composite
 
 
-def to_json(value: Any) -> Any:
-    """A network, layer or any of their fields as JSON values: a dataclass becomes its fields and
-    its `kind`, a tuple a list.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            "kind": type(value).__name__,
-            **{field.name: to_json(getattr(value, field.name)) for field in fields(value)},
-        }
-    return [to_json(item) for item in value] if isinstance(value, tuple) else value
-
-
-def from_json(value: Any) -> Any:
-    """The inverse of `to_json`. Raises `SpecError` for a kind of layer that does not exist, or a
-    field out of range.
-    """
-    if isinstance(value, dict):
-        kinds: dict[str, Any] = {
-            kind.__name__: kind for kind in (*get_args(Leaf), *get_args(Composite), Network)
-        }
-        kind = value.get("kind", "")
-        _check(kind in kinds, "from_json", "kind", f"one of {', '.join(kinds)}", kind)
-        return kinds[kind](
-            **{name: from_json(item) for name, item in value.items() if name != "kind"}
-        )
-    return tuple(map(from_json, value)) if isinstance(value, list) else value
-
-
 def aux_heads(layer: Layer) -> tuple[tuple[str, Aux], ...]:
     """The auxiliary heads below `layer` as (output name, head), in the order of execution."""
     if not isinstance(layer, Sequential):
@@ -485,7 +481,7 @@ def aux_heads(layer: Layer) -> tuple[tuple[str, Aux], ...]:
 def _check_no_aux(kind: str, *layers: Layer) -> None:
     for layer in layers:
         misplaced = isinstance(layer, Aux) or bool(aux_heads(layer))
-        _check(
+        check(
             not misplaced,
             kind,
             "children",
@@ -494,7 +490,23 @@ def _check_no_aux(kind: str, *layers: Layer) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+def check_input_shape(shape: Any) -> Shape:
+    """`shape` as a tuple (C, H, W). Raises `SpecError` unless it is three integers from 1."""
+    sized = (
+        isinstance(shape, (tuple, list)) and len(shape) == 3 and all(_is_int(n, 1) for n in shape)
+    )
+    example = f"; for example (1, {shape}, {shape})" if _is_int(shape, 1) else ""
+    expected = f"(channels, height, width), each at least 1{example}"
+    check(sized, "Network", "input_shape", expected, shape)
+    channels, height, width = shape
+    return channels, height, width
+
+
+#: So many names of layers are shown of a network.
+MOST_NAMES = 12
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Network:
     """A whole network, or a lone block: a name, its layers, the shape (C, H, W) of its input, and
     where it comes from.
@@ -509,26 +521,14 @@ class Network:
     source: str
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             isinstance(self.name, str) and self.name != "", "Network", "name", "a name", self.name
         )
-        _check(
-            isinstance(self.layers, Sequential), "Network", "layers", "a Sequential", self.layers
-        )
-        sized = (
-            isinstance(self.input_shape, tuple)
-            and len(self.input_shape) == 3
-            and all(_is_int(n, 1) for n in self.input_shape)
-        )
-        _check(
-            sized,
-            "Network",
-            "input_shape",
-            "(channels, height, width), each at least 1",
-            self.input_shape,
-        )
+        check(isinstance(self.layers, Sequential), "Network", "layers", "a Sequential", self.layers)
+        shape = check_input_shape(self.input_shape)
+        check(shape == self.input_shape, "Network", "input_shape", "a tuple", self.input_shape)
         names = [name for name, _ in aux_heads(self.layers)]
-        _check(
+        check(
             len(set(names)) == len(names),
             "Network",
             "layers",
@@ -538,12 +538,21 @@ class Network:
         taken = [name for name, _ in self.layers.children if name == "logits"] + [
             name for name in names if name == "logits"
         ]
-        _check(
+        check(
             not taken,
             "Network",
             "layers",
             "no layer at the root and no auxiliary head called 'logits', which is an output",
             taken,
+        )
+
+    def __repr__(self) -> str:
+        names = [name for name, _ in self.layers.children]
+        more = f", … {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        layers = ", ".join(names[:MOST_NAMES]) + more
+        return (
+            f"<Network '{self.name}' {self.input_shape}: {layers} → {', '.join(self.outputs)};"
+            f" {self.source}>"
         )
 
     @property
@@ -555,4 +564,4 @@ class Network:
 
     def at(self, input_shape: Shape) -> Network:
         """The same layers on another input shape (C, H, W)."""
-        return replace(self, input_shape=tuple(input_shape))
+        return replace(self, input_shape=check_input_shape(input_shape))

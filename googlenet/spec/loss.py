@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from ..arrays import Array
 from ..errors import SpecError
 from .layers import Network, aux_heads
 
@@ -54,3 +57,16 @@ class Loss:
         return {"logits": 1.0} | {
             name: weight for (name, _), weight in zip(heads, weights, strict=True)
         }
+
+
+def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[float, Array]:
+    """The mean over the batch of `−Σ q·log softmax(logits)`, `q = (1 − e)·onehot + e / K`, and its
+    gradient by the logits (N, K).
+    """
+    batch, classes = logits.shape
+    target = np.full_like(logits, smoothing / classes)
+    target[np.arange(batch), labels] += 1 - smoothing
+    shifted = logits - logits.max(1, keepdims=True)
+    log_softmax = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    loss = -(target * log_softmax).sum(1).mean()
+    return float(loss), (np.exp(log_softmax) - target) / batch

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.checks import num_classes
+from ..arrays import uniform
 from ..errors import SpecError
-from ..weights.params import uniform
 from .layers import Network
 from .loss import Loss
+from .traversal import num_classes
 
 SCHEDULES = ("constant", "step", "cosine")
 

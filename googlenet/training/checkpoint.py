@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array, Params
 from ..errors import GoogLeNetError, TrainingError, WeightsError
 from ..files import write_atomically
 from ..spec.layers import Network
 from ..version import __version__
-from ..weights.params import Array, Params, check_params, read_safetensors, safetensors_bytes
+from ..weights.check import check_params
+from ..weights.files import read_safetensors, safetensors_bytes
 
 FORMAT = "googlenet-checkpoint"
 

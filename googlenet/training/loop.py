@@ -18,16 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.checks import num_classes
-from ..backend.protocols import Backend, Trainer, framework_version
+from ..arrays import Params
+from ..backend.discovery import framework_version
+from ..backend.protocols import Trainer, Trains, TrainsInParallel
 from ..data.batches import check_batch_size, evaluation_batches, training_batches
 from ..data.sets import DataSet, check_classes
-from ..errors import TrainingError
-from ..reference.ops import cross_entropy
-from ..spec.layers import Network, to_json
+from ..errors import BackendError, TrainingError
+from ..spec.layers import Network
+from ..spec.loss import cross_entropy
 from ..spec.recipe import Recipe
+from ..spec.serial import to_json
+from ..spec.traversal import num_classes
 from ..version import __version__
-from ..weights.params import Params, save_params
+from ..weights.files import save_params
 from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
@@ -65,7 +68,7 @@ class Run:
     written after each epoch, and every `checkpoint_seconds` within one.
     """
 
-    backend: Backend
+    backend: Trains
     network: Network
     params: Params
     data: DataSet
@@ -97,13 +100,21 @@ class Run:
         read: dict[str, Any] = json.loads(json.dumps(values))  # as a checkpoint gives them back
         return read
 
+    def _processes(self) -> tuple[int, int]:
+        """This process's rank and how many train together. Raises `BackendError` where one can."""
+        if not self.parallel:
+            return 0, 1
+        if not isinstance(self.backend, TrainsInParallel):
+            raise BackendError(f"framework '{self.backend.name}': trains in one process only")
+        return self.backend.start_parallel()
+
     def train(self) -> Outcome:
         """Train to the end, or until `stop`.
 
         Raises `TrainingError` for a checkpoint that does not fit, a loss that is not finite, or
         files that cannot be written. The last checkpoint then stays.
         """
-        rank, processes = self.backend.start_parallel() if self.parallel else (0, 1)
+        rank, processes = self._processes()
         check_batch_size(self.recipe, self.data, processes=processes)
         checkpoint = self._find(rank)
         model = self.backend.build(self.network, checkpoint.params, device=self.device)

@@ -20,7 +20,8 @@ from ..errors import TrainingError
 from ..jobs.workers import failure, run_worker, worker_environment
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
-from ..weights.params import init_params, load_params, save_params
+from ..weights.files import load_params, save_params
+from ..weights.initial import init_params
 from .checkpoint import Epoch
 from .loop import LOG, digest, read_log
 

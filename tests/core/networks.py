@@ -2,9 +2,8 @@
 
 import hypothesis.strategies as st
 
-from googlenet import Network
+from googlenet import Network, spec
 from googlenet.spec import blocks
-from googlenet.spec import layers as spec
 from googlenet.spec.analysis import fits
 
 side = st.integers(1, 4)

@@ -17,11 +17,11 @@ from googlenet import (
     param_specs,
     receptive_fields,
     smallest_input,
+    spec,
     stages,
 )
 from googlenet.architectures import designators
 from googlenet.spec import blocks
-from googlenet.spec import layers as spec
 from googlenet.spec.analysis import MINIMUM_RULES, Budget, budget, minimum_sizes
 from googlenet.spec.traversal import walk
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from googlenet import Network, get_network, nodes
+from googlenet import Network, get_network, nodes, spec
 from googlenet.architectures import DIALECTS
-from googlenet.proof.conformance.networks import CLASSES, composites, probe, random_images
-from googlenet.proof.diff import Difference, Movement, differences, movement
+from googlenet.proof.conformance.networks import CLASSES, composites, probe
+from googlenet.proof.movement import Movement, movement
 from googlenet.spec import blocks
-from googlenet.spec import layers as spec
-from googlenet.spec.traversal import map_leaves
+from googlenet.spec.diff import Difference, differences
+from googlenet.spec.rewrite import map_leaves
+from googlenet.weights.samples import random_images
 
 from .networks import networks
 

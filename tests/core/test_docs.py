@@ -7,7 +7,7 @@ import pytest
 
 from googlenet import count_multiply_adds, count_parameters, get_network
 from googlenet.architectures import NETWORKS
-from googlenet.backend.protocols import SHIPPED
+from googlenet.backend.discovery import SHIPPED
 from googlenet.weights.zoo import zoo_models
 
 ROOT = Path(__file__).parents[2]

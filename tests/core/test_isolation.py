@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import googlenet
-from googlenet.backend.protocols import (
+from googlenet.backend.discovery import (
     GROUP,
     SHIPPED,
     canonical_name,
@@ -99,11 +99,11 @@ def test_backends_are_found_by_entry_point():
 def test_aliases(alias, name):
     assert canonical_name(alias) == name
     assert canonical_name("NumPy") == "numpy"
-    assert googlenet.load("NumPy") is googlenet.load("numpy")
+    assert googlenet.get_backend("NumPy") is googlenet.get_backend("numpy")
 
 
 def test_a_missing_backend_says_how_to_install_it():
     with pytest.raises(
         googlenet.UnknownNameError, match=r"no backend 'caffe' \(installed: .*numpy.*\)"
     ):
-        googlenet.load("caffe")
+        googlenet.get_backend("caffe")

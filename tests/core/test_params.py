@@ -25,10 +25,11 @@ from googlenet import (
     param_specs,
     save_params,
 )
-from googlenet.proof.conformance.networks import probe, random_params
+from googlenet.proof.conformance.networks import probe
 from googlenet.spec import blocks
-from googlenet.weights.params import _log as logarithm
-from googlenet.weights.params import read_safetensors
+from googlenet.weights.files import read_safetensors
+from googlenet.weights.initial import _log as logarithm
+from googlenet.weights.samples import random_params
 
 from .networks import networks
 

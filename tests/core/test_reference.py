@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 
 import googlenet.reference as reference
-from googlenet import Loss, Network, param_specs
-from googlenet.proof.conformance.networks import (
-    LEAVES,
-    composites,
-    probe,
-    random_images,
-    random_labels,
-    random_params,
-    sandwich,
-)
+from googlenet import Loss, Network, param_specs, spec
+from googlenet.proof.conformance.networks import LEAVES, composites, probe, sandwich
 from googlenet.reference.model import Run
 from googlenet.spec import blocks
-from googlenet.spec import layers as spec
-from googlenet.spec.traversal import walk, with_dropout_rate
+from googlenet.spec.rewrite import with_dropout_rate
+from googlenet.spec.traversal import walk
+from googlenet.weights.samples import random_images, random_labels, random_params
 
 SHAPE = (4, 6, 7)
 

@@ -5,10 +5,9 @@ import pickle
 
 import pytest
 
-from googlenet import Network, SpecError
+from googlenet import Network, SpecError, spec
 from googlenet.architectures import get_network
 from googlenet.spec import blocks
-from googlenet.spec import layers as spec
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import googlenet
 from googlenet import SpecError, reference
 from googlenet.data.sets import DataSet, Split
 from googlenet.errors import DataError, TrainingError
-from googlenet.proof.conformance.networks import CLASSES, composites, random_params
+from googlenet.proof.conformance.networks import CLASSES, composites
 from googlenet.training import Recipe
 from googlenet.training.checkpoint import (
     Checkpoint,
@@ -28,6 +28,7 @@ from googlenet.training.checkpoint import (
 )
 from googlenet.training.interval import wilson
 from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
+from googlenet.weights.samples import random_params
 
 NETWORK = composites()["norm_residual"]
 RECIPE = Recipe(

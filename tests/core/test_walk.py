@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 
 import googlenet.reference as reference
-from googlenet import Network, ShapeError, SpecError, nodes, param_specs, walk
+from googlenet import Network, ShapeError, SpecError, nodes, param_specs, spec, walk
 from googlenet.architectures import get_network
-from googlenet.backend.checks import num_classes
-from googlenet.proof.conformance.networks import composites, probe, random_images, random_params
+from googlenet.proof.conformance.networks import composites, probe
 from googlenet.spec import blocks
-from googlenet.spec import layers as spec
-from googlenet.spec.traversal import inputs, map_leaves, output_shapes, resolve, with_dropout_rate
+from googlenet.spec.rewrite import map_leaves, resolve, with_dropout_rate
+from googlenet.spec.traversal import inputs, num_classes, output_shapes
+from googlenet.weights.samples import random_images, random_params
 
 from .networks import networks
 

@@ -23,8 +23,8 @@ from googlenet import (
     param_specs,
     save_params,
 )
+from googlenet.weights.files import read_safetensors
 from googlenet.weights.formats import WeightsFile, read_weights_file
-from googlenet.weights.params import read_safetensors
 from googlenet.weights.zoo import (
     entries,
     find_model,

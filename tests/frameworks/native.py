@@ -52,9 +52,12 @@ LOADERS = {
 
 def hop(framework, file, out, network, seed):
     import googlenet
-    from googlenet.proof.conformance.networks import random_params
+    from googlenet.weights.samples import random_params
 
-    backend, network = googlenet.load(framework), googlenet.get_network(**json.loads(network))
+    backend, network = (
+        googlenet.get_backend(framework),
+        googlenet.get_network(**json.loads(network)),
+    )
     before = random_params(network, seed=int(seed))
     model = backend.build(network, before)
     LOADERS[framework](model, file)

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from googlenet.backend.protocols import SHIPPED
+from googlenet.backend.discovery import SHIPPED
 
 PYTHONS = os.environ["GOOGLENET_PYTHONS"].split()
 IMAGES = ["--images", os.environ["GOOGLENET_IMAGES"]] if "GOOGLENET_IMAGES" in os.environ else []

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import googlenet
-from googlenet.proof.conformance.networks import random_params
-from googlenet.weights.params import read_safetensors
+from googlenet.weights.files import read_safetensors
+from googlenet.weights.samples import random_params
 
 from .native import LOADERS, PACKAGES
 

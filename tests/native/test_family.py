@@ -16,14 +16,9 @@ import pytest
 
 import googlenet
 from googlenet.errors import WeightsError
-from googlenet.proof.conformance.networks import (
-    LEAVES,
-    architectures,
-    composites,
-    random_params,
-    sandwich,
-)
+from googlenet.proof.conformance.networks import LEAVES, architectures, composites, sandwich
 from googlenet.weights.formats import read_weights_file
+from googlenet.weights.samples import random_params
 
 from ..frameworks.native import LOADERS
 
@@ -288,7 +283,7 @@ import os, resource, sys
 import googlenet
 from googlenet.proof.conformance.networks import composites, random_params
 framework, file, share, less = sys.argv[1:]
-backend, network = googlenet.load(framework), composites()["norm_residual"]
+backend, network = googlenet.get_backend(framework), composites()["norm_residual"]
 model = backend.build(network, random_params(network, seed=1))
 backend.save(model, file)
 size = os.path.getsize(file)

@@ -8,7 +8,6 @@ import pytest
 from mindspore import nn, ops
 
 import googlenet
-from googlenet.proof.conformance.networks import random_images, random_params
 from googlenet.proof.parity.compare import compare_forward, compare_weights
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import (
@@ -24,8 +23,9 @@ from googlenet.spec.blocks import (
     sequential,
 )
 from googlenet.spec.layers import Aux, Dense, GlobalAvgPool, Scale
+from googlenet.weights.samples import random_images, random_params
 
-backend = googlenet.load("mindspore")
+backend = googlenet.get_backend("mindspore")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
 NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
@@ -158,7 +158,9 @@ def as_tuple(outputs):
 def exact_and_limits(network):
     """The float64 outputs by name, and how far from them float32 may be."""
     params, images = random_params(network), random_images(network)
-    exact = as_tuple(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
+    exact = as_tuple(
+        googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images)
+    )
     yardstick = forward_yardstick(network, params, images, chunk=3)
     return {
         name: (output, limit(yardstick[name]))

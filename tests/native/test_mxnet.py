@@ -11,21 +11,15 @@ from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
 import googlenet
-from googlenet.proof.conformance.networks import (
-    composites,
-    lone,
-    probe,
-    random_images,
-    random_labels,
-    random_params,
-)
+from googlenet.proof.conformance.networks import composites, lone, probe
 from googlenet.proof.parity.compare import compare_forward, compare_step, compare_weights
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit, step_yardstick
 from googlenet.spec.blocks import inception, sequential
 from googlenet.spec.layers import Scale
 from googlenet.spec.loss import Loss
+from googlenet.weights.samples import random_images, random_labels, random_params
 
-backend = googlenet.load("mxnet")
+backend = googlenet.get_backend("mxnet")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
 NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
@@ -162,7 +156,7 @@ def test_runs_in_graph_mode(network):
     hybridized.hybridize(static_alloc=True, static_shape=True)
     outputs = hybridized(mx.np.array(images))
     assert isinstance(outputs, tuple) == (network is NETWORK)
-    exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
+    exact = first(googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images))
     assert distance(first(outputs).asnumpy(), exact) <= limit(
         forward_yardstick(network, params, images, chunk=3)["logits"]
     )

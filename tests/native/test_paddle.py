@@ -6,13 +6,13 @@ import pytest
 from paddle import nn
 
 import googlenet
-from googlenet.proof.conformance.networks import random_images, random_params
 from googlenet.proof.parity.compare import compare_forward, compare_weights
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import avg_pool, inception, sequential
 from googlenet.spec.layers import Dense, GlobalAvgPool
+from googlenet.weights.samples import random_images, random_params
 
-backend = googlenet.load("paddle")
+backend = googlenet.get_backend("paddle")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
 NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
@@ -110,7 +110,7 @@ def test_runs_in_graph_mode(network):
     )
     with paddle.no_grad():
         logits = first(compiled(paddle.to_tensor(images))).numpy()
-    exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
+    exact = first(googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images))
     assert distance(logits, exact) <= limit(
         forward_yardstick(network, params, images, chunk=3)["logits"]
     )

@@ -13,7 +13,6 @@ import pytest
 import tensorflow as tf
 
 import googlenet
-from googlenet.proof.conformance.networks import random_images, random_params
 from googlenet.proof.parity.compare import compare_forward, compare_weights
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import (
@@ -26,13 +25,14 @@ from googlenet.spec.blocks import (
     sequential,
 )
 from googlenet.spec.layers import Dense, Scale
+from googlenet.weights.samples import random_images, random_params
 
 # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
-backend = googlenet.load("tensorflow")
+backend = googlenet.get_backend("tensorflow")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
 NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
@@ -140,7 +140,7 @@ tensorflow.config.set_logical_device_configuration(cpu, two)
 model = googlenet.get_model(
     "googlenet", framework="tensorflow", input_shape=(1, 32, 32), device="/CPU:1"
 )
-backend, images = googlenet.load("tensorflow"), numpy.zeros((2, 1, 32, 32), numpy.float32)
+backend, images = googlenet.get_backend("tensorflow"), numpy.zeros((2, 1, 32, 32), numpy.float32)
 backend.gradients(model, images, numpy.array([0, 1]))
 places = {variable.value.device.rpartition("device:")[2] for variable in model.variables}
 print(*places, backend.forward(model, images)["logits"].shape)
@@ -168,7 +168,7 @@ def test_unknown_device_is_refused(device):
 def exact_and_limit(network):
     """The float64 logits, and how far from them float32 may be."""
     params, images = random_params(network), random_images(network)
-    exact = googlenet.load("numpy").build(network, params, dtype=np.float64)(images)
+    exact = googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images)
     return exact[0] if isinstance(exact, tuple) else exact, limit(
         forward_yardstick(network, params, images, chunk=3)["logits"]
     )

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 import googlenet
-from googlenet.proof.conformance.networks import random_images, random_params
 from googlenet.proof.parity.compare import compare_forward, compare_weights
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import inception, sequential
+from googlenet.weights.samples import random_images, random_params
 
 from .test_readme import PAGES, run
 
-backend = googlenet.load("torch")
+backend = googlenet.get_backend("torch")
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
 NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
@@ -95,7 +95,7 @@ def test_runs_in_graph_mode(network):
     )
     with torch.no_grad():
         logits = first(compiled(torch.from_numpy(images))).numpy()
-    exact = first(googlenet.load("numpy").build(network, params, dtype=np.float64)(images))
+    exact = first(googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images))
     assert distance(logits, exact) <= limit(
         forward_yardstick(network, params, images, chunk=3)["logits"]
     )

@@ -16,8 +16,9 @@ import pytest
 
 from googlenet import WeightsError, get_network, init_params
 from googlenet.data.images import ImageSet, load_image_set
-from googlenet.proof.conformance.networks import probe, random_images, random_labels, random_params
+from googlenet.proof.conformance.networks import probe
 from googlenet.proof.parity.run import Settings, run_parity
+from googlenet.weights.samples import random_images, random_labels, random_params
 
 NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
 LAYER = "b3.inception_3b.branch_5x5.conv.relu"

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import googlenet.reference as reference
-from googlenet import Loss, Network, get_network, init_params, nodes
+from googlenet import Loss, Network, get_network, init_params, nodes, spec
 from googlenet.backend.geometry import window_count
 from googlenet.data.images import load_image_set
-from googlenet.proof.conformance.networks import probe, random_images, random_labels, random_params
+from googlenet.proof.conformance.networks import probe
 from googlenet.proof.parity.compare import Comparison, compare, compare_step, measure
 from googlenet.proof.parity.rows import Row
 from googlenet.proof.parity.tolerance import (
@@ -30,8 +30,8 @@ from googlenet.reference.layout import to_nhwc
 from googlenet.reference.model import Run
 from googlenet.reference.ops import Choice, winners
 from googlenet.spec import blocks
-from googlenet.spec import layers as spec
 from googlenet.spec.traversal import walk
+from googlenet.weights.samples import random_images, random_labels, random_params
 
 A = np.array([3.0, 4.0])
 

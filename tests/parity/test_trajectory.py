@@ -10,14 +10,7 @@ import pytest
 
 from googlenet import Loss, get_network, init_params, reference
 from googlenet.data.images import load_image_set
-from googlenet.proof.conformance.networks import (
-    NORM_BATCH,
-    norm_networks,
-    probe,
-    random_images,
-    random_labels,
-    random_params,
-)
+from googlenet.proof.conformance.networks import NORM_BATCH, norm_networks, probe
 from googlenet.proof.parity.compare import compare, measure
 from googlenet.proof.parity.tolerance import EPS, FACTOR, distance
 from googlenet.proof.parity.trajectory import (
@@ -28,6 +21,7 @@ from googlenet.proof.parity.trajectory import (
 )
 from googlenet.reference.model import Run, piecewise_matmul
 from googlenet.reference.trainer import Trainer
+from googlenet.weights.samples import random_images, random_labels, random_params
 
 NETWORK = probe()
 PARAMS = random_params(NETWORK)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from googlenet import load
+from googlenet import get_backend
 from googlenet.proof.conformance import cases
 
 
-@pytest.mark.parametrize("case", cases(load("example").capabilities), ids=str)
+@pytest.mark.parametrize("case", cases(get_backend("example").capabilities), ids=str)
 def test_conformance(case):
-    case.check(load("example"))
+    case.check(get_backend("example"))

@@ -11,23 +11,23 @@ from functools import partial
 
 import numpy as np
 
-from ...backend.checks import num_classes
-from ...backend.protocols import Backend
+from ...arrays import Params
+from ...backend.protocols import Backend, Differentiates
 from ...errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ...reference import build as build_reference
 from ...reference.model import Run
 from ...spec.blocks import avg_pool, conv_layer, inception, max_pool, sequential
 from ...spec.layers import Dense, Dropout, Network, ReLU
 from ...spec.loss import Loss
-from ...spec.traversal import nodes
-from ...weights.params import Params, param_specs
+from ...spec.params import param_specs
+from ...spec.traversal import nodes, num_classes
+from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
 from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
 from ..parity.rows import Row
 from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
 from .case import (
     FORWARD,
     GRADIENTS,
-    TRAIN,
     Case,
     ConformanceError,
     check_rows,
@@ -35,8 +35,6 @@ from .case import (
     expect_errors,
 )
 from .networks import (
-    BATCH,
-    CLASSES,
     LEAVES,
     architectures,
     batch_of,
@@ -45,16 +43,13 @@ from .networks import (
     lone,
     norm_networks,
     probe,
-    random_images,
-    random_labels,
-    random_params,
     sandwich,
 )
 from .training import trainer_cases
 
 
 def cases(
-    capabilities: frozenset[str] = frozenset({"train", "gradients", "trainer"}),
+    capabilities: frozenset[str] = frozenset({"gradients", "trainer"}),
 ) -> list[Case]:
     """The cases that need no more than `capabilities`; by default all."""
     every = [
@@ -110,9 +105,9 @@ def _other_cases() -> Iterator[Case]:
     yield Case("batch-of-one", FORWARD, _check_batch_of_one)
     for name, network in norm_networks().items():
         yield Case(
-            f"batch-norm-statistics-{name}", TRAIN, partial(_check_batch_norm, network=network)
+            f"batch-norm-statistics-{name}", GRADIENTS, partial(_check_batch_norm, network=network)
         )
-    yield Case("dropout-statistics", TRAIN, _check_dropout)
+    yield Case("dropout-statistics", GRADIENTS, _check_dropout)
     yield Case("weights-are-copied", FORWARD, _check_copies)
     yield Case("forward-changes-nothing", FORWARD, _check_unchanged)
     yield Case("bad-input", FORWARD, _check_bad_input)
@@ -128,7 +123,7 @@ def check_network(
     params, images = random_params(network, seed), random_images(network, seed, batch)
     labels = random_labels(seed, batch, num_classes(network))
     yardsticks = measure(
-        network, params, images, labels, loss=loss, gradients="gradients" in backend.capabilities
+        network, params, images, labels, loss=loss, gradients=isinstance(backend, Differentiates)
     )
     comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
     if comparison.weights:
@@ -196,7 +191,7 @@ def _check_ties(backend: Backend) -> None:
     )
 
 
-def _check_evaluation_gradients(backend: Backend) -> None:
+def _check_evaluation_gradients(backend: Differentiates) -> None:
     """Gradients with dropout and batch statistics off: MXNet's max pools give noise there unless
     told to keep the winners.
     """

@@ -19,14 +19,16 @@ from unittest import mock
 
 import numpy as np
 
+from ...arrays import Array
 from ...backend.protocols import Backend
 from ...spec.layers import AvgPool, Concat, Conv, Leaf, MaxPool, Residual, Scale
 from ...spec.loss import Loss
+from ...spec.params import ParamSpec
 from ...spec.recipe import Recipe
 from ...spec.traversal import CompositeSite, LeafSite
-from ...weights.params import Array, ParamSpec
+from ...weights.samples import random_images, random_labels, random_params
 from ..parity.compare import Comparison, Yardsticks, compare, measure
-from .networks import probe, random_images, random_labels, random_params
+from .networks import probe
 
 LOSS = Loss(label_smoothing=0.1)
 

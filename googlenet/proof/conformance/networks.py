@@ -4,10 +4,6 @@ left at 0.
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from ...architectures import get_network
 from ...architectures.alexnet import alexnet
 from ...architectures.inception_resnet import inception_resnet_v1, inception_resnet_v2
@@ -41,11 +37,9 @@ from ...spec.layers import (
 )
 from ...spec.recipe import Recipe
 from ...spec.traversal import walk
-from ...weights.params import Array, Params, init_params, param_specs, uniform
+from ...weights.samples import BATCH, CLASSES
 
-BATCH = 3
 NORM_BATCH = 5
-CLASSES = 5
 INPUT_SHAPE = (7, 11, 13)
 
 LEAVES: dict[str, Layer] = {
@@ -324,28 +318,3 @@ def probe() -> Network:
         dense=Dense(CLASSES, bias=True),
     )
     return Network("probe", layers, (2, 46, 38), "googlenet.proof.conformance")
-
-
-def random_params(network: Network, seed: int = 0) -> Params:
-    """Weights by He's rule, and every other array away from its usual 0 or 1, so that none can be
-    lost unseen.
-    """
-    params = init_params(network, seed=seed, initializer="he_normal")
-    for path, spec in param_specs(network).items():
-        if len(spec.shape) == 1:
-            values = uniform(seed + 1, path)(spec.shape[0])
-            positive = spec.name in ("weight", "running_var")
-            params[path] = (values + 0.5 if positive else 0.4 * values - 0.2).astype(np.float32)
-    return params
-
-
-def random_images(network: Network, seed: int = 0, batch: int = BATCH) -> Array:
-    """Images (batch, C, H, W) of float32 in [-1, 1)."""
-    shape = (batch, *network.input_shape)
-    return (2 * uniform(seed, "images")(math.prod(shape)).reshape(shape) - 1).astype(np.float32)
-
-
-def random_labels(seed: int = 0, batch: int = BATCH, classes: int = CLASSES) -> Array:
-    """Labels (batch,) in [0, classes)."""
-    labels: Array = (uniform(seed, "labels")(batch) * classes).astype(np.int64)
-    return labels

@@ -9,31 +9,22 @@ from functools import partial
 
 import numpy as np
 
-from ...backend.checks import num_classes
-from ...backend.protocols import Backend, Trainer
+from ...arrays import Array, Params
+from ...backend.protocols import Trainer, Trains
 from ...errors import DataError, GoogLeNetError, ShapeError, SpecError
 from ...reference import build as build_reference
 from ...reference.model import Run
 from ...spec.layers import Dropout, Network
+from ...spec.params import param_specs
 from ...spec.recipe import Recipe
-from ...spec.traversal import nodes, with_dropout_rate
-from ...weights.params import Array, Params, param_specs
+from ...spec.rewrite import with_dropout_rate
+from ...spec.traversal import nodes, num_classes
+from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
 from ..parity.trajectory import compare_trajectory, trajectory_yardstick
 from .case import TRAINER, Case, check_rows, expect, expect_errors
-from .networks import (
-    BATCH,
-    CLASSES,
-    batch_of,
-    composites,
-    probe,
-    random_images,
-    random_labels,
-    random_params,
-    sandwich,
-    trained_networks,
-)
+from .networks import batch_of, composites, probe, sandwich, trained_networks
 
 
 def trainer_cases() -> Iterator[Case]:
@@ -49,7 +40,7 @@ def trainer_cases() -> Iterator[Case]:
     yield Case("training-bad-input", TRAINER, _check_bad_training_input)
 
 
-def check_training(backend: Backend, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
+def check_training(backend: Trains, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
     """A trajectory of `steps` steps: each loss, and every array after each. Raises
     `ConformanceError`.
     """
@@ -88,7 +79,7 @@ def _same(first: Params, second: Params) -> bool:
     )
 
 
-def _check_batch_sizes(backend: Backend) -> None:
+def _check_batch_sizes(backend: Trains) -> None:
     """A smaller batch after a larger one, and predictions of any number: what the end of every
     epoch brings.
     """
@@ -117,7 +108,7 @@ def _check_batch_sizes(backend: Backend) -> None:
         )
 
 
-def _check_resumed(backend: Backend) -> None:
+def _check_resumed(backend: Trains) -> None:
     """Weights and velocity are all that a checkpoint needs: another trainer goes on with them as
     this one does.
     """
@@ -146,7 +137,7 @@ def _check_resumed(backend: Backend) -> None:
     )
 
 
-def _check_seeds(backend: Backend) -> None:
+def _check_seeds(backend: Trains) -> None:
     """Dropout's masks come from a step's seed: the same at any time, others for another seed."""
     network = sandwich("dropout", Dropout(0.5))
     params, images, labels = random_params(network), random_images(network), random_labels()
@@ -167,7 +158,7 @@ def _check_seeds(backend: Backend) -> None:
     expect(not np.array_equal(first, logits(8, 0)), "dropout: another seed drew the same masks")
 
 
-def _check_trained_model(backend: Backend) -> None:
+def _check_trained_model(backend: Trains) -> None:
     """After a step the backend's other functions hold for the trained model."""
     network = composites()["norm_residual"]
     model = backend.build(network, random_params(network))
@@ -192,7 +183,7 @@ def _check_trained_model(backend: Backend) -> None:
     expect(_same(before, backend.params_of(model)), "predict: changed the weights")
 
 
-def _check_bad_training_input(backend: Backend) -> None:
+def _check_bad_training_input(backend: Trains) -> None:
     network = composites()["auxiliary"]
     model = backend.build(network, random_params(network))
     trainer = backend.trainer(model, Recipe())

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ...backend.protocols import Backend
+from ...arrays import Array, Params
+from ...backend.protocols import Backend, Differentiates, Trains
 from ...reference import build
 from ...reference.model import Run
 from ...spec.layers import Network
 from ...spec.loss import Loss
-from ...spec.traversal import nodes, with_dropout_rate
-from ...weights.params import Array, Params
+from ...spec.rewrite import with_dropout_rate
+from ...spec.traversal import nodes
 from .rows import Row
 from .tolerance import (
     Distance,
@@ -139,7 +140,7 @@ def compare_forward(
 
 
 def compare_step(
-    backend: Backend,
+    backend: Differentiates,
     network: Network,
     params: Params,
     images: Array,
@@ -258,7 +259,7 @@ def compare(
         backend, model, network, params, images, yardsticks.forward, chunk=chunk, report=report
     )
     compared = Comparison()
-    if yardsticks.step is not None and {"train", "gradients"} <= backend.capabilities:
+    if yardsticks.step is not None and isinstance(backend, Differentiates):
         del model
         few = slice(None, GRADIENT_IMAGES)
         compared = compare_step(
@@ -272,7 +273,7 @@ def compare(
             device=device,
         )
     trajectory: list[Row] = []
-    if yardsticks.trajectory and "trainer" in backend.capabilities:
+    if yardsticks.trajectory and isinstance(backend, Trains):
         recipe = trajectory_recipe(loss)
         trajectory = compare_trajectory(
             backend,

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import Array, Params
 from ...files import write_atomically
-from ...spec.layers import Network, from_json, to_json
+from ...spec.layers import Network
 from ...spec.loss import Loss
-from ...weights.params import Array, Params, load_params, save_params
+from ...spec.serial import from_json, to_json
+from ...weights.files import load_params, save_params
 from .compare import Yardsticks
 from .rows import Row
 from .tolerance import StepYardstick

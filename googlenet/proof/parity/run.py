@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...arrays import Params
 from ...data.images import ImageSet
 from ...jobs.workers import failure, run_worker, worker_environment
 from ...spec.analysis import count_multiply_adds, count_parameters
 from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...version import __version__
-from ...weights.params import Params, check_params
+from ...weights.check import check_params
 from .compare import GRADIENT_IMAGES, Comparison, measure
 from .job import Job, row_from_json, row_to_json
 from .rows import Row

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...arrays import Array, Params
 from ...backend.geometry import window_count
 from ...reference import build, run_gradients
 from ...reference.layout import to_nhwc
@@ -24,8 +25,8 @@ from ...reference.model import Model, Run, matmul, piecewise_matmul
 from ...reference.ops import Choice, winners
 from ...spec.layers import MaxPool, Network, ReLU
 from ...spec.loss import Loss
-from ...spec.traversal import inputs, nodes, walk, with_dropout_rate
-from ...weights.params import Array, Params
+from ...spec.rewrite import with_dropout_rate
+from ...spec.traversal import inputs, nodes, walk
 
 #: A backend may stray this many times as far as float32 itself does. The one tolerance of the
 #: project.

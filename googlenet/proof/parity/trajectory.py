@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from ...backend.protocols import Backend
+from ...arrays import Array, Params
+from ...backend.protocols import Trains
 from ...reference import build
 from ...reference.model import Run
 from ...reference.ops import Choice
@@ -21,8 +22,8 @@ from ...reference.trainer import Trainer
 from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.recipe import Recipe
-from ...spec.traversal import nodes, with_dropout_rate
-from ...weights.params import Array, Params
+from ...spec.rewrite import with_dropout_rate
+from ...spec.traversal import nodes
 from .rows import Row
 from .tolerance import VARIANTS, decisions, distance, limit, loss_reach
 
@@ -110,7 +111,7 @@ def trajectory_yardstick(
 
 
 def compare_trajectory(
-    backend: Backend,
+    backend: Trains,
     network: Network,
     params: Params,
     images: Array,
@@ -193,7 +194,7 @@ def _worst(rows: list[Row]) -> float:
 
 
 def _decisions(
-    backend: Backend,
+    backend: Trains,
     network: Network,
     params: Params,
     images: Array,

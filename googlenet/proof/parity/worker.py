@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend.protocols import framework_version, load
+from ...backend.discovery import framework_version, get_backend
 from ...errors import GoogLeNetError
 from ...files import write_atomically
 from ...jobs.workers import end_with_parent
@@ -34,7 +34,7 @@ def run(folder: Path, framework: str) -> dict[str, Any]:
     progress = folder / f"{framework}.progress"
     progress.write_text("0")
     job, params, images, labels = Job.load(folder)
-    backend = load(framework)
+    backend = get_backend(framework)
     network = job.network
     comparison = compare(
         backend,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..params import Array
+from ...arrays import Array
 
 BFLOAT16 = "bfloat16"
 """Stands for the dtype that numpy has not, wherever a reader says how bytes are to be understood.

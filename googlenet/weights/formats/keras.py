@@ -40,8 +40,8 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import Array, Params
 from ...errors import WeightsError
-from ..params import Array, Params
 from .common import WeightsFile, plain_arrays, widen_bfloat16
 
 MEMBER = "model.weights.h5"

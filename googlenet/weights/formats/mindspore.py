@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...arrays import Array
 from ...errors import WeightsError
-from ..params import Array
 from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
 
 ENCRYPTED = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")

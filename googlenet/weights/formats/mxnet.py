@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from ..params import Array
+from ...arrays import Array
 from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
 
 MAGIC = (0x112).to_bytes(8, "little")

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import Params
 from ...errors import WeightsError
-from ..params import Params, read_safetensors
+from ..files import read_safetensors
 from .common import BFLOAT16, WeightsFile, from_bytes, plain_arrays
 
 _SAFETENSORS = {

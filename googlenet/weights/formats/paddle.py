@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..params import Array
+from ...arrays import Array
 from . import pickles
 from .common import WeightsFile, plain_arrays
 

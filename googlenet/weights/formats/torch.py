@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..params import Array
+from ...arrays import Array
 from . import pickles
 from .common import BFLOAT16, Cursor, WeightsFile, plain_arrays, widen_bfloat16
 

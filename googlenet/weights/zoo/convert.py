@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...architectures import get_network
+from ...arrays import Array, Params
 from ...errors import ShapeError, UnknownNameError, WeightsError
 from ...spec.layers import Conv, Dense, Network
+from ...spec.params import param_specs
+from ..check import check_params
 from ..formats import WeightsFile
-from ..params import Array, Params, check_params, param_specs
 from .guess import looks_like
 from .names import Entry, ZooModel, entries, find_model, network_of, renumbered
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+from ...arrays import Array
 from ...spec.layers import Dense
-from ..params import Array
 from .names import Entry, entries, find_model, network_of, renumbered, zoo_models
 
 #: Below this share of agreeing arrays, no model is named.

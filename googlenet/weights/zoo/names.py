@@ -34,9 +34,10 @@ from typing import Any
 import numpy as np
 
 from ...architectures import get_network
+from ...arrays import Array
 from ...errors import UnknownNameError
 from ...spec.layers import BatchNorm, Conv, Dense, Network, Shape
-from ..params import Array, ParamSpec, param_specs
+from ...spec.params import ParamSpec, param_specs
 
 AUTOMATIC = "#"
 

@@ -11,14 +11,16 @@ import numpy as np
 from mindspore import nn
 from mindspore.nn.utils import no_init_parameters
 
+from googlenet.arrays import Array, Params
 from googlenet.backend.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.files import native_file
 from googlenet.spec.layers import Network
 from googlenet.spec.loss import Loss
+from googlenet.spec.params import param_specs
 from googlenet.spec.traversal import fold
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, check_params, param_specs
+from googlenet.weights.check import check_params
 
 from . import layers, layout
 from .training import Trainer, start_parallel

@@ -7,8 +7,9 @@ from __future__ import annotations
 import mindspore as ms
 import numpy as np
 
+from googlenet.arrays import Array
 from googlenet.spec.layers import BatchNorm, Dense
-from googlenet.weights.params import Array, ParamSpec
+from googlenet.spec.params import ParamSpec
 
 #: Batch norm's own names of its arrays; every other layer has ours.
 NORM_NAMES = {

@@ -11,11 +11,12 @@ import mindspore as ms
 import numpy as np
 from mindspore import communication, nn, ops
 
-from googlenet.backend.checks import check_images, check_labels, num_classes
+from googlenet.arrays import Array, Params, uniform
+from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.spec.traversal import walk
+from googlenet.spec.params import param_specs
+from googlenet.spec.traversal import num_classes, walk
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, param_specs, uniform
 
 from . import layout
 

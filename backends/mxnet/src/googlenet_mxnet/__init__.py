@@ -12,14 +12,16 @@ import mxnet as mx
 from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
+from googlenet.arrays import Array, Params
 from googlenet.backend.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.files import native_file
 from googlenet.spec.layers import Network
 from googlenet.spec.loss import Loss
+from googlenet.spec.params import ParamSpec, param_specs
 from googlenet.spec.traversal import fold
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, ParamSpec, check_params, param_specs
+from googlenet.weights.check import check_params
 
 from . import layers, layout
 from .training import Trainer, start_parallel

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import mxnet as mx
 
+from googlenet.arrays import Array
 from googlenet.spec.layers import BatchNorm, Dense
-from googlenet.weights.params import Array, ParamSpec
+from googlenet.spec.params import ParamSpec
 
 
 def native_path(spec: ParamSpec) -> str:

@@ -11,11 +11,13 @@ import numpy as np
 from mxnet import autograd, gluon
 from mxnet.gluon import HybridBlock, nn
 
-from googlenet.backend.checks import check_images, check_labels, num_classes
+from googlenet.arrays import Array, Params
+from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
 from googlenet.spec.loss import Loss
+from googlenet.spec.params import param_specs
+from googlenet.spec.traversal import num_classes
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
+from googlenet.arrays import Array
 from googlenet.spec.layers import Dense
-from googlenet.weights.params import Array, ParamSpec
+from googlenet.spec.params import ParamSpec
 
 #: What Paddle calls the statistics of its batch norm; every other array has our name.
 NAMES = {"running_mean": "_mean", "running_var": "_variance"}

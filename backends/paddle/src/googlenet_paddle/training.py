@@ -9,10 +9,12 @@ import paddle
 from paddle import distributed, nn
 from paddle.nn import functional
 
-from googlenet.backend.checks import check_images, check_labels, num_classes
+from googlenet.arrays import Array, Params
+from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
+from googlenet.spec.params import param_specs
+from googlenet.spec.traversal import num_classes
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 

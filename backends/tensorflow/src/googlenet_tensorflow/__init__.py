@@ -11,14 +11,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from googlenet.backend.checks import check_images, check_labels, check_taps, num_classes
+from googlenet.arrays import Array, Params
+from googlenet.backend.checks import check_images, check_labels, check_taps
 from googlenet.errors import DeviceError
 from googlenet.files import native_file
 from googlenet.spec.layers import Network
 from googlenet.spec.loss import Loss
-from googlenet.spec.traversal import Site, fold
+from googlenet.spec.params import param_specs
+from googlenet.spec.traversal import Site, fold, num_classes
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, check_params, param_specs
+from googlenet.weights.check import check_params
 
 from . import layers, layout
 from .training import Trainer, start_parallel

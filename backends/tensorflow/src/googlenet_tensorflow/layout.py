@@ -7,8 +7,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from googlenet.arrays import Array
 from googlenet.spec.layers import BatchNorm, Dense
-from googlenet.weights.params import Array, ParamSpec
+from googlenet.spec.params import ParamSpec
 
 _NORM_NAMES = {
     "weight": "gamma",

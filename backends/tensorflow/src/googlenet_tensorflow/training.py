@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet.backend.checks import check_images, check_labels, num_classes
+from googlenet.arrays import Array, Params
+from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
+from googlenet.spec.params import param_specs
+from googlenet.spec.traversal import num_classes
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 from .layers import without_xla

@@ -7,8 +7,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from googlenet.arrays import Array
 from googlenet.spec.layers import Dense
-from googlenet.weights.params import Array, ParamSpec
+from googlenet.spec.params import ParamSpec
 
 
 def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:

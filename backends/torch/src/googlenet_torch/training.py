@@ -9,10 +9,11 @@ from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from googlenet.arrays import Array, Params
 from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
+from googlenet.spec.params import param_specs
 from googlenet.training import Recipe
-from googlenet.weights.params import Array, Params, param_specs
 
 from . import layout
 

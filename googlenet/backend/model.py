@@ -1,0 +1,73 @@
+"""`get_model`: a native model by the names of a network and a framework."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ..architectures import get_network
+from ..arrays import Array
+from ..errors import UnknownNameError
+from ..spec.layers import Network, Shape
+from ..weights.check import check_params
+from ..weights.files import load_params
+from ..weights.initial import init_params
+from .discovery import backends, get_backend
+
+
+def get_model(
+    network: str | Network = "googlenet",
+    framework: str | None = None,
+    *,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    aux: bool = False,
+    dialect: str | None = None,
+    weights: Mapping[str, Array] | str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str | None = None,
+) -> Any:
+    """A native model of `framework`: an `nn.Module`, `keras.Model`, `HybridBlock`, `nn.Layer`,
+    `nn.Cell`, ...
+
+    `network` is a name (`googlenet`, `googlenet_paper`) or a `Network`; `input_shape` is (C, H, W)
+    whatever the framework's own layout. `weights` is a mapping from path to array or the path of a
+    safetensors file; without it they are drawn from `seed` (Xavier uniform, zero bias), the same in
+    every framework. `device` is the framework's own name of it.
+
+    Calling the model on the framework's own tensors, (N, C, H, W) or for TensorFlow (N, H, W, C),
+    gives the logits (N, num_classes), or with auxiliary heads the tuple (logits, aux1, aux2).
+
+    Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError` or `WeightsError`, with
+    what to do.
+    """
+    if framework is None:
+        raise UnknownNameError(
+            f"framework: say which, as in get_model('googlenet', 'torch'); installed:"
+            f" {', '.join(backends())}"
+        )
+    if isinstance(network, Network):
+        for argument, given in (
+            ("num_classes", num_classes is not None),
+            ("aux", aux),
+            ("dialect", dialect is not None),
+        ):
+            if given:
+                raise UnknownNameError(
+                    f"{argument}: goes with a network's name, not with a Network; change the"
+                    " Network itself"
+                )
+        spec = network if input_shape is None else network.at(input_shape)
+    else:
+        spec = get_network(
+            network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+        )
+    backend = get_backend(framework)
+    if weights is None:
+        params = init_params(spec, seed=seed)
+    elif isinstance(weights, (str, os.PathLike)):
+        params = load_params(weights, spec)
+    else:
+        params = check_params(spec, weights)
+    return backend.build(spec, params, device=device)

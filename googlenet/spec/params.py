@@ -1,0 +1,57 @@
+"""The arrays of a network: their paths and canonical shapes, and which of them training moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .layers import BatchNorm, Conv, Dense, Network, Shape
+from .traversal import LeafSite, join, walk
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """One array of a network: its path, its canonical shape, its leaf, and whether training moves
+    it by gradient.
+    """
+
+    path: str
+    shape: Shape
+    site: LeafSite
+    trainable: bool
+
+    @property
+    def name(self) -> str:
+        """The last part of the path: `weight`, `bias`, `running_mean` or `running_var`."""
+        return self.path.rpartition(".")[2]
+
+
+def leaf_param_specs(site: LeafSite) -> Iterator[ParamSpec]:
+    """The arrays of one leaf, in a fixed order."""
+
+    def spec(name: str, *shape: int, trainable: bool = True) -> ParamSpec:
+        return ParamSpec(join(site.path, name), shape, site, trainable)
+
+    match site.layer:
+        case Conv(out_channels, kernel_size, _, _, groups, bias):
+            yield spec("weight", out_channels, site.in_shape[0] // groups, *kernel_size)
+            if bias:
+                yield spec("bias", out_channels)
+        case Dense(out_features, bias):
+            yield spec("weight", out_features, *site.in_shape)
+            if bias:
+                yield spec("bias", out_features)
+        case BatchNorm(scale=scale):
+            channels = site.in_shape[0]
+            if scale:
+                yield spec("weight", channels)
+            yield spec("bias", channels)
+            yield spec("running_mean", channels, trainable=False)
+            yield spec("running_var", channels, trainable=False)
+
+
+def param_specs(network: Network) -> dict[str, ParamSpec]:
+    """Every array of `network` by path, in the order of execution. Raises `ShapeError` if the input
+    does not fit.
+    """
+    return {spec.path: spec for site in walk(network) for spec in leaf_param_specs(site)}

@@ -1,0 +1,58 @@
+"""The check of weights at every door: whether they fit a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..arrays import Array, Params
+from ..errors import WeightsError
+from ..spec.layers import Network
+from ..spec.params import param_specs
+
+
+def check_params(
+    network: Network, params: Mapping[str, Array], *, source: str = "weights"
+) -> Params:
+    """`params` as contiguous float32 arrays in the order of the network; copies nothing that is so
+    already.
+
+    Raises `WeightsError`, naming `source` and the first offending path, for a missing, extra,
+    wrongly shaped, non-numeric or non-finite array, and for a negative running variance.
+    """
+    specs = param_specs(network)
+    checked: Params = {}
+    for path, spec in specs.items():
+        if path not in params:
+            raise WeightsError(
+                f"{source}: '{path}' is missing; network '{network.name}' needs it with shape"
+                f" {spec.shape}"
+            )
+        array = np.asarray(params[path])
+        if array.shape != spec.shape:
+            raise WeightsError(
+                f"{source}: '{path}' has shape {array.shape}, expected {spec.shape}; "
+                "was it made for another number of classes, channels or input size?"
+            )
+        if array.dtype.kind != "f":
+            raise WeightsError(
+                f"{source}: '{path}' has dtype {array.dtype}, expected floating point"
+            )
+        if not np.isfinite(array).all():
+            raise WeightsError(
+                f"{source}: '{path}' holds NaN or infinity; the weights are damaged or diverged in"
+                " training"
+            )
+        if spec.name == "running_var" and (array < 0).any():
+            raise WeightsError(
+                f"{source}: '{path}' holds a negative variance; the weights are damaged"
+            )
+        checked[path] = np.ascontiguousarray(array, np.float32)
+    extra = [path for path in params if path not in specs]
+    if extra:
+        raise WeightsError(
+            f"{source}: '{extra[0]}' does not belong to network '{network.name}' ({len(extra)} such"
+            " arrays); remove it or build the network that it belongs to"
+        )
+    return checked

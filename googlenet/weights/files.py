@@ -1,0 +1,94 @@
+"""Safetensors files of weights, this project's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..arrays import Array, Params
+from ..errors import WeightsError
+from ..files import unwritable, write_atomically
+from ..spec.layers import Network
+from ..version import __version__
+from .check import check_params
+
+
+def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file of `arrays`, the same bytes for the same content: the library itself
+    writes its header in any order.
+    """
+    import safetensors.numpy
+
+    data = safetensors.numpy.save(dict(arrays), dict(metadata))
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the arrays stay aligned
+    return len(header).to_bytes(8, "little") + header + data[start:]
+
+
+def save_params(
+    path: str | os.PathLike[str],
+    network: Network,
+    params: Mapping[str, Array],
+    *,
+    extra: Mapping[str, str] | None = None,
+) -> None:
+    """Write float32 `params` of `network` to a safetensors file, with the network's name, version
+    and input shape as metadata.
+
+    `extra` is further metadata, such as `classes`. Raises `WeightsError` if the weights do not fit
+    the network or the file cannot be written; an existing file then stays whole.
+    """
+    checked = check_params(network, params)
+    metadata = {
+        **(extra or {}),
+        "format": "googlenet",
+        "version": __version__,
+        "network": network.name,
+        "input_shape": ",".join(map(str, network.input_shape)),
+        "outputs": ",".join(network.outputs),
+    }
+    try:
+        write_atomically(path, safetensors_bytes(checked, metadata))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, str]]:
+    """All arrays of a safetensors file, and its metadata.
+
+    Raises `WeightsError`, naming the file, if it is missing, unreadable, truncated or of another
+    format.
+    """
+    import safetensors
+
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise WeightsError(f"{path}: {what}; give the path of a .safetensors file")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
+            return params, dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
+        # TypeError and AttributeError: a dtype that numpy has not, such as bfloat16.
+        raise WeightsError(
+            f"{path}: not a whole safetensors file of arrays that numpy can hold ({error})"
+        ) from error
+
+
+def load_params(path: str | os.PathLike[str], network: Network) -> Params:
+    """The weights of `network` from a safetensors file: path → float32 array.
+
+    Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
+    """
+    params, metadata = read_safetensors(path)
+    made_for = metadata.get("network", network.name)
+    if made_for != network.name:
+        raise WeightsError(
+            f"{path}: holds weights of network '{made_for}', expected '{network.name}'; build that"
+            " network instead"
+        )
+    return check_params(network, params, source=str(path))

@@ -1,0 +1,41 @@
+"""Random weights, images and labels of any network, for comparisons: the same bytes everywhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..arrays import Array, Params, uniform
+from ..spec.layers import Network
+from ..spec.params import param_specs
+from .initial import init_params
+
+#: How many images a comparison takes, and how many classes its labels name, unless said.
+BATCH = 3
+CLASSES = 5
+
+
+def random_params(network: Network, seed: int = 0) -> Params:
+    """Weights by He's rule, and every other array away from its usual 0 or 1, so that none can be
+    lost unseen.
+    """
+    params = init_params(network, seed=seed, initializer="he_normal")
+    for path, spec in param_specs(network).items():
+        if len(spec.shape) == 1:
+            values = uniform(seed + 1, path)(spec.shape[0])
+            positive = spec.name in ("weight", "running_var")
+            params[path] = (values + 0.5 if positive else 0.4 * values - 0.2).astype(np.float32)
+    return params
+
+
+def random_images(network: Network, seed: int = 0, batch: int = BATCH) -> Array:
+    """Images (batch, C, H, W) of float32 in [-1, 1)."""
+    shape = (batch, *network.input_shape)
+    return (2 * uniform(seed, "images")(math.prod(shape)).reshape(shape) - 1).astype(np.float32)
+
+
+def random_labels(seed: int = 0, batch: int = BATCH, classes: int = CLASSES) -> Array:
+    """Labels (batch,) in [0, classes)."""
+    labels: Array = (uniform(seed, "labels")(batch) * classes).astype(np.int64)
+    return labels
