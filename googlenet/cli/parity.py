@@ -135,7 +135,7 @@ def command(
     also the course of training; exits with 1 if a framework differs or fails.
     """
     from ..data.images import load_image_set
-    from ..proof.parity.run import Settings, run_parity
+    from ..proof.parity.run import ParityOptions, run_parity
     from ..weights.files import load_params
     from ..weights.initial import init_params
 
@@ -156,7 +156,7 @@ def command(
         if weights is not None
         else init_params(network, seed=seed, initializer=initializer)
     )
-    settings = Settings(
+    options = ParityOptions(
         jobs=jobs,
         chunk=chunk,
         threads=threads,
@@ -168,7 +168,7 @@ def command(
     )
     with _Progress(as_json) as progress:
         report = run_parity(
-            network, frameworks, image_set, params, seed=seed, settings=settings, progress=progress
+            network, frameworks, image_set, params, seed=seed, options=options, progress=progress
         )
     if as_json:
         print_json(report.to_json())

@@ -127,7 +127,7 @@ def command(
     from ..backend.threads import prepare_process
     from ..data.sets import load_data
     from ..jobs.workers import end_with_parent
-    from ..training.loop import Run
+    from ..training.loop import TrainingRun
     from ..weights.files import load_params
     from ..weights.initial import init_params
 
@@ -169,7 +169,7 @@ def command(
         lambda: os.kill(os.getpid(), signal.SIGTERM)
     )  # a race that was killed: save, and leave
     with _stopping() as stop:
-        run = Run(
+        run = TrainingRun(
             backend=module,
             network=network,
             params=params,

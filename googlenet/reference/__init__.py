@@ -19,7 +19,7 @@ from ..spec.loss import Loss, cross_entropy
 from ..spec.recipe import Recipe
 from ..weights.check import check_params
 from . import layout
-from .model import Model, Run
+from .model import Model, Pass
 from .trainer import Trainer
 
 name = "numpy"
@@ -78,7 +78,7 @@ def forward(
     In training mode batch norm uses the batch and moves its running statistics. Raises `ShapeError`
     or `DataError` for images, `UnknownNameError` for taps that do not fit.
     """
-    run = Run(train=train, taps=check_taps(model.network, taps))
+    run = Pass(train=train, taps=check_taps(model.network, taps))
     model.run(check_images(model.network, images), run)
     return run.outputs
 
@@ -91,13 +91,13 @@ def gradients(
 
     Raises `ShapeError` or `DataError` for images or labels that do not fit.
     """
-    return run_gradients(model, images, labels, Run(train=train), loss=loss)
+    return run_gradients(model, images, labels, Pass(train=train), loss=loss)
 
 
 def run_gradients(
-    model: Model, images: Array, labels: Array, run: Run, *, loss: Loss = Loss()
+    model: Model, images: Array, labels: Array, run: Pass, *, loss: Loss = Loss()
 ) -> tuple[float, Params]:
-    """`gradients` with a `Run` of the caller's choice."""
+    """`gradients` with a `Pass` of the caller's choice."""
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
     backward = model.run(images, run)

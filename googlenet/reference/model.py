@@ -64,7 +64,7 @@ def piecewise_matmul(a: Array, b: Array) -> Array:
 
 
 @dataclass
-class Run:
+class Pass:
     """One pass through the model: how to compute, and what came out of it.
 
     `outputs` collects `logits`, auxiliary heads and `taps` in NCHW; `grads` the gradients in native
@@ -90,7 +90,7 @@ class Run:
             self.outputs[path] = layout.to_nchw(y).copy()
 
 
-Step: TypeAlias = Callable[[Array, Run], tuple[Array, ops.Backward]]
+Step: TypeAlias = Callable[[Array, Pass], tuple[Array, ops.Backward]]
 
 
 class Model:
@@ -125,7 +125,7 @@ class Model:
         """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...). Raises as
         `check_images` does.
         """
-        run = Run(train=self.train_mode)
+        run = Pass(train=self.train_mode)
         self.run(check_images(self.network, images), run)
         outputs = tuple(run.outputs[name] for name in self.network.outputs)
         return outputs if len(outputs) > 1 else outputs[0]
@@ -145,7 +145,7 @@ class Model:
         lines.append(fold(self.network, lambda site: repr(site.layer), compose))
         return f"{self.network.name}, {self.dtype}: " + "\n".join(lines)
 
-    def run(self, images: Array, run: Run) -> ops.Backward:
+    def run(self, images: Array, run: Pass) -> ops.Backward:
         """Forward pass of images (N, C, H, W) into `run.outputs`; the result takes the logits'
         gradient (N, K) backward.
         """
@@ -160,7 +160,7 @@ class Model:
     def _leaf(self, site: LeafSite) -> Step:
         compute = self._compute(site)
 
-        def step(x: Array, run: Run) -> tuple[Array, ops.Backward]:
+        def step(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
             y, backward = compute(x, run)
             run.tap(site.path, y)
             return y, backward
@@ -216,7 +216,7 @@ class Model:
         return self.params.get(join(path, name))
 
     def _weighted(
-        self, path: str, run: Run, result: tuple[Array, ops.WeightedBackward]
+        self, path: str, run: Pass, result: tuple[Array, ops.WeightedBackward]
     ) -> tuple[Array, ops.Backward]:
         y, both = result
 
@@ -228,7 +228,7 @@ class Model:
         return y, backward
 
     def _batch_norm(
-        self, path: str, layer: BatchNorm, x: Array, run: Run
+        self, path: str, layer: BatchNorm, x: Array, run: Pass
     ) -> tuple[Array, ops.Backward]:
         mean, var = self._param(path, "running_mean"), self._param(path, "running_var")
         if run.train:
@@ -270,7 +270,7 @@ class Model:
             case _:
                 assert_never(site.layer)
 
-        def step(x: Array, run: Run) -> tuple[Array, ops.Backward]:
+        def step(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
             y, backward = compute(x, run)
             run.tap(site.path, y)
             return y, backward
@@ -279,7 +279,7 @@ class Model:
 
 
 def _sequential(steps: tuple[Step, ...]) -> Step:
-    def compute(x: Array, run: Run) -> tuple[Array, ops.Backward]:
+    def compute(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
         backwards: list[ops.Backward] = []
         for step in steps:
             x, back = step(x, run)
@@ -297,7 +297,7 @@ def _sequential(steps: tuple[Step, ...]) -> Step:
 
 
 def _concat(steps: tuple[Step, ...]) -> Step:
-    def compute(x: Array, run: Run) -> tuple[Array, ops.Backward]:
+    def compute(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
         ys, backwards = zip(*(step(x, run) for step in steps), strict=True)
         ends = np.cumsum([y.shape[3] for y in ys])[:-1]
 
@@ -312,7 +312,7 @@ def _concat(steps: tuple[Step, ...]) -> Step:
 
 
 def _residual(body: Step, shortcut: Step, scale: float) -> Step:
-    def compute(x: Array, run: Run) -> tuple[Array, ops.Backward]:
+    def compute(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
         (y, body_back), (kept, shortcut_back) = body(x, run), shortcut(x, run)
         factor = x.dtype.type(scale)
         return kept + factor * y, lambda dy: shortcut_back(dy) + body_back(factor * dy)
@@ -321,7 +321,7 @@ def _residual(body: Step, shortcut: Step, scale: float) -> Step:
 
 
 def _aux(name: str, head: Step) -> Step:
-    def compute(x: Array, run: Run) -> tuple[Array, ops.Backward]:
+    def compute(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
         y, head_back = head(x, run)
         run.outputs[name] = layout.to_nchw(y)
         return (

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array, Params
 from ..spec.recipe import Recipe, float32
 from . import layout
-from .model import Model, Run
+from .model import Model, Pass
 
 
 class Trainer:
@@ -34,12 +34,12 @@ class Trainer:
         Raises `ShapeError` or `DataError` for images or labels that do not fit.
         """
         self.model.dropout_seed = seed
-        return self.advance(images, labels, Run(train=True), learning_rate=learning_rate)
+        return self.advance(images, labels, Pass(train=True), learning_rate=learning_rate)
 
     def advance(
-        self, images: Array, labels: Array, run: Run, *, learning_rate: float
+        self, images: Array, labels: Array, run: Pass, *, learning_rate: float
     ) -> tuple[float, Array]:
-        """`step` with a `Run` of the caller's choice."""
+        """`step` with a `Pass` of the caller's choice."""
         from . import run_gradients
 
         settings = [

@@ -51,7 +51,7 @@ class Lap:
 
 
 @dataclass(frozen=True)
-class Settings:
+class RaceOptions:
     """How to race: the arguments of `googlenet train` that all have in common, interpreters,
     threads, seconds without a sign of life.
     """
@@ -71,7 +71,7 @@ def run_race(
     folder: Path,
     *,
     initializer: str = "xavier_uniform",
-    settings: Settings = Settings(),
+    options: RaceOptions = RaceOptions(),
     progress: Progress = lambda framework, seed, done, total: None,
     finished: Callable[[Lap], None] = lambda lap: None,
 ) -> list[Lap]:
@@ -100,7 +100,7 @@ def run_race(
         save_params(start, network, params)
         for framework in frameworks:
             report = partial(_report, progress, framework, seed, total)
-            lap = _lap(framework, seed, folder, start, settings, stop, report)
+            lap = _lap(framework, seed, folder, start, options, stop, report)
             _check_start(lap, data.digest, digest(params))
             laps.append(lap)
             finished(lap)
@@ -116,7 +116,7 @@ def _lap(
     seed: int,
     folder: Path,
     start: Path,
-    settings: Settings,
+    options: RaceOptions,
     stop: threading.Event,
     report: Callable[[int], None],
 ) -> Lap:
@@ -124,11 +124,11 @@ def _lap(
     run.mkdir(exist_ok=True)
     log, events = run / "printed.log", run / LOG
     command = [
-        settings.interpreters.get(framework, sys.executable),
+        options.interpreters.get(framework, sys.executable),
         "-m",
         "googlenet",
         "train",
-        *settings.arguments,
+        *options.arguments,
         *(
             "--framework",
             framework,
@@ -150,13 +150,13 @@ def _lap(
         report(done)
         return done
 
-    environment = worker_environment(settings.threads)
+    environment = worker_environment(options.threads)
     ending = run_worker(
         command,
         log,
         environment,
         look=look,
-        timeout=settings.timeout,
+        timeout=options.timeout,
         stop=stop,
         gentle=True,
         interval=0.5,
@@ -171,7 +171,7 @@ def _lap(
     error = None
     if ending.error is not None or ending.code != 0:
         hint = "give a smaller --batch-size"
-        error = failure(ending, log, timeout=settings.timeout, memory_hint=hint)
+        error = failure(ending, log, timeout=options.timeout, memory_hint=hint)
     return Lap(framework, seed, run, epochs, version, error)
 
 

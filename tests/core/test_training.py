@@ -27,7 +27,7 @@ from googlenet.training.checkpoint import (
     save_checkpoint,
 )
 from googlenet.training.interval import wilson
-from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
+from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, TrainingRun, read_log
 from googlenet.weights.samples import random_params
 
 NETWORK = composites()["norm_residual"]
@@ -57,7 +57,7 @@ def data(train=21, test=9, seed=0):
 
 
 def run(folder, **changes):
-    return Run(
+    return TrainingRun(
         **{
             "backend": reference,
             "network": NETWORK,

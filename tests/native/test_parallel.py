@@ -21,7 +21,7 @@ from googlenet.data.sets import DataSet, Split, save_data
 from googlenet.proof.parity.rows import Row
 from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.proof.parity.trajectory import batch_of_step, trajectory_yardstick
-from googlenet.reference.model import Run
+from googlenet.reference.model import Pass
 from googlenet.reference.trainer import Trainer
 from googlenet.training import Recipe
 from googlenet.training.loop import LOG, WEIGHTS, read_log
@@ -249,7 +249,7 @@ def test_two_processes_take_the_steps_of_one(framework, tmp_path, count):
         left = count - step * BATCH
         batch, own = (part[:left] for part in batch_of_step(step, taken, targets, BATCH))
         rate = RECIPE.learning_rate_at(step, STEPS)
-        expected = exact.advance(batch, own, Run(train=True), learning_rate=rate)[0]
+        expected = exact.advance(batch, own, Pass(train=True), learning_rate=rate)[0]
         row = Row(
             f"loss of step {step + 1}",
             distance(np.array([loss]), np.array([expected])),

@@ -17,7 +17,7 @@ import pytest
 from googlenet import WeightsError, get_network, init_params
 from googlenet.data.images import ImageSet, load_image_set
 from googlenet.proof.conformance.networks import probe
-from googlenet.proof.parity.run import Settings, run_parity
+from googlenet.proof.parity.run import ParityOptions, run_parity
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
@@ -32,7 +32,7 @@ def images():
 def _run(frameworks, images, **settings):
     params = init_params(NETWORK, initializer="he_normal")
     return run_parity(
-        NETWORK, frameworks, images, params, seed=0, settings=Settings(chunk=2, **settings)
+        NETWORK, frameworks, images, params, seed=0, options=ParityOptions(chunk=2, **settings)
     )
 
 
@@ -45,7 +45,7 @@ def test_the_reference_agrees_with_itself_in_float32(images):
         images,
         params,
         seed=0,
-        settings=Settings(chunk=2),
+        options=ParityOptions(chunk=2),
         progress=lambda *progress: heard.append(progress),
     )
     assert report.passed

@@ -27,7 +27,7 @@ from googlenet.proof.parity.tolerance import (
     step_yardstick,
 )
 from googlenet.reference.layout import to_nhwc
-from googlenet.reference.model import Run
+from googlenet.reference.model import Pass
 from googlenet.reference.ops import Choice, winners
 from googlenet.spec import blocks
 from googlenet.spec.traversal import walk
@@ -118,7 +118,7 @@ class Backend:
 
     def gradients(self, model, images, labels, *, loss, train=True):
         value, grads = reference.run_gradients(
-            model, images, labels, Run(train=train, choices=self.choices()), loss=loss
+            model, images, labels, Pass(train=train, choices=self.choices()), loss=loss
         )
         return value, self.change_gradients(grads)
 
@@ -185,7 +185,7 @@ def test_a_relu_that_rounding_decides_may_be_decided_otherwise(value):
             reference.build(TIE, TIE_PARAMS, dtype=np.float64),
             np.float32([[[[value - 0.5, 1.0]]]]),
             np.array([0]),
-            Run(train=True, choices=made),
+            Pass(train=True, choices=made),
         )[1]
         for made in ({}, choices())
     )
@@ -310,7 +310,7 @@ CHOOSING = {"first", "relu", "mixed.one", "mixed.two.pool", "mixed.two.conv.relu
 def _decided(network=DECIDING, seed=0):
     """Images, every layer's output of one float64 step, and the choices of that step."""
     images, params = random_images(network, seed), random_params(network, seed)
-    run = Run(train=True, taps=frozenset(site.path for site in nodes(network)))
+    run = Pass(train=True, taps=frozenset(site.path for site in nodes(network)))
     reference.run_gradients(
         reference.build(network, params, dtype=np.float64),
         images,
@@ -352,7 +352,7 @@ def test_a_layer_whose_output_is_missing_or_misshapen_is_left_to_the_reference(s
 def test_the_reference_decides_what_is_left_to_it():
     images, _, choices = _decided()
     params = random_params(DECIDING)
-    run = Run(train=True, choices=decisions(DECIDING, images, {}))
+    run = Pass(train=True, choices=decisions(DECIDING, images, {}))
     assert run.choices.keys() == {"first"}
     reference.run_gradients(
         reference.build(DECIDING, params, dtype=np.float64), images, random_labels(classes=4), run
@@ -452,7 +452,7 @@ def test_on_small_integers_everything_is_exact():
         random_labels(classes=2),
     )
     taps = [site.path for site in nodes(network)]
-    exact, rough = Run(train=True, taps=frozenset(taps)), Run(train=True, taps=frozenset(taps))
+    exact, rough = Pass(train=True, taps=frozenset(taps)), Pass(train=True, taps=frozenset(taps))
     for run, dtype in ((exact, np.float64), (rough, np.float32)):
         reference.run_gradients(reference.build(network, params, dtype=dtype), images, labels, run)
     assert (exact.outputs["conv"] == 0).any()

@@ -19,7 +19,7 @@ from googlenet.proof.parity.trajectory import (
     trajectory_recipe,
     trajectory_yardstick,
 )
-from googlenet.reference.model import Run, piecewise_matmul
+from googlenet.reference.model import Pass, piecewise_matmul
 from googlenet.reference.trainer import Trainer
 from googlenet.weights.samples import random_images, random_labels, random_params
 
@@ -170,7 +170,7 @@ class Piecewise(Trainer):
         return super().advance(
             images,
             labels,
-            Run(train=run.train, dot=piecewise_matmul, choices=run.choices),
+            Pass(train=run.train, dot=piecewise_matmul, choices=run.choices),
             learning_rate=learning_rate,
         )
 
@@ -236,7 +236,7 @@ def test_ten_steps_of_googlenet_stay_within_a_few_units_in_the_last_place():
     again = Trainer(reference.build(network, params, dtype=np.float64), recipe)
     for trainer in (exact, again):
         trainer.advance(
-            *batch_of_step(0, digits.images, digits.labels, 8), Run(train=True), learning_rate=0.01
+            *batch_of_step(0, digits.images, digits.labels, 8), Pass(train=True), learning_rate=0.01
         )
     assert distance(exact.params()["head.dense.weight"], again.params()["head.dense.weight"]) == 0
     assert FACTOR == 10.0

@@ -15,7 +15,7 @@ from ...arrays import Params
 from ...backend.protocols import Backend, Differentiates
 from ...errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ...reference import build as build_reference
-from ...reference.model import Run
+from ...reference.model import Pass
 from ...spec.blocks import avg_pool, conv_layer, inception, max_pool, sequential
 from ...spec.layers import Dense, Dropout, Network, ReLU
 from ...spec.loss import Loss
@@ -227,7 +227,7 @@ def _check_batch_norm(backend: Backend, network: Network) -> None:
     statistics = [path for path, spec in param_specs(network).items() if not spec.trainable]
     for step in range(4):
         images, train = random_images(network, seed=step), step < 3
-        runs = {dtype: Run(train=train) for dtype in models}
+        runs = {dtype: Pass(train=train) for dtype in models}
         for dtype, model in models.items():
             model.run(images, runs[dtype])
         outputs = backend.forward(native, images, train=train)

@@ -13,7 +13,7 @@ import numpy as np
 from ...arrays import Array, Params
 from ...backend.protocols import Backend, Differentiates, Trains
 from ...reference import build
-from ...reference.model import Run
+from ...reference.model import Pass
 from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.rewrite import with_dropout_rate
@@ -124,7 +124,7 @@ def compare_forward(
     distances = {name: Distance() for name in names}
     done = 0
     for piece in chunks(images, chunk):
-        run = Run(train=train, taps=frozenset(taps))
+        run = Pass(train=train, taps=frozenset(taps))
         build(network, params, dtype=np.float64).run(piece, run)
         actual = backend.forward(model, piece, train=train, taps=taps)
         for name in names:
@@ -163,7 +163,7 @@ def compare_step(
     passed = backend.forward(
         backend.build(still, params, device=device), images, train=train, taps=taps
     )
-    run = Run(train=train, taps=frozenset(taps), choices=decisions(still, images, passed))
+    run = Pass(train=train, taps=frozenset(taps), choices=decisions(still, images, passed))
     reference = build(
         still, params, dtype=np.float64, unbiased_running_variance=backend.unbiased_running_variance
     )

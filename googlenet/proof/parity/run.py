@@ -117,7 +117,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ParityOptions:
     """How to run: workers at a time, images a piece, threads a worker, seconds without progress
     before a worker is ended.
 
@@ -141,13 +141,13 @@ def run_parity(
     params: Params,
     *,
     seed: int,
-    settings: Settings = Settings(),
+    options: ParityOptions = ParityOptions(),
     progress: Progress = lambda what, done, total: None,
 ) -> Report:
     """Hold each of `frameworks` against the float64 reference on `image_set` with the weights
     `params`.
 
-    Workers run one after another, or `settings.jobs` at a time; one that crashes, hangs or runs out
+    Workers run one after another, or `options.jobs` at a time; one that crashes, hangs or runs out
     of memory fails its own row. Raises `WeightsError` if the weights do not fit the network.
     """
     params = check_params(network, params)
@@ -156,17 +156,17 @@ def run_parity(
     progress("yardstick", 0, total)
     job = Job(
         network=network,
-        chunk=settings.chunk,
-        label_smoothing=settings.label_smoothing,
+        chunk=options.chunk,
+        label_smoothing=options.label_smoothing,
         yardsticks=measure(
             network,
             params,
             images,
             labels,
-            loss=Loss(label_smoothing=settings.label_smoothing),
-            chunk=settings.chunk,
-            gradients=settings.gradients,
-            train_steps=settings.train_steps,
+            loss=Loss(label_smoothing=options.label_smoothing),
+            chunk=options.chunk,
+            gradients=options.gradients,
+            train_steps=options.train_steps,
             report=lambda done: progress("yardstick", done, total),
         ),
     )
@@ -178,10 +178,10 @@ def run_parity(
 
         def work(framework: str) -> Result:
             return _work(
-                folder, framework, settings, stop, lambda done: progress(framework, done, total)
+                folder, framework, options, stop, lambda done: progress(framework, done, total)
             )
 
-        with ThreadPoolExecutor(max_workers=settings.jobs) as pool:
+        with ThreadPoolExecutor(max_workers=options.jobs) as pool:
             try:
                 results = tuple(pool.map(work, frameworks))
             except (
@@ -190,18 +190,18 @@ def run_parity(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return Report(network, image_set, seed, results, settings.train_steps)
+    return Report(network, image_set, seed, results, options.train_steps)
 
 
 def _work(
     folder: Path,
     framework: str,
-    settings: Settings,
+    options: ParityOptions,
     stop: threading.Event,
     report: Callable[[int], None],
 ) -> Result:
     """Start the worker, follow it, and read its answer."""
-    interpreter = settings.interpreters.get(framework, sys.executable)
+    interpreter = options.interpreters.get(framework, sys.executable)
     log, progress = folder / f"{framework}.log", folder / f"{framework}.progress"
     command = [interpreter, "-m", "googlenet.proof.parity.worker", str(folder), framework]
 
@@ -210,12 +210,12 @@ def _work(
         report(int(text or 0))
         return text
 
-    environment = worker_environment(settings.threads, processes=settings.jobs)
-    ending = run_worker(command, log, environment, look=look, timeout=settings.timeout, stop=stop)
+    environment = worker_environment(options.threads, processes=options.jobs)
+    ending = run_worker(command, log, environment, look=look, timeout=options.timeout, stop=stop)
     path = folder / f"{framework}.json"
     if ending.error is not None or ending.hung or not path.exists():
         return Result(
-            framework, error=failure(ending, log, timeout=settings.timeout, memory_hint=MEMORY_HINT)
+            framework, error=failure(ending, log, timeout=options.timeout, memory_hint=MEMORY_HINT)
         )
     return _answer(path, framework)
 

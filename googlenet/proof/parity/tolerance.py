@@ -21,7 +21,7 @@ from ...arrays import Array, Params
 from ...backend.geometry import window_count
 from ...reference import build, run_gradients
 from ...reference.layout import to_nhwc
-from ...reference.model import Model, Run, matmul, piecewise_matmul
+from ...reference.model import Model, Pass, matmul, piecewise_matmul
 from ...reference.ops import Choice, winners
 from ...spec.layers import MaxPool, Network, ReLU
 from ...spec.loss import Loss
@@ -142,12 +142,12 @@ def forward_yardstick(
     found = {variant.name: {name: Distance() for name in names} for variant in VARIANTS}
     done = 0
     for piece in chunks(images, chunk):
-        exact = _run(build(network, params, dtype=np.float64), piece, Run(train=train, taps=taps))
+        exact = _run(build(network, params, dtype=np.float64), piece, Pass(train=train, taps=taps))
         for variant in VARIANTS:
             rough = _run(
                 build(network, params),
                 variant.prepare(piece),
-                Run(train=train, taps=taps, dot=variant.dot),
+                Pass(train=train, taps=taps, dot=variant.dot),
             )
             for name in names:
                 found[variant.name][name].add(variant.restore(rough[name]), exact[name])
@@ -156,7 +156,7 @@ def forward_yardstick(
     return {name: max(distances[name].value for distances in found.values()) for name in names}
 
 
-def _run(model: Model, images: Array, run: Run) -> dict[str, Array]:
+def _run(model: Model, images: Array, run: Pass) -> dict[str, Array]:
     model.run(images, run)
     return run.outputs
 
@@ -185,7 +185,7 @@ class Step:
     statistics: Params
 
 
-def step(model: Model, images: Array, labels: Array, run: Run, *, loss: Loss) -> Step:
+def step(model: Model, images: Array, labels: Array, run: Pass, *, loss: Loss) -> Step:
     """One step of the reference `model` on `images` (N, C, H, W) with `labels` (N,), its layers
     tapped as `run` says.
     """
@@ -240,7 +240,7 @@ def step_yardstick(
     """
     network = with_dropout_rate(network, 0.0)
     taps = frozenset(site.path for site in nodes(network))
-    exact_run = Run(train=train, taps=taps)
+    exact_run = Pass(train=train, taps=taps)
     exact = step(build(network, params, dtype=np.float64), images, labels, exact_run, loss=loss)
     worst: dict[str, dict[str, float]] = {
         "outputs": {},
@@ -258,7 +258,7 @@ def step_yardstick(
             for path, choice in exact_run.choices.items()
             if choice.made is not None
         }
-        run = Run(train=train, taps=taps, dot=variant.dot, choices=made)
+        run = Pass(train=train, taps=taps, dot=variant.dot, choices=made)
         rough = step(
             build(network, params), variant.prepare(images), variant.restore(labels), run, loss=loss
         )

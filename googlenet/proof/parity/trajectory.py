@@ -16,7 +16,7 @@ import numpy as np
 from ...arrays import Array, Params
 from ...backend.protocols import Trains
 from ...reference import build
-from ...reference.model import Run
+from ...reference.model import Pass
 from ...reference.ops import Choice
 from ...reference.trainer import Trainer
 from ...spec.layers import Network
@@ -79,7 +79,7 @@ def trajectory_yardstick(
     for number in range(steps):
         batch, targets = batch_of_step(number, images, labels, size)
         rate = recipe.learning_rate_at(number, steps)
-        run = Run(train=True)
+        run = Pass(train=True)
         loss = exact.advance(batch, targets, run, learning_rate=rate)[0]
         worst: dict[str, float] = {}
         strayed: dict[str, float] = dict.fromkeys(run.output_grads, 0.0)
@@ -89,7 +89,7 @@ def trajectory_yardstick(
                 for path, choice in run.choices.items()
                 if choice.made is not None
             }
-            other = Run(train=True, dot=variant.dot, choices=made)
+            other = Pass(train=True, dot=variant.dot, choices=made)
             trainer = rough[variant.name]
             value = trainer.advance(
                 variant.prepare(batch), variant.restore(targets), other, learning_rate=rate
@@ -155,7 +155,7 @@ def compare_trajectory(
         for choices in _decisions(backend, network, before, batch, targets, recipe, rate, device):
             exact.rewind(start)
             value = exact.advance(
-                batch, targets, Run(train=True, choices=choices), learning_rate=rate
+                batch, targets, Pass(train=True, choices=choices), learning_rate=rate
             )[0]
             found = _rows(number, loss, value, held, exact, names, allowed)
             if best is None or _worst(found) < _worst(best):
@@ -216,7 +216,7 @@ def _decisions(
     yield decisions(network, images, backend.forward(prepared, images, train=True, taps=taps))
     yield {}
     for variant in VARIANTS:
-        run = Run(train=True, dot=variant.dot)
+        run = Pass(train=True, dot=variant.dot)
         Trainer(build(network, params), recipe).advance(
             variant.prepare(images), variant.restore(labels), run, learning_rate=rate
         )
