@@ -15,7 +15,7 @@ import googlenet.reference as reference
 from googlenet import get_network, init_params, save_params
 from googlenet.data.preprocessing import PREPROCESSINGS, load_image
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
-from googlenet.reference.model import Pass
+from googlenet.reference.network import Pass
 
 from .test_cli import googlenet
 

@@ -11,7 +11,7 @@ import pytest
 import googlenet.reference as reference
 from googlenet import Loss, Network, param_specs, spec
 from googlenet.proof.conformance.networks import LEAVES, composites, probe, sandwich
-from googlenet.reference.model import Pass
+from googlenet.reference.network import Pass
 from googlenet.spec import blocks
 from googlenet.spec.rewrite import with_dropout_rate
 from googlenet.spec.traversal import walk

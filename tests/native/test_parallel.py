@@ -21,8 +21,8 @@ from googlenet.data.sets import DataSet, Split, save_data
 from googlenet.proof.parity.rows import Row
 from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.proof.parity.trajectory import batch_of_step, trajectory_yardstick
-from googlenet.reference.model import Pass
-from googlenet.reference.trainer import Trainer
+from googlenet.reference.network import Pass
+from googlenet.reference.training import Trainer
 from googlenet.training import Recipe
 from googlenet.training.loop import LOG, WEIGHTS, read_log
 

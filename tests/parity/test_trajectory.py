@@ -19,8 +19,8 @@ from googlenet.proof.parity.trajectory import (
     trajectory_recipe,
     trajectory_yardstick,
 )
-from googlenet.reference.model import Pass, piecewise_matmul
-from googlenet.reference.trainer import Trainer
+from googlenet.reference.network import Pass, piecewise_matmul
+from googlenet.reference.training import Trainer
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 NETWORK = probe()
@@ -39,7 +39,6 @@ class Backend:
     """The reference in float32 with another trainer."""
 
     name = "changed"
-    capabilities = reference.capabilities
     unbiased_running_variance = False
     build = staticmethod(reference.build)
     params_of = staticmethod(reference.params_of)

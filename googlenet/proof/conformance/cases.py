@@ -15,7 +15,7 @@ from ...arrays import Params
 from ...backend.protocols import Backend, Differentiates
 from ...errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ...reference import build as build_reference
-from ...reference.model import Pass
+from ...reference.network import Pass
 from ...spec.blocks import avg_pool, conv_layer, inception, max_pool, sequential
 from ...spec.layers import Dense, Dropout, Network, ReLU
 from ...spec.loss import Loss

@@ -13,7 +13,7 @@ from ...arrays import Array, Params
 from ...backend.protocols import Trainer, Trains
 from ...errors import DataError, GoogLeNetError, ShapeError, SpecError
 from ...reference import build as build_reference
-from ...reference.model import Pass
+from ...reference.network import Pass
 from ...spec.layers import Dropout, Network
 from ...spec.params import param_specs
 from ...spec.recipe import Recipe

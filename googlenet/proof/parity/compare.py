@@ -13,7 +13,7 @@ import numpy as np
 from ...arrays import Array, Params
 from ...backend.protocols import Backend, Differentiates, Trains
 from ...reference import build
-from ...reference.model import Pass
+from ...reference.network import Pass
 from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.rewrite import with_dropout_rate

@@ -21,7 +21,7 @@ from ...arrays import Array, Params
 from ...backend.geometry import window_count
 from ...reference import build, run_gradients
 from ...reference.layout import to_nhwc
-from ...reference.model import Model, Pass, matmul, piecewise_matmul
+from ...reference.network import Model, Pass, matmul, piecewise_matmul
 from ...reference.ops import Choice, winners
 from ...spec.layers import MaxPool, Network, ReLU
 from ...spec.loss import Loss

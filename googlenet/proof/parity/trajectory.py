@@ -16,9 +16,9 @@ import numpy as np
 from ...arrays import Array, Params
 from ...backend.protocols import Trains
 from ...reference import build
-from ...reference.model import Pass
+from ...reference.network import Pass
 from ...reference.ops import Choice
-from ...reference.trainer import Trainer
+from ...reference.training import Trainer
 from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.recipe import Recipe

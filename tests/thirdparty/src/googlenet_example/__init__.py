@@ -31,7 +31,6 @@ from googlenet.spec.layers import (
 from googlenet.spec.traversal import join
 
 name = "example"
-capabilities = frozenset()
 unbiased_running_variance = False
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from googlenet.reference import (
     build,
-    capabilities,
     forward,
     gradients,
     params_of,
@@ -63,7 +62,6 @@ def forward(model, images, *, train=False, taps=()):
 
 __all__ = [
     "build",
-    "capabilities",
     "forward",
     "gradients",
     "name",

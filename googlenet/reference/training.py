@@ -7,9 +7,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Array, Params
+from ..errors import BackendError
 from ..spec.recipe import Recipe, float32
 from . import layout
-from .model import Model, Pass
+from .model import forward, run_gradients
+from .network import Model, Pass
 
 
 class Trainer:
@@ -40,8 +42,6 @@ class Trainer:
         self, images: Array, labels: Array, run: Pass, *, learning_rate: float
     ) -> tuple[float, Array]:
         """`step` with a `Pass` of the caller's choice."""
-        from . import run_gradients
-
         settings = [
             float32(value)
             for value in (self.recipe.momentum, self.recipe.weight_decay, learning_rate)
@@ -58,8 +58,6 @@ class Trainer:
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
-        from . import forward
-
         return forward(self.model, images)["logits"]
 
     def velocity(self) -> Params:
@@ -94,3 +92,12 @@ class Trainer:
     def total(self, values: Array) -> Array:
         """`values` (k,) of float64, summed over all processes."""
         return values
+
+
+def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says. Raises `BackendError` for `parallel`: the
+    reference has one process.
+    """
+    if parallel:
+        raise BackendError("framework 'numpy': trains in one process alone; leave out --parallel")
+    return Trainer(model, recipe)
