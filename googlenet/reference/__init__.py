@@ -13,6 +13,7 @@ from .model import (
     params_of,
     run_gradients,
     save,
+    set_threads,
     unbiased_running_variance,
 )
 from .training import trainer
@@ -26,6 +27,7 @@ __all__ = [
     "params_of",
     "run_gradients",
     "save",
+    "set_threads",
     "trainer",
     "unbiased_running_variance",
 ]

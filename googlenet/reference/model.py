@@ -94,7 +94,7 @@ def gradients(
 def run_gradients(
     model: Model, images: Array, labels: Array, run: Pass, *, loss: Loss = Loss()
 ) -> tuple[float, Params]:
-    """`gradients` with a `Pass` of the caller's choice."""
+    """`gradients` by a pass of the caller's choice, which then holds all that came out of it."""
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
     backward = model.run(images, run)
@@ -109,3 +109,12 @@ def run_gradients(
         for path, spec in model.specs.items()
         if spec.trainable
     }
+
+
+def set_threads(count: int) -> None:
+    """Multiply matrices with `count` threads from now on, at least 1: numpy's BLAS reads the
+    environment only as it is imported.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(count)

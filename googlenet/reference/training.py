@@ -10,7 +10,7 @@ from ..arrays import Array, Params
 from ..errors import BackendError
 from ..spec.recipe import Recipe, float32
 from . import layout
-from .model import forward, run_gradients
+from .model import forward, params_of, run_gradients
 from .network import Model, Pass
 
 
@@ -74,10 +74,7 @@ class Trainer:
 
     def params(self) -> Params:
         """The weights by path, canonical layout, in the model's dtype."""
-        return {
-            path: layout.from_native(spec, self.model.params[path])
-            for path, spec in self.model.specs.items()
-        }
+        return params_of(self.model)
 
     def snapshot(self) -> tuple[Params, Params]:
         """All that a step changes, to `rewind` to. A step replaces arrays and changes none, so

@@ -291,3 +291,11 @@ def test_a_device_other_than_the_cpu_is_refused():
 
     with pytest.raises(DeviceError, match="device: 'gpu' cannot be used by numpy"):
         get_model(framework="numpy", device="gpu")
+
+
+def test_threads_can_be_counted_once_numpy_is_imported():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    with threadpool_limits():  # which gives back, in the end, what it found
+        reference.set_threads(1)
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
