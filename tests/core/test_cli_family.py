@@ -14,6 +14,7 @@ from PIL import Image
 import googlenet.reference as reference
 from googlenet import get_network, init_params, save_params
 from googlenet.data.preprocessing import PREPROCESSINGS, load_image
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.reference.network import Pass
 
@@ -382,7 +383,7 @@ def check_outputs(files, images, found):
 
 def check_as_float64(network, params, images, found):
     images = images.astype(np.float32)
-    yardstick = forward_yardstick(network, params, images, chunk=8)
+    yardstick = forward_yardstick(Problem(network, params, images), chunk=8)
     run = Pass(taps=frozenset(found) - set(network.outputs))
     reference.build(network, params, dtype=np.float64).run(images, run)
     for name, array in found.items():

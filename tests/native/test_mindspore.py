@@ -9,6 +9,7 @@ from mindspore import nn, ops
 
 import googlenet
 from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import (
     avg_pool,
@@ -161,7 +162,7 @@ def exact_and_limits(network):
     exact = as_tuple(
         googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images)
     )
-    yardstick = forward_yardstick(network, params, images, chunk=3)
+    yardstick = forward_yardstick(Problem(network, params, images), chunk=3)
     return {
         name: (output, limit(yardstick[name]))
         for name, output in zip(network.outputs, exact, strict=True)
@@ -286,13 +287,7 @@ def test_the_books_bugs_are_caught(owner, name, bug, layer, monkeypatch):
     params, images = random_params(network), random_images(network)
     monkeypatch.setattr(owner, name, bug)
     model = backend.build(network, params)
-    rows = compare_forward(
-        backend,
-        model,
-        network,
-        params,
-        images,
-        forward_yardstick(network, params, images, chunk=3),
-        chunk=3,
-    )
+    problem = Problem(network, params, images)
+    yardstick = forward_yardstick(problem, chunk=3)
+    rows = compare_forward(backend, model, problem, yardstick, chunk=3)
     assert next(row.name for row in rows if not row.passed) == layer

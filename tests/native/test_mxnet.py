@@ -13,10 +13,10 @@ from mxnet.gluon import nn
 import googlenet
 from googlenet.proof.conformance.networks import composites, lone, probe
 from googlenet.proof.parity.compare import compare_forward, compare_step, compare_weights
+from googlenet.proof.parity.problem import Problem, random_problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit, step_yardstick
 from googlenet.spec.blocks import inception, sequential
 from googlenet.spec.layers import Scale
-from googlenet.spec.loss import Loss
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 backend = googlenet.get_backend("mxnet")
@@ -158,7 +158,7 @@ def test_runs_in_graph_mode(network):
     assert isinstance(outputs, tuple) == (network is NETWORK)
     exact = first(googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images))
     assert distance(first(outputs).asnumpy(), exact) <= limit(
-        forward_yardstick(network, params, images, chunk=3)["logits"]
+        forward_yardstick(Problem(network, params, images), chunk=3)["logits"]
     )
 
 
@@ -193,12 +193,9 @@ def test_scaling_follows_the_mode_in_graph_mode():
 
 def test_gradients_in_evaluation_mode():
     """There oneDNN's max pool, recorded as it stands, gives noise."""
-    network = probe()
-    params, images, labels = random_params(network), random_images(network), random_labels()
-    yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
-    comparison = compare_step(
-        backend, network, params, images, labels, yardstick, loss=Loss(), train=False
-    )
+    problem = random_problem(probe())
+    yardstick = step_yardstick(problem, train=False)
+    comparison = compare_step(backend, problem, yardstick, train=False)
     assert comparison.passed, comparison.first_divergence
 
 
@@ -257,13 +254,7 @@ def test_a_missing_relu_in_b2_is_caught(monkeypatch):
         lambda site: nn.HybridSequential() if site.path in missing else leaf(site),
     )
     model = backend.build(network, params)
-    rows = compare_forward(
-        backend,
-        model,
-        network,
-        params,
-        images,
-        forward_yardstick(network, params, images, chunk=3),
-        chunk=3,
-    )
+    problem = Problem(network, params, images)
+    yardstick = forward_yardstick(problem, chunk=3)
+    rows = compare_forward(backend, model, problem, yardstick, chunk=3)
     assert next(row.name for row in rows if not row.passed) == "b2.reduce.relu"

@@ -7,6 +7,7 @@ from paddle import nn
 
 import googlenet
 from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import avg_pool, inception, sequential
 from googlenet.spec.layers import Dense, GlobalAvgPool
@@ -112,7 +113,7 @@ def test_runs_in_graph_mode(network):
         logits = first(compiled(paddle.to_tensor(images))).numpy()
     exact = first(googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images))
     assert distance(logits, exact) <= limit(
-        forward_yardstick(network, params, images, chunk=3)["logits"]
+        forward_yardstick(Problem(network, params, images), chunk=3)["logits"]
     )
 
 
@@ -214,13 +215,7 @@ def test_paddles_own_habits_are_caught(network, sabotage, layer, monkeypatch):
     params, images = random_params(network), random_images(network)
     sabotage(monkeypatch)
     model = backend.build(network, params)
-    rows = compare_forward(
-        backend,
-        model,
-        network,
-        params,
-        images,
-        forward_yardstick(network, params, images, chunk=3),
-        chunk=3,
-    )
+    problem = Problem(network, params, images)
+    yardstick = forward_yardstick(problem, chunk=3)
+    rows = compare_forward(backend, model, problem, yardstick, chunk=3)
     assert next(row.name for row in rows if not row.passed) == layer

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import googlenet
 from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import (
     avg_pool,
@@ -170,7 +171,7 @@ def exact_and_limit(network):
     params, images = random_params(network), random_images(network)
     exact = googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images)
     return exact[0] if isinstance(exact, tuple) else exact, limit(
-        forward_yardstick(network, params, images, chunk=3)["logits"]
+        forward_yardstick(Problem(network, params, images), chunk=3)["logits"]
     )
 
 
@@ -268,13 +269,7 @@ def test_the_books_bugs_are_caught(monkeypatch, bug, divergence):
     model = backend.build(network, params)
     assert model.output_shape == (None, 10)
     assert model.count_params() == googlenet.count_parameters(network)
-    rows = compare_forward(
-        backend,
-        model,
-        network,
-        params,
-        images,
-        forward_yardstick(network, params, images, chunk=3),
-        chunk=3,
-    )
+    problem = Problem(network, params, images)
+    yardstick = forward_yardstick(problem, chunk=3)
+    rows = compare_forward(backend, model, problem, yardstick, chunk=3)
     assert next(row.name for row in rows if not row.passed) == divergence

@@ -6,6 +6,7 @@ import torch
 
 import googlenet
 from googlenet.proof.parity.compare import compare_forward, compare_weights
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.spec.blocks import inception, sequential
 from googlenet.weights.samples import random_images, random_params
@@ -97,7 +98,7 @@ def test_runs_in_graph_mode(network):
         logits = first(compiled(torch.from_numpy(images))).numpy()
     exact = first(googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images))
     assert distance(logits, exact) <= limit(
-        forward_yardstick(network, params, images, chunk=3)["logits"]
+        forward_yardstick(Problem(network, params, images), chunk=3)["logits"]
     )
 
 
@@ -154,13 +155,7 @@ def test_max_pooling_in_the_head_is_caught(monkeypatch):
     params, images = random_params(network), random_images(network)
     monkeypatch.setattr(backend.modules, "GlobalAvgPool2d", AdaptiveMaxPool)
     model = backend.build(network, params)
-    rows = compare_forward(
-        backend,
-        model,
-        network,
-        params,
-        images,
-        forward_yardstick(network, params, images, chunk=3),
-        chunk=3,
-    )
+    problem = Problem(network, params, images)
+    yardstick = forward_yardstick(problem, chunk=3)
+    rows = compare_forward(backend, model, problem, yardstick, chunk=3)
     assert next(row.name for row in rows if not row.passed) == "b5.pool"

@@ -17,6 +17,7 @@ import pytest
 from googlenet import WeightsError, get_network, init_params
 from googlenet.data.images import ImageSet, load_image_set
 from googlenet.proof.conformance.networks import probe
+from googlenet.proof.parity.rows import Group
 from googlenet.proof.parity.run import ParityOptions, run_parity
 from googlenet.weights.samples import random_images, random_labels, random_params
 
@@ -53,8 +54,10 @@ def test_the_reference_agrees_with_itself_in_float32(images):
     assert ("yardstick", 3, 3) in heard
     (result,) = report.results
     assert result.versions["numpy"] == np.__version__
-    assert 0 < result.comparison.outputs[-1].error < result.comparison.outputs[-1].limit
-    assert {row.name for row in result.comparison.gradients} == set(params)
+    assert (
+        0 < result.comparison[Group.OUTPUTS][-1].error < result.comparison[Group.OUTPUTS][-1].limit
+    )
+    assert {row.name for row in result.comparison[Group.GRADIENTS]} == set(params)
     assert result.peak_memory_bytes > 10_000_000
 
 
@@ -140,7 +143,7 @@ def test_a_layer_that_is_a_ten_thousandth_off_is_named(images, monkeypatch):
     monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "layer")
     (result,) = _run(["faulty"], images).results
     assert result.comparison.first_divergence == f"output of {LAYER}"
-    row = next(row for row in result.comparison.outputs if row.name == LAYER)
+    row = next(row for row in result.comparison[Group.OUTPUTS] if row.name == LAYER)
     assert 0.9e-4 < row.error < 1.1e-4
 
 
@@ -152,7 +155,7 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
     assert report.to_json()["frameworks"][0]["outputs"][-1] == {
         "name": "logits",
         "error": None,
-        "limit": result.comparison.outputs[-1].limit,
+        "limit": result.comparison[Group.OUTPUTS][-1].limit,
         "passed": False,
     }
 
@@ -164,7 +167,7 @@ def test_the_network_that_is_given_is_the_one_that_is_proved():
     report = run_parity(network, ["numpy"], images, random_params(network), seed=0)
     (result,) = report.results
     assert report.passed
-    assert {row.name for row in result.comparison.outputs} >= {
+    assert {row.name for row in result.comparison[Group.OUTPUTS]} >= {
         "stem.conv",
         "mixed",
         "aux1",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -21,9 +22,10 @@ from ...spec.layers import Dense, Dropout, Network, ReLU
 from ...spec.loss import Loss
 from ...spec.params import param_specs
 from ...spec.traversal import nodes, num_classes
-from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
+from ...weights.samples import BATCH, CLASSES, random_images, random_params
 from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
-from ..parity.rows import Row
+from ..parity.problem import random_problem
+from ..parity.rows import Group, Row
 from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
 from .case import (
     FORWARD,
@@ -119,35 +121,30 @@ def check_network(
     """Weights and every layer; if the backend has gradients, every gradient and running statistic.
     Raises `ConformanceError`.
     """
-    batch = batch_of(network)
-    params, images = random_params(network, seed), random_images(network, seed, batch)
-    labels = random_labels(seed, batch, num_classes(network))
-    yardsticks = measure(
-        network, params, images, labels, loss=loss, gradients=isinstance(backend, Differentiates)
+    problem = random_problem(
+        network, seed=seed, batch=batch_of(network), classes=num_classes(network), loss=loss
     )
-    comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
-    if comparison.weights:
-        raise ConformanceError(
-            f"{network.name}: {comparison.weights[0]} did not come back from {backend.name} as it"
-            " went in"
-        )
+    yardsticks = measure(problem, gradients=isinstance(backend, Differentiates))
+    comparison = compare(backend, problem, yardsticks)
+    _check_weights(backend, network, [row.name for row in comparison[Group.WEIGHTS]])
     check_rows(backend, network, comparison.rows)
 
 
 def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> None:
     """Weights and every layer of `batch` images. Raises `ConformanceError`."""
-    params, images = random_params(network), random_images(network, batch=batch)
-    model = backend.build(network, params)
-    if changed := compare_weights(backend, model, params):
+    problem = random_problem(network, batch=batch)
+    model = backend.build(network, problem.params)
+    _check_weights(backend, network, compare_weights(backend, model, problem.params))
+    yardstick = forward_yardstick(problem, chunk=8)
+    rows = compare_forward(backend, model, problem, yardstick, chunk=8)
+    check_rows(backend, network, rows)
+
+
+def _check_weights(backend: Backend, network: Network, changed: list[str]) -> None:
+    if changed:
         raise ConformanceError(
             f"{network.name}: {changed[0]} did not come back from {backend.name} as it went in"
         )
-    yardstick = forward_yardstick(network, params, images, chunk=8)
-    check_rows(
-        backend,
-        network,
-        compare_forward(backend, model, network, params, images, yardstick, chunk=8),
-    )
 
 
 def _check_pools(backend: Backend, kernel: int, stride: int, padding: int) -> None:
@@ -177,31 +174,24 @@ def _check_ties(backend: Backend) -> None:
         after=Dense(CLASSES, bias=True),
     )
     network = Network("ties", layers, (3, 8, 9), "googlenet.proof.conformance")
+    drawn = random_problem(network)
     params = {
         path: np.rint(2 * array).clip(-1, 1).astype(np.float32)
-        for path, array in random_params(network).items()
+        for path, array in drawn.params.items()
     }
-    images = np.rint(random_images(network)).astype(np.float32)
-    labels = random_labels()
-    yardsticks = measure(network, params, images, labels, loss=Loss())
-    check_rows(
-        backend,
-        network,
-        compare(backend, network, params, images, labels, yardsticks, loss=Loss()).rows,
-    )
+    images = np.rint(drawn.images).astype(np.float32)
+    problem = replace(drawn, params=params, images=images)
+    check_rows(backend, network, compare(backend, problem, measure(problem)).rows)
 
 
 def _check_evaluation_gradients(backend: Differentiates) -> None:
     """Gradients with dropout and batch statistics off: MXNet's max pools give noise there unless
     told to keep the winners.
     """
-    network = probe()
-    params, images, labels = random_params(network), random_images(network), random_labels()
-    yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
-    comparison = compare_step(
-        backend, network, params, images, labels, yardstick, loss=Loss(), train=False
-    )
-    check_rows(backend, network, comparison.rows)
+    problem = random_problem(probe())
+    yardstick = step_yardstick(problem, train=False)
+    comparison = compare_step(backend, problem, yardstick, train=False)
+    check_rows(backend, problem.network, comparison.rows)
 
 
 def _check_batch_of_one(backend: Backend) -> None:

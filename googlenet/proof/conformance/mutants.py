@@ -26,11 +26,10 @@ from ...spec.loss import Loss
 from ...spec.params import ParamSpec
 from ...spec.recipe import Recipe
 from ...spec.traversal import CompositeSite, LeafSite
-from ...weights.samples import random_images, random_labels, random_params
-from ..parity.compare import Comparison, Yardsticks, compare, measure
+from ..parity.compare import Yardsticks, compare, measure
+from ..parity.problem import Problem, random_problem
+from ..parity.rows import Comparison
 from .networks import probe
-
-LOSS = Loss(label_smoothing=0.1)
 
 
 @dataclass(frozen=True)
@@ -51,31 +50,18 @@ class Mutant:
         afterwards.
         """
         module: Any = backend
-        network = probe()
-        images = random_images(network)
+        problem = _problem()
         with self.sabotage(module):
-            return compare(
-                backend,
-                network,
-                random_params(network),
-                images,
-                random_labels(),
-                _yardsticks(),
-                loss=LOSS,
-            )
+            return compare(backend, problem, _yardsticks())
+
+
+def _problem() -> Problem:
+    return random_problem(probe(), loss=Loss(label_smoothing=0.1))
 
 
 @cache
 def _yardsticks() -> Yardsticks:
-    network = probe()
-    return measure(
-        network,
-        random_params(network),
-        random_images(network),
-        random_labels(),
-        loss=LOSS,
-        train_steps=3,
-    )
+    return measure(_problem(), train_steps=3)
 
 
 def honest(backend: Backend) -> Comparison:

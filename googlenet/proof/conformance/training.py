@@ -20,6 +20,7 @@ from ...spec.recipe import Recipe
 from ...spec.rewrite import with_dropout_rate
 from ...spec.traversal import nodes, num_classes
 from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
+from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
 from ..parity.trajectory import compare_trajectory, trajectory_yardstick
@@ -45,17 +46,9 @@ def check_training(backend: Trains, network: Network, recipe: Recipe, *, steps: 
     `ConformanceError`.
     """
     size = batch_of(network)
-    params = random_params(network)
-    images, labels = (
-        random_images(network, batch=2 * size),
-        random_labels(0, 2 * size, num_classes(network)),
-    )
-    yardstick = trajectory_yardstick(
-        network, params, images, labels, recipe=recipe, steps=steps, size=size
-    )
-    rows = compare_trajectory(
-        backend, network, params, images, labels, yardstick, recipe=recipe, size=size
-    )
+    problem = random_problem(network, batch=2 * size, classes=num_classes(network))
+    yardstick = trajectory_yardstick(problem, recipe=recipe, steps=steps, size=size)
+    rows = compare_trajectory(backend, problem, yardstick, recipe=recipe, size=size)
     check_rows(backend, network, rows)
 
 
@@ -88,24 +81,12 @@ def _check_batch_sizes(backend: Trains) -> None:
     trainer = backend.trainer(backend.build(network, params), recipe)
     for number, batch in enumerate((6, 2, 6)):
         _step(trainer, network, number, batch=batch)
-        images = random_images(network, number, batch)
-        expected = build_reference(network, backend.params_of(trainer.model), dtype=np.float64)
-        yardstick = forward_yardstick(network, backend.params_of(trainer.model), images, chunk=8)[
-            "logits"
-        ]
+        images, held = random_images(network, number, batch), backend.params_of(trainer.model)
         run = Pass()
-        expected.run(images, run)
-        check_rows(
-            backend,
-            network,
-            [
-                Row(
-                    "predict",
-                    distance(trainer.predict(images), run.outputs["logits"]),
-                    limit(yardstick),
-                )
-            ],
-        )
+        build_reference(network, held, dtype=np.float64).run(images, run)
+        error = distance(trainer.predict(images), run.outputs["logits"])
+        yardstick = forward_yardstick(Problem(network, held, images), chunk=8)["logits"]
+        check_rows(backend, network, [Row("predict", error, limit(yardstick))])
 
 
 def _check_resumed(backend: Trains) -> None:
@@ -172,7 +153,7 @@ def _check_trained_model(backend: Trains) -> None:
     images = random_images(network)
     taps = [site.path for site in nodes(network)]
     found, expected = (backend.forward(each, images, taps=taps) for each in (model, again))
-    yardstick = forward_yardstick(network, backend.params_of(model), images, chunk=8)
+    yardstick = forward_yardstick(Problem(network, backend.params_of(model), images), chunk=8)
     rows = [
         Row(name, distance(found[name], array.astype(np.float64)), limit(yardstick[name]))
         for name, array in expected.items()

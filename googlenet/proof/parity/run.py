@@ -22,13 +22,11 @@ from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...version import __version__
 from ...weights.check import check_params
-from .compare import GRADIENT_IMAGES, Comparison, measure
-from .job import Job, row_from_json, row_to_json
-from .rows import Row
+from .compare import GRADIENT_IMAGES, measure
+from .job import Job
+from .problem import Problem
+from .rows import Comparison, Row
 from .tolerance import EPS, FACTOR
-
-#: The lists of rows of a comparison, by the names that they have in JSON.
-GROUPS = ("outputs", "step_outputs", "loss", "gradients", "statistics", "trajectory")
 
 #: (what, done, total) — `what` is "yardstick" or a framework; called often.
 Progress = Callable[[str, int, int], None]
@@ -57,21 +55,14 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
-        comparison = self.comparison
-        worst = self.worst(comparison.rows)
+        worst = self.worst(self.comparison.rows)
         return {
             "framework": self.framework,
             "passed": self.passed,
             "error": self.error,
-            "first_divergence": comparison.first_divergence,
-            "worst": None if worst is None else row_to_json(worst),
-            "weights": comparison.weights,
-            "outputs": [row_to_json(row) for row in comparison.outputs],
-            "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
-            "loss": [row_to_json(row) for row in comparison.loss],
-            "gradients": [row_to_json(row) for row in comparison.gradients],
-            "statistics": [row_to_json(row) for row in comparison.statistics],
-            "trajectory": [row_to_json(row) for row in comparison.trajectory],
+            "first_divergence": self.comparison.first_divergence,
+            "worst": None if worst is None else worst.to_json(),
+            **self.comparison.to_json(),
             "versions": dict(self.versions),
             "threads": self.threads,
             "seconds": round(self.seconds, 3),
@@ -151,29 +142,20 @@ def run_parity(
     of memory fails its own row. Raises `WeightsError` if the weights do not fit the network.
     """
     params = check_params(network, params)
-    images, labels = image_set.images, image_set.labels
-    total = len(images)
+    loss = Loss(label_smoothing=options.label_smoothing)
+    problem = Problem(network, params, image_set.images, image_set.labels, loss)
+    total = len(problem.images)
     progress("yardstick", 0, total)
-    job = Job(
-        network=network,
+    yardsticks = measure(
+        problem,
         chunk=options.chunk,
-        label_smoothing=options.label_smoothing,
-        yardsticks=measure(
-            network,
-            params,
-            images,
-            labels,
-            loss=Loss(label_smoothing=options.label_smoothing),
-            chunk=options.chunk,
-            gradients=options.gradients,
-            train_steps=options.train_steps,
-            report=lambda done: progress("yardstick", done, total),
-        ),
+        gradients=options.gradients,
+        train_steps=options.train_steps,
+        report=lambda done: progress("yardstick", done, total),
     )
     with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
         folder = Path(name)
-        job.save(folder, params, images, labels)
-
+        Job(problem, options.chunk, yardsticks).save(folder)
         stop = threading.Event()
 
         def work(framework: str) -> Result:
@@ -236,10 +218,9 @@ def _answer(path: Path, framework: str) -> Result:
                 " in both"
             ),
         )
-    groups = {name: [row_from_json(row) for row in answer[name]] for name in GROUPS}
     return Result(
         framework,
-        Comparison(weights=answer["weights"], **groups),
+        Comparison.from_json(answer),
         versions=answer["versions"],
         threads=answer["threads"],
         seconds=answer["seconds"],

@@ -25,7 +25,7 @@ from ...files import write_atomically
 from ...jobs.workers import end_with_parent
 from ...version import __version__
 from .compare import compare
-from .job import Job, row_to_json
+from .job import Job
 
 
 def run(folder: Path, framework: str) -> dict[str, Any]:
@@ -33,30 +33,18 @@ def run(folder: Path, framework: str) -> dict[str, Any]:
     started = time.perf_counter()
     progress = folder / f"{framework}.progress"
     progress.write_text("0")
-    job, params, images, labels = Job.load(folder)
-    backend = get_backend(framework)
-    network = job.network
+    job = Job.load(folder)
     comparison = compare(
-        backend,
-        network,
-        params,
-        images,
-        labels,
+        get_backend(framework),
+        job.problem,
         job.yardsticks,
-        loss=job.loss,
         chunk=job.chunk,
         report=lambda done: _write(progress, done),
     )
     return {
         "passed": comparison.passed,
         "first_divergence": comparison.first_divergence,
-        "weights": comparison.weights,
-        "outputs": [row_to_json(row) for row in comparison.outputs],
-        "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
-        "loss": [row_to_json(row) for row in comparison.loss],
-        "gradients": [row_to_json(row) for row in comparison.gradients],
-        "statistics": [row_to_json(row) for row in comparison.statistics],
-        "trajectory": [row_to_json(row) for row in comparison.trajectory],
+        **comparison.to_json(),
         "versions": {
             "googlenet": __version__,
             framework: framework_version(framework),
