@@ -9,8 +9,8 @@ def test_conformance(case):
     case.check(get_backend("my_framework"))
 """
 
-from .case import Case, ConformanceError
+from .case import AnyCase, Case, ConformanceError
 from .sabotage import Mutant, honest, mutants
 from .suite import cases
 
-__all__ = ["Case", "ConformanceError", "Mutant", "cases", "honest", "mutants"]
+__all__ = ["AnyCase", "Case", "ConformanceError", "Mutant", "cases", "honest", "mutants"]
