@@ -17,6 +17,7 @@ from typing import Any
 
 from ..data.sets import DataSet, save_data
 from ..errors import TrainingError
+from ..files import write_atomically
 from ..jobs.workers import failure, run_worker, worker_environment
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
@@ -256,8 +257,6 @@ def write_results(path: Path, laps: Sequence[Lap]) -> None:
     """All standings as JSON in a file, which is whole at any moment. Raises `TrainingError` if it
     cannot be written.
     """
-    from ..files import write_atomically
-
     text = json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n"
     try:
         write_atomically(path, text.encode())
