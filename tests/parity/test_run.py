@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import time
 import numpy as np
 import pytest
 
-from googlenet import WeightsError, get_network, init_params
+from googlenet import WeightsError, get_network, init_params, version
 from googlenet.data.images import ImageSet, load_image_set
 from googlenet.proof.conformance.networks import probe
 from googlenet.proof.parity.rows import Group
@@ -137,6 +139,52 @@ def test_an_interpreter_without_googlenet(images, tmp_path):
     (result,) = _run(["numpy"], images, interpreters={"numpy": str(bare)}).results
     assert "ended with exit code 1" in result.error
     assert "No module named 'googlenet'" in result.error
+
+
+def other_checkout(folder):
+    """An interpreter whose googlenet, in `folder`, is a copy of this one with a line more."""
+    copy = shutil.copytree(pathlib.Path(version.__file__).parent, folder / "googlenet")
+    with (copy / "errors.py").open("a") as file:
+        file.write("# changed\n")
+    python = folder / "python"
+    python.write_text(
+        f'#!/bin/sh\nPYTHONSAFEPATH=1 PYTHONPATH={folder} exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    return str(python), copy
+
+
+def test_an_interpreter_with_other_code_of_the_same_version(images, tmp_path, monkeypatch):
+    python, copy = other_checkout(tmp_path)
+    (result,) = _run(["numpy"], images, interpreters={"numpy": python}, gradients=False).results
+    ours = version.source_digest()
+    monkeypatch.setattr(version, "__file__", str(copy / "version.py"))
+    theirs = version.source_digest()
+    assert ours != theirs
+    assert result.error == (
+        f"its interpreter has other code of googlenet {version.__version__} (digest {theirs}) than"
+        f" this one ({ours}); install the same checkout in both"
+    )
+
+
+def test_the_digest_is_of_names_and_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(version, "__file__", str(tmp_path / "version.py"))
+    found = []
+    for name, text in (
+        ("version.py", ""),
+        ("version.py", "x = 1"),
+        ("tables/zoo.toml", ""),
+        ("py.typed", "no code"),
+        ("other.py", ""),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        found.append(version.source_digest())
+    assert all(re.fullmatch("[0-9a-f]{12}", digest) for digest in found)
+    assert found[2] == found[3]
+    assert len(set(found)) == 4
+    (tmp_path / "other.py").rename(tmp_path / "another.py")
+    assert version.source_digest() not in found
 
 
 def test_a_layer_that_is_a_ten_thousandth_off_is_named(images, monkeypatch):

@@ -20,7 +20,7 @@ from ...jobs.workers import failure, run_worker, worker_environment
 from ...spec.analysis import count_multiply_adds, count_parameters
 from ...spec.layers import Network
 from ...spec.loss import Loss
-from ...version import __version__
+from ...version import __version__, source_digest
 from ...weights.check import check_params
 from .compare import GRADIENT_IMAGES, measure
 from .job import Job
@@ -207,17 +207,9 @@ MEMORY_HINT = "give fewer images with --count or smaller pieces with --chunk"
 
 def _answer(path: Path, framework: str) -> Result:
     answer = json.loads(path.read_text())
-    if "error" in answer:
-        return Result(framework, error=answer["error"])
-    version = answer["versions"]["googlenet"]
-    if version != __version__:
-        return Result(
-            framework,
-            error=(
-                f"its interpreter has googlenet {version}, this one {__version__}; install the same"
-                " in both"
-            ),
-        )
+    error = _mismatch(answer) or answer.get("error")
+    if error is not None:
+        return Result(framework, error=error)
     return Result(
         framework,
         Comparison.from_json(answer),
@@ -226,3 +218,22 @@ def _answer(path: Path, framework: str) -> Result:
         seconds=answer["seconds"],
         peak_memory_bytes=answer["peak_memory_bytes"],
     )
+
+
+def _mismatch(answer: dict[str, Any]) -> str | None:
+    """In words, why the worker that gave `answer` did not do what it was asked: its googlenet is
+    another one than this. None if it is this one.
+    """
+    version = answer.get("versions", {}).get("googlenet", "unknown")
+    if version != __version__:
+        return (
+            f"its interpreter has googlenet {version}, this one {__version__}; install the same in"
+            " both"
+        )
+    ours, theirs = source_digest(), answer.get("source", "unknown")
+    if theirs != ours:
+        return (
+            f"its interpreter has other code of googlenet {version} (digest {theirs}) than this one"
+            f" ({ours}); install the same checkout in both"
+        )
+    return None

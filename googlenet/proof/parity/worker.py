@@ -23,7 +23,7 @@ from ...backend.discovery import framework_version, get_backend
 from ...errors import GoogLeNetError
 from ...files import write_atomically
 from ...jobs.workers import end_with_parent
-from ...version import __version__
+from ...version import __version__, source_digest
 from .compare import compare
 from .job import Job
 
@@ -87,6 +87,8 @@ def main() -> None:
                 f" {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
             )
         }
+    answer.setdefault("versions", {"googlenet": __version__})
+    answer["source"] = source_digest()
     write_atomically(folder / f"{framework}.json", json.dumps(answer).encode())
     # Some frameworks crash while they unload; the answer is written, so leave without that.
     sys.stdout.flush()
