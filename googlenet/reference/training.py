@@ -15,7 +15,7 @@ from .network import Model, Pass
 
 
 class Trainer:
-    """Trains `model` in place; see `googlenet.backend.Trainer`."""
+    """Trains `model` in place; see `googlenet.backend.protocols.Trainer`."""
 
     processes = 1
     rank = 0

@@ -2,8 +2,8 @@
 its own.
 """
 
-import dataclasses
 import json
+import math
 import os
 import pathlib
 import re
@@ -12,15 +12,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from googlenet import WeightsError, get_network, init_params, version
+from googlenet import Loss, WeightsError, get_network, init_params, version
 from googlenet.data.images import ImageSet, load_image_set
 from googlenet.proof.conformance.networks import probe
-from googlenet.proof.parity.rows import Group
+from googlenet.proof.parity.compare import Yardsticks
+from googlenet.proof.parity.job import Job
+from googlenet.proof.parity.problem import random_problem
+from googlenet.proof.parity.rows import Comparison, Group, Row, differing
 from googlenet.proof.parity.run import ParityOptions, run_parity
+from googlenet.proof.parity.tolerance import StepYardstick
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
@@ -71,17 +76,24 @@ def test_json_has_everything_in_whole_words(images):
     assert report["parameters"] == 5_977_530
     assert report["seed"] == 0
     for result in report["frameworks"]:
-        assert {
+        assert list(result) == [
             "framework",
             "passed",
+            "error",
+            "first_divergence",
+            "worst",
+            "weights",
             "outputs",
-            "gradients",
+            "step_outputs",
             "loss",
+            "gradients",
+            "statistics",
+            "trajectory",
             "versions",
             "threads",
-            "worst",
-            "first_divergence",
-        } <= result.keys()
+            "seconds",
+            "peak_memory_bytes",
+        ]
         assert {"name", "error", "limit", "passed"} == result["outputs"][0].keys()
 
 
@@ -210,7 +222,7 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
 
 def test_the_network_that_is_given_is_the_one_that_is_proved():
     """Not the published one of the same name: workers get the network itself."""
-    network = dataclasses.replace(probe(), name="googlenet")
+    network = replace(probe(), name="googlenet")
     images = ImageSet(random_images(network), random_labels(), "random numbers")
     report = run_parity(network, ["numpy"], images, random_params(network), seed=0)
     (result,) = report.results
@@ -222,6 +234,36 @@ def test_the_network_that_is_given_is_the_one_that_is_proved():
         "aux2",
         "logits",
     }
+
+
+def test_what_failed_survives_json():
+    found = Comparison(
+        {
+            Group.WEIGHTS: [differing("stem.weight")],
+            Group.OUTPUTS: [Row("stem", 1e-9, 1e-6), Row("logits", math.inf, 1e-6)],
+            Group.LOSS: [Row("loss", 1.0, 1e-6)],
+        }
+    )
+    values = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert values["weights"] == ["stem.weight"]
+    assert values["gradients"] == []
+    again = Comparison.from_json(values)
+    assert again.rows == found.rows
+    assert again[Group.WEIGHTS] == found[Group.WEIGHTS]
+    assert again.first_divergence == "weights of stem.weight"
+
+
+def test_a_job_comes_back_from_its_files(tmp_path):
+    problem = replace(random_problem(probe()), loss=Loss(0.1, (0.5, 0.25)))
+    measured = Yardsticks({"logits": 1e-7}, StepYardstick({}, 1e-7, {}, {}), [{"loss": 1e-7}])
+    Job(problem, 5, measured).save(tmp_path)
+    job = Job.load(tmp_path)
+    assert (job.chunk, job.yardsticks) == (5, measured)
+    assert (job.problem.network, job.problem.loss) == (problem.network, problem.loss)
+    np.testing.assert_array_equal(job.problem.images, problem.images)
+    np.testing.assert_array_equal(job.problem.labels, problem.labels)
+    for path, array in problem.params.items():
+        np.testing.assert_array_equal(job.problem.params[path], array)
 
 
 def test_weights_that_do_not_fit_start_no_worker(images):

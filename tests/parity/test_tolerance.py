@@ -1,5 +1,5 @@
 """The limits are derived, zero means zero, and gradients are compared decision for decision: a
-backend's own, near a tie alone.
+backend's own, only near a tie.
 """
 
 import math

@@ -75,7 +75,7 @@ def distance(actual: Array | None, expected: Array) -> float:
 
 @dataclass(frozen=True)
 class Variant:
-    """A float32 reference run that differs from every other by rounding alone: how it changes its
+    """A float32 reference run that differs from every other by rounding only: how it changes its
     input, and its sums.
     """
 

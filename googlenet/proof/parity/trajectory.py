@@ -2,7 +2,7 @@
 statistic after each.
 
 All start from the same weights. The reference follows a backend decision for decision, as in a
-single step (`tolerance.py`): a ReLU or max pool that rounding alone decides otherwise would set two
+single step (`tolerance.py`): a ReLU or max pool that only rounding decides otherwise would set two
 right trajectories apart for good. What is left is rounding, and how the network and the rule of the
 steps let it grow; that is what the limits are derived from, step by step.
 """

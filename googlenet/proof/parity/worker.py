@@ -65,7 +65,7 @@ def _write(path: Path, done: int) -> None:
 
 
 def main() -> None:
-    """Answer, whatever happens: the parent reads the file, not the exit code alone."""
+    """Answer, whatever happens: the parent reads the file, not the exit code."""
     folder, framework = Path(sys.argv[1]), sys.argv[2]
     end_with_parent(lambda: os._exit(1))
     try:

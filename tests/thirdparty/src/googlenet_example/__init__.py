@@ -55,7 +55,8 @@ class Model:
 
         def compose(site: CompositeSite, children: dict[str, Function]) -> Function:
             if isinstance(site.layer, Aux):
-                return lambda x: aside(site.path, children["head"](x), x)
+                head = children["head"]
+                return lambda x: aside(site.path, head(x), x)
             return lambda x: tap(site.path, _compose(site, children, x))
 
         def tap(path: str, y: Array) -> Array:
