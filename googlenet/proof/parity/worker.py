@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...backend.discovery import framework_version, get_backend
+from ...backend.threads import use_threads
 from ...errors import GoogLeNetError
 from ...files import write_atomically
 from ...jobs.workers import end_with_parent
@@ -35,6 +36,7 @@ def run(folder: Path, framework: str) -> dict[str, Any]:
     progress.write_text("0")
     job, params, images, labels = Job.load(folder)
     backend = get_backend(framework)
+    use_threads(backend)
     network = job.network
     comparison = compare(
         backend,
