@@ -149,7 +149,7 @@ def get_backend(framework: str) -> Backend:
         raise UnknownNameError(f"framework: no backend '{framework}' ({installed}{hint})")
     try:
         return cast(Backend, found[name].load())
-    except Exception as error:  # a framework that does not fit its surroundings raises what it likes
+    except Exception as error:  # in surroundings that do not suit it a framework raises anything
         again = f"; install it with: {install_command(name)}" if name in SHIPPED else ""
         raise BackendError(
             f"framework '{name}': its backend {found[name].value} cannot be imported:"

@@ -87,8 +87,8 @@ def command(
 ) -> None:
     """Train several frameworks in turn from the same start, and compare their curves.
 
-    Each runs in its own process, one after another; those without a trainer are left out. The same command again goes on where a race was
-    stopped. Exits with 1 if one fails.
+    Each runs in its own process, one after another; those without a trainer are left out. The same
+    command again goes on where a race was stopped. Exits with 1 if one fails.
     """
     from ..data.sets import load_data
     from ..training.choice import entrants

@@ -42,7 +42,7 @@ Seed = Annotated[
 Weights = Annotated[
     Path | None,
     typer.Option(
-        "--weights", metavar="FILE", help="Initial weights, a safetensors file; else drawn."
+        "--weights", metavar="FILE", help="Initial weights by the spec's names; else drawn."
     ),
 ]
 Resume = Annotated[
@@ -129,7 +129,7 @@ def command(
     from ..jobs.workers import end_with_parent
     from ..training.choice import default_trainer
     from ..training.loop import Run
-    from ..weights.files import load_params
+    from ..weights.formats import load_weights
     from ..weights.initial import init_params
 
     prepare_process(threads)
@@ -159,7 +159,7 @@ def command(
             dialect=dialect,
         )
     params = (
-        load_params(weights, network)
+        load_weights(weights, network)
         if weights is not None
         else init_params(network, seed=seed, initializer=initializer)
     )

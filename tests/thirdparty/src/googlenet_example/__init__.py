@@ -30,6 +30,19 @@ from googlenet.spec.layers import (
 )
 from googlenet.spec.traversal import join
 
+from .files import file_suffix, save
+
+__all__ = [
+    "build",
+    "capabilities",
+    "file_suffix",
+    "forward",
+    "name",
+    "params_of",
+    "save",
+    "unbiased_running_variance",
+]
+
 name = "example"
 capabilities = frozenset()
 unbiased_running_variance = False
