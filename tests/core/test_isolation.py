@@ -58,7 +58,8 @@ def test_looking_imports_no_framework(command):
 def test_discovery_imports_no_framework():
     assert (
         not _modules(
-            "import googlenet.backend as b; b.entry_points(); b.framework_version('numpy')"
+            "import googlenet.backend.discovery as d; d.entry_points(); d.canonical_name('torch');"
+            " [d.framework_version(name) for name in d.backends()]"
         )
         & FRAMEWORKS
     )
