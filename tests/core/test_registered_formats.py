@@ -143,5 +143,5 @@ def test_weights_of_another_network_are_refused(tmp_path):
     ):
         load_weights(tmp_path / "nin.safetensors", googlenet.get_network())
     np.savez(tmp_path / "a.npz", w=np.ones(3, np.float32))
-    with pytest.raises(googlenet.WeightsError, match=r"a.npz: 'b1\.conv\.weight' is missing"):
+    with pytest.raises(googlenet.WeightsError, match=r"a.npz: 'b1\.conv\.conv\.weight' is missing"):
         load_weights(tmp_path / "a.npz", googlenet.get_network())
