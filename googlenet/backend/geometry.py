@@ -2,7 +2,9 @@
 rounding natively.
 
 Any pooling is exactly: pad by `extent_padding` (−∞ for a maximum, 0 for a sum), then windows
-without padding; an average then divides by `average_divisor`.
+without padding; an average then divides by `average_divisor`. Two more paddings suit frameworks
+that round by themselves: `covering_padding` where windows round down, as for a maximum, and
+`counted_padding` where they round up, for an average that must tell padding from overhang.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..spec.layers import AvgPool, Conv, ExplicitPadding, MaxPool, Pair, Shape
+from ..spec.shapes import same_padding
 from ..spec.traversal import LeafSite
 
 
@@ -49,6 +52,48 @@ def extent_padding(
     (top, _), (left, _) = explicit_padding(layer)
     height, width = extent(count, layer.kernel_size, layer.stride)
     return (top, height - in_shape[1] - top), (left, width - in_shape[2] - left)
+
+
+def covering_padding(site: LeafSite, layer: MaxPool | AvgPool) -> ExplicitPadding:
+    """((top, bottom), (left, right)) with which windows that round down are the layer's own: never
+    negative. What is added beyond the layer's padding must not count.
+    """
+    (top, bottom), (left, right) = extent_padding(layer, site.in_shape, window_count(site))
+    return (top, max(bottom, 0)), (left, max(right, 0))
+
+
+def counted_padding(site: LeafSite, layer: AvgPool) -> ExplicitPadding:
+    """((top, bottom), (left, right)) with which windows that round up are the layer's own: its
+    padding, less what no window reads (negative where rows or columns of the input are not read).
+    """
+    reach = extent_padding(layer, site.in_shape, window_count(site))
+    (top, bottom), (left, right) = (
+        (before, min(after, end))
+        for (before, after), (_, end) in zip(explicit_padding(layer), reach, strict=True)
+    )
+    return (top, bottom), (left, right)
+
+
+def same_as(site: LeafSite, layer: Conv | MaxPool | AvgPool) -> ExplicitPadding:
+    """The padding that SAME means for a window layer at its input's size."""
+    rows, columns = (
+        same_padding(size, kernel, stride)
+        for size, kernel, stride in zip(
+            site.in_shape[1:], layer.kernel_size, layer.stride, strict=True
+        )
+    )
+    return rows, columns
+
+
+def scalar(pair: Pair) -> int | Pair:
+    """3 for (3, 3), as people write it; (1, 7) stays."""
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+def leading(padding: ExplicitPadding) -> int | Pair:
+    """A symmetric padding as frameworks take it: 1 for ((1, 1), (1, 1)), (0, 3) if axes differ."""
+    (top, _), (left, _) = padding
+    return scalar((top, left))
 
 
 def average_divisor(layer: AvgPool, in_shape: Shape, count: Pair) -> npt.NDArray[np.int64]:

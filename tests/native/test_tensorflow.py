@@ -124,11 +124,11 @@ def test_own_layers_are_all_saved_above():
     model = googlenet.get_model(OWN_LAYERS, framework="tensorflow")
     added = {
         value
-        for value in vars(backend.layers).values()
+        for value in vars(backend.modules).values()
         if isinstance(value, type) and issubclass(value, keras.layers.Layer)
     }
     assert added == {
-        type(layer) for layer in model.layers if type(layer).__module__ == backend.layers.__name__
+        type(layer) for layer in model.layers if type(layer).__module__ == backend.modules.__name__
     }
 
 
@@ -240,14 +240,14 @@ def test_a_users_image_data_format_changes_nothing():
 def test_keras_on_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(ImportError, match="Keras runs on jax here; set KERAS_BACKEND=tensorflow"):
-        importlib.reload(backend)
+        importlib.reload(backend.model)
 
 
 def same_for_all(monkeypatch):
     """What the book's TensorFlow tab does today: at stride 2, SAME is another padding than
     PyTorch's.
     """
-    monkeypatch.setattr(backend.layers, "_padding", lambda around, layer, site: "same")
+    monkeypatch.setattr(backend.leaves, "_said", lambda site, layer, padding: "same")
 
 
 def softmax_in_the_head(monkeypatch):

@@ -152,7 +152,7 @@ class AdaptiveMaxPool(torch.nn.AdaptiveMaxPool2d):
 def test_max_pooling_in_the_head_is_caught(monkeypatch):
     network = googlenet.get_network("googlenet", input_shape=(1, 64, 64))
     params, images = random_params(network), random_images(network)
-    monkeypatch.setattr(backend.layers, "GlobalAvgPool2d", AdaptiveMaxPool)
+    monkeypatch.setattr(backend.modules, "GlobalAvgPool2d", AdaptiveMaxPool)
     model = backend.build(network, params)
     rows = compare_forward(
         backend,

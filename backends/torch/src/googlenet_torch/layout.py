@@ -8,21 +8,21 @@ import numpy as np
 import torch
 
 from googlenet.arrays import Array
-from googlenet.spec.layers import Dense
-from googlenet.spec.params import ParamSpec
+from googlenet.backend.shared import flattened
+from googlenet.spec import ParamSpec
 
 
 def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O,
-    C·H·W).
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes
+    (O, C·H·W).
     """
-    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
-    return torch.from_numpy((array.reshape(len(array), -1) if dense else array).copy())
+    return torch.from_numpy(flattened(spec, array).copy())
 
 
 def from_native(spec: ParamSpec, tensor: torch.Tensor) -> Array:
     """The inverse of `to_native`, as a float32 array of its own memory."""
-    return tensor.detach().cpu().numpy().reshape(spec.shape).copy()
+    array: Array = tensor.detach().cpu().numpy()
+    return array.reshape(spec.shape).copy()
 
 
 def images_to_native(images: Array, device: torch.device) -> torch.Tensor:

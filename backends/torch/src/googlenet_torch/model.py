@@ -1,0 +1,176 @@
+"""Native modules: built from the spec, run, differentiated and saved."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import assert_never, cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from googlenet import spec
+from googlenet.arrays import Array, Params
+from googlenet.backend import shared
+from googlenet.backend.checks import check_images, check_labels, check_taps
+from googlenet.files import native_file
+from googlenet.spec import Loss, Network, param_specs
+from googlenet.weights.check import check_params
+
+from . import layout, leaves, modules
+
+name = "torch"
+unbiased_running_variance = True
+file_suffix = ".pt"
+
+
+def build(network: Network, params: Params, *, device: str | None = None) -> nn.Module:
+    """An `nn.Module` with `params` loaded; `device` is PyTorch's name of it, such as "cpu" or
+    "cuda:0".
+
+    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that is not there.
+    """
+    params = check_params(network, params)
+    # On "meta" the layers draw no initial weights of their own, which would take longer than all
+    # the rest.
+    with torch.device("meta"):
+        model = spec.fold(network, _leaf, lambda site, children: compose(site, children))
+    state = {
+        path: layout.to_native(each, params[path]) for path, each in param_specs(network).items()
+    }
+    for path, tensor in model.state_dict().items():
+        if path not in state:  # batch norm's weight where the spec has none, and its counter
+            state[path] = torch.full(
+                tensor.shape, int(path.endswith(".weight")), dtype=tensor.dtype
+            )
+    model.load_state_dict(state, assign=True)
+    object.__setattr__(model, "network", network)  # no parameter, buffer or child of the module
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise shared.unusable_device(device, name, error) from error
+
+
+def _leaf(site: spec.LeafSite) -> nn.Module:
+    (call,) = leaves.leaf(site)
+    return cast(nn.Module, call.evaluate())
+
+
+def compose(site: spec.CompositeSite, children: dict[str, nn.Module]) -> nn.Module:
+    """The native module of a composite, its children in place under their own names."""
+    match site.layer:
+        case spec.Sequential() as layer if spec.aux_heads(layer):
+            return modules.Trunk(children, *shared.heads_and_trunks(layer))
+        case spec.Sequential():
+            return nn.Sequential(OrderedDict(children))
+        case spec.Concat():
+            return modules.Concatenation(children)
+        case spec.Residual(scale=scale):
+            return modules.ResidualSum(children["body"], children["shortcut"], scale)
+        case spec.Aux():
+            return children["head"]
+        case _:
+            assert_never(site.layer)
+
+
+def params_of(model: nn.Module) -> Params:
+    """The weights of `model` by path in canonical layout."""
+    state = model.state_dict()
+    specs = param_specs(network_of(model))
+    return {path: layout.from_native(each, state[path]) for path, each in specs.items()}
+
+
+def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write the weights of `model` to `path` as its `state_dict`, for `torch.load` and
+    `load_state_dict`.
+
+    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
+    stays whole.
+    """
+    with native_file(path, file_suffix) as temporary:
+        torch.save(model.state_dict(), temporary)
+
+
+def forward(
+    model: nn.Module, images: Array, *, train: bool = False, taps: Iterable[str] = ()
+) -> dict[str, Array]:
+    """The outputs of images (N, C, H, W) by name, and the tapped layers. Raises as
+    `googlenet.backend.checks` does.
+    """
+    network = network_of(model)
+    taps = check_taps(network, taps)
+    x = layout.images_to_native(check_images(network, images), device_of(model))
+    kept: dict[str, torch.Tensor] = {}
+    handles = [
+        model.get_submodule(path).register_forward_hook(shared.keeper(path, kept)) for path in taps
+    ]
+    try:
+        with _mode(model, train), torch.no_grad():
+            outputs = shared.by_name(network, model(x))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {path: layout.output_from_native(each) for path, each in {**outputs, **kept}.items()}
+
+
+def gradients(
+    model: nn.Module, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
+) -> tuple[float, Params]:
+    """The loss and its gradient by every trainable array, canonical. Raises as
+    `googlenet.backend.checks` does.
+    """
+    network = network_of(model)
+    images = check_images(network, images)
+    labels = check_labels(network, labels, len(images))
+    x = layout.images_to_native(images, device_of(model))
+    trainable, tensors = shared.trainable(network), dict(model.named_parameters())
+    with _mode(model, train):
+        total = total_loss(shared.by_name(network, model(x)), labels, loss, network)
+        grads = torch.autograd.grad(
+            total, [tensors[path] for path in trainable], allow_unused=True, materialize_grads=True
+        )
+    found = zip(trainable.items(), grads, strict=True)
+    return total.item(), {path: layout.from_native(each, grad) for (path, each), grad in found}
+
+
+def total_loss(
+    outputs: dict[str, torch.Tensor], labels: Array, loss: Loss, network: Network
+) -> torch.Tensor:
+    """The loss, a scalar, of outputs (N, K) by name for labels (N,)."""
+    targets = torch.from_numpy(labels).to(outputs["logits"].device)
+
+    def cross_entropy(logits: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(logits, targets, label_smoothing=loss.label_smoothing)
+
+    weights = loss.output_weights(network)
+    return cast(torch.Tensor, shared.weighted_sum(weights, outputs, cross_entropy))
+
+
+def set_threads(count: int) -> None:
+    """Compute with `count` threads."""
+    torch.set_num_threads(count)
+
+
+def network_of(model: nn.Module) -> Network:
+    """The network that `model` was built from."""
+    return cast(Network, model.network)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device that the model's weights are on."""
+    return next((each.device for each in model.state_dict().values()), torch.device("cpu"))
+
+
+@contextmanager
+def _mode(model: nn.Module, train: bool) -> Iterator[None]:
+    """Training or evaluation mode for a while; every module then has its own mode again."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(train)
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training

@@ -1,0 +1,61 @@
+"""A layer's spelling in a framework, as data: a constructor and its arguments.
+
+An adapter's `leaves.leaf(site)` gives a chain of calls, each applied to the result of the one
+before: one layer as a rule, two where the framework needs one more (Keras pads in a layer of its
+own). The adapter's `build` evaluates them, and adds what is no part of the layer: names, prefixes,
+data formats. Whoever prints code or documents a layer reads the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Argument: TypeAlias = "bool | int | float | str | tuple[Argument, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`target(*args, **kwargs)`, not yet called.
+
+    `target` is a class of the framework's, or of the adapter's `modules`. Arguments are numbers,
+    strings, None, and tuples of these. Raises `TypeError` for anything else, an array above all.
+    """
+
+    target: Callable[..., Any]
+    args: tuple[Argument, ...] = ()
+    kwargs: Mapping[str, Argument] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for argument in (*self.args, *self.kwargs.values()):
+            if not _is_data(argument):
+                raise TypeError(
+                    f"{self.target.__name__}: expected numbers, strings, None or tuples of these"
+                    f" as arguments, got {argument!r}"
+                )
+
+    def __str__(self) -> str:
+        arguments = [
+            *map(repr, self.args),
+            *(f"{name}={value!r}" for name, value in self.kwargs.items()),
+        ]
+        return f"{self.target.__name__}({', '.join(arguments)})"
+
+    def evaluate(self, **more: Any) -> Any:
+        """What the call gives, `more` being the keywords that the adapter adds."""
+        return self.target(*self.args, **self.kwargs, **more)
+
+
+Chain: TypeAlias = tuple[Call, ...]
+
+
+def options(**pairs: tuple[Argument, Argument]) -> dict[str, Argument]:
+    """Keyword arguments given as (value, the framework's default), without those at the default."""
+    return {name: value for name, (value, default) in pairs.items() if value != default}
+
+
+def _is_data(argument: object) -> bool:
+    if isinstance(argument, tuple):
+        return all(map(_is_data, argument))
+    return argument is None or type(argument) in (bool, int, float, str)

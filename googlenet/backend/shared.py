@@ -1,0 +1,68 @@
+"""What every adapter does alike, and what hides nothing of its framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..arrays import Array
+from ..errors import DeviceError
+from ..spec.layers import Aux, Dense, Network, Scale, Sequential, aux_heads
+from ..spec.params import ParamSpec, param_specs
+
+T = TypeVar("T")
+
+
+def by_name(network: Network, outputs: Any) -> dict[str, Any]:
+    """What a native model returned, one output or a tuple or list of all, by the outputs' names."""
+    every = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    return dict(zip(network.outputs, every, strict=True))
+
+
+def keeper(path: str, kept: dict[str, Any]) -> Callable[..., None]:
+    """A hook (module, inputs, output) that keeps a layer's output as `kept[path]`; of a trunk with
+    auxiliary heads, which gives a tuple, the main one.
+    """
+
+    def hook(module: object, inputs: object, output: Any) -> None:
+        kept[path] = output[0] if isinstance(output, tuple) else output
+
+    return hook
+
+
+def weighted_sum(
+    weights: Mapping[str, float], outputs: Mapping[str, T], loss: Callable[[T], Any]
+) -> Any:
+    """Σ weight · loss(output) over the outputs by name, in the order of `weights`."""
+    return sum(weight * loss(outputs[name]) for name, weight in weights.items())
+
+
+def heads_and_trunks(layer: Sequential) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the children that are auxiliary heads, and of those that have some inside."""
+    heads = tuple(name for name, child in layer.children if isinstance(child, Aux))
+    trunks = tuple(name for name, child in layer.children if aux_heads(child))
+    return heads, trunks
+
+
+def scale_factors(layer: Scale) -> tuple[float, float]:
+    """What a `Scale` multiplies by in training mode and in evaluation mode: 1 where it is off."""
+    train = layer.factor if layer.when in ("always", "train") else 1.0
+    evaluation = layer.factor if layer.when in ("always", "eval") else 1.0
+    return train, evaluation
+
+
+def trainable(network: Network) -> dict[str, ParamSpec]:
+    """The arrays that training moves by gradient, by path, in the order of execution."""
+    return {path: spec for path, spec in param_specs(network).items() if spec.trainable}
+
+
+def flattened(spec: ParamSpec, array: Array) -> Array:
+    """A dense weight (O, C, H, W) or (O, C) as a matrix (O, C·H·W); any other array as it is."""
+    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
+    return array.reshape(len(array), -1) if dense else array
+
+
+def unusable_device(device: str | None, framework: str, why: object) -> DeviceError:
+    """The error for a `device` that `framework` cannot use; of `why` the first line is said."""
+    lines = str(why).strip().splitlines() or ["no reason given"]
+    return DeviceError(f"device: '{device}' cannot be used by {framework}: {lines[0]}")
