@@ -69,7 +69,9 @@ def command(
     weights: Annotated[
         Path | None,
         typer.Option(
-            "--weights", metavar="FILE", help="A safetensors file; by default drawn from --seed."
+            "--weights",
+            metavar="FILE",
+            help="Weights by the spec's names; by default drawn from --seed.",
         ),
     ] = None,
     initializer: Annotated[
@@ -141,7 +143,7 @@ def command(
     """
     from ..data.images import load_image_set
     from ..proof.parity.run import ParityOptions, run_parity
-    from ..weights.files import load_params
+    from ..weights.formats import load_weights
     from ..weights.initial import init_params
 
     network = network_of(
@@ -157,7 +159,7 @@ def command(
         seed=seed,
     )
     params = (
-        load_params(weights, network)
+        load_weights(weights, network)
         if weights is not None
         else init_params(network, seed=seed, initializer=initializer)
     )

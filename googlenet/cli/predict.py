@@ -15,7 +15,6 @@ from ..errors import DataError, UnknownNameError, WeightsError
 from ..files import replacing
 from ..spec.layers import Network
 from ..spec.traversal import nodes
-from ..weights.files import read_safetensors
 from .options import AsJson, print_json
 
 #: Images in one pass.
@@ -29,7 +28,11 @@ Images = Annotated[
 ]
 Weights = Annotated[
     Path,
-    typer.Option("--weights", metavar="FILE", help="A safetensors file that this project wrote."),
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A weights file with the names of the spec: of this project, or that a backend saved.",
+    ),
 ]
 Model = Annotated[
     str | None,
@@ -192,9 +195,10 @@ def _network(
     from ..weights.zoo import reopen_weights
 
     size = None if input_shape is None else (input_shape[1], input_shape[2])
-    params, metadata = read_safetensors(path)
+    file = read_weights_file(path)
+    params, metadata = file.arrays, file.metadata
     if metadata.get("format") == "googlenet":
-        imported = reopen_weights(read_weights_file(path), input_size=size)
+        imported = reopen_weights(file, input_size=size)
         if model is not None and imported.network.name not in (model, _canonical(model)):
             raise WeightsError(
                 f"{path}: holds weights of network '{imported.network.name}', and --model says"

@@ -2,7 +2,6 @@
 
 import googlenet_example
 import googlenet_example.faulty
-
 from googlenet.backend.protocols import Backend, Differentiates, Trains
 
 backend: Backend = googlenet_example

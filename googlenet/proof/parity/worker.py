@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...backend.discovery import framework_version, get_backend
+from ...backend.threads import use_threads
 from ...errors import GoogLeNetError
 from ...files import write_atomically
 from ...jobs.workers import end_with_parent
@@ -34,8 +35,10 @@ def run(folder: Path, framework: str) -> dict[str, Any]:
     progress = folder / f"{framework}.progress"
     progress.write_text("0")
     job = Job.load(folder)
+    backend = get_backend(framework)
+    use_threads(backend)
     comparison = compare(
-        get_backend(framework),
+        backend,
         job.problem,
         job.yardsticks,
         chunk=job.chunk,

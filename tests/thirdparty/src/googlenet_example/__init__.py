@@ -35,6 +35,18 @@ from googlenet.spec.layers import (
 )
 from googlenet.spec.traversal import CompositeSite, LeafSite, join
 
+from .files import file_suffix, save
+
+__all__ = [
+    "build",
+    "file_suffix",
+    "forward",
+    "name",
+    "params_of",
+    "save",
+    "unbiased_running_variance",
+]
+
 name = "example"
 unbiased_running_variance = False
 
