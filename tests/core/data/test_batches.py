@@ -141,6 +141,19 @@ def test_same_seed_same_bytes_and_another_order_each_epoch(digits):
     assert len({epoch_bytes(seed, epoch) for seed in (0, 1) for epoch in (0, 1, 2)}) == 6
 
 
+@pytest.mark.parametrize(
+    ("seed", "epoch", "labels"),
+    [
+        (0, 0, [9, 9, 9, 2, 6, 9, 0, 3, 8, 8, 2, 3, 9, 7, 6, 9]),
+        (7, 3, [4, 0, 5, 9, 2, 0, 7, 6, 0, 1, 1, 8, 7, 2, 2, 1]),
+    ],
+)
+def test_the_first_batch_of_the_digits_is_the_same_for_good(digits, seed, epoch, labels):
+    batches = training_batches(digits.train, Recipe(batch_size=16, seed=seed), epoch)
+    assert next(batches).labels.tolist() == labels
+    batches.close()
+
+
 @given(**settings_of_batches, first=st.integers(0, 60))
 def test_the_rest_of_an_epoch(count, batch_size, seed, epoch, first):
     split, recipe = numbered(count), Recipe(batch_size=batch_size, seed=seed)

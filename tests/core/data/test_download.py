@@ -276,17 +276,23 @@ def test_a_server_that_speaks_something_else(files, monkeypatch):
         thread.join()
 
 
+DOWNLOADS = """
+import json, sys
+from googlenet.data import download, sets
+values = json.loads(sys.argv[1])
+download.MIRRORS, download.FILES = values["mirrors"], values["files"]
+print(sets.load_data("fashion-mnist", (1, 9, 7)).digest)
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs file locks")
 def test_processes_that_train_together_download_once(mirrors, files, cache):
     """Each in a process of its own, at the same time."""
-    code = (
-        "import json, sys\nfrom googlenet.training import data, download\nvalues ="
-        " json.loads(sys.argv[1])\ndownload.MIRRORS, download.FILES = values['mirrors'],"
-        " values['files']\nprint(data.load_data('fashion-mnist', (1, 9, 7)).digest)"
-    )
     values = json.dumps({"mirrors": downloads.MIRRORS, "files": downloads.FILES})
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, values], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", DOWNLOADS, values], stdout=subprocess.PIPE, text=True
+        )
         for _ in range(3)
     ]
     digests = {process.communicate(timeout=120)[0] for process in processes}

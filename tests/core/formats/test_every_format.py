@@ -150,16 +150,25 @@ def test_an_unknown_zip(file):
     assert "unknown format" in refusal(file(stream.getvalue()))
 
 
+IMPORTED = """
+import sys
+import numpy
+
+def names():
+    return {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+
+start = names()
+import googlenet.weights.formats
+print(*names() - start)
+googlenet.weights.formats.read_weights_file(sys.argv[1])
+print(*names() - start)
+"""
+
+
 def test_reading_imports_nothing_but_what_the_format_needs(file):
     path = file(write_torch(example()))
-    program = (
-        "import sys, numpy\ndef names(): return {name.partition('.')[0] for name in sys.modules}"
-        " - set(sys.stdlib_module_names)\nstart = names()\nimport"
-        " googlenet.formats\nprint(*names() -"
-        f" start)\ngooglenet.formats.read_weights_file({str(path)!r})\nprint(*names() - start)"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORTED, str(path)], capture_output=True, text=True, check=True
     )
     before, after = (set(line.split()) for line in done.stdout.splitlines())
     assert before == after == {"googlenet"}
