@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
-from ...backend.protocols import CAPABILITIES, Backend, Differentiates, Trains, capabilities
+from ...backend.protocols import Backend, Differentiates, Trains, capabilities
 from ...errors import GoogLeNetError
 from ...spec.layers import Network
 from ..parity.rows import Row
@@ -22,6 +22,33 @@ class Learns(Differentiates, Trains, Protocol):
 Needed = TypeVar("Needed", bound=Backend)
 
 
+@dataclass(frozen=True)
+class Need(Generic[Needed]):
+    """What a case asks of a backend: the capabilities by word, keys of
+    `googlenet.backend.protocols.CAPABILITIES`, and whether a backend has them.
+    """
+
+    capabilities: frozenset[str]
+    met: Callable[[object], TypeGuard[Needed]]
+
+
+def _is_backend(backend: object) -> TypeGuard[Backend]:
+    return isinstance(backend, Backend)
+
+
+def _differentiates(backend: object) -> TypeGuard[Differentiates]:
+    return isinstance(backend, Differentiates)
+
+
+def _learns(backend: object) -> TypeGuard[Learns]:
+    return isinstance(backend, Learns)
+
+
+FORWARD: Final = Need(frozenset[str](), _is_backend)
+GRADIENTS: Final = Need(frozenset({"gradients"}), _differentiates)
+TRAINER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
+
+
 class ConformanceError(AssertionError):
     """A backend is not the function that the spec says; the message names the first layer that
     differs.
@@ -35,7 +62,7 @@ class Case(Generic[Needed]):
     """
 
     name: str
-    needs: type[Needed]
+    needs: Need[Needed]
     run: Callable[[Needed], None]
 
     def __str__(self) -> str:
@@ -44,15 +71,13 @@ class Case(Generic[Needed]):
     @property
     def capabilities(self) -> frozenset[str]:
         """What a backend must be able to do: keys of `googlenet.backend.protocols.CAPABILITIES`."""
-        return frozenset(
-            word for word, protocol in CAPABILITIES.items() if protocol in self.needs.__mro__
-        )
+        return self.needs.capabilities
 
     def check(self, backend: Backend) -> None:
         """Run this case. A backend that lacks a capability the case needs raises too: select with
         `cases(capabilities(backend))`.
         """
-        if not isinstance(backend, self.needs):
+        if not self.needs.met(backend):
             missing = sorted(self.capabilities - capabilities(backend)) or ["to be a Backend"]
             raise ConformanceError(
                 f"{self.name}: backend '{backend.name}' lacks the capability {', '.join(missing)}"

@@ -27,7 +27,16 @@ from ..parity.compare import compare, compare_forward, compare_step, compare_wei
 from ..parity.problem import random_problem
 from ..parity.rows import Group, Row
 from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
-from .case import AnyCase, Case, ConformanceError, check_rows, expect, expect_errors
+from .case import (
+    FORWARD,
+    GRADIENTS,
+    AnyCase,
+    Case,
+    ConformanceError,
+    check_rows,
+    expect,
+    expect_errors,
+)
 from .networks import (
     LEAVES,
     architectures,
@@ -60,27 +69,27 @@ def cases(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[AnyCase]:
 def _leaf_cases() -> Iterator[Case[Backend]]:
     for name, layer in LEAVES.items():
         network = sandwich(name, layer)
-        yield Case(f"leaf-{name}", Backend, partial(check_network, network=network))
+        yield Case(f"leaf-{name}", FORWARD, partial(check_network, network=network))
 
 
 def _composite_cases() -> Iterator[Case[Backend]]:
     for name, network in composites().items():
-        yield Case(f"composite-{name}", Backend, partial(check_network, network=network))
+        yield Case(f"composite-{name}", FORWARD, partial(check_network, network=network))
     block = Network(
         "block",
         sequential(block=inception(5, 3, 6, 2, 4, 3)),
         (7, 11, 13),
         "googlenet.proof.conformance",
     )
-    yield Case("composite-lone-inception-block", Backend, partial(check_forward, network=block))
+    yield Case("composite-lone-inception-block", FORWARD, partial(check_forward, network=block))
 
 
 def _architecture_cases() -> Iterator[Case[Backend]]:
     for name, network in architectures().items():
         loss = Loss(label_smoothing=0.1, aux_weights=(0.5, 0.2)[: len(network.outputs) - 1])
-        yield Case(f"network-{name}", Backend, partial(check_network, network=network, loss=loss))
+        yield Case(f"network-{name}", FORWARD, partial(check_network, network=network, loss=loss))
     for name, network in forward_architectures().items():
-        yield Case(f"forward-{name}", Backend, partial(check_forward, network=network, batch=1))
+        yield Case(f"forward-{name}", FORWARD, partial(check_forward, network=network, batch=1))
 
 
 def _pool_cases() -> Iterator[Case[Backend]]:
@@ -88,25 +97,25 @@ def _pool_cases() -> Iterator[Case[Backend]]:
     for kernel, stride, padding in windows:
         yield Case(
             f"pool-kernel{kernel}-stride{stride}-padding{padding}",
-            Backend,
+            FORWARD,
             partial(_check_pools, kernel=kernel, stride=stride, padding=padding),
         )
 
 
 def _other_cases() -> Iterator[AnyCase]:
-    yield Case("ties", Differentiates, _check_ties)
-    yield Case("gradients-in-evaluation-mode", Differentiates, _check_evaluation_gradients)
-    yield Case("batch-of-one", Backend, _check_batch_of_one)
+    yield Case("ties", GRADIENTS, _check_ties)
+    yield Case("gradients-in-evaluation-mode", GRADIENTS, _check_evaluation_gradients)
+    yield Case("batch-of-one", FORWARD, _check_batch_of_one)
     for name, network in norm_networks().items():
         yield Case(
             f"batch-norm-statistics-{name}",
-            Differentiates,
+            GRADIENTS,
             partial(_check_batch_norm, network=network),
         )
-    yield Case("dropout-statistics", Differentiates, _check_dropout)
-    yield Case("weights-are-copied", Backend, _check_copies)
-    yield Case("forward-changes-nothing", Backend, _check_unchanged)
-    yield Case("bad-input", Backend, _check_bad_input)
+    yield Case("dropout-statistics", GRADIENTS, _check_dropout)
+    yield Case("weights-are-copied", FORWARD, _check_copies)
+    yield Case("forward-changes-nothing", FORWARD, _check_unchanged)
+    yield Case("bad-input", FORWARD, _check_bad_input)
 
 
 def check_network(

@@ -24,7 +24,7 @@ from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
 from ..parity.trajectory import compare_trajectory, trajectory_yardstick
-from .case import Case, Learns, check_rows, expect, expect_errors
+from .case import TRAINER, Case, Learns, check_rows, expect, expect_errors
 from .networks import batch_of, composites, probe, sandwich, trained_networks
 
 
@@ -32,13 +32,13 @@ def trainer_cases() -> Iterator[Case[Learns]]:
     """Every case that needs a trainer."""
     for name, (network, recipe) in trained_networks().items():
         yield Case(
-            f"training-{name}", Learns, partial(check_training, network=network, recipe=recipe)
+            f"training-{name}", TRAINER, partial(check_training, network=network, recipe=recipe)
         )
-    yield Case("training-batches-of-any-size", Learns, _check_batch_sizes)
-    yield Case("training-goes-on-bit-for-bit", Learns, _check_resumed)
-    yield Case("training-draws-from-the-seed-alone", Learns, _check_seeds)
-    yield Case("training-leaves-the-model-usable", Learns, _check_trained_model)
-    yield Case("training-bad-input", Learns, _check_bad_training_input)
+    yield Case("training-batches-of-any-size", TRAINER, _check_batch_sizes)
+    yield Case("training-goes-on-bit-for-bit", TRAINER, _check_resumed)
+    yield Case("training-draws-from-the-seed-alone", TRAINER, _check_seeds)
+    yield Case("training-leaves-the-model-usable", TRAINER, _check_trained_model)
+    yield Case("training-bad-input", TRAINER, _check_bad_training_input)
 
 
 def check_training(backend: Trains, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
