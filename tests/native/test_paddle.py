@@ -49,9 +49,7 @@ def test_prints_readably_with_our_names(model):
     text = repr(model)
     assert "(inception_3a): Concatenation(" in text
     assert "(branch_5x5): Sequential(" in text
-    assert (
-        "Conv2D(3, 64, kernel_size=[7, 7], stride=[2, 2], padding=[3, 3], data_format=NCHW)" in text
-    )
+    assert "Conv2D(3, 64, kernel_size=[7, 7], stride=[2, 2], padding=3, data_format=NCHW)" in text
 
 
 def test_parameter_names_are_ours(model):
@@ -154,7 +152,7 @@ def test_a_lone_inception_block():
 # What paddle.vision's GoogLeNet, or a layer's default, does otherwise than the paper --------------
 
 
-class ConcatenationAndReLU(backend.layers.Concatenation):
+class ConcatenationAndReLU(backend.modules.Concatenation):
     def forward(self, x):
         return nn.functional.relu(super().forward(x))
 
@@ -176,7 +174,7 @@ class DownscalingDropout(nn.Dropout):
 
 def relu_once_after_the_concatenation(monkeypatch):
     monkeypatch.setattr(nn, "ReLU", nn.Identity)
-    monkeypatch.setattr(backend.layers, "Concatenation", ConcatenationAndReLU)
+    monkeypatch.setattr(backend.modules, "Concatenation", ConcatenationAndReLU)
 
 
 def pools_round_down(monkeypatch):
