@@ -12,9 +12,11 @@ from googlenet.backend.geometry import (
     counted_padding,
     covering_padding,
     explicit_padding,
+    extent_padding,
     is_symmetric,
     leading,
     scalar,
+    window_count,
 )
 from googlenet.backend.shared import scale_factors
 
@@ -101,8 +103,9 @@ def _is_native(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> bool:
     """Whether Paddle rounds as the spec does: its `ceil_mode` keeps a last window that starts
     beyond the input.
     """
-    sides = zip(covering_padding(site, layer), explicit_padding(layer), strict=True)
-    dropped = any(covered < given for (_, covered), (_, given) in sides)
+    reach = extent_padding(layer, site.in_shape, window_count(site))
+    sides = zip(reach, explicit_padding(layer), strict=True)
+    dropped = any(end < after for (_, end), (_, after) in sides)
     return is_symmetric(layer) and not (layer.ceil_mode and dropped)
 
 

@@ -160,9 +160,7 @@ def network_of(model: nn.Layer) -> Network:
 
 
 def device_of(model: nn.Layer) -> paddle.base.core.Place | None:
-    """The device that the model's weights are on; None, which is Paddle's default, if it has
-    none.
-    """
+    """The device that the model's weights are on; None, Paddle's default, where there are none."""
     return next((each.place for each in model.state_dict().values()), None)
 
 

@@ -43,8 +43,7 @@ def trainer(model: nn.Layer, recipe: Recipe, *, parallel: bool = False) -> Train
 
 
 class Trainer:
-    """Trains `model` in place by `paddle.optimizer.Momentum`; see
-    `googlenet.backend.protocols.Trainer`.
+    """Trains `model` by `paddle.optimizer.Momentum`; see `googlenet.backend.protocols.Trainer`.
 
     It runs eagerly: on a CPU `paddle.jit.to_static` is no faster, and takes more memory. With
     `parallel` gradients are averaged by `paddle.DataParallel`.
@@ -70,13 +69,7 @@ class Trainer:
         )
 
     def step(
-        self,
-        images: Array,
-        labels: Array,
-        *,
-        learning_rate: float,
-        seed: int,
-        share: float = 1.0,
+        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
     ) -> tuple[float, Array]:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
         (N, K) of its training pass.
