@@ -1,0 +1,19 @@
+"""The Paddle adapter is what the protocols say, as mypy reads it."""
+
+import googlenet_paddle
+
+from googlenet.backend.protocols import (
+    Backend,
+    Differentiates,
+    Saves,
+    SetsThreads,
+    Trains,
+    TrainsInParallel,
+)
+
+backend: Backend = googlenet_paddle
+differentiates: Differentiates = googlenet_paddle
+saves: Saves = googlenet_paddle
+sets_threads: SetsThreads = googlenet_paddle
+trains: Trains = googlenet_paddle
+trains_in_parallel: TrainsInParallel = googlenet_paddle
