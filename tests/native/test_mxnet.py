@@ -176,3 +176,14 @@ def test_a_missing_relu_in_b2_is_caught():
     model.b2.reduce.relu = MissingReLU("relu")
     model.b2.conv.relu = MissingReLU("relu")
     assert first_divergence(backend, model, network) == "b2.reduce.relu"
+
+
+def test_a_plain_layer_takes_a_layers_place():
+    """As a user does who trains a head of their own."""
+    network = composites()["inception"]
+    model = backend.build(network, random_params(network))
+    model.dense = nn.Dense(9)
+    model.dense.initialize()
+    assert model(mx.np.array(random_images(network))).shape == (3, 9)
+    with pytest.raises(TypeError, match="Changing attribute type"):
+        model.dense = nn.Flatten()

@@ -246,6 +246,15 @@ def _with_numpy_semantics(block: HybridBlock) -> None:
     block.__class__ = _numpy_class(block.__class__)
 
 
+class _Like(type):
+    """A class of which every instance of its base is one, so that Gluon, which asks, lets a user
+    put a plain layer in a layer's place.
+    """
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.__mro__[1])
+
+
 @cache
 def _numpy_class(cls: Any) -> Any:
     """`cls` with NumPy semantics inside its methods, and otherwise the same."""
@@ -254,7 +263,7 @@ def _numpy_class(cls: Any) -> Any:
         return _blank, (cls,), vars(block)  # pickle finds no class that is made here
 
     members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "__reduce_ex__": reduce}
-    return mx.util.use_np(type(cls.__name__, (cls,), members))
+    return mx.util.use_np(_Like(cls.__name__, (cls,), members))
 
 
 def _blank(cls: Any) -> HybridBlock:
