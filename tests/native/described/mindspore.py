@@ -10,7 +10,7 @@ PRINTED = [
     "(inception_3a): Concatenation(",
     "(branch_5x5): SequentialCell(",
     "Conv2d(input_channels=3, output_channels=64, kernel_size=(7, 7), stride=(2, 2),"
-    " pad_mode=pad, padding=(3, 3, 3, 3)",
+    " pad_mode=pad, padding=3",
 ]
 UNKNOWN_DEVICES = ["no-such-device", "CPU:1"]
 SAVE = "mindspore.save_checkpoint"
