@@ -56,7 +56,9 @@ class Trainer:
         self.model = model
         for parameter in model.parameters():
             if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+                parameter.data = parameter.data.to(
+                    parameter.dtype, memory_format=torch.channels_last
+                )
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network, self._loss = network_of(model), recipe.loss
         self._loss.output_weights(self._network)  # raises where the recipe does not fit
