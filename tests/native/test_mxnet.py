@@ -1,5 +1,7 @@
 """The MXNet model is what a user of MXNet would have written."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
 import googlenet
+from googlenet.backend.call import Call
 from googlenet.proof.conformance.networks import composites, lone, probe
 from googlenet.proof.parity.compare import compare_forward, compare_step, compare_weights
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit, step_yardstick
@@ -20,6 +23,11 @@ from googlenet.spec.loss import Loss
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 backend = googlenet.get_backend("mxnet")
+
+
+def pickled(block):
+    return pickle.loads(pickle.dumps(block))
+
 
 NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
 NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
@@ -33,6 +41,14 @@ def model():
 @pytest.fixture(scope="module")
 def images(model):
     return mx.np.array(random_images(NETWORK))
+
+
+@pytest.fixture
+def set_np():
+    """NumPy semantics for a while, as a user turns them on."""
+    mx.npx.set_np()
+    yield
+    mx.npx.reset_np()
 
 
 def test_is_native(model):
@@ -84,6 +100,7 @@ def test_returns_logits_and_aux(model, images):
     assert [output.shape for output in outputs] == [(3, 7)] * 3
 
 
+@pytest.mark.usefixtures("set_np")
 def test_saves_and_loads_with_the_frameworks_own_tools(model, images, tmp_path):
     file = str(tmp_path / "model.params")
     model.save_parameters(file)
@@ -94,6 +111,7 @@ def test_saves_and_loads_with_the_frameworks_own_tools(model, images, tmp_path):
     assert not compare_weights(backend, other, random_params(NETWORK))
 
 
+@pytest.mark.usefixtures("set_np")
 @pytest.mark.filterwarnings(
     "ignore:Cannot decide type:UserWarning"
 )  # `imports` asks for a dtype that no argument of it can give
@@ -124,14 +142,48 @@ def test_unknown_device_is_refused(device):
     assert str(caught.value).startswith(f"device: '{device}' cannot be used by mxnet: ")
 
 
-def test_importing_the_backend_changes_no_global_state():
-    """NumPy semantics are on after `build` alone."""
+def test_importing_and_building_change_no_global_state():
     code = (
-        "import googlenet_mxnet, mxnet; raise SystemExit(mxnet.util.is_np_array() or"
+        "import googlenet, googlenet_mxnet, mxnet; googlenet.get_model('googlenet', 'mxnet',"
+        " input_shape=(1, 32, 32)); raise SystemExit(mxnet.util.is_np_array() or"
         " mxnet.util.is_np_shape())"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0
-    assert mx.util.is_np_array()
+
+
+def test_classic_code_works_beside_a_model(model, images):
+    """Arrays of `mx.nd` in the thread that built and called a model of ours."""
+    model(images)
+    dense, data = nn.Dense(2, in_units=3), mx.nd.ones((4, 3))
+    dense.initialize()
+    trainer = gluon.Trainer(dense.collect_params(), "sgd", {"learning_rate": 0.1})
+    with autograd.record():
+        loss = gluon.loss.SoftmaxCrossEntropyLoss()(dense(data), mx.nd.ones(4))
+    loss.backward()
+    trainer.step(4)
+    assert type(dense(data)) is mx.nd.NDArray
+
+
+@pytest.mark.parametrize("semantics", [False, True])
+@pytest.mark.parametrize("hybridized", [False, True])
+@pytest.mark.parametrize("copied", [lambda block: block, copy.deepcopy, pickled])
+def test_runs_whatever_the_threads_semantics_are(semantics, hybridized, copied, tmp_path):
+    """A model and a block of it by itself, and their files."""
+    network = composites()["auxiliary"]
+    params, images = random_params(network), random_images(network)
+    expected = backend.forward(backend.build(network, params), images)
+    file, before = str(tmp_path / "model.params"), mx.util.is_np_array()
+    with mx.util.np_shape(semantics), mx.util.np_array(semantics):
+        backend.build(network, params).save_parameters(file)
+        model = copied(backend.build(network, random_params(network, seed=1)))
+        model.load_parameters(file)
+        model.hybridize(hybridized)
+        outputs = dict(zip(network.outputs, model(mx.np.array(images)), strict=True))
+        assert model.trunk.first.conv(mx.np.array(images)).shape[:2] == (len(images), 6)
+        assert mx.util.is_np_array() == semantics
+    assert mx.util.is_np_array() == before
+    for name, output in outputs.items():
+        assert distance(output.asnumpy(), expected[name]) < 1e-5
 
 
 def test_the_protocol_works_in_another_thread(model, images):
@@ -214,6 +266,7 @@ def test_gradient_buffers_are_left_alone():
     assert (model.stem.conv.weight.grad() == 3).all()
 
 
+@pytest.mark.usefixtures("set_np")
 def test_trains_with_the_frameworks_own_optimiser():
     """The README's loop, on one batch: the loss falls."""
     model = googlenet.get_model("googlenet", framework="mxnet", input_shape=(1, 32, 32), seed=0)
@@ -249,12 +302,12 @@ def test_a_missing_relu_in_b2_is_caught(monkeypatch):
     """The book's MXNet tab once had none after the two convolutions of b2 (d2l-zh#521)."""
     network = googlenet.get_network("googlenet", input_shape=(1, 64, 64))
     params, images = random_params(network), random_images(network)
-    leaf = backend.layers.leaf
+    leaf = backend.leaves.leaf
     missing = ("b2.reduce.relu", "b2.conv.relu")
     monkeypatch.setattr(
-        backend.layers,
+        backend.leaves,
         "leaf",
-        lambda site: nn.HybridSequential() if site.path in missing else leaf(site),
+        lambda site: (Call(nn.HybridSequential),) if site.path in missing else leaf(site),
     )
     model = backend.build(network, params)
     rows = compare_forward(
