@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from googlenet.arrays import Array, Params
 from googlenet.backend import shared
 from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.spec import Loss, Recipe
+from googlenet.spec import Recipe
 
 from . import layout
 from .model import device_of, network_of, numpy_semantics, parameter_of, total_loss
@@ -70,9 +71,11 @@ class Trainer:
     def __init__(self, model: HybridBlock, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
-        self._network = network_of(model)
-        recipe.loss.output_weights(self._network)  # raises where the recipe does not fit
-        self._objective, self._outputs = _Objective(model, recipe.loss), _Outputs(model)
+        self._network, self._loss = network_of(model), recipe.loss
+        self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        # All outputs, because Gluon warns of parameters that nothing uses.
+        self._outputs = _Graph(model, lambda model, x: model(x))
+        self._objective = _Graph(model, self._loss_and_logits)
         self._trained = {
             path: (spec, parameter_of(model, spec))
             for path, spec in shared.trainable(self._network).items()
@@ -152,6 +155,12 @@ class Trainer:
         total: Array = _gather(np.asarray(values, np.float64)).sum(0)
         return total
 
+    def _loss_and_logits(
+        self, model: HybridBlock, x: mx.np.ndarray, labels: mx.np.ndarray
+    ) -> tuple[mx.np.ndarray, mx.np.ndarray]:
+        outputs = shared.by_name(self._network, model(x))
+        return total_loss(outputs, labels, self._loss, self._network), outputs["logits"]
+
     def _images(self, images: Array) -> mx.np.ndarray:
         return layout.images_to_native(check_images(self._network, images), self._device)
 
@@ -171,35 +180,17 @@ class Trainer:
         return states
 
 
-class _Objective(HybridBlock):
-    """Images (N, C, H, W), labels (N,) → the loss, a scalar of float64, and the logits (N, K)."""
+class _Graph(HybridBlock):
+    """`function(model, *arrays)` as one graph with static memory; the model's own mode stays."""
 
-    def __init__(self, model: HybridBlock, loss: Loss) -> None:
+    def __init__(self, model: HybridBlock, function: Callable[..., Any]) -> None:
         super().__init__(prefix="")
-        # Before it has children, which stay as they are.
+        # Before it has children, which it would change too.
         self.hybridize(static_alloc=True, static_shape=True)
-        self.model, self.loss, self.network = model, loss, network_of(model)
+        self.model, self.function = model, function
 
-    def hybrid_forward(
-        self, F: mx.nd, x: mx.np.ndarray, labels: mx.np.ndarray
-    ) -> tuple[mx.np.ndarray, mx.np.ndarray]:
-        outputs = shared.by_name(self.network, self.model(x))
-        return total_loss(outputs, labels, self.loss, self.network), outputs["logits"]
-
-
-class _Outputs(HybridBlock):
-    """Images (N, C, H, W) → the outputs of `model`; all of them, because Gluon warns of parameters
-    that nothing uses.
-    """
-
-    def __init__(self, model: HybridBlock) -> None:
-        super().__init__(prefix="")
-        # Before it has children, which stay as they are.
-        self.hybridize(static_alloc=True, static_shape=True)
-        self.model = model
-
-    def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> mx.np.ndarray:
-        return self.model(x)
+    def hybrid_forward(self, F: mx.nd, *arrays: mx.np.ndarray) -> Any:
+        return self.function(self.model, *arrays)
 
 
 def _has_dropout(model: HybridBlock) -> bool:
