@@ -1,7 +1,6 @@
 """Type-checked, not run: the module of MXNet is all of these."""
 
 import googlenet_mxnet
-
 from googlenet.backend.protocols import (
     Backend,
     Differentiates,

@@ -7,9 +7,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
-from typing import Any, assert_never, cast
+from typing import Any, cast
 
 import mxnet as mx
 from mxnet import autograd, gluon
@@ -70,23 +70,21 @@ def _leaf(site: spec.LeafSite) -> HybridBlock:
 def compose(site: spec.CompositeSite, children: dict[str, HybridBlock]) -> HybridBlock:
     """The native block of a composite, its children in place under their own names."""
     prefix = _prefix(site)
-    match site.layer:
-        case spec.Sequential() as layer if spec.aux_heads(layer):
-            return modules.Trunk(children, *shared.heads_and_trunks(layer), prefix=prefix)
-        case spec.Sequential():
-            block = nn.HybridSequential(prefix=prefix)
-            for child, native in children.items():
-                setattr(block, child, native)
-            return block
-        case spec.Concat():
-            return modules.Concatenation(children, prefix=prefix)
-        case spec.Residual(scale=scale):
-            body, shortcut = children["body"], children["shortcut"]
-            return modules.ResidualSum(body, shortcut, scale, prefix=prefix)
-        case spec.Aux():
-            return children["head"]
-        case _:
-            assert_never(site.layer)
+    return shared.composed(
+        site,
+        children,
+        sequence=partial(_in_sequence, prefix),
+        trunk=partial(modules.Trunk, prefix=prefix),
+        concatenation=partial(modules.Concatenation, prefix=prefix),
+        total=partial(modules.ResidualSum, prefix=prefix),
+    )
+
+
+def _in_sequence(prefix: str, children: dict[str, HybridBlock]) -> HybridBlock:
+    block = nn.HybridSequential(prefix=prefix)
+    for child, native in children.items():
+        setattr(block, child, native)
+    return block
 
 
 def params_of(model: HybridBlock) -> Params:
@@ -248,6 +246,15 @@ def _with_numpy_semantics(block: HybridBlock) -> None:
     block.__class__ = _numpy_class(block.__class__)
 
 
+class _Like(type):
+    """A class of which every instance of its base is one, so that Gluon, which asks, lets a user
+    put a plain layer in a layer's place.
+    """
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.__mro__[1])
+
+
 @cache
 def _numpy_class(cls: Any) -> Any:
     """`cls` with NumPy semantics inside its methods, and otherwise the same."""
@@ -256,7 +263,7 @@ def _numpy_class(cls: Any) -> Any:
         return _blank, (cls,), vars(block)  # pickle finds no class that is made here
 
     members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "__reduce_ex__": reduce}
-    return mx.util.use_np(type(cls.__name__, (cls,), members))
+    return mx.util.use_np(_Like(cls.__name__, (cls,), members))
 
 
 def _blank(cls: Any) -> HybridBlock:
