@@ -74,19 +74,11 @@ def honest(backend: Backend) -> Comparison:
     return Mutant("honest", "", lambda module: nullcontext()).compare(backend)
 
 
-def _place(module: ModuleType, function: str) -> ModuleType:
-    """The module of an adapter in which it looks up `leaf` or `compose` whenever it calls it."""
-    name = {"leaf": "leaves", "compose": "model"}[function]
-    name = name if hasattr(module, "leaves") else "layers"  # the old place of both: delete the line
-    place: ModuleType = getattr(module, name)
-    return place
-
-
 def _leaf(path: str, change: Callable[[Any], Leaf]) -> Sabotage:
     """The adapter renders another leaf at `path`."""
 
     def sabotage(module: ModuleType) -> AbstractContextManager[object]:
-        place = _place(module, "leaf")
+        place: ModuleType = module.leaves
         right = place.leaf
 
         def wrong(site: LeafSite) -> Any:
@@ -104,7 +96,7 @@ def _compose(
     """The adapter joins other children, or another composite, at `path`."""
 
     def sabotage(module: ModuleType) -> AbstractContextManager[object]:
-        place = _place(module, "compose")
+        place: ModuleType = module.model
         right = place.compose
 
         def wrong(site: CompositeSite, children: dict[str, Any]) -> Any:
