@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import mxnet as mx
@@ -17,7 +17,7 @@ from googlenet.arrays import Array, Params
 from googlenet.backend import shared
 from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.spec import Recipe
+from googlenet.spec import Loss, Recipe
 
 from . import layout
 from .model import device_of, network_of, numpy_semantics, parameter_of, total_loss
@@ -71,11 +71,11 @@ class Trainer:
     def __init__(self, model: HybridBlock, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
-        self._network, self._loss = network_of(model), recipe.loss
-        self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        self._network = network_of(model)
+        recipe.loss.output_weights(self._network)  # raises where the recipe does not fit
         # All outputs, because Gluon warns of parameters that nothing uses.
         self._outputs = _Graph(model, lambda model, x: model(x))
-        self._objective = _Graph(model, self._loss_and_logits)
+        self._objective = _Graph(model, partial(_loss_and_logits, recipe.loss))
         self._trained = {
             path: (spec, parameter_of(model, spec))
             for path, spec in shared.trainable(self._network).items()
@@ -155,12 +155,6 @@ class Trainer:
         total: Array = _gather(np.asarray(values, np.float64)).sum(0)
         return total
 
-    def _loss_and_logits(
-        self, model: HybridBlock, x: mx.np.ndarray, labels: mx.np.ndarray
-    ) -> tuple[mx.np.ndarray, mx.np.ndarray]:
-        outputs = shared.by_name(self._network, model(x))
-        return total_loss(outputs, labels, self._loss, self._network), outputs["logits"]
-
     def _images(self, images: Array) -> mx.np.ndarray:
         return layout.images_to_native(check_images(self._network, images), self._device)
 
@@ -191,6 +185,15 @@ class _Graph(HybridBlock):
 
     def hybrid_forward(self, F: mx.nd, *arrays: mx.np.ndarray) -> Any:
         return self.function(self.model, *arrays)
+
+
+def _loss_and_logits(
+    loss: Loss, model: HybridBlock, x: mx.np.ndarray, labels: mx.np.ndarray
+) -> tuple[mx.np.ndarray, mx.np.ndarray]:
+    """The loss, a scalar of float64, and the logits (N, K) of images (N, C, H, W)."""
+    network = network_of(model)
+    outputs = shared.by_name(network, model(x))
+    return total_loss(outputs, labels, loss, network), outputs["logits"]
 
 
 def _has_dropout(model: HybridBlock) -> bool:
