@@ -1,5 +1,8 @@
 """What is MXNet's own about its models."""
 
+import copy
+import os
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +17,7 @@ import googlenet
 from googlenet.proof.conformance.networks import composites, lone, probe
 from googlenet.proof.parity.compare import compare_step
 from googlenet.proof.parity.problem import random_problem
-from googlenet.proof.parity.tolerance import step_yardstick
+from googlenet.proof.parity.tolerance import distance, step_yardstick
 from googlenet.spec.layers import Scale
 from googlenet.weights.samples import random_images, random_labels, random_params
 
@@ -106,6 +109,52 @@ def test_classic_gluon_code_works_in_the_same_thread(before):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "NDArray NDArray (2, 4)\n"
+
+
+def pickled(block):
+    return pickle.loads(pickle.dumps(block))
+
+
+@pytest.mark.parametrize("semantics", [False, True], ids=["classic", "numpy"])
+@pytest.mark.parametrize("hybridized", [False, True], ids=["eager", "hybridized"])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_runs_whatever_the_threads_semantics_are(semantics, hybridized, copied, tmp_path):
+    """A model, one layer of it by itself, its copies, and their files."""
+    network = composites()["auxiliary"]
+    params, images = random_params(network), random_images(network)
+    expected = backend.forward(backend.build(network, params), images)
+    mx.npx.set_np(semantics, semantics)
+    file, x = str(tmp_path / "model.params"), mx.np.array(images)
+    backend.build(network, params).save_parameters(file)
+    model = copied(backend.build(network, random_params(network, seed=1)))
+    model.load_parameters(file)
+    model.hybridize(hybridized)
+    outputs = dict(zip(network.outputs, model(x), strict=True))
+    assert model.trunk.first.conv(x).shape[:2] == (len(images), 6)
+    if hybridized:
+        model.export(str(tmp_path / "model"))
+    assert (mx.util.is_np_array(), mx.util.is_np_shape()) == (semantics, semantics)
+    for name, output in outputs.items():
+        assert distance(output.asnumpy(), expected[name]) < 1e-6
+
+
+THREADS = """
+import os, googlenet, mxnet
+backend = googlenet.get_backend("mxnet")
+backend.set_threads(3)
+count = len(os.listdir("/proc/self/task"))
+model = googlenet.get_model("googlenet", "mxnet", input_shape=(1, 32, 32))
+model(mxnet.np.ones((8, 1, 32, 32))).asnumpy()
+raise SystemExit(len(os.listdir("/proc/self/task")) - count)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
+def test_threads_are_set_after_the_import():
+    """MXNet's worker is one of them, and is there before."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", THREADS]
+    assert subprocess.run(command, env=environment).returncode == 2
 
 
 def test_the_protocol_works_in_another_thread(model, images):

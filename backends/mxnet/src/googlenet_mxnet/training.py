@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import mxnet as mx
@@ -72,7 +73,9 @@ class Trainer:
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network = network_of(model)
         recipe.loss.output_weights(self._network)  # raises where the recipe does not fit
-        self._objective, self._outputs = _Objective(model, recipe.loss), _Outputs(model)
+        # All outputs, because Gluon warns of parameters that nothing uses.
+        self._outputs = _Graph(model, lambda model, x: model(x))
+        self._objective = _Graph(model, partial(_loss_and_logits, recipe.loss))
         self._trained = {
             path: (spec, parameter_of(model, spec))
             for path, spec in shared.trainable(self._network).items()
@@ -171,35 +174,26 @@ class Trainer:
         return states
 
 
-class _Objective(HybridBlock):
-    """Images (N, C, H, W), labels (N,) → the loss, a scalar of float64, and the logits (N, K)."""
+class _Graph(HybridBlock):
+    """`function(model, *arrays)` as one graph with static memory; the model's own mode stays."""
 
-    def __init__(self, model: HybridBlock, loss: Loss) -> None:
+    def __init__(self, model: HybridBlock, function: Callable[..., Any]) -> None:
         super().__init__(prefix="")
-        # Before it has children, which stay as they are.
+        # Before it has children, which it would change too.
         self.hybridize(static_alloc=True, static_shape=True)
-        self.model, self.loss, self.network = model, loss, network_of(model)
+        self.model, self.function = model, function
 
-    def hybrid_forward(
-        self, F: mx.nd, x: mx.np.ndarray, labels: mx.np.ndarray
-    ) -> tuple[mx.np.ndarray, mx.np.ndarray]:
-        outputs = shared.by_name(self.network, self.model(x))
-        return total_loss(outputs, labels, self.loss, self.network), outputs["logits"]
+    def hybrid_forward(self, F: mx.nd, *arrays: mx.np.ndarray) -> Any:
+        return self.function(self.model, *arrays)
 
 
-class _Outputs(HybridBlock):
-    """Images (N, C, H, W) → the outputs of `model`; all of them, because Gluon warns of parameters
-    that nothing uses.
-    """
-
-    def __init__(self, model: HybridBlock) -> None:
-        super().__init__(prefix="")
-        # Before it has children, which stay as they are.
-        self.hybridize(static_alloc=True, static_shape=True)
-        self.model = model
-
-    def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> mx.np.ndarray:
-        return self.model(x)
+def _loss_and_logits(
+    loss: Loss, model: HybridBlock, x: mx.np.ndarray, labels: mx.np.ndarray
+) -> tuple[mx.np.ndarray, mx.np.ndarray]:
+    """The loss, a scalar of float64, and the logits (N, K) of images (N, C, H, W)."""
+    network = network_of(model)
+    outputs = shared.by_name(network, model(x))
+    return total_loss(outputs, labels, loss, network), outputs["logits"]
 
 
 def _has_dropout(model: HybridBlock) -> bool:
