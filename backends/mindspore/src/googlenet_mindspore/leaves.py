@@ -82,9 +82,6 @@ def _max_pool(site: spec.LeafSite, layer: spec.MaxPool) -> Call:
     covering = covering_padding(site, layer)
     if same_as(site, layer) == (covering if layer.ceil_mode else padding):
         return Call(nn.MaxPool2d, window, {"pad_mode": "same"})
-    if is_symmetric(layer):
-        settings = options(padding=(leading(padding), 0), ceil_mode=(layer.ceil_mode, False))
-        return Call(modules.SymmetricMaxPool2d, window, settings)
     return Call(modules.PaddedMaxPool2d, (*window, covering))
 
 

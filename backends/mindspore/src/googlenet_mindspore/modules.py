@@ -44,41 +44,11 @@ class LocalResponseNorm2d(nn.Cell):
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
-class SymmetricMaxPool2d(nn.Cell):
-    """Max pooling with −∞ around its input, as much before as after.
-
-    `nn.MaxPool2d(pad_mode="pad")` is the same function and takes more than three times as long: it
-    finds the positions, too.
-    """
-
-    def __init__(
-        self,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int],
-        padding: int | tuple[int, int] = 0,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel_size, self.stride = kernel_size, stride
-        self.padding, self.ceil_mode = padding, ceil_mode
-        kernel, step, around = (
-            (each, each) if isinstance(each, int) else each
-            for each in (kernel_size, stride, padding)
-        )
-        self.max_pool = ops.MaxPool3D((1, *kernel), (1, *step), "pad", (0, *around), ceil_mode)
-
-    def construct(self, x: ms.Tensor) -> ms.Tensor:
-        return self.max_pool(x.unsqueeze(2)).squeeze(2)
-
-    def extend_repr(self) -> str:
-        window = f"kernel_size={self.kernel_size}, stride={self.stride}"
-        return f"{window}, padding={self.padding}, ceil_mode={self.ceil_mode}"
-
-
-class PaddedMaxPool2d(nn.MaxPool2d):
+class PaddedMaxPool2d(nn.Cell):
     """Max pooling with −∞ around its input; windows round down.
 
-    No padding is negative: `ops.pad` spoils memory then (MindSpore 2.8.0).
+    `nn.MaxPool2d(pad_mode="pad")` only pads symmetrically, and takes more than three times as long:
+    it finds the positions, too.
     """
 
     def __init__(
@@ -87,15 +57,20 @@ class PaddedMaxPool2d(nn.MaxPool2d):
         stride: int | tuple[int, int],
         padding: tuple[tuple[int, int], tuple[int, int]],
     ) -> None:
-        super().__init__(kernel_size, stride)
+        super().__init__()
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         (top, bottom), (left, right) = padding
-        self.padding = (left, right, top, bottom)
+        kernel, step = (
+            (each, each) if isinstance(each, int) else each for each in (kernel_size, stride)
+        )
+        around = (0, 0, top, bottom, left, right)
+        self.max_pool = ops.MaxPool3D((1, *kernel), (1, *step), "pad", around)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
-        return super().construct(ops.pad(x, self.padding, value=-float("inf")))
+        return self.max_pool(x.unsqueeze(2)).squeeze(2)
 
     def extend_repr(self) -> str:
-        return f"{super().extend_repr()}, padding={self.padding}"
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class PaddedAvgPool2d(nn.Cell):
