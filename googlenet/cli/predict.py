@@ -51,7 +51,7 @@ Device = Annotated[
 Top = Annotated[
     int, typer.Option("--top", metavar="K", min=1, help="Classes shown for each image.")
 ]
-Preprocessing = Annotated[
+PreprocessingName = Annotated[
     str | None,
     typer.Option(
         "--preprocessing",
@@ -89,7 +89,7 @@ def command(
     framework: FrameworkName = "numpy",
     device: Device = None,
     top: Top = 5,
-    preprocessing: Preprocessing = None,
+    preprocessing: PreprocessingName = None,
     npy: Npy = None,
     out: Out = None,
     taps: Taps = False,
@@ -120,17 +120,17 @@ def command(
             "image_count": len(arrays),
         }
     else:
-        from ..data.preprocessing import find_recipe, image_files, load_image
+        from ..data.preprocessing import find_preprocessing, image_files, load_image
 
-        recipe_name = preprocessing or metadata.get("preprocessing", "unit")
-        recipe = find_recipe(recipe_name)
+        chosen = preprocessing or metadata.get("preprocessing", "unit")
+        how = find_preprocessing(chosen)
         files = image_files(images or [])
-        loaded = [load_image(file, recipe, network.input_shape) for file in files]
+        loaded = [load_image(file, how, network.input_shape) for file in files]
         outputs = _run(backend, network, params, loaded, paths, device)
         answer = {
             "framework": canonical_name(framework),
             "name": network.name,
-            "preprocessing": recipe_name,
+            "preprocessing": chosen,
             "images": _classes(
                 files,
                 outputs["logits"],

@@ -93,7 +93,7 @@ def command(
     from ..data.sets import load_data
     from ..training.choice import entrants
     from ..training.curves import draw_curves
-    from ..training.race import Lap, Settings, run_race, standings, write_results
+    from ..training.race import Lap, RaceOptions, run_race, standings, write_results
 
     recipe = options.recipe_of(
         epochs,
@@ -135,7 +135,7 @@ def command(
         *(["--size", size] if size else []),
     ]
     arguments += [*(["--aux"] if aux else []), *(["--dialect", dialect] if dialect else [])]
-    settings = Settings(tuple(arguments), paths, threads, timeout)
+    race_options = RaceOptions(tuple(arguments), paths, threads, timeout)
     laps: list[Lap] = []
     curves = folder / f"curves.{picture}"
 
@@ -167,7 +167,7 @@ def command(
             range(seeds),
             folder,
             initializer=initializer,
-            settings=settings,
+            options=race_options,
             progress=progress,
             finished=finished,
         )

@@ -128,7 +128,7 @@ def command(
     from ..data.sets import load_data
     from ..jobs.workers import end_with_parent
     from ..training.choice import default_trainer
-    from ..training.loop import Run
+    from ..training.loop import TrainingRun
     from ..weights.formats import load_weights
     from ..weights.initial import init_params
 
@@ -171,7 +171,7 @@ def command(
         lambda: os.kill(os.getpid(), signal.SIGTERM)
     )  # a race that was killed: save, and leave
     with _stopping() as stop:
-        run = Run(
+        run = TrainingRun(
             backend=module,
             network=network,
             params=params,

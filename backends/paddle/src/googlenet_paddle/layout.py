@@ -8,8 +8,8 @@ import numpy as np
 import paddle
 
 from googlenet.arrays import Array
-from googlenet.spec.layers import Dense
-from googlenet.spec.params import ParamSpec
+from googlenet.backend.shared import flattened
+from googlenet.spec import Dense, ParamSpec
 
 #: What Paddle calls the statistics of its batch norm; every other array has our name.
 NAMES = {"running_mean": "_mean", "running_var": "_variance"}
@@ -21,18 +21,16 @@ def native_path(spec: ParamSpec) -> str:
 
 
 def to_native(spec: ParamSpec, array: Array) -> paddle.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (C·H·W,
-    O).
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes
+    (C·H·W, O).
     """
-    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
-    return paddle.to_tensor(array.reshape(len(array), -1).T if dense else array)
+    return paddle.to_tensor(_transposed(spec, flattened(spec, array)))
 
 
 def from_native(spec: ParamSpec, tensor: paddle.Tensor) -> Array:
     """The inverse of `to_native`, as a float32 array of its own memory."""
-    dense = isinstance(spec.site.layer, Dense) and tensor.ndim > 1
-    array = tensor.numpy()
-    return np.ascontiguousarray(array.T if dense else array).reshape(spec.shape)
+    array: Array = _transposed(spec, tensor.numpy())
+    return np.ascontiguousarray(array).reshape(spec.shape)
 
 
 def images_to_native(images: Array, device: paddle.base.core.Place | None) -> paddle.Tensor:
@@ -43,3 +41,8 @@ def images_to_native(images: Array, device: paddle.base.core.Place | None) -> pa
 def output_from_native(tensor: paddle.Tensor) -> Array:
     """(N, C, H, W) or (N, K) as it is."""
     return np.ascontiguousarray(tensor.numpy())
+
+
+def _transposed(spec: ParamSpec, array: Array) -> Array:
+    """A dense layer's matrix with its axes swapped; any other array as it is."""
+    return array.T if isinstance(spec.site.layer, Dense) else array

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import cast
 
 import paddle
 from paddle import distributed, nn
-from paddle.nn import functional
 
 from googlenet.arrays import Array, Params
+from googlenet.backend import shared
 from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.spec.params import param_specs
-from googlenet.spec.traversal import num_classes
-from googlenet.training import Recipe
+from googlenet.spec import Recipe
 
 from . import layout
+from .model import device_of, network_of, total_loss
 
 
 def start_parallel() -> tuple[int, int]:
@@ -35,8 +35,15 @@ def start_parallel() -> tuple[int, int]:
     return distributed.get_rank(), distributed.get_world_size()
 
 
+def trainer(model: nn.Layer, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
+    that `start_parallel` joined.
+    """
+    return Trainer(model, recipe, parallel=parallel)
+
+
 class Trainer:
-    """Trains `model` in place by `paddle.optimizer.Momentum`; see `googlenet.backend.Trainer`.
+    """Trains `model` by `paddle.optimizer.Momentum`; see `googlenet.backend.protocols.Trainer`.
 
     It runs eagerly: on a CPU `paddle.jit.to_static` is no faster, and takes more memory. With
     `parallel` gradients are averaged by `paddle.DataParallel`.
@@ -44,19 +51,16 @@ class Trainer:
 
     def __init__(self, model: nn.Layer, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
-        self.rank, self.processes = (
-            (distributed.get_rank(), distributed.get_world_size()) if parallel else (0, 1)
-        )
-        self._loss = recipe.loss
-        self._weights = self._loss.output_weights(model.network)
-        self._classes = num_classes(model.network)
+        self.rank, self.processes = start_parallel() if parallel else (0, 1)
+        self._network, self._loss = network_of(model), recipe.loss
+        self._loss.output_weights(self._network)  # raises where the recipe does not fit
         self._run = paddle.DataParallel(model) if self.processes > 1 else model
         state = model.state_dict()
         self._trained = {
             path: (spec, state[layout.native_path(spec)])
-            for path, spec in param_specs(model.network).items()
-            if spec.trainable
+            for path, spec in shared.trainable(self._network).items()
         }
+        self._device = device_of(model)
         self._optimizer = paddle.optimizer.Momentum(
             learning_rate=recipe.learning_rate,
             momentum=recipe.momentum,
@@ -67,47 +71,33 @@ class Trainer:
     def step(
         self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
     ) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
-        K) of its training pass.
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
+        (N, K) of its training pass.
         """
-        from . import _by_name, _cross_entropy
-
-        x = self._images(images)
-        onehot = functional.one_hot(
-            paddle.to_tensor(check_labels(self.model.network, labels, len(images)), place=x.place),
-            self._classes,
-        )
-        targets = functional.label_smooth(onehot, epsilon=self._loss.label_smoothing)
+        x, labels = self._images(images), check_labels(self._network, labels, len(images))
         self.model.train()
         before = paddle.get_rng_state()
         try:
             paddle.seed(seed)  # for dropout
             with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", "When training, we now always track"
-                )  # as a batch norm in training is meant to
-                outputs = _by_name(self.model, self._run(x))
+                # It tracks the running statistics, as a batch norm in training is meant to.
+                warnings.filterwarnings("ignore", "When training, we now always track")
+                outputs = shared.by_name(self._network, self._run(x))
         finally:
             paddle.set_rng_state(before)
-        total = sum(
-            weight * _cross_entropy(outputs[output], targets)
-            for output, weight in self._weights.items()
-        )
+        total = total_loss(outputs, labels, self._loss, self._network)
         self._optimizer.clear_grad(set_to_zero=False)
         (total * share if share != 1 else total).backward()
         self._optimizer.set_lr(learning_rate)
         self._optimizer.step()
-        return total.item(), layout.output_from_native(outputs["logits"])
+        return float(total), layout.output_from_native(outputs["logits"])
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
-        from . import _by_name
-
         self.model.eval()
         with paddle.no_grad():
-            return layout.output_from_native(
-                _by_name(self.model, self.model(self._images(images)))["logits"]
-            )
+            outputs = shared.by_name(self._network, self.model(self._images(images)))
+            return layout.output_from_native(outputs["logits"])
 
     def velocity(self) -> Params:
         """Paddle's velocities, which are v of the recipe; 0 before the first step."""
@@ -126,19 +116,15 @@ class Trainer:
         """`values` (k,) of float64, summed over all processes."""
         if self.processes == 1:
             return values
-        tensor = paddle.to_tensor(values)
+        tensor = paddle.to_tensor(values, place=self._device)
         distributed.all_reduce(tensor)
-        return tensor.numpy()
+        return layout.output_from_native(tensor)
 
     def _images(self, images: Array) -> paddle.Tensor:
-        from . import _device
-
-        return layout.images_to_native(
-            check_images(self.model.network, images), _device(self.model)
-        )
+        return layout.images_to_native(check_images(self._network, images), self._device)
 
     def _buffer(self, parameter: paddle.Tensor) -> paddle.Tensor:
         """The velocity of `parameter`, made if there is none yet: `state_dict` has it under a name
         that depends on what else was made.
         """
-        return self._optimizer._add_accumulator("velocity", parameter)
+        return cast(paddle.Tensor, self._optimizer._add_accumulator("velocity", parameter))

@@ -8,7 +8,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -83,13 +83,29 @@ def build(network: Network, params: Params, *, device: str | None = None) -> ker
         # TensorFlow takes no other characters in a name.
         named = re.sub(r"^[^A-Za-z0-9]|[^A-Za-z0-9_.-]", ".", network.name)
         model = keras.Model(images, layers(images), name=named)
-        model.network = network
-        # For taps: the layer that gives what stands at a path. Names, so that a copy has its own.
-        model.sources = {path: each._keras_history.operation.name for path, each in kept.items()}
+        # For taps: the layer that gives what stands at a path.
+        sources = {path: each._keras_history.operation.name for path, each in kept.items()}
+        _attach(model, network, sources)
         variables = variables_of(model)
         for path, each in param_specs(network).items():
             variables[path].assign(layout.to_native(each, params[path]))
     return model
+
+
+def _attach(model: keras.Model, network: Network, sources: dict[str, str]) -> keras.Model:
+    """`model` with what is ours of it, which Keras would leave behind in a copy or a pickle."""
+    model.network, model.sources = network, sources
+
+    def reduce(protocol: object) -> tuple[Any, ...]:
+        return _restored, (type(model).__reduce__(model), network, sources)
+
+    object.__setattr__(model, "__reduce_ex__", reduce)
+    return model
+
+
+def _restored(reduced: tuple[Any, ...], network: Network, sources: dict[str, str]) -> keras.Model:
+    restore, arguments = reduced
+    return _attach(restore(*arguments), network, sources)
 
 
 def _leaf(site: spec.LeafSite) -> Layers:
@@ -109,20 +125,18 @@ def _evaluate(call: Call, named: str) -> Layers:
 
 def compose(site: spec.CompositeSite, children: dict[str, Layers]) -> Layers:
     """The native layers of a composite, its children in place under their own paths."""
-    match site.layer:
-        case spec.Sequential() as layer if spec.aux_heads(layer):
-            return _trunk(children, *shared.heads_and_trunks(layer))
-        case spec.Sequential():
-            return _in_sequence(*children.values())
-        case spec.Concat():
-            return _joined(keras.layers.Concatenate(name=site.path), *children.values())
-        case spec.Residual(scale=scale):
-            total = modules.ResidualSum(scale, name=site.path)
-            return _joined(total, children["body"], children["shortcut"])
-        case spec.Aux():
-            return children["head"]
-        case _:
-            assert_never(site.layer)
+    return shared.composed(
+        site,
+        children,
+        sequence=lambda layers: _in_sequence(*layers.values()),
+        trunk=_trunk,
+        concatenation=lambda layers: _joined(
+            keras.layers.Concatenate(name=site.path), *layers.values()
+        ),
+        total=lambda body, shortcut, scale: _joined(
+            modules.ResidualSum(scale, name=site.path), body, shortcut
+        ),
+    )
 
 
 def _in_sequence(*layers: Layers) -> Layers:

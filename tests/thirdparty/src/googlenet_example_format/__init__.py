@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from googlenet import WeightsError
+from googlenet import Params, WeightsError
 from googlenet.weights.formats import WeightsFile
 
 MAGIC = b"googlenet-example 1\n"
 
 
-def write(path: str, arrays: dict, metadata: dict[str, str]) -> None:
+def write(path: str, arrays: Params, metadata: dict[str, str]) -> None:
     """Write `arrays` by name, and `metadata`."""
     shapes = {name: array.shape for name, array in arrays.items()}
     head = json.dumps({"shapes": shapes, "metadata": metadata}).encode()

@@ -1,0 +1,18 @@
+"""The plugin is what the protocols say. Checked by mypy, never run."""
+
+import googlenet_paddle
+from googlenet.backend.protocols import (
+    Backend,
+    Differentiates,
+    Saves,
+    SetsThreads,
+    Trains,
+    TrainsInParallel,
+)
+
+backend: Backend = googlenet_paddle
+differentiates: Differentiates = googlenet_paddle
+saves: Saves = googlenet_paddle
+trains: Trains = googlenet_paddle
+trains_in_parallel: TrainsInParallel = googlenet_paddle
+sets_threads: SetsThreads = googlenet_paddle
