@@ -105,6 +105,7 @@ def test_a_plugin_that_declares_nothing_shows_its_own_version(site):
     plugin(site, "halide", version="9.9")
     plugin(site, "other", frameworks={"halide": "numpy"})  # it speaks for itself alone
     assert framework_version("halide") == "9.9"
+    assert framework_version("other") == "1.0"
     assert backends() == ("halide", "numpy", "other")
 
 
@@ -145,6 +146,7 @@ def test_what_a_backend_can_do_is_asked_elsewhere(site):
     [
         ("raise ImportError('libhalide.so')", 300.0, "cannot be imported: libhalide.so"),
         ("import os; os._exit(7)", 300.0, "ended with exit code 7"),
+        ("import os; os._exit(0)", 300.0, "ended with exit code 0"),
         ("import time; time.sleep(900)", 3.0, "for 3 s"),
     ],
 )
