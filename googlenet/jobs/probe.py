@@ -18,7 +18,7 @@ from ..files import write_atomically
 from .workers import end_with_parent, failure, run_worker, worker_environment
 
 #: Seconds that a framework has to be imported.
-TIMEOUT = 120.0
+TIMEOUT = 300.0
 
 
 def probe(

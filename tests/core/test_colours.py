@@ -73,7 +73,7 @@ def test_a_framework_has_its_colour_in_every_picture():
     every = colours_of(["example", *reversed(KNOWN)])
     assert colours_of(["torch"]) == {"torch": "#0072B2"}
     for name in KNOWN:
-        assert colours_of([name, "other"])[name] == every[name]
+        assert colours_of([name, "example"]) == {key: every[key] for key in (name, "example")}
     assert colours_of(["example"])["example"] == every["example"]
     assert list(every) == ["example", *reversed(KNOWN)]
 
