@@ -14,6 +14,8 @@ import numpy as np
 import googlenet
 from googlenet.data.images import load_image_set
 from googlenet.proof.parity.compare import compare, measure
+from googlenet.proof.parity.problem import Problem
+from googlenet.proof.parity.rows import Group
 from googlenet.spec.traversal import num_classes
 
 BATCH = 8
@@ -35,17 +37,17 @@ def main() -> int:
     )
     network = googlenet.get_network(arguments.network, num_classes=10, input_shape=shape)
     digits = load_image_set(None, shape, num_classes(network))
-    loss, nearest, alarms = googlenet.Loss(), [], []
+    nearest, alarms = [], []
     for seed in range(arguments.seeds):
         params = googlenet.init_params(network, seed=seed, initializer="he_normal")
         chosen = np.arange(BATCH) + seed * BATCH
         images, labels = digits.images[chosen], digits.labels[chosen]
-        yardsticks = measure(network, params, images, labels, loss=loss)
-        comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
-        groups = ("outputs", "step_outputs", "loss", "gradients", "statistics")
+        problem = Problem(network, params, images, labels)
+        comparison = compare(backend, problem, measure(problem))
         worst = {
-            what: max((row.ratio for row in getattr(comparison, what)), default=0.0)
-            for what in groups
+            group.key: max((row.ratio for row in comparison[group]), default=0.0)
+            for group in Group
+            if group not in (Group.WEIGHTS, Group.TRAJECTORY)
         }
         nearest.append(worst)
         if not comparison.passed:

@@ -17,6 +17,7 @@ import time
 import numpy as np
 
 import googlenet
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 
 
@@ -56,7 +57,7 @@ def framework_rows(framework, runs):
     def forwards(batch):
         images = np.random.default_rng(0).random((batch, 1, 96, 96), dtype=np.float32)
         expected = reference(images)
-        yardstick = forward_yardstick(network, params, images, chunk=8)["logits"]
+        yardstick = forward_yardstick(Problem(network, params, images), chunk=8)["logits"]
         for model in (native, written):
             if distance(by_hand.predict(model, images), expected.astype(np.float64)) > 2 * limit(
                 yardstick

@@ -38,9 +38,11 @@ def worker(side, framework, batch, steps, results):
     rng = np.random.default_rng(0)
     images, labels = rng.random((batch, 1, 96, 96), dtype=np.float32), rng.integers(0, 10, batch)
     if side == "ours":
+        from googlenet.backend.threads import use_threads
         from googlenet.training import Recipe
 
         backend = googlenet.get_backend(framework)
+        use_threads(backend)
         trainer = backend.trainer(backend.build(network, params), Recipe(learning_rate=RATE))
 
         def step():

@@ -1,15 +1,15 @@
 """The framework under test is named from outside: `GOOGLENET_FRAMEWORK=torch pytest tests/backend
-tests/native/test_torch.py`.
+tests/native/test_native.py tests/native/test_torch.py`.
 """
 
-import os
-
 import pytest
+
+from .named import named_framework
 
 
 @pytest.fixture(scope="session")
 def framework() -> str:
-    return os.environ.get("GOOGLENET_FRAMEWORK", "numpy")
+    return named_framework()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..spec.blocks import avg_pool, batch_norm, concat, conv, max_pool, sequential
+from ..spec.blocks import avg_pool, batch_norm, called, concat, conv, max_pool, sequential
 from ..spec.layers import Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 
 # Columns: #1×1, #3×3 reduce, #3×3, double #3×3 reduce, double #3×3, pool proj; the pool is an
@@ -67,6 +67,7 @@ def bn_inception(
             second=unit(channels, 3, stride, 1),
         )
 
+    @called("Inception")
     def block(name: str, pool: Layer = avg_pool(3, stride=1, padding=1)) -> Concat:
         conv_1x1, reduce_3x3, conv_3x3, reduce_double, conv_double, pool_proj = INCEPTION[name]
         return concat(
@@ -76,6 +77,7 @@ def bn_inception(
             branch_pool=sequential(pool=pool, project=unit(pool_proj, 1)),
         )
 
+    @called("Reduction")
     def reduction(name: str) -> Concat:
         reduce_3x3, conv_3x3, reduce_double, conv_double = REDUCTION[name]
         return concat(

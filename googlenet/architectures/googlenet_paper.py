@@ -15,6 +15,7 @@ from ..spec.blocks import (
     PaddingLike,
     avg_pool,
     batch_norm,
+    called,
     conv,
     dropout,
     inception,
@@ -114,6 +115,7 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
+@called("AuxiliaryHead")
 def _aux_head(num_classes: int, dialect: Dialect, *, relu: bool) -> Sequential:
     """The side classifier of section 5; its dense layer follows the size of the map (2048 inputs at
     224×224).

@@ -9,12 +9,13 @@ and ReLU, and a 1×1 convolution before the head.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..spec.blocks import (
     avg_pool,
     batch_norm,
+    called,
     concat,
     conv,
     conv_layer,
@@ -42,13 +43,14 @@ SCALE_35, SCALE_17, SCALE_8 = 0.17, 0.10, 0.20  # the release; section 3.3: "bet
 
 
 def residual_block(
-    branches: Concat, channels: int, scale: float, *, relu: bool = True
+    block: str, branches: Concat, channels: int, scale: float, *, relu: bool = True
 ) -> Sequential:
     """`relu(x + scale · up(branches(x)))`: (channels, H, W) unchanged; without `relu` the sum
-    itself.
+    itself. `block` is what the figure calls it.
     """
     add = residual(sequential(branches=branches, up=conv_layer(channels, 1)), scale=scale)
-    return sequential(add=add, relu=ReLU()) if relu else sequential(add=add)
+    layers = sequential(add=add, relu=ReLU()) if relu else sequential(add=add)
+    return replace(layers, block=block)
 
 
 # Version 1 ----------------------------------------------------------------------------------------
@@ -69,6 +71,20 @@ DIALECTS_V1: Mapping[str, DialectV1] = {
     # github.com/davidsandberg/facenet, models/inception_resnet_v1.py; osmr/imgclsmob has the same
     "facenet": DialectV1(linear_block=True, embedding=512),
 }
+
+
+@called("Stem")
+def _stem_v1(unit: Unit) -> Sequential:
+    """Figure 14: (3, 299, 299) → (256, 35, 35)."""
+    return sequential(
+        conv_1a=unit(32, 3, stride=2),
+        conv_2a=unit(32, 3),
+        conv_2b=unit(64, 3, padding=1),
+        pool_3a=max_pool(3, stride=2),
+        conv_3b=unit(80, 1),
+        conv_4a=unit(192, 3),
+        conv_4b=unit(256, 3, stride=2),
+    )
 
 
 def _branches_v1(unit: Unit) -> tuple[Concat, Concat, Concat]:
@@ -95,6 +111,7 @@ def _branches_v1(unit: Unit) -> tuple[Concat, Concat, Concat]:
     return grid_35, grid_17, grid_8
 
 
+@called("ReductionB")
 def _reduction_b(unit: Unit, channels: tuple[int, int, int, int]) -> Concat:
     """Figures 12 and 18, from 17×17 to 8×8; channels of the four 3×3 convolutions,
     in their order.
@@ -127,7 +144,9 @@ def inception_resnet_v1(
     unit = partial(conv, norm=batch_norm(1e-3, 0.1))
     grid_35, grid_17, grid_8 = _branches_v1(unit)
     last: dict[str, Layer] = (
-        {"linear": residual_block(grid_8, 1792, 1.0, relu=False)} if d.linear_block else {}
+        {"linear": residual_block("InceptionResNetC", grid_8, 1792, 1.0, relu=False)}
+        if d.linear_block
+        else {}
     )
     classifier = Dense(num_classes, bias=True)
     if d.embedding:
@@ -143,20 +162,21 @@ def inception_resnet_v1(
         end = {"pool": GlobalAvgPool()}
         head = sequential(**dropout(0.2), dense=classifier)
     layers = sequential(
-        stem=sequential(
-            conv_1a=unit(32, 3, stride=2),
-            conv_2a=unit(32, 3),
-            conv_2b=unit(64, 3, padding=1),
-            pool_3a=max_pool(3, stride=2),
-            conv_3b=unit(80, 1),
-            conv_4a=unit(192, 3),
-            conv_4b=unit(256, 3, stride=2),
+        stem=_stem_v1(unit),
+        resnet_a=repeat(
+            blocks[0], lambda: residual_block("InceptionResNetA", grid_35, 256, SCALE_35)
         ),
-        resnet_a=repeat(blocks[0], lambda: residual_block(grid_35, 256, SCALE_35)),
         reduction_a=reduction_a(unit, 192, 192, 256, 384),
-        resnet_b=repeat(blocks[1], lambda: residual_block(grid_17, 896, SCALE_17)),
+        resnet_b=repeat(
+            blocks[1], lambda: residual_block("InceptionResNetB", grid_17, 896, SCALE_17)
+        ),
         reduction_b=_reduction_b(unit, (384, 256, 256, 256)),
-        resnet_c=repeat(blocks[2], lambda: residual_block(grid_8, 1792, SCALE_8), **last, **end),
+        resnet_c=repeat(
+            blocks[2],
+            lambda: residual_block("InceptionResNetC", grid_8, 1792, SCALE_8),
+            **last,
+            **end,
+        ),
         head=head,
     )
     return Network("inception_resnet_v1", layers, input_shape, "arXiv:1602.07261, figure 15")
@@ -228,14 +248,18 @@ def inception_resnet_v2(
     layers = sequential(
         stem=stem_rows(unit),
         mixed_5b=block_35(unit, average, pool_proj=64, conv_1x1=96),
-        resnet_a=repeat(blocks[0], lambda: residual_block(grid_35, 320, SCALE_35)),
+        resnet_a=repeat(
+            blocks[0], lambda: residual_block("InceptionResNetA", grid_35, 320, SCALE_35)
+        ),
         reduction_a=reduction_a(unit, 256, 256, 384, 384),
-        resnet_b=repeat(blocks[1], lambda: residual_block(grid_17, 1088, SCALE_17)),
+        resnet_b=repeat(
+            blocks[1], lambda: residual_block("InceptionResNetB", grid_17, 1088, SCALE_17)
+        ),
         reduction_b=_reduction_b(unit, (384, 288, 288, 320)),
         resnet_c=repeat(
             blocks[2],
-            lambda: residual_block(grid_8, 2080, SCALE_8),
-            linear=residual_block(grid_8, 2080, 1.0, relu=False),
+            lambda: residual_block("InceptionResNetC", grid_8, 2080, SCALE_8),
+            linear=residual_block("InceptionResNetC", grid_8, 2080, 1.0, relu=False),
             conv_7b=unit(1536, 1),
             pool=GlobalAvgPool(),
         ),

@@ -17,6 +17,7 @@ from ..spec.blocks import (
     PairLike,
     avg_pool,
     batch_norm,
+    called,
     concat,
     conv,
     dropout,
@@ -93,6 +94,7 @@ class Unit(Protocol):
         """(C, H, W) → (out_channels, H', W')."""
 
 
+@called("Stem")
 def stem_rows(unit: Unit) -> Sequential:
     """The first seven rows of table 1: (3, 299, 299) → (192, 35, 35). Inception-ResNet-v2 has the
     same.
@@ -108,6 +110,7 @@ def stem_rows(unit: Unit) -> Sequential:
     )
 
 
+@called("InceptionA")
 def block_35(unit: Unit, pool: AvgPool, pool_proj: int, *, conv_1x1: int = 64) -> Concat:
     """Figure 5, on the 35×35 grid: (C, H, W) → (conv_1x1 + 64 + 96 + pool_proj, H, W)."""
     return concat(
@@ -120,6 +123,7 @@ def block_35(unit: Unit, pool: AvgPool, pool_proj: int, *, conv_1x1: int = 64) -
     )
 
 
+@called("ReductionA")
 def reduction_35(unit: Unit) -> Concat:
     """Figure 10, from 35×35 to 17×17: (C, H, W) → (384 + 96 + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋)."""
     return concat(
@@ -131,6 +135,7 @@ def reduction_35(unit: Unit) -> Concat:
     )
 
 
+@called("InceptionB")
 def block_17(unit: Unit, pool: AvgPool, channels_7x7: int) -> Concat:
     """Figure 6 with n = 7, on the 17×17 grid: (C, H, W) → (768, H, W)."""
     row, column = (
@@ -154,6 +159,7 @@ def block_17(unit: Unit, pool: AvgPool, channels_7x7: int) -> Concat:
     )
 
 
+@called("ReductionB")
 def reduction_17(unit: Unit) -> Concat:
     """From 17×17 to 8×8: (C, H, W) → (320 + 192 + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋)."""
     return concat(
@@ -168,6 +174,7 @@ def reduction_17(unit: Unit) -> Concat:
     )
 
 
+@called("InceptionC")
 def block_8(unit: Unit, pool: AvgPool) -> Concat:
     """Figure 7, on the 8×8 grid, where the branches fan out: (C, H, W) → (2048, H, W)."""
 
@@ -186,6 +193,7 @@ def block_8(unit: Unit, pool: AvgPool) -> Concat:
     )
 
 
+@called("AuxiliaryHead")
 def auxiliary_head(unit: Unit, num_classes: int) -> Sequential:
     """The side classifier of section 4 on the last 17×17 grid, as released."""
     return sequential(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..spec.blocks import avg_pool, batch_norm, concat, conv, dropout, max_pool, sequential
+from ..spec.blocks import avg_pool, batch_norm, called, concat, conv, dropout, max_pool, sequential
 from ..spec.layers import BatchNorm, Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 from .inception_v3 import Unit
 
@@ -46,6 +46,7 @@ def repeat(count: int, block: Callable[[], Layer], **after: Layer) -> Sequential
     return sequential(**{f"block_{i}": block() for i in range(1, count + 1)}, **after)
 
 
+@called("Stem")
 def stem(unit: Unit) -> Sequential:
     """Figure 3: (3, 299, 299) → (384, 35, 35)."""
     return sequential(
@@ -72,6 +73,7 @@ def stem(unit: Unit) -> Sequential:
     )
 
 
+@called("InceptionA")
 def inception_a(unit: Unit) -> Concat:
     """Figure 4, on the 35×35 grid: (384, H, W) → (384, H, W)."""
     return concat(
@@ -84,6 +86,7 @@ def inception_a(unit: Unit) -> Concat:
     )
 
 
+@called("ReductionA")
 def reduction_a(unit: Unit, k: int, l: int, m: int, n: int) -> Concat:  # noqa: E741 (the paper's letters)
     """Figure 7, from 35×35 to 17×17: (C, H, W) → (n + m + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋); k, l,
     m, n from table 1.
@@ -97,6 +100,7 @@ def reduction_a(unit: Unit, k: int, l: int, m: int, n: int) -> Concat:  # noqa: 
     )
 
 
+@called("InceptionB")
 def inception_b(unit: Unit) -> Concat:
     """Figure 5, on the 17×17 grid: (1024, H, W) → (1024, H, W)."""
     return concat(
@@ -116,6 +120,7 @@ def inception_b(unit: Unit) -> Concat:
     )
 
 
+@called("ReductionB")
 def reduction_b(unit: Unit) -> Concat:
     """Figure 8, from 17×17 to 8×8: (1024, H, W) → (1536, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋)."""
     return concat(
@@ -130,6 +135,7 @@ def reduction_b(unit: Unit) -> Concat:
     )
 
 
+@called("InceptionC")
 def inception_c(unit: Unit) -> Concat:
     """Figure 6, on the 8×8 grid: (1536, H, W) → (1536, H, W)."""
 

@@ -5,7 +5,7 @@ A and D of arXiv:1409.1556, table 1.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..spec.blocks import conv, dropout, max_pool, sequential
+from ..spec.blocks import called, conv, dropout, max_pool, sequential
 from ..spec.layers import AdaptiveAvgPool, Dense, Layer, Network, ReLU, Sequential, Shape
 
 # Rows: (number of 3×3 convolutions, channels) of each block.
@@ -43,6 +43,7 @@ def _vgg(
 ) -> Network:
     d = Dialect() if dialect is None else DIALECTS[dialect]
 
+    @called("VGGBlock")
     def block(row: tuple[int, int], **last: Layer) -> Sequential:
         convolutions, channels = row
         layers = {name: conv(channels, 3, padding=1) for name in ORDINALS[:convolutions]}

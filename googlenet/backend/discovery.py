@@ -1,13 +1,16 @@
 """Installed backends: found by entry point, imported only when one is asked for.
 
 A backend is a module that a distribution registers as an entry point in the group
-`googlenet.backends`; the entry point's name is the framework's. Nothing lists backends by hand.
+`googlenet.backends`; the entry point's name is the framework's. What else is known of it without
+importing it stands in two more groups: `googlenet.aliases`, other names for it, and
+`googlenet.frameworks`, the package whose version is the framework's. Nothing lists backends by
+hand.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, cast
 
 from ..errors import BackendError, UnknownNameError
 
@@ -18,26 +21,39 @@ from .protocols import Backend
 
 GROUP = "googlenet.backends"
 
+#: Other names of backends: the entry point's name is the alias, its value the backend's name.
+ALIASES_GROUP = "googlenet.aliases"
 
-ALIASES = {"pytorch": "torch", "tf": "tensorflow", "paddlepaddle": "paddle"}
+#: The framework behind a backend: the entry point's name is the backend's, its value the
+#: framework's top-level package.
+FRAMEWORKS_GROUP = "googlenet.frameworks"
+
+#: The backend that is always there.
+REFERENCE = "numpy"
+
+#: The plugins that this project ships and their aliases, for the install hint alone: what is not
+#: installed has no entry points. A test holds it against `backends/*/pyproject.toml`.
+SHIPPED: Final[Mapping[str, tuple[str, ...]]] = {
+    "mindspore": (),
+    "mxnet": (),
+    "paddle": ("paddlepaddle",),
+    "tensorflow": ("tf",),
+    "torch": ("pytorch",),
+}
 
 
-#: The plugins that this project ships, for the install hint alone; a test holds it against the
-#: folders of `backends/`.
-SHIPPED = ("mindspore", "mxnet", "paddle", "tensorflow", "torch")
-
-
-def entry_points() -> dict[str, EntryPoint]:
-    """The installed backends by name, sorted; nothing is imported. Raises `BackendError` if two
-    claim one name.
+def entry_points(group: str = GROUP) -> dict[str, EntryPoint]:
+    """The installed entry points of `group`, by default the backends, by name and sorted; nothing
+    is imported. Raises `BackendError` if two claim one name.
     """
     from importlib.metadata import entry_points as installed
 
     found: dict[str, EntryPoint] = {}
-    for point in installed(group=GROUP):
+    for point in installed(group=group):
         if point.name in found and found[point.name].value != point.value:
+            what = "framework" if group == GROUP else group
             raise BackendError(
-                f"framework '{point.name}': registered twice, by {found[point.name].value} and"
+                f"{what} '{point.name}': registered twice, by {found[point.name].value} and"
                 f" {point.value}; uninstall one"
             )
         found[point.name] = point
@@ -57,37 +73,56 @@ def install_command(name: str) -> str:
 
 
 def canonical_name(framework: str) -> str:
-    """The framework's name as its backend registers it: `pytorch` → `torch`."""
-    return ALIASES.get(framework.lower(), framework.lower())
+    """The framework's name as its backend registers it: `pytorch` → `torch`.
+
+    What no backend registers as an alias, and no shipped backend has, is its own name. Raises
+    `BackendError` if two backends claim one alias.
+    """
+    name = framework.lower()
+    if name in entry_points():
+        return name
+    alias = entry_points(ALIASES_GROUP).get(name)
+    if alias is not None:
+        return alias.value
+    return next((shipped for shipped, aliases in SHIPPED.items() if name in aliases), name)
 
 
 def framework_version(framework: str) -> str:
-    """The installed version of the framework behind a backend, found without importing it; of numpy
-    for the reference.
+    """The installed version of the framework behind a backend, found without importing anything.
 
-    It is that of the distribution that the backend requires and that has the framework's name in
-    its own, as paddlepaddle has, or of another that provides the same package, as tensorflow-cpu
-    does. Raises `BackendError` if no such backend is installed.
+    It is that of the distribution which provides the package that the backend's plugin declares
+    for itself in the group `googlenet.frameworks`, "unknown" if none does; of a plugin that
+    declares nothing it is the plugin's own. Raises `BackendError` if no such backend is installed.
     """
-    from importlib.metadata import PackageNotFoundError, packages_distributions, version
-
     name, found = canonical_name(framework), entry_points()
     if name not in found:
         raise BackendError(f"framework '{name}': its backend is not installed")
-    distribution = found[name].dist
-    requirements = [
-        re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
-        for line in (distribution and distribution.requires) or ()
-    ]
-    own = [each for each in requirements if each not in ("googlenet", "numpy")]
-    required = next(
-        (each for each in own if name in each), own[0] if own and name != "numpy" else name
+    plugin = found[name].dist
+    if plugin is None:
+        return "unknown"
+    declared = (
+        point.value
+        for point in plugin.entry_points
+        if point.group == FRAMEWORKS_GROUP and point.name == name
     )
+    package = next(declared, None)
+    return plugin.version if package is None else _package_version(package)
+
+
+def _package_version(package: str) -> str:
+    """The version of the distribution that provides the top-level `package`."""
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
     try:
-        return version(required)
+        return version(package)
     except PackageNotFoundError:
-        providers = packages_distributions().get(required, ())
-        return version(providers[0]) if providers else "unknown"
+        pass  # of another name: every installed file is looked at, which takes 0.1 s and more
+    # tensorflow-cpu before an add-on that puts a file into tensorflow's folder.
+    providers = sorted(
+        packages_distributions().get(package, ()),
+        key=lambda name: (not name.lower().startswith(package.lower()), len(name), name),
+    )
+    return version(providers[0]) if providers else "unknown"
 
 
 def get_backend(framework: str) -> Backend:
@@ -114,9 +149,15 @@ def get_backend(framework: str) -> Backend:
         raise UnknownNameError(f"framework: no backend '{framework}' ({installed}{hint})")
     try:
         return cast(Backend, found[name].load())
-    except ImportError as error:
+    except Exception as error:  # in surroundings that do not suit it a framework raises anything
         again = f"; install it with: {install_command(name)}" if name in SHIPPED else ""
         raise BackendError(
             f"framework '{name}': its backend {found[name].value} cannot be imported:"
-            f" {error}{again}"
+            f" {_reason(error)}{again}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, with its class where that is not an `ImportError`'s."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return first if isinstance(error, ImportError) else f"{type(error).__name__}: {first}"

@@ -11,7 +11,6 @@ from ..arrays import Array
 from ..errors import UnknownNameError
 from ..spec.layers import Network, Shape
 from ..weights.check import check_params
-from ..weights.files import load_params
 from ..weights.initial import init_params
 from .discovery import backends, get_backend
 
@@ -32,9 +31,11 @@ def get_model(
     `nn.Cell`, ...
 
     `network` is a name (`googlenet`, `googlenet_paper`) or a `Network`; `input_shape` is (C, H, W)
-    whatever the framework's own layout. `weights` is a mapping from path to array or the path of a
-    safetensors file; without it they are drawn from `seed` (Xavier uniform, zero bias), the same in
-    every framework. `device` is the framework's own name of it.
+    whatever the framework's own layout. `weights` is a mapping from path to array, or a file that
+    `read_weights_file` takes and that has the spec's paths: a safetensors file of this project, or
+    what a backend's `save` wrote if that keeps them. Without it weights are drawn from `seed`
+    (Xavier uniform, zero bias), the same in every framework. `device` is the framework's own name
+    of it.
 
     Calling the model on the framework's own tensors, (N, C, H, W) or for TensorFlow (N, H, W, C),
     gives the logits (N, num_classes), or with auxiliary heads the tuple (logits, aux1, aux2).
@@ -67,7 +68,9 @@ def get_model(
     if weights is None:
         params = init_params(spec, seed=seed)
     elif isinstance(weights, (str, os.PathLike)):
-        params = load_params(weights, spec)
+        from ..weights.formats import load_weights  # the readers are not what `import` costs
+
+        params = load_weights(weights, spec)
     else:
         params = check_params(spec, weights)
     return backend.build(spec, params, device=device)

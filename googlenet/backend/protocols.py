@@ -122,7 +122,11 @@ class SetsThreads(Backend, Protocol):
     """
 
     def set_threads(self, count: int) -> None:
-        """Compute with `count` threads from now on, at least 1. Called before `build`."""
+        """Compute with `count` threads from now on, at least 1.
+
+        Called by `googlenet.backend.threads.use_threads`, once, after the backend is imported and
+        before `build`.
+        """
 
 
 class Trainer(Protocol):

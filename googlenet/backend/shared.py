@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from ..arrays import Array
 from ..errors import DeviceError
-from ..spec.layers import Aux, Dense, Network, Scale, Sequential, aux_heads
+from ..spec.layers import Aux, Concat, Dense, Network, Residual, Scale, Sequential, aux_heads
 from ..spec.params import ParamSpec, param_specs
+from ..spec.traversal import CompositeSite
 
 T = TypeVar("T")
 
@@ -35,6 +36,35 @@ def weighted_sum(
 ) -> Any:
     """Σ weight · loss(output) over the outputs by name, in the order of `weights`."""
     return sum(weight * loss(outputs[name]) for name, weight in weights.items())
+
+
+def composed(
+    site: CompositeSite,
+    children: dict[str, T],
+    *,
+    sequence: Callable[[dict[str, T]], T],
+    trunk: Callable[[dict[str, T], tuple[str, ...], tuple[str, ...]], T],
+    concatenation: Callable[[dict[str, T]], T],
+    total: Callable[[T, T, float], T],
+) -> T:
+    """The native layer of a composite, of four kinds: children in `sequence`; in sequence with
+    auxiliary heads beside them, a `trunk` (children, which are heads, which have heads inside); a
+    `concatenation` of branches; the `total` (body, shortcut, scale) of a residual. An auxiliary
+    head is its head.
+    """
+    match site.layer:
+        case Sequential() as layer if aux_heads(layer):
+            return trunk(children, *heads_and_trunks(layer))
+        case Sequential():
+            return sequence(children)
+        case Concat():
+            return concatenation(children)
+        case Residual(scale=scale):
+            return total(children["body"], children["shortcut"], scale)
+        case Aux():
+            return children["head"]
+        case _:
+            assert_never(site.layer)
 
 
 def heads_and_trunks(layer: Sequential) -> tuple[tuple[str, ...], tuple[str, ...]]:

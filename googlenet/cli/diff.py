@@ -42,7 +42,7 @@ Count = Annotated[
     typer.Option("--count", metavar="N", min=1, help="Images on which the logits are compared."),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the weights.")]
-Run = Annotated[
+Logits = Annotated[
     bool, typer.Option("--logits/--no-logits", help="Whether both are run on the same weights.")
 ]
 
@@ -57,7 +57,7 @@ def command(
     images: Images = None,
     count: Count = DEFAULT_COUNT,
     seed: Seed = 0,
-    logits: Run = True,
+    logits: Logits = True,
     as_json: AsJson = False,
 ) -> None:
     """Show how network B differs from A: layer by layer in words, and by how much the logits move

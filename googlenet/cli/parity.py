@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,11 @@ from .options import (
     print_json,
     shape_text,
 )
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..proof.parity.run import Report, Result
 
 #: How many of the embedded digits are taken if no number is given.
 DEFAULT_COUNT = 64
@@ -64,7 +69,9 @@ def command(
     weights: Annotated[
         Path | None,
         typer.Option(
-            "--weights", metavar="FILE", help="A safetensors file; by default drawn from --seed."
+            "--weights",
+            metavar="FILE",
+            help="Weights by the spec's names; by default drawn from --seed.",
         ),
     ] = None,
     initializer: Annotated[
@@ -135,8 +142,8 @@ def command(
     also the course of training; exits with 1 if a framework differs or fails.
     """
     from ..data.images import load_image_set
-    from ..proof.parity.run import Settings, run_parity
-    from ..weights.files import load_params
+    from ..proof.parity.run import ParityOptions, run_parity
+    from ..weights.formats import load_weights
     from ..weights.initial import init_params
 
     network = network_of(
@@ -152,11 +159,11 @@ def command(
         seed=seed,
     )
     params = (
-        load_params(weights, network)
+        load_weights(weights, network)
         if weights is not None
         else init_params(network, seed=seed, initializer=initializer)
     )
-    settings = Settings(
+    options = ParityOptions(
         jobs=jobs,
         chunk=chunk,
         threads=threads,
@@ -168,7 +175,7 @@ def command(
     )
     with _Progress(as_json) as progress:
         report = run_parity(
-            network, frameworks, image_set, params, seed=seed, settings=settings, progress=progress
+            network, frameworks, image_set, params, seed=seed, options=options, progress=progress
         )
     if as_json:
         print_json(report.to_json())
@@ -255,7 +262,7 @@ class _Progress:
         self._bars.update(self._tasks[what], completed=done)
 
 
-def _print(report: Any) -> None:
+def _print(report: Report) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -299,24 +306,26 @@ def _print(report: Any) -> None:
         )
 
 
-def _add_rows(table: Any, result: Any, train_steps: int) -> None:
+def _add_rows(table: Table, result: Result, train_steps: int) -> None:
     """Three lines a framework: its name, version and verdict beside the logits, the worst layer,
     gradient and array of a training run.
     """
+    from ..proof.parity.rows import Group
+
     version = result.versions.get(result.framework, "")
     if result.error is not None:
         table.add_row(result.framework, "[bold red]failed[/]", "", "", "", end_section=True)
         return
     verdict = "[green]same[/]" if result.passed else "[bold red]differs[/]"
     comparison = result.comparison
-    logits = [row for row in comparison.outputs if row.name == "logits"]
+    outputs = comparison[Group.OUTPUTS]
     compared = [
-        ("logits", logits),
-        ("layers", [*comparison.outputs, *comparison.step_outputs]),
-        ("gradients", comparison.gradients),
+        ("logits", [row for row in outputs if row.name == "logits"]),
+        ("layers", [*outputs, *comparison[Group.STEP_OUTPUTS]]),
+        ("gradients", comparison[Group.GRADIENTS]),
     ]
     if train_steps:
-        compared.append(("training", comparison.trajectory))
+        compared.append(("training", comparison[Group.TRAJECTORY]))
     for first, (what, rows) in zip(
         (result.framework, version, verdict, "")[: len(compared)], compared, strict=True
     ):

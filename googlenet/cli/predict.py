@@ -15,7 +15,6 @@ from ..errors import DataError, UnknownNameError, WeightsError
 from ..files import replacing
 from ..spec.layers import Network
 from ..spec.traversal import nodes
-from ..weights.files import read_safetensors
 from .options import AsJson, print_json
 
 #: Images in one pass.
@@ -29,7 +28,11 @@ Images = Annotated[
 ]
 Weights = Annotated[
     Path,
-    typer.Option("--weights", metavar="FILE", help="A safetensors file that this project wrote."),
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A weights file with the names of the spec: of this project, or that a backend saved.",
+    ),
 ]
 Model = Annotated[
     str | None,
@@ -48,7 +51,7 @@ Device = Annotated[
 Top = Annotated[
     int, typer.Option("--top", metavar="K", min=1, help="Classes shown for each image.")
 ]
-Preprocessing = Annotated[
+PreprocessingName = Annotated[
     str | None,
     typer.Option(
         "--preprocessing",
@@ -86,7 +89,7 @@ def command(
     framework: FrameworkName = "numpy",
     device: Device = None,
     top: Top = 5,
-    preprocessing: Preprocessing = None,
+    preprocessing: PreprocessingName = None,
     npy: Npy = None,
     out: Out = None,
     taps: Taps = False,
@@ -117,17 +120,17 @@ def command(
             "image_count": len(arrays),
         }
     else:
-        from ..data.preprocessing import find_recipe, image_files, load_image
+        from ..data.preprocessing import find_preprocessing, image_files, load_image
 
-        recipe_name = preprocessing or metadata.get("preprocessing", "unit")
-        recipe = find_recipe(recipe_name)
+        chosen = preprocessing or metadata.get("preprocessing", "unit")
+        how = find_preprocessing(chosen)
         files = image_files(images or [])
-        loaded = [load_image(file, recipe, network.input_shape) for file in files]
+        loaded = [load_image(file, how, network.input_shape) for file in files]
         outputs = _run(backend, network, params, loaded, paths, device)
         answer = {
             "framework": canonical_name(framework),
             "name": network.name,
-            "preprocessing": recipe_name,
+            "preprocessing": chosen,
             "images": _classes(
                 files,
                 outputs["logits"],
@@ -192,9 +195,10 @@ def _network(
     from ..weights.zoo import reopen_weights
 
     size = None if input_shape is None else (input_shape[1], input_shape[2])
-    params, metadata = read_safetensors(path)
+    file = read_weights_file(path)
+    params, metadata = file.arrays, file.metadata
     if metadata.get("format") == "googlenet":
-        imported = reopen_weights(read_weights_file(path), input_size=size)
+        imported = reopen_weights(file, input_size=size)
         if model is not None and imported.network.name not in (model, _canonical(model)):
             raise WeightsError(
                 f"{path}: holds weights of network '{imported.network.name}', and --model says"

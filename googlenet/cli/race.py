@@ -24,7 +24,7 @@ from .options import (
 )
 from .parity import chosen_frameworks, interpreters_of
 from .train import terminated_as_interrupted
-from .watch import preparing, say
+from .watch import preparing, say, say_aside
 
 
 def command(
@@ -36,7 +36,7 @@ def command(
         typer.Option(
             "--framework",
             metavar="X",
-            help="A framework that takes part; repeatable. By default all.",
+            help="A framework that takes part; repeatable. By default all that train.",
         ),
     ] = None,
     python: Annotated[
@@ -87,12 +87,13 @@ def command(
 ) -> None:
     """Train several frameworks in turn from the same start, and compare their curves.
 
-    Each runs in its own process, one after another. The same command again goes on where a race was
-    stopped. Exits with 1 if one fails.
+    Each runs in its own process, one after another; those without a trainer are left out. The same
+    command again goes on where a race was stopped. Exits with 1 if one fails.
     """
     from ..data.sets import load_data
+    from ..training.choice import entrants
     from ..training.curves import draw_curves
-    from ..training.race import Lap, Settings, run_race, standings, write_results
+    from ..training.race import Lap, RaceOptions, run_race, standings, write_results
 
     recipe = options.recipe_of(
         epochs,
@@ -109,11 +110,8 @@ def command(
     )
     options.check_picture(picture)
     paths = interpreters_of(python or [])
-    frameworks = chosen_frameworks(framework, paths)
-    if not framework and len(frameworks) > 1:
-        frameworks = [
-            found for found in frameworks if found != "numpy"
-        ]  # the reference is slow; it takes part where it is named
+    named = chosen_frameworks(framework, paths) if framework else None
+    frameworks = entrants(named, interpreters=paths, tell=say_aside)
     network = network_of(
         name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
     )
@@ -137,24 +135,23 @@ def command(
         *(["--size", size] if size else []),
     ]
     arguments += [*(["--aux"] if aux else []), *(["--dialect", dialect] if dialect else [])]
-    settings = Settings(tuple(arguments), paths, threads, timeout)
+    race_options = RaceOptions(tuple(arguments), paths, threads, timeout)
     laps: list[Lap] = []
     curves = folder / f"curves.{picture}"
 
     def finished(lap: Lap) -> None:
         laps.append(lap)
-        by_label = {
-            f"{s.framework} {s.laps[0].version}": [each.epochs for each in s.laps if each.epochs]
-            for s in standings(laps)
-        }
+        found = standings(laps)
+        runs = {s.framework: [each.epochs for each in s.laps if each.epochs] for s in found}
         title = (
             f"{network.name} at {shape_text(network.input_shape)} on {loaded.name}, the same start"
             " in every framework"
         )
         draw_curves(
             curves,
-            {label: runs for label, runs in by_label.items() if runs},
+            {name: seeds for name, seeds in runs.items() if seeds},
             title,
+            labels={s.framework: f"{s.framework} {s.laps[0].version}" for s in found},
             chance=recipe.chance_loss(network),
         )
         write_results(folder / "results.json", laps)
@@ -170,7 +167,7 @@ def command(
             range(seeds),
             folder,
             initializer=initializer,
-            settings=settings,
+            options=race_options,
             progress=progress,
             finished=finished,
         )

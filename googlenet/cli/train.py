@@ -20,14 +20,14 @@ from ..errors import BackendError
 from ..spec.traversal import num_classes as classes_of
 from . import recipe_options as options
 from .options import AsJson, AuxHeads, Channels, Classes, Dialect, Size, network_of
-from .watch import Watch, preparing
+from .watch import Watch, preparing, say_aside
 
 FrameworkName = Annotated[
     str | None,
     typer.Option(
         "--framework",
         metavar="X",
-        help="The framework that trains; by default the first that is installed.",
+        help="The framework that trains; by default the first installed one that can.",
     ),
 ]
 Seed = Annotated[
@@ -42,7 +42,7 @@ Seed = Annotated[
 Weights = Annotated[
     Path | None,
     typer.Option(
-        "--weights", metavar="FILE", help="Initial weights, a safetensors file; else drawn."
+        "--weights", metavar="FILE", help="Initial weights by the spec's names; else drawn."
     ),
 ]
 Resume = Annotated[
@@ -124,15 +124,16 @@ def command(
         seed,
     )
     options.check_picture(picture)
-    from ..backend.threads import prepare_process
+    from ..backend.threads import prepare_process, use_threads
     from ..data.sets import load_data
     from ..jobs.workers import end_with_parent
-    from ..training.loop import Run
-    from ..weights.files import load_params
+    from ..training.choice import default_trainer
+    from ..training.loop import TrainingRun
+    from ..weights.formats import load_weights
     from ..weights.initial import init_params
 
-    chosen = _framework(framework)
     prepare_process(threads)
+    chosen = backend.canonical_name(framework) if framework else default_trainer(tell=say_aside)
     module = backend.get_backend(chosen)
     if not isinstance(module, Trains):
         raise BackendError(
@@ -142,6 +143,7 @@ def command(
         raise BackendError(
             f"framework '{chosen}': trains in one process alone; leave out --parallel"
         )
+    use_threads(module, threads)
     network = network_of(
         name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
     )
@@ -157,7 +159,7 @@ def command(
             dialect=dialect,
         )
     params = (
-        load_params(weights, network)
+        load_weights(weights, network)
         if weights is not None
         else init_params(network, seed=seed, initializer=initializer)
     )
@@ -169,7 +171,7 @@ def command(
         lambda: os.kill(os.getpid(), signal.SIGTERM)
     )  # a race that was killed: save, and leave
     with _stopping() as stop:
-        run = Run(
+        run = TrainingRun(
             backend=module,
             network=network,
             params=params,
@@ -204,18 +206,6 @@ def command(
         )
         sys.exit(code)
     watch.end(outcome)
-
-
-def _framework(name: str | None) -> str:
-    """The framework that is meant: by default the first installed one that is not the reference,
-    else that.
-    """
-    installed = [found for found in backend.entry_points() if found != "numpy"]
-    return (
-        backend.canonical_name(name)
-        if name
-        else next((found for found in backend.SHIPPED if found in installed), "numpy")
-    )
 
 
 def _again(folder: Path, out: Path | None) -> str:

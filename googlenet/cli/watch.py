@@ -44,6 +44,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def say_aside(text: str) -> None:
+    """A line on standard error, which leaves the answer on standard output alone."""
+    print(f"googlenet: {text}", file=sys.stderr, flush=True)
+
+
 class Watch:
     """What a person sees: a bar where they look, a line for each epoch, and the curves."""
 

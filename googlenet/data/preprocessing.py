@@ -1,9 +1,9 @@
-"""What happens to an image before a network sees it: the zoos' own recipes by name, in neutral code
-(Pillow and numpy).
+"""What happens to an image before a network sees it: the zoos' own preprocessing by name, in
+neutral code (Pillow and numpy).
 
-A recipe scales the image until it covers the input's height and width by some margin, takes the
-middle, scales values to [0, 1], and then computes `(x − mean) / std` for each channel. Weights are
-only right with the recipe that they were trained with.
+The image is scaled until it covers the input's height and width by some margin, its middle is
+taken, values are scaled to [0, 1], and then `(x − mean) / std` is computed for each channel.
+Weights are only right with the preprocessing that they were trained with.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Preprocessing:
     """How an image becomes an input (C, H, W). `source` says where the numbers are from.
 
     With `resize` = (scaled, cropped) the shorter side becomes `scaled` pixels for an input of
@@ -43,11 +43,11 @@ class Recipe:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
-def _torchvision(resize: tuple[int, int], *, ported: bool = False) -> Recipe:
+def _torchvision(resize: tuple[int, int], *, ported: bool = False) -> Preprocessing:
     # The two networks that were ported from TensorFlow get x·2 − 1 in the end: `transform_input`
     # undoes ImageNet's mean and deviation.
     mean, std = (HALF, HALF) if ported else (IMAGENET_MEAN, IMAGENET_STD)
-    return Recipe(
+    return Preprocessing(
         "torchvision 0.28, ImageClassification" + (" and transform_input" if ported else ""),
         resize,
         mean=mean,
@@ -55,23 +55,23 @@ def _torchvision(resize: tuple[int, int], *, ported: bool = False) -> Recipe:
     )
 
 
-def _imagenet(source: str, resize: tuple[int, int]) -> Recipe:
-    return Recipe(source, resize, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+def _imagenet(source: str, resize: tuple[int, int]) -> Preprocessing:
+    return Preprocessing(source, resize, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
-def _timm(resize: tuple[int, int]) -> Recipe:
-    return Recipe("timm 1.0, default_cfgs", resize, "bicubic", HALF, HALF)
+def _timm(resize: tuple[int, int]) -> Preprocessing:
+    return Preprocessing("timm 1.0, default_cfgs", resize, "bicubic", HALF, HALF)
 
 
-_KERAS = Recipe(
+_KERAS = Preprocessing(
     "keras 3, applications.imagenet_utils mode 'tf'; the image is stretched", mean=HALF, std=HALF
 )
 _GLUON = "gluon-cv 0.10, ImageNet evaluation"
 _MINDCV = "mindcv 0.3, transforms_imagenet_eval"
 _PADDLE = "PaddleClas, ImageNet evaluation"
 
-RECIPES: dict[str, Recipe] = {
-    "unit": Recipe("this project: stretched to the input, values in [0, 1]"),
+PREPROCESSINGS: dict[str, Preprocessing] = {
+    "unit": Preprocessing("this project: stretched to the input, values in [0, 1]"),
     "torchvision:googlenet": _torchvision((256, 224), ported=True),
     "torchvision:inception_v3": _torchvision((342, 299), ported=True),
     "torchvision:alexnet": _torchvision((256, 224)),
@@ -94,15 +94,15 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def find_recipe(name: str) -> Recipe:
-    """The recipe called `name`. Raises `UnknownNameError`, which lists those that there are."""
-    if name not in RECIPES:
-        close = difflib.get_close_matches(name, RECIPES, n=1)
+def find_preprocessing(name: str) -> Preprocessing:
+    """The preprocessing called `name`. Raises `UnknownNameError`, which lists them all."""
+    if name not in PREPROCESSINGS:
+        close = difflib.get_close_matches(name, PREPROCESSINGS, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise UnknownNameError(
-            f"preprocessing: expected one of {', '.join(RECIPES)}, got '{name}'{hint}"
+            f"preprocessing: expected one of {', '.join(PREPROCESSINGS)}, got '{name}'{hint}"
         )
-    return RECIPES[name]
+    return PREPROCESSINGS[name]
 
 
 def image_files(paths: list[Path]) -> list[Path]:
@@ -124,8 +124,8 @@ def image_files(paths: list[Path]) -> list[Path]:
     return files
 
 
-def load_image(path: Path, recipe: Recipe, input_shape: Shape) -> Array:
-    """One image file as float32 (C, H, W) of `input_shape`, by `recipe`.
+def load_image(path: Path, preprocessing: Preprocessing, input_shape: Shape) -> Array:
+    """One image file as float32 (C, H, W) of `input_shape`, by `preprocessing`.
 
     Raises `DataError` if it is no readable image, `ShapeError` for an input of other than 1 or 3
     channels.
@@ -137,23 +137,25 @@ def load_image(path: Path, recipe: Recipe, input_shape: Shape) -> Array:
             " --npy"
         )
     image = open_image(path).convert("RGB")
-    pixels = np.asarray(_framed(path, image, recipe, height, width), np.float32) / 255
+    pixels = np.asarray(_framed(path, image, preprocessing, height, width), np.float32) / 255
     if channels == 1:
         return (pixels @ np.array([0.299, 0.587, 0.114], np.float32))[None]  # ITU-R 601-2 luma
-    normal: Array = (pixels - np.array(recipe.mean, np.float32)) / np.array(recipe.std, np.float32)
+    normal: Array = (pixels - np.array(preprocessing.mean, np.float32)) / np.array(
+        preprocessing.std, np.float32
+    )
     return np.ascontiguousarray(normal.transpose(2, 0, 1))
 
 
-def _framed(path: Path, image: Any, recipe: Recipe, height: int, width: int) -> Any:
+def _framed(path: Path, image: Any, preprocessing: Preprocessing, height: int, width: int) -> Any:
     """A Pillow image of `height` by `width`: stretched, or scaled in proportion and its middle."""
     from PIL import Image
 
     resampling = (
-        Image.Resampling.BICUBIC if recipe.filter == "bicubic" else Image.Resampling.BILINEAR
+        Image.Resampling.BICUBIC if preprocessing.filter == "bicubic" else Image.Resampling.BILINEAR
     )
-    if recipe.resize is None:
+    if preprocessing.resize is None:
         return image.resize((width, height), resampling)
-    scaled, cropped = recipe.resize
+    scaled, cropped = preprocessing.resize
     # The sides that the image must cover, and the one that it just covers.
     wide, high = scaled * width // cropped, scaled * height // cropped
     if wide * image.height >= high * image.width:

@@ -1,123 +1,33 @@
-"""The backend `numpy`: the reference that all others are measured against, in
-float64 the arbiter.
+"""The backend `numpy`: the reference that all others are measured against, in float64 the
+arbiter.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from .model import (
+    build,
+    file_suffix,
+    forward,
+    gradients,
+    name,
+    params_of,
+    run_gradients,
+    save,
+    set_threads,
+    unbiased_running_variance,
+)
+from .training import trainer
 
-import numpy as np
-import numpy.typing as npt
-
-from ..arrays import Array, Params
-from ..backend.checks import check_images, check_labels, check_taps
-from ..errors import BackendError, DeviceError
-from ..files import native_file
-from ..spec.layers import Network
-from ..spec.loss import Loss, cross_entropy
-from ..spec.recipe import Recipe
-from ..weights.check import check_params
-from . import layout
-from .model import Model, Run
-from .trainer import Trainer
-
-name = "numpy"
-capabilities = frozenset({"train", "gradients", "save", "trainer"})
-unbiased_running_variance = False
-file_suffix = ".npz"
-
-
-def build(
-    network: Network,
-    params: Params,
-    *,
-    device: str | None = None,
-    dtype: npt.DTypeLike = np.float32,
-    unbiased_running_variance: bool = False,
-) -> Model:
-    """The network in NumPy with `params` loaded; `dtype` is float32 or float64.
-
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device other than None or
-    "cpu".
-    """
-    if device not in (None, "cpu"):
-        raise DeviceError(f"device: '{device}' cannot be used by numpy: it runs on 'cpu' alone")
-    return Model(
-        network,
-        check_params(network, params),
-        dtype=dtype,
-        unbiased_running_variance=unbiased_running_variance,
-    )
-
-
-def params_of(model: Model) -> Params:
-    """The weights of `model` by path in canonical layout and the model's dtype."""
-    return {
-        path: layout.from_native(spec, model.params[path]) for path, spec in model.specs.items()
-    }
-
-
-def save(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write the weights of `model` to `path` as an .npz of its canonical arrays by path, for
-    `numpy.load`.
-
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
-    stays whole.
-    """
-    with native_file(path, file_suffix) as temporary:
-        np.savez(temporary, **params_of(model))  # type: ignore[arg-type]
-
-
-def forward(
-    model: Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()
-) -> dict[str, Array]:
-    """The outputs of images (N, C, H, W) by name: `logits` (N, K), auxiliary heads, and the tapped
-    layers, maps as NCHW.
-
-    In training mode batch norm uses the batch and moves its running statistics. Raises `ShapeError`
-    or `DataError` for images, `UnknownNameError` for taps that do not fit.
-    """
-    run = Run(train=train, taps=check_taps(model.network, taps))
-    model.run(check_images(model.network, images), run)
-    return run.outputs
-
-
-def gradients(
-    model: Model, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
-) -> tuple[float, Params]:
-    """The loss in nats of images (N, C, H, W) with labels (N,), and its gradient by every trainable
-    array, canonical layout.
-
-    Raises `ShapeError` or `DataError` for images or labels that do not fit.
-    """
-    return run_gradients(model, images, labels, Run(train=train), loss=loss)
-
-
-def run_gradients(
-    model: Model, images: Array, labels: Array, run: Run, *, loss: Loss = Loss()
-) -> tuple[float, Params]:
-    """`gradients` with a `Run` of the caller's choice."""
-    images = check_images(model.network, images)
-    labels = check_labels(model.network, labels, len(images))
-    backward = model.run(images, run)
-    total = 0.0
-    for output, weight in loss.output_weights(model.network).items():
-        value, grad = cross_entropy(run.outputs[output], labels, loss.label_smoothing)
-        total += weight * value
-        run.output_grads[output] = (weight * grad).astype(model.dtype)
-    backward(run.output_grads["logits"])
-    return total, {
-        path: layout.from_native(spec, run.grads[path])
-        for path, spec in model.specs.items()
-        if spec.trainable
-    }
-
-
-def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says. Raises `BackendError` for `parallel`: the
-    reference has one process.
-    """
-    if parallel:
-        raise BackendError("framework 'numpy': trains in one process alone; leave out --parallel")
-    return Trainer(model, recipe)
+__all__ = [
+    "build",
+    "file_suffix",
+    "forward",
+    "gradients",
+    "name",
+    "params_of",
+    "run_gradients",
+    "save",
+    "set_threads",
+    "trainer",
+    "unbiased_running_variance",
+]

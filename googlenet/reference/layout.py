@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Array
+from ..spec.layers import Dense
 from ..spec.params import ParamSpec
 
 
@@ -18,10 +19,6 @@ def to_nchw(y: Array) -> Array:
     return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
 
 
-def _is_dense(spec: ParamSpec) -> bool:
-    return type(spec.site.layer).__name__ == "Dense"
-
-
 def to_native(spec: ParamSpec, array: Array) -> Array:
     """Canonical → own: a kernel (O, I, H, W) → (H, W, I, O); a dense weight (O, C, H, W) or (O, C)
     → (H·W·C, O).
@@ -30,7 +27,8 @@ def to_native(spec: ParamSpec, array: Array) -> Array:
         return array.copy()
     order = (*range(2, array.ndim), 1, 0)
     native = np.ascontiguousarray(array.transpose(order))
-    return native.reshape(-1, array.shape[0]) if _is_dense(spec) else native
+    dense = isinstance(spec.site.layer, Dense)
+    return native.reshape(-1, array.shape[0]) if dense else native
 
 
 def from_native(spec: ParamSpec, array: Array) -> Array:

@@ -4,8 +4,10 @@ spec is strict.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial, wraps
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from ..errors import SpecError
 from .layers import (
@@ -30,6 +32,25 @@ from .layers import (
 
 PairLike: TypeAlias = int | Pair
 PaddingLike: TypeAlias = int | Pair | ExplicitPadding | str
+
+
+P = ParamSpec("P")
+Block = TypeVar("Block", Sequential, Concat, Residual)
+
+
+def called(block: str) -> Callable[[Callable[P, Block]], Callable[P, Block]]:
+    """A decorator for a function that makes a composite: the label `block`, which is what the paper
+    calls it (`Inception`, `ReductionA`).
+    """
+
+    def decorate(make: Callable[P, Block]) -> Callable[P, Block]:
+        @wraps(make)
+        def made(*args: P.args, **kwargs: P.kwargs) -> Block:
+            return replace(make(*args, **kwargs), block=block)
+
+        return made
+
+    return decorate
 
 
 def pair(value: PairLike) -> Pair:
@@ -100,7 +121,8 @@ def conv(
         layers["norm"] = norm
     if relu:
         layers["relu"] = ReLU()
-    return sequential(**layers)
+    block = f"Conv{'Norm' if norm is not None else ''}{'ReLU' if relu else ''}"
+    return replace(sequential(**layers), block=block if len(layers) > 1 else "")
 
 
 def max_pool(
@@ -159,6 +181,7 @@ def residual(body: Layer, shortcut: Layer | None = None, *, scale: float = 1.0) 
     return Residual(body, Sequential(()) if shortcut is None else shortcut, scale)
 
 
+@called("Inception")
 def inception(
     conv_1x1: int,
     reduce_3x3: int,
@@ -195,6 +218,7 @@ __all__ = [
     "NO_PADDING",
     "avg_pool",
     "batch_norm",
+    "called",
     "concat",
     "conv",
     "conv_layer",

@@ -1,15 +1,13 @@
-"""From one network to another: padding made explicit, leaves exchanged, blocks named."""
+"""From one network to another: padding made explicit, leaves exchanged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from .layers import Aux, Composite, Concat, Dropout, Layer, Leaf, Network, Residual, Sequential
 from .traversal import CompositeSite, fold
-
-Labelled = TypeVar("Labelled", Sequential, Concat, Residual)
 
 
 def with_children(layer: Composite, children: Mapping[str, Layer]) -> Composite:
@@ -26,11 +24,6 @@ def with_children(layer: Composite, children: Mapping[str, Layer]) -> Composite:
             return replace(layer, head=_as_sequential(children["head"]))
         case _:
             assert_never(layer)
-
-
-def labelled(layer: Labelled, block: str) -> Labelled:
-    """`layer` with what the paper calls it, such as `ReductionA`."""
-    return replace(layer, block=block)
 
 
 def resolve(network: Network) -> Network:

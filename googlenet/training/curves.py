@@ -11,14 +11,18 @@ import numpy as np
 from ..errors import DataError
 from ..files import replacing
 from .checkpoint import Epoch
+from .colours import colours_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SUFFIXES = (".png", ".svg")
 
-#: Okabe and Ito's colours, which remain apart for eyes that see fewer.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: More lines than this leave the legend no room among them.
+MOST_INSIDE = 6
+
+#: The columns of a legend below them.
+COLUMNS = 4
 
 
 def draw_curves(
@@ -26,12 +30,15 @@ def draw_curves(
     runs: Mapping[str, Sequence[Sequence[Epoch]]],
     title: str,
     *,
+    labels: Mapping[str, str] | None = None,
     chance: float | None = None,
 ) -> None:
-    """Draw the epochs of `runs`, by label one run or several seeds', to `path`: a PNG or, by its
-    ending, an SVG; whole at any moment.
+    """Draw the epochs of `runs`, by framework one run or several seeds', to `path`: a PNG or, by
+    its ending, an SVG; whole at any moment.
 
-    Of several seeds the mean is drawn, and the range between the lowest and the highest shaded.
+    Each framework has the colour of its name (`colours_of`); `labels` are what the legend calls
+    them, by default their names. Of several seeds the mean is drawn, and the range between the
+    lowest and the highest shaded.
     `chance` is the loss, in nats, of a network that knows nothing. Raises `DataError` for another
     ending or a file that cannot be written.
     """
@@ -40,13 +47,16 @@ def draw_curves(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    rows = -(-len(runs) // COLUMNS) if len(runs) > MOST_INSIDE else 0
+    figure = Figure(figsize=(10, 4.2 + 0.25 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    for colour, (label, seeds) in zip(_cycle(len(runs)), runs.items(), strict=True):
+    colours = colours_of(runs)
+    for name, seeds in runs.items():
+        colour, label = colours[name], (labels or {}).get(name, name)
         many = f"{label} ({len(seeds)} seeds)" if len(seeds) > 1 else label
         _line(left, seeds, "loss", colour, "-", many)
-        _line(right, seeds, "test_accuracy", colour, "-", many)
+        _line(right, seeds, "test_accuracy", colour, "-", None)
         _line(right, seeds, "train_accuracy", colour, "--", None)
     if chance is not None:
         left.axhline(chance, color="0.6", linewidth=1, linestyle=":")
@@ -69,7 +79,10 @@ def draw_curves(
         axes.set_xlim(0.9, max(most, 2) + 0.1)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-    left.legend(frameon=False, fontsize=9)
+    if len(runs) > MOST_INSIDE:
+        figure.legend(loc="outside lower center", ncols=COLUMNS, frameon=False, fontsize=9)
+    else:
+        left.legend(frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
     try:
         with replacing(path) as temporary:
@@ -110,7 +123,3 @@ def _line(
         axes.fill_between(
             x, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, linewidth=0
         )
-
-
-def _cycle(count: int) -> list[str]:
-    return [COLOURS[index % len(COLOURS)] for index in range(count)]

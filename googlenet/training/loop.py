@@ -61,7 +61,7 @@ class Outcome:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """A run of training in `folder`: everything it needs, and `train()`.
 
     `stop` is asked after each step; True saves a checkpoint and ends the run. A checkpoint is

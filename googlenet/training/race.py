@@ -17,6 +17,7 @@ from typing import Any
 
 from ..data.sets import DataSet, save_data
 from ..errors import TrainingError
+from ..files import write_atomically
 from ..jobs.workers import failure, run_worker, worker_environment
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
@@ -51,7 +52,7 @@ class Lap:
 
 
 @dataclass(frozen=True)
-class Settings:
+class RaceOptions:
     """How to race: the arguments of `googlenet train` that all have in common, interpreters,
     threads, seconds without a sign of life.
     """
@@ -71,7 +72,7 @@ def run_race(
     folder: Path,
     *,
     initializer: str = "xavier_uniform",
-    settings: Settings = Settings(),
+    options: RaceOptions = RaceOptions(),
     progress: Progress = lambda framework, seed, done, total: None,
     finished: Callable[[Lap], None] = lambda lap: None,
 ) -> list[Lap]:
@@ -100,7 +101,7 @@ def run_race(
         save_params(start, network, params)
         for framework in frameworks:
             report = partial(_report, progress, framework, seed, total)
-            lap = _lap(framework, seed, folder, start, settings, stop, report)
+            lap = _lap(framework, seed, folder, start, options, stop, report)
             _check_start(lap, data.digest, digest(params))
             laps.append(lap)
             finished(lap)
@@ -116,7 +117,7 @@ def _lap(
     seed: int,
     folder: Path,
     start: Path,
-    settings: Settings,
+    options: RaceOptions,
     stop: threading.Event,
     report: Callable[[int], None],
 ) -> Lap:
@@ -124,11 +125,11 @@ def _lap(
     run.mkdir(exist_ok=True)
     log, events = run / "printed.log", run / LOG
     command = [
-        settings.interpreters.get(framework, sys.executable),
+        options.interpreters.get(framework, sys.executable),
         "-m",
         "googlenet",
         "train",
-        *settings.arguments,
+        *options.arguments,
         *(
             "--framework",
             framework,
@@ -150,13 +151,13 @@ def _lap(
         report(done)
         return done
 
-    environment = worker_environment(settings.threads)
+    environment = worker_environment(options.threads)
     ending = run_worker(
         command,
         log,
         environment,
         look=look,
-        timeout=settings.timeout,
+        timeout=options.timeout,
         stop=stop,
         gentle=True,
         interval=0.5,
@@ -171,7 +172,7 @@ def _lap(
     error = None
     if ending.error is not None or ending.code != 0:
         hint = "give a smaller --batch-size"
-        error = failure(ending, log, timeout=settings.timeout, memory_hint=hint)
+        error = failure(ending, log, timeout=options.timeout, memory_hint=hint)
     return Lap(framework, seed, run, epochs, version, error)
 
 
@@ -256,8 +257,6 @@ def write_results(path: Path, laps: Sequence[Lap]) -> None:
     """All standings as JSON in a file, which is whole at any moment. Raises `TrainingError` if it
     cannot be written.
     """
-    from ..files import write_atomically
-
     text = json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n"
     try:
         write_atomically(path, text.encode())

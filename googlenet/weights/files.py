@@ -28,6 +28,17 @@ def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) 
     return len(header).to_bytes(8, "little") + header + data[start:]
 
 
+def network_metadata(network: Network) -> dict[str, str]:
+    """What a weights file says of its network, so that both come out of it again."""
+    return {
+        "format": "googlenet",
+        "version": __version__,
+        "network": network.name,
+        "input_shape": ",".join(map(str, network.input_shape)),
+        "outputs": ",".join(network.outputs),
+    }
+
+
 def save_params(
     path: str | os.PathLike[str],
     network: Network,
@@ -42,14 +53,7 @@ def save_params(
     the network or the file cannot be written; an existing file then stays whole.
     """
     checked = check_params(network, params)
-    metadata = {
-        **(extra or {}),
-        "format": "googlenet",
-        "version": __version__,
-        "network": network.name,
-        "input_shape": ",".join(map(str, network.input_shape)),
-        "outputs": ",".join(network.outputs),
-    }
+    metadata = {**(extra or {}), **network_metadata(network)}
     try:
         write_atomically(path, safetensors_bytes(checked, metadata))
     except OSError as error:
@@ -85,6 +89,18 @@ def load_params(path: str | os.PathLike[str], network: Network) -> Params:
     Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
     """
     params, metadata = read_safetensors(path)
+    return check_file(network, params, metadata, path)
+
+
+def check_file(
+    network: Network,
+    params: Mapping[str, Array],
+    metadata: Mapping[str, str],
+    path: str | os.PathLike[str],
+) -> Params:
+    """`check_params` of what a file holds. Raises `WeightsError` for weights of another network,
+    too, where its metadata name one.
+    """
     made_for = metadata.get("network", network.name)
     if made_for != network.name:
         raise WeightsError(

@@ -4,8 +4,7 @@ passes the same proof.
 
 import pytest
 
-from googlenet.proof.conformance import mutants
-from googlenet.proof.conformance.mutants import honest
+from googlenet.proof.conformance import honest, mutants
 
 
 @pytest.fixture(autouse=True)

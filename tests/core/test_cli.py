@@ -24,7 +24,7 @@ def googlenet(*arguments, **environment):
 
 
 def test_version():
-    assert googlenet("--version").stdout.strip() == "0.1.0"
+    assert googlenet("--version").stdout.strip() == "0.2.0"
 
 
 COMMANDS = (

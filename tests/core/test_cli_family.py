@@ -13,9 +13,10 @@ from PIL import Image
 
 import googlenet.reference as reference
 from googlenet import get_network, init_params, save_params
-from googlenet.data.preprocessing import RECIPES, load_image
+from googlenet.data.preprocessing import PREPROCESSINGS, load_image
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
-from googlenet.reference.model import Run
+from googlenet.reference.network import Pass
 
 from .test_cli import googlenet
 
@@ -382,8 +383,8 @@ def check_outputs(files, images, found):
 
 def check_as_float64(network, params, images, found):
     images = images.astype(np.float32)
-    yardstick = forward_yardstick(network, params, images, chunk=8)
-    run = Run(taps=frozenset(found) - set(network.outputs))
+    yardstick = forward_yardstick(Problem(network, params, images), chunk=8)
+    run = Pass(taps=frozenset(found) - set(network.outputs))
     reference.build(network, params, dtype=np.float64).run(images, run)
     for name, array in found.items():
         assert distance(array, run.outputs[name]) <= limit(yardstick[name]), name
@@ -401,7 +402,7 @@ def test_predict_as_json(files):
     (row,) = answer["images"]
     assert row["image"] == image
     logits = logits_of(
-        files, load_image(files / "images" / "a.png", RECIPES["unit"], (3, 32, 32))[None]
+        files, load_image(files / "images" / "a.png", PREPROCESSINGS["unit"], (3, 32, 32))[None]
     )["logits"][0]
     order = np.argsort(-logits)
     shares = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum()
@@ -438,9 +439,9 @@ def test_preprocessing_is_what_the_weights_say_unless_named(files):
     for answer in (said, named):
         logits = logits_of(
             files,
-            load_image(files / "images" / "a.png", RECIPES[answer["preprocessing"]], (3, 32, 32))[
-                None
-            ],
+            load_image(
+                files / "images" / "a.png", PREPROCESSINGS[answer["preprocessing"]], (3, 32, 32)
+            )[None],
         )["logits"][0]
         shares = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum()
         found = {best["class"]: best["probability"] for best in answer["images"][0]["top"]}
@@ -510,7 +511,7 @@ def test_a_layer_by_its_path(files, tmp_path):
         str(out),
     )
     assert f"Logits in {out}" in shown("predict", str(files / "images" / "a.png"), *arguments)
-    image = load_image(files / "images" / "a.png", RECIPES["unit"], (3, 32, 32))[None]
+    image = load_image(files / "images" / "a.png", PREPROCESSINGS["unit"], (3, 32, 32))[None]
     with np.load(out) as found:
         assert set(found.files) == {"logits", "b3.inception_3a", "b5.pool"}
         check_outputs(files, image, found)

@@ -58,7 +58,8 @@ def test_looking_imports_no_framework(command):
 def test_discovery_imports_no_framework():
     assert (
         not _modules(
-            "import googlenet.backend as b; b.entry_points(); b.framework_version('numpy')"
+            "import googlenet.backend.discovery as d; d.entry_points(); d.canonical_name('torch');"
+            " [d.framework_version(name) for name in d.backends()]"
         )
         & FRAMEWORKS
     )
@@ -107,3 +108,30 @@ def test_a_missing_backend_says_how_to_install_it():
         googlenet.UnknownNameError, match=r"no backend 'caffe' \(installed: .*numpy.*\)"
     ):
         googlenet.get_backend("caffe")
+
+
+def _is_ours(node):
+    """Whether this is an import of something of the core."""
+    if isinstance(node, ast.ImportFrom):
+        return node.level > 0 or node.module.partition(".")[0] == "googlenet"
+    return isinstance(node, ast.Import) and any(
+        alias.name.partition(".")[0] == "googlenet" for alias in node.names
+    )
+
+
+#: What `import googlenet` would take too long for; no circle either.
+LATE = {"from ..weights.formats import load_weights"}
+
+
+def test_no_import_inside_a_function_breaks_a_circle():
+    """There only commands import from the core, so that they start fast; other libraries may be
+    imported late anywhere.
+    """
+    core = ROOT / "googlenet"
+    for path in core.rglob("*.py"):
+        if path.is_relative_to(core / "cli"):
+            continue
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                late = {ast.unparse(node) for node in ast.walk(function) if _is_ours(node)}
+                assert not late - LATE, f"{path}, {function.name}"

@@ -233,7 +233,8 @@ def test_weights_of_another_network_are_refused_by_its_name(params, tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from googlenet import WeightsError, save_params
-from googlenet.proof.conformance.networks import probe, random_params
+from googlenet.proof.conformance.networks import probe
+from googlenet.weights.samples import random_params
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))

@@ -13,7 +13,13 @@ from PIL import Image
 
 from googlenet import DataError, ShapeError, UnknownNameError
 from googlenet.architectures import get_network
-from googlenet.data.preprocessing import RECIPES, Recipe, find_recipe, image_files, load_image
+from googlenet.data.preprocessing import (
+    PREPROCESSINGS,
+    Preprocessing,
+    find_preprocessing,
+    image_files,
+    load_image,
+)
 from googlenet.weights.zoo import find_model, network_of, zoo_models
 
 RNG = np.random.default_rng(0)
@@ -38,7 +44,7 @@ def _values(array):
 
 def test_at_its_own_size_an_image_is_only_scaled(tmp_path):
     pixels = _save(tmp_path / "a.png", 5, 7)
-    found = load_image(tmp_path / "a.png", RECIPES["unit"], (3, 5, 7))
+    found = load_image(tmp_path / "a.png", PREPROCESSINGS["unit"], (3, 5, 7))
     assert found.dtype == np.float32
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, (pixels.astype(np.float32) / 255).transpose(2, 0, 1))
@@ -61,7 +67,7 @@ def test_the_middle_is_taken_as_python_rounds(tmp_path, image, crop, top, left):
     """
     shorter = min(image)
     pixels = _save(tmp_path / "a.png", *image)
-    found = load_image(tmp_path / "a.png", Recipe("test", (shorter, crop[0])), (3, *crop))
+    found = load_image(tmp_path / "a.png", Preprocessing("test", (shorter, crop[0])), (3, *crop))
     np.testing.assert_array_equal(
         _values(found), pixels[top : top + crop[0], left : left + crop[1]]
     )
@@ -73,7 +79,7 @@ def test_landscape_and_portrait_keep_their_proportions(tmp_path, size):
     middle is the image's.
     """
     _save(tmp_path / "a.png", *size)
-    middle = load_image(tmp_path / "a.png", Recipe("test", (20, 16)), (3, 16, 16))
+    middle = load_image(tmp_path / "a.png", Preprocessing("test", (20, 16)), (3, 16, 16))
     rows, columns = 255 * middle[0, 2:-2, 8], 255 * middle[1, 8, 2:-2]
     np.testing.assert_array_equal(np.rint(np.diff(rows[::2])), 1)
     np.testing.assert_array_equal(np.rint(np.diff(columns[::2])), 1)
@@ -100,7 +106,7 @@ def test_mean_and_deviation_of_each_recipe(tmp_path, name, expected):
     """One colour everywhere, so that no resizing changes it."""
     colour = np.uint8([10, 128, 250])
     Image.fromarray(np.broadcast_to(colour, (9, 9, 3)).copy()).save(tmp_path / "a.png")
-    found = load_image(tmp_path / "a.png", RECIPES[name], (3, 6, 6))
+    found = load_image(tmp_path / "a.png", PREPROCESSINGS[name], (3, 6, 6))
     values = expected(colour.astype(np.float32) / 255)
     np.testing.assert_allclose(found, np.broadcast_to(values[:, None, None], (3, 6, 6)), atol=1e-6)
 
@@ -112,9 +118,9 @@ def test_transform_input_undoes_imagenets_mean():
     mean, std = IMAGENET
     y = np.float32([0.1, 0.5, 0.9])
     normal = (y - mean) / std * (std / 0.5) + (mean - 0.5) / 0.5
-    recipe = RECIPES["torchvision:inception_v3"]
+    preprocessing = PREPROCESSINGS["torchvision:inception_v3"]
     np.testing.assert_allclose(
-        (y - np.array(recipe.mean)) / np.array(recipe.std), normal, atol=1e-6
+        (y - np.array(preprocessing.mean)) / np.array(preprocessing.std), normal, atol=1e-6
     )
 
 
@@ -132,13 +138,13 @@ def test_transform_input_undoes_imagenets_mean():
     ],
 )
 def test_sizes_and_filters_of_the_libraries(name, sizes, kernel):
-    assert (RECIPES[name].resize, RECIPES[name].filter) == (sizes, kernel)
+    assert (PREPROCESSINGS[name].resize, PREPROCESSINGS[name].filter) == (sizes, kernel)
 
 
 def test_bicubic_is_not_bilinear(tmp_path):
     pixels = _save(tmp_path / "a.png", 21, 21)
     found = {
-        kernel: load_image(tmp_path / "a.png", Recipe("test", (12, 10), kernel), (3, 10, 10))
+        kernel: load_image(tmp_path / "a.png", Preprocessing("test", (12, 10), kernel), (3, 10, 10))
         for kernel in ("bilinear", "bicubic")
     }
     for kernel, resampling in (
@@ -152,24 +158,24 @@ def test_bicubic_is_not_bilinear(tmp_path):
 
 def test_one_channel_is_the_luma_without_mean_and_deviation(tmp_path):
     pixels = _save(tmp_path / "a.png", 6, 8)
-    found = load_image(tmp_path / "a.png", RECIPES["torchvision:alexnet"], (1, 6, 8))
+    found = load_image(tmp_path / "a.png", PREPROCESSINGS["torchvision:alexnet"], (1, 6, 8))
     assert found.shape == (1, 6, 8)
-    plain = load_image(tmp_path / "a.png", Recipe("test", (256, 224)), (1, 6, 8))
+    plain = load_image(tmp_path / "a.png", Preprocessing("test", (256, 224)), (1, 6, 8))
     np.testing.assert_array_equal(found, plain)
-    found = load_image(tmp_path / "a.png", RECIPES["unit"], (1, 6, 8))[0]
+    found = load_image(tmp_path / "a.png", PREPROCESSINGS["unit"], (1, 6, 8))[0]
     np.testing.assert_allclose(found, (pixels @ [0.299, 0.587, 0.114]) / 255, atol=1e-6)
 
 
 def test_grey_is_repeated_and_a_palette_or_alpha_is_colour(tmp_path):
     grey = RNG.integers(0, 256, (5, 6), dtype=np.uint8)
     Image.fromarray(grey).save(tmp_path / "grey.png")
-    found = load_image(tmp_path / "grey.png", RECIPES["unit"], (3, 5, 6))
+    found = load_image(tmp_path / "grey.png", PREPROCESSINGS["unit"], (3, 5, 6))
     np.testing.assert_array_equal(_values(found), np.repeat(grey[..., None], 3, 2))
     colour = Image.fromarray(np.uint8([[[255, 0, 0], [0, 0, 255]]]))
     colour.convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "palette.png")
     colour.convert("RGBA").save(tmp_path / "alpha.png")
     for name in ("palette.png", "alpha.png"):
-        found = load_image(tmp_path / name, RECIPES["unit"], (3, 1, 2))
+        found = load_image(tmp_path / name, PREPROCESSINGS["unit"], (3, 1, 2))
         np.testing.assert_array_equal(_values(found), [[[255, 0, 0], [0, 0, 255]]])
 
 
@@ -206,7 +212,7 @@ def test_resizing_and_cropping_are_torchvisions(height, width, sizes):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.png"
         Image.fromarray(pixels).save(path)
-        found = load_image(path, Recipe("test", sizes), (3, crop, crop))
+        found = load_image(path, Preprocessing("test", sizes), (3, crop, crop))
     np.testing.assert_array_equal(
         _values(found), _torchvision(Image.fromarray(pixels), resize, crop)
     )
@@ -219,12 +225,12 @@ def test_any_image_covers_any_input(height, width, rows, columns):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.png"
         Image.new("RGB", (width, height), "white").save(path)
-        for recipe in (
-            Recipe("test", (256, 224)),
-            Recipe("test", (224, 224), "bicubic"),
-            RECIPES["unit"],
+        for preprocessing in (
+            Preprocessing("test", (256, 224)),
+            Preprocessing("test", (224, 224), "bicubic"),
+            PREPROCESSINGS["unit"],
         ):
-            found = load_image(path, recipe, (3, rows, columns))
+            found = load_image(path, preprocessing, (3, rows, columns))
             assert found.shape == (3, rows, columns)
             assert (found == 1).all()
 
@@ -234,7 +240,7 @@ def test_a_smaller_input_is_scaled_in_proportion(tmp_path):
     share of it.
     """
     pixels = _save(tmp_path / "a.png", 40, 56)
-    found = load_image(tmp_path / "a.png", Recipe("test", (256, 224)), (3, 28, 28))
+    found = load_image(tmp_path / "a.png", Preprocessing("test", (256, 224)), (3, 28, 28))
     np.testing.assert_array_equal(_values(found), _torchvision(Image.fromarray(pixels), 32, 28))
 
 
@@ -243,16 +249,16 @@ def test_a_smaller_input_is_scaled_in_proportion(tmp_path):
 
 @pytest.mark.parametrize("name", zoo_models())
 def test_every_model_of_a_zoo_has_a_recipe(name):
-    recipe = find_recipe(name)
-    assert recipe.source
-    if recipe.resize is not None:
-        assert recipe.resize[1] == network_of(find_model(name)).input_shape[1]
-        assert recipe.resize[0] > recipe.resize[1]
+    preprocessing = find_preprocessing(name)
+    assert preprocessing.source
+    if preprocessing.resize is not None:
+        assert preprocessing.resize[1] == network_of(find_model(name)).input_shape[1]
+        assert preprocessing.resize[0] > preprocessing.resize[1]
 
 
 def test_no_recipe_is_of_a_model_that_there_is_not():
-    assert set(RECIPES) - {"unit"} == set(zoo_models())
-    for name in set(RECIPES) - {"unit"}:
+    assert set(PREPROCESSINGS) - {"unit"} == set(zoo_models())
+    for name in set(PREPROCESSINGS) - {"unit"}:
         get_network(name)
 
 
@@ -261,9 +267,9 @@ def test_unknown_recipes():
         UnknownNameError,
         match=r"preprocessing: expected one of unit, .*, got 'torchvision:inception'; did you mean",
     ):
-        find_recipe("torchvision:inception")
+        find_preprocessing("torchvision:inception")
     with pytest.raises(UnknownNameError, match=r"got ''$"):
-        find_recipe("")
+        find_preprocessing("")
 
 
 def test_files_and_folders(tmp_path):
@@ -295,7 +301,7 @@ def test_what_is_no_image_is_refused_by_its_name(tmp_path, name, content, messag
         content = path.read_bytes()[:-200]
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        load_image(path, RECIPES["unit"], (3, 8, 8))
+        load_image(path, PREPROCESSINGS["unit"], (3, 8, 8))
 
 
 def test_paths_without_images(tmp_path):
@@ -305,7 +311,7 @@ def test_paths_without_images(tmp_path):
     with pytest.raises(DataError, match="holds no PNG or JPEG image"):
         image_files([tmp_path])
     with pytest.raises(DataError, match="is not a readable image"):
-        load_image(tmp_path, RECIPES["unit"], (3, 8, 8))
+        load_image(tmp_path, PREPROCESSINGS["unit"], (3, 8, 8))
 
 
 @pytest.mark.parametrize("channels", [2, 4])
@@ -318,4 +324,4 @@ def test_other_channels_than_an_image_has(tmp_path, channels):
             " --npy"
         ),
     ):
-        load_image(tmp_path / "a.png", RECIPES["unit"], (channels, 8, 8))
+        load_image(tmp_path / "a.png", PREPROCESSINGS["unit"], (channels, 8, 8))

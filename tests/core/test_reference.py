@@ -11,7 +11,7 @@ import pytest
 import googlenet.reference as reference
 from googlenet import Loss, Network, param_specs, spec
 from googlenet.proof.conformance.networks import LEAVES, composites, probe, sandwich
-from googlenet.reference.model import Run
+from googlenet.reference.network import Pass
 from googlenet.spec import blocks
 from googlenet.spec.rewrite import with_dropout_rate
 from googlenet.spec.traversal import walk
@@ -221,7 +221,7 @@ def test_gradients_are_central_differences(name, network, train):
         # afterwards.
         for path, each in model.specs.items():
             model.params[path] = reference.layout.to_native(each, values[path]).astype(np.float64)
-        return reference.run_gradients(model, images, labels, Run(train=train), loss=loss)
+        return reference.run_gradients(model, images, labels, Pass(train=train), loss=loss)
 
     _, grads = evaluate(params)
     rng = np.random.default_rng(0)
@@ -243,7 +243,7 @@ def test_gradients_are_central_differences(name, network, train):
 
 def test_ties_and_zero():
     network = _lone(spec.ReLU(), (1, 1, 3))
-    run = Run()
+    run = Pass()
     back = reference.build(network, {}, dtype=np.float64).run(np.array([[[[-1.0, 0.0, 2.0]]]]), run)
     np.testing.assert_array_equal(back(np.ones((1, 1, 3, 1))).ravel(), [0, 0, 1])
     network = _lone(blocks.max_pool(2, 1), (1, 2, 3))
@@ -291,3 +291,11 @@ def test_a_device_other_than_the_cpu_is_refused():
 
     with pytest.raises(DeviceError, match="device: 'gpu' cannot be used by numpy"):
         get_model(framework="numpy", device="gpu")
+
+
+def test_threads_can_be_counted_once_numpy_is_imported():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    with threadpool_limits():  # which gives back, in the end, what it found
+        reference.set_threads(1)
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}

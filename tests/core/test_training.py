@@ -1,5 +1,6 @@
 """The recipe, the loop, its checkpoints and its log, on the reference and a small network."""
 
+import hashlib
 import json
 import math
 import os
@@ -27,7 +28,7 @@ from googlenet.training.checkpoint import (
     save_checkpoint,
 )
 from googlenet.training.interval import wilson
-from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, Run, read_log
+from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, TrainingRun, read_log
 from googlenet.weights.samples import random_params
 
 NETWORK = composites()["norm_residual"]
@@ -57,7 +58,7 @@ def data(train=21, test=9, seed=0):
 
 
 def run(folder, **changes):
-    return Run(
+    return TrainingRun(
         **{
             "backend": reference,
             "network": NETWORK,
@@ -147,10 +148,48 @@ def test_an_order_takes_every_image_once_and_depends_on_seed_and_epoch_alone(see
         assert not np.array_equal(order, Recipe(seed=seed + 1).order(epoch, count))
 
 
-def test_the_order_is_the_same_for_good():
-    assert Recipe(seed=0).order(0, 10).tolist() == Recipe(seed=0).order(0, 10).tolist()
-    assert [Recipe(seed=0).step_seed(step) for step in range(3)] == [
-        Recipe(seed=0, momentum=0.5).step_seed(step) for step in range(3)
+@pytest.mark.parametrize(
+    ("seed", "epoch", "ten", "digits"),
+    [
+        (
+            0,
+            0,
+            [0, 1, 2, 5, 9, 3, 4, 7, 8, 6],
+            "de02c4a7366ed5bccbbbdd729deb29d539d3a55b8608d2068ece71a88db29897",
+        ),
+        (
+            0,
+            1,
+            [4, 8, 5, 7, 0, 6, 1, 9, 2, 3],
+            "cc93c039d4938ffe0561ae1080a9c57254aba4feff197e6b30fdc38d4307e98e",
+        ),
+        (
+            7,
+            3,
+            [4, 9, 6, 1, 8, 2, 3, 7, 0, 5],
+            "21b3cd3f4f2d93d40878e041e107a69b4e7347ffe53e427460f3a6280d370b2c",
+        ),
+    ],
+)
+def test_the_order_is_the_same_for_good(seed, epoch, ten, digits):
+    """Ten images, and the SHA-256 of the little-endian order of the 1,438 digits to train on."""
+    recipe = Recipe(seed=seed)
+    assert recipe.order(epoch, 10).tolist() == ten
+    order = recipe.order(epoch, 1438)
+    assert order.dtype == np.int64
+    assert hashlib.sha256(order.astype("<i8").tobytes()).hexdigest() == digits
+
+
+def test_the_seeds_of_steps_are_the_same_for_good():
+    steps = (0, 1, 2, 1000)
+    expected = [1948664471, 308236438, 42797820, 2046762157]
+    assert [Recipe(seed=0).step_seed(step) for step in steps] == expected
+    assert [Recipe(seed=0, momentum=0.5).step_seed(step) for step in steps] == expected
+    assert [Recipe(seed=7).step_seed(step) for step in steps] == [
+        1302392058,
+        1523911324,
+        2110345350,
+        439953359,
     ]
     assert len({Recipe(seed=0).step_seed(step) for step in range(100)}) == 100
 

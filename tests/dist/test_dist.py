@@ -76,7 +76,7 @@ def test_the_wheels_hold_the_packages_and_no_tests(wheels):
         assert {entry.split("/")[0] for entry in names if ".dist-info" not in entry} == {name}
     core = zipfile.ZipFile(wheels["googlenet"]).namelist()
     assert "googlenet/py.typed" in core
-    assert "googlenet/proof/conformance/cases.py" in core
+    assert "googlenet/proof/conformance/suite.py" in core
 
 
 def test_the_core_runs_outside_the_checkout(wheels, tmp_path):

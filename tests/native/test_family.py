@@ -30,21 +30,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 # Parameters ---------------------------------------------------------------------------------------
 
-#: What the framework itself says is trained by gradient.
-TRAINED = {
-    "torch": lambda model: [
-        parameter for parameter in model.parameters() if parameter.requires_grad
-    ],
-    "tensorflow": lambda model: model.trainable_variables,
-    "mxnet": lambda model: [
-        parameter for parameter in model.collect_params().values() if parameter.grad_req != "null"
-    ],
-    "paddle": lambda model: [
-        parameter for parameter in model.parameters() if not parameter.stop_gradient
-    ],
-    "mindspore": lambda model: model.trainable_params(),
-}
-
 PARAMETERS = [
     ("googlenet_bn", False, 5_984_810),
     ("torchvision:googlenet_paper", False, 6_624_904),
@@ -81,10 +66,10 @@ def zeros(network):
     PARAMETERS,
     ids=[f"{name}{'-aux' * aux}" for name, aux, _ in PARAMETERS],
 )
-def test_parameters(backend, framework, name, aux, parameters):
+def test_parameters(backend, native, name, aux, parameters):
     """At the network's own input size, on which the dense layers of some depend; nothing is run."""
     network = googlenet.get_network(name, aux=aux)
-    trained = TRAINED[framework](backend.build(network, zeros(network)))
+    trained = native.trained(backend.build(network, zeros(network)))
     assert sum(math.prod(each.shape) for each in trained) == parameters
 
 
@@ -99,15 +84,6 @@ SAVED = {
     "dense on a map": composites()["local_response_norm_pool"],
 }
 SMALL = SAVED["residual with batch norm"]
-
-#: The function that `save` leaves the writing to; its second argument is the path.
-SAVE = {
-    "torch": "torch.save",
-    "tensorflow": "keras.Model.save_weights",
-    "mxnet": "mxnet.gluon.HybridBlock.save_parameters",
-    "paddle": "paddle.save",
-    "mindspore": "mindspore.save_checkpoint",
-}
 
 
 def same(found, expected):
@@ -254,12 +230,12 @@ def test_a_folder_in_the_files_place_is_refused_and_left_as_it_is(backend, model
     [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "No space left"), WeightsError)],
 )
 def test_an_interrupted_save_leaves_the_old_file_whole(
-    backend, framework, model, error, raised, tmp_path, monkeypatch
+    backend, native, model, error, raised, tmp_path, monkeypatch
 ):
     file = tmp_path / f"w{backend.file_suffix}"
     backend.save(model, file)
     before = file.read_bytes()
-    save = pkgutil.resolve_name(SAVE[framework])
+    save = pkgutil.resolve_name(native.SAVE)
     written = []
 
     def half(what, path):
@@ -270,7 +246,7 @@ def test_an_interrupted_save_leaves_the_old_file_whole(
         written.append(size)
         raise error
 
-    monkeypatch.setattr(SAVE[framework], half)
+    monkeypatch.setattr(native.SAVE, half)
     with pytest.raises(raised):
         backend.save(backend.build(SMALL, random_params(SMALL, seed=1)), file)
     assert written == [pytest.approx(len(before), rel=0.01)]
@@ -281,7 +257,8 @@ def test_an_interrupted_save_leaves_the_old_file_whole(
 FULL = """
 import os, resource, sys
 import googlenet
-from googlenet.proof.conformance.networks import composites, random_params
+from googlenet.proof.conformance.networks import composites
+from googlenet.weights.samples import random_params
 framework, file, share, less = sys.argv[1:]
 backend, network = googlenet.get_backend(framework), composites()["norm_residual"]
 model = backend.build(network, random_params(network, seed=1))

@@ -5,7 +5,6 @@ none has to be skipped.
 """
 
 import contextlib
-import os
 
 import numpy as np
 import pytest
@@ -13,7 +12,9 @@ import pytest
 from googlenet.errors import WeightsError
 from googlenet.weights.formats import read_weights_file
 
-FRAMEWORK = os.environ.get("GOOGLENET_FRAMEWORK", "numpy")
+from ..named import named_framework
+
+FRAMEWORK = named_framework()
 RNG = np.random.default_rng(0)
 
 # No two axes alike.

@@ -1,4 +1,4 @@
-"""The MXNet model is what a user of MXNet would have written."""
+"""What is MXNet's own about its models."""
 
 import subprocess
 import sys
@@ -7,60 +7,36 @@ from concurrent.futures import ThreadPoolExecutor
 import mxnet as mx
 import numpy as np
 import pytest
-from mxnet import autograd, gluon
+from mxnet import autograd
 from mxnet.gluon import nn
 
 import googlenet
 from googlenet.proof.conformance.networks import composites, lone, probe
-from googlenet.proof.parity.compare import compare_forward, compare_step, compare_weights
-from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit, step_yardstick
-from googlenet.spec.blocks import inception, sequential
+from googlenet.proof.parity.compare import compare_step
+from googlenet.proof.parity.problem import random_problem
+from googlenet.proof.parity.tolerance import step_yardstick
 from googlenet.spec.layers import Scale
-from googlenet.spec.loss import Loss
 from googlenet.weights.samples import random_images, random_labels, random_params
+
+from .networks import PAPER, first_divergence
 
 backend = googlenet.get_backend("mxnet")
 
-NETWORK = googlenet.get_network("googlenet_paper", num_classes=7, input_shape=(3, 79, 95), aux=True)
-NORMED = googlenet.get_network("googlenet_bn", num_classes=7, input_shape=(2, 65, 40))
+
+@pytest.fixture(autouse=True)
+def numpy_semantics():
+    """As a user of `mx.np` has them."""
+    mx.npx.set_np()
 
 
 @pytest.fixture(scope="module")
 def model():
-    return googlenet.get_model(NETWORK, framework="mxnet", weights=random_params(NETWORK))
+    return googlenet.get_model(PAPER, framework="mxnet", weights=random_params(PAPER))
 
 
 @pytest.fixture(scope="module")
-def images(model):
-    return mx.np.array(random_images(NETWORK))
-
-
-def test_is_native(model):
-    assert isinstance(model, gluon.HybridBlock)
-
-
-@pytest.mark.parametrize(
-    ("name", "aux", "parameters"),
-    [
-        ("googlenet", False, 5_977_530),
-        ("googlenet_paper", False, 6_998_552),
-        ("googlenet_paper", True, 13_378_280),
-    ],
-)
-def test_parameters(name, aux, parameters):
-    built = googlenet.get_model(name, framework="mxnet", aux=aux)
-    assert sum(parameter.data().size for parameter in built.collect_params().values()) == parameters
-
-
-def test_prints_readably_with_our_names(model):
-    text = repr(model)
-    assert "(inception_3a): Concatenation(" in text
-    assert "(branch_5x5): HybridSequential(" in text
-    assert "Conv2D(3 -> 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3))" in text
-
-
-def test_parameter_names_are_ours(model):
-    assert set(model.collect_params()) == set(googlenet.param_specs(NETWORK))
+def images():
+    return mx.np.array(random_images(PAPER))
 
 
 def test_batch_norm_keeps_gluons_names():
@@ -78,60 +54,58 @@ def test_batch_norm_keeps_gluons_names():
     }
 
 
-def test_returns_logits_and_aux(model, images):
-    outputs = model(images)
-    assert isinstance(outputs, tuple)
-    assert [output.shape for output in outputs] == [(3, 7)] * 3
-
-
-def test_saves_and_loads_with_the_frameworks_own_tools(model, images, tmp_path):
+def test_the_names_in_its_own_file_are_ours(model, tmp_path):
     file = str(tmp_path / "model.params")
     model.save_parameters(file)
-    assert set(mx.npx.load(file)) == set(googlenet.param_specs(NETWORK))
-    other = googlenet.get_model(NETWORK, framework="mxnet", seed=1)
-    other.load_parameters(file)
-    assert (other(images)[0] == model(images)[0]).all()
-    assert not compare_weights(backend, other, random_params(NETWORK))
-
-
-@pytest.mark.filterwarnings(
-    "ignore:Cannot decide type:UserWarning"
-)  # `imports` asks for a dtype that no argument of it can give
-def test_exports_its_graph(model, images, tmp_path):
-    exported = googlenet.get_model(NETWORK, framework="mxnet", weights=random_params(NETWORK))
-    exported.hybridize()
-    exported(images)
-    exported.export(str(tmp_path / "model"))
-    imported = gluon.SymbolBlock.imports(
-        str(tmp_path / "model-symbol.json"), ["data"], str(tmp_path / "model-0000.params")
-    )
-    assert (imported(images)[0] == model(images)[0]).all()
+    assert set(mx.npx.load(file)) == set(googlenet.param_specs(PAPER))
 
 
 def test_moves_to_a_device(model, images):
     moved = googlenet.get_model(
-        NETWORK, framework="mxnet", weights=random_params(NETWORK), device="cpu(1)"
+        PAPER, framework="mxnet", weights=random_params(PAPER), device="cpu(1)"
     )
     assert moved(images.as_in_ctx(mx.cpu(1)))[0].ctx == mx.cpu(1)
     moved.collect_params().reset_ctx(mx.cpu(0))
     assert (moved(images)[0] == model(images)[0]).all()
 
 
-@pytest.mark.parametrize("device", ["no-such-device", "gpu(99)", "gpu:99"])
-def test_unknown_device_is_refused(device):
-    with pytest.raises(googlenet.GoogLeNetError) as caught:
-        googlenet.get_model("googlenet", framework="mxnet", device=device)
-    assert str(caught.value).startswith(f"device: '{device}' cannot be used by mxnet: ")
-
-
 def test_importing_the_backend_changes_no_global_state():
-    """NumPy semantics are on after `build` alone."""
     code = (
         "import googlenet_mxnet, mxnet; raise SystemExit(mxnet.util.is_np_array() or"
         " mxnet.util.is_np_shape())"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0
-    assert mx.util.is_np_array()
+
+
+CLASSIC = """
+import sys
+from mxnet import autograd, gluon, nd
+
+if sys.argv[1:]:
+    import googlenet
+    googlenet.get_model("googlenet", framework=sys.argv[1], input_shape=(1, 32, 32))
+net = gluon.nn.HybridSequential()
+with net.name_scope():
+    net.add(gluon.nn.Conv2D(5, 3), gluon.nn.BatchNorm(), gluon.nn.Flatten(), gluon.nn.Dense(4))
+net.initialize()
+net.hybridize()
+images, targets = nd.ones((2, 3, 8, 9)), nd.zeros((2, 4))
+trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})
+with autograd.record():
+    loss = gluon.loss.L2Loss()(net(images), targets)
+loss.backward()
+trainer.step(2)
+print(type(net(images)).__name__, type(net[0].weight.data()).__name__, net(images).shape)
+"""
+
+
+@pytest.mark.parametrize("before", [[], ["mxnet"]], ids=["alone", "after get_model"])
+def test_classic_gluon_code_works_in_the_same_thread(before):
+    """A user's `mx.nd`, without `npx.set_np()`, and no otherwise once a model of ours is there."""
+    command = [sys.executable, "-W", "ignore", "-c", CLASSIC, *before]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "NDArray NDArray (2, 4)\n"
 
 
 def test_the_protocol_works_in_another_thread(model, images):
@@ -139,27 +113,6 @@ def test_the_protocol_works_in_another_thread(model, images):
     with ThreadPoolExecutor(1) as pool:
         outputs = pool.submit(backend.forward, model, images.asnumpy()).result()
     assert np.array_equal(outputs["logits"], model(images)[0].asnumpy())
-
-
-def first(outputs):
-    """The logits, which stand before those of auxiliary heads if there are any."""
-    return outputs[0] if isinstance(outputs, tuple) else outputs
-
-
-@pytest.mark.parametrize("network", [NETWORK, NORMED], ids=["googlenet_paper", "googlenet_bn"])
-def test_runs_in_graph_mode(network):
-    """A hybridized model gives the same outputs, with heads in a tuple, within the limit that holds
-    for eager mode.
-    """
-    params, images = random_params(network), random_images(network)
-    hybridized = googlenet.get_model(network, framework="mxnet", weights=params)
-    hybridized.hybridize(static_alloc=True, static_shape=True)
-    outputs = hybridized(mx.np.array(images))
-    assert isinstance(outputs, tuple) == (network is NETWORK)
-    exact = first(googlenet.get_backend("numpy").build(network, params, dtype=np.float64)(images))
-    assert distance(first(outputs).asnumpy(), exact) <= limit(
-        forward_yardstick(network, params, images, chunk=3)["logits"]
-    )
 
 
 def test_taps_reach_into_a_hybridized_model_and_leave_it_hybridized():
@@ -193,12 +146,9 @@ def test_scaling_follows_the_mode_in_graph_mode():
 
 def test_gradients_in_evaluation_mode():
     """There oneDNN's max pool, recorded as it stands, gives noise."""
-    network = probe()
-    params, images, labels = random_params(network), random_images(network), random_labels()
-    yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
-    comparison = compare_step(
-        backend, network, params, images, labels, yardstick, loss=Loss(), train=False
-    )
+    problem = random_problem(probe())
+    yardstick = step_yardstick(problem, train=False)
+    comparison = compare_step(backend, problem, yardstick, train=False)
     assert comparison.passed, comparison.first_divergence
 
 
@@ -214,56 +164,26 @@ def test_gradient_buffers_are_left_alone():
     assert (model.stem.conv.weight.grad() == 3).all()
 
 
-def test_trains_with_the_frameworks_own_optimiser():
-    """The README's loop, on one batch: the loss falls."""
-    model = googlenet.get_model("googlenet", framework="mxnet", input_shape=(1, 32, 32), seed=0)
-    trainer = gluon.Trainer(model.collect_params(), "sgd", {"learning_rate": 0.05, "momentum": 0.9})
-    cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()
-    images, labels = mx.np.random.uniform(size=(4, 1, 32, 32)), mx.np.array([0, 3, 5, 9])
-    losses = []
-    for _ in range(12):
-        with autograd.record():
-            loss = cross_entropy(model(images), labels)
-        loss.backward()
-        trainer.step(len(images))
-        losses.append(loss.mean().item())
-    assert losses[-1] < losses[0]
+class MissingReLU(nn.Activation):
+    def hybrid_forward(self, F, x):
+        return x
 
 
-def test_a_lone_inception_block():
-    block = googlenet.Network(
-        "block",
-        sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)),
-        (192, 28, 20),
-        "arXiv:1409.4842",
-    )
-    assert googlenet.get_model(block, framework="mxnet")(mx.np.zeros((2, 192, 28, 20))).shape == (
-        2,
-        256,
-        28,
-        20,
-    )
-
-
-def test_a_missing_relu_in_b2_is_caught(monkeypatch):
+def test_a_missing_relu_in_b2_is_caught():
     """The book's MXNet tab once had none after the two convolutions of b2 (d2l-zh#521)."""
     network = googlenet.get_network("googlenet", input_shape=(1, 64, 64))
-    params, images = random_params(network), random_images(network)
-    leaf = backend.layers.leaf
-    missing = ("b2.reduce.relu", "b2.conv.relu")
-    monkeypatch.setattr(
-        backend.layers,
-        "leaf",
-        lambda site: nn.HybridSequential() if site.path in missing else leaf(site),
-    )
-    model = backend.build(network, params)
-    rows = compare_forward(
-        backend,
-        model,
-        network,
-        params,
-        images,
-        forward_yardstick(network, params, images, chunk=3),
-        chunk=3,
-    )
-    assert next(row.name for row in rows if not row.passed) == "b2.reduce.relu"
+    model = backend.build(network, random_params(network))
+    model.b2.reduce.relu = MissingReLU("relu")
+    model.b2.conv.relu = MissingReLU("relu")
+    assert first_divergence(backend, model, network) == "b2.reduce.relu"
+
+
+def test_a_plain_layer_takes_a_layers_place():
+    """As a user does who trains a head of their own."""
+    network = composites()["inception"]
+    model = backend.build(network, random_params(network))
+    model.dense = nn.Dense(9)
+    model.dense.initialize()
+    assert model(mx.np.array(random_images(network))).shape == (3, 9)
+    with pytest.raises(TypeError, match="Changing attribute type"):
+        model.dense = nn.Flatten()

@@ -18,11 +18,12 @@ import pytest
 
 from googlenet import get_network, init_params, load_params, reference, save_params
 from googlenet.data.sets import DataSet, Split, save_data
+from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.rows import Row
 from googlenet.proof.parity.tolerance import distance, limit
-from googlenet.proof.parity.trajectory import batch_of_step, trajectory_yardstick
-from googlenet.reference.model import Run
-from googlenet.reference.trainer import Trainer
+from googlenet.proof.parity.trajectory import trajectory_yardstick
+from googlenet.reference.network import Pass
+from googlenet.reference.training import Trainer
 from googlenet.training import Recipe
 from googlenet.training.loop import LOG, WEIGHTS, read_log
 
@@ -237,19 +238,18 @@ def test_two_processes_take_the_steps_of_one(framework, tmp_path, count):
     taken, targets = (images[order] / 255).astype(np.float32), labels[order]
     if count % BATCH:  # the yardstick goes round: it takes the last, smaller batch as a whole one
         taken, targets = np.concatenate([taken, taken]), np.concatenate([targets, targets])
-    yardstick = trajectory_yardstick(
-        NETWORK, params, taken, targets, recipe=RECIPE, steps=STEPS, size=BATCH
-    )
+    problem = Problem(NETWORK, params, taken, targets)
+    yardstick = trajectory_yardstick(problem, recipe=RECIPE, steps=STEPS, size=BATCH)
     exact = Trainer(reference.build(NETWORK, params, dtype=np.float64), RECIPE)
     losses = [
         event["loss"] for event in read_log(tmp_path / "run" / LOG) if event["event"] == "step"
     ]
     assert len(losses) == STEPS
     for step, loss in enumerate(losses):
-        left = count - step * BATCH
-        batch, own = (part[:left] for part in batch_of_step(step, taken, targets, BATCH))
+        batch = problem.batch(step, BATCH).few(count - step * BATCH)
         rate = RECIPE.learning_rate_at(step, STEPS)
-        expected = exact.advance(batch, own, Run(train=True), learning_rate=rate)[0]
+        once = Pass(train=True)
+        expected, _ = exact.advance(batch.images, batch.labels, once, learning_rate=rate)
         row = Row(
             f"loss of step {step + 1}",
             distance(np.array([loss]), np.array([expected])),

@@ -2,22 +2,30 @@
 its own.
 """
 
-import dataclasses
 import json
+import math
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from googlenet import WeightsError, get_network, init_params
+from googlenet import Loss, WeightsError, get_network, init_params, version
 from googlenet.data.images import ImageSet, load_image_set
 from googlenet.proof.conformance.networks import probe
-from googlenet.proof.parity.run import Settings, run_parity
+from googlenet.proof.parity.compare import Yardsticks
+from googlenet.proof.parity.job import Job
+from googlenet.proof.parity.problem import random_problem
+from googlenet.proof.parity.rows import Comparison, Group, Row, differing
+from googlenet.proof.parity.run import ParityOptions, run_parity
+from googlenet.proof.parity.tolerance import StepYardstick
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
@@ -32,7 +40,7 @@ def images():
 def _run(frameworks, images, **settings):
     params = init_params(NETWORK, initializer="he_normal")
     return run_parity(
-        NETWORK, frameworks, images, params, seed=0, settings=Settings(chunk=2, **settings)
+        NETWORK, frameworks, images, params, seed=0, options=ParityOptions(chunk=2, **settings)
     )
 
 
@@ -45,7 +53,7 @@ def test_the_reference_agrees_with_itself_in_float32(images):
         images,
         params,
         seed=0,
-        settings=Settings(chunk=2),
+        options=ParityOptions(chunk=2),
         progress=lambda *progress: heard.append(progress),
     )
     assert report.passed
@@ -53,8 +61,10 @@ def test_the_reference_agrees_with_itself_in_float32(images):
     assert ("yardstick", 3, 3) in heard
     (result,) = report.results
     assert result.versions["numpy"] == np.__version__
-    assert 0 < result.comparison.outputs[-1].error < result.comparison.outputs[-1].limit
-    assert {row.name for row in result.comparison.gradients} == set(params)
+    assert (
+        0 < result.comparison[Group.OUTPUTS][-1].error < result.comparison[Group.OUTPUTS][-1].limit
+    )
+    assert {row.name for row in result.comparison[Group.GRADIENTS]} == set(params)
     assert result.peak_memory_bytes > 10_000_000
 
 
@@ -66,17 +76,24 @@ def test_json_has_everything_in_whole_words(images):
     assert report["parameters"] == 5_977_530
     assert report["seed"] == 0
     for result in report["frameworks"]:
-        assert {
+        assert list(result) == [
             "framework",
             "passed",
+            "error",
+            "first_divergence",
+            "worst",
+            "weights",
             "outputs",
-            "gradients",
+            "step_outputs",
             "loss",
+            "gradients",
+            "statistics",
+            "trajectory",
             "versions",
             "threads",
-            "worst",
-            "first_divergence",
-        } <= result.keys()
+            "seconds",
+            "peak_memory_bytes",
+        ]
         assert {"name", "error", "limit", "passed"} == result["outputs"][0].keys()
 
 
@@ -136,11 +153,57 @@ def test_an_interpreter_without_googlenet(images, tmp_path):
     assert "No module named 'googlenet'" in result.error
 
 
+def other_checkout(folder):
+    """An interpreter whose googlenet, in `folder`, is a copy of this one with a line more."""
+    copy = shutil.copytree(pathlib.Path(version.__file__).parent, folder / "googlenet")
+    with (copy / "errors.py").open("a") as file:
+        file.write("# changed\n")
+    python = folder / "python"
+    python.write_text(
+        f'#!/bin/sh\nPYTHONSAFEPATH=1 PYTHONPATH={folder} exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    return str(python), copy
+
+
+def test_an_interpreter_with_other_code_of_the_same_version(images, tmp_path, monkeypatch):
+    python, copy = other_checkout(tmp_path)
+    (result,) = _run(["numpy"], images, interpreters={"numpy": python}, gradients=False).results
+    ours = version.source_digest()
+    monkeypatch.setattr(version, "__file__", str(copy / "version.py"))
+    theirs = version.source_digest()
+    assert ours != theirs
+    assert result.error == (
+        f"its interpreter has other code of googlenet {version.__version__} (digest {theirs}) than"
+        f" this one ({ours}); install the same checkout in both"
+    )
+
+
+def test_the_digest_is_of_names_and_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(version, "__file__", str(tmp_path / "version.py"))
+    found = []
+    for name, text in (
+        ("version.py", ""),
+        ("version.py", "x = 1"),
+        ("tables/zoo.toml", ""),
+        ("py.typed", "no code"),
+        ("other.py", ""),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        found.append(version.source_digest())
+    assert all(re.fullmatch("[0-9a-f]{12}", digest) for digest in found)
+    assert found[2] == found[3]
+    assert len(set(found)) == 4
+    (tmp_path / "other.py").rename(tmp_path / "another.py")
+    assert version.source_digest() not in found
+
+
 def test_a_layer_that_is_a_ten_thousandth_off_is_named(images, monkeypatch):
     monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "layer")
     (result,) = _run(["faulty"], images).results
     assert result.comparison.first_divergence == f"output of {LAYER}"
-    row = next(row for row in result.comparison.outputs if row.name == LAYER)
+    row = next(row for row in result.comparison[Group.OUTPUTS] if row.name == LAYER)
     assert 0.9e-4 < row.error < 1.1e-4
 
 
@@ -152,25 +215,55 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
     assert report.to_json()["frameworks"][0]["outputs"][-1] == {
         "name": "logits",
         "error": None,
-        "limit": result.comparison.outputs[-1].limit,
+        "limit": result.comparison[Group.OUTPUTS][-1].limit,
         "passed": False,
     }
 
 
 def test_the_network_that_is_given_is_the_one_that_is_proved():
     """Not the published one of the same name: workers get the network itself."""
-    network = dataclasses.replace(probe(), name="googlenet")
+    network = replace(probe(), name="googlenet")
     images = ImageSet(random_images(network), random_labels(), "random numbers")
     report = run_parity(network, ["numpy"], images, random_params(network), seed=0)
     (result,) = report.results
     assert report.passed
-    assert {row.name for row in result.comparison.outputs} >= {
+    assert {row.name for row in result.comparison[Group.OUTPUTS]} >= {
         "stem.conv",
         "mixed",
         "aux1",
         "aux2",
         "logits",
     }
+
+
+def test_what_failed_survives_json():
+    found = Comparison(
+        {
+            Group.WEIGHTS: [differing("stem.weight")],
+            Group.OUTPUTS: [Row("stem", 1e-9, 1e-6), Row("logits", math.inf, 1e-6)],
+            Group.LOSS: [Row("loss", 1.0, 1e-6)],
+        }
+    )
+    values = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert values["weights"] == ["stem.weight"]
+    assert values["gradients"] == []
+    again = Comparison.from_json(values)
+    assert again.rows == found.rows
+    assert again[Group.WEIGHTS] == found[Group.WEIGHTS]
+    assert again.first_divergence == "weights of stem.weight"
+
+
+def test_a_job_comes_back_from_its_files(tmp_path):
+    problem = replace(random_problem(probe()), loss=Loss(0.1, (0.5, 0.25)))
+    measured = Yardsticks({"logits": 1e-7}, StepYardstick({}, 1e-7, {}, {}), [{"loss": 1e-7}])
+    Job(problem, 5, measured).save(tmp_path)
+    job = Job.load(tmp_path)
+    assert (job.chunk, job.yardsticks) == (5, measured)
+    assert (job.problem.network, job.problem.loss) == (problem.network, problem.loss)
+    np.testing.assert_array_equal(job.problem.images, problem.images)
+    np.testing.assert_array_equal(job.problem.labels, problem.labels)
+    for path, array in problem.params.items():
+        np.testing.assert_array_equal(job.problem.params[path], array)
 
 
 def test_weights_that_do_not_fit_start_no_worker(images):

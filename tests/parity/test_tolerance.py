@@ -1,5 +1,5 @@
 """The limits are derived, zero means zero, and gradients are compared decision for decision: a
-backend's own, near a tie alone.
+backend's own, only near a tie.
 """
 
 import math
@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import googlenet.reference as reference
-from googlenet import Loss, Network, get_network, init_params, nodes, spec
+from googlenet import Network, get_network, init_params, nodes, spec
 from googlenet.backend.geometry import window_count
 from googlenet.data.images import load_image_set
 from googlenet.proof.conformance.networks import probe
-from googlenet.proof.parity.compare import Comparison, compare, compare_step, measure
-from googlenet.proof.parity.rows import Row
+from googlenet.proof.parity.compare import compare, compare_step, measure
+from googlenet.proof.parity.problem import Problem, random_problem
+from googlenet.proof.parity.rows import Comparison, Group, Row, differing
 from googlenet.proof.parity.tolerance import (
     EPS,
     FACTOR,
@@ -27,7 +28,7 @@ from googlenet.proof.parity.tolerance import (
     step_yardstick,
 )
 from googlenet.reference.layout import to_nhwc
-from googlenet.reference.model import Run
+from googlenet.reference.network import Pass
 from googlenet.reference.ops import Choice, winners
 from googlenet.spec import blocks
 from googlenet.spec.traversal import walk
@@ -79,7 +80,7 @@ def test_the_limit_is_never_below_one_unit_in_the_last_place():
 
 def test_float32_strays_by_a_few_units_in_the_last_place_forward():
     network = probe()
-    yardstick = forward_yardstick(network, random_params(network), random_images(network), chunk=2)
+    yardstick = forward_yardstick(random_problem(network), chunk=2)
     assert all(value < 100 * EPS for value in yardstick.values())
     assert yardstick["stem.conv"] > EPS / 10
     assert yardstick["dropout"] == yardstick["linear"]
@@ -94,7 +95,6 @@ class Backend:
     """
 
     name = "changed"
-    capabilities = reference.capabilities
     unbiased_running_variance = False
 
     def __init__(
@@ -118,7 +118,7 @@ class Backend:
 
     def gradients(self, model, images, labels, *, loss, train=True):
         value, grads = reference.run_gradients(
-            model, images, labels, Run(train=train, choices=self.choices()), loss=loss
+            model, images, labels, Pass(train=train, choices=self.choices()), loss=loss
         )
         return value, self.change_gradients(grads)
 
@@ -141,11 +141,14 @@ TIE_PARAMS = {
 }
 
 
+def _tied(value):
+    return Problem(TIE, TIE_PARAMS, np.float32([[[[value - 0.5, 1.0]]]]), np.array([0]))
+
+
 def _tie(value, backend):
     """One step of `backend` where a ReLU takes `value` and 1.5."""
-    images, labels = np.float32([[[[value - 0.5, 1.0]]]]), np.array([0])
-    yardstick = step_yardstick(TIE, TIE_PARAMS, images, labels, loss=Loss())
-    return compare_step(backend, TIE, TIE_PARAMS, images, labels, yardstick, loss=Loss())
+    problem = _tied(value)
+    return compare_step(backend, problem, step_yardstick(problem))
 
 
 def _other_side(value):
@@ -185,7 +188,7 @@ def test_a_relu_that_rounding_decides_may_be_decided_otherwise(value):
             reference.build(TIE, TIE_PARAMS, dtype=np.float64),
             np.float32([[[[value - 0.5, 1.0]]]]),
             np.array([0]),
-            Run(train=True, choices=made),
+            Pass(train=True, choices=made),
         )[1]
         for made in ({}, choices())
     )
@@ -203,7 +206,7 @@ def test_gradients_that_decide_otherwise_than_the_outputs_do_not_pass(value):
 def test_a_relu_that_rounding_cannot_decide_may_not(value):
     comparison = _tie(value, Backend(*_other_side(value)))
     assert comparison.first_divergence == "output in training mode of conv"
-    assert [row.passed for row in comparison.step_outputs] == [False, False, True, True]
+    assert [row.passed for row in comparison[Group.STEP_OUTPUTS]] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("value", [2.0**-25, TINY, -TINY])
@@ -211,8 +214,7 @@ def test_a_tie_makes_no_limit_longer(value):
     """Moving the pixel by one unit in the last place turns the ReLU off, as in the yardstick's
     third run.
     """
-    images = np.float32([[[[value - 0.5, 1.0]]]])
-    yardstick = step_yardstick(TIE, TIE_PARAMS, images, np.array([0]), loss=Loss())
+    yardstick = step_yardstick(_tied(value))
     assert max(yardstick.gradients.values()) < 3 * EPS
 
 
@@ -233,8 +235,8 @@ def small_googlenet():
     network = get_network("googlenet", input_shape=(1, 40, 33))
     params = init_params(network, initializer="he_normal")
     images = load_image_set(None, network.input_shape, 10, count=4)
-    yardstick = step_yardstick(network, params, images.images, images.labels, loss=Loss())
-    return network, params, images.images, images.labels, yardstick
+    problem = Problem(network, params, images.images, images.labels)
+    return problem, step_yardstick(problem)
 
 
 @pytest.mark.parametrize(
@@ -246,9 +248,8 @@ def small_googlenet():
     ],
 )
 def test_a_ten_thousandth_in_a_gradient_of_a_whole_network_is_caught(small_googlenet, path):
-    *given, yardstick = small_googlenet
     wrong = Backend(gradients=lambda grads: {**grads, path: grads[path] * np.float32(1.0001)})
-    comparison = compare_step(wrong, *given, yardstick, loss=Loss())
+    comparison = compare_step(wrong, *small_googlenet)
     assert [row.name for row in comparison.rows if not row.passed] == [path]
 
 
@@ -256,30 +257,30 @@ def test_a_wrong_forward_pass_in_training_mode_is_caught():
     """Batch norm that takes its running statistics in training: evaluation mode and the gradients'
     own pass are right.
     """
-    network = probe()
-    params, images, labels = random_params(network), random_images(network), random_labels()
-    yardsticks = measure(network, params, images, labels, loss=Loss())
-    assert compare(Backend(), network, params, images, labels, yardsticks, loss=Loss()).passed
-    comparison = compare(
-        Backend(running_statistics=True), network, params, images, labels, yardsticks, loss=Loss()
-    )
+    problem = random_problem(probe())
+    yardsticks = measure(problem)
+    assert compare(Backend(), problem, yardsticks).passed
+    comparison = compare(Backend(running_statistics=True), problem, yardsticks)
     assert comparison.first_divergence == "output in training mode of normed.norm"
     assert all(
-        row.passed for row in [*comparison.outputs, *comparison.loss, *comparison.statistics]
+        row.passed
+        for row in [
+            *comparison[Group.OUTPUTS],
+            *comparison[Group.LOSS],
+            *comparison[Group.STATISTICS],
+        ]
     )
-    names = [row.name for row in comparison.step_outputs]
-    assert [row.passed for row in comparison.step_outputs[: names.index("normed.norm")]] == [
+    names = [row.name for row in comparison[Group.STEP_OUTPUTS]]
+    assert [row.passed for row in comparison[Group.STEP_OUTPUTS][: names.index("normed.norm")]] == [
         True
     ] * names.index("normed.norm")
 
 
 @pytest.mark.parametrize("missing", ["stem.relu", "logits", "aux1"])
 def test_a_layer_that_a_backend_leaves_out_in_training_mode_fails(missing):
-    network = probe()
-    params, images, labels = random_params(network), random_images(network), random_labels()
-    yardstick = step_yardstick(network, params, images, labels, loss=Loss())
+    problem = random_problem(probe())
     wrong = Backend(lambda found: {name: array for name, array in found.items() if name != missing})
-    comparison = compare_step(wrong, network, params, images, labels, yardstick, loss=Loss())
+    comparison = compare_step(wrong, problem, step_yardstick(problem))
     assert comparison.first_divergence == f"output in training mode of {missing}"
     assert [row.name for row in comparison.rows if not row.passed] == [missing]
 
@@ -310,7 +311,7 @@ CHOOSING = {"first", "relu", "mixed.one", "mixed.two.pool", "mixed.two.conv.relu
 def _decided(network=DECIDING, seed=0):
     """Images, every layer's output of one float64 step, and the choices of that step."""
     images, params = random_images(network, seed), random_params(network, seed)
-    run = Run(train=True, taps=frozenset(site.path for site in nodes(network)))
+    run = Pass(train=True, taps=frozenset(site.path for site in nodes(network)))
     reference.run_gradients(
         reference.build(network, params, dtype=np.float64),
         images,
@@ -352,7 +353,7 @@ def test_a_layer_whose_output_is_missing_or_misshapen_is_left_to_the_reference(s
 def test_the_reference_decides_what_is_left_to_it():
     images, _, choices = _decided()
     params = random_params(DECIDING)
-    run = Run(train=True, choices=decisions(DECIDING, images, {}))
+    run = Pass(train=True, choices=decisions(DECIDING, images, {}))
     assert run.choices.keys() == {"first"}
     reference.run_gradients(
         reference.build(DECIDING, params, dtype=np.float64), images, random_labels(classes=4), run
@@ -377,13 +378,12 @@ def test_the_winner_is_the_one_of_the_outputs():
         "dense.bias": np.float32([0.1, 0.2]),
     }
     # The elements 1 + 0 and 0 + 1 are equal, and come from different channels.
-    images, labels = np.float32([[[[1.0, 0.0]], [[0.0, 1.0]]]]), np.array([0])
-    yardstick = step_yardstick(network, params, images, labels, loss=Loss())
+    images = np.float32([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+    problem = Problem(network, params, images, np.array([0]))
+    yardstick = step_yardstick(problem)
 
     def step(backend):
-        return compare_step(
-            backend, network, params, images, labels, yardstick, loss=Loss()
-        ).first_divergence
+        return compare_step(backend, problem, yardstick).first_divergence
 
     def ahead(found):
         return {**found, "stem": np.float32([[[[1.0, 1.0 + 2 * EPS]]]])}
@@ -452,7 +452,7 @@ def test_on_small_integers_everything_is_exact():
         random_labels(classes=2),
     )
     taps = [site.path for site in nodes(network)]
-    exact, rough = Run(train=True, taps=frozenset(taps)), Run(train=True, taps=frozenset(taps))
+    exact, rough = Pass(train=True, taps=frozenset(taps)), Pass(train=True, taps=frozenset(taps))
     for run, dtype in ((exact, np.float64), (rough, np.float32)):
         reference.run_gradients(reference.build(network, params, dtype=dtype), images, labels, run)
     assert (exact.outputs["conv"] == 0).any()
@@ -464,16 +464,9 @@ def test_on_small_integers_everything_is_exact():
     np.testing.assert_array_equal(made["relu"].fixed, to_nhwc(exact.outputs["conv"]) > 0)
     for path in ("relu", "pool"):
         np.testing.assert_array_equal(made[path].fixed, exact.choices[path].made)
-    comparison = compare_step(
-        Backend(),
-        network,
-        params,
-        images,
-        labels,
-        step_yardstick(network, params, images, labels, loss=Loss()),
-        loss=Loss(),
-    )
-    assert {row.error for row in comparison.step_outputs} == {0.0}
+    problem = Problem(network, params, images, labels)
+    comparison = compare_step(Backend(), problem, step_yardstick(problem))
+    assert {row.error for row in comparison[Group.STEP_OUTPUTS]} == {0.0}
     assert comparison.passed
 
 
@@ -483,10 +476,11 @@ def test_the_first_divergence_of_gradients_is_the_last_layer():
         Row("conv.weight", 2.0, 1.0),
         Row("stem.weight", 3.0, 1.0),
     ]
-    assert Comparison(gradients=rows).first_divergence == "gradient of conv.weight"
-    assert (
-        Comparison(weights=["stem.bias"], gradients=rows).first_divergence == "weights of stem.bias"
-    )
+    found = {Group.GRADIENTS: rows}
+    assert Comparison(found).first_divergence == "gradient of conv.weight"
+    found[Group.WEIGHTS] = [differing("stem.bias")]
+    assert Comparison(found).first_divergence == "weights of stem.bias"
+    assert Comparison(found).rows == rows
     assert Comparison().first_divergence is None
 
 
@@ -496,12 +490,8 @@ def test_the_loss_may_move_as_far_as_its_outputs_take_it():
     """
     layers = blocks.sequential(dense=spec.Dense(2, bias=False))
     network = Network("loss", layers, (1, 1, 1), "")
-    params, images, labels = (
-        {"dense.weight": np.float32([[[[0.7]]], [[[-0.3]]]])},
-        np.float32([[[[1.1]]]]),
-        np.array([0]),
-    )
-    yardstick = step_yardstick(network, params, images, labels, loss=Loss())
+    params = {"dense.weight": np.float32([[[[0.7]]], [[[-0.3]]]])}
+    yardstick = step_yardstick(Problem(network, params, np.float32([[[[1.1]]]]), np.array([0])))
     logits = np.float32([0.7, -0.3]).astype(np.float64) * np.float64(np.float32(1.1))
     share = np.exp(logits) / np.exp(logits).sum()
     loss, gradient = -np.log(share[0]), share - [1, 0]

@@ -12,34 +12,31 @@ from googlenet import Loss, get_network, init_params, reference
 from googlenet.data.images import load_image_set
 from googlenet.proof.conformance.networks import NORM_BATCH, norm_networks, probe
 from googlenet.proof.parity.compare import compare, measure
+from googlenet.proof.parity.problem import Problem, random_problem
+from googlenet.proof.parity.rows import Group
 from googlenet.proof.parity.tolerance import EPS, FACTOR, distance
 from googlenet.proof.parity.trajectory import (
-    batch_of_step,
     compare_trajectory,
     trajectory_recipe,
     trajectory_yardstick,
 )
-from googlenet.reference.model import Run, piecewise_matmul
-from googlenet.reference.trainer import Trainer
-from googlenet.weights.samples import random_images, random_labels, random_params
+from googlenet.reference.network import Pass, piecewise_matmul
+from googlenet.reference.training import Trainer
 
-NETWORK = probe()
-PARAMS = random_params(NETWORK)
-IMAGES, LABELS = random_images(NETWORK, batch=8), random_labels(0, 8)
+PROBLEM = random_problem(probe(), batch=8)
 RECIPE = trajectory_recipe(Loss(label_smoothing=0.1))
 STEPS = 4
 
 
 @pytest.fixture(scope="module")
 def yardstick():
-    return trajectory_yardstick(NETWORK, PARAMS, IMAGES, LABELS, recipe=RECIPE, steps=STEPS, size=3)
+    return trajectory_yardstick(PROBLEM, recipe=RECIPE, steps=STEPS, size=3)
 
 
 class Backend:
     """The reference in float32 with another trainer."""
 
     name = "changed"
-    capabilities = reference.capabilities
     unbiased_running_variance = False
     build = staticmethod(reference.build)
     params_of = staticmethod(reference.params_of)
@@ -53,9 +50,7 @@ class Backend:
 
 
 def rows(backend, yardstick, recipe=RECIPE):
-    return compare_trajectory(
-        backend, NETWORK, PARAMS, IMAGES, LABELS, yardstick, recipe=recipe, size=3
-    )
+    return compare_trajectory(backend, PROBLEM, yardstick, recipe=recipe, size=3)
 
 
 def first_failure(found):
@@ -63,10 +58,10 @@ def first_failure(found):
 
 
 def test_the_batches_go_round():
-    images, labels = np.arange(5.0).reshape(5, 1, 1, 1), np.arange(5)
-    assert batch_of_step(0, images, labels, 3)[1].tolist() == [0, 1, 2]
-    assert batch_of_step(1, images, labels, 3)[1].tolist() == [3, 4, 0]
-    assert batch_of_step(7, images, labels, 9)[1].tolist() == [3, 4, 0, 1, 2]
+    problem = Problem(probe(), {}, np.arange(5.0).reshape(5, 1, 1, 1), np.arange(5))
+    for step, size, expected in ((0, 3, [0, 1, 2]), (1, 3, [3, 4, 0]), (7, 9, [3, 4, 0, 1, 2])):
+        batch = problem.batch(step, size)
+        assert batch.labels.tolist() == batch.images.ravel().tolist() == expected
 
 
 def test_every_step_has_its_loss_and_every_array(yardstick):
@@ -75,7 +70,7 @@ def test_every_step_has_its_loss_and_every_array(yardstick):
         f"step {n}: loss" for n in range(1, STEPS + 1)
     ]
     assert {row.name for row in found} == {
-        f"step {n}: {path}" for n in range(1, STEPS + 1) for path in ("loss", *PARAMS)
+        f"step {n}: {path}" for n in range(1, STEPS + 1) for path in ("loss", *PROBLEM.params)
     }
     assert all(row.passed for row in found)
     assert max(row.ratio for row in found) < 0.5
@@ -170,7 +165,7 @@ class Piecewise(Trainer):
         return super().advance(
             images,
             labels,
-            Run(train=run.train, dot=piecewise_matmul, choices=run.choices),
+            Pass(train=run.train, dot=piecewise_matmul, choices=run.choices),
             learning_rate=learning_rate,
         )
 
@@ -182,12 +177,8 @@ def test_a_step_that_rounds_otherwise_than_eager_mode_passes(yardstick):
 
 
 def test_batch_norm_under_both_conventions():
-    network = norm_networks()["mixed"]
-    params = random_params(network)
-    images, labels = random_images(network, batch=10), random_labels(0, 10)
-    yardstick = trajectory_yardstick(
-        network, params, images, labels, recipe=RECIPE, steps=3, size=NORM_BATCH
-    )
+    problem = random_problem(norm_networks()["mixed"], batch=10)
+    yardstick = trajectory_yardstick(problem, recipe=RECIPE, steps=3, size=NORM_BATCH)
 
     class Unbiased(Backend):
         unbiased_running_variance = True
@@ -197,30 +188,23 @@ def test_batch_norm_under_both_conventions():
 
     right = Unbiased(Trainer)
     for backend in (reference, right):
-        found = compare_trajectory(
-            backend, network, params, images, labels, yardstick, recipe=RECIPE, size=NORM_BATCH
-        )
+        found = compare_trajectory(backend, problem, yardstick, recipe=RECIPE, size=NORM_BATCH)
         assert first_failure(found) is None
     right.unbiased_running_variance = False
-    found = compare_trajectory(
-        right, network, params, images, labels, yardstick, recipe=RECIPE, size=NORM_BATCH
-    )
+    found = compare_trajectory(right, problem, yardstick, recipe=RECIPE, size=NORM_BATCH)
     assert first_failure(found) == "step 1: stem.norm.running_var"
 
 
 def test_a_comparison_holds_a_trajectory_only_if_it_is_asked_for():
-    loss = Loss()
-    without = measure(NETWORK, PARAMS, IMAGES, LABELS, loss=loss)
-    assert compare(reference, NETWORK, PARAMS, IMAGES, LABELS, without, loss=loss).trajectory == []
-    asked = measure(NETWORK, PARAMS, IMAGES, LABELS, loss=loss, train_steps=2)
-    compared = compare(reference, NETWORK, PARAMS, IMAGES, LABELS, asked, loss=loss)
+    assert compare(reference, PROBLEM, measure(PROBLEM))[Group.TRAJECTORY] == []
+    asked = measure(PROBLEM, train_steps=2)
+    compared = compare(reference, PROBLEM, asked)
     assert compared.passed
-    assert len(compared.trajectory) == 2 * (1 + len(PARAMS))
+    assert len(compared[Group.TRAJECTORY]) == 2 * (1 + len(PROBLEM.params))
     wrong = Backend(lambda model, recipe: Trainer(model, replace(recipe, momentum=0.0)))
     wrong.gradients = reference.gradients
-    assert compare(
-        wrong, NETWORK, PARAMS, IMAGES, LABELS, asked, loss=loss
-    ).first_divergence.startswith("training of step 2: ")
+    divergence = compare(wrong, PROBLEM, asked).first_divergence
+    assert divergence.startswith("training of step 2: ")
 
 
 def test_ten_steps_of_googlenet_stay_within_a_few_units_in_the_last_place():
@@ -228,15 +212,13 @@ def test_ten_steps_of_googlenet_stay_within_a_few_units_in_the_last_place():
     digits = load_image_set(None, network.input_shape, 10, count=80)
     params = init_params(network, initializer="he_normal")
     recipe = trajectory_recipe(Loss())
-    yardstick = trajectory_yardstick(
-        network, params, digits.images, digits.labels, recipe=recipe, steps=10, size=8
-    )
+    problem = Problem(network, params, digits.images, digits.labels)
+    yardstick = trajectory_yardstick(problem, recipe=recipe, steps=10, size=8)
+    batch = problem.batch(0, 8)
     assert max(step["loss"] for step in yardstick) < 1e-5
     exact = Trainer(reference.build(network, params, dtype=np.float64), recipe)
     again = Trainer(reference.build(network, params, dtype=np.float64), recipe)
     for trainer in (exact, again):
-        trainer.advance(
-            *batch_of_step(0, digits.images, digits.labels, 8), Run(train=True), learning_rate=0.01
-        )
+        trainer.advance(batch.images, batch.labels, Pass(train=True), learning_rate=0.01)
     assert distance(exact.params()["head.dense.weight"], again.params()["head.dense.weight"]) == 0
     assert FACTOR == 10.0

@@ -3,9 +3,10 @@
 import pytest
 
 from googlenet import get_backend
+from googlenet.backend.protocols import capabilities
 from googlenet.proof.conformance import cases
 
 
-@pytest.mark.parametrize("case", cases(get_backend("example").capabilities), ids=str)
+@pytest.mark.parametrize("case", cases(capabilities(get_backend("example"))), ids=str)
 def test_conformance(case):
     case.check(get_backend("example"))

@@ -1,7 +1,6 @@
-"""The Paddle adapter is what the protocols say, as mypy reads it."""
+"""The plugin is what the protocols say. Checked by mypy, never run."""
 
 import googlenet_paddle
-
 from googlenet.backend.protocols import (
     Backend,
     Differentiates,
@@ -14,6 +13,6 @@ from googlenet.backend.protocols import (
 backend: Backend = googlenet_paddle
 differentiates: Differentiates = googlenet_paddle
 saves: Saves = googlenet_paddle
-sets_threads: SetsThreads = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
+sets_threads: SetsThreads = googlenet_paddle

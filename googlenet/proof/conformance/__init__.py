@@ -1,16 +1,16 @@
 """The suite that every backend must pass, ours or anyone's. A test file needs no more than:
 
 import pytest
-from googlenet import load
+from googlenet import get_backend
 from googlenet.proof.conformance import cases
 
 @pytest.mark.parametrize("case", cases(), ids=str)
 def test_conformance(case):
-    case.check(load("my_framework"))
+    case.check(get_backend("my_framework"))
 """
 
-from .case import Case, ConformanceError
-from .cases import cases
-from .mutants import Mutant, mutants
+from .case import AnyCase, Case, ConformanceError
+from .sabotage import Mutant, honest, mutants
+from .suite import cases
 
-__all__ = ["Case", "ConformanceError", "Mutant", "cases", "mutants"]
+__all__ = ["AnyCase", "Case", "ConformanceError", "Mutant", "cases", "honest", "mutants"]

@@ -4,16 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
-from ...backend.protocols import Backend, capabilities
+from ...backend.protocols import Backend, Differentiates, Trains, capabilities
 from ...errors import GoogLeNetError
 from ...spec.layers import Network
 from ..parity.rows import Row
 
-FORWARD = frozenset[str]()
-GRADIENTS = frozenset({"gradients"})
-TRAINER = frozenset({"gradients", "trainer"})
+
+@runtime_checkable
+class Learns(Differentiates, Trains, Protocol):
+    """A backend with gradients and a trainer. What a trainer does is held against passes in
+    training mode, which only a backend with gradients is asked for.
+    """
+
+
+Needed = TypeVar("Needed", bound=Backend)
+
+
+@dataclass(frozen=True)
+class Need(Generic[Needed]):
+    """What a case asks of a backend: the capabilities by word, keys of
+    `googlenet.backend.protocols.CAPABILITIES`, and whether a backend has them.
+    """
+
+    capabilities: frozenset[str]
+    met: Callable[[object], TypeGuard[Needed]]
+
+
+def _is_backend(backend: object) -> TypeGuard[Backend]:
+    return isinstance(backend, Backend)
+
+
+def _differentiates(backend: object) -> TypeGuard[Differentiates]:
+    return isinstance(backend, Differentiates)
+
+
+def _learns(backend: object) -> TypeGuard[Learns]:
+    return isinstance(backend, Learns)
+
+
+FORWARD: Final = Need(frozenset[str](), _is_backend)
+GRADIENTS: Final = Need(frozenset({"gradients"}), _differentiates)
+TRAINER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
 
 
 class ConformanceError(AssertionError):
@@ -23,29 +56,37 @@ class ConformanceError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Case:
-    """One check: `check(backend)` returns None or raises `ConformanceError`. Needs all of
-    `capabilities`.
+class Case(Generic[Needed]):
+    """One check: `check(backend)` returns None or raises `ConformanceError`. `needs` is what a
+    backend must be for it.
     """
 
     name: str
-    capabilities: frozenset[str]
-    run: Callable[[Any], None]
+    needs: Need[Needed]
+    run: Callable[[Needed], None]
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What a backend must be able to do: keys of `googlenet.backend.protocols.CAPABILITIES`."""
+        return self.needs.capabilities
+
     def check(self, backend: Backend) -> None:
         """Run this case. A backend that lacks a capability the case needs raises too: select with
-        `cases(capabilities)`.
+        `cases(capabilities(backend))`.
         """
-        missing = self.capabilities - capabilities(backend)
-        if missing:
+        if not self.needs.met(backend):
+            missing = sorted(self.capabilities - capabilities(backend)) or ["to be a Backend"]
             raise ConformanceError(
-                f"{self.name}: backend '{backend.name}' lacks the capability"
-                f" {', '.join(sorted(missing))}"
+                f"{self.name}: backend '{backend.name}' lacks the capability {', '.join(missing)}"
             )
         self.run(backend)
+
+
+#: A case of the suite, whatever it needs.
+AnyCase: TypeAlias = Case[Backend] | Case[Differentiates] | Case[Learns]
 
 
 def check_rows(backend: Backend, network: Network, rows: list[Row]) -> None:

@@ -188,7 +188,7 @@ def architectures() -> dict[str, Network]:
 
 
 def forward_architectures() -> dict[str, Network]:
-    """What differs from `architectures` in a layer or two: compared in evaluation mode alone."""
+    """What differs from `architectures` in a layer or two: compared only in evaluation mode."""
     return {
         "inception_v3-aux": get_network(
             "inception_v3", num_classes=7, input_shape=(3, 303, 299), aux=True

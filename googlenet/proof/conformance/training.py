@@ -13,21 +13,22 @@ from ...arrays import Array, Params
 from ...backend.protocols import Trainer, Trains
 from ...errors import DataError, GoogLeNetError, ShapeError, SpecError
 from ...reference import build as build_reference
-from ...reference.model import Run
+from ...reference.network import Pass
 from ...spec.layers import Dropout, Network
 from ...spec.params import param_specs
 from ...spec.recipe import Recipe
 from ...spec.rewrite import with_dropout_rate
 from ...spec.traversal import nodes, num_classes
 from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
+from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
 from ..parity.trajectory import compare_trajectory, trajectory_yardstick
-from .case import TRAINER, Case, check_rows, expect, expect_errors
+from .case import TRAINER, Case, Learns, check_rows, expect, expect_errors
 from .networks import batch_of, composites, probe, sandwich, trained_networks
 
 
-def trainer_cases() -> Iterator[Case]:
+def trainer_cases() -> Iterator[Case[Learns]]:
     """Every case that needs a trainer."""
     for name, (network, recipe) in trained_networks().items():
         yield Case(
@@ -45,17 +46,9 @@ def check_training(backend: Trains, network: Network, recipe: Recipe, *, steps: 
     `ConformanceError`.
     """
     size = batch_of(network)
-    params = random_params(network)
-    images, labels = (
-        random_images(network, batch=2 * size),
-        random_labels(0, 2 * size, num_classes(network)),
-    )
-    yardstick = trajectory_yardstick(
-        network, params, images, labels, recipe=recipe, steps=steps, size=size
-    )
-    rows = compare_trajectory(
-        backend, network, params, images, labels, yardstick, recipe=recipe, size=size
-    )
+    problem = random_problem(network, batch=2 * size, classes=num_classes(network))
+    yardstick = trajectory_yardstick(problem, recipe=recipe, steps=steps, size=size)
+    rows = compare_trajectory(backend, problem, yardstick, recipe=recipe, size=size)
     check_rows(backend, network, rows)
 
 
@@ -88,24 +81,12 @@ def _check_batch_sizes(backend: Trains) -> None:
     trainer = backend.trainer(backend.build(network, params), recipe)
     for number, batch in enumerate((6, 2, 6)):
         _step(trainer, network, number, batch=batch)
-        images = random_images(network, number, batch)
-        expected = build_reference(network, backend.params_of(trainer.model), dtype=np.float64)
-        yardstick = forward_yardstick(network, backend.params_of(trainer.model), images, chunk=8)[
-            "logits"
-        ]
-        run = Run()
-        expected.run(images, run)
-        check_rows(
-            backend,
-            network,
-            [
-                Row(
-                    "predict",
-                    distance(trainer.predict(images), run.outputs["logits"]),
-                    limit(yardstick),
-                )
-            ],
-        )
+        images, held = random_images(network, number, batch), backend.params_of(trainer.model)
+        run = Pass()
+        build_reference(network, held, dtype=np.float64).run(images, run)
+        error = distance(trainer.predict(images), run.outputs["logits"])
+        yardstick = forward_yardstick(Problem(network, held, images), chunk=8)["logits"]
+        check_rows(backend, network, [Row("predict", error, limit(yardstick))])
 
 
 def _check_resumed(backend: Trains) -> None:
@@ -172,7 +153,7 @@ def _check_trained_model(backend: Trains) -> None:
     images = random_images(network)
     taps = [site.path for site in nodes(network)]
     found, expected = (backend.forward(each, images, taps=taps) for each in (model, again))
-    yardstick = forward_yardstick(network, backend.params_of(model), images, chunk=8)
+    yardstick = forward_yardstick(Problem(network, backend.params_of(model), images), chunk=8)
     rows = [
         Row(name, distance(found[name], array.astype(np.float64)), limit(yardstick[name]))
         for name, array in expected.items()

@@ -1,5 +1,5 @@
-"""What a parity worker is asked and answers, as files in one folder: frameworks print where they
-like, so no pipe is used.
+"""What a parity worker is asked, as files in one folder: frameworks print where they like, so no
+pipe is used.
 """
 
 from __future__ import annotations
@@ -7,78 +7,59 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ...arrays import Array, Params
 from ...files import write_atomically
-from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.serial import from_json, to_json
 from ...weights.files import load_params, save_params
 from .compare import Yardsticks
-from .rows import Row
+from .problem import Problem
 from .tolerance import StepYardstick
 
 
 @dataclass(frozen=True)
 class Job:
-    """One network on one set of images and weights, and how far float32 strays there; the same for
+    """One problem, how many images go forward at a time, and how far float32 strays; the same for
     every framework.
     """
 
-    network: Network
+    problem: Problem
     chunk: int
-    label_smoothing: float
     yardsticks: Yardsticks
 
-    @property
-    def loss(self) -> Loss:
-        """The loss whose gradients are compared."""
-        return Loss(label_smoothing=self.label_smoothing)
-
-    def save(self, folder: Path, params: Params, images: Array, labels: Array) -> None:
-        """Write the job and its arrays into `folder`."""
+    def save(self, folder: Path) -> None:
+        """Write the job into `folder`, its arrays as files of their own."""
+        problem = self.problem
         values = {
-            "network": to_json(self.network),
+            "network": to_json(problem.network),
             "chunk": self.chunk,
-            "label_smoothing": self.label_smoothing,
+            **asdict(problem.loss),
             "yardsticks": asdict(self.yardsticks),
         }
         write_atomically(folder / "job.json", json.dumps(values).encode())
-        save_params(folder / "weights.safetensors", self.network, params)
-        np.save(folder / "images.npy", images)
-        np.save(folder / "labels.npy", labels)
+        save_params(folder / "weights.safetensors", problem.network, problem.params)
+        np.save(folder / "images.npy", problem.images)
+        np.save(folder / "labels.npy", problem.labels)
 
     @classmethod
-    def load(cls, folder: Path) -> tuple[Job, Params, Array, Array]:
-        """The job in `folder`, with its weights, images and labels."""
-        text = json.loads((folder / "job.json").read_text())
-        yardsticks = text["yardsticks"]
+    def load(cls, folder: Path) -> Job:
+        """The job in `folder`."""
+        values = json.loads((folder / "job.json").read_text())
+        network, weights = from_json(values["network"]), values["aux_weights"]
+        problem = Problem(
+            network,
+            load_params(folder / "weights.safetensors", network),
+            np.load(folder / "images.npy"),
+            np.load(folder / "labels.npy"),
+            Loss(values["label_smoothing"], None if weights is None else tuple(weights)),
+        )
+        yardsticks = values["yardsticks"]
         step = yardsticks["step"]
         measured = Yardsticks(
             yardsticks["forward"],
             None if step is None else StepYardstick(**step),
             yardsticks["trajectory"],
         )
-        job = cls(from_json(text["network"]), text["chunk"], text["label_smoothing"], measured)
-        params = load_params(folder / "weights.safetensors", job.network)
-        return job, params, np.load(folder / "images.npy"), np.load(folder / "labels.npy")
-
-
-def row_to_json(row: Row) -> dict[str, Any]:
-    """A row with whole-word keys; an infinite error, which JSON has not, as null."""
-    return {
-        "name": row.name,
-        "error": row.error if np.isfinite(row.error) else None,
-        "limit": row.limit,
-        "passed": row.passed,
-    }
-
-
-def row_from_json(values: dict[str, Any]) -> Row:
-    """The inverse of `row_to_json`."""
-    return Row(
-        values["name"], np.inf if values["error"] is None else values["error"], values["limit"]
-    )
+        return cls(problem, values["chunk"], measured)

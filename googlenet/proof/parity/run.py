@@ -20,15 +20,13 @@ from ...jobs.workers import failure, run_worker, worker_environment
 from ...spec.analysis import count_multiply_adds, count_parameters
 from ...spec.layers import Network
 from ...spec.loss import Loss
-from ...version import __version__
+from ...version import __version__, source_digest
 from ...weights.check import check_params
-from .compare import GRADIENT_IMAGES, Comparison, measure
-from .job import Job, row_from_json, row_to_json
-from .rows import Row
+from .compare import GRADIENT_IMAGES, measure
+from .job import Job
+from .problem import Problem
+from .rows import Comparison, Row
 from .tolerance import EPS, FACTOR
-
-#: The lists of rows of a comparison, by the names that they have in JSON.
-GROUPS = ("outputs", "step_outputs", "loss", "gradients", "statistics", "trajectory")
 
 #: (what, done, total) — `what` is "yardstick" or a framework; called often.
 Progress = Callable[[str, int, int], None]
@@ -57,21 +55,14 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
-        comparison = self.comparison
-        worst = self.worst(comparison.rows)
+        worst = self.worst(self.comparison.rows)
         return {
             "framework": self.framework,
             "passed": self.passed,
             "error": self.error,
-            "first_divergence": comparison.first_divergence,
-            "worst": None if worst is None else row_to_json(worst),
-            "weights": comparison.weights,
-            "outputs": [row_to_json(row) for row in comparison.outputs],
-            "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
-            "loss": [row_to_json(row) for row in comparison.loss],
-            "gradients": [row_to_json(row) for row in comparison.gradients],
-            "statistics": [row_to_json(row) for row in comparison.statistics],
-            "trajectory": [row_to_json(row) for row in comparison.trajectory],
+            "first_divergence": self.comparison.first_divergence,
+            "worst": None if worst is None else worst.to_json(),
+            **self.comparison.to_json(),
             "versions": dict(self.versions),
             "threads": self.threads,
             "seconds": round(self.seconds, 3),
@@ -117,7 +108,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ParityOptions:
     """How to run: workers at a time, images a piece, threads a worker, seconds without progress
     before a worker is ended.
 
@@ -141,47 +132,38 @@ def run_parity(
     params: Params,
     *,
     seed: int,
-    settings: Settings = Settings(),
+    options: ParityOptions = ParityOptions(),
     progress: Progress = lambda what, done, total: None,
 ) -> Report:
     """Hold each of `frameworks` against the float64 reference on `image_set` with the weights
     `params`.
 
-    Workers run one after another, or `settings.jobs` at a time; one that crashes, hangs or runs out
+    Workers run one after another, or `options.jobs` at a time; one that crashes, hangs or runs out
     of memory fails its own row. Raises `WeightsError` if the weights do not fit the network.
     """
     params = check_params(network, params)
-    images, labels = image_set.images, image_set.labels
-    total = len(images)
+    loss = Loss(label_smoothing=options.label_smoothing)
+    problem = Problem(network, params, image_set.images, image_set.labels, loss)
+    total = len(problem.images)
     progress("yardstick", 0, total)
-    job = Job(
-        network=network,
-        chunk=settings.chunk,
-        label_smoothing=settings.label_smoothing,
-        yardsticks=measure(
-            network,
-            params,
-            images,
-            labels,
-            loss=Loss(label_smoothing=settings.label_smoothing),
-            chunk=settings.chunk,
-            gradients=settings.gradients,
-            train_steps=settings.train_steps,
-            report=lambda done: progress("yardstick", done, total),
-        ),
+    yardsticks = measure(
+        problem,
+        chunk=options.chunk,
+        gradients=options.gradients,
+        train_steps=options.train_steps,
+        report=lambda done: progress("yardstick", done, total),
     )
     with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
         folder = Path(name)
-        job.save(folder, params, images, labels)
-
+        Job(problem, options.chunk, yardsticks).save(folder)
         stop = threading.Event()
 
         def work(framework: str) -> Result:
             return _work(
-                folder, framework, settings, stop, lambda done: progress(framework, done, total)
+                folder, framework, options, stop, lambda done: progress(framework, done, total)
             )
 
-        with ThreadPoolExecutor(max_workers=settings.jobs) as pool:
+        with ThreadPoolExecutor(max_workers=options.jobs) as pool:
             try:
                 results = tuple(pool.map(work, frameworks))
             except (
@@ -190,18 +172,18 @@ def run_parity(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return Report(network, image_set, seed, results, settings.train_steps)
+    return Report(network, image_set, seed, results, options.train_steps)
 
 
 def _work(
     folder: Path,
     framework: str,
-    settings: Settings,
+    options: ParityOptions,
     stop: threading.Event,
     report: Callable[[int], None],
 ) -> Result:
     """Start the worker, follow it, and read its answer."""
-    interpreter = settings.interpreters.get(framework, sys.executable)
+    interpreter = options.interpreters.get(framework, sys.executable)
     log, progress = folder / f"{framework}.log", folder / f"{framework}.progress"
     command = [interpreter, "-m", "googlenet.proof.parity.worker", str(folder), framework]
 
@@ -210,12 +192,12 @@ def _work(
         report(int(text or 0))
         return text
 
-    environment = worker_environment(settings.threads, processes=settings.jobs)
-    ending = run_worker(command, log, environment, look=look, timeout=settings.timeout, stop=stop)
+    environment = worker_environment(options.threads, processes=options.jobs)
+    ending = run_worker(command, log, environment, look=look, timeout=options.timeout, stop=stop)
     path = folder / f"{framework}.json"
     if ending.error is not None or ending.hung or not path.exists():
         return Result(
-            framework, error=failure(ending, log, timeout=settings.timeout, memory_hint=MEMORY_HINT)
+            framework, error=failure(ending, log, timeout=options.timeout, memory_hint=MEMORY_HINT)
         )
     return _answer(path, framework)
 
@@ -225,23 +207,33 @@ MEMORY_HINT = "give fewer images with --count or smaller pieces with --chunk"
 
 def _answer(path: Path, framework: str) -> Result:
     answer = json.loads(path.read_text())
-    if "error" in answer:
-        return Result(framework, error=answer["error"])
-    version = answer["versions"]["googlenet"]
-    if version != __version__:
-        return Result(
-            framework,
-            error=(
-                f"its interpreter has googlenet {version}, this one {__version__}; install the same"
-                " in both"
-            ),
-        )
-    groups = {name: [row_from_json(row) for row in answer[name]] for name in GROUPS}
+    error = _mismatch(answer) or answer.get("error")
+    if error is not None:
+        return Result(framework, error=error)
     return Result(
         framework,
-        Comparison(weights=answer["weights"], **groups),
+        Comparison.from_json(answer),
         versions=answer["versions"],
         threads=answer["threads"],
         seconds=answer["seconds"],
         peak_memory_bytes=answer["peak_memory_bytes"],
     )
+
+
+def _mismatch(answer: dict[str, Any]) -> str | None:
+    """In words, why the worker that gave `answer` did not do what it was asked: its googlenet is
+    another one than this. None if it is this one.
+    """
+    version = answer.get("versions", {}).get("googlenet", "unknown")
+    if version != __version__:
+        return (
+            f"its interpreter has googlenet {version}, this one {__version__}; install the same in"
+            " both"
+        )
+    ours, theirs = source_digest(), answer.get("source", "unknown")
+    if theirs != ours:
+        return (
+            f"its interpreter has other code of googlenet {version} (digest {theirs}) than this one"
+            f" ({ours}); install the same checkout in both"
+        )
+    return None

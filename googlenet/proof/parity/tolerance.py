@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,12 +21,11 @@ from ...arrays import Array, Params
 from ...backend.geometry import window_count
 from ...reference import build, run_gradients
 from ...reference.layout import to_nhwc
-from ...reference.model import Model, Run, matmul, piecewise_matmul
+from ...reference.network import Model, Pass, matmul, piecewise_matmul
 from ...reference.ops import Choice, winners
 from ...spec.layers import MaxPool, Network, ReLU
-from ...spec.loss import Loss
-from ...spec.rewrite import with_dropout_rate
 from ...spec.traversal import inputs, nodes, walk
+from .problem import Problem
 
 #: A backend may stray this many times as far as float32 itself does. The one tolerance of the
 #: project.
@@ -76,7 +75,7 @@ def distance(actual: Array | None, expected: Array) -> float:
 
 @dataclass(frozen=True)
 class Variant:
-    """A float32 reference run that differs from every other by rounding alone: how it changes its
+    """A float32 reference run that differs from every other by rounding only: how it changes its
     input, and its sums.
     """
 
@@ -84,6 +83,20 @@ class Variant:
     prepare: Callable[[Array], Array]
     restore: Callable[[Array], Array]
     dot: Callable[[Array, Array], Array]
+
+    def of(self, problem: Problem) -> Problem:
+        """The same problem with its images and labels as this run takes them."""
+        return replace(
+            problem, images=self.prepare(problem.images), labels=self.restore(problem.labels)
+        )
+
+    def follow(self, choices: Mapping[str, Choice]) -> dict[str, Choice]:
+        """The `choices` that another pass made, fixed for the images as this run takes them."""
+        return {
+            path: Choice(fixed=self.restore(choice.made))
+            for path, choice in choices.items()
+            if choice.made is not None
+        }
 
 
 def _same(array: Array) -> Array:
@@ -124,9 +137,7 @@ def output_names(network: Network) -> tuple[str, ...]:
 
 
 def forward_yardstick(
-    network: Network,
-    params: Params,
-    images: Array,
+    problem: Problem,
     *,
     chunk: int,
     train: bool = False,
@@ -134,20 +145,20 @@ def forward_yardstick(
 ) -> dict[str, float]:
     """How far float32 strays at every layer and output of a forward pass, in relative L2 distance.
 
-    `images` is (N, C, H, W); `report` hears how many are done. Raises what the reference raises for
-    bad input.
+    `report` hears how many images are done. Raises what the reference raises for bad input.
     """
+    network, params = problem.network, problem.params
     names = output_names(network)
     taps = frozenset(site.path for site in nodes(network))
     found = {variant.name: {name: Distance() for name in names} for variant in VARIANTS}
     done = 0
-    for piece in chunks(images, chunk):
-        exact = _run(build(network, params, dtype=np.float64), piece, Run(train=train, taps=taps))
+    for piece in chunks(problem.images, chunk):
+        exact = _run(build(network, params, dtype=np.float64), piece, Pass(train=train, taps=taps))
         for variant in VARIANTS:
             rough = _run(
                 build(network, params),
                 variant.prepare(piece),
-                Run(train=train, taps=taps, dot=variant.dot),
+                Pass(train=train, taps=taps, dot=variant.dot),
             )
             for name in names:
                 found[variant.name][name].add(variant.restore(rough[name]), exact[name])
@@ -156,7 +167,7 @@ def forward_yardstick(
     return {name: max(distances[name].value for distances in found.values()) for name in names}
 
 
-def _run(model: Model, images: Array, run: Run) -> dict[str, Array]:
+def _run(model: Model, images: Array, run: Pass) -> dict[str, Array]:
     model.run(images, run)
     return run.outputs
 
@@ -185,11 +196,9 @@ class Step:
     statistics: Params
 
 
-def step(model: Model, images: Array, labels: Array, run: Run, *, loss: Loss) -> Step:
-    """One step of the reference `model` on `images` (N, C, H, W) with `labels` (N,), its layers
-    tapped as `run` says.
-    """
-    value, grads = run_gradients(model, images, labels, run, loss=loss)
+def step(model: Model, problem: Problem, run: Pass) -> Step:
+    """One step of the reference `model` on all images, its layers tapped as `run` says."""
+    value, grads = run_gradients(model, problem.images, problem.labels, run, loss=problem.loss)
     statistics = {
         path: model.params[path] for path, spec in model.specs.items() if not spec.trainable
     }
@@ -224,24 +233,16 @@ def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> 
     return made
 
 
-def step_yardstick(
-    network: Network,
-    params: Params,
-    images: Array,
-    labels: Array,
-    *,
-    loss: Loss,
-    train: bool = True,
-) -> StepYardstick:
-    """How far float32 strays in one step on `images` (N, C, H, W) with `labels` (N,), dropout at
-    rate 0.
+def step_yardstick(problem: Problem, *, train: bool = True) -> StepYardstick:
+    """How far float32 strays in one step on all images, dropout at rate 0.
 
     Raises what the reference raises for bad input.
     """
-    network = with_dropout_rate(network, 0.0)
+    problem = problem.still()
+    network, params = problem.network, problem.params
     taps = frozenset(site.path for site in nodes(network))
-    exact_run = Run(train=train, taps=taps)
-    exact = step(build(network, params, dtype=np.float64), images, labels, exact_run, loss=loss)
+    exact_run = Pass(train=train, taps=taps)
+    exact = step(build(network, params, dtype=np.float64), problem, exact_run)
     worst: dict[str, dict[str, float]] = {
         "outputs": {},
         "loss": {},
@@ -253,15 +254,9 @@ def step_yardstick(
         worst[what][path] = max(worst[what].get(path, 0.0), distance(array, expected))
 
     for variant in VARIANTS:
-        made = {
-            path: Choice(fixed=variant.restore(choice.made))
-            for path, choice in exact_run.choices.items()
-            if choice.made is not None
-        }
-        run = Run(train=train, taps=taps, dot=variant.dot, choices=made)
-        rough = step(
-            build(network, params), variant.prepare(images), variant.restore(labels), run, loss=loss
-        )
+        made = variant.follow(exact_run.choices)
+        run = Pass(train=train, taps=taps, dot=variant.dot, choices=made)
+        rough = step(build(network, params), variant.of(problem), run)
         stray("loss", "loss", np.array([rough.loss]), np.array([exact.loss]))
         for path, array in exact.outputs.items():
             stray("outputs", path, variant.restore(rough.outputs[path]), array)

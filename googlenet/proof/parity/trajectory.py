@@ -2,28 +2,27 @@
 statistic after each.
 
 All start from the same weights. The reference follows a backend decision for decision, as in a
-single step (`tolerance.py`): a ReLU or max pool that rounding alone decides otherwise would set two
+single step (`tolerance.py`): a ReLU or max pool that only rounding decides otherwise would set two
 right trajectories apart for good. What is left is rounding, and how the network and the rule of the
 steps let it grow; that is what the limits are derived from, step by step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from ...arrays import Array, Params
 from ...backend.protocols import Trains
 from ...reference import build
-from ...reference.model import Run
+from ...reference.network import Pass
 from ...reference.ops import Choice
-from ...reference.trainer import Trainer
-from ...spec.layers import Network
+from ...reference.training import Trainer
 from ...spec.loss import Loss
 from ...spec.recipe import Recipe
-from ...spec.rewrite import with_dropout_rate
 from ...spec.traversal import nodes
+from .problem import Problem
 from .rows import Row
 from .tolerance import VARIANTS, decisions, distance, limit, loss_reach
 
@@ -49,51 +48,29 @@ def trajectory_recipe(loss: Loss) -> Recipe:
     )
 
 
-def batch_of_step(step: int, images: Array, labels: Array, size: int) -> tuple[Array, Array]:
-    """The batch of a step: the next `size` of images (N, C, H, W) and labels (N,), over and over;
-    all where there are fewer.
-    """
-    index = (step * size + np.arange(min(size, len(images)))) % len(images)
-    return images[index], labels[index]
-
-
-def trajectory_yardstick(
-    network: Network,
-    params: Params,
-    images: Array,
-    labels: Array,
-    *,
-    recipe: Recipe,
-    steps: int,
-    size: int,
-) -> Yardstick:
+def trajectory_yardstick(problem: Problem, *, recipe: Recipe, steps: int, size: int) -> Yardstick:
     """How far float32 strays in `steps` steps of `size` images: the loss of each and every array
     after it, dropout at rate 0.
 
-    Raises what the reference raises for bad input.
+    The loss is the recipe's, whatever that of the problem. Raises what the reference raises for bad
+    input.
     """
-    network = with_dropout_rate(network, 0.0)
+    problem = problem.still()
+    network, params = problem.network, problem.params
     exact = Trainer(build(network, params, dtype=np.float64), recipe)
     rough = {variant.name: Trainer(build(network, params), recipe) for variant in VARIANTS}
     found: Yardstick = []
     for number in range(steps):
-        batch, targets = batch_of_step(number, images, labels, size)
+        batch = problem.batch(number, size)
         rate = recipe.learning_rate_at(number, steps)
-        run = Run(train=True)
-        loss = exact.advance(batch, targets, run, learning_rate=rate)[0]
+        run = Pass(train=True)
+        loss = exact.advance(batch.images, batch.labels, run, learning_rate=rate)[0]
         worst: dict[str, float] = {}
         strayed: dict[str, float] = dict.fromkeys(run.output_grads, 0.0)
         for variant in VARIANTS:
-            made = {
-                path: Choice(fixed=variant.restore(choice.made))
-                for path, choice in run.choices.items()
-                if choice.made is not None
-            }
-            other = Run(train=True, dot=variant.dot, choices=made)
-            trainer = rough[variant.name]
-            value = trainer.advance(
-                variant.prepare(batch), variant.restore(targets), other, learning_rate=rate
-            )[0]
+            other = Pass(train=True, dot=variant.dot, choices=variant.follow(run.choices))
+            trainer, taken = rough[variant.name], variant.of(batch)
+            value = trainer.advance(taken.images, taken.labels, other, learning_rate=rate)[0]
             gaps = {
                 path: distance(array, exact.model.params[path])
                 for path, array in trainer.model.params.items()
@@ -112,10 +89,7 @@ def trajectory_yardstick(
 
 def compare_trajectory(
     backend: Trains,
-    network: Network,
-    params: Params,
-    images: Array,
-    labels: Array,
+    problem: Problem,
     yardstick: Yardstick,
     *,
     recipe: Recipe,
@@ -126,10 +100,11 @@ def compare_trajectory(
     """Each step's loss, then every array after it, in as many steps of `size` images as the
     yardstick has, dropout at rate 0.
 
-    Arrays go against the order of execution, as gradients do, the running statistics with it.
-    `report` hears how many steps are done.
+    Arrays go against the order of execution, as gradients do, the running statistics with it. The
+    loss is the recipe's, whatever that of the problem. `report` hears how many steps are done.
     """
-    network = with_dropout_rate(network, 0.0)
+    problem = problem.still()
+    network, params = problem.network, problem.params
     trainer = backend.trainer(backend.build(network, params, device=device), recipe)
     exact = Trainer(
         build(
@@ -140,24 +115,34 @@ def compare_trajectory(
         ),
         recipe,
     )
+    specs = exact.model.specs
     names = [
-        *(path for path, spec in reversed(exact.model.specs.items()) if spec.trainable),
-        *(path for path, spec in exact.model.specs.items() if not spec.trainable),
+        LOSS,
+        *(path for path, spec in reversed(specs.items()) if spec.trainable),
+        *(path for path, spec in specs.items() if not spec.trainable),
     ]
     rows: list[Row] = []
     for number, allowed in enumerate(yardstick):
-        batch, targets = batch_of_step(number, images, labels, size)
+        batch = replace(problem.batch(number, size), params=backend.params_of(trainer.model))
         rate = recipe.learning_rate_at(number, len(yardstick))
-        before = backend.params_of(trainer.model)
-        loss, _ = trainer.step(batch, targets, learning_rate=rate, seed=recipe.step_seed(number))
-        held = backend.params_of(trainer.model)
+        loss, _ = trainer.step(
+            batch.images, batch.labels, learning_rate=rate, seed=recipe.step_seed(number)
+        )
+        held = {LOSS: np.array([loss]), **backend.params_of(trainer.model)}
         start, best, reached = exact.snapshot(), None, exact.snapshot()
-        for choices in _decisions(backend, network, before, batch, targets, recipe, rate, device):
+        for choices in _decisions(backend, batch, recipe, rate, device):
             exact.rewind(start)
-            value = exact.advance(
-                batch, targets, Run(train=True, choices=choices), learning_rate=rate
-            )[0]
-            found = _rows(number, loss, value, held, exact, names, allowed)
+            run = Pass(train=True, choices=choices)
+            value, _ = exact.advance(batch.images, batch.labels, run, learning_rate=rate)
+            expected = {LOSS: np.array([value]), **exact.params()}
+            found = [
+                Row(
+                    f"step {number + 1}: {name}",
+                    distance(held.get(name), expected[name]),
+                    limit(allowed[name]),
+                )
+                for name in names
+            ]
             if best is None or _worst(found) < _worst(best):
                 best, reached = found, exact.snapshot()
             if all(row.passed for row in found):
@@ -168,60 +153,30 @@ def compare_trajectory(
     return rows
 
 
-def _rows(
-    number: int,
-    loss: float,
-    value: float,
-    held: Params,
-    exact: Trainer,
-    names: list[str],
-    allowed: Mapping[str, float],
-) -> list[Row]:
-    what = f"step {number + 1}"
-    expected = exact.params()
-    arrays = [
-        Row(f"{what}: {name}", distance(held.get(name), expected[name]), limit(allowed[name]))
-        for name in names
-    ]
-    return [
-        Row(f"{what}: {LOSS}", distance(np.array([loss]), np.array([value])), limit(allowed[LOSS])),
-        *arrays,
-    ]
-
-
 def _worst(rows: list[Row]) -> float:
     return max(row.ratio for row in rows)
 
 
 def _decisions(
-    backend: Trains,
-    network: Network,
-    params: Params,
-    images: Array,
-    labels: Array,
-    recipe: Recipe,
-    rate: float,
-    device: str | None,
+    backend: Trains, batch: Problem, recipe: Recipe, rate: float, device: str | None
 ) -> Iterator[dict[str, Choice]]:
-    """What a step may have decided, the likeliest first.
+    """What a step on the images of `batch` may have decided, the likeliest first.
 
     A trainer's compiled step cannot be looked into. Its decisions are the backend's own in eager
     mode, on a model that its trainer has prepared, but where both round to different sides of a
     tie; then they are those of float64 or of one of float32's own runs, from the same weights.
     """
+    network, params = batch.network, batch.params
     taps = [site.path for site in nodes(network)]
     prepared = backend.trainer(
         backend.build(network, params, device=device), recipe
     ).model  # in the layout in which it trains
-    yield decisions(network, images, backend.forward(prepared, images, train=True, taps=taps))
+    passed = backend.forward(prepared, batch.images, train=True, taps=taps)
+    yield decisions(network, batch.images, passed)
     yield {}
     for variant in VARIANTS:
-        run = Run(train=True, dot=variant.dot)
+        run, taken = Pass(train=True, dot=variant.dot), variant.of(batch)
         Trainer(build(network, params), recipe).advance(
-            variant.prepare(images), variant.restore(labels), run, learning_rate=rate
+            taken.images, taken.labels, run, learning_rate=rate
         )
-        yield {
-            path: Choice(fixed=variant.restore(choice.made))
-            for path, choice in run.choices.items()
-            if choice.made is not None
-        }
+        yield variant.follow(run.choices)

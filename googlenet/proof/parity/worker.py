@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from ...backend.discovery import framework_version, get_backend
+from ...backend.threads import use_threads
 from ...errors import GoogLeNetError
 from ...files import write_atomically
 from ...jobs.workers import end_with_parent
-from ...version import __version__
+from ...version import __version__, source_digest
 from .compare import compare
-from .job import Job, row_to_json
+from .job import Job
 
 
 def run(folder: Path, framework: str) -> dict[str, Any]:
@@ -33,30 +34,20 @@ def run(folder: Path, framework: str) -> dict[str, Any]:
     started = time.perf_counter()
     progress = folder / f"{framework}.progress"
     progress.write_text("0")
-    job, params, images, labels = Job.load(folder)
+    job = Job.load(folder)
     backend = get_backend(framework)
-    network = job.network
+    use_threads(backend)
     comparison = compare(
         backend,
-        network,
-        params,
-        images,
-        labels,
+        job.problem,
         job.yardsticks,
-        loss=job.loss,
         chunk=job.chunk,
         report=lambda done: _write(progress, done),
     )
     return {
         "passed": comparison.passed,
         "first_divergence": comparison.first_divergence,
-        "weights": comparison.weights,
-        "outputs": [row_to_json(row) for row in comparison.outputs],
-        "step_outputs": [row_to_json(row) for row in comparison.step_outputs],
-        "loss": [row_to_json(row) for row in comparison.loss],
-        "gradients": [row_to_json(row) for row in comparison.gradients],
-        "statistics": [row_to_json(row) for row in comparison.statistics],
-        "trajectory": [row_to_json(row) for row in comparison.trajectory],
+        **comparison.to_json(),
         "versions": {
             "googlenet": __version__,
             framework: framework_version(framework),
@@ -77,7 +68,7 @@ def _write(path: Path, done: int) -> None:
 
 
 def main() -> None:
-    """Answer, whatever happens: the parent reads the file, not the exit code alone."""
+    """Answer, whatever happens: the parent reads the file, not the exit code."""
     folder, framework = Path(sys.argv[1]), sys.argv[2]
     end_with_parent(lambda: os._exit(1))
     try:
@@ -99,6 +90,8 @@ def main() -> None:
                 f" {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
             )
         }
+    answer.setdefault("versions", {"googlenet": __version__})
+    answer["source"] = source_digest()
     write_atomically(folder / f"{framework}.json", json.dumps(answer).encode())
     # Some frameworks crash while they unload; the answer is written, so leave without that.
     sys.stdout.flush()

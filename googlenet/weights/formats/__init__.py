@@ -3,6 +3,8 @@ native layouts.
 
 No framework is imported, and nothing in a file is ever run: pickles may name a fixed table of
 stand-ins (`pickles.py`), and configurations from which Keras would build objects are not read.
+
+Formats besides are read by what plugins register as an entry point (`registered.py`).
 """
 
 from __future__ import annotations
@@ -12,12 +14,16 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from ...arrays import Params
 from ...errors import WeightsError
+from ...spec.layers import Network
+from ..files import check_file
 from . import keras, mindspore, mxnet, numpy, paddle, torch
 from .common import WeightsFile
 from .pickles import end_of_pickle
+from .registered import read_registered, reader_of, suffixes
 
-__all__ = ["READABLE", "WeightsFile", "read_weights_file"]
+__all__ = ["READABLE", "WeightsFile", "load_weights", "read_weights_file"]
 
 READABLE = (
     "PyTorch checkpoints (.pt, .pth)",
@@ -28,7 +34,7 @@ READABLE = (
     "safetensors",
     "numpy archives (.npz)",
 )
-"""The formats that `read_weights_file` takes, in words."""
+"""The formats that `read_weights_file` takes by itself, in words."""
 
 _Reader = Callable[[Path], WeightsFile]
 
@@ -88,7 +94,7 @@ def _head(path: Path) -> bytes:
     """The first bytes of the file. Raises `WeightsError` if there is no file or nothing in it."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path}: {what}; expected a weights file, one of {', '.join(READABLE)}")
+        raise WeightsError(f"{path}: {what}; expected a weights file, one of {_readable()}")
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:
@@ -96,21 +102,59 @@ def _head(path: Path) -> bytes:
     return head
 
 
+def _readable() -> str:
+    """All formats in words, the registered ones by their suffixes."""
+    return ", ".join([*READABLE, *(f"a plugin's format (.{suffix})" for suffix in suffixes())])
+
+
 def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
     """All arrays of a weights file, under the names and in the layouts of the framework that wrote
     it.
 
-    The format is told by the content, whatever the file is called. Raises `WeightsError`, in one
-    line and naming the file, if it is missing, empty, damaged or of an unknown format, holds no
-    arrays or anything but plain arrays of numbers, or would run code.
+    The format is told by the content, whatever the file is called; what is none of ours, or cannot
+    be read as such, goes to the reader that a plugin has registered for the end of its name. Raises
+    `WeightsError`, in one line and naming the file, if it is missing, empty, damaged or of an
+    unknown format, holds no arrays or anything but plain arrays of numbers, or would run code.
     """
     path = Path(path)
+    head = _head(path)
+    registered = reader_of(path)
+    try:
+        found = _read_own(path, head)
+    except WeightsError:
+        if registered is None:
+            raise
+        found = None
+    if found is not None:
+        return found
+    if registered is not None:
+        return read_registered(registered, path)
+    raise WeightsError(
+        f"{path}: unknown format, expected one of {_readable()}; save the weights in one of them"
+    )
+
+
+def load_weights(path: str | os.PathLike[str], network: Network) -> Params:
+    """The weights of `network` from a file of any format that has them by the spec's paths: path →
+    float32 array.
+
+    Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
+    """
+    file = read_weights_file(path)
+    return check_file(network, file.arrays, file.metadata, path)
+
+
+def _read_own(path: Path, head: bytes) -> WeightsFile | None:
+    """What the file holds if it is of one of our formats, else None. Raises `WeightsError` if it is
+    damaged.
+    """
     kind = "weights file"
     try:
-        found = _identify(path, _head(path))
-        if found is not None:
-            kind, read = found
-            return read(path)
+        found = _identify(path, head)
+        if found is None:
+            return None
+        kind, read = found
+        return read(path)
     except WeightsError:
         raise
     except (
@@ -120,7 +164,3 @@ def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
         raise WeightsError(
             f"{path}: cannot be read as a whole {kind} ({reason}); download or save it again"
         ) from error
-    raise WeightsError(
-        f"{path}: unknown format, expected one of {', '.join(READABLE)}; save the weights in one of"
-        " them"
-    )

@@ -4,15 +4,17 @@ which it flattens.
 
 from __future__ import annotations
 
+from typing import Final
+
 import mindspore as ms
 import numpy as np
 
 from googlenet.arrays import Array
-from googlenet.spec.layers import BatchNorm, Dense
-from googlenet.spec.params import ParamSpec
+from googlenet.backend.shared import flattened
+from googlenet.spec import BatchNorm, ParamSpec
 
 #: Batch norm's own names of its arrays; every other layer has ours.
-NORM_NAMES = {
+NORM_NAMES: Final = {
     "weight": "gamma",
     "bias": "beta",
     "running_mean": "moving_mean",
@@ -28,16 +30,16 @@ def native_path(spec: ParamSpec) -> str:
 
 
 def to_native(spec: ParamSpec, array: Array) -> ms.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes (O,
-    C·H·W).
+    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes
+    (O, C·H·W).
     """
-    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
-    return ms.Tensor(array.reshape(len(array), -1) if dense else array)
+    return ms.Tensor(flattened(spec, array))
 
 
 def from_native(spec: ParamSpec, tensor: ms.Tensor) -> Array:
     """The inverse of `to_native`, as a float32 array of its own memory."""
-    return tensor.asnumpy().reshape(spec.shape).copy()
+    array: Array = tensor.asnumpy()
+    return array.reshape(spec.shape).copy()
 
 
 def images_to_native(images: Array) -> ms.Tensor:

@@ -12,20 +12,20 @@ import numpy as np
 from mindspore import communication, nn, ops
 
 from googlenet.arrays import Array, Params, uniform
+from googlenet.backend import shared
 from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.spec.params import param_specs
-from googlenet.spec.traversal import num_classes, walk
-from googlenet.training import Recipe
+from googlenet.spec import ParamSpec, Recipe, num_classes, walk
 
 from . import layout
+from .model import _mode, network_of, targets
 
 
 def start_parallel() -> tuple[int, int]:
     """Join the processes that `msrun` started, on MindSpore's own collectives for the device: this
     process's rank, and how many they are.
 
-    Raises `BackendError` if it did not start this process.
+    Raises `BackendError` if `msrun` did not start this process.
     """
     if not os.environ.get("MS_ROLE"):
         raise BackendError(
@@ -37,8 +37,15 @@ def start_parallel() -> tuple[int, int]:
     return communication.get_rank(), communication.get_group_size()
 
 
+def trainer(model: nn.Cell, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
+    that `start_parallel` joined.
+    """
+    return Trainer(model, recipe, parallel=parallel)
+
+
 class Trainer:
-    """Trains `model` in place by `nn.Momentum`; see `googlenet.backend.Trainer`.
+    """Trains `model` in place by `nn.Momentum`; see `googlenet.backend.protocols.Trainer`.
 
     A step is one compiled graph for each size of batch, in graph mode: what `set_data` sets, as
     `load_param_into_net` does, a graph of `ms.jit` never sees (MindSpore 2.8.0). Dropout takes
@@ -49,17 +56,13 @@ class Trainer:
 
     def __init__(self, model: nn.Cell, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
-        self.rank, self.processes = (
-            (communication.get_rank(), communication.get_group_size()) if parallel else (0, 1)
-        )
-        self._loss = recipe.loss
-        self._weights = self._loss.output_weights(model.network)
-        self._classes = num_classes(model.network)
-        held = model.parameters_dict()
+        self.rank, self.processes = start_parallel() if parallel else (0, 1)
+        self._network, self._loss = network_of(model), recipe.loss
+        weights = self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        named = model.parameters_dict()
         self._trained = {
-            path: (spec, held[layout.native_path(spec)])
-            for path, spec in param_specs(model.network).items()
-            if spec.trainable
+            path: (spec, named[layout.native_path(spec)])
+            for path, spec in shared.trainable(self._network).items()
         }
         parameters = [parameter for _, parameter in self._trained.values()]
         # Given for a group, weight decay holds for all of it; else batch norm's arrays would have
@@ -75,55 +78,53 @@ class Trainer:
             else None
         )
         cells = dict(model.cells_and_names())
-        dropouts = [
-            site
-            for site in walk(model.network)
+        self._dropouts = {
+            site.path: (cells[site.path], site.in_shape)
+            for site in walk(self._network)
             if isinstance(cells[site.path], nn.Dropout) and cells[site.path].p
-        ]
-        self._dropouts = {site.path: (cells[site.path], site.in_shape) for site in dropouts}
-        weights = tuple(self._weights[output] for output in model.network.outputs)
+        }
         self._new_step = partial(_Step, model, weights, self._optimizer, mean)
         self._steps: dict[int, tuple[_Step, dict[str, ms.Parameter]]] = {}
 
     def step(
-        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+        self,
+        images: Array,
+        labels: Array,
+        *,
+        learning_rate: float,
+        seed: int,
+        share: float = 1.0,
     ) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
-        K) of its training pass.
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
+        (N, K) of its training pass.
         """
-        from . import _mode, _targets
-
-        x, labels = self._images(images), check_labels(self.model.network, labels, len(images))
-        targets = _targets(labels, self._classes, self._loss.label_smoothing)
+        x, labels = self._images(images), check_labels(self._network, labels, len(images))
+        against = targets(labels, num_classes(self._network), self._loss.label_smoothing)
         if len(images) not in self._steps:
             self._steps[len(images)] = self._new_step(), self._masks(len(images))
         advance, masks = self._steps[len(images)]
         for path, mask in masks.items():
-            keep = uniform(seed, path)(mask.size).reshape(mask.shape) >= self._dropouts[path][0].p
-            mask.set_data(ms.Tensor(keep / (1 - self._dropouts[path][0].p), ms.float32))
+            rate = self._dropouts[path][0].p
+            keep = uniform(seed, path)(mask.size).reshape(mask.shape) >= rate
+            mask.set_data(ms.Tensor(keep / (1 - rate), ms.float32))
         self._optimizer.learning_rate.set_data(ms.Tensor(learning_rate, ms.float32))
         with _mode(self.model, True, execution=ms.GRAPH_MODE), self._masked(masks):
-            total, logits = advance(x, targets, ms.Tensor(share, ms.float32))
-        return float(total.asnumpy()), layout.output_from_native(logits)
+            total, logits = advance(x, against, ms.Tensor(share, ms.float32))
+        return total.item(), layout.output_from_native(logits)
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
-        from . import _by_name, _mode
-
         with _mode(self.model, False, execution=ms.GRAPH_MODE):
-            return layout.output_from_native(
-                _by_name(self.model, self.model(self._images(images)))["logits"]
-            )
+            outputs = shared.by_name(self._network, self.model(self._images(images)))
+            return layout.output_from_native(outputs["logits"])
 
     def velocity(self) -> Params:
         """MindSpore's moments, which are v of the recipe; 0 before the first step."""
-        return {
-            path: layout.from_native(spec, moment) for (path, (spec, _)), moment in self._moments()
-        }
+        return {path: layout.from_native(spec, moment) for path, spec, moment in self._moments()}
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
-        for (path, (spec, _)), moment in self._moments():
+        for path, spec, moment in self._moments():
             if path in velocity:
                 moment.set_data(layout.to_native(spec, velocity[path]))
 
@@ -131,13 +132,17 @@ class Trainer:
         """`values` (k,) of float64, summed over all processes."""
         if self.processes == 1:
             return values
-        # Its collectives on the CPU take float32 alone: three of them hold a float64, and the sum
-        # is taken here.
+        # MindSpore's collectives on the CPU take float32 alone: three of them hold a float64, and
+        # the sum is taken here.
         parts = np.zeros((3, len(values)), np.float32)
         for row in range(3):
             parts[row] = values - parts.sum(0, np.float64)
-        gathered = ops.AllGather()(ms.Tensor(parts[None])).asnumpy()
-        return gathered.sum(1, np.float64).sum(0)
+        gathered: Array = ops.AllGather()(ms.Tensor(parts[None])).asnumpy()
+        total: Array = gathered.sum(1, np.float64).sum(0)
+        return total
+
+    def _images(self, images: Array) -> ms.Tensor:
+        return layout.images_to_native(check_images(self._network, images))
 
     def _masks(self, count: int) -> dict[str, ms.Parameter]:
         """Dropout's masks for `count` images, by path."""
@@ -162,41 +167,44 @@ class Trainer:
             for path, primitive in before.items():
                 self._dropouts[path][0].dropout = primitive
 
-    def _images(self, images: Array) -> ms.Tensor:
-        return layout.images_to_native(check_images(self.model.network, images))
-
-    def _moments(self) -> Iterator[tuple[tuple, ms.Parameter]]:
-        return zip(self._trained.items(), self._optimizer.moments, strict=True)
+    def _moments(self) -> Iterator[tuple[str, ParamSpec, ms.Parameter]]:
+        for (path, (spec, _)), moment in zip(
+            self._trained.items(), self._optimizer.moments, strict=True
+        ):
+            yield path, spec, moment
 
 
 class _Step(nn.Cell):
     """Forward, loss, backward and update in one: (images, targets, share) → (loss, logits).
 
-    `mean` averages the gradients over processes. No parameter gets another name here, hence no
-    prefix.
+    `weights` are those of the outputs' losses, by name, and `mean` averages the gradients over
+    processes. No parameter gets another name here, hence no prefix.
     """
 
     def __init__(
         self,
         model: nn.Cell,
-        weights: tuple[float, ...],
+        weights: dict[str, float],
         optimizer: nn.Optimizer,
         mean: nn.Cell | None,
     ) -> None:
         super().__init__(auto_prefix=False)
         self.model, self.optimizer, self.mean = model, optimizer, mean
-        cross_entropy = nn.SoftmaxCrossEntropyWithLogits(reduction="mean")
+        against, names = nn.SoftmaxCrossEntropyWithLogits(reduction="mean"), tuple(weights)
 
         def total_loss(
             x: ms.Tensor, targets: ms.Tensor, share: ms.Tensor
         ) -> tuple[ms.Tensor, ms.Tensor, ms.Tensor]:
-            outputs = model(x)
-            if not isinstance(outputs, tuple):
-                outputs = (outputs,)
-            total = 0.0
-            for position, weight in enumerate(weights):
-                total = total + weight * cross_entropy(outputs[position], targets)
-            return total * share, total, outputs[0]
+            def cross_entropy(logits: ms.Tensor) -> ms.Tensor:
+                return against(logits, targets)
+
+            every = model(x)
+            if not isinstance(every, tuple):
+                every = (every,)
+            # Graph mode knows no zip of tensors, as `shared.by_name` has.
+            outputs = {name: every[position] for position, name in enumerate(names)}
+            total = shared.weighted_sum(weights, outputs, cross_entropy)
+            return total * share, total, outputs["logits"]
 
         self.differentiate = ms.value_and_grad(total_loss, None, optimizer.parameters, has_aux=True)
 
@@ -206,10 +214,11 @@ class _Step(nn.Cell):
         (_, total, logits), grads = self.differentiate(x, targets, share)
         if self.mean is not None:
             grads = self.mean(grads)
-        return ops.depend((total, logits), self.optimizer(grads))
+        answer: tuple[ms.Tensor, ms.Tensor] = ops.depend((total, logits), self.optimizer(grads))
+        return answer
 
 
-def _multiplier(mask: ms.Parameter) -> Callable:
+def _multiplier(mask: ms.Parameter) -> Callable[[ms.Tensor], tuple[ms.Tensor, ms.Tensor]]:
     """What stands in for the operation of `nn.Dropout`, which gives its result and its mask."""
 
     def multiply(x: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:

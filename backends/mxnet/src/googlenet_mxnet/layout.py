@@ -7,8 +7,8 @@ from __future__ import annotations
 import mxnet as mx
 
 from googlenet.arrays import Array
-from googlenet.spec.layers import BatchNorm, Dense
-from googlenet.spec.params import ParamSpec
+from googlenet.backend.shared import flattened
+from googlenet.spec import BatchNorm, ParamSpec
 
 
 def native_path(spec: ParamSpec) -> str:
@@ -23,15 +23,13 @@ def to_native(spec: ParamSpec, array: Array) -> mx.np.ndarray:
     """A canonical array as an MXNet array of its own memory; a dense weight (O, C, H, W) becomes
     (O, C·H·W).
     """
-    dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
-    return mx.np.array(
-        array.reshape(len(array), -1) if dense else array, dtype=array.dtype, ctx=mx.cpu()
-    )
+    return mx.np.array(flattened(spec, array), dtype=array.dtype, ctx=mx.cpu())
 
 
 def from_native(spec: ParamSpec, array: mx.np.ndarray) -> Array:
     """The inverse of `to_native`, as a float32 array of its own memory."""
-    return array.asnumpy().reshape(spec.shape)
+    canonical: Array = array.asnumpy().reshape(spec.shape)
+    return canonical
 
 
 def images_to_native(images: Array, device: mx.Context) -> mx.np.ndarray:
@@ -41,4 +39,5 @@ def images_to_native(images: Array, device: mx.Context) -> mx.np.ndarray:
 
 def output_from_native(array: mx.np.ndarray) -> Array:
     """(N, C, H, W) or (N, K) as it is."""
-    return array.asnumpy()
+    output: Array = array.asnumpy()
+    return output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from functools import cache
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -12,16 +13,15 @@ from mxnet import autograd, gluon
 from mxnet.gluon import HybridBlock, nn
 
 from googlenet.arrays import Array, Params
+from googlenet.backend import shared
 from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.spec.loss import Loss
-from googlenet.spec.params import param_specs
-from googlenet.spec.traversal import num_classes
-from googlenet.training import Recipe
+from googlenet.spec import Loss, Recipe
 
 from . import layout
+from .model import device_of, network_of, numpy_semantics, parameter_of, total_loss
 
-_store: mx.kvstore.KVStore | None = None
+_store: Any = None  # the key-value store, once joined
 _keys = itertools.count()
 
 
@@ -50,62 +50,61 @@ def start_parallel() -> tuple[int, int]:
     return _store.rank, _store.num_workers
 
 
+def trainer(model: HybridBlock, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
+    that `start_parallel` joined.
+    """
+    return Trainer(model, recipe, parallel=parallel)
+
+
 class Trainer:
-    """Trains `model` in place by `gluon.Trainer` with "sgd"; see `googlenet.backend.Trainer`.
+    """Trains `model` in place by `gluon.Trainer` with "sgd"; see
+    `googlenet.backend.protocols.Trainer`.
 
     Forward pass and loss are one graph, which Gluon compiles with static memory; the model itself
     stays as it is. With `parallel` gradients are averaged by the key-value store "dist_sync". The
     seed of a step becomes that of MXNet's generator on the device.
     """
 
-    @mx.util.use_np
-    def __init__(self, model: gluon.HybridBlock, recipe: Recipe, *, parallel: bool) -> None:
-        from . import _device, _parameter
-
+    @numpy_semantics()
+    def __init__(self, model: HybridBlock, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
-        self._objective = _Objective(model, recipe.loss)
-        self._outputs = _Outputs(model)
-        specs = {path: spec for path, spec in param_specs(model.network).items() if spec.trainable}
-        self._trained = {path: (spec, _parameter(model, spec)) for path, spec in specs.items()}
-        self._random = _has_dropout(model)
-        self._device = _device(model)
-        self._trainer = gluon.Trainer(
-            [parameter for _, parameter in self._trained.values()],
-            "sgd",
-            {
-                "learning_rate": recipe.learning_rate,
-                "momentum": recipe.momentum,
-                "wd": recipe.weight_decay,
-            },
-            kvstore=None,
-        )
-        # Not by `gluon.Trainer`: a second one in a process would use the same keys, and wait for
-        # ever.
-        self._keys = (
-            _new_keys(
-                [
-                    parameter.grad(self._device).as_nd_ndarray()
-                    for _, parameter in self._trained.values()
-                ]
-            )
-            if parallel
-            else []
-        )
+        self._network = network_of(model)
+        recipe.loss.output_weights(self._network)  # raises where the recipe does not fit
+        self._objective, self._outputs = _Objective(model, recipe.loss), _Outputs(model)
+        self._trained = {
+            path: (spec, parameter_of(model, spec))
+            for path, spec in shared.trainable(self._network).items()
+        }
+        self._random, self._device = _has_dropout(model), device_of(model)
+        parameters = [parameter for _, parameter in self._trained.values()]
+        settings = {
+            "learning_rate": recipe.learning_rate,
+            "momentum": recipe.momentum,
+            "wd": recipe.weight_decay,
+        }
+        # The store is not left to `gluon.Trainer`: a second one in a process would use the same
+        # keys, and wait for ever.
+        self._trainer = gluon.Trainer(parameters, "sgd", settings, kvstore=None)
+        grads = [parameter.grad(self._device).as_nd_ndarray() for parameter in parameters]
+        self._keys = _new_keys(grads) if parallel else []
 
-    @mx.util.use_np
+    @numpy_semantics()
     def step(
-        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+        self,
+        images: Array,
+        labels: Array,
+        *,
+        learning_rate: float,
+        seed: int,
+        share: float = 1.0,
     ) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
-        K) of its training pass.
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
+        (N, K) of its training pass.
         """
-        images = check_images(self.model.network, images)
-        labels = check_labels(self.model.network, labels, len(images))
-        x, targets = (
-            layout.images_to_native(images, self._device),
-            mx.np.array(labels, dtype=labels.dtype, ctx=self._device),
-        )
+        x, labels = self._images(images), check_labels(self._network, labels, len(images))
+        targets = mx.np.array(labels, dtype=labels.dtype, ctx=self._device)
         self._set_rate(learning_rate)
         if self._random:
             mx.random.seed(seed, self._device)
@@ -117,15 +116,12 @@ class Trainer:
         self._trainer.step(self.processes)  # divides the gradients, which the store adds up
         return total.item(), layout.output_from_native(logits)
 
-    @mx.util.use_np
+    @numpy_semantics()
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
-        x = layout.images_to_native(check_images(self.model.network, images), self._device)
         with autograd.pause():
-            outputs = self._outputs(x)
-        return layout.output_from_native(
-            outputs[0] if isinstance(outputs, (tuple, list)) else outputs
-        )
+            outputs = shared.by_name(self._network, self._outputs(self._images(images)))
+        return layout.output_from_native(outputs["logits"])
 
     def velocity(self) -> Params:
         """MXNet's momentum buffers, which are −learning_rate · v of the recipe; none before the
@@ -138,15 +134,14 @@ class Trainer:
             if states.get(index) is not None
         }
 
-    @mx.util.use_np
+    @numpy_semantics()
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
         (updater,) = self._trainer._updaters
         for index, (path, (spec, _)) in enumerate(self._trained.items()):
             if path in velocity:
-                updater.states[index] = (
-                    layout.to_native(spec, velocity[path]).as_in_ctx(self._device).as_nd_ndarray()
-                )
+                buffer = layout.to_native(spec, velocity[path]).as_in_ctx(self._device)
+                updater.states[index] = buffer.as_nd_ndarray()
                 updater.states_synced[index] = True
         self._trainer.set_learning_rate(learning_rate)
 
@@ -154,7 +149,11 @@ class Trainer:
         """`values` (k,) of float64, summed over all processes."""
         if self.processes == 1:
             return values
-        return _gather(np.asarray(values, np.float64)).sum(0)
+        total: Array = _gather(np.asarray(values, np.float64)).sum(0)
+        return total
+
+    def _images(self, images: Array) -> mx.np.ndarray:
+        return layout.images_to_native(check_images(self._network, images), self._device)
 
     def _set_rate(self, learning_rate: float) -> None:
         """MXNet's buffers hold the rate too: they change with it."""
@@ -168,44 +167,24 @@ class Trainer:
 
     def _states(self) -> dict[int, mx.nd.NDArray | None]:
         (updater,) = self._trainer._updaters
-        return updater.states
+        states: dict[int, mx.nd.NDArray | None] = updater.states
+        return states
 
 
 class _Objective(HybridBlock):
-    """Images (N, C, H, W) and labels (N,) → the loss, a scalar of float64, and the
-    logits (N, K).
-    """
+    """Images (N, C, H, W), labels (N,) → the loss, a scalar of float64, and the logits (N, K)."""
 
-    def __init__(self, model: gluon.HybridBlock, loss: Loss) -> None:
+    def __init__(self, model: HybridBlock, loss: Loss) -> None:
         super().__init__(prefix="")
-        self.hybridize(
-            static_alloc=True, static_shape=True
-        )  # before it has children, which stay as they are
-        self.model = model
-        self.cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
-        self.outputs = tuple(model.network.outputs)
-        self.weights = loss.output_weights(model.network)
-        self.label_smoothing = loss.label_smoothing
-        self.classes = num_classes(model.network)
+        # Before it has children, which stay as they are.
+        self.hybridize(static_alloc=True, static_shape=True)
+        self.model, self.loss, self.network = model, loss, network_of(model)
 
-    def hybrid_forward(self, F, x, labels):
-        outputs = self.model(x)
-        outputs = dict(
-            zip(
-                self.outputs,
-                outputs if isinstance(outputs, (tuple, list)) else (outputs,),
-                strict=True,
-            )
-        )
-        onehot = F.npx.one_hot(labels, self.classes, dtype="float64")
-        targets = (1 - self.label_smoothing) * onehot + self.label_smoothing / self.classes
-        # In float64, as in `gradients`: oneDNN's log_softmax, which MXNet takes for float32, is
-        # twenty times less exact than float32 is.
-        total = sum(
-            weight * self.cross_entropy(outputs[output].astype("float64"), targets).mean()
-            for output, weight in self.weights.items()
-        )
-        return total, outputs["logits"]
+    def hybrid_forward(
+        self, F: mx.nd, x: mx.np.ndarray, labels: mx.np.ndarray
+    ) -> tuple[mx.np.ndarray, mx.np.ndarray]:
+        outputs = shared.by_name(self.network, self.model(x))
+        return total_loss(outputs, labels, self.loss, self.network), outputs["logits"]
 
 
 class _Outputs(HybridBlock):
@@ -213,18 +192,17 @@ class _Outputs(HybridBlock):
     that nothing uses.
     """
 
-    def __init__(self, model: gluon.HybridBlock) -> None:
+    def __init__(self, model: HybridBlock) -> None:
         super().__init__(prefix="")
-        self.hybridize(
-            static_alloc=True, static_shape=True
-        )  # before it has children, which stay as they are
+        # Before it has children, which stay as they are.
+        self.hybridize(static_alloc=True, static_shape=True)
         self.model = model
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> mx.np.ndarray:
         return self.model(x)
 
 
-def _has_dropout(model: gluon.HybridBlock) -> bool:
+def _has_dropout(model: HybridBlock) -> bool:
     found: list[bool] = []
     model.apply(lambda block: found.append(isinstance(block, nn.Dropout) and block._rate > 0))
     return any(found)
@@ -251,6 +229,7 @@ def _gather(array: Array) -> Array:
     # zeros.
     rows = np.zeros((_store.num_workers, array.nbytes), np.float32)
     rows[_store.rank] = np.frombuffer(array.tobytes(), np.uint8)
-    shared = mx.nd.array(rows, ctx=mx.cpu())
-    _store.pushpull(_rows_key(rows.shape), shared)
-    return shared.asnumpy().astype(np.uint8).view(array.dtype)
+    shared_rows = mx.nd.array(rows, ctx=mx.cpu())
+    _store.pushpull(_rows_key(rows.shape), shared_rows)
+    gathered: Array = shared_rows.asnumpy().astype(np.uint8).view(array.dtype)
+    return gathered

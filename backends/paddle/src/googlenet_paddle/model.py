@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, assert_never, cast
+from typing import Any, cast
 
 import paddle
 from paddle import nn
@@ -52,19 +52,14 @@ def _leaf(site: spec.LeafSite) -> nn.Layer:
 
 def compose(site: spec.CompositeSite, children: dict[str, nn.Layer]) -> nn.Layer:
     """The native layer of a composite, its children in place under their own names."""
-    match site.layer:
-        case spec.Sequential() as layer if spec.aux_heads(layer):
-            return modules.Trunk(children, *shared.heads_and_trunks(layer))
-        case spec.Sequential():
-            return nn.Sequential(*children.items())
-        case spec.Concat():
-            return modules.Concatenation(children)
-        case spec.Residual(scale=scale):
-            return modules.ResidualSum(children["body"], children["shortcut"], scale)
-        case spec.Aux():
-            return children["head"]
-        case _:
-            assert_never(site.layer)
+    return shared.composed(
+        site,
+        children,
+        sequence=lambda layers: nn.Sequential(*layers.items()),
+        trunk=modules.Trunk,
+        concatenation=modules.Concatenation,
+        total=modules.ResidualSum,
+    )
 
 
 def params_of(model: nn.Layer) -> Params:

@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet.arrays import Array
-from googlenet.spec.layers import BatchNorm, Dense
-from googlenet.spec.params import ParamSpec
+from googlenet.spec import BatchNorm, Dense, ParamSpec
 
 _NORM_NAMES = {
     "weight": "gamma",
@@ -21,10 +20,9 @@ _OTHER_NAMES = {"weight": "kernel", "bias": "bias"}
 
 
 def native_name(spec: ParamSpec) -> str:
-    """What Keras calls the array in its layer: `kernel` for the
-    `weight` of `b1.conv.conv.weight`.
-    """
-    return (_NORM_NAMES if isinstance(spec.site.layer, BatchNorm) else _OTHER_NAMES)[spec.name]
+    """What Keras calls the array in its layer: `kernel` for the `weight` of `b1.conv.conv`."""
+    names = _NORM_NAMES if isinstance(spec.site.layer, BatchNorm) else _OTHER_NAMES
+    return names[spec.name]
 
 
 def to_native(spec: ParamSpec, array: Array) -> tf.Tensor:
@@ -55,7 +53,5 @@ def output_from_native(tensor: tf.Tensor) -> Array:
 
 
 def _channels_last(rank: int) -> tuple[int, ...]:
-    """The canonical axes (O, C, H, W) or (O, C) of a weight in Keras's order: O last,
-    C before it.
-    """
+    """The canonical axes (O, C, H, W) or (O, C) of a weight in Keras's order: O last, C before."""
     return (*range(2, rank), 1, 0) if rank > 1 else (0,)

@@ -9,14 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet.arrays import Array, Params
+from googlenet.backend import shared
 from googlenet.backend.checks import check_images, check_labels
 from googlenet.errors import BackendError
-from googlenet.spec.params import param_specs
-from googlenet.spec.traversal import num_classes
-from googlenet.training import Recipe
+from googlenet.spec import Recipe
 
 from . import layout
-from .layers import without_xla
+from .model import device_of, network_of, total_loss, variables_of, without_xla
 
 _START_EACH = (
     'start each process with TF_CONFIG=\'{"cluster": {"worker": ["HOST0:PORT", "HOST1:PORT"]},'
@@ -59,37 +58,34 @@ def start_parallel() -> tuple[int, int]:
     return _strategy.cluster_resolver.task_id, _strategy.num_replicas_in_sync
 
 
+def trainer(model: keras.Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
+    that `start_parallel` joined.
+    """
+    return Trainer(model, recipe, parallel=parallel)
+
+
 class Trainer:
-    """Trains `model` in place by `keras.optimizers.SGD`; see `googlenet.backend.Trainer`.
+    """Trains `model` in place by `keras.optimizers.SGD`; see
+    `googlenet.backend.protocols.Trainer`.
 
     A step is one `tf.function`, traced once for batches of every size. With `parallel` gradients
     are averaged by `MultiWorkerMirroredStrategy`.
     """
 
     def __init__(self, model: keras.Model, recipe: Recipe, *, parallel: bool) -> None:
-        from . import _device, _variables
-
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
-        self._loss = recipe.loss
-        self._weights = self._loss.output_weights(model.network)
-        self._classes = num_classes(model.network)
-        self._cross_entropy = keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=self._loss.label_smoothing
-        )
-        self._decay = recipe.weight_decay
-        named = _variables(model)
+        self._network, self._loss, self._decay = network_of(model), recipe.loss, recipe.weight_decay
+        self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        named = variables_of(model)
         self._trained = {
-            path: (spec, named[path])
-            for path, spec in param_specs(model.network).items()
-            if spec.trainable
+            path: (spec, named[path]) for path, spec in shared.trainable(self._network).items()
         }
         self._dropouts = [
-            layer
-            for layer in model.layers
-            if isinstance(layer, keras.layers.Dropout) and layer.rate
+            each for each in model.layers if isinstance(each, keras.layers.Dropout) and each.rate
         ]
-        self._device = _device(model)
+        self._device = device_of(model)
         with tf.device(self._device):
             # Keras's own weight decay is not that of the recipe: it stays out of the momentum.
             self._optimizer = keras.optimizers.SGD(
@@ -99,23 +95,27 @@ class Trainer:
             self._set_rate(recipe.learning_rate)
         # Of no particular batch size, so that a smaller last batch traces nothing again; as fast as
         # with the size known.
-        images, labels = (
-            tf.TensorSpec([None, *model.input_shape[1:]], tf.float32),
-            tf.TensorSpec([None], tf.int64),
-        )
-        share, seed = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64)
-        self._step = tf.function(self._advance, [images, labels, share, seed])
+        images = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+        labels, scalar = tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.float32)
+        seed = tf.TensorSpec([], tf.int64)
+        self._step = tf.function(self._advance, [images, labels, scalar, seed])
         self._predict = tf.function(self._evaluate, [images])
-        self._rescale = tf.function(self._scale_buffers, [tf.TensorSpec([], tf.float32)])
+        self._rescale = tf.function(self._scale_buffers, [scalar])
 
     def step(
-        self, images: Array, labels: Array, *, learning_rate: float, seed: int, share: float = 1.0
+        self,
+        images: Array,
+        labels: Array,
+        *,
+        learning_rate: float,
+        seed: int,
+        share: float = 1.0,
     ) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits (N,
-        K) of its training pass.
+        """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
+        (N, K) of its training pass.
         """
-        images = check_images(self.model.network, images)
-        labels = check_labels(self.model.network, labels, len(images))
+        images = check_images(self._network, images)
+        labels = check_labels(self._network, labels, len(images))
         with tf.device(self._device):
             if learning_rate != self._rate:
                 self._rescale(tf.constant(learning_rate / self._rate, tf.float32))
@@ -128,10 +128,9 @@ class Trainer:
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
+        images = check_images(self._network, images)
         with tf.device(self._device):
-            return layout.output_from_native(
-                self._predict(layout.images_to_native(check_images(self.model.network, images)))
-            )
+            return layout.output_from_native(self._predict(layout.images_to_native(images)))
 
     def velocity(self) -> Params:
         """Keras's momentum buffers, which are −learning_rate · v of the recipe; none without
@@ -142,9 +141,8 @@ class Trainer:
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
         """Go on with what `velocity` gave after a step at `learning_rate`."""
-        for (path, (spec, _)), buffer in zip(
-            self._trained.items(), self._optimizer.momentums, strict=False
-        ):
+        buffers = zip(self._trained.items(), self._optimizer.momentums, strict=False)
+        for (path, (spec, _)), buffer in buffers:
             if path in velocity:
                 buffer.assign(layout.to_native(spec, velocity[path]))
         self._set_rate(learning_rate)
@@ -158,38 +156,28 @@ class Trainer:
     def _advance(
         self, images: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The step: images (N, H, W, C), labels (N,) and two scalars → the loss and the logits (N,
-        K).
+        """The step: images (N, H, W, C), labels (N,) and two scalars → the loss and the logits
+        (N, K).
         """
         for index, layer in enumerate(self._dropouts):
             layer.seed_generator.state.assign(tf.stack([seed, index]))
-        targets = tf.one_hot(labels, self._classes)
         variables = [variable for _, variable in self._trained.values()]
-        with tf.GradientTape() as tape, without_xla():
-            outputs = self._by_name(self.model(images, training=True))
-            total = sum(
-                weight * self._cross_entropy(targets, outputs[output])
-                for output, weight in self._weights.items()
-            )
-        grads = tape.gradient(
-            total,
-            variables,
-            output_gradients=share,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        with tf.GradientTape() as tape, without_xla(self.model):
+            outputs = shared.by_name(self._network, self.model(images, training=True))
+            total = total_loss(outputs, labels, self._loss, self._network)
+        zero = tf.UnconnectedGradients.ZERO
+        grads = tape.gradient(total, variables, output_gradients=share, unconnected_gradients=zero)
         if self.processes > 1:
             grads = _all_reduce(tf.distribute.ReduceOp.MEAN, grads)
         if self._decay:
-            grads = [
-                grad + self._decay * variable
-                for grad, variable in zip(grads, variables, strict=True)
-            ]
+            pairs = zip(grads, variables, strict=True)
+            grads = [grad + self._decay * variable for grad, variable in pairs]
         self._optimizer.apply(grads)
         return total, outputs["logits"]
 
     def _evaluate(self, images: tf.Tensor) -> tf.Tensor:
-        with without_xla():
-            return self._by_name(self.model(images))["logits"]
+        with without_xla(self.model):
+            return shared.by_name(self._network, self.model(images))["logits"]
 
     def _scale_buffers(self, factor: tf.Tensor) -> None:
         for buffer in self._optimizer.momentums:
@@ -199,28 +187,22 @@ class Trainer:
         self._rate = learning_rate
         self._optimizer.learning_rate.assign(learning_rate)
 
-    def _by_name(self, outputs: tf.Tensor | tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        return dict(
-            zip(
-                self.model.network.outputs,
-                outputs if isinstance(outputs, tuple) else (outputs,),
-                strict=True,
-            )
-        )
-
 
 def _all_reduce(operation: tf.distribute.ReduceOp, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     """Tensors of this process, reduced over all of them."""
+    assert _strategy is not None, "start_parallel comes first"
 
     def reduce() -> list[tf.Tensor]:
-        placed = [
-            tf.identity(tensor) for tensor in tensors
-        ]  # the strategy takes none whose device is not said
-        return tf.distribute.get_replica_context().all_reduce(operation, placed)
+        # The strategy takes none whose device is not said.
+        placed = [tf.identity(tensor) for tensor in tensors]
+        reduced: list[tf.Tensor] = tf.distribute.get_replica_context().all_reduce(operation, placed)
+        return reduced
 
-    return _strategy.run(reduce)
+    reduced: list[tf.Tensor] = _strategy.run(reduce)
+    return reduced
 
 
-@tf.function  # without it TensorFlow warns that this is slow
 def _sum(values: tf.Tensor) -> tf.Tensor:
-    return _all_reduce(tf.distribute.ReduceOp.SUM, [values])[0]
+    # In a graph: without one TensorFlow warns that this is slow.
+    add = tf.function(lambda: _all_reduce(tf.distribute.ReduceOp.SUM, [values])[0])
+    return add()

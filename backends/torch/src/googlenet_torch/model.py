@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import assert_never, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -61,19 +61,14 @@ def _leaf(site: spec.LeafSite) -> nn.Module:
 
 def compose(site: spec.CompositeSite, children: dict[str, nn.Module]) -> nn.Module:
     """The native module of a composite, its children in place under their own names."""
-    match site.layer:
-        case spec.Sequential() as layer if spec.aux_heads(layer):
-            return modules.Trunk(children, *shared.heads_and_trunks(layer))
-        case spec.Sequential():
-            return nn.Sequential(OrderedDict(children))
-        case spec.Concat():
-            return modules.Concatenation(children)
-        case spec.Residual(scale=scale):
-            return modules.ResidualSum(children["body"], children["shortcut"], scale)
-        case spec.Aux():
-            return children["head"]
-        case _:
-            assert_never(site.layer)
+    return shared.composed(
+        site,
+        children,
+        sequence=lambda layers: nn.Sequential(OrderedDict(layers)),
+        trunk=modules.Trunk,
+        concatenation=modules.Concatenation,
+        total=modules.ResidualSum,
+    )
 
 
 def params_of(model: nn.Module) -> Params:

@@ -6,23 +6,19 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 
 import numpy as np
 
-from googlenet.reference import (
-    build,
-    capabilities,
-    forward,
-    gradients,
-    params_of,
-    trainer,
-    unbiased_running_variance,
-)
+import googlenet.reference as right
+from googlenet.arrays import Array
+from googlenet.reference import build, gradients, params_of, trainer, unbiased_running_variance
+from googlenet.reference.network import Model
 
 name = "faulty"
 
 
-def _fail(fault):
+def _fail(fault: str) -> None:
     if fault == "import":
         raise ImportError("libmissing.so: cannot open shared object file")
     if fault == "crash":
@@ -45,13 +41,13 @@ fault = os.environ.get("GOOGLENET_EXAMPLE_FAULT", "")
 if fault == "import":
     _fail(fault)
 
-right = forward
 
-
-def forward(model, images, *, train=False, taps=()):
+def forward(
+    model: Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()
+) -> dict[str, Array]:
     print("a framework that prints on standard output")
     _fail(fault)
-    outputs = right(model, images, train=train, taps=taps)
+    outputs = right.forward(model, images, train=train, taps=taps)
     if fault == "layer":
         outputs["b3.inception_3b.branch_5x5.conv.relu"] = outputs[
             "b3.inception_3b.branch_5x5.conv.relu"
@@ -63,7 +59,6 @@ def forward(model, images, *, train=False, taps=()):
 
 __all__ = [
     "build",
-    "capabilities",
     "forward",
     "gradients",
     "name",

@@ -6,28 +6,31 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from ...arrays import Params
-from ...backend.protocols import Backend, Differentiates
+from ...backend.protocols import CAPABILITIES, Backend, Differentiates
 from ...errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ...reference import build as build_reference
-from ...reference.model import Run
+from ...reference.network import Pass
 from ...spec.blocks import avg_pool, conv_layer, inception, max_pool, sequential
 from ...spec.layers import Dense, Dropout, Network, ReLU
 from ...spec.loss import Loss
 from ...spec.params import param_specs
 from ...spec.traversal import nodes, num_classes
-from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
+from ...weights.samples import BATCH, CLASSES, random_images, random_params
 from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
-from ..parity.rows import Row
+from ..parity.problem import random_problem
+from ..parity.rows import Group, Row
 from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
 from .case import (
     FORWARD,
     GRADIENTS,
+    AnyCase,
     Case,
     ConformanceError,
     check_rows,
@@ -48,11 +51,11 @@ from .networks import (
 from .training import trainer_cases
 
 
-def cases(
-    capabilities: frozenset[str] = frozenset({"gradients", "trainer"}),
-) -> list[Case]:
-    """The cases that need no more than `capabilities`; by default all."""
-    every = [
+def cases(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[AnyCase]:
+    """The cases that need no more than `capabilities`, which
+    `googlenet.backend.protocols.capabilities(backend)` tells of a backend; by default all.
+    """
+    every: list[AnyCase] = [
         *_leaf_cases(),
         *_pool_cases(),
         *_composite_cases(),
@@ -60,16 +63,16 @@ def cases(
         *_other_cases(),
         *trainer_cases(),
     ]
-    return [case for case in every if case.capabilities <= capabilities]
+    return [case for case in every if case.capabilities <= set(capabilities)]
 
 
-def _leaf_cases() -> Iterator[Case]:
+def _leaf_cases() -> Iterator[Case[Backend]]:
     for name, layer in LEAVES.items():
         network = sandwich(name, layer)
         yield Case(f"leaf-{name}", FORWARD, partial(check_network, network=network))
 
 
-def _composite_cases() -> Iterator[Case]:
+def _composite_cases() -> Iterator[Case[Backend]]:
     for name, network in composites().items():
         yield Case(f"composite-{name}", FORWARD, partial(check_network, network=network))
     block = Network(
@@ -81,7 +84,7 @@ def _composite_cases() -> Iterator[Case]:
     yield Case("composite-lone-inception-block", FORWARD, partial(check_forward, network=block))
 
 
-def _architecture_cases() -> Iterator[Case]:
+def _architecture_cases() -> Iterator[Case[Backend]]:
     for name, network in architectures().items():
         loss = Loss(label_smoothing=0.1, aux_weights=(0.5, 0.2)[: len(network.outputs) - 1])
         yield Case(f"network-{name}", FORWARD, partial(check_network, network=network, loss=loss))
@@ -89,7 +92,7 @@ def _architecture_cases() -> Iterator[Case]:
         yield Case(f"forward-{name}", FORWARD, partial(check_forward, network=network, batch=1))
 
 
-def _pool_cases() -> Iterator[Case]:
+def _pool_cases() -> Iterator[Case[Backend]]:
     windows = [(k, s, p) for k in (2, 3, 4) for s in (1, 2, 3) for p in range(k // 2 + 1)]
     for kernel, stride, padding in windows:
         yield Case(
@@ -99,13 +102,15 @@ def _pool_cases() -> Iterator[Case]:
         )
 
 
-def _other_cases() -> Iterator[Case]:
+def _other_cases() -> Iterator[AnyCase]:
     yield Case("ties", GRADIENTS, _check_ties)
     yield Case("gradients-in-evaluation-mode", GRADIENTS, _check_evaluation_gradients)
     yield Case("batch-of-one", FORWARD, _check_batch_of_one)
     for name, network in norm_networks().items():
         yield Case(
-            f"batch-norm-statistics-{name}", GRADIENTS, partial(_check_batch_norm, network=network)
+            f"batch-norm-statistics-{name}",
+            GRADIENTS,
+            partial(_check_batch_norm, network=network),
         )
     yield Case("dropout-statistics", GRADIENTS, _check_dropout)
     yield Case("weights-are-copied", FORWARD, _check_copies)
@@ -119,35 +124,30 @@ def check_network(
     """Weights and every layer; if the backend has gradients, every gradient and running statistic.
     Raises `ConformanceError`.
     """
-    batch = batch_of(network)
-    params, images = random_params(network, seed), random_images(network, seed, batch)
-    labels = random_labels(seed, batch, num_classes(network))
-    yardsticks = measure(
-        network, params, images, labels, loss=loss, gradients=isinstance(backend, Differentiates)
+    problem = random_problem(
+        network, seed=seed, batch=batch_of(network), classes=num_classes(network), loss=loss
     )
-    comparison = compare(backend, network, params, images, labels, yardsticks, loss=loss)
-    if comparison.weights:
-        raise ConformanceError(
-            f"{network.name}: {comparison.weights[0]} did not come back from {backend.name} as it"
-            " went in"
-        )
+    yardsticks = measure(problem, gradients=isinstance(backend, Differentiates))
+    comparison = compare(backend, problem, yardsticks)
+    _check_weights(backend, network, [row.name for row in comparison[Group.WEIGHTS]])
     check_rows(backend, network, comparison.rows)
 
 
 def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> None:
     """Weights and every layer of `batch` images. Raises `ConformanceError`."""
-    params, images = random_params(network), random_images(network, batch=batch)
-    model = backend.build(network, params)
-    if changed := compare_weights(backend, model, params):
+    problem = random_problem(network, batch=batch)
+    model = backend.build(network, problem.params)
+    _check_weights(backend, network, compare_weights(backend, model, problem.params))
+    yardstick = forward_yardstick(problem, chunk=8)
+    rows = compare_forward(backend, model, problem, yardstick, chunk=8)
+    check_rows(backend, network, rows)
+
+
+def _check_weights(backend: Backend, network: Network, changed: list[str]) -> None:
+    if changed:
         raise ConformanceError(
             f"{network.name}: {changed[0]} did not come back from {backend.name} as it went in"
         )
-    yardstick = forward_yardstick(network, params, images, chunk=8)
-    check_rows(
-        backend,
-        network,
-        compare_forward(backend, model, network, params, images, yardstick, chunk=8),
-    )
 
 
 def _check_pools(backend: Backend, kernel: int, stride: int, padding: int) -> None:
@@ -177,31 +177,24 @@ def _check_ties(backend: Backend) -> None:
         after=Dense(CLASSES, bias=True),
     )
     network = Network("ties", layers, (3, 8, 9), "googlenet.proof.conformance")
+    drawn = random_problem(network)
     params = {
         path: np.rint(2 * array).clip(-1, 1).astype(np.float32)
-        for path, array in random_params(network).items()
+        for path, array in drawn.params.items()
     }
-    images = np.rint(random_images(network)).astype(np.float32)
-    labels = random_labels()
-    yardsticks = measure(network, params, images, labels, loss=Loss())
-    check_rows(
-        backend,
-        network,
-        compare(backend, network, params, images, labels, yardsticks, loss=Loss()).rows,
-    )
+    images = np.rint(drawn.images).astype(np.float32)
+    problem = replace(drawn, params=params, images=images)
+    check_rows(backend, network, compare(backend, problem, measure(problem)).rows)
 
 
 def _check_evaluation_gradients(backend: Differentiates) -> None:
     """Gradients with dropout and batch statistics off: MXNet's max pools give noise there unless
     told to keep the winners.
     """
-    network = probe()
-    params, images, labels = random_params(network), random_images(network), random_labels()
-    yardstick = step_yardstick(network, params, images, labels, loss=Loss(), train=False)
-    comparison = compare_step(
-        backend, network, params, images, labels, yardstick, loss=Loss(), train=False
-    )
-    check_rows(backend, network, comparison.rows)
+    problem = random_problem(probe())
+    yardstick = step_yardstick(problem, train=False)
+    comparison = compare_step(backend, problem, yardstick, train=False)
+    check_rows(backend, problem.network, comparison.rows)
 
 
 def _check_batch_of_one(backend: Backend) -> None:
@@ -227,7 +220,7 @@ def _check_batch_norm(backend: Backend, network: Network) -> None:
     statistics = [path for path, spec in param_specs(network).items() if not spec.trainable]
     for step in range(4):
         images, train = random_images(network, seed=step), step < 3
-        runs = {dtype: Run(train=train) for dtype in models}
+        runs = {dtype: Pass(train=train) for dtype in models}
         for dtype, model in models.items():
             model.run(images, runs[dtype])
         outputs = backend.forward(native, images, train=train)

@@ -1,6 +1,6 @@
 """Sabotaged adapters: each must be rejected, and the report must name the layer that was spoilt.
 
-A mutant changes one thing inside an adapter laid out as ours are (`layers.leaf`, `layers.compose`,
+A mutant changes one thing inside an adapter laid out as ours are (`leaves.leaf`, `model.compose`,
 `layout.to_native`, `layout.from_native`), or in one of its protocol functions; the spec and the
 reference stay right. Among them are the bugs that published GoogLeNets shipped. A changed leaf
 keeps its site's shapes, so an adapter that follows `window_count(site)` must follow the leaf's own
@@ -10,27 +10,31 @@ fields too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 from unittest import mock
 
 import numpy as np
 
 from ...arrays import Array
-from ...backend.protocols import Backend
+from ...backend.protocols import Backend, Trainer
 from ...spec.layers import AvgPool, Concat, Conv, Leaf, MaxPool, Residual, Scale
 from ...spec.loss import Loss
 from ...spec.params import ParamSpec
 from ...spec.recipe import Recipe
 from ...spec.traversal import CompositeSite, LeafSite
-from ...weights.samples import random_images, random_labels, random_params
-from ..parity.compare import Comparison, Yardsticks, compare, measure
+from ..parity.compare import Yardsticks, compare, measure
+from ..parity.problem import Problem, random_problem
+from ..parity.rows import Comparison
 from .networks import probe
 
-LOSS = Loss(label_smoothing=0.1)
+#: What spoils a backend's module for as long as its context is entered.
+Sabotage: TypeAlias = Callable[[ModuleType], AbstractContextManager[object]]
+#: The `step` of a `Trainer`.
+Step: TypeAlias = Callable[..., tuple[float, Array]]
 
 
 @dataclass(frozen=True)
@@ -41,58 +45,46 @@ class Mutant:
 
     name: str
     divergence: str
-    sabotage: Callable[[ModuleType], Any]
+    sabotage: Sabotage
 
     def __str__(self) -> str:
         return self.name
 
     def compare(self, backend: Backend) -> Comparison:
         """The proof on a sabotaged `backend`, which must fail; the backend is whole again
-        afterwards.
+        afterwards. Raises `TypeError` for a backend that is not a module.
         """
-        module: Any = backend
-        network = probe()
-        images = random_images(network)
-        with self.sabotage(module):
-            return compare(
-                backend,
-                network,
-                random_params(network),
-                images,
-                random_labels(),
-                _yardsticks(),
-                loss=LOSS,
-            )
+        if not isinstance(backend, ModuleType):
+            raise TypeError(f"backend: only a module can be sabotaged, got {backend!r}")
+        with self.sabotage(backend):
+            return compare(backend, _problem(), _yardsticks())
+
+
+def _problem() -> Problem:
+    return random_problem(probe(), loss=Loss(label_smoothing=0.1))
 
 
 @cache
 def _yardsticks() -> Yardsticks:
-    network = probe()
-    return measure(
-        network,
-        random_params(network),
-        random_images(network),
-        random_labels(),
-        loss=LOSS,
-        train_steps=3,
-    )
+    return measure(_problem(), train_steps=3)
 
 
 def honest(backend: Backend) -> Comparison:
     """The same proof without sabotage, which must pass."""
-    return Mutant("honest", "", lambda module: ExitStack()).compare(backend)
+    return Mutant("honest", "", lambda module: nullcontext()).compare(backend)
 
 
-def _leaf(path: str, change: Callable[[Any], Leaf]) -> Callable[[ModuleType], Any]:
+def _leaf(path: str, change: Callable[[Any], Leaf]) -> Sabotage:
     """The adapter renders another leaf at `path`."""
 
-    def sabotage(module: ModuleType) -> Any:
-        right = module.layers.leaf
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
+        place: ModuleType = module.leaves
+        right = place.leaf
 
         def wrong(site: LeafSite) -> Any:
             return right(replace(site, layer=change(site.layer)) if site.path == path else site)
 
-        return mock.patch.object(module.layers, "leaf", wrong)
+        return mock.patch.object(place, "leaf", wrong)
 
     return sabotage
 
@@ -100,21 +92,22 @@ def _leaf(path: str, change: Callable[[Any], Leaf]) -> Callable[[ModuleType], An
 def _compose(
     path: str,
     change: Callable[[CompositeSite, dict[str, Any]], tuple[CompositeSite, dict[str, Any]]],
-) -> Callable[[ModuleType], Any]:
+) -> Sabotage:
     """The adapter joins other children, or another composite, at `path`."""
 
-    def sabotage(module: ModuleType) -> Any:
-        right = module.layers.compose
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
+        place: ModuleType = module.model
+        right = place.compose
 
         def wrong(site: CompositeSite, children: dict[str, Any]) -> Any:
             return right(*change(site, children)) if site.path == path else right(site, children)
 
-        return mock.patch.object(module.layers, "compose", wrong)
+        return mock.patch.object(place, "compose", wrong)
 
     return sabotage
 
 
-def _layout(path: str, change: Callable[[Array], Array]) -> Callable[[ModuleType], Any]:
+def _layout(path: str, change: Callable[[Array], Array]) -> Sabotage:
     """The adapter's layout is wrong for one array, and wrong alike in both directions: only the
     outputs can tell.
     """
@@ -141,10 +134,10 @@ def _layout(path: str, change: Callable[[Array], Array]) -> Callable[[ModuleType
     return sabotage
 
 
-def _lost(path: str) -> Callable[[ModuleType], Any]:
+def _lost(path: str) -> Sabotage:
     """The adapter forgets one array."""
 
-    def sabotage(module: ModuleType) -> Any:
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.layout.to_native
         return mock.patch.object(
             module.layout,
@@ -155,10 +148,10 @@ def _lost(path: str) -> Callable[[ModuleType], Any]:
     return sabotage
 
 
-def _outputs(change: Callable[[dict[str, Array]], dict[str, Array]]) -> Callable[[ModuleType], Any]:
+def _outputs(change: Callable[[dict[str, Array]], dict[str, Array]]) -> Sabotage:
     """The adapter names or finishes its outputs wrongly."""
 
-    def sabotage(module: ModuleType) -> Any:
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.forward
         return mock.patch.object(
             module, "forward", lambda *args, **kwargs: change(right(*args, **kwargs))
@@ -169,10 +162,10 @@ def _outputs(change: Callable[[dict[str, Array]], dict[str, Array]]) -> Callable
 
 def _gradients(
     change: Callable[[float, dict[str, Array]], tuple[float, dict[str, Array]]],
-) -> Callable[[ModuleType], Any]:
+) -> Sabotage:
     """The adapter returns other gradients."""
 
-    def sabotage(module: ModuleType) -> Any:
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.gradients
         return mock.patch.object(
             module, "gradients", lambda *args, **kwargs: change(*right(*args, **kwargs))
@@ -181,10 +174,10 @@ def _gradients(
     return sabotage
 
 
-def _loss(change: Callable[[Loss], Loss]) -> Callable[[ModuleType], Any]:
+def _loss(change: Callable[[Loss], Loss]) -> Sabotage:
     """The adapter minimises another loss."""
 
-    def sabotage(module: ModuleType) -> Any:
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.gradients
         return mock.patch.object(
             module,
@@ -195,10 +188,10 @@ def _loss(change: Callable[[Loss], Loss]) -> Callable[[ModuleType], Any]:
     return sabotage
 
 
-def _recipe(change: Callable[[Recipe], Recipe]) -> Callable[[ModuleType], Any]:
+def _recipe(change: Callable[[Recipe], Recipe]) -> Sabotage:
     """The adapter trains by another recipe."""
 
-    def sabotage(module: ModuleType) -> Any:
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.trainer
         return mock.patch.object(
             module,
@@ -209,10 +202,10 @@ def _recipe(change: Callable[[Recipe], Recipe]) -> Callable[[ModuleType], Any]:
     return sabotage
 
 
-def _trainer(change: Callable[[Any], Any]) -> Callable[[ModuleType], Any]:
+def _trainer(change: Callable[[Trainer], Step]) -> Sabotage:
     """The adapter's trainer takes other steps: `change` makes its `step` another."""
 
-    def sabotage(module: ModuleType) -> Any:
+    def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.trainer
 
         def wrong(model: Any, recipe: Recipe, **kwargs: Any) -> Any:
@@ -225,23 +218,27 @@ def _trainer(change: Callable[[Any], Any]) -> Callable[[ModuleType], Any]:
     return sabotage
 
 
-def _first_rate(trainer: Any) -> Any:
-    right, rates = trainer.step, []
+def _first_rate(trainer: Trainer) -> Step:
+    right, rates = trainer.step, list[float]()
 
-    def step(images: Array, labels: Array, *, learning_rate: float, **kwargs: Any) -> Any:
+    def step(
+        images: Array, labels: Array, *, learning_rate: float, **kwargs: Any
+    ) -> tuple[float, Array]:
         rates.append(learning_rate)
         return right(images, labels, learning_rate=rates[0], **kwargs)
 
     return step
 
 
-def _velocity_with_rate(trainer: Any) -> Any:
+def _velocity_with_rate(trainer: Trainer) -> Step:
     """v holds the rate of each step, as Keras's and MXNet's does: another function as soon as the
     rate changes.
     """
-    right, rates = trainer.step, []
+    right, rates = trainer.step, list[float]()
 
-    def step(images: Array, labels: Array, *, learning_rate: float, **kwargs: Any) -> Any:
+    def step(
+        images: Array, labels: Array, *, learning_rate: float, **kwargs: Any
+    ) -> tuple[float, Array]:
         rates.append(learning_rate)
         if len(rates) > 1:
             share = np.float32(rates[-2] / rates[-1])
@@ -254,14 +251,14 @@ def _velocity_with_rate(trainer: Any) -> Any:
     return step
 
 
-def _summed(trainer: Any) -> Any:
+def _summed(trainer: Trainer) -> Step:
     right = trainer.step
     return lambda images, labels, *, learning_rate, **kwargs: right(
         images, labels, learning_rate=learning_rate * len(images), **kwargs
     )
 
 
-def _variance_convention(module: ModuleType) -> Any:
+def _variance_convention(module: ModuleType) -> AbstractContextManager[object]:
     return mock.patch.object(
         module, "unbiased_running_variance", not module.unbiased_running_variance
     )

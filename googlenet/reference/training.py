@@ -7,13 +7,15 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Array, Params
+from ..errors import BackendError
 from ..spec.recipe import Recipe, float32
 from . import layout
-from .model import Model, Run
+from .model import forward, params_of, run_gradients
+from .network import Model, Pass
 
 
 class Trainer:
-    """Trains `model` in place; see `googlenet.backend.Trainer`."""
+    """Trains `model` in place; see `googlenet.backend.protocols.Trainer`."""
 
     processes = 1
     rank = 0
@@ -34,14 +36,12 @@ class Trainer:
         Raises `ShapeError` or `DataError` for images or labels that do not fit.
         """
         self.model.dropout_seed = seed
-        return self.advance(images, labels, Run(train=True), learning_rate=learning_rate)
+        return self.advance(images, labels, Pass(train=True), learning_rate=learning_rate)
 
     def advance(
-        self, images: Array, labels: Array, run: Run, *, learning_rate: float
+        self, images: Array, labels: Array, run: Pass, *, learning_rate: float
     ) -> tuple[float, Array]:
-        """`step` with a `Run` of the caller's choice."""
-        from . import run_gradients
-
+        """`step` with a `Pass` of the caller's choice."""
         settings = [
             float32(value)
             for value in (self.recipe.momentum, self.recipe.weight_decay, learning_rate)
@@ -58,8 +58,6 @@ class Trainer:
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
-        from . import forward
-
         return forward(self.model, images)["logits"]
 
     def velocity(self) -> Params:
@@ -76,10 +74,7 @@ class Trainer:
 
     def params(self) -> Params:
         """The weights by path, canonical layout, in the model's dtype."""
-        return {
-            path: layout.from_native(spec, self.model.params[path])
-            for path, spec in self.model.specs.items()
-        }
+        return params_of(self.model)
 
     def snapshot(self) -> tuple[Params, Params]:
         """All that a step changes, to `rewind` to. A step replaces arrays and changes none, so
@@ -94,3 +89,12 @@ class Trainer:
     def total(self, values: Array) -> Array:
         """`values` (k,) of float64, summed over all processes."""
         return values
+
+
+def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
+    """What trains `model` in place as `recipe` says. Raises `BackendError` for `parallel`: the
+    reference has one process.
+    """
+    if parallel:
+        raise BackendError("framework 'numpy': trains in one process alone; leave out --parallel")
+    return Trainer(model, recipe)

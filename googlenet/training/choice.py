@@ -1,0 +1,72 @@
+"""Which frameworks train, where nobody has said which: any installed backend may, whoever wrote it.
+
+Whether one does is known only by importing it, and no process imports two frameworks; so each is
+asked in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..backend.discovery import REFERENCE, backends, get_backend
+from ..backend.protocols import Trains
+from ..errors import BackendError
+from ..jobs.probe import TIMEOUT, probe
+
+
+def default_trainer(
+    *, tell: Callable[[str], None] = lambda line: None, timeout: float = TIMEOUT
+) -> str:
+    """The first installed backend that trains, by alphabet; the reference if no other does.
+
+    A single candidate is imported in this process, so the environment must be prepared
+    (`googlenet.backend.threads.prepare_process`); several are asked in processes of their own, with
+    `timeout` seconds each. `tell` hears a line of each that cannot be imported.
+    """
+    candidates = [name for name in backends() if name != REFERENCE]
+    for name in candidates:
+        try:
+            if len(candidates) == 1:
+                trains = isinstance(get_backend(name), Trains)
+            else:
+                trains = "trainer" in probe(name, timeout=timeout)
+        except BackendError as error:
+            tell(f"left out: {error}")
+            continue
+        if trains:
+            return name
+    return REFERENCE
+
+
+def entrants(
+    named: Sequence[str] | None,
+    *,
+    interpreters: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+    timeout: float = TIMEOUT,
+) -> list[str]:
+    """The frameworks of a race: of those `named`, the ones that train.
+
+    By default it is all that are installed or have an interpreter, but for the reference, which is
+    slow; if none of them trains, the reference runs by itself. `tell` hears a line of each that has
+    no trainer. One that cannot be imported stays: its runs fail, and the race says why. Raises
+    `BackendError` if none of those named trains.
+    """
+    found = interpreters or {}
+    chosen = sorted({*backends(), *found} - {REFERENCE}) if named is None else list(named)
+    running = []
+    for name in chosen:
+        try:
+            trains = "trainer" in probe(name, interpreter=found.get(name), timeout=timeout)
+        except BackendError:
+            trains = True
+        if trains:
+            running.append(name)
+        else:
+            tell(f"left out: framework '{name}': its backend has no trainer")
+    if running or named is None:
+        return running or [REFERENCE]
+    raise BackendError(
+        f"frameworks: none of {', '.join(chosen)} has a trainer; name one that trains, such as"
+        f" {REFERENCE}"
+    )

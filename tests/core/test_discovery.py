@@ -1,0 +1,337 @@
+"""Third parties are equal: whatever backend is installed is found, named, asked and shown by what
+its own distribution says, and nothing is imported for it that was not asked for.
+"""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pytest
+
+import googlenet
+from googlenet.backend.discovery import (
+    SHIPPED,
+    backends,
+    canonical_name,
+    framework_version,
+    get_backend,
+)
+from googlenet.backend.threads import thread_count, use_threads
+from googlenet.data.sets import DataSet, Split, save_data
+from googlenet.jobs.probe import probe
+from googlenet.training.choice import default_trainer, entrants
+
+from .plugins import FORWARD, ROOT, TRAINS, distribution, hide_installed, plugin, project
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder of distributions that hides all other backends but the reference, here and in
+    workers.
+    """
+    folder = tmp_path / "site"
+    folder.mkdir()
+    hide_installed(folder)
+    project(folder, ROOT / "pyproject.toml")
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT), before]))
+    monkeypatch.syspath_prepend(folder)
+    loaded = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - loaded:
+        if name.endswith("_plugin"):
+            del sys.modules[name]
+
+
+def imported():
+    """The plugins that this process has imported."""
+    return sorted(name for name in sys.modules if name.endswith("_plugin") and "." not in name)
+
+
+# Names and versions -------------------------------------------------------------------------------
+
+
+def test_the_hint_knows_the_aliases_that_the_plugins_register():
+    for name, aliases in SHIPPED.items():
+        text = (ROOT / "backends" / name / "pyproject.toml").read_text()
+        points = tomllib.loads(text)["project"]["entry-points"]
+        assert points.get("googlenet.aliases", {}) == dict.fromkeys(aliases, name)
+        assert points["googlenet.frameworks"] == {name: name}
+
+
+def test_a_plugin_registers_an_alias(site):
+    assert canonical_name("Hl") == "hl"
+    plugin(site, "halide", aliases={"hl": "halide"})
+    assert canonical_name("Hl") == "halide"
+    assert get_backend("HL").name == "halide"
+    # Of what is not installed, only the install hint knows other names.
+    assert canonical_name("pytorch") == "torch"
+    with pytest.raises(googlenet.BackendError, match=r"pip install .* \./backends/torch$"):
+        get_backend("pytorch")
+
+
+def test_an_alias_never_hides_a_backend_and_has_one_meaning(site):
+    plugin(site, "halide", aliases={"numpy": "halide", "hl": "halide"})
+    assert canonical_name("numpy") == "numpy"
+    plugin(site, "other", aliases={"hl": "other"})
+    with pytest.raises(
+        googlenet.BackendError, match=r"aliases 'hl': registered twice, by halide and other"
+    ):
+        canonical_name("hl")
+
+
+def test_the_version_is_that_of_the_declared_framework(site, monkeypatch):
+    assert framework_version("numpy") == np.__version__
+    plugin(site, "halide", version="9.9", frameworks={"halide": "halidelib"})
+    assert framework_version("halide") == "unknown"
+    distribution(site, "a-halide-addon", "1.1", top_level="halidelib")
+    distribution(site, "halidelib-cpu", "2.2", top_level="halidelib")
+    assert framework_version("halide") == "2.2"
+    distribution(site, "halidelib", "3.3", top_level="halidelib")
+
+    def slow():
+        raise AssertionError("every installed file was looked at")
+
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", slow)
+    assert framework_version("halide") == "3.3"
+    assert imported() == []
+
+
+def test_a_plugin_that_declares_nothing_shows_its_own_version(site):
+    plugin(site, "halide", version="9.9")
+    plugin(site, "other", frameworks={"halide": "numpy"})  # it speaks for itself alone
+    assert framework_version("halide") == "9.9"
+    assert backends() == ("halide", "numpy", "other")
+
+
+def test_the_list_shows_a_third_party_as_it_shows_ours(site):
+    plugin(site, "halide", version="9.9")
+    done = googlenet_command("list", "--json", cwd=site)
+    rows = {row["name"]: row for row in json.loads(done.stdout)["frameworks"]}
+    assert rows["halide"] == {
+        "name": "halide",
+        "installed": True,
+        "version": "9.9",
+        "install": None,
+    }
+    assert rows["numpy"]["version"] == np.__version__
+    assert {name for name, row in rows.items() if not row["installed"]} == set(SHIPPED)
+
+
+def test_whatever_an_import_raises_is_one_line(site):
+    plugin(site, "halide", "raise AttributeError('numpy has no bool\\nand more')")
+    with pytest.raises(
+        googlenet.BackendError,
+        match=r"halide_plugin cannot be imported: AttributeError: numpy has no bool$",
+    ):
+        get_backend("halide")
+
+
+# Which one trains ---------------------------------------------------------------------------------
+
+
+def test_what_a_backend_can_do_is_asked_elsewhere(site):
+    plugin(site, "halide", "print('a banner')\n" + TRAINS + "def set_threads(count): ...\n")
+    assert probe("halide") == {"trainer", "threads"}
+    assert imported() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise ImportError('libhalide.so')", "cannot be imported: libhalide.so"),
+        ("import os; os._exit(7)", "ended with exit code 7"),
+        ("import time; time.sleep(60)", "gave no sign for 3 s"),
+    ],
+)
+def test_a_backend_that_cannot_be_asked(site, code, message):
+    plugin(site, "halide", code)
+    with pytest.raises(googlenet.BackendError, match=r"^framework 'halide': .*" + message):
+        probe("halide", timeout=3.0)
+
+
+def test_without_any_other_the_reference_trains(site):
+    assert default_trainer() == "numpy"
+
+
+def test_a_single_candidate_is_imported_here(site):
+    plugin(site, "zeta", TRAINS)
+    assert default_trainer() == "zeta"
+    assert imported() == ["zeta_plugin"]
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        (FORWARD, []),
+        (
+            "raise ImportError('libzeta.so')",
+            ["left out: framework 'zeta': its backend zeta_plugin cannot be imported: libzeta.so"],
+        ),
+    ],
+)
+def test_a_single_candidate_that_does_not_train(site, code, lines):
+    plugin(site, "zeta", code)
+    heard = []
+    assert default_trainer(tell=heard.append) == "numpy"
+    assert heard == lines
+
+
+def test_the_first_by_alphabet_that_trains(site, tmp_path):
+    plugin(site, "alpha", "raise ImportError('libalpha.so')")
+    plugin(site, "beta", FORWARD)
+    plugin(site, "gamma", TRAINS)
+    plugin(site, "omega", f"open({str(tmp_path / 'asked')!r}, 'w')\n" + TRAINS)
+    heard = []
+    assert default_trainer(tell=heard.append) == "gamma"
+    assert heard == [
+        "left out: framework 'alpha': its backend alpha_plugin cannot be imported: libalpha.so"
+    ]
+    assert imported() == []
+    assert not (tmp_path / "asked").exists()
+
+
+def test_where_no_candidate_trains_the_reference_does(site):
+    plugin(site, "beta", FORWARD)
+    plugin(site, "omega", "import time; time.sleep(60)")
+    heard = []
+    started = time.monotonic()
+    assert default_trainer(tell=heard.append, timeout=3.0) == "numpy"
+    assert time.monotonic() - started < 50
+    assert len(heard) == 1
+    assert "omega" in heard[0]
+
+
+def test_a_race_leaves_out_what_has_no_trainer(site):
+    plugin(site, "alpha", "raise ImportError('libalpha.so')")
+    plugin(site, "beta", FORWARD)
+    plugin(site, "gamma", TRAINS)
+    heard = []
+    # What cannot be imported stays, and fails where everyone sees it.
+    assert entrants(None, tell=heard.append) == ["alpha", "gamma"]
+    assert heard == ["left out: framework 'beta': its backend has no trainer"]
+    assert entrants(["numpy", "beta", "gamma"]) == ["numpy", "gamma"]
+    with pytest.raises(googlenet.BackendError, match=r"none of beta has a trainer"):
+        entrants(["beta"])
+
+
+def test_where_nothing_else_trains_the_reference_races(site):
+    plugin(site, "beta", FORWARD)
+    assert entrants(None) == ["numpy"]
+
+
+# The command --------------------------------------------------------------------------------------
+
+SMALL = ("googlenet", "--size", "8", "--batch-size", "8", "--epochs", "1", "--num-classes", "2")
+
+
+def googlenet_command(*arguments, cwd, **environment):
+    command = [sys.executable, "-m", "googlenet", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        cwd=cwd,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def shades(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        return Split(rng.integers(0, 255, (count, 1, 8, 8), dtype=np.uint8), np.arange(count) % 2)
+
+    save_data(tmp_path / "shades", DataSet("shades", "two shades", ("a", "b"), split(8), split(4)))
+    return tmp_path / "shades"
+
+
+def test_train_takes_the_first_that_trains(site, shades, tmp_path):
+    plugin(site, "alpha", "raise ImportError('libalpha.so')")
+    plugin(site, "gamma", TRAINS)
+    done = googlenet_command("train", *SMALL, "--data", shades, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("googlenet 1×8×8 in gamma, on 8 images")
+    assert done.stderr.splitlines()[0] == (
+        "googlenet: left out: framework 'alpha': its backend alpha_plugin cannot be imported:"
+        " libalpha.so"
+    )
+
+
+def test_race_says_what_it_leaves_out(site, shades, tmp_path):
+    plugin(site, "beta", FORWARD)
+    plugin(site, "gamma", TRAINS)
+    done = googlenet_command(
+        "race", *SMALL, "--data", shades, "--out", "race", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row["framework"] for row in json.loads(done.stdout)["frameworks"]] == ["gamma"]
+    line = "googlenet: left out: framework 'beta': its backend has no trainer"
+    assert line in done.stderr.splitlines()
+
+
+# Threads ------------------------------------------------------------------------------------------
+
+#: Notes what it is asked for, in order.
+NOTES = """
+import googlenet.reference as reference
+from googlenet.reference import forward, gradients, params_of, trainer, unbiased_running_variance
+name = __name__.removesuffix("_plugin")
+
+def note(what):
+    with open("notes.txt", "a") as file:
+        print(what, file=file)
+
+def set_threads(count):
+    note(f"threads {count}")
+
+def build(network, params, *, device=None):
+    note("build")
+    return reference.build(network, params, device=device)
+"""
+
+
+def test_train_sets_threads_before_it_builds(site, shades, tmp_path):
+    plugin(site, "zeta", NOTES)
+    arguments = ("train", *SMALL, "--data", shades, "--framework", "zeta")
+    done = googlenet_command(*arguments, "--out", "a", "--threads", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "notes.txt").read_text().split("\n")[:2] == ["threads 3", "build"]
+    (tmp_path / "notes.txt").unlink()
+    done = googlenet_command(*arguments, "--out", "b", cwd=tmp_path, OMP_NUM_THREADS="5")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "notes.txt").read_text().split("\n")[:2] == ["threads 5", "build"]
+
+
+def test_workers_set_threads_before_they_build(site, shades, tmp_path):
+    plugin(site, "zeta", NOTES)
+    race = ("race", *SMALL, "--data", shades, "--out", "race")
+    parity = ("parity", "googlenet", "--size", "8", "--count", "2", "--framework", "zeta")
+    for arguments in (race, parity):
+        done = googlenet_command(*arguments, "--threads", "3", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        notes = (tmp_path / "notes.txt").read_text().split("\n")
+        assert notes[:2] == ["threads 3", "build"]
+        assert notes.count("threads 3") == 1
+        (tmp_path / "notes.txt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [("3", 3), ("3,2", 3), (" 4 ", 4), ("0", None), ("", None), ("many", None), ("-1", None)],
+)
+def test_the_environment_says_how_many_threads(monkeypatch, value, count):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert thread_count() == (os.cpu_count() if count is None else count)
+
+
+def test_a_backend_without_the_hook_is_left_alone(site):
+    plugin(site, "halide", FORWARD)
+    use_threads(get_backend("halide"), 2)

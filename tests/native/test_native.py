@@ -1,0 +1,223 @@
+"""The models are what a user of the framework named by `GOOGLENET_FRAMEWORK` would have written.
+
+What a user writes is told by the framework's module in `described`; what only one framework has
+is in a file of its own.
+"""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import googlenet
+from googlenet.proof.conformance.networks import LEAVES, composites, sandwich
+from googlenet.proof.parity.compare import compare_weights
+from googlenet.spec.blocks import inception, sequential
+from googlenet.weights.samples import random_images, random_params
+
+from ..frameworks.native import LOADERS
+from ..named import named_framework
+from .described import described
+from .networks import NETWORKS, OWN_LAYERS, PAPER, as_tuple, check_outputs
+
+pytestmark = [
+    # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    ),
+    # MXNet's `imports` asks for a dtype that no argument of it can give.
+    pytest.mark.filterwarnings("ignore:Cannot decide type:UserWarning"),
+]
+
+EVERY_NETWORK = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+
+
+def pytest_generate_tests(metafunc):
+    """A test for each of the framework's ways to copy, to compile and to export a model."""
+    for argument, ways in {
+        "copies": "COPIES",
+        "compiles": "GRAPHS",
+        "exports": "EXPORTS",
+        "unknown_device": "UNKNOWN_DEVICES",
+    }.items():
+        if argument in metafunc.fixturenames:
+            found = getattr(described(named_framework()), ways)
+            values = found.values() if isinstance(found, dict) else found
+            metafunc.parametrize(argument, values, ids=list(found))
+
+
+@pytest.fixture
+def build(native, framework):
+    """A model in evaluation mode, with the weights of this seed."""
+    return lambda network, seed=0: native.evaluating(
+        googlenet.get_model(network, framework=framework, weights=random_params(network, seed=seed))
+    )
+
+
+@pytest.fixture
+def outputs(native):
+    """The outputs of a model, or of what was made of one, of `random_images`: arrays (N, K)."""
+
+    def run(model, network):
+        return [
+            native.array(output)
+            for output in as_tuple(model(native.tensor(random_images(network))))
+        ]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def model(native, framework):
+    """The paper's network, which no test changes."""
+    return native.evaluating(
+        googlenet.get_model(PAPER, framework=framework, weights=random_params(PAPER))
+    )
+
+
+def same(found, expected):
+    return all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_the_descriptions_have_the_same_names():
+    names = {}
+    for path in Path(__file__).with_name("described").glob("[a-z]*.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        constants = {node.targets[0].id for node in body if isinstance(node, ast.Assign)}
+        functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+        names[path.stem] = {name for name in constants | functions if not name.startswith("_")}
+    assert set(names) == set(LOADERS)
+    assert "tensor" in names["torch"]
+    assert all(found == names["torch"] for found in names.values())
+
+
+# What it is ---------------------------------------------------------------------------------------
+
+
+def test_is_native(model, native):
+    assert isinstance(model, native.MODEL)
+
+
+@pytest.mark.parametrize(
+    ("name", "aux", "parameters"),
+    [
+        ("googlenet", False, 5_977_530),
+        ("googlenet_paper", False, 6_998_552),
+        ("googlenet_paper", True, 13_378_280),
+    ],
+)
+def test_parameters(native, framework, name, aux, parameters):
+    assert native.count(googlenet.get_model(name, framework=framework, aux=aux)) == parameters
+
+
+def test_prints_readably_with_our_names(model, native):
+    text = native.printed(model)
+    for part in native.PRINTED:
+        assert part in text
+
+
+def test_parameter_names_are_ours(model, native):
+    assert sorted(native.names(model)) == sorted(googlenet.param_specs(PAPER))
+
+
+def test_returns_logits_and_aux(model, native):
+    outputs = model(native.tensor(random_images(PAPER)))
+    assert isinstance(outputs, tuple)
+    assert [tuple(output.shape) for output in outputs] == [(3, 7)] * 3
+
+
+def test_a_lone_inception_block(native, framework):
+    block = googlenet.Network(
+        "block",
+        sequential(inception_3a=inception(64, 96, 128, 16, 32, 32)),
+        (192, 28, 20),
+        "arXiv:1409.4842",
+    )
+    output = googlenet.get_model(block, framework=framework)(
+        native.tensor(np.zeros((2, 192, 28, 20), np.float32))
+    )
+    assert tuple(output.shape) == native.shape(2, 256, 28, 20)
+
+
+def test_unknown_device_is_refused(framework, unknown_device):
+    """Also where the framework itself would silently take another."""
+    with pytest.raises(googlenet.GoogLeNetError) as caught:
+        googlenet.get_model("googlenet", framework=framework, device=unknown_device)
+    message = str(caught.value)
+    assert message.startswith(f"device: '{unknown_device}' cannot be used by {framework}: ")
+    assert "\n" not in message
+
+
+def test_own_layers_are_all_tested_below(native, backend):
+    """The network has every layer of ours that any network of the conformance suite has."""
+
+    def ours(network):
+        model = backend.build(network, random_params(network))
+        types = {type(layer) for layer in native.layers(model)}
+        return {kind for kind in types if kind.__module__.startswith("googlenet_")}
+
+    leaves = [sandwich(name, layer) for name, layer in LEAVES.items()]
+    everywhere = set().union(*map(ours, [*leaves, *composites().values()]))
+    assert everywhere
+    assert ours(OWN_LAYERS) == everywhere
+
+
+# Saved, copied, compiled, exported ----------------------------------------------------------------
+
+
+@EVERY_NETWORK
+def test_saves_and_loads_with_the_frameworks_own_tools(
+    native, backend, framework, build, outputs, network, tmp_path
+):
+    model, file = build(network), str(tmp_path / f"model{backend.file_suffix}")
+    native.save(model, file)
+    other = build(network, seed=1)
+    assert not same(outputs(other, network), outputs(model, network))
+    LOADERS[framework](other, file)
+    assert same(outputs(other, network), outputs(model, network))
+    assert not compare_weights(backend, other, random_params(network))
+
+
+@EVERY_NETWORK
+def test_a_copy_is_a_model_of_its_own(
+    native, backend, framework, build, outputs, copies, network, tmp_path
+):
+    model, images = build(network), random_images(network)
+    expected = outputs(model, network)
+    copied = copies(model)
+    assert same(outputs(copied, network), expected)
+    file = str(tmp_path / f"model{backend.file_suffix}")
+    native.save(build(network, seed=1), file)
+    LOADERS[framework](copied, file)
+    assert same(outputs(model, network), expected)
+    assert not same(outputs(copied, network), expected)
+    forward = backend.forward(copied, images)
+    assert same(forward.values(), outputs(copied, network))
+    assert not compare_weights(backend, copied, random_params(network, seed=1))
+
+
+@EVERY_NETWORK
+def test_runs_in_graph_mode(native, build, compiles, network):
+    """The same outputs, in a tuple where there are heads, within the limit that holds for eager
+    mode.
+    """
+    outputs = compiles(build(network))(native.tensor(random_images(network)))
+    assert isinstance(outputs, tuple) == (len(network.outputs) > 1)
+    check_outputs(network, [native.array(output) for output in as_tuple(outputs)])
+
+
+@EVERY_NETWORK
+def test_exports_what_it_is(native, build, outputs, exports, network, tmp_path):
+    """A file of the whole model, read again, gives the same outputs to the bit."""
+    expected = outputs(build(network), network)
+    exported = exports(build(network), native.tensor(random_images(network)), tmp_path)
+    assert same(outputs(exported, network), expected)
+
+
+def test_trains_with_the_frameworks_own_optimiser(native, framework):
+    """The README's loop, on one batch: the loss falls."""
+    model = googlenet.get_model("googlenet", framework=framework, input_shape=(1, 32, 32), seed=0)
+    images = native.tensor(random_images(model.network, batch=4))
+    losses = native.train(model, images, [0, 3, 5, 9], 12)
+    assert losses[-1] < losses[0]

@@ -1,0 +1,18 @@
+"""The plugin is what the protocols say. Checked by mypy, never run."""
+
+import googlenet_mindspore
+from googlenet.backend.protocols import (
+    Backend,
+    Differentiates,
+    Saves,
+    SetsThreads,
+    Trains,
+    TrainsInParallel,
+)
+
+backend: Backend = googlenet_mindspore
+differentiates: Differentiates = googlenet_mindspore
+saves: Saves = googlenet_mindspore
+trains: Trains = googlenet_mindspore
+trains_in_parallel: TrainsInParallel = googlenet_mindspore
+sets_threads: SetsThreads = googlenet_mindspore

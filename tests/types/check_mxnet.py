@@ -1,0 +1,18 @@
+"""Type-checked, not run: the module of MXNet is all of these."""
+
+import googlenet_mxnet
+from googlenet.backend.protocols import (
+    Backend,
+    Differentiates,
+    Saves,
+    SetsThreads,
+    Trains,
+    TrainsInParallel,
+)
+
+backend: Backend = googlenet_mxnet
+differentiates: Differentiates = googlenet_mxnet
+saves: Saves = googlenet_mxnet
+trains: Trains = googlenet_mxnet
+trains_in_parallel: TrainsInParallel = googlenet_mxnet
+sets_threads: SetsThreads = googlenet_mxnet

@@ -1,0 +1,18 @@
+"""The plugin is what the protocols say. Checked by mypy, never run."""
+
+import googlenet_tensorflow
+from googlenet.backend.protocols import (
+    Backend,
+    Differentiates,
+    Saves,
+    SetsThreads,
+    Trains,
+    TrainsInParallel,
+)
+
+backend: Backend = googlenet_tensorflow
+differentiates: Differentiates = googlenet_tensorflow
+saves: Saves = googlenet_tensorflow
+trains: Trains = googlenet_tensorflow
+trains_in_parallel: TrainsInParallel = googlenet_tensorflow
+sets_threads: SetsThreads = googlenet_tensorflow

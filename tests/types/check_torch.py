@@ -1,0 +1,18 @@
+"""The plugin is what the protocols say. Checked by mypy, never run."""
+
+import googlenet_torch
+from googlenet.backend.protocols import (
+    Backend,
+    Differentiates,
+    Saves,
+    SetsThreads,
+    Trains,
+    TrainsInParallel,
+)
+
+backend: Backend = googlenet_torch
+differentiates: Differentiates = googlenet_torch
+saves: Saves = googlenet_torch
+trains: Trains = googlenet_torch
+trains_in_parallel: TrainsInParallel = googlenet_torch
+sets_threads: SetsThreads = googlenet_torch
