@@ -145,7 +145,7 @@ def total_loss(
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` threads: of OpenMP, and so of the matrix products."""
+    """Compute with `count` threads, in Paddle's own kernels, matrix products and oneDNN alike."""
     paddle.base.core.set_num_threads(count)
 
 
