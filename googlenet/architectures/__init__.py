@@ -132,6 +132,8 @@ def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
     """The network and the dialect that a designator means. Raises `UnknownNameError` if there is no
     such pair.
     """
+    if not isinstance(name, str):
+        raise UnknownNameError(f"network: expected a name or a Network, got {name!r}")
     prefix, colon, rest = name.partition(":")
     if colon:
         if dialect not in (None, prefix):

@@ -87,7 +87,8 @@ def inception_a(unit: Unit) -> Concat:
 
 
 @called("ReductionA")
-def reduction_a(unit: Unit, k: int, l: int, m: int, n: int) -> Concat:  # noqa: E741 (the paper's letters)
+# The paper's letters.
+def reduction_a(unit: Unit, k: int, l: int, m: int, n: int) -> Concat:  # noqa: E741
     """Figure 7, from 35×35 to 17×17: (C, H, W) → (n + m + C, ⌊(H − 1) / 2⌋, ⌊(W − 1) / 2⌋); k, l,
     m, n from table 1.
     """

@@ -35,6 +35,9 @@ class Call:
                     f" as arguments, got {argument!r}"
                 )
 
+    def __hash__(self) -> int:
+        return hash((self.target, self.args, tuple(sorted(self.kwargs.items()))))
+
     def __str__(self) -> str:
         arguments = [
             *map(repr, self.args),
@@ -58,4 +61,4 @@ def options(**pairs: tuple[Argument, Argument]) -> dict[str, Argument]:
 def _is_data(argument: object) -> bool:
     if isinstance(argument, tuple):
         return all(map(_is_data, argument))
-    return argument is None or type(argument) in (bool, int, float, str)
+    return argument is None or isinstance(argument, (bool, int, float, str))

@@ -75,9 +75,14 @@ def install_command(name: str) -> str:
 def canonical_name(framework: str) -> str:
     """The framework's name as its backend registers it: `pytorch` → `torch`.
 
-    What no backend registers as an alias, and no shipped backend has, is its own name. Raises
-    `BackendError` if two backends claim one alias.
+    A name that is no alias is returned as it is, in lower case. Raises `UnknownNameError` for
+    anything but a string, `BackendError` if two backends claim one alias.
     """
+    if not isinstance(framework, str):
+        raise UnknownNameError(
+            f"framework: expected a name such as 'torch', got {framework!r}; installed:"
+            f" {', '.join(backends())}"
+        )
     name = framework.lower()
     if name in entry_points():
         return name

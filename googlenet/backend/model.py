@@ -40,8 +40,8 @@ def get_model(
     Calling the model on the framework's own tensors, (N, C, H, W) or for TensorFlow (N, H, W, C),
     gives the logits (N, num_classes), or with auxiliary heads the tuple (logits, aux1, aux2).
 
-    Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError` or `WeightsError`, with
-    what to do.
+    Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `WeightsError` or
+    `DeviceError`, with what to do.
     """
     if framework is None:
         raise UnknownNameError(

@@ -21,6 +21,8 @@ def check_params(
     Raises `WeightsError`, naming `source` and the first offending path, for a missing, extra,
     wrongly shaped, non-numeric or non-finite array, and for a negative running variance.
     """
+    if not isinstance(params, Mapping):
+        raise WeightsError(f"{source}: expected arrays by path, got {params!r}")
     specs = param_specs(network)
     checked: Params = {}
     for path, spec in specs.items():

@@ -74,7 +74,8 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
         raise WeightsError(f"{path}: {what}; give the path of a .safetensors file")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
+            names = list(file.keys())  # the file itself is not a mapping
+            params = {name: file.get_tensor(name) for name in names}
             return params, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
         # TypeError and AttributeError: a dtype that numpy has not, such as bfloat16.

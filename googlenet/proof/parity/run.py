@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import threading
@@ -196,10 +197,28 @@ def _work(
     ending = run_worker(command, log, environment, look=look, timeout=options.timeout, stop=stop)
     path = folder / f"{framework}.json"
     if ending.error is not None or ending.hung or not path.exists():
-        return Result(
-            framework, error=failure(ending, log, timeout=options.timeout, memory_hint=MEMORY_HINT)
-        )
+        error = failure(ending, log, timeout=options.timeout, memory_hint=MEMORY_HINT)
+        return Result(framework, error=_older(interpreter, environment) or error)
     return _answer(path, framework)
+
+
+def _older(interpreter: str, environment: Mapping[str, str]) -> str | None:
+    """In words, that an interpreter which could not start its worker has another version of this
+    project, in which the worker may have another name. None if it has this version, or none.
+    """
+    asked = [interpreter, "-c", "import googlenet; print(googlenet.__version__)"]
+    try:
+        done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = done.stdout.strip()
+    return _other_version(version) if version not in ("", __version__) else None
+
+
+def _other_version(version: str) -> str:
+    return (
+        f"its interpreter has googlenet {version}, this one {__version__}; install the same in both"
+    )
 
 
 MEMORY_HINT = "give fewer images with --count or smaller pieces with --chunk"
@@ -226,10 +245,7 @@ def _mismatch(answer: dict[str, Any]) -> str | None:
     """
     version = answer.get("versions", {}).get("googlenet", "unknown")
     if version != __version__:
-        return (
-            f"its interpreter has googlenet {version}, this one {__version__}; install the same in"
-            " both"
-        )
+        return _other_version(version)
     ours, theirs = source_digest(), answer.get("source", "unknown")
     if theirs != ours:
         return (

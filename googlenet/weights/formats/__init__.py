@@ -17,7 +17,7 @@ from pathlib import Path
 from ...arrays import Params
 from ...errors import WeightsError
 from ...spec.layers import Network
-from ..files import check_file
+from ..files import check_file, read_safetensors
 from . import keras, mindspore, mxnet, numpy, paddle, torch
 from .common import WeightsFile
 from .pickles import end_of_pickle
@@ -129,6 +129,8 @@ def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
         return found
     if registered is not None:
         return read_registered(registered, path)
+    if path.suffix == ".safetensors":
+        read_safetensors(path)  # says what is wrong with it
     raise WeightsError(
         f"{path}: unknown format, expected one of {_readable()}; save the weights in one of them"
     )

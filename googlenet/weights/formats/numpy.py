@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
     """What `read_safetensors` gives, for a file with a dtype that numpy has not."""
     import safetensors
 
-    views: list[tuple[str, Any]] = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    deserialize: Callable[[bytes], list[tuple[str, Any]]] = safetensors.deserialize
+    views = deserialize(path.read_bytes())
     arrays = {
         name: from_bytes(view["data"], _SAFETENSORS[view["dtype"]], view["shape"])
         for name, view in views

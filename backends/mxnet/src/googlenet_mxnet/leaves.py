@@ -13,6 +13,7 @@ from googlenet.backend.geometry import (
     counted_padding,
     covering_padding,
     explicit_padding,
+    extent_padding,
     is_symmetric,
     leading,
     scalar,
@@ -91,19 +92,24 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
         )
         return Call(nn.AvgPool2D, window, settings)
     padding = counted_padding(site, layer)
-    return Call(modules.PaddedAvgPool2D, (*window, padding, layer.count_include_pad))
+    reach = extent_padding(layer, site.in_shape, window_count(site))
+    over = tuple(end - after for (_, end), (_, after) in zip(reach, padding, strict=True))
+    counted = {"count_include_pad": layer.count_include_pad}
+    return Call(
+        modules.PaddedAvgPool2D, (*window, padding), counted | options(overhang=(over, (0, 0)))
+    )
 
 
 def _is_native(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> bool:
     """Whether Gluon's own pooling is this one: with `ceil_mode` it keeps a last window that sees
-    nothing but padding.
+    nothing but padding, and refuses a kernel larger than the padded map.
     """
     if not is_symmetric(layer) or not layer.ceil_mode:
         return is_symmetric(layer)
     sides = zip(
         site.in_shape[1:], explicit_padding(layer), layer.kernel_size, layer.stride, strict=True
     )
-    return window_count(site) == tuple(
-        math.ceil((size + 2 * pad - kernel) / stride) + 1
-        for size, (pad, _), kernel, stride in sides
+    return all(
+        count == math.ceil((size + 2 * pad - kernel) / stride) + 1 and kernel <= size + 2 * pad
+        for count, (size, (pad, _), kernel, stride) in zip(window_count(site), sides, strict=True)
     )

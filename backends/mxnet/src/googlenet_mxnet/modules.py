@@ -60,9 +60,9 @@ class PaddedMaxPool2D(nn.MaxPool2D):
 
 
 class PaddedAvgPool2D(HybridBlock):
-    """Average pooling with zeros around its input; windows round up, and what hangs over beyond the
-    padding never counts. The padding counts if `count_include_pad`; a negative one, at the bottom
-    or on the right, cuts off.
+    """Average pooling with zeros around its input. The padding counts if `count_include_pad`; a
+    negative one, at the bottom or on the right, cuts off. What windows hang over beyond it, so many
+    rows and columns of `overhang`, never counts.
     """
 
     def __init__(
@@ -71,12 +71,14 @@ class PaddedAvgPool2D(HybridBlock):
         strides: int | tuple[int, int],
         padding: tuple[tuple[int, int], tuple[int, int]],
         count_include_pad: bool,
+        overhang: tuple[int, int] = (0, 0),
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.pool_size = (pool_size, pool_size) if isinstance(pool_size, int) else pool_size
         self.strides = (strides, strides) if isinstance(strides, int) else strides
         self.padding, self.count_include_pad = padding, count_include_pad
+        self.overhang = overhang
 
     def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> mx.np.ndarray:
         # Not of a slice of x: in oneDNN's blocked layout, as a convolution hands it on in a graph,
@@ -90,12 +92,15 @@ class PaddedAvgPool2D(HybridBlock):
         read = x[:, :, : min(bottom, 0) or None, : min(right, 0) or None].as_nd_ndarray()
         width = (0, 0, 0, 0, top, max(bottom, 0), left, max(right, 0))
         padded = F.pad(read, mode="constant", pad_width=width, constant_value=around)
+        over = (0, 0, 0, 0, 0, self.overhang[0], 0, self.overhang[1])
+        padded = F.pad(padded, mode="constant", pad_width=over)
         settings = {"kernel": self.pool_size, "stride": self.strides, "pool_type": "sum"}
-        return F.npx.pooling(padded.as_np_ndarray(), pooling_convention="full", **settings)
+        return F.npx.pooling(padded.as_np_ndarray(), **settings)
 
     def __repr__(self) -> str:
         window = f"size={self.pool_size}, stride={self.strides}, padding={self.padding}"
-        return f"PaddedAvgPool2D({window}, count_include_pad={self.count_include_pad})"
+        counted = f"count_include_pad={self.count_include_pad}, overhang={self.overhang}"
+        return f"PaddedAvgPool2D({window}, {counted})"
 
 
 class GlobalAvgPool2D(nn.GlobalAvgPool2D):
@@ -136,7 +141,7 @@ class LRN(HybridBlock):
     def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> mx.np.ndarray:
         # Times one, so that the gradient comes back in the plain layout: in oneDNN's blocked
         # layout, as a max pool hands it back, MXNet 1.9.1 loses what the neighbouring channels add
-        # to it, a ten-thousandth in GoogLeNet.
+        # to it.
         return F.LRN(x.as_nd_ndarray(), **self.settings).as_np_ndarray() * 1
 
     def __repr__(self) -> str:

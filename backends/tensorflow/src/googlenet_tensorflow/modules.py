@@ -51,7 +51,8 @@ class PaddedAveragePooling2D(keras.layers.Layer):
     """Average pooling with zeros around its input; windows round up, and what hangs over beyond the
     padding never counts: (N, H, W, C) → (N, H', W', C).
 
-    The padding counts if `count_include_pad`; a negative one cuts off.
+    The padding counts if `count_include_pad`; a negative one, at the bottom or on the right, cuts
+    off.
     """
 
     def __init__(
@@ -76,10 +77,10 @@ class PaddedAveragePooling2D(keras.layers.Layer):
             tf.ones_like(x[:1, :, :, :1]), padding, constant_values=int(self.count_include_pad)
         )
         x = tf.pad(x, padding)
-        over = [
-            [0, -(size - kernel) % stride]
-            for size, kernel, stride in zip(x.shape[1:3], self.pool_size, self.strides, strict=True)
-        ]
+        unknown = tf.shape(x)
+        sizes = [x.shape[axis] or unknown[axis] for axis in (1, 2)]
+        windows = zip(sizes, self.pool_size, self.strides, strict=True)
+        over = [[0, (kernel - size) % stride] for size, kernel, stride in windows]
         mean, counted = (
             tf.nn.avg_pool2d(
                 tf.pad(each, [[0, 0], *over, [0, 0]]), self.pool_size, self.strides, "VALID"
@@ -88,11 +89,11 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         )
         return mean / counted
 
-    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, *sides, channels = input_shape
         windows = zip(sides, self.padding, self.pool_size, self.strides, strict=True)
         counts = [
-            -(-(size + before + after - kernel) // stride) + 1
+            size and -(-(size + before + after - kernel) // stride) + 1
             for size, (before, after), kernel, stride in windows
         ]
         return (batch, *counts, channels)
