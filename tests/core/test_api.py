@@ -60,6 +60,25 @@ def test_a_model_without_a_framework_says_which_there_are():
         googlenet.get_model("googlenet")
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: googlenet.get_model(42, "numpy"), "UnknownNameError", "expected a name"),
+        (lambda: googlenet.get_network(None), "UnknownNameError", "expected a name"),
+        (lambda: googlenet.get_model("googlenet", 3), "UnknownNameError", "expected a name"),
+        (lambda: googlenet.get_backend(None), "UnknownNameError", "expected a name"),
+        (
+            lambda: googlenet.get_model("googlenet", "numpy", weights=3),
+            "WeightsError",
+            "expected arrays by path, got 3",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_words(call, error, message):
+    with pytest.raises(getattr(googlenet, error), match=message):
+        call()
+
+
 @pytest.mark.parametrize("shape", [96, (96, 96), "96", (1, 96, 96.0), (1, 0, 96), None.__class__])
 def test_an_input_shape_that_is_none_is_refused(shape):
     expected = r"Network\.input_shape: expected \(channels, height, width\), each at least 1"

@@ -153,6 +153,22 @@ def test_an_interpreter_without_googlenet(images, tmp_path):
     assert "No module named 'googlenet'" in result.error
 
 
+def test_an_interpreter_with_an_older_version(images, tmp_path):
+    """In which the worker may have another name: it is asked for its version all the same."""
+    (tmp_path / "googlenet").mkdir()
+    (tmp_path / "googlenet" / "__init__.py").write_text('__version__ = "0.1.0"\n')
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nPYTHONSAFEPATH=1 PYTHONPATH={tmp_path} exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    (result,) = _run(["numpy"], images, interpreters={"numpy": str(python)}).results
+    assert result.error == (
+        f"its interpreter has googlenet 0.1.0, this one {version.__version__}; install the same in"
+        " both"
+    )
+
+
 def other_checkout(folder):
     """An interpreter whose googlenet, in `folder`, is a copy of this one with a line more."""
     copy = shutil.copytree(pathlib.Path(version.__file__).parent, folder / "googlenet")
