@@ -39,12 +39,12 @@ def test_building_changes_no_global_state():
 
 
 class FloorMaxPool(nn.MaxPool2D):
-    def __init__(self, kernel_size, stride, padding, ceil_mode=False):
+    def __init__(self, kernel_size, stride, padding=0, ceil_mode=False):
         super().__init__(kernel_size, stride, padding)
 
 
 class ExclusiveAvgPool(nn.AvgPool2D):
-    def __init__(self, kernel_size, stride, padding, ceil_mode=False, exclusive=True):
+    def __init__(self, kernel_size, stride, padding=0, ceil_mode=False, exclusive=True):
         super().__init__(kernel_size, stride, padding, ceil_mode)
 
 

@@ -10,7 +10,7 @@ MODEL = nn.Layer
 PRINTED = [
     "(inception_3a): Concatenation(",
     "(branch_5x5): Sequential(",
-    "Conv2D(3, 64, kernel_size=[7, 7], stride=[2, 2], padding=[3, 3], data_format=NCHW)",
+    "Conv2D(3, 64, kernel_size=[7, 7], stride=[2, 2], padding=3, data_format=NCHW)",
 ]
 UNKNOWN_DEVICES = ["no-such-device"]
 SAVE = "paddle.save"
