@@ -157,6 +157,7 @@ def test_an_interpreter_with_an_older_version(images, tmp_path):
     """In which the worker may have another name: it is asked for its version all the same."""
     (tmp_path / "googlenet").mkdir()
     (tmp_path / "googlenet" / "__init__.py").write_text('__version__ = "0.1.0"\n')
+    (tmp_path / "googlenet" / "proof.py").touch()  # no package, so that nothing is found below it
     python = tmp_path / "python"
     python.write_text(
         f'#!/bin/sh\nPYTHONSAFEPATH=1 PYTHONPATH={tmp_path} exec {sys.executable} "$@"\n'

@@ -96,7 +96,7 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
         return Call(nn.AvgPool2D, window, options(padding=(padding, 0)))
     # Where padding counts, Paddle's divisor takes the bottom's for the top's and the right's for
     # the left's.
-    return Call(modules.PaddedAvgPool2D, (*window, counted_padding(site, layer)))
+    return Call(modules.PaddedAvgPool2D, (*window, counted_padding(site, layer), True))
 
 
 def _is_native(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> bool:

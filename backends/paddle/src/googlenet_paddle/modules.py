@@ -33,9 +33,9 @@ class UnscaledBatchNorm2D(nn.BatchNorm2D):
 
 
 class PaddedAvgPool2D(nn.Layer):
-    """Average pooling with zeros around its input, which count; windows round up, and what hangs
-    over beyond the zeros never counts. The padding is ((top, bottom), (left, right)); a negative
-    one cuts off.
+    """Average pooling with zeros around its input; windows round up, and what hangs over beyond the
+    zeros never counts. The padding, ((top, bottom), (left, right)), counts if `count_include_pad`;
+    a negative one cuts off.
     """
 
     def __init__(
@@ -43,18 +43,28 @@ class PaddedAvgPool2D(nn.Layer):
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int],
         padding: tuple[tuple[int, int], tuple[int, int]],
+        count_include_pad: bool,
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, stride
         (top, bottom), (left, right) = padding
         self.padding = [left, right, top, bottom]
+        self.count_include_pad = count_include_pad
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        mean = self.mean(x)
+        if self.count_include_pad:
+            return mean
+        return mean / self.mean(paddle.full([1, 1, x.shape[2], x.shape[3]], 1.0, x.dtype))
+
+    def mean(self, x: paddle.Tensor) -> paddle.Tensor:
+        """The mean over each window, its zeros counted."""
         padded = functional.pad(x, self.padding)
         return functional.avg_pool2d(padded, self.kernel_size, self.stride, ceil_mode=True)
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"{window}, count_include_pad={self.count_include_pad}"
 
 
 class GlobalAvgPool2D(nn.Layer):
