@@ -598,7 +598,7 @@ def test_weights_that_cannot_be_read(files, tmp_path):
         ("none.safetensors", "none.safetensors: does not exist"),
         ("cut.safetensors", "cut.safetensors: not a whole safetensors file"),
         ("text.safetensors", "text.safetensors: not a whole safetensors file"),
-        ("", "is a folder; give the path of a .safetensors file"),
+        ("", "is a folder; expected a weights file"),
     ):
         refused("predict", image, "--weights", tmp_path / name, message=message)
 
