@@ -57,7 +57,6 @@ LEAVES: dict[str, Layer] = {
     "max_pool_same_stride_2": max_pool(3, 2, SAME),
     "max_pool_asymmetric": max_pool(3, 2, ((0, 1), (1, 0))),
     "max_pool_stride_1": max_pool(3, 1, 1),
-    "max_pool_larger_than_its_input": max_pool((14, 3), (4, 2), (1, 0), ceil_mode=True),
     "avg_pool": avg_pool(3, 2, 1),
     "avg_pool_without_padding": avg_pool(3, 1, 1, count_include_pad=False),
     "avg_pool_ceil": avg_pool((3, 2), (2, 3), (1, 0), ceil_mode=True),
@@ -67,16 +66,22 @@ LEAVES: dict[str, Layer] = {
         3, 2, ((1, 0), (0, 1)), count_include_pad=False
     ),
     "avg_pool_asymmetric_ceil": avg_pool(3, 2, ((1, 0), (0, 1)), ceil_mode=True),
-    "avg_pool_larger_than_its_input": avg_pool((12, 3), 2, ceil_mode=True),
-    "avg_pool_asymmetric_larger_than_its_input": avg_pool(
-        (13, 5), 4, ((0, 1), (2, 2)), ceil_mode=True, count_include_pad=False
-    ),
     "adaptive_avg_pool": AdaptiveAvgPool((4, 3)),
     "relu": ReLU(),
     "scale": Scale(0.7, "always"),
     "scale_in_training": Scale(0.7, "train"),
     "scale_in_evaluation": Scale(0.7, "eval"),
     "dropout": Dropout(0.6),
+}
+
+#: Pools that round up to their only window, which is higher than the map in `sandwich` with its
+#: padding: some frameworks refuse such a kernel.
+LARGE_POOLS: dict[str, Layer] = {
+    "max_pool_larger_than_its_input": max_pool((14, 3), (4, 2), (1, 0), ceil_mode=True),
+    "avg_pool_larger_than_its_input": avg_pool((12, 3), 2, ceil_mode=True),
+    "avg_pool_asymmetric_larger_than_its_input": avg_pool(
+        (13, 5), 4, ((0, 1), (2, 2)), ceil_mode=True, count_include_pad=False
+    ),
 }
 
 

@@ -38,6 +38,7 @@ from .case import (
     expect_errors,
 )
 from .networks import (
+    LARGE_POOLS,
     LEAVES,
     architectures,
     batch_of,
@@ -67,7 +68,7 @@ def cases(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[AnyCase]:
 
 
 def _leaf_cases() -> Iterator[Case[Backend]]:
-    for name, layer in LEAVES.items():
+    for name, layer in {**LEAVES, **LARGE_POOLS}.items():
         network = sandwich(name, layer)
         yield Case(f"leaf-{name}", FORWARD, partial(check_network, network=network))
 
