@@ -96,8 +96,10 @@ def _attach(model: keras.Model, network: Network, sources: dict[str, str]) -> ke
     """`model` with what is ours of it, which Keras would leave behind in a copy or a pickle."""
     model.network, model.sources = network, sources
 
+    kind: Any = type(model)
+
     def reduce(protocol: object) -> tuple[Any, ...]:
-        return _restored, (type(model).__reduce__(model), network, sources)
+        return _restored, (kind.__reduce__(model), network, sources)
 
     object.__setattr__(model, "__reduce_ex__", reduce)
     return model
