@@ -103,7 +103,7 @@ def save(model: HybridBlock, path: str | os.PathLike[str]) -> None:
     stays whole.
     """
     with native_file(path, file_suffix) as temporary:
-        model.save_parameters(temporary)
+        HybridBlock.save_parameters(model, temporary)  # as Gluon has it, with no wrapper around
         # MXNet does not notice if the last bytes could not be written: reading does.
         mx.npx.load(temporary)
 
