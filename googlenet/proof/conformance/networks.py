@@ -190,8 +190,8 @@ def architectures() -> dict[str, Network]:
             num_classes=7, input_shape=(3, 107, 91), blocks=(1, 1, 1)
         ),
         "alexnet": alexnet(num_classes=7, input_shape=(1, 67, 83), hidden_features=12),
-        # At 33×67 the last map is one row high, and TensorFlow's convolutions on one CPU stray twice
-        # as far as is allowed in the gradients of the head.
+        # At 33×67 the last map is one row high, and on one CPU TensorFlow's gradients in the head
+        # stray twice as far as is allowed.
         "vgg11": vgg11(num_classes=7, input_shape=(1, 65, 67), hidden_features=12),
         "vgg11_small": vgg11_small(num_classes=7, input_shape=(1, 33, 67), hidden_features=12),
         "vgg16": vgg16(num_classes=7, input_shape=(1, 33, 67), hidden_features=12),
