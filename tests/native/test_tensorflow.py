@@ -78,7 +78,7 @@ def test_a_users_image_data_format_changes_nothing():
 def test_keras_on_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(ImportError, match="Keras runs on jax here; set KERAS_BACKEND=tensorflow"):
-        importlib.reload(backend)
+        importlib.reload(backend.model)
 
 
 def same_for_all(network, monkeypatch):
