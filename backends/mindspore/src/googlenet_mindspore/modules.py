@@ -63,8 +63,11 @@ class PaddedMaxPool2d(nn.Cell):
         kernel, step = (
             (each, each) if isinstance(each, int) else each for each in (kernel_size, stride)
         )
-        around = (0, 0, top, bottom, left, right)
-        self.max_pool = ops.MaxPool3D((1, *kernel), (1, *step), "pad", around)
+        # Both sides together may be no more than the kernel: the last window hangs over instead.
+        below, beside = min(bottom, kernel[0] - top), min(right, kernel[1] - left)
+        hangs_over = below < bottom or beside < right
+        around = (0, 0, top, below, left, beside)
+        self.max_pool = ops.MaxPool3D((1, *kernel), (1, *step), "pad", around, hangs_over)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.max_pool(x.unsqueeze(2)).squeeze(2)
