@@ -174,7 +174,7 @@ def run(parts, folder):
             if process.poll() is None:
                 process.kill()
             process.wait()
-    said = [(folder / f"part{index}.log").read_text()[-1500:] for index in range(len(parts))]
+    said = [(folder / f"part{index}.log").read_text()[-6000:] for index in range(len(parts))]
     said += [path.read_text(errors="replace")[-1500:] for path in folder.glob("*/worker*log*")]
     assert all(process.returncode == 0 for process in training), "\n---\n".join(said)
 

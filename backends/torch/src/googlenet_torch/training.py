@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import torch
@@ -35,6 +36,8 @@ def start_parallel() -> tuple[int, int]:
         if cuda:  # so that "cuda" is a GPU of its own
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+        # Before the interpreter goes: its threads may else abort when another process left first.
+        atexit.register(distributed.destroy_process_group)
     return distributed.get_rank(), distributed.get_world_size()
 
 
