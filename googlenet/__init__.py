@@ -6,6 +6,9 @@ What is imported here is public; docs/api.md says what else is, and what may cha
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .architectures import NETWORKS, get_network
 from .arrays import Params
 from .backend.discovery import backends, get_backend
@@ -39,6 +42,18 @@ from .weights.check import check_params
 from .weights.files import load_params, save_params
 from .weights.initial import init_params
 
+if TYPE_CHECKING:  # what the commands do is imported when it is first asked for: it costs time
+    from .actions.compare import compare
+    from .actions.convert import convert
+    from .actions.diff import diff
+    from .actions.parity import parity
+    from .actions.predict import predict
+    from .actions.race import race
+    from .actions.train import train
+
+#: The functions behind the commands, each in a module of `googlenet.actions` by its name.
+_ACTIONS = ("compare", "convert", "diff", "parity", "predict", "race", "train")
+
 __all__ = [
     "NETWORKS",
     "Backend",
@@ -58,8 +73,11 @@ __all__ = [
     "__version__",
     "backends",
     "check_params",
+    "compare",
+    "convert",
     "count_multiply_adds",
     "count_parameters",
+    "diff",
     "fold",
     "get_backend",
     "get_model",
@@ -69,12 +87,28 @@ __all__ = [
     "load_params",
     "nodes",
     "param_specs",
+    "parity",
+    "predict",
+    "race",
     "receptive_fields",
     "save_params",
     "smallest_input",
     "stages",
+    "train",
     "walk",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ACTIONS:
+        found = getattr(import_module(f".actions.{name}", __name__), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ACTIONS})
 
 
 def load(framework: str) -> Backend:

@@ -43,18 +43,20 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 @contextmanager
-def native_file(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
+def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> Iterator[str]:
     """A temporary name to write a framework's own weights file to, as `replacing`; for the
     backends' `save`.
 
     It is in a folder of its own beside `path`, so that whatever else a framework leaves there goes
-    with it. Raises `WeightsError` unless `path` ends in `suffix`, which the framework's own loader
-    goes by, or if it cannot be written: frameworks say so by an `OSError` or a `RuntimeError`.
+    with it. Raises `WeightsError` unless `path` ends in `suffix`, one or several, which the
+    framework's own loader goes by, or if it cannot be written: frameworks say so by an `OSError` or
+    a `RuntimeError`.
     """
     target = Path(path)
     if not target.name.endswith(suffix):
+        known = suffix if isinstance(suffix, str) else " or ".join(suffix)
         raise WeightsError(
-            f"{path}: expected a name that ends in {suffix}, by which the framework knows its own"
+            f"{path}: expected a name that ends in {known}, by which the framework knows its own"
             " files"
         )
     try:

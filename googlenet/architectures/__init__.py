@@ -128,6 +128,37 @@ def get_network(
     return network
 
 
+def as_network(
+    network: str | Network,
+    *,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    aux: bool = False,
+    dialect: str | None = None,
+) -> Network:
+    """`network` itself, at `input_shape` (C, H, W) if that is given, or the network of that name as
+    `get_network` gives it.
+
+    Raises `UnknownNameError` where another argument is given with a `Network`, and what
+    `get_network` raises.
+    """
+    if not isinstance(network, Network):
+        return get_network(
+            network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+        )
+    for argument, given in (
+        ("num_classes", num_classes is not None),
+        ("aux", aux),
+        ("dialect", dialect is not None),
+    ):
+        if given:
+            raise UnknownNameError(
+                f"`{argument}`: goes with a network's name, not with a Network; change the Network"
+                " itself"
+            )
+    return network if input_shape is None else network.at(check_input_shape(input_shape))
+
+
 def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
     """The network and the dialect that a designator means. Raises `UnknownNameError` if there is no
     such pair.

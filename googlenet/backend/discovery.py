@@ -9,7 +9,8 @@ hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from ..errors import BackendError, UnknownNameError
@@ -90,6 +91,34 @@ def canonical_name(framework: str) -> str:
     if alias is not None:
         return alias.value
     return next((shipped for shipped, aliases in SHIPPED.items() if name in aliases), name)
+
+
+def chosen_frameworks(
+    names: Sequence[str] | None = None, interpreters: Mapping[str, str] | None = None
+) -> list[str]:
+    """The canonical names of the frameworks `names`, each once; by default all that are installed
+    or have an interpreter in `interpreters`, the reference first.
+
+    Raises `UnknownNameError` or `BackendError` for one that is neither, and what is wrong with the
+    path of an interpreter.
+    """
+    paths = interpreters or {}
+    for name, path in paths.items():
+        if not os.path.isfile(path):
+            raise UnknownNameError(f"`interpreters`: there is no file {path} for '{name}'")
+    installed = backends()
+    if names is None:
+        return sorted({*installed, *paths}, key=lambda name: (name != REFERENCE, name))
+    chosen = list(dict.fromkeys(map(canonical_name, names)))
+    for name in chosen:
+        if name not in installed and name not in paths:
+            try:
+                get_backend(name)
+            except BackendError as error:
+                raise BackendError(
+                    f"{error}; or name an interpreter that has it: `interpreters={name}=PATH`"
+                ) from error
+    return chosen
 
 
 def framework_version(framework: str) -> str:

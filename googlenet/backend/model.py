@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..architectures import get_network
+from ..architectures import as_network
 from ..arrays import Array
 from ..errors import UnknownNameError
 from ..spec.layers import Network, Shape
@@ -48,22 +48,9 @@ def get_model(
             f"framework: say which, as in get_model('googlenet', 'torch'); installed:"
             f" {', '.join(backends())}"
         )
-    if isinstance(network, Network):
-        for argument, given in (
-            ("num_classes", num_classes is not None),
-            ("aux", aux),
-            ("dialect", dialect is not None),
-        ):
-            if given:
-                raise UnknownNameError(
-                    f"{argument}: goes with a network's name, not with a Network; change the"
-                    " Network itself"
-                )
-        spec = network if input_shape is None else network.at(input_shape)
-    else:
-        spec = get_network(
-            network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
-        )
+    spec = as_network(
+        network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+    )
     backend = get_backend(framework)
     if weights is None:
         params = init_params(spec, seed=seed)

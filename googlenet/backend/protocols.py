@@ -78,10 +78,11 @@ class Differentiates(Backend, Protocol):
 
 @runtime_checkable
 class Saves(Backend, Protocol):
-    """A backend that writes its framework's own files: `googlenet convert --to`."""
+    """A backend that writes its framework's own files: `googlenet.convert(..., framework=...)`."""
 
-    #: How the name of a file ends that `save` writes.
-    file_suffix: str
+    @property
+    def file_suffix(self) -> str | tuple[str, ...]:
+        """The ending of the files that `save` writes; of several, the usual one first."""
 
     def save(self, model: Any, path: str | os.PathLike[str]) -> None:
         """Write the weights of `model` to `path`, which ends in `file_suffix`, as the framework's
@@ -91,7 +92,7 @@ class Saves(Backend, Protocol):
 
 @runtime_checkable
 class Trains(Backend, Protocol):
-    """A backend that trains: `googlenet train` and `race`, and the proof of trajectories."""
+    """A backend that trains: `googlenet.train`, `race`, and the proof of trajectories."""
 
     def trainer(self, model: Any, recipe: Recipe, *, parallel: bool = False) -> Trainer:
         """What trains `model`, which `build` made, in place; with `parallel` together with the
@@ -103,7 +104,7 @@ class Trains(Backend, Protocol):
 
 @runtime_checkable
 class TrainsInParallel(Backend, Protocol):
-    """A backend that trains in several processes: `googlenet train --parallel`."""
+    """A backend that trains in several processes: `googlenet.train(..., parallel=True)`."""
 
     def start_parallel(self) -> tuple[int, int]:
         """Join the processes that the framework's own launcher started: this one's rank, and how

@@ -4,8 +4,9 @@ proof exits with 1.
 
 from __future__ import annotations
 
+import shutil
 import sys
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import typer
 
@@ -13,27 +14,39 @@ from ..errors import GoogLeNetError
 from ..version import __version__
 from . import compare, convert, diff, min_size, parity, predict, race, summary, train
 from . import list as list_command
+from .command import Command, Group
+
+#: -h is --help everywhere, and help is as wide as the terminal, up to 80 columns.
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "terminal_width": min(shutil.get_terminal_size().columns, 80) - 2,
+}
 
 app = typer.Typer(
     name="googlenet",
+    cls=Group,
     help=(
         "GoogLeNet and its family: one spec, a native model in every framework, proved to be the"
         " same function."
     ),
-    add_completion=False,
+    context_settings=SETTINGS,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("list")(list_command.command)
-app.command("summary")(summary.command)
-app.command("parity")(parity.command)
-app.command("compare")(compare.command)
-app.command("diff")(diff.command)
-app.command("min-size")(min_size.command)
-app.command("convert")(convert.command)
-app.command("predict")(predict.command)
-app.command("train")(train.command)
-app.command("race")(race.command)
+for module in (
+    list_command,
+    summary,
+    parity,
+    compare,
+    diff,
+    min_size,
+    convert,
+    predict,
+    train,
+    race,
+):
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
+    app.command(name, cls=Command, context_settings=SETTINGS)(module.command)
 
 
 @app.callback(invoke_without_command=True)

@@ -2,60 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-from ..architectures import get_network
-from ..errors import GoogLeNetError
+from ..actions.diff import Diff, diff
 from ..spec.analysis import count_parameters
-from ..spec.layers import Network
-from ..spec.traversal import num_classes as classes_of
-from .options import AsJson, AuxHeads, Channels, Classes, Size, network_of, print_json, shape_text
-
-if TYPE_CHECKING:
-    from ..spec.diff import Difference
+from ..spec.diff import Difference
+from .options import (
+    AsJson,
+    AuxHeads,
+    Channels,
+    Classes,
+    FirstNetwork,
+    Images,
+    SecondNetwork,
+    Size,
+    shape_of,
+)
+from .output import counted, print_json, say, shape_text
 
 #: So many layers with the same difference are named one by one; of more, the first.
 FEW = 3
-DEFAULT_COUNT = 4
-#: More than any image set has.
-MOST_CLASSES = 1 << 31
 
-First = Annotated[
-    str,
-    typer.Argument(metavar="A", help="A network, or ZOO:NAME such as torchvision:inception_v3."),
-]
-Second = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
-Images = Annotated[
-    Path | None,
-    typer.Option(
-        "--images",
-        metavar="PATH",
-        help="IDX file, folder, PNG, JPEG or .npy; by default scikit-learn's digits.",
-    ),
-]
 Count = Annotated[
     int,
     typer.Option("--count", metavar="N", min=1, help="Images on which the logits are compared."),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the weights.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="Seed that the weights are drawn from.")
+]
 Logits = Annotated[
-    bool, typer.Option("--logits/--no-logits", help="Whether both are run on the same weights.")
+    bool,
+    typer.Option("--logits/--no-logits", help="Run both networks on the same weights, or do not."),
 ]
 
 
 def command(
-    first: First,
-    second: Second,
+    first: FirstNetwork,
+    second: SecondNetwork,
     num_classes: Classes = None,
     channels: Channels = None,
     size: Size = None,
     aux: AuxHeads = False,
     images: Images = None,
-    count: Count = DEFAULT_COUNT,
+    count: Count = 4,
     seed: Seed = 0,
     logits: Logits = True,
     as_json: AsJson = False,
@@ -65,93 +57,42 @@ def command(
 
     Both take A's classes and input unless given otherwise, or their own where B cannot.
     """
-    a = network_of(first, num_classes=num_classes, channels=channels, size=size, aux=aux)
-    b = _like(second, a, aux)
-    answer = collect(a, b, images=images, count=count, seed=seed, run=logits)
+    found = diff(
+        first,
+        second,
+        num_classes=num_classes,
+        input_shape=shape_of(first, channels=channels, size=size, aux=aux),
+        aux=aux,
+        images=images,
+        count=count,
+        seed=seed,
+        logits=logits,
+    )
     if as_json:
-        print_json(answer)
+        print_json(found.to_json())
     else:
-        _print(answer)
+        _print(found)
 
 
-def _like(name: str, a: Network, aux: bool) -> Network:
-    """The network `name` with the classes and input of `a`, or as it is by default where it cannot
-    take them.
-    """
-    plain = get_network(name, aux=aux)
-    try:
-        return get_network(name, num_classes=classes_of(a), input_shape=a.input_shape, aux=aux)
-    except GoogLeNetError:
-        return plain
-
-
-def collect(
-    a: Network, b: Network, *, images: Path | None, count: int, seed: int, run: bool
-) -> dict[str, Any]:
-    """What the command shows, ready for JSON."""
-    from ..data.images import load_image_set
-    from ..proof.movement import movement
-    from ..spec.diff import differences
-
-    found = differences(a, b)
-    answer: dict[str, Any] = {
-        "first": {
-            "name": a.name,
-            "input_shape": list(a.input_shape),
-            "parameters": count_parameters(a),
-        },
-        "second": {
-            "name": b.name,
-            "input_shape": list(b.input_shape),
-            "parameters": count_parameters(b),
-        },
-        "differences": [asdict(difference) for difference in found],
-        "same_in_evaluation": all(difference.training_alone for difference in found),
-    }
-    if run:
-        # Labels play no part here: whatever classes the images have.
-        image_set = load_image_set(images, a.input_shape, MOST_CLASSES, count=count, seed=seed)
-        moved = movement(a, b, image_set.images, seed=seed)
-        answer["logits"] = {
-            "relative_distance": moved.logits,
-            "first_divergence": moved.first_divergence,
-            "unfit": moved.unfit,
-            "images": image_set.description,
-            "image_count": len(image_set.images),
-            "seed": seed,
-        }
-    return answer
-
-
-def _print(answer: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    from ..spec.diff import Difference
-
-    console = Console(highlight=False)
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True, markup=False)
-
-    for which in ("first", "second"):
-        network = answer[which]
+def _print(found: Diff) -> None:
+    for sign, network in (("−", found.first), ("+", found.second)):
         say(
-            f"{'−+'[which == 'second']} {network['name']}: {shape_text(network['input_shape'])},"
-            f" {network['parameters']:,} parameters"
+            f"{sign} {network.name}: {shape_text(network.input_shape)},"
+            f" {count_parameters(network):,} parameters"
         )
-    differences = [Difference(**difference) for difference in answer["differences"]]
     say("")
-    for line in _lines(differences):
-        say(line)
-    if not differences:
+    for line in _lines(found.differences):
+        say(line, indent="  ")
+    if not found.differences:
         say("The two are one function.")
-    elif answer["same_in_evaluation"]:
-        say("\nThe same function in evaluation mode; they differ in training alone.")
-    if "logits" in answer:
-        say(f"\n{_logits(answer['logits'])}")
+    elif found.same_in_evaluation:
+        say("\nThe same function in evaluation mode; they differ in training only.")
+    if found.movement is not None:
+        say("")
+        say(_logits(found))
 
 
-def _lines(differences: list[Difference]) -> list[str]:
+def _lines(differences: Sequence[Difference]) -> list[str]:
     """One line for each difference, or for all layers that have the same one."""
     grouped: dict[tuple[str, bool], list[str]] = {}
     for difference in differences:
@@ -160,7 +101,7 @@ def _lines(differences: list[Difference]) -> list[str]:
         )
     lines: list[str] = []
     for (words, training_alone), paths in grouped.items():
-        end = f"{words} (training alone)" if training_alone else words
+        end = f"{words} (training only)" if training_alone else words
         if len(paths) <= FEW:
             lines.extend(f"{path or 'the whole'}: {end}" for path in paths)
         else:
@@ -168,21 +109,19 @@ def _lines(differences: list[Difference]) -> list[str]:
     return lines
 
 
-def _logits(answer: dict[str, Any]) -> str:
-    if answer["unfit"] is not None:
-        return f"Logits not compared: {answer['unfit']}."
-    count = answer["image_count"]
-    on = (
-        f"on {count} {'image' if count == 1 else 'images'} from {answer['images']}, seed"
-        f" {answer['seed']}"
-    )
-    if answer["first_divergence"] is None:
+def _logits(found: Diff) -> str:
+    moved, images = found.movement, found.images
+    assert moved is not None
+    assert images is not None
+    if moved.unfit is not None or moved.logits is None:
+        return f"Logits not compared: {moved.unfit}."
+    on = f"on {counted(len(images.images), 'image')} from {images.description}, seed {found.seed}"
+    if moved.first_divergence is None:
         return (
-            f"On the same weights the logits agree to {answer['relative_distance']:.1e} (relative"
-            f" L2 distance, float32) {on}."
+            f"On the same weights the logits agree to {moved.logits:.1e} (relative L2 distance,"
+            f" float32) {on}."
         )
-    moved = 100 * answer["relative_distance"]
     return (
-        f"On the same weights the logits move by {moved:.3g} % (relative L2 distance) {on}; first"
-        f" at {answer['first_divergence']}."
+        f"On the same weights the logits move by {100 * moved.logits:.3g} % (relative L2 distance)"
+        f" {on}; first at {moved.first_divergence}."
     )

@@ -8,7 +8,8 @@ from ..architectures import NETWORKS, get_network
 from ..backend.discovery import SHIPPED, entry_points, framework_version, install_command
 from ..spec.analysis import count_multiply_adds, count_parameters
 from ..version import __version__
-from .options import AsJson, print_json, shape_text
+from .options import AsJson
+from .output import print_json, say, shape_text, show, table
 
 
 def command(as_json: AsJson = False) -> None:
@@ -17,12 +18,15 @@ def command(as_json: AsJson = False) -> None:
     if as_json:
         print_json(answer)
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    networks = Table("Network", "Input", "Parameters", "Multiply-adds", "Source", box=SIMPLE_HEAD)
+    networks = table(
+        "Network",
+        "Input",
+        "Parameters",
+        "Multiply-adds",
+        "Source",
+        right=("Parameters", "Multiply-adds"),
+        wrap=("Source",),
+    )
     for row in answer["networks"]:
         networks.add_row(
             row["name"],
@@ -31,15 +35,13 @@ def command(as_json: AsJson = False) -> None:
             f"{row['multiply_adds'] / 1e6:,.1f} M",
             row["source"],
         )
-    frameworks = Table("Framework", "Version", box=SIMPLE_HEAD)
+    frameworks = table("Framework", "Version")
     for row in answer["frameworks"]:
         frameworks.add_row(row["name"], row["version"] or "not installed")
-    console.print(networks)
-    console.print(frameworks)
+    show(networks)
+    show(frameworks)
     if not all(row["installed"] for row in answer["frameworks"]):
-        console.print(
-            f"Install a framework, in a checkout: {install_command('NAME')}", soft_wrap=True
-        )
+        say(f"Install a framework, in a checkout: {install_command('NAME')}")
 
 
 def collect() -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..spec.analysis import MINIMUM_RULES, minimum_sizes
 from ..spec.layers import Network
-from .options import AsJson, AuxHeads, Channels, Dialect, NetworkName, network_of, print_json
+from .options import AsJson, AuxHeads, Channels, Dialect, NetworkName, network_of
+from .output import print_json, say, show, table
 
 
 def command(
@@ -48,27 +49,12 @@ def collect(network: Network) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    console.print(f"{answer['name']} ({answer['source']})", soft_wrap=True)
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("Smallest side")
-    table.add_column("Pixels", justify="right")
-    table.add_column("Binding stage")
+    say(f"{answer['name']} ({answer['source']})")
+    rows = table("Smallest side", "Pixels", "Binding stage", right=("Pixels",))
     for row in answer["minimum_sizes"]:
-        table.add_row(
-            row["meaning"],
-            "none" if row["side"] is None else f"{row['side']}×{row['side']}",
-            row["stage"] or "",
-        )
-    console.print(table)
+        side = "none" if row["side"] is None else f"{row['side']}×{row['side']}"
+        rows.add_row(row["meaning"], side, row["stage"] or "")
+    show(rows)
     for row in answer["minimum_sizes"]:
         if row["path"] is not None:
-            console.print(
-                f"Below {row['side']}×{row['side']}: {row['path']}: {row['because']}",
-                soft_wrap=True,
-                markup=False,
-            )
+            say(f"Below {row['side']}×{row['side']}: {row['path']}: {row['because']}", indent="  ")

@@ -1,19 +1,77 @@
-"""Options that several commands share, and how results are printed."""
+"""Options that several commands share, and the network that they mean."""
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..architectures import get_network
+from ..architectures import designators, get_network
+from ..backend.discovery import backends
 from ..errors import UnknownNameError
 from ..spec.layers import Network, Shape
 
+
+def _networks(incomplete: str) -> list[str]:
+    """What a shell completes a network's name to."""
+    return [name for name in designators() if name.startswith(incomplete)]
+
+
+def _frameworks(incomplete: str) -> list[str]:
+    """What a shell completes a framework's name to."""
+    return [name for name in backends() if name.startswith(incomplete)]
+
+
 NetworkName = Annotated[
-    str, typer.Argument(metavar="NAME", help="The network; `googlenet list` shows them.")
+    str,
+    typer.Argument(
+        metavar="[NAME]",
+        help="Name of the network; `googlenet list` shows them all.",
+        autocompletion=_networks,
+    ),
+]
+NetworkNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME ...]",
+        help="Names of the networks; by default those of the book's exercise.",
+        show_default=False,
+        autocompletion=_networks,
+    ),
+]
+FirstNetwork = Annotated[
+    str,
+    typer.Argument(
+        metavar="A",
+        help="A network, or ZOO:NAME such as torchvision:inception_v3.",
+        autocompletion=_networks,
+    ),
+]
+SecondNetwork = Annotated[
+    str,
+    typer.Argument(metavar="B", help="The network to compare it with.", autocompletion=_networks),
+]
+Framework = Annotated[
+    str | None,
+    typer.Option("--framework", metavar="X", help="Framework to use.", autocompletion=_frameworks),
+]
+Frameworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--framework",
+        metavar="X",
+        help="Use this framework; can be repeated. By default all that are installed.",
+        autocompletion=_frameworks,
+    ),
+]
+Interpreters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--python",
+        metavar="X=PATH",
+        help="Python interpreter that has framework X; can be repeated.",
+    ),
 ]
 Classes = Annotated[
     int | None,
@@ -29,20 +87,74 @@ Channels = Annotated[
 ]
 Size = Annotated[
     str | None,
-    typer.Option("--size", metavar="H[xW]", help="Height and width in pixels, 96 or 96x128."),
+    typer.Option(
+        "--size", metavar="H[xW]", help="Height and width of the images in pixels: 96 or 96x128."
+    ),
 ]
-AuxHeads = Annotated[bool, typer.Option("--aux", help="With the auxiliary heads.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-#: No image has a longer side.
-MOST_SIDE = 65_536
+AuxHeads = Annotated[bool, typer.Option("--aux", help="Include the auxiliary heads.")]
 Dialect = Annotated[
     str | None,
     typer.Option(
-        "--dialect", metavar="ZOO", help="The library whose network is meant; also ZOO:NAME."
+        "--dialect",
+        metavar="ZOO",
+        help="Library whose version of the network is meant; ZOO:NAME says the same.",
     ),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="D", help="Device to use, by the framework's own name."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, help="Threads to compute with; by default all cores."
+    ),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        "--images",
+        metavar="PATH",
+        help=(
+            "Images to use: an IDX file, a folder, PNG, JPEG or .npy; by default scikit-learn's"
+            " digits."
+        ),
+    ),
+]
+Initializer = Annotated[
+    str,
+    typer.Option(
+        "--initializer",
+        metavar="RULE",
+        help="Rule that draws the weights: xavier_uniform, as in the book, or he_normal.",
+    ),
+]
+Picture = Annotated[
+    str | None,
+    typer.Option("--picture", metavar="FILE", help="Draw a picture: a .png, .svg or .pdf file."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+#: No image has a longer side.
+MOST_SIDE = 65_536
+
+
+def shape_of(
+    name: str,
+    *,
+    channels: int | None,
+    size: str | None,
+    aux: bool = False,
+    dialect: str | None = None,
+) -> Shape | None:
+    """The input shape (C, H, W) that `--channels` and `--size` mean for the network `name`; None
+    where neither is given. Raises `UnknownNameError` for a size that is none.
+    """
+    if channels is None and size is None:
+        return None
+    own = get_network(name, aux=aux, dialect=dialect).input_shape
+    height, width = own[1:] if size is None else parse_size(size)
+    return (own[0] if channels is None else channels, height, width)
 
 
 def network_of(
@@ -55,15 +167,8 @@ def network_of(
     dialect: str | None = None,
 ) -> Network:
     """The network that the options mean. Raises `UnknownNameError`, `SpecError` or `ShapeError`."""
-    default = get_network(name, aux=aux, dialect=dialect)
-    shape = default.input_shape
-    input_shape = (
-        channels if channels is not None else shape[0],
-        *(shape[1:] if size is None else parse_size(size)),
-    )
-    return get_network(
-        name, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
-    )
+    shape = shape_of(name, channels=channels, size=size, aux=aux, dialect=dialect)
+    return get_network(name, num_classes=num_classes, input_shape=shape, aux=aux, dialect=dialect)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -79,11 +184,14 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def shape_text(shape: Shape) -> str:
-    """(480, 6, 6) → 480×6×6."""
-    return "×".join(map(str, shape))
-
-
-def print_json(value: Any) -> None:
-    """Indented JSON on standard output; NaN and infinity are never in it."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+def interpreters_of(pairs: list[str] | None) -> dict[str, str]:
+    """The interpreters that `--python X=PATH` names, by framework. Raises `UnknownNameError`."""
+    found: dict[str, str] = {}
+    for pair in pairs or []:
+        name, separator, path = pair.partition("=")
+        if not separator or not name or not path:
+            raise UnknownNameError(
+                f"--python: expected FRAMEWORK=PATH, such as mxnet=/path/to/python, got '{pair}'"
+            )
+        found[name] = path
+    return found

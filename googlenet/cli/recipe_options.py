@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import UnknownNameError
 from ..spec.recipe import SCHEDULES, Recipe
 
 #: The defaults of all that train.
@@ -18,77 +16,99 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="SET",
-        help="fashion-mnist, digits (embedded), or the path of IDX files or of a folder of images.",
+        help=(
+            "Images to train on: digits (embedded), fashion-mnist, or the path of IDX files or of a"
+            " folder of images."
+        ),
     ),
 ]
 DataDir = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Where Fashion-MNIST's files are already; also GOOGLENET_DATA_DIR. Else downloaded.",
+        help=(
+            "Folder that has Fashion-MNIST's files already; GOOGLENET_DATA_DIR says the same."
+            " Without it they are downloaded."
+        ),
     ),
 ]
 Epochs = Annotated[
-    int, typer.Option("--epochs", metavar="N", help="Passes through the training images.")
+    int,
+    typer.Option("--epochs", metavar="N", help="Number of passes through the training images."),
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images in a step.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", metavar="N", help="Number of images in a step.")
+]
 LearningRate = Annotated[
-    float, typer.Option("--learning-rate", metavar="R", help="Of stochastic gradient descent.")
+    float,
+    typer.Option(
+        "--learning-rate", metavar="R", help="Learning rate of stochastic gradient descent."
+    ),
 ]
-Momentum = Annotated[float, typer.Option("--momentum", metavar="M", help="In [0, 1).")]
+Momentum = Annotated[
+    float, typer.Option("--momentum", metavar="M", help="Momentum of SGD, in [0, 1).")
+]
 WeightDecay = Annotated[
     float,
-    typer.Option("--weight-decay", metavar="D", help="Times each weight, added to its gradient."),
+    typer.Option(
+        "--weight-decay", metavar="D", help="L2 penalty: D × weight is added to the gradient."
+    ),
 ]
-LabelSmoothing = Annotated[float, typer.Option("--label-smoothing", metavar="E", help="In [0, 1).")]
+LabelSmoothing = Annotated[
+    float,
+    typer.Option(
+        "--label-smoothing",
+        metavar="E",
+        help="Share of each label that is spread over all classes, in [0, 1).",
+    ),
+]
 AuxWeights = Annotated[
     list[float] | None,
     typer.Option(
         "--aux-weight",
         metavar="W",
-        help="Weight of an auxiliary head's loss, in their order; repeatable.",
+        help="Weight of an auxiliary head's loss; once for each head, in their order.",
     ),
 ]
 ScheduleName = Annotated[
     str,
-    typer.Option("--schedule", metavar="S", help=f"Of the learning rate: {', '.join(SCHEDULES)}."),
+    typer.Option(
+        "--schedule",
+        metavar="S",
+        help=f"How the learning rate changes: {', '.join(SCHEDULES)}.",
+    ),
 ]
 DecayEpochs = Annotated[
     int,
     typer.Option(
-        "--decay-epochs", metavar="N", help="Of the schedule step: epochs until the rate falls."
+        "--decay-epochs",
+        metavar="N",
+        help="Number of epochs after which the schedule step lowers the rate.",
     ),
 ]
 DecayFactor = Annotated[
     float,
     typer.Option(
-        "--decay-factor", metavar="F", help="Of the schedule step: what the rate is multiplied by."
-    ),
-]
-Initializer = Annotated[
-    str,
-    typer.Option(
-        "--initializer", metavar="RULE", help="xavier_uniform, as in the book, or he_normal."
+        "--decay-factor", metavar="F", help="Factor by which the schedule step lowers the rate."
     ),
 ]
 Out = Annotated[
-    Path | None,
-    typer.Option("--out", metavar="DIR", help="Where checkpoint, log, curves and weights go."),
-]
-Picture = Annotated[str, typer.Option("--picture", metavar="KIND", help="Curves as png or svg.")]
-Threads = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--threads", metavar="N", min=1, help="Threads to compute with; by default all cores."
+        "--out",
+        metavar="DIR",
+        help="Folder for checkpoint, log, curves and weights; by default one below runs.",
     ),
 ]
-
-
-def check_picture(kind: str) -> None:
-    """Raises `UnknownNameError` unless curves can be drawn as `kind`."""
-    if kind not in ("png", "svg"):
-        raise UnknownNameError(f"--picture: expected png or svg, got '{kind}'")
+Curves = Annotated[
+    str | None,
+    typer.Option(
+        "--picture",
+        metavar="FILE",
+        help="Draw the curves to this .png, .svg or .pdf file; by default curves.png in --out.",
+    ),
+]
 
 
 def recipe_of(
@@ -118,17 +138,3 @@ def recipe_of(
         decay_epochs=decay_epochs,
         decay_factor=decay_factor,
     )
-
-
-def recipe_arguments(recipe: Recipe) -> list[str]:
-    """The options that mean `recipe`, without its seed: the inverse of `recipe_of`."""
-    values = {
-        name.replace("_", "-"): value
-        for name, value in recipe.to_json().items()
-        if name not in ("seed", "aux_weights")
-    }
-    arguments = [word for name, value in values.items() for word in (f"--{name}", str(value))]
-    return [
-        *arguments,
-        *(word for weight in recipe.aux_weights or () for word in ("--aux-weight", str(weight))),
-    ]

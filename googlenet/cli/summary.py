@@ -20,14 +20,15 @@ from .options import (
     NetworkName,
     Size,
     network_of,
-    print_json,
-    shape_text,
 )
+from .output import print_json, say, shape_text, show, table
 
 Framework = Annotated[
     str | None,
     typer.Option(
-        "--framework", metavar="X", help="Build the native model and show what it really gives."
+        "--framework",
+        metavar="X",
+        help="Build the native model in this framework, and show what it really gives.",
     ),
 ]
 
@@ -85,9 +86,11 @@ def measured(network: Network, framework: str) -> dict[str, Any]:
     import numpy as np
 
     from ..backend.discovery import canonical_name, framework_version, get_backend
+    from ..backend.threads import prepare_process
     from ..spec.params import param_specs
     from ..weights.initial import init_params
 
+    prepare_process(None)
     backend = get_backend(framework)
     model = backend.build(network, init_params(network))
     names = [name for name, _ in network.layers.children]
@@ -117,36 +120,28 @@ def measured(network: Network, framework: str) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
     where = (
         f", as {answer['framework']} {answer['framework_version']} gives it"
         if "framework" in answer
         else ""
     )
-    console.print(f"{answer['name']} ({answer['source']}){where}")
-    table = Table(box=SIMPLE_HEAD, show_footer=True)
-    table.add_column("Stage", footer="total")
-    table.add_column("Output shape")
-    table.add_column("Parameters", justify="right", footer=f"{answer['parameters']:,}")
-    table.add_column("Multiply-adds", justify="right", footer=f"{answer['multiply_adds']:,}")
-    table.add_column("Receptive field", justify="right")
-    table.add_row("input", shape_text(answer["input_shape"]), "", "", "1×1")
+    say(f"{answer['name']} ({answer['source']}){where}")
+    numbers = ("Parameters", "Multiply-adds", "Receptive field")
+    rows = table("Stage", "Output shape", *numbers, right=numbers)
+    rows.add_row("input", shape_text(answer["input_shape"]), "", "", "1×1")
     for row in answer["stages"]:
-        field = shape_text(row["receptive_field"])
-        table.add_row(
+        rows.add_row(
             row["name"],
             shape_text(row["output_shape"]),
             f"{row['parameters']:,}",
             f"{row['multiply_adds']:,}",
-            field,
+            shape_text(row["receptive_field"]),
         )
-    console.print(table)
+    rows.add_section()
+    rows.add_row("total", "", f"{answer['parameters']:,}", f"{answer['multiply_adds']:,}", "")
+    show(rows)
     side = answer["smallest_input"]
-    console.print(
+    say(
         f"Smallest square input: {side}×{side}. Shapes are channels×height×width; multiply-adds are"
         " for one image."
     )

@@ -1,195 +1,127 @@
-"""What a person sees of training: bars where they look, a line for each epoch, the curves, and the
+"""What a person sees of training: a bar where they look, a line for each epoch, the curves, and the
 end.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..spec.recipe import Recipe
-from ..training.interval import wilson
-from .options import print_json, shape_text
+from .command import in_words
+from .output import Bars, counted, print_json, say, say_aside, shape_text
 
+if TYPE_CHECKING:
+    from ..actions.train import Trained
+    from ..training.checkpoint import Epoch, Position
+    from ..training.loop import Listener, TrainingRun
 
-@contextmanager
-def preparing(as_json: bool) -> Iterator[Any]:
-    """A bar for downloads and resizing, on standard error and only where a person looks; yields
-    what reports (what, done, total).
-    """
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    tasks: dict[str, Any] = {}
-    with Progress(
-        console=console, disable=as_json or not console.is_terminal, transient=True
-    ) as bars:
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
-
-        yield report
-
-
-def say(text: str) -> None:
-    """A line on standard output, never wrapped."""
-    print(text, flush=True)
-
-
-def say_aside(text: str) -> None:
-    """A line on standard error, which leaves the answer on standard output alone."""
-    print(f"googlenet: {text}", file=sys.stderr, flush=True)
+#: What the bar of a run is called.
+TRAINING = "training"
 
 
 class Watch:
-    """What a person sees: a bar where they look, a line for each epoch, and the curves."""
+    """What a person sees of one run; its curves go to `picture`, by default into its folder."""
 
-    def __init__(self, as_json: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    def __init__(self, bars: Bars, picture: Path | None, *, as_json: bool) -> None:
+        self.as_json = as_json
+        #: Whether this process speaks: of several that train together, one does.
+        self.speaks = False
+        self._bars, self._picture = bars, picture
+        self._hinted = self._drawn = False
+        self._epochs: list[Epoch] = []
 
+    def begins(self, run: TrainingRun) -> Listener:
+        """Know the run; gives what listens to it."""
         from ..training.loop import Listener
 
-        self.as_json = as_json
-        self.speaks = False
-        console = Console(stderr=True)
-        self._quiet = as_json or not console.is_terminal
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-        )
-        self._bars = Progress(*columns, console=console, disable=self._quiet, transient=True)
-        self._task: Any = None
-        self._hinted = self._drawn = False
-        self._epochs: list[Any] = []
-        self.listener = Listener(
-            started=self._started, step=self._step, epoch=self._epoch, chance=self._chance
+        self._run = run
+        self._picture = self._picture or run.folder / "curves.png"
+        return Listener(
+            started=self._started,
+            step=self._step,
+            tested=lambda done, total: self._bars("testing", done, total),
+            epoch=self._epoch,
+            chance=self._chance,
         )
 
-    def begin(self, run: Any, picture: Path) -> None:
-        """Know the run, and where its curves go."""
-        self._run, self._picture = run, picture
+    def _started(self, position: Position, per_epoch: int, steps: int) -> None:
+        from ..training.captions import settings_text
 
-    def __enter__(self) -> None:
-        self._bars.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
-
-    def _started(self, position: Any, per_epoch: int, steps: int) -> None:
-        self.speaks = True  # one of several processes speaks
+        self.speaks = True
         self._epochs = list(position.epochs)
         if self._epochs:  # a run that goes on may draw to another file
             self._draw()
-        self._task = self._bars.add_task("epoch", total=steps, completed=position.step, state="")
-        if not self.as_json:
-            run = self._run
-            data = run.data
-            say(
-                f"{run.network.name} {shape_text(run.network.input_shape)} in {run.backend.name},"
-                f" on {len(data.train.labels)} images of {data.description}; tested on"
-                f" {len(data.test.labels)}"
-            )
-            say(f"{_recipe_text(run.recipe)}; {steps} steps; in {run.folder}")
-            if position.step:
-                say(f"goes on after step {position.step}")
+        if self.as_json:
+            return
+        run = self._run
+        say(
+            f"{run.network.name} {shape_text(run.network.input_shape)} in {run.backend.name}, on"
+            f" {counted(len(run.data.train.labels), 'image')} of {run.data.description}; tested on"
+            f" {len(run.data.test.labels):,}"
+        )
+        say(f"{settings_text(run.recipe)}; {counted(steps, 'step')}; in {run.folder}")
+        if position.step:
+            say(f"going on after step {position.step}")
 
     def _step(self, step: int, loss: float, accuracy: float, speed: float) -> None:
-        if not self._quiet:
-            epoch = (step - 1) // self._run.per_epoch + 1
-            state = f"loss {loss:.3f}  accuracy {accuracy:.3f}  {speed:.0f} examples/s"
-            self._bars.update(
-                self._task,
-                completed=step,
-                description=f"epoch {epoch}/{self._run.recipe.epochs}",
-                state=state,
-            )
+        epoch = (step - 1) // self._run.per_epoch + 1
+        self._bars.show(
+            TRAINING,
+            f"epoch {epoch} of {self._run.recipe.epochs}, step {step:,} of {self._run.steps:,},"
+            f" loss {loss:.3f}, {speed:.0f} images/s",
+            step,
+            self._run.steps,
+        )
 
-    def _epoch(self, epoch: Any) -> None:
+    def _epoch(self, epoch: Epoch) -> None:
         self._epochs.append(epoch)
         self._draw()
         if not self.as_json:
+            width = len(str(self._run.recipe.epochs))
             say(
-                f"epoch {epoch.epoch:>3}/{self._run.recipe.epochs}  loss {epoch.loss:.4f}  train"
-                f" accuracy {epoch.train_accuracy:.4f}  test accuracy {epoch.test_accuracy:.4f} "
-                f" {epoch.examples_per_second:.1f} examples/s"
+                f"epoch {epoch.epoch:>{width}}/{self._run.recipe.epochs}  loss {epoch.loss:.4f} "
+                f" accuracy {epoch.train_accuracy:.3f}, test {epoch.test_accuracy:.3f} "
+                f" {epoch.examples_per_second:.1f} images/s",
+                indent="  ",
             )
 
     def _draw(self) -> None:
+        from ..training.captions import settings_text
         from ..training.curves import draw_curves
 
         run = self._run
-        title = f"{run.network.name}, {run.data.name}, {run.backend.name}"
+        assert self._picture is not None
         try:
             draw_curves(
                 self._picture,
                 {run.backend.name: [self._epochs]},
-                title,
+                f"{run.network.name} at {shape_text(run.network.input_shape)} on {run.data.name},"
+                f" in {run.backend.name}",
                 chance=run.recipe.chance_loss(run.network),
+                settings=settings_text(run.recipe),
             )
             self._drawn = True
-        except DataError as error:  # no reason to end a run of hours
+        except DataError as error:  # not a reason to end a run of hours
             self._drawn = False
-            print(f"googlenet: no curves: {error}", file=sys.stderr)
+            say_aside(f"no curves: {error}")
 
     def _chance(self, line: str) -> None:
         if not self._hinted:
             self._hinted = True
-            print(line, file=sys.stderr)
+            say_aside(in_words(line))
 
-    def end(self, outcome: Any) -> None:
+    def end(self, trained: Trained) -> None:
         """The last line, or the JSON."""
-        from ..training.loop import WEIGHTS
-
-        last = outcome.epochs[-1]
         if self.as_json:
-            run = self._run
-            print_json(
-                {
-                    "name": run.network.name,
-                    "framework": run.backend.name,
-                    "data": run.data.description,
-                    "recipe": run.recipe.to_json(),
-                    "train_image_count": len(run.data.train.labels),
-                    "test_image_count": len(run.data.test.labels),
-                    "epochs": [asdict(epoch) for epoch in outcome.epochs],
-                    "folder": str(run.folder),
-                }
-            )
+            print_json(trained.to_json())
             return
-        low, high = wilson(last.test_accuracy, len(self._run.data.test.labels))
-        curves = f"curves in {self._picture}, " if self._drawn else ""
+        last = trained.epochs[-1]
+        low, high = trained.interval
         say(
             f"loss {last.loss:.3f}, train accuracy {last.train_accuracy:.3f}, test accuracy"
-            f" {last.test_accuracy:.3f} (95 % confidence interval {low:.3f} to {high:.3f});"
-            f" {curves}weights in {self._run.folder / WEIGHTS}"
+            f" {last.test_accuracy:.3f} (95 % confidence interval {low:.3f} to {high:.3f})"
         )
-
-
-def _recipe_text(recipe: Recipe) -> str:
-    settings = {
-        "momentum": recipe.momentum,
-        "weight decay": recipe.weight_decay,
-        "label smoothing": recipe.label_smoothing,
-    }
-    more = [f"{what} {value:g}" for what, value in settings.items() if value]
-    schedule = "" if recipe.schedule == "constant" else f" ({recipe.schedule})"
-    rate = f"learning rate {recipe.learning_rate:g}{schedule}"
-    return ", ".join(
-        [
-            f"{recipe.epochs} epochs of batches of {recipe.batch_size}",
-            rate,
-            *more,
-            f"seed {recipe.seed}",
-        ]
-    )
+        if self._drawn:
+            say(f"curves: {self._picture}")
+        say(f"weights: {trained.weights}")

@@ -1,21 +1,16 @@
-"""What a backend can do, asked in a process of its own, since only importing it tells:
-`python -m googlenet.jobs.probe FRAMEWORK FILE` writes its capabilities, or the error, to FILE.
-"""
+"""What a backend can do, asked in a process of its own, since only importing it tells."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import tempfile
-import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..backend.discovery import get_backend
 from ..backend.protocols import capabilities
-from ..errors import BackendError, GoogLeNetError
-from ..files import write_atomically
-from .workers import end_with_parent, failure, run_worker, worker_environment
+from ..errors import BackendError
+from .job import Job, Report, run_job
 
 #: Seconds that a framework has to be imported.
 TIMEOUT = 300.0
@@ -31,35 +26,20 @@ def probe(
     if the backend cannot be imported, or crashes or takes more than `timeout` seconds meanwhile.
     """
     with tempfile.TemporaryDirectory(prefix="googlenet-probe-") as name:
-        answer, log = Path(name) / "answer.json", Path(name) / "log"
-        ending = run_worker(
-            [interpreter or sys.executable, "-m", "googlenet.jobs.probe", framework, str(answer)],
-            log,
-            worker_environment(),
-            look=lambda: None,  # nothing to see before the answer: a plain time limit
-            timeout=timeout,
-            stop=threading.Event(),
+        job = Job("googlenet.jobs.probe:answer", framework)
+        found = run_job(job, Path(name), interpreter=interpreter, timeout=timeout)
+    if found.error is not None:
+        about = f"framework '{framework}': "
+        raise BackendError(
+            found.error
+            if found.error.startswith(about)
+            else f"{about}its backend cannot be imported: {found.error}"
         )
-        if not answer.exists():
-            why = failure(ending, log, timeout=timeout, memory_hint="end other programs")
-            raise BackendError(f"framework '{framework}': its backend cannot be imported: {why}")
-        found = json.loads(answer.read_text())
-    if "error" in found:
-        raise BackendError(found["error"])
-    return frozenset(found["capabilities"])
+    return frozenset(found.values["capabilities"])
 
 
-def main() -> None:
-    """Answer in the file, so that a framework may print what it likes."""
-    framework, answer = sys.argv[1], Path(sys.argv[2])
-    end_with_parent(lambda: os._exit(1))
-    try:
-        found: dict[str, object] = {"capabilities": sorted(capabilities(get_backend(framework)))}
-    except GoogLeNetError as error:
-        found = {"error": str(error)}
-    write_atomically(answer, json.dumps(found).encode())
-    os._exit(0)  # some frameworks crash while they unload
-
-
-if __name__ == "__main__":
-    main()
+def answer(
+    framework: str, values: Mapping[str, Any], folder: Path, report: Report
+) -> dict[str, Any]:
+    """What a worker answers. Raises `BackendError` if the backend cannot be imported."""
+    return {"capabilities": sorted(capabilities(get_backend(framework)))}

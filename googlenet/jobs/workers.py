@@ -95,15 +95,19 @@ def run_worker(
     try:
         hung = _follow(process, look, timeout, stop, interval)
     finally:
-        if process.poll() is None:
-            if gentle and not hung:
-                os.killpg(process.pid, signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(GRACE)
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if process.poll() is None and gentle and not hung:
+            _signal(process, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        _signal(process, signal.SIGKILL)  # also if it ended by itself: its children may be left
+        process.wait()
     return Ending(process.returncode, hung)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the worker and all of its children that stayed in its session; none may be left."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _follow(
@@ -131,16 +135,18 @@ def failure(ending: Ending, log: Path, *, timeout: float, memory_hint: str) -> s
     if ending.error is not None:
         return ending.error
     if ending.hung:
-        return f"gave no sign for {timeout:g} s and was ended; its last words: {last_words(log)}"
+        return (
+            f"stopped responding for {timeout:g} s and was ended; last output: {last_output(log)}"
+        )
     code = ending.code or 0
     ended = (
         f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     )
     memory = f"; out of memory? {memory_hint}" if code == -signal.SIGKILL else ""
-    return f"{ended}{memory}; its last words: {last_words(log)}"
+    return f"{ended}{memory}; last output: {last_output(log)}"
 
 
-def last_words(log: Path) -> str:
+def last_output(log: Path) -> str:
     """The last line that is not empty."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1][:300] if lines else "none"

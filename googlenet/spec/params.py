@@ -55,3 +55,15 @@ def param_specs(network: Network) -> dict[str, ParamSpec]:
     does not fit.
     """
     return {spec.path: spec for site in walk(network) for spec in leaf_param_specs(site)}
+
+
+def end_weights(network: Network) -> tuple[ParamSpec, ParamSpec]:
+    """The weight that takes the images, (out, channels, kH, kW), and the one that gives the logits,
+    (classes, …): where a file's channels and classes are found.
+    """
+    weights = [
+        spec
+        for spec in param_specs(network).values()
+        if isinstance(spec.site.layer, (Conv, Dense)) and spec.name == "weight"
+    ]
+    return weights[0], weights[-1]

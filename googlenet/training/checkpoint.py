@@ -127,7 +127,7 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
         raise TrainingError(str(error)) from error
     if metadata.get("format") != FORMAT:
         raise TrainingError(
-            f"{path}: is no checkpoint of this project; weights alone go to --weights"
+            f"{path}: is not a checkpoint of this project; give a file of weights as `weights`"
         )
     try:
         made = json.loads(metadata["settings"])
@@ -167,7 +167,7 @@ def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) 
                 name, before, now = f"{name}'s {key}", before.get(key), now.get(key)
             raise TrainingError(
                 f"{path}: was made with {name} {_short(before)}, and this run has {_short(now)};"
-                " give the same, or another --out"
+                " give the same, or another `out`"
             )
 
 

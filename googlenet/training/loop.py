@@ -24,16 +24,19 @@ from ..backend.protocols import Trainer, Trains, TrainsInParallel
 from ..data.batches import check_batch_size, evaluation_batches, training_batches
 from ..data.sets import DataSet, check_classes
 from ..errors import BackendError, TrainingError
-from ..spec.layers import Network
+from ..spec.layers import BatchNorm, Network
 from ..spec.loss import cross_entropy
 from ..spec.recipe import Recipe
 from ..spec.serial import to_json
-from ..spec.traversal import num_classes
+from ..spec.traversal import num_classes, walk
 from ..version import __version__
 from ..weights.files import save_params
 from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
+
+#: Steps that the plain GoogLeNet stays at chance on all of Fashion-MNIST, by the book's recipe.
+PLATEAU = 350
 
 #: A loss this near to that of equal probabilities, as a share of it, has learnt nothing.
 CHANCE = 0.02
@@ -41,12 +44,18 @@ CHANCE = 0.02
 
 @dataclass
 class Listener:
-    """What a run tells whoever watches: each is called in the process of rank 0 alone."""
+    """What a run tells whoever watches, in the process of rank 0 only.
+
+    `started` hears the position, the steps of an epoch and of the run; `step` its number, loss,
+    accuracy and the epoch's examples per second; `tested` how many test images are done of how
+    many; `epoch` each one that has ended, and `chance` a line of advice where nothing was learnt.
+    """
 
     started: Callable[[Position, int, int], None] = lambda position, steps_per_epoch, steps: None
     step: Callable[[int, float, float, float], None] = (
         lambda step, loss, accuracy, examples_per_second: None
     )
+    tested: Callable[[int, int], None] = lambda done, total: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
     chance: Callable[[str], None] = lambda line: None
 
@@ -65,7 +74,8 @@ class TrainingRun:
     """A run of training in `folder`: everything it needs, and `train()`.
 
     `stop` is asked after each step; True saves a checkpoint and ends the run. A checkpoint is
-    written after each epoch, and every `checkpoint_seconds` within one.
+    written after each epoch, and every `checkpoint_seconds` within one. `initializer` is the rule
+    by which `params` were drawn, None if they were not.
     """
 
     backend: Trains
@@ -78,6 +88,7 @@ class TrainingRun:
     checkpoint_seconds: float = 600.0
     device: str | None = None
     parallel: bool = False
+    initializer: str | None = None
     stop: Callable[[], bool] = lambda: False
     listener: Listener = field(default_factory=Listener)
 
@@ -154,7 +165,7 @@ class TrainingRun:
             raise TrainingError(
                 f"process {trainer.rank} (after step {checkpoint.position.step}): the"
                 f" {trainer.processes} processes do not start alike; give all the same arguments"
-                " and the same files, and with --resume the same checkpoint in --out"
+                " and the same files, and with `resume` the same checkpoint in `out`"
             )
 
     def _find(self, rank: int) -> Checkpoint:
@@ -166,12 +177,13 @@ class TrainingRun:
                 not log.exists() or log.stat().st_size < checkpoint.position.log_bytes
             ):
                 raise TrainingError(
-                    f"{log}: is missing or shorter than its checkpoint says; give another --out"
+                    f"{log}: is missing or shorter than its checkpoint says; give another `out`"
                 )
             return checkpoint
         if rank == 0 and not self.resume and (path.exists() or log.exists()):
             raise TrainingError(
-                f"{self.folder}: holds a run already; go on with --resume, or give another --out"
+                f"{self.folder}: holds a run already; go on with `resume=True`, or give another"
+                " `out`"
             )
         return Checkpoint(self.settings, Position(), self.params)
 
@@ -198,7 +210,7 @@ class TrainingRun:
         except OSError as error:
             raise TrainingError(
                 f"{error.filename or log}: cannot be written ({error.strerror or error}); give"
-                " another --out"
+                " another `out`"
             ) from error
 
     def _versions(self) -> dict[str, Any]:
@@ -284,6 +296,7 @@ class TrainingRun:
     def _finish(self, trainer: Trainer, position: Position, log: Any) -> Position:
         """The test, and the epoch's line."""
         sums = np.zeros(3)
+        done, total = 0, len(self.data.test.labels)
         for batch in evaluation_batches(
             self.data.test, self.recipe.batch_size, rank=trainer.rank, processes=trainer.processes
         ):
@@ -295,6 +308,9 @@ class TrainingRun:
                     (logits.argmax(1) == batch.labels).sum(),
                     len(batch.labels),
                 )
+            done = min(done + self.recipe.batch_size, total)
+            if trainer.rank == 0:
+                self.listener.tested(done, total)
         sums = trainer.total(sums)
         epoch = Epoch(
             epoch=position.epoch + 1,
@@ -323,13 +339,23 @@ class TrainingRun:
         return abs(epoch.loss - expected) < CHANCE * expected and epoch.test_accuracy < 2 / classes
 
     def chance_line(self, epoch: Epoch) -> str:
-        """What is said of a network that has learnt nothing yet."""
+        """What is said of a network that has learnt nothing yet: only what was measured to help
+        (docs/training.md, "At chance"), and is not set already.
+        """
         classes = num_classes(self.network)
+        helps = []
+        if not any(isinstance(site.layer, BatchNorm) for site in walk(self.network)):
+            helps.append("batch norm (googlenet_bn)")
+        if self.initializer == "xavier_uniform":
+            helps.append("He's initial weights (`initializer=he_normal`)")
+        step = epoch.epoch * self.per_epoch
+        advice = f" What helps is {' or '.join(helps)}." if helps else ""
         return (
             f"epoch {epoch.epoch}: still at chance: the loss is that of {classes} equal"
-            f" probabilities, ln {classes} = {math.log(classes):.3f} for each output. What helps:"
-            " batch norm (googlenet_bn), a lower --learning-rate, other initial weights"
-            " (--initializer he_normal)"
+            f" probabilities, ln {classes} = {math.log(classes):.3f} for each output.{advice} Time"
+            " may be enough: on all of Fashion-MNIST the book's network leaves this plateau after"
+            f" about {PLATEAU} steps at rate 0.1; this run has taken {step}. A lower rate makes it"
+            " longer."
         )
 
     def _diverged(self, position: Position, loss: float) -> str:
@@ -341,7 +367,7 @@ class TrainingRun:
         )
         return (
             f"step {position.step + 1} (epoch {position.epoch + 1}): the loss is {loss}; {kept}. "
-            "Start again with a lower --learning-rate or with batch norm"
+            "Start again with a lower `learning_rate` or with batch norm"
         )
 
     def _save(self, trainer: Trainer, position: Position, log: Any) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,17 @@ from typing import Any
 from ..data.sets import DataSet, save_data
 from ..errors import TrainingError
 from ..files import write_atomically
-from ..jobs.workers import failure, run_worker, worker_environment
+from ..jobs.job import Job, run_job
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
+from ..spec.serial import to_json
 from ..weights.files import load_params, save_params
 from ..weights.initial import init_params
 from .checkpoint import Epoch
 from .loop import LOG, digest, read_log
 
-#: (framework, seed, finished steps, steps) — called often.
-Progress = Callable[[str, int, int, int], None]
+#: Told often: the framework, the seed, the stage, how much of it is done, and how much there is.
+Progress = Callable[[str, int, str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,10 @@ class Lap:
 
 @dataclass(frozen=True)
 class RaceOptions:
-    """How to race: the arguments of `googlenet train` that all have in common, interpreters,
-    threads, seconds without a sign of life.
+    """How to race: interpreters by framework, threads of each, and seconds without progress before
+    a worker is ended.
     """
 
-    arguments: tuple[str, ...] = ()
     interpreters: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
     timeout: float = 1800.0
@@ -73,11 +72,11 @@ def run_race(
     *,
     initializer: str = "xavier_uniform",
     options: RaceOptions = RaceOptions(),
-    progress: Progress = lambda framework, seed, done, total: None,
+    progress: Progress = lambda framework, seed, stage, done, total: None,
     finished: Callable[[Lap], None] = lambda lap: None,
 ) -> list[Lap]:
-    """Train `network` in each of `frameworks` from each of `seeds`, one after another; their runs
-    lie in `folder`.
+    """Train `network` as `recipe` says in each of `frameworks` from each of `seeds`, which take the
+    place of the recipe's, one after another; their runs lie in `folder`.
 
     The images are prepared and the initial weights drawn here, once. A run that is there goes on,
     or counts if it has ended; one that fails fails its own lap. Raises `TrainingError` if files
@@ -87,92 +86,69 @@ def run_race(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(
-            f"{folder}: cannot be written ({error.strerror}); give another --out"
+            f"{folder}: cannot be written ({error.strerror}); give another `out`"
         ) from error
     save_data(folder / "data", data)
     laps: list[Lap] = []
     stop = threading.Event()
-    total = recipe.epochs * recipe.steps_per_epoch(len(data.train.labels))
     for seed in seeds:
         start = folder / f"start-seed{seed}.safetensors"
         params = init_params(network, seed=seed, initializer=initializer)
         if start.exists() and digest(load_params(start, network)) != digest(params):
-            raise TrainingError(f"{start}: holds another start than this race; give another --out")
+            raise TrainingError(f"{start}: holds another start than this race; give another `out`")
         save_params(start, network, params)
+        asked = {
+            "network": to_json(network),
+            "recipe": replace(recipe, seed=seed).to_json(),
+            "data": str(folder.absolute() / "data"),
+            "weights": str(start.absolute()),
+        }
         for framework in frameworks:
-            report = partial(_report, progress, framework, seed, total)
-            lap = _lap(framework, seed, folder, start, options, stop, report)
+            lap = _lap(framework, seed, folder, asked, options, stop, progress)
             _check_start(lap, data.digest, digest(params))
             laps.append(lap)
             finished(lap)
     return laps
 
 
-def _report(progress: Progress, framework: str, seed: int, total: int, done: int) -> None:
-    progress(framework, seed, done, total)
-
-
 def _lap(
     framework: str,
     seed: int,
     folder: Path,
-    start: Path,
+    asked: Mapping[str, Any],
     options: RaceOptions,
     stop: threading.Event,
-    report: Callable[[int], None],
+    progress: Progress,
 ) -> Lap:
     run = folder / f"{framework}-seed{seed}"
     run.mkdir(exist_ok=True)
-    log, events = run / "printed.log", run / LOG
-    command = [
-        options.interpreters.get(framework, sys.executable),
-        "-m",
-        "googlenet",
-        "train",
-        *options.arguments,
-        *(
-            "--framework",
-            framework,
-            "--seed",
-            str(seed),
-            "--data",
-            str(folder / "data"),
-            "--weights",
-            str(start),
-        ),
-        *("--out", str(run), "--resume", "--json"),
-    ]
-
-    def look() -> int:
-        if not events.exists():
-            return 0
-        steps = [event["step"] for event in read_log(events) if event["event"] == "step"]
-        done = steps[-1] if steps else 0
-        report(done)
-        return done
-
-    environment = worker_environment(options.threads)
-    ending = run_worker(
-        command,
-        log,
-        environment,
-        look=look,
+    job = Job(
+        "googlenet.training.worker:answer",
+        framework,
+        asked,
+        memory_hint="give a smaller `batch_size`",
+    )
+    answer = run_job(
+        job,
+        run,
+        name="worker",
+        interpreter=options.interpreters.get(framework),
+        threads=options.threads,
         timeout=options.timeout,
         stop=stop,
+        report=partial(progress, framework, seed),
         gentle=True,
-        interval=0.5,
     )
-    found = read_log(events) if events.exists() else []
+    events = read_log(run / LOG) if (run / LOG).exists() else []
     epochs = tuple(
         Epoch(**{k: v for k, v in event.items() if k != "event"})
-        for event in found
+        for event in events
         if event["event"] == "epoch"
     )
-    version = str(found[0].get("framework_version", "")) if found else ""
-    error = None
-    if ending.error is not None or ending.code != 0:
-        hint = "give a smaller --batch-size"
-        error = failure(ending, log, timeout=options.timeout, memory_hint=hint)
+    version = str(events[0].get("framework_version", "")) if events else ""
+    error = answer.error
+    if error is None and not answer.values["finished"]:
+        error = f"was stopped after step {answer.values['step']}"
     return Lap(framework, seed, run, epochs, version, error)
 
 
@@ -184,7 +160,7 @@ def _check_start(lap: Lap, data: str, weights: str) -> None:
     for what, expected in (("data", data), ("weights", weights)):
         if events[0][what]["digest"] != expected:
             raise TrainingError(
-                f"{lap.folder}: began with other {what} than this race; give another --out"
+                f"{lap.folder}: began with other {what} than this race; give another `out`"
             )
 
 

@@ -39,6 +39,11 @@ def network_metadata(network: Network) -> dict[str, str]:
     }
 
 
+def is_own(metadata: Mapping[str, str]) -> bool:
+    """Whether `metadata` are of a file that `save_params` wrote."""
+    return metadata.get("format") == "googlenet"
+
+
 def save_params(
     path: str | os.PathLike[str],
     network: Network,

@@ -18,6 +18,7 @@ FLOORS = [
     "reference",
     "proof",
     "training",
+    "actions",
     "cli",
 ]
 FACADES = {ROOT / "__init__.py", ROOT / "__main__.py"}

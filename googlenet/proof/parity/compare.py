@@ -12,12 +12,14 @@ import numpy as np
 
 from ...arrays import Array, Params
 from ...backend.protocols import Backend, Differentiates, Trains
+from ...jobs.job import Report
 from ...reference import build
 from ...reference.network import Pass
 from ...spec.traversal import nodes
 from .problem import Problem
 from .rows import Comparison, Group, Row, differing
 from .tolerance import (
+    STEP_RUNS,
     Distance,
     StepYardstick,
     chunks,
@@ -33,6 +35,16 @@ from .trajectory import Yardstick, compare_trajectory, trajectory_recipe, trajec
 
 #: How many images the gradients are compared on, so that memory stays bounded.
 GRADIENT_IMAGES = 8
+
+#: The stages of a comparison, by what they count: images, parts of a step, and steps.
+IMAGES, GRADIENTS, STEPS = "images", "gradients", "training steps"
+
+#: The parts of a compared step: the backend's pass, float64's step, the backend's gradients.
+STEP_PARTS = 3
+
+
+def _quiet(stage: str, done: int, total: int) -> None:
+    """A `Report` that nobody hears."""
 
 
 def compare_weights(backend: Backend, model: object, params: Params) -> list[str]:
@@ -88,9 +100,10 @@ def compare_step(
     *,
     train: bool = True,
     device: str | None = None,
+    report: Callable[[int], None] = lambda done: None,
 ) -> Comparison:
     """Every layer, the loss, gradients and running statistics of one step on all images, dropout at
-    rate 0.
+    rate 0. `report` hears how many of `STEP_PARTS` are done.
 
     The gradients are held against a float64 run that goes back through each ReLU and max pool as
     the backend itself decided: what those layers gave in a pass of the same model. That pass is
@@ -102,6 +115,7 @@ def compare_step(
     passed = backend.forward(
         backend.build(network, params, device=device), images, train=train, taps=taps
     )
+    report(1)
     run = Pass(train=train, taps=frozenset(taps), choices=decisions(network, images, passed))
     reference = build(
         network,
@@ -110,9 +124,11 @@ def compare_step(
         unbiased_running_variance=backend.unbiased_running_variance,
     )
     exact = step(reference, problem, run)
+    report(2)
     model = backend.build(network, params, device=device)
     value, grads = backend.gradients(model, images, problem.labels, loss=problem.loss, train=train)
     held = backend.params_of(model)
+    report(3)
     extra = [Row(path, math.inf, limit(0)) for path in grads if path not in exact.gradients]
 
     def rows(
@@ -152,20 +168,37 @@ def measure(
     chunk: int = 8,
     gradients: bool = True,
     train_steps: int = 0,
-    report: Callable[[int], None] = lambda done: None,
+    report: Report = _quiet,
 ) -> Yardsticks:
     """How far float32 strays on the images, all of them forward and the first `GRADIENT_IMAGES`
     backward.
 
     With `train_steps` also over so many steps of training, of `GRADIENT_IMAGES` images each.
-    Raises what the reference raises for bad input.
+    `report` hears each stage. Raises what the reference raises for bad input.
     """
-    forward = forward_yardstick(problem, chunk=chunk, report=report)
-    step = step_yardstick(problem.few(GRADIENT_IMAGES)) if gradients else None
+    forward = forward_yardstick(
+        problem, chunk=chunk, report=_stage(report, IMAGES, len(problem.images))
+    )
+    step = None
+    if gradients:
+        step = step_yardstick(
+            problem.few(GRADIENT_IMAGES), report=_stage(report, GRADIENTS, STEP_RUNS)
+        )
     trajectory = trajectory_yardstick(
-        problem, recipe=trajectory_recipe(problem.loss), steps=train_steps, size=GRADIENT_IMAGES
+        problem,
+        recipe=trajectory_recipe(problem.loss),
+        steps=train_steps,
+        size=GRADIENT_IMAGES,
+        report=_stage(report, STEPS, train_steps),
     )
     return Yardsticks(forward, step, trajectory)
+
+
+def _stage(report: Report, stage: str, total: int) -> Callable[[int], None]:
+    """What tells how much of `stage` is done, and at first that it begins."""
+    if total:
+        report(stage, 0, total)
+    return lambda done: report(stage, done, total)
 
 
 def compare(
@@ -175,27 +208,38 @@ def compare(
     *,
     chunk: int = 8,
     device: str | None = None,
-    report: Callable[[int], None] = lambda done: None,
+    report: Report = _quiet,
 ) -> Comparison:
     """The whole proof for one backend: weights, every layer in evaluation mode, and one step of
     training.
 
     All images go forward in chunks; the first `GRADIENT_IMAGES` through a training step if the
     yardsticks hold one and the backend can train; then through as many steps in the backend's own
-    trainer as the yardsticks have. Raises what the backend raises.
+    trainer as the yardsticks have. `report` hears each stage. Raises what the backend raises.
     """
     model = backend.build(problem.network, problem.params, device=device)
     changed = compare_weights(backend, model, problem.params)
     groups = {
         Group.WEIGHTS: [differing(path) for path in changed],
         Group.OUTPUTS: compare_forward(
-            backend, model, problem, yardsticks.forward, chunk=chunk, report=report
+            backend,
+            model,
+            problem,
+            yardsticks.forward,
+            chunk=chunk,
+            report=_stage(report, IMAGES, len(problem.images)),
         ),
     }
     if yardsticks.step is not None and isinstance(backend, Differentiates):
         del model
         few = problem.few(GRADIENT_IMAGES)
-        groups |= compare_step(backend, few, yardsticks.step, device=device).groups
+        groups |= compare_step(
+            backend,
+            few,
+            yardsticks.step,
+            device=device,
+            report=_stage(report, GRADIENTS, STEP_PARTS),
+        ).groups
     if yardsticks.trajectory and isinstance(backend, Trains):
         groups[Group.TRAJECTORY] = compare_trajectory(
             backend,
@@ -204,5 +248,6 @@ def compare(
             recipe=trajectory_recipe(problem.loss),
             size=GRADIENT_IMAGES,
             device=device,
+            report=_stage(report, STEPS, len(yardsticks.trajectory)),
         )
     return Comparison(groups)

@@ -109,7 +109,7 @@ class Comparison:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Comparison:
+    def from_json(cls, values: Mapping[str, Any]) -> Comparison:
         """The inverse of `to_json`; other keys do not matter. Raises `KeyError` for one that is
         missing.
         """

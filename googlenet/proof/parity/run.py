@@ -4,33 +4,36 @@ it.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...arrays import Params
 from ...data.images import ImageSet
-from ...jobs.workers import failure, run_worker, worker_environment
+from ...jobs.job import Job, run_job
 from ...spec.analysis import count_multiply_adds, count_parameters
 from ...spec.layers import Network
 from ...spec.loss import Loss
-from ...version import __version__, source_digest
+from ...version import __version__
 from ...weights.check import check_params
 from .compare import GRADIENT_IMAGES, measure
-from .job import Job
+from .files import Question
 from .problem import Problem
 from .rows import Comparison, Row
 from .tolerance import EPS, FACTOR
 
-#: (what, done, total) — `what` is "yardstick" or a framework; called often.
-Progress = Callable[[str, int, int], None]
+#: Told often: `REFERENCE` or a framework, its stage, how much of it is done, and how much there is.
+Progress = Callable[[str, str, int, int], None]
+
+#: Under what name the progress of the yardstick is told.
+REFERENCE = "reference"
+
+MEMORY_HINT = "give fewer images (`count`) or smaller pieces (`chunk`)"
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def run_parity(
     *,
     seed: int,
     options: ParityOptions = ParityOptions(),
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = lambda who, stage, done, total: None,
 ) -> Report:
     """Hold each of `frameworks` against the float64 reference on `image_set` with the weights
     `params`.
@@ -145,23 +148,38 @@ def run_parity(
     params = check_params(network, params)
     loss = Loss(label_smoothing=options.label_smoothing)
     problem = Problem(network, params, image_set.images, image_set.labels, loss)
-    total = len(problem.images)
-    progress("yardstick", 0, total)
     yardsticks = measure(
         problem,
         chunk=options.chunk,
         gradients=options.gradients,
         train_steps=options.train_steps,
-        report=lambda done: progress("yardstick", done, total),
+        report=partial(progress, REFERENCE),
     )
     with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
         folder = Path(name)
-        Job(problem, options.chunk, yardsticks).save(folder)
+        Question(problem, options.chunk, yardsticks).save(folder)
         stop = threading.Event()
 
         def work(framework: str) -> Result:
-            return _work(
-                folder, framework, options, stop, lambda done: progress(framework, done, total)
+            answer = run_job(
+                Job("googlenet.proof.parity.worker:answer", framework, memory_hint=MEMORY_HINT),
+                folder,
+                interpreter=options.interpreters.get(framework),
+                threads=options.threads,
+                processes=options.jobs,
+                timeout=options.timeout,
+                stop=stop,
+                report=partial(progress, framework),
+            )
+            if answer.error is not None:
+                return Result(framework, error=answer.error)
+            return Result(
+                framework,
+                Comparison.from_json(answer.values),
+                versions=answer.versions,
+                threads=answer.threads,
+                seconds=answer.seconds,
+                peak_memory_bytes=answer.peak_memory_bytes,
             )
 
         with ThreadPoolExecutor(max_workers=options.jobs) as pool:
@@ -174,82 +192,3 @@ def run_parity(
                 pool.shutdown(cancel_futures=True)
                 raise
     return Report(network, image_set, seed, results, options.train_steps)
-
-
-def _work(
-    folder: Path,
-    framework: str,
-    options: ParityOptions,
-    stop: threading.Event,
-    report: Callable[[int], None],
-) -> Result:
-    """Start the worker, follow it, and read its answer."""
-    interpreter = options.interpreters.get(framework, sys.executable)
-    log, progress = folder / f"{framework}.log", folder / f"{framework}.progress"
-    command = [interpreter, "-m", "googlenet.proof.parity.worker", str(folder), framework]
-
-    def look() -> str:
-        text = progress.read_text() if progress.exists() else ""
-        report(int(text or 0))
-        return text
-
-    environment = worker_environment(options.threads, processes=options.jobs)
-    ending = run_worker(command, log, environment, look=look, timeout=options.timeout, stop=stop)
-    path = folder / f"{framework}.json"
-    if ending.error is not None or ending.hung or not path.exists():
-        error = failure(ending, log, timeout=options.timeout, memory_hint=MEMORY_HINT)
-        return Result(framework, error=_older(interpreter, environment) or error)
-    return _answer(path, framework)
-
-
-def _older(interpreter: str, environment: Mapping[str, str]) -> str | None:
-    """In words, that an interpreter which could not start its worker has another version of this
-    project, in which the worker may have another name. None if it has this version, or none.
-    """
-    asked = [interpreter, "-c", "import googlenet; print(googlenet.__version__)"]
-    try:
-        done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    version = done.stdout.strip()
-    return _other_version(version) if version not in ("", __version__) else None
-
-
-def _other_version(version: str) -> str:
-    return (
-        f"its interpreter has googlenet {version}, this one {__version__}; install the same in both"
-    )
-
-
-MEMORY_HINT = "give fewer images with --count or smaller pieces with --chunk"
-
-
-def _answer(path: Path, framework: str) -> Result:
-    answer = json.loads(path.read_text())
-    error = _mismatch(answer) or answer.get("error")
-    if error is not None:
-        return Result(framework, error=error)
-    return Result(
-        framework,
-        Comparison.from_json(answer),
-        versions=answer["versions"],
-        threads=answer["threads"],
-        seconds=answer["seconds"],
-        peak_memory_bytes=answer["peak_memory_bytes"],
-    )
-
-
-def _mismatch(answer: dict[str, Any]) -> str | None:
-    """In words, why the worker that gave `answer` did not do what it was asked: its googlenet is
-    another one than this. None if it is this one.
-    """
-    version = answer.get("versions", {}).get("googlenet", "unknown")
-    if version != __version__:
-        return _other_version(version)
-    ours, theirs = source_digest(), answer.get("source", "unknown")
-    if theirs != ours:
-        return (
-            f"its interpreter has other code of googlenet {version} (digest {theirs}) than this one"
-            f" ({ours}); install the same checkout in both"
-        )
-    return None

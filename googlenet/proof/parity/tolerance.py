@@ -233,16 +233,23 @@ def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> 
     return made
 
 
-def step_yardstick(problem: Problem, *, train: bool = True) -> StepYardstick:
+#: Runs of the reference that a step's yardstick takes: float64's, and float32's.
+STEP_RUNS = 1 + len(VARIANTS)
+
+
+def step_yardstick(
+    problem: Problem, *, train: bool = True, report: Callable[[int], None] = lambda done: None
+) -> StepYardstick:
     """How far float32 strays in one step on all images, dropout at rate 0.
 
-    Raises what the reference raises for bad input.
+    `report` hears how many of `STEP_RUNS` are done. Raises what the reference raises for bad input.
     """
     problem = problem.still()
     network, params = problem.network, problem.params
     taps = frozenset(site.path for site in nodes(network))
     exact_run = Pass(train=train, taps=taps)
     exact = step(build(network, params, dtype=np.float64), problem, exact_run)
+    report(1)
     worst: dict[str, dict[str, float]] = {
         "outputs": {},
         "loss": {},
@@ -253,7 +260,7 @@ def step_yardstick(problem: Problem, *, train: bool = True) -> StepYardstick:
     def stray(what: str, path: str, array: Array, expected: Array) -> None:
         worst[what][path] = max(worst[what].get(path, 0.0), distance(array, expected))
 
-    for variant in VARIANTS:
+    for number, variant in enumerate(VARIANTS, start=2):
         made = variant.follow(exact_run.choices)
         run = Pass(train=train, taps=taps, dot=variant.dot, choices=made)
         rough = step(build(network, params), variant.of(problem), run)
@@ -264,6 +271,7 @@ def step_yardstick(problem: Problem, *, train: bool = True) -> StepYardstick:
             stray("gradients", path, rough.gradients[path], array)
         for path, array in exact.statistics.items():
             stray("statistics", path, rough.statistics[path], array)
+        report(number)
     reach = loss_reach(exact.outputs, exact.loss, exact_run.output_grads, worst["outputs"])
     return StepYardstick(
         worst["outputs"], max(worst["loss"]["loss"], reach), worst["gradients"], worst["statistics"]

@@ -48,12 +48,19 @@ def trajectory_recipe(loss: Loss) -> Recipe:
     )
 
 
-def trajectory_yardstick(problem: Problem, *, recipe: Recipe, steps: int, size: int) -> Yardstick:
+def trajectory_yardstick(
+    problem: Problem,
+    *,
+    recipe: Recipe,
+    steps: int,
+    size: int,
+    report: Callable[[int], None] = lambda done: None,
+) -> Yardstick:
     """How far float32 strays in `steps` steps of `size` images: the loss of each and every array
     after it, dropout at rate 0.
 
-    The loss is the recipe's, whatever that of the problem. Raises what the reference raises for bad
-    input.
+    The loss is the recipe's, whatever that of the problem. `report` hears how many steps are done.
+    Raises what the reference raises for bad input.
     """
     problem = problem.still()
     network, params = problem.network, problem.params
@@ -84,6 +91,7 @@ def trajectory_yardstick(problem: Problem, *, recipe: Recipe, steps: int, size: 
                 )
         worst[LOSS] = max(worst[LOSS], loss_reach(run.outputs, loss, run.output_grads, strayed))
         found.append(worst)
+        report(number + 1)
     return found
 
 

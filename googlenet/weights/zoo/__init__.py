@@ -4,9 +4,10 @@ becomes our weights.
 
 from __future__ import annotations
 
-from .convert import Imported, import_weights, reopen_weights
+from .convert import Imported, import_weights
 from .guess import looks_like
 from .names import Entry, ZooModel, entries, find_model, network_of, zoo_models
+from .reopen import open_weights, reopen_weights
 
 __all__ = [
     "Entry",
@@ -17,6 +18,7 @@ __all__ = [
     "import_weights",
     "looks_like",
     "network_of",
+    "open_weights",
     "reopen_weights",
     "zoo_models",
 ]

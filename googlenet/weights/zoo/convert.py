@@ -5,19 +5,18 @@ file that does not fit.
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...architectures import get_network
 from ...arrays import Array, Params
 from ...errors import ShapeError, UnknownNameError, WeightsError
-from ...spec.layers import Conv, Dense, Network
-from ...spec.params import param_specs
+from ...spec.layers import Dense, Network
+from ...spec.params import end_weights, param_specs
 from ..check import check_params
+from ..files import is_own
 from ..formats import WeightsFile
 from .guess import looks_like
 from .names import Entry, ZooModel, entries, find_model, network_of, renumbered
@@ -60,7 +59,7 @@ def import_weights(
     found = find_model(model)
     if aux and not found.aux:
         raise UnknownNameError(
-            f"aux: model '{found.designator}' has no auxiliary heads; leave them out"
+            f"`aux`: model '{found.designator}' has no auxiliary heads; leave them out"
         )
     source = _Source(file, found)
     network = source.network(source.has_heads() if aux is None else aux, input_size)
@@ -142,9 +141,8 @@ class _Source:
         arrays are missing or misshapen.
         """
         default = network_of(self.model, aux=False)
-        first, *_, last = (
-            entry for entry in entries(self.model, default) if entry.spec.name == "weight"
-        )
+        by_path = {entry.path: entry for entry in entries(self.model, default)}
+        first, last = (by_path[spec.path] for spec in end_weights(default))
         channels = self._size_of(first, axis=1)
         num_classes = self._size_of(last, axis=0)
         shape = (channels, *(default.input_shape[1:] if input_size is None else input_size))
@@ -214,8 +212,8 @@ def described(file: WeightsFile, *, besides: str | None = None) -> str:
     """What to do about a file that does not fit: the model that it looks like, if it is not
     `besides`, or its format.
     """
-    if is_own(file):
-        return "it is a file of this project's own, so convert it without --from"
+    if is_own(file.metadata):
+        return "it is a file of this project's own, so leave out `model`"
     if any(name.startswith("layers/") and "/vars/" in name for name in file.arrays):
         return (
             "an early Keras 3 wrote it without the names of layers; load it in Keras 3 of today and"
@@ -231,66 +229,3 @@ def described(file: WeightsFile, *, besides: str | None = None) -> str:
     if besides in models:
         return f"otherwise it is {besides} ({percent}); download or save it again"
     return f"it looks like {' or '.join(models)} ({percent})"
-
-
-# Files of our own ---------------------------------------------------------------------------------
-
-
-def is_own(file: WeightsFile) -> bool:
-    """Whether `save_params` wrote the file."""
-    return file.metadata.get("format") == "googlenet"
-
-
-def reopen_weights(
-    file: WeightsFile, *, aux: bool | None = None, input_size: tuple[int, int] | None = None
-) -> Imported:
-    """The network and weights of a file that `save_params` wrote; arguments as for
-    `import_weights`.
-
-    Raises `WeightsError` if another wrote it, if its network is not one of `get_network`, or if its
-    arrays do not fit that; `UnknownNameError` and `ShapeError` as `import_weights` does.
-    """
-    if not is_own(file):
-        raise WeightsError(
-            f"{file.path}: not written by this project, so --from ZOO:MODEL must say what it holds;"
-            f" {described(file)}"
-        )
-    name, text = file.metadata.get("network", ""), file.metadata.get("input_shape", "")
-    size = re.fullmatch(r"(\d+),(\d+),(\d+)", text)
-    try:
-        default = get_network(name)
-    except UnknownNameError as error:
-        raise WeightsError(f"{file.path}: its network cannot be built again; {error}") from error
-    if size is None:
-        raise WeightsError(
-            f"{file.path}: its metadata has the input shape '{text}', expected"
-            " channels,height,width; save it again"
-        )
-    shape = (int(size[1]), *((int(size[2]), int(size[3])) if input_size is None else input_size))
-    heads = "," in file.metadata.get("outputs", "") if aux is None else aux
-    network = get_network(name, num_classes=_classes(file, default), input_shape=shape, aux=heads)
-    dropped = _head_paths(default) if aux is False else set()
-    params = {path: array for path, array in file.arrays.items() if path not in dropped}
-    left_over = [path for path in file.arrays if path in dropped]
-    return Imported(network, check_params(network, params, source=str(file.path)), left_over)
-
-
-def _head_paths(network: Network) -> set[str]:
-    """The paths of the arrays that auxiliary heads would add to `network`."""
-    try:
-        return set(param_specs(get_network(network.name, aux=True))) - set(param_specs(network))
-    except UnknownNameError:
-        return set()
-
-
-def _classes(file: WeightsFile, network: Network) -> int | None:
-    """The number of classes of weights of `network`, the outputs of its last layer; None if the
-    array is missing or misshapen.
-    """
-    *_, last = (
-        spec
-        for spec in param_specs(network).values()
-        if isinstance(spec.site.layer, (Conv, Dense)) and spec.name == "weight"
-    )
-    shape = file.arrays[last.path].shape if last.path in file.arrays else ()
-    return shape[0] if len(shape) == len(last.shape) and shape[0] else None

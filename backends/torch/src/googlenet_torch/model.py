@@ -24,7 +24,7 @@ from . import layout, leaves, modules
 
 name = "torch"
 unbiased_running_variance = True
-file_suffix = ".pt"
+file_suffix = (".pt", ".pth")
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Module:

@@ -1,0 +1,45 @@
+"""What several actions need: a network and the data that it trains on, and images to run it on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..architectures import as_network
+from ..data.sets import DataSet, load_data
+from ..spec.layers import Network, Shape
+from ..spec.traversal import num_classes as classes_of
+
+#: Told often: what is being done, how much of it is, and how much there is (0: not known).
+Report = Callable[[str, int, int], None]
+
+
+def network_and_data(
+    network: str | Network,
+    data: str | os.PathLike[str] | DataSet,
+    *,
+    num_classes: int | None,
+    input_shape: Shape | None,
+    aux: bool,
+    dialect: str | None,
+    data_dir: str | os.PathLike[str] | None,
+    report: Report,
+) -> tuple[Network, DataSet]:
+    """The network and the images at its size; a network that is named takes the classes of the data
+    unless `num_classes` says another number.
+
+    Raises what `as_network` and `load_data` raise.
+    """
+    spec = as_network(
+        network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+    )
+    if not isinstance(data, DataSet):
+        folder = None if data_dir is None else Path(data_dir)
+        data = load_data(str(data), spec.input_shape, data_dir=folder, report=report)
+    classes = len(data.classes)
+    if isinstance(network, str) and num_classes is None and classes != classes_of(spec):
+        spec = as_network(
+            network, num_classes=classes, input_shape=input_shape, aux=aux, dialect=dialect
+        )
+    return spec, data

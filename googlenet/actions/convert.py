@@ -1,0 +1,167 @@
+"""Weights of a model zoo as a file of this project, or as a file of any framework."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..backend.discovery import get_backend
+from ..backend.protocols import Saves
+from ..backend.threads import prepare_process
+from ..errors import BackendError, DataError, WeightsError
+from ..spec.analysis import count_parameters
+from ..spec.layers import Network
+from ..spec.traversal import num_classes as classes_of
+from ..weights.files import save_params
+from ..weights.formats import WeightsFile, read_weights_file
+from ..weights.zoo import find_model, import_weights, reopen_weights
+
+#: The ending of this project's own files.
+OWN = ".safetensors"
+#: What a file of ours says besides its network, which a copy keeps.
+KEPT = ("classes", "preprocessing", "converted_from")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What `convert` read and wrote: the format of `source` in words, the model that it is of (None
+    for a file of this project), the network, how many arrays, the names of those that it had no use
+    for, and where they are now, for which framework (None: a file of this project).
+    """
+
+    format: str
+    model: str | None
+    network: Network
+    array_count: int
+    left_over: tuple[str, ...]
+    target: Path
+    framework: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        return {
+            "format": self.format,
+            "model": self.model,
+            "name": self.network.name,
+            "input_shape": list(self.network.input_shape),
+            "num_classes": classes_of(self.network),
+            "outputs": list(self.network.outputs),
+            "parameters": count_parameters(self.network),
+            "arrays": self.array_count,
+            "left_over": list(self.left_over),
+            "output": str(self.target),
+            "bytes": self.target.stat().st_size,
+        }
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    framework: str | None = None,
+    aux: bool | None = None,
+    input_size: tuple[int, int] | None = None,
+    classes: str | os.PathLike[str] | None = None,
+) -> Converted:
+    """Read the weights in `source`, a file of any framework, and write them to `target`.
+
+    `model` is the zoo model that it holds, such as `torchvision:googlenet`; None for a file of this
+    project. `target` is a safetensors file of this project, or with `framework` that framework's
+    own. `aux` says whether the auxiliary heads come with it, by default if the file has them;
+    `input_size` is (height, width). `classes` is a text file with the name of a class a line, to be
+    kept with the weights.
+
+    Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError` or `ShapeError`, with
+    what to do; an old `target` then stays whole.
+    """
+    before, after = Path(source), Path(target)
+    designator = None if model is None else find_model(model).designator
+    backend = None if framework is None else _saving(framework)
+    check_target(before, after, OWN if backend is None else backend.file_suffix)
+    if classes is not None and backend is not None:
+        raise DataError(
+            f"`classes`: {backend.name}'s own file has no place for class names; leave out"
+            " `framework` or `classes`"
+        )
+    names = None if classes is None else _class_names(Path(classes))
+    file = read_weights_file(before)
+    if designator is None:
+        imported = reopen_weights(file, aux=aux, input_size=input_size)
+    else:
+        imported = import_weights(file, designator, aux=aux, input_size=input_size)
+    count = classes_of(imported.network)
+    if names is not None and len(names) != count:
+        raise DataError(
+            f"{classes}: expected {count} class names, one a line, as the weights have classes, got"
+            f" {len(names)}"
+        )
+    if backend is None:
+        extra = _extra(file, designator, names)
+        save_params(after, imported.network, imported.params, extra=extra)
+    else:
+        backend.save(backend.build(imported.network, imported.params), after)
+    return Converted(
+        file.format,
+        designator,
+        imported.network,
+        len(imported.params),
+        tuple(imported.left_over),
+        after,
+        None if backend is None else backend.name,
+    )
+
+
+def check_target(source: Path, target: Path, suffix: str | tuple[str, ...]) -> None:
+    """Raises `WeightsError` for a `target` that cannot be meant: `source` itself, a folder, in no
+    folder, or of another ending than `suffix`, one or several.
+    """
+    if target.is_dir():
+        raise WeightsError(f"{target}: is a folder, expected the name of a file to write")
+    if not target.parent.is_dir():
+        raise WeightsError(f"{target}: its folder {target.parent} does not exist; make it first")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise WeightsError(f"{target}: is the file that is read; give it another name")
+    if not target.name.endswith(suffix):
+        known = suffix if isinstance(suffix, str) else " or ".join(suffix)
+        other = "; for a framework's own file give `framework`" if suffix == OWN else ""
+        raise WeightsError(f"{target}: expected a name that ends in {known}{other}")
+
+
+def _class_names(path: Path) -> list[str]:
+    """The lines of a text file. Raises `DataError` if it cannot be read or has an empty line."""
+    try:
+        names = [line.strip() for line in path.read_text("utf-8-sig").rstrip().splitlines()]
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); expected a text file, one class"
+            " name a line"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text; expected one class name a line") from error
+    if "" in names:
+        raise DataError(
+            f"{path}: line {names.index('') + 1} is empty, expected one class name a line"
+        )
+    return names
+
+
+def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -> dict[str, str]:
+    """What the new file's metadata say besides the network; what a file of ours said stays."""
+    if designator is None:
+        kept = {key: file.metadata[key] for key in KEPT if key in file.metadata}
+    else:
+        kept = {"preprocessing": designator, "converted_from": designator}
+    return kept | ({} if names is None else {"classes": json.dumps(names, ensure_ascii=False)})
+
+
+def _saving(framework: str) -> Saves:
+    """The backend of `framework`. Raises `BackendError` if it writes no files."""
+    prepare_process(None)
+    backend = get_backend(framework)
+    if not isinstance(backend, Saves):
+        raise BackendError(f"framework '{backend.name}': its backend writes no weights files")
+    return backend

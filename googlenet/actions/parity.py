@@ -1,0 +1,94 @@
+"""Prove that frameworks give the same function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..architectures import as_network
+from ..arrays import Array
+from ..backend.discovery import canonical_name, chosen_frameworks
+from ..data.images import load_image_set
+from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
+from ..spec.layers import Network, Shape
+from ..spec.traversal import num_classes as classes_of
+from ..weights.check import check_params
+from ..weights.formats import load_weights
+from ..weights.initial import init_params
+
+#: How many of the embedded digits are taken if no number is given.
+DIGITS = 64
+
+
+def parity(
+    network: str | Network = "googlenet",
+    frameworks: Sequence[str] | None = None,
+    *,
+    images: str | os.PathLike[str] | None = None,
+    count: int | None = None,
+    weights: Mapping[str, Array] | str | os.PathLike[str] | None = None,
+    initializer: str = "he_normal",
+    seed: int = 0,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    aux: bool = False,
+    dialect: str | None = None,
+    gradients: bool = True,
+    label_smoothing: float = 0.1,
+    train_steps: int = 0,
+    interpreters: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    threads: int | None = None,
+    chunk: int = 16,
+    timeout: float = 600.0,
+    progress: Progress = lambda who, stage, done, total: None,
+) -> Report:
+    """Hold each of `frameworks` against the float64 reference, layer by layer: see
+    docs/tolerances.md.
+
+    `network` is a name or a `Network`, `input_shape` (C, H, W). `frameworks` are by default all
+    that are installed, or have an interpreter in `interpreters` (a path by framework). `images` is
+    what `load_image_set` takes, by default scikit-learn's digits; `count` of them are used, by
+    default all, or 64 digits. `weights` is a mapping by path or a file, else they are drawn by
+    `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the loss, and
+    `train_steps` steps of training.
+
+    `jobs` frameworks run at a time, each in a process with `threads` threads and `chunk` images a
+    pass, which is killed after `timeout` seconds without progress and then fails its own row.
+
+    Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `DataError` or
+    `WeightsError` for arguments that cannot be; a framework that differs raises nothing:
+    `report.passed` is False.
+    """
+    spec = as_network(
+        network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+    )
+    paths = {canonical_name(name): path for name, path in (interpreters or {}).items()}
+    chosen = chosen_frameworks(frameworks, paths)
+    image_set = load_image_set(
+        None if images is None else Path(images),
+        spec.input_shape,
+        classes_of(spec),
+        count=DIGITS if count is None and images is None else count,
+        seed=seed,
+    )
+    if weights is None:
+        params = init_params(spec, seed=seed, initializer=initializer)
+    elif isinstance(weights, (str, os.PathLike)):
+        params = load_weights(weights, spec)
+    else:
+        params = check_params(spec, weights)
+    options = ParityOptions(
+        jobs=jobs,
+        chunk=chunk,
+        threads=threads,
+        timeout=timeout,
+        label_smoothing=label_smoothing,
+        gradients=gradients,
+        train_steps=train_steps,
+        interpreters=paths,
+    )
+    return run_parity(
+        spec, chosen, image_set, params, seed=seed, options=options, progress=progress
+    )

@@ -1,0 +1,221 @@
+"""Run a network with given weights on images or arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..backend.discovery import canonical_name, get_backend
+from ..backend.threads import prepare_process, use_threads
+from ..data.images import load_inputs
+from ..data.preprocessing import find_preprocessing
+from ..errors import DataError, ShapeError, UnknownNameError, WeightsError
+from ..files import replacing
+from ..spec.layers import Network
+from ..spec.traversal import nodes
+from ..weights.formats import read_weights_file
+from ..weights.zoo import open_weights
+from .common import Report
+
+#: Images in one pass.
+CHUNK = 8
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class that an image may be of: its number, its name, and its probability in [0, 1]."""
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network gives for images.
+
+    `names` has one for each image, `outputs` arrays (N, …) float32 by name: `logits`, the auxiliary
+    heads', and the layers that were asked for. `classes` are the names of the classes;
+    `preprocessing` is what was done to images, None where arrays were given.
+    """
+
+    network: Network
+    framework: str
+    names: tuple[str, ...]
+    outputs: Mapping[str, Array]
+    classes: tuple[str, ...]
+    preprocessing: str | None
+
+    @property
+    def probabilities(self) -> Array:
+        """The softmax of the logits: (N, classes) float64."""
+        logits = self.outputs["logits"].astype(np.float64)
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        shares: Array = powers / powers.sum(1, keepdims=True)
+        return shares
+
+    def top(self, count: int = 5) -> list[list[Guess]]:
+        """The likeliest `count` classes of each image, the likeliest first."""
+        found = []
+        for shares in self.probabilities:
+            order = np.argsort(-shares, kind="stable")[:count]
+            found.append([Guess(int(i), self.classes[i], float(shares[i])) for i in order])
+        return found
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the logits to an `.npy` file, or all outputs by their names to an `.npz`. Raises
+        `DataError` for another ending, or if it cannot be written.
+        """
+        out = check_output(path)
+        try:
+            with replacing(out) as temporary:
+                if out.suffix == ".npy":
+                    np.save(temporary, self.outputs["logits"])
+                else:
+                    np.savez(temporary, **self.outputs)  # type: ignore[arg-type]
+        except OSError as error:
+            raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """The network, the framework, and for images the likeliest `top` classes."""
+        answer: dict[str, Any] = {"framework": self.framework, "name": self.network.name}
+        if self.preprocessing is None:
+            return answer | {"image_count": len(self.names)}
+        rows = [
+            {
+                "image": name,
+                "top": [
+                    {"class": guess.index, "name": guess.name, "probability": guess.probability}
+                    for guess in guesses
+                ],
+            }
+            for name, guesses in zip(self.names, self.top(top), strict=True)
+        ]
+        return answer | {"preprocessing": self.preprocessing, "images": rows}
+
+
+def check_output(path: str | os.PathLike[str], *, several: bool = False) -> Path:
+    """`path`, where outputs can go; of `several` layers only to an `.npz`. Raises `DataError`, with
+    what to do, for another ending or a folder that does not exist.
+    """
+    out = Path(path)
+    if not out.parent.is_dir():
+        raise DataError(f"`out={out}`: its folder does not exist; make it first")
+    if out.is_dir():
+        raise DataError(f"`out={out}`: is a folder, expected the name of a file to write")
+    if out.suffix not in ((".npz",) if several else (".npy", ".npz")):
+        kinds = ".npz, which holds several arrays" if several else ".npy or .npz"
+        raise DataError(f"`out={out}`: expected a name that ends in {kinds}")
+    return out
+
+
+def predict(
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Array,
+    weights: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    framework: str = "numpy",
+    device: str | None = None,
+    threads: int | None = None,
+    preprocessing: str | None = None,
+    taps: Sequence[str] = (),
+    report: Report = lambda what, done, total: None,
+) -> Prediction:
+    """Run the network of the file `weights` on `images` in `framework`, in evaluation mode.
+
+    `images` is a path or several, of what `load_image_set` takes (PNG, JPEG, a folder of them, IDX,
+    .npy), or an array (N, C, H, W) of float32, which is taken as it is. `model` names the network,
+    also ZOO:NAME, where the file does not. `preprocessing` is by default as the file says, else
+    `unit`. `taps` are the paths of layers whose outputs are wanted too. `report` hears how many
+    images are done.
+
+    Raises `DataError`, `WeightsError`, `UnknownNameError`, `ShapeError`, `BackendError` or
+    `DeviceError`, with what to do.
+    """
+    prepare_process(threads)
+    array = _checked(images) if isinstance(images, np.ndarray) else None
+    file = read_weights_file(weights)
+    size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
+    opened = open_weights(file, model, input_size=size)
+    network = opened.network
+    known = {site.path for site in nodes(network)}
+    if unknown := next((path for path in taps if path not in known), None):
+        raise UnknownNameError(
+            f"`taps={unknown}`: network '{network.name}' has no such layer;"
+            " googlenet.nodes(network) has all paths"
+        )
+    names: tuple[str, ...]
+    chosen: str | None = None
+    if array is not None:
+        if array.shape[1:] != network.input_shape:
+            raise ShapeError(
+                f"`images`: have shape {array.shape[1:]}, and the weights are for"
+                f" {network.input_shape}"
+            )
+        names, pieces = tuple(map(str, range(len(array)))), _pieces(array)
+    else:
+        chosen = preprocessing or file.metadata.get("preprocessing", "unit")
+        given = [images] if isinstance(images, (str, os.PathLike)) else images
+        paths = [Path(path) for path in given]
+        inputs = load_inputs(paths, network.input_shape, find_preprocessing(chosen))
+        names, pieces = inputs.names, inputs.chunks(CHUNK)
+    report(f"loading {canonical_name(framework)}", 0, 0)
+    backend = get_backend(framework)
+    use_threads(backend, threads)
+    built = backend.build(network, opened.params, device=device)
+    parts: list[dict[str, Array]] = []
+    report("images", 0, len(names))
+    for done, piece in enumerate(pieces, start=1):
+        parts.append(backend.forward(built, piece, taps=list(taps)))
+        report("images", min(done * CHUNK, len(names)), len(names))
+    wanted = (*network.outputs, *taps)
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in wanted}
+    if not np.isfinite(outputs["logits"]).all():
+        raise WeightsError(
+            f"network '{network.name}': its logits are not finite; the weights are damaged, or"
+            " wrong for these images"
+        )
+    classes = _class_names(Path(weights), file.metadata, outputs["logits"].shape[1])
+    return Prediction(network, canonical_name(framework), names, outputs, classes, chosen)
+
+
+def _checked(images: Array) -> Array:
+    """Arrays to predict from, as float32; what that cannot hold becomes infinite, which backends
+    refuse.
+    """
+    if images.ndim != 4 or images.dtype.kind != "f" or images.size == 0:
+        raise DataError(
+            "`images`: expected float32 of shape (N, channels, height, width), got"
+            f" {images.dtype} {images.shape}"
+        )
+    with np.errstate(over="ignore"):
+        single: Array = images.astype(np.float32)
+    return single
+
+
+def _pieces(images: Array) -> Iterator[Array]:
+    for start in range(0, len(images), CHUNK):
+        yield images[start : start + CHUNK]
+
+
+def _class_names(path: Path, metadata: Mapping[str, str], count: int) -> tuple[str, ...]:
+    text = metadata.get("classes")
+    if text is None:
+        return tuple(f"class {index}" for index in range(count))
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or len(names) != count:
+        raise WeightsError(
+            f"{path}: its metadata 'classes' is not a list of {count} names; convert the weights"
+            " again with `classes`, a file of names"
+        )
+    return tuple(map(str, names))

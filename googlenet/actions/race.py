@@ -1,0 +1,138 @@
+"""Train several frameworks in turn from the same start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..backend.discovery import chosen_frameworks
+from ..data.sets import DataSet
+from ..errors import SpecError
+from ..spec.layers import Network, Shape
+from ..spec.recipe import Recipe
+from ..training.choice import entrants
+from ..training.race import Lap, Progress, RaceOptions, Standing, run_race, standings, write_results
+from .common import Report, network_and_data
+
+#: The file with all standings, in a race's folder.
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class Raced:
+    """What `race` gives: every run, and where all lie."""
+
+    network: Network
+    data: DataSet
+    recipe: Recipe
+    folder: Path
+    laps: tuple[Lap, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every run came to its end."""
+        return all(lap.error is None for lap in self.laps)
+
+    @property
+    def standings(self) -> list[Standing]:
+        """One for each framework, in the order of the race."""
+        return standings(self.laps)
+
+    @property
+    def results(self) -> Path:
+        """The file with all standings as JSON, which is written after each lap."""
+        return self.folder / RESULTS
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        return {
+            "name": self.network.name,
+            "input_shape": list(self.network.input_shape),
+            "data": self.data.description,
+            "recipe": self.recipe.to_json(),
+            "train_image_count": len(self.data.train.labels),
+            "test_image_count": len(self.data.test.labels),
+            "frameworks": [standing.to_json() for standing in self.standings],
+            "folder": str(self.folder),
+        }
+
+
+def race(
+    network: str | Network = "googlenet",
+    data: str | os.PathLike[str] | DataSet = "digits",
+    recipe: Recipe = Recipe(),
+    *,
+    frameworks: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    out: str | os.PathLike[str] | None = None,
+    interpreters: Mapping[str, str] | None = None,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    aux: bool = False,
+    dialect: str | None = None,
+    initializer: str = "xavier_uniform",
+    data_dir: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    timeout: float = 1800.0,
+    tell: Callable[[str], None] = lambda line: None,
+    report: Report = lambda what, done, total: None,
+    begins: Callable[[Raced], None] = lambda raced: None,
+    progress: Progress = lambda framework, seed, stage, done, total: None,
+    finished: Callable[[Raced], None] = lambda raced: None,
+) -> Raced:
+    """Train `network` on `data` as `recipe` says in each of `frameworks`, from each of `seeds`,
+    which take the place of the recipe's.
+
+    Arguments are those of `train`. `frameworks` are by default all that are installed, or have an
+    interpreter in `interpreters`, and train. Each run is a process of its own, one after another,
+    and is killed after `timeout` seconds without progress; one that fails fails its own lap. The
+    same race again goes on where it was stopped.
+
+    `begins` hears the race before its first lap, `progress` each run's stage, `finished` the race
+    so far after each lap; `tell` and `report` as in `train`. Raises what `train` raises for bad
+    arguments, and `TrainingError` if files cannot be written or a run began elsewhere.
+    """
+    if not seeds:
+        raise SpecError("`seeds`: expected at least one, got none")
+    paths = dict(interpreters or {})
+    named = None if frameworks is None else chosen_frameworks(frameworks, paths)
+    taking_part = entrants(named, interpreters=paths, tell=tell)
+    spec, loaded = network_and_data(
+        network,
+        data,
+        num_classes=num_classes,
+        input_shape=input_shape,
+        aux=aux,
+        dialect=dialect,
+        data_dir=data_dir,
+        report=report,
+    )
+    name = f"race-{spec.name.replace(':', '-')}-{loaded.name}"
+    folder = Path("runs") / name if out is None else Path(out)
+    laps: list[Lap] = []
+
+    def so_far() -> Raced:
+        return Raced(spec, loaded, recipe, folder, tuple(laps))
+
+    def ended(lap: Lap) -> None:
+        laps.append(lap)
+        write_results(folder / RESULTS, laps)
+        finished(so_far())
+
+    begins(so_far())
+    run_race(
+        spec,
+        loaded,
+        recipe,
+        taking_part,
+        seeds,
+        folder,
+        initializer=initializer,
+        options=RaceOptions(paths, threads, timeout),
+        progress=progress,
+        finished=ended,
+    )
+    return so_far()

@@ -1,0 +1,156 @@
+"""Train a network in one framework."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..arrays import Params
+from ..backend.discovery import canonical_name, get_backend
+from ..backend.protocols import Trains, TrainsInParallel
+from ..backend.threads import prepare_process, use_threads
+from ..data.sets import DataSet
+from ..errors import BackendError
+from ..spec.layers import Network, Shape
+from ..spec.recipe import Recipe
+from ..training.choice import default_trainer
+from ..training.interval import wilson
+from ..training.loop import WEIGHTS, Listener, TrainingRun
+from ..weights.formats import load_weights
+from ..weights.initial import init_params
+from .common import Report, network_and_data
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` gives: the run with its settings, and its epochs so far.
+
+    `finished` is False where it was stopped after `step` of `run.steps`; its checkpoint is saved.
+    """
+
+    run: TrainingRun
+    finished: bool
+    step: int
+    epochs: tuple[Any, ...]
+
+    @property
+    def weights(self) -> Path:
+        """The file of weights that a finished run leaves."""
+        return self.run.folder / WEIGHTS
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the last epoch's test accuracy (Wilson)."""
+        return wilson(self.epochs[-1].test_accuracy, len(self.run.data.test.labels))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        run = self.run
+        return {
+            "name": run.network.name,
+            "framework": run.backend.name,
+            "data": run.data.description,
+            "recipe": run.recipe.to_json(),
+            "train_image_count": len(run.data.train.labels),
+            "test_image_count": len(run.data.test.labels),
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "folder": str(run.folder),
+        }
+
+
+def train(
+    network: str | Network = "googlenet",
+    data: str | os.PathLike[str] | DataSet = "digits",
+    recipe: Recipe = Recipe(),
+    *,
+    framework: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+    aux: bool = False,
+    dialect: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    initializer: str = "xavier_uniform",
+    data_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 10.0,
+    device: str | None = None,
+    parallel: bool = False,
+    threads: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda line: None,
+    report: Report = lambda what, done, total: None,
+    begins: Callable[[TrainingRun], Listener] = lambda run: Listener(),
+) -> Trained:
+    """Train `network` on `data` as `recipe` says, by default as section 8.4 of *Dive into Deep
+    Learning* does.
+
+    `network` is a name or a `Network`, `input_shape` (C, H, W); a network that is named takes the
+    classes of the data. `data` is what `load_data` takes, or a `DataSet` of that shape. `framework`
+    is by default the first installed one that trains. Initial weights come from the file `weights`,
+    or are drawn by `initializer` from the recipe's seed, the same in every framework. Log,
+    checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to the folder
+    `out`, by default one below `runs` that is named after network, data, framework and seed;
+    `resume` goes on with what is there, bit for bit. `parallel` is for several processes that a
+    framework's own launcher has started.
+
+    `stop` is asked after each step; True saves and ends. `tell` hears lines of advice, `report` how
+    far downloads, resizing and the framework's import are, `begins` the run before its first step,
+    and gives what listens to it.
+
+    Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `DataError`,
+    `WeightsError`, `DeviceError` or `TrainingError`, with what to do.
+    """
+    prepare_process(threads)
+    named = canonical_name(framework) if framework is not None else default_trainer(tell=tell)
+    report(f"loading {named}", 0, 0)
+    backend = get_backend(named)
+    if not isinstance(backend, Trains):
+        raise BackendError(
+            f"framework '{named}': its backend has no trainer; choose another `framework`"
+        )
+    if parallel and not isinstance(backend, TrainsInParallel):
+        raise BackendError(
+            f"framework '{named}': trains in one process only; leave out `parallel=True`"
+        )
+    use_threads(backend, threads)
+    spec, loaded = network_and_data(
+        network,
+        data,
+        num_classes=num_classes,
+        input_shape=input_shape,
+        aux=aux,
+        dialect=dialect,
+        data_dir=data_dir,
+        report=report,
+    )
+    name = f"{spec.name.replace(':', '-')}-{loaded.name}-{named}-seed{recipe.seed}"
+    run = TrainingRun(
+        backend=backend,
+        network=spec,
+        params=_start(spec, recipe, weights, initializer),
+        data=loaded,
+        recipe=recipe,
+        folder=Path("runs") / name if out is None else Path(out),
+        resume=resume,
+        checkpoint_seconds=60 * checkpoint_minutes,
+        device=device,
+        parallel=parallel,
+        initializer=initializer if weights is None else None,
+        stop=stop,
+    )
+    run.listener = begins(run)
+    outcome = run.train()
+    return Trained(run, outcome.finished, outcome.step, outcome.epochs)
+
+
+def _start(
+    network: Network, recipe: Recipe, weights: str | os.PathLike[str] | None, initializer: str
+) -> Params:
+    """The weights before the first step."""
+    if weights is not None:
+        return load_weights(weights, network)
+    return init_params(network, seed=recipe.seed, initializer=initializer)

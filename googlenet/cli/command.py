@@ -1,0 +1,81 @@
+"""What every command has in common: its help is never cut, and errors name what the user typed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from ..errors import GoogLeNetError
+
+#: The parameters of commands under other names than the arguments of the library that they fill.
+OTHER_NAMES = {
+    "aux_weights": "aux_weight",
+    "checkpoint_seconds": "checkpoint_minutes",
+    "folder": "out",
+    "frameworks": "framework",
+    "input_shape": "size",
+    "input_size": "size",
+    "interpreters": "python",
+    "network": "name",
+    "networks": "names",
+    "taps": "tap",
+}
+#: An argument as the library writes it, `name` or `name=value`.
+ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+
+
+class Command(TyperCommand):
+    """A command whose errors speak of its options."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; an error of the library says `--num-classes 12` for `num_classes=12`."""
+        _running[:] = self.params
+        try:
+            return super().invoke(ctx)
+        except GoogLeNetError as error:
+            error.args = (in_options(str(error), self.params),)
+            raise
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence of the help, whole: the list of commands wraps it."""
+        first, _, _ = (self.help or "").partition("\n\n")
+        return " ".join(first.split())
+
+
+class Group(TyperGroup):
+    """All commands, in the order in which they were added."""
+
+
+def in_options(message: str, params: Sequence[Any]) -> str:
+    """`message` with the arguments that it names as the user types them."""
+    known = {param.name: param for param in params}
+
+    def typed(found: re.Match[str]) -> str:
+        name, value = found[1], found[2]
+        param = known.get(name) or known.get(OTHER_NAMES.get(name, ""))
+        if param is None:
+            return found[0]
+        if param.param_type_name == "argument":
+            return (param.metavar or name).strip("[] .") if value is None else value
+        flag = option_of(param, value)
+        return flag if value in (None, "True", "False") else f"{flag} {value}"
+
+    return ARGUMENT.sub(typed, message)
+
+
+def option_of(param: Any, value: str | None = None) -> str:
+    """The option that a user types for `param`: the long one, or the one that turns it off."""
+    off = value == "False" and param.secondary_opts
+    return str(param.secondary_opts[0] if off else max(param.opts, key=len))
+
+
+def in_words(message: str) -> str:
+    """A line of the library as the running command's user would type it."""
+    return in_options(message, _running)
+
+
+#: The parameters of the command that runs.
+_running: list[Any] = []

@@ -1,0 +1,186 @@
+"""How commands print: tables and sentences that fit the terminal and cut nothing, JSON, and bars.
+
+Where no terminal is, in a pipe or a file, lines are as long as they are and nothing is coloured.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..spec.layers import Shape
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+#: Columns of a line that nobody looks at: more than any has.
+UNLIMITED = 10_000
+
+
+def shape_text(shape: Shape) -> str:
+    """(480, 6, 6) → 480×6×6."""
+    return "×".join(map(str, shape))
+
+
+def counted(count: int, what: str) -> str:
+    """1 epoch, 2 epochs, 1,438 images."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def print_json(value: Any) -> None:
+    """Indented JSON on standard output; NaN and infinity are never in it."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def terminal(stream: Any = None) -> Console:
+    """A console on `stream`, by default standard output, which takes text as it is."""
+    from rich.console import Console
+
+    file = stream or sys.stdout
+    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = UNLIMITED
+    return console
+
+
+def say(text: str, *, aside: bool = False, indent: str = "") -> None:
+    """A sentence on standard output, or `aside` on standard error, wrapped between words where a
+    person looks; a word longer than a line, such as a path, stays whole. Further lines begin with
+    `indent`.
+    """
+    stream = sys.stderr if aside else sys.stdout
+    width = terminal(stream).width
+    lines = [
+        textwrap.fill(
+            line,
+            max(width, 20),
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines() or [""]
+    ]
+    print(*lines, sep="\n", file=stream, flush=True)
+
+
+def say_aside(text: str) -> None:
+    """A line on standard error, which leaves standard output to the answer."""
+    say(f"googlenet: {text}", aside=True)
+
+
+def table(*titles: str, right: tuple[str, ...] = (), wrap: tuple[str, ...] = ()) -> Table:
+    """An empty table with these columns: those in `right` hold numbers, and those in `wrap` prose
+    that may be broken between words.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        made.add_column(
+            title, justify="right" if title in right else "left", no_wrap=title not in wrap
+        )
+    return made
+
+
+def widths(made: Table) -> tuple[int, int]:
+    """How many columns a table needs with all prose broken, and with none."""
+    console = terminal()
+    found = made.__rich_measure__(console, console.options.update(max_width=UNLIMITED))
+    return found.minimum, found.maximum
+
+
+def show(made: Table) -> None:
+    """Print a table: as it is where it fits, with prose broken between words where that suffices,
+    else row by row, so that nothing is cut.
+    """
+    console = terminal()
+    least, natural = widths(made)
+    if not console.is_terminal:
+        console.width = natural
+        lines = console.render_lines(made, pad=False)
+        print(*("".join(part.text for part in line).rstrip() for line in lines), sep="\n")
+    elif least <= console.width:
+        console.print(made)
+    else:
+        _show_records(made)
+
+
+def _show_records(made: Table) -> None:
+    """Each row as a block of lines, a cell each: its first cell stands for the row."""
+    from rich.text import Text
+
+    columns = [(str(column.header), list(column.cells)) for column in made.columns]
+    for index in range(1, made.row_count + 1):  # the first of the cells is the title
+        for number, (title, cells) in enumerate(columns):
+            plain = " ".join(Text.from_markup(str(cells[index])).plain.split())
+            if plain:
+                say(plain if number == 0 else f"  {title}: {plain}", indent="    ")
+    print()
+
+
+@contextmanager
+def bars(as_json: bool) -> Iterator[Bars]:
+    """Bars on standard error, only where a person looks."""
+    with Bars(as_json) as made:
+        yield made
+
+
+class Bars:
+    """A bar for each thing in progress, labelled with what it counts; it moves while a framework
+    loads, too.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        console = terminal(sys.stderr)
+        #: Whether a person looks.
+        self.shown = console.is_terminal and not console.is_dumb_terminal and not as_json
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=min(40, max(10, console.width - 60))),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not self.shown,
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` of `what`, a thing that counts itself: "images", "resizing"."""
+        self.show(what, "" if total == 0 else f"{done:,} of {total:,}", done, total)
+
+    def stage(self, who: str, stage: str, done: int, total: int) -> None:
+        """`who` is in `stage`, and has done `done` of `total`; 0 where nobody knows."""
+        self.show(who, stage if total == 0 else f"{done:,} of {total:,} {stage}", done, total)
+
+    def show(self, who: str, state: str, done: int, total: int) -> None:
+        """The bar of `who`, with `state` in words behind it."""
+        if not self.shown:
+            return
+        if who not in self._tasks:
+            self._tasks[who] = self._bars.add_task(who, total=total or None, state=state)
+        # A total of None makes the bar pulse.
+        self._bars.update(self._tasks[who], completed=done, total=total or None, state=state)
+        if total and done >= total:
+            self._bars.refresh()

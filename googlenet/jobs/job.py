@@ -1,0 +1,154 @@
+"""One protocol for all work in other processes: a job in a file, its answer in a file.
+
+Frameworks print where they like, and no two of them share a process. So what a worker is asked, how
+far it is and what it found are files of one folder, and its output is a log beside them:
+
+    NAME.job.json       the task, the framework, and values
+    NAME.progress.json  the stage, how much of it is done, and how much there is
+    NAME.json           the answer, or the error
+    NAME.log            whatever the worker printed
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..files import write_atomically
+from ..version import __version__, source_digest
+from .workers import failure, run_worker, worker_environment
+
+#: Told often: the stage, how much of it is done, how much there is (0: not known).
+Report = Callable[[str, int, int], None]
+
+#: The stages that every job begins with: a process, and in it the framework.
+STARTING, LOADING = "starting", "loading"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is asked.
+
+    `task` is "module:function" of this package: `function(framework, values, folder, report)` gives
+    values ready for JSON, as `values` are, and may raise any error. `memory_hint` says what to do
+    where memory runs out.
+    """
+
+    task: str
+    framework: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    memory_hint: str = "end other programs"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a job: `values`, or in `error` why there are none.
+
+    `versions` are those of the worker's packages, `threads` what its environment asked for,
+    `peak_memory_bytes` the most memory it held.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    threads: str | None = None
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+def run_job(
+    job: Job,
+    folder: Path,
+    *,
+    name: str | None = None,
+    interpreter: str | None = None,
+    threads: int | None = None,
+    processes: int = 1,
+    timeout: float,
+    stop: threading.Event | None = None,
+    report: Report = lambda stage, done, total: None,
+    gentle: bool = False,
+) -> Answer:
+    """Have a worker do `job` in `folder`, which exists, and give its answer; never raises for what
+    the worker does.
+
+    `name` is that of its files, by default the framework's; `interpreter` the Python that has the
+    framework, by default this one; `threads` as in `worker_environment`. A worker that reports
+    nothing new for `timeout` seconds is killed, and so is one that runs when `stop` is set, after
+    time to save if `gentle`; its children end with it.
+    """
+    name = name or job.framework
+    python = interpreter or sys.executable
+    answer, log = folder / f"{name}.json", folder / f"{name}.log"
+    progress = folder / f"{name}.progress.json"
+    for old in (answer, progress):
+        old.unlink(missing_ok=True)
+    asked = {**asdict(job), "version": __version__, "source": source_digest()}
+    write_atomically(folder / f"{name}.job.json", json.dumps(asked).encode())
+    report(STARTING, 0, 0)
+
+    def look() -> str:
+        if not progress.exists():
+            return ""
+        text = progress.read_text()
+        report(*json.loads(text))
+        return text
+
+    environment = worker_environment(threads, processes=processes)
+    ending = run_worker(
+        [python, "-m", "googlenet.jobs.worker", str(folder), name],
+        log,
+        environment,
+        look=look,
+        timeout=timeout,
+        stop=stop or threading.Event(),
+        gentle=gentle,
+    )
+    if ending.error is None and not ending.hung and answer.exists():
+        return _read(answer)
+    error = failure(ending, log, timeout=timeout, memory_hint=job.memory_hint)
+    return Answer(error=_other_version(python, environment) or error)
+
+
+def _read(path: Path) -> Answer:
+    found = json.loads(path.read_text())
+    mine, theirs = source_digest(), found.pop("source")
+    if (mismatch := different_code(found["versions"]["googlenet"], theirs, mine)) is not None:
+        return Answer(error=mismatch)
+    return Answer(**found)
+
+
+def different_code(version: str, source: str, mine: str) -> str | None:
+    """In words, that an interpreter has another googlenet than this one, which has `mine` for its
+    `source_digest`. None if it has the same.
+    """
+    if version != __version__:
+        return (
+            f"its interpreter has googlenet {version}, this one {__version__}; install the same in"
+            " both"
+        )
+    if source != mine:
+        return (
+            f"its interpreter has other code of googlenet {version} (digest {source}) than this one"
+            f" ({mine}); install the same checkout in both"
+        )
+    return None
+
+
+def _other_version(python: str, environment: Mapping[str, str]) -> str | None:
+    """In words, that an interpreter which could not start its worker has another version of this
+    project, in which the worker may have another name. None if it has this version, or none.
+    """
+    asked = [python, "-c", "import googlenet; print(googlenet.__version__)"]
+    try:
+        done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = done.stdout.strip()
+    return different_code(version, "", "") if version else None

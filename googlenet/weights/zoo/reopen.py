@@ -1,0 +1,107 @@
+"""Files that have the spec's names: those that `save_params` wrote, which say what network they are
+of, and those that a backend saved, which do not.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...architectures import get_network
+from ...arrays import Params
+from ...errors import UnknownNameError, WeightsError
+from ...spec.layers import Network
+from ...spec.params import end_weights, param_specs
+from ..check import check_params
+from ..files import is_own
+from ..formats import WeightsFile
+from .convert import Imported, described
+
+
+def reopen_weights(
+    file: WeightsFile, *, aux: bool | None = None, input_size: tuple[int, int] | None = None
+) -> Imported:
+    """The network and weights of a file that `save_params` wrote; arguments as for
+    `import_weights`.
+
+    Raises `WeightsError` if another wrote it, if its network is not one of `get_network`, or if its
+    arrays do not fit that; `UnknownNameError` and `ShapeError` as `import_weights` does.
+    """
+    if not is_own(file.metadata):
+        raise WeightsError(
+            f"{file.path}: was not written by this project, so `model=ZOO:MODEL` must say what it"
+            f" holds; {described(file)}"
+        )
+    name, text = file.metadata.get("network", ""), file.metadata.get("input_shape", "")
+    size = re.fullmatch(r"(\d+),(\d+),(\d+)", text)
+    try:
+        default = get_network(name)
+    except UnknownNameError as error:
+        raise WeightsError(f"{file.path}: its network cannot be built again; {error}") from error
+    if size is None:
+        raise WeightsError(
+            f"{file.path}: its metadata has the input shape '{text}', expected"
+            " channels,height,width; save it again"
+        )
+    shape = (int(size[1]), *((int(size[2]), int(size[3])) if input_size is None else input_size))
+    heads = "," in file.metadata.get("outputs", "") if aux is None else aux
+    _, classes = channels_and_classes(default, file.arrays)
+    network = get_network(name, num_classes=classes, input_shape=shape, aux=heads)
+    dropped = _head_paths(default) if aux is False else set()
+    params = {path: array for path, array in file.arrays.items() if path not in dropped}
+    left_over = [path for path in file.arrays if path in dropped]
+    return Imported(network, check_params(network, params, source=str(file.path)), left_over)
+
+
+def open_weights(
+    file: WeightsFile, model: str | None = None, *, input_size: tuple[int, int] | None = None
+) -> Imported:
+    """The network and weights of a file that has the spec's names, at `input_size` (height, width)
+    if that is given.
+
+    One that `save_params` wrote says which network it is of; of any other `model` says it, a name
+    or ZOO:NAME, and its shapes how many channels and classes. Raises `WeightsError` if it is
+    neither, or `model` is another than the file's; `UnknownNameError` and `ShapeError` as
+    `get_network` does.
+    """
+    if is_own(file.metadata):
+        imported = reopen_weights(file, input_size=input_size)
+        if model is not None and imported.network.name not in (model, get_network(model).name):
+            raise WeightsError(
+                f"{file.path}: holds weights of network '{imported.network.name}', and `model` says"
+                f" '{model}'; leave `model` out"
+            )
+        return imported
+    if model is None:
+        raise WeightsError(
+            f"{file.path}: does not name its network; give `model`, or convert it first"
+        )
+    default = get_network(model)
+    channels, classes = channels_and_classes(default, file.arrays)
+    if channels is None or classes is None:
+        first, last = (spec.path for spec in end_weights(default))
+        raise WeightsError(
+            f"{file.path}: '{first}' or '{last}' is missing or has another number of axes; it holds"
+            f" no weights of '{model}'"
+        )
+    shape = (channels, *(input_size or default.input_shape[1:]))
+    network = get_network(model, num_classes=classes, input_shape=shape)
+    return Imported(network, check_params(network, file.arrays, source=str(file.path)), [])
+
+
+def channels_and_classes(network: Network, params: Params) -> tuple[int | None, int | None]:
+    """How many channels the images have and how many classes there are, by the shapes of weights
+    of `network`; None for what is missing or has another number of axes.
+    """
+    found: list[int | None] = []
+    for spec, axis in zip(end_weights(network), (1, 0), strict=True):
+        shape = params[spec.path].shape if spec.path in params else ()
+        found.append(int(shape[axis]) or None if len(shape) == len(spec.shape) else None)
+    return found[0], found[1]
+
+
+def _head_paths(network: Network) -> set[str]:
+    """The paths of the arrays that auxiliary heads would add to `network`."""
+    try:
+        return set(param_specs(get_network(network.name, aux=True))) - set(param_specs(network))
+    except UnknownNameError:
+        return set()
