@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from io import TextIOWrapper
 from typing import Any, NoReturn, cast
 
 import typer
@@ -15,6 +16,7 @@ from ..version import __version__
 from . import compare, convert, diff, min_size, parity, predict, race, summary, train
 from . import list as list_command
 from .command import Command, Group
+from .output import clean
 
 #: -h is --help everywhere, and help is as wide as the terminal, up to 80 columns.
 SETTINGS: dict[str, Any] = {
@@ -71,6 +73,9 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # an encoding without × or − does not end a command
+            stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False, prog_name="googlenet")
     except _USAGE_ERROR as error:
@@ -95,5 +100,6 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"googlenet: {message}", file=sys.stderr)
+    # In one line, whoever looks: scripts read it, too.
+    print(f"googlenet: {clean(message)}", file=sys.stderr)
     sys.exit(code)

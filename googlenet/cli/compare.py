@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..actions.compare import Costs, compare
 from .options import AsJson, Channels, Classes, NetworkNames, Picture, Size, parse_size
-from .output import print_json, say, shape_text, show, table
+from .output import add, print_json, say, shape_text, show, table
 
 
 def command(
@@ -50,7 +50,8 @@ def _print(found: Sequence[Costs]) -> None:
     others = table("Network", *costs, right=costs)
     for each in found:
         network, spent = each.network, each.budget
-        parameters.add_row(
+        add(
+            parameters,
             network.name,
             shape_text(network.input_shape),
             f"{spent.parameters:,}",
@@ -59,7 +60,8 @@ def _print(found: Sequence[Costs]) -> None:
             f"{spent.norm_parameters:,}",
         )
         side = each.smallest_input
-        others.add_row(
+        add(
+            others,
             network.name,
             f"{100 * spent.dense_share:.1f} %",
             f"{spent.multiply_adds / 1e6:,.1f} M",

@@ -9,7 +9,7 @@ from ..backend.discovery import SHIPPED, entry_points, framework_version, instal
 from ..spec.analysis import count_multiply_adds, count_parameters
 from ..version import __version__
 from .options import AsJson
-from .output import print_json, say, shape_text, show, table
+from .output import add, print_json, say, shape_text, show, table
 
 
 def command(as_json: AsJson = False) -> None:
@@ -28,7 +28,8 @@ def command(as_json: AsJson = False) -> None:
         wrap=("Source",),
     )
     for row in answer["networks"]:
-        networks.add_row(
+        add(
+            networks,
             row["name"],
             shape_text(row["input_shape"]),
             f"{row['parameters']:,}",
@@ -37,7 +38,7 @@ def command(as_json: AsJson = False) -> None:
         )
     frameworks = table("Framework", "Version")
     for row in answer["frameworks"]:
-        frameworks.add_row(row["name"], row["version"] or "not installed")
+        add(frameworks, row["name"], row["version"] or "not installed")
     show(networks)
     show(frameworks)
     if not all(row["installed"] for row in answer["frameworks"]):

@@ -7,7 +7,7 @@ from typing import Any
 from ..spec.analysis import MINIMUM_RULES, minimum_sizes
 from ..spec.layers import Network
 from .options import AsJson, AuxHeads, Channels, Dialect, NetworkName, network_of
-from .output import print_json, say, show, table
+from .output import add, print_json, say, show, table
 
 
 def command(
@@ -53,7 +53,7 @@ def _print(answer: dict[str, Any]) -> None:
     rows = table("Smallest side", "Pixels", "Binding stage", right=("Pixels",))
     for row in answer["minimum_sizes"]:
         side = "none" if row["side"] is None else f"{row['side']}×{row['side']}"
-        rows.add_row(row["meaning"], side, row["stage"] or "")
+        add(rows, row["meaning"], side, row["stage"] or "")
     show(rows)
     for row in answer["minimum_sizes"]:
         if row["path"] is not None:

@@ -18,6 +18,7 @@ from ..spec.layers import Shape
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 #: Columns of a line that nobody looks at: more than any has.
 UNLIMITED = 10_000
@@ -36,6 +37,13 @@ def counted(count: int, what: str) -> str:
 def print_json(value: Any) -> None:
     """Indented JSON on standard output; NaN and infinity are never in it."""
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def clean(text: str) -> str:
+    """`text` with a � for each character that is not printed but does something to a terminal, as
+    the name of a file or a class may have; lines stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
 
 
 def terminal(stream: Any = None) -> Console:
@@ -64,7 +72,7 @@ def say(text: str, *, aside: bool = False, indent: str = "") -> None:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        for line in text.splitlines() or [""]
+        for line in clean(text).split("\n")
     ]
     print(*lines, sep="\n", file=stream, flush=True)
 
@@ -87,6 +95,11 @@ def table(*titles: str, right: tuple[str, ...] = (), wrap: tuple[str, ...] = ())
             title, justify="right" if title in right else "left", no_wrap=title not in wrap
         )
     return made
+
+
+def add(made: Table, *cells: str | Text, style: str | None = None) -> None:
+    """A row of text as it is: none of it is taken for a style or for a command to a terminal."""
+    made.add_row(*(clean(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
 def widths(made: Table) -> tuple[int, int]:
@@ -114,12 +127,10 @@ def show(made: Table) -> None:
 
 def _show_records(made: Table) -> None:
     """Each row as a block of lines, a cell each: its first cell stands for the row."""
-    from rich.text import Text
-
     columns = [(str(column.header), list(column.cells)) for column in made.columns]
     for index in range(1, made.row_count + 1):  # the first of the cells is the title
         for number, (title, cells) in enumerate(columns):
-            plain = " ".join(Text.from_markup(str(cells[index])).plain.split())
+            plain = " ".join(str(cells[index]).split())
             if plain:
                 say(plain if number == 0 else f"  {title}: {plain}", indent="    ")
     print()

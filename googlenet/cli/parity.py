@@ -25,7 +25,7 @@ from .options import (
     interpreters_of,
     shape_of,
 )
-from .output import bars, counted, print_json, say, shape_text, show, table, terminal, widths
+from .output import add, bars, counted, print_json, say, shape_text, show, table, terminal, widths
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -207,13 +207,16 @@ def _add_rows(made: Table, result: Result, train_steps: int, width: int | None) 
     """Three lines a framework: its name, version and verdict beside the logits, the worst layer,
     gradient and array of a training run.
     """
+    from rich.text import Text
+
     from ..proof.parity.rows import Group
 
     version = result.versions.get(result.framework, "")
     if result.error is not None:
-        made.add_row(result.framework, "[bold red]failed[/]", "", "", "", end_section=True)
+        add(made, result.framework, Text("failed", style="bold red"), "", "", "")
+        made.add_section()
         return
-    verdict = "[green]same[/]" if result.passed else "[bold red]differs[/]"
+    verdict = Text("same", style="green") if result.passed else Text("differs", style="bold red")
     comparison = result.comparison
     outputs = comparison[Group.OUTPUTS]
     compared = [
@@ -228,11 +231,11 @@ def _add_rows(made: Table, result: Result, train_steps: int, width: int | None) 
     ):
         row = result.worst(rows)
         if row is None:
-            made.add_row(first, what, "", "", "not compared")
+            add(made, first, what, "", "", "not compared")
         else:
             where = "" if what == "logits" else _broken(row.name, width)
             style = None if row.passed else "bold red"
-            made.add_row(first, what, f"{row.error:.1e}", f"{row.limit:.1e}", where, style=style)
+            add(made, first, what, f"{row.error:.1e}", f"{row.limit:.1e}", where, style=style)
     made.add_section()
 
 

@@ -12,7 +12,7 @@ from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
 from ..errors import DataError
 from .options import AsJson, Device, Threads, _frameworks
-from .output import bars, counted, print_json, say, show, table
+from .output import add, bars, counted, print_json, say, show, table
 
 Images = Annotated[
     list[str] | None,
@@ -160,7 +160,7 @@ def _print(found: Prediction, top: int, out: Path | None) -> None:
     rows = table("Image", "Class", "Probability", right=("Probability",))
     for name, guesses in zip(found.names, found.top(top), strict=True):
         for position, guess in enumerate(guesses):
-            rows.add_row("" if position else name, guess.name, f"{100 * guess.probability:.2f} %")
+            add(rows, "" if position else name, guess.name, f"{100 * guess.probability:.2f} %")
         rows.add_section()
     show(rows)
     if out is not None:

@@ -25,7 +25,7 @@ from .options import (
     interpreters_of,
     shape_of,
 )
-from .output import bars, counted, print_json, say, say_aside, shape_text, show, table
+from .output import add, bars, counted, print_json, say, say_aside, shape_text, show, table
 
 if TYPE_CHECKING:
     from ..actions.race import Raced
@@ -200,6 +200,8 @@ def _words(lap: Lap) -> str:
 
 
 def _print(raced: Raced) -> None:
+    from rich.text import Text
+
     from ..training.interval import wilson
 
     tested = len(raced.data.test.labels)
@@ -208,10 +210,11 @@ def _print(raced: Raced) -> None:
     found = raced.standings
     for standing in found:
         if not standing.ended:
-            rows.add_row(standing.framework, "[bold red]failed[/]", "", "", "", "")
+            add(rows, standing.framework, Text("failed", style="bold red"), "", "", "", "")
             continue
         low, high = wilson(standing.mean("test_accuracy"), tested)
-        rows.add_row(
+        add(
+            rows,
             standing.framework,
             *(
                 _with_spread(standing, field, digits)

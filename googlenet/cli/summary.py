@@ -21,7 +21,7 @@ from .options import (
     Size,
     network_of,
 )
-from .output import print_json, say, shape_text, show, table
+from .output import add, print_json, say, shape_text, show, table
 
 Framework = Annotated[
     str | None,
@@ -128,9 +128,10 @@ def _print(answer: dict[str, Any]) -> None:
     say(f"{answer['name']} ({answer['source']}){where}")
     numbers = ("Parameters", "Multiply-adds", "Receptive field")
     rows = table("Stage", "Output shape", *numbers, right=numbers)
-    rows.add_row("input", shape_text(answer["input_shape"]), "", "", "1×1")
+    add(rows, "input", shape_text(answer["input_shape"]), "", "", "1×1")
     for row in answer["stages"]:
-        rows.add_row(
+        add(
+            rows,
             row["name"],
             shape_text(row["output_shape"]),
             f"{row['parameters']:,}",
@@ -138,7 +139,7 @@ def _print(answer: dict[str, Any]) -> None:
             shape_text(row["receptive_field"]),
         )
     rows.add_section()
-    rows.add_row("total", "", f"{answer['parameters']:,}", f"{answer['multiply_adds']:,}", "")
+    add(rows, "total", "", f"{answer['parameters']:,}", f"{answer['multiply_adds']:,}", "")
     show(rows)
     side = answer["smallest_input"]
     say(

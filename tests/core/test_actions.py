@@ -1,0 +1,267 @@
+"""What each command does, as a function: typed results, without the command."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import googlenet
+from googlenet import (
+    DataError,
+    Recipe,
+    SpecError,
+    UnknownNameError,
+    WeightsError,
+    get_network,
+    init_params,
+    load_params,
+    save_params,
+)
+from googlenet.data.sets import DataSet, Split
+from googlenet.training.loop import read_log
+
+ACTIONS = ("compare", "convert", "diff", "parity", "predict", "race", "train")
+RECIPE = Recipe(learning_rate=0.01, momentum=0.9, epochs=1, batch_size=16)
+SMALL = {"input_shape": (1, 8, 8)}
+
+
+@pytest.fixture(scope="module")
+def shades():
+    """Fifty images of two classes, dark and bright, at 8×8."""
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        labels = np.arange(count) % 2
+        noise = rng.integers(0, 100, (count, 1, 8, 8))
+        return Split((noise + 140 * labels[:, None, None, None]).astype(np.uint8), labels)
+
+    return DataSet("shades", "two shades", ("dark", "bright"), split(40), split(10))
+
+
+def test_every_action_is_public_and_documented():
+    for name in ACTIONS:
+        function = getattr(googlenet, name)
+        assert inspect.isfunction(function)
+        assert name in googlenet.__all__
+        assert "Raises" in function.__doc__
+    folder = Path(googlenet.__file__).parent / "actions"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "common"}
+    assert modules == set(ACTIONS)
+
+
+def test_importing_the_package_imports_no_action():
+    code = "import sys, googlenet; print([m for m in sys.modules if 'googlenet.actions' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_library_speaks_of_no_option():
+    """Arguments have Python's names everywhere but in the command, which translates them."""
+    root = Path(googlenet.__file__).parent
+    found = []
+    for path in root.rglob("*.py"):
+        if path.parent.name == "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                words = node.value.replace("`", " ").replace("(", " ").split()
+                found += [
+                    (path.name, word) for word in words if word[:2] == "--" and word[2:3].isalpha()
+                ]
+    # What other programs are started with.
+    others = {"--nproc-per-node", "--worker_num", "--local_worker_num", "--join"}
+    assert [each for each in found if each[1] not in others] == []
+
+
+def test_train(shades, tmp_path):
+    trained = googlenet.train(
+        "googlenet", shades, RECIPE, framework="numpy", out=tmp_path / "run", **SMALL
+    )
+    assert trained.finished
+    assert trained.step == 3
+    assert trained.run.network == get_network("googlenet", num_classes=2, input_shape=(1, 8, 8))
+    low, high = trained.interval
+    assert 0 <= low < trained.epochs[-1].test_accuracy < high <= 1 or trained.epochs[
+        -1
+    ].test_accuracy in (0, 1)
+    load_params(trained.weights, trained.run.network)
+    start, *steps, epoch = read_log(tmp_path / "run" / "log.jsonl")
+    assert start["recipe"] == RECIPE.to_json()
+    assert [step["event"] for step in steps] == ["step"] * 3
+    assert epoch["loss"] == trained.to_json()["epochs"][0]["loss"]
+
+
+def test_train_stops_when_it_is_told_to(shades, tmp_path):
+    arguments = {"framework": "numpy", "out": tmp_path / "run", **SMALL}
+    first = googlenet.train("googlenet", shades, RECIPE, stop=lambda: True, **arguments)
+    assert (first.finished, first.step) == (False, 1)
+    rest = googlenet.train("googlenet", shades, RECIPE, resume=True, **arguments)
+    assert (rest.finished, rest.step) == (True, 3)
+    with pytest.raises(
+        googlenet.TrainingError, match="go on with `resume=True`, or give another `out`"
+    ):
+        googlenet.train("googlenet", shades, RECIPE, **arguments)
+
+
+def test_a_race_trains_its_recipe(shades, tmp_path):
+    """The same rate, momentum and epochs as asked for, so the same bits as a run by itself."""
+    raced = googlenet.race(
+        "googlenet",
+        shades,
+        RECIPE,
+        frameworks=["numpy"],
+        seeds=(3,),
+        out=tmp_path / "race",
+        **SMALL,
+    )
+    assert raced.passed
+    (lap,) = raced.laps
+    recipe = Recipe.from_json({**RECIPE.to_json(), "seed": 3})
+    alone = googlenet.train(
+        "googlenet", shades, recipe, framework="numpy", out=tmp_path / "run", **SMALL
+    )
+    ours, theirs = (read_log(folder / "log.jsonl") for folder in (lap.folder, tmp_path / "run"))
+    assert ours[0]["recipe"] == recipe.to_json()
+    assert [e["loss"] for e in ours if e["event"] == "step"] == [
+        e["loss"] for e in theirs if e["event"] == "step"
+    ]
+    assert (lap.folder / "weights.safetensors").read_bytes() == alone.weights.read_bytes()
+    assert json.loads(raced.results.read_text()) == raced.to_json()["frameworks"]
+
+
+def test_a_race_of_a_network_of_ones_own(shades, tmp_path):
+    """Which no name can build: workers get the network itself."""
+    from googlenet.spec.blocks import conv, sequential
+    from googlenet.spec.layers import Dense, GlobalAvgPool
+
+    network = googlenet.Network(
+        "own",
+        sequential(stem=conv(4, 3, padding=1), pool=GlobalAvgPool(), head=Dense(2)),
+        (1, 8, 8),
+        "tests",
+    )
+    raced = googlenet.race(network, shades, RECIPE, frameworks=["numpy"], out=tmp_path / "race")
+    assert raced.passed
+    load_params(raced.laps[0].folder / "weights.safetensors", network)
+
+
+def test_a_race_of_no_seeds(shades):
+    with pytest.raises(SpecError, match="`seeds`: expected at least one"):
+        googlenet.race("googlenet", shades, RECIPE, seeds=(), **SMALL)
+
+
+def test_parity():
+    heard = []
+    report = googlenet.parity(
+        "googlenet",
+        ["numpy"],
+        count=2,
+        input_shape=(1, 32, 32),
+        train_steps=1,
+        progress=lambda *told: heard.append(told),
+    )
+    assert report.passed
+    assert [result.framework for result in report.results] == ["numpy"]
+    stages = {(who, stage) for who, stage, _, _ in heard}
+    assert stages >= {
+        (who, stage)
+        for who in ("reference", "numpy")
+        for stage in ("images", "gradients", "training steps")
+    }
+    assert ("numpy", "starting") in stages
+    for who, stage in stages - {("numpy", "starting"), ("numpy", "loading")}:
+        ends = [(done, total) for w, s, done, total in heard if (w, s) == (who, stage)]
+        assert ends[-1][0] == ends[-1][1], (who, stage)
+        assert ends == sorted(ends)
+
+
+def test_parity_of_an_interpreter_that_is_not_there():
+    with pytest.raises(
+        UnknownNameError, match="`interpreters`: there is no file /nowhere for 'torch'"
+    ):
+        googlenet.parity("googlenet", interpreters={"pytorch": "/nowhere"})
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    network = get_network("googlenet", num_classes=3, input_shape=(1, 32, 32))
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_params(path, network, init_params(network), extra={"classes": '["a", "b", "c"]'})
+    return path
+
+
+def test_predict_images_and_arrays(weights, tmp_path):
+    from PIL import Image
+
+    pixels = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    found = googlenet.predict(tmp_path / "one.png", weights)
+    (guesses,) = found.top(2)
+    assert [guess.name for guess in guesses] == [found.classes[g.index] for g in guesses]
+    assert guesses[0].probability >= guesses[1].probability
+    np.testing.assert_allclose(found.probabilities.sum(1), 1)
+    array = (pixels / np.float32(255)).astype(np.float32)[None, None]
+    same = googlenet.predict(array, weights, taps=["b1"])
+    np.testing.assert_array_equal(same.outputs["logits"], found.outputs["logits"])
+    assert same.outputs["b1"].shape[0] == 1
+    same.save(tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as saved:
+        assert sorted(saved) == ["b1", "logits"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"taps": ["b9"]}, UnknownNameError, "`taps=b9`: network 'googlenet' has no such layer"),
+        ({"model": "nin"}, WeightsError, "holds weights of network 'googlenet', and `model` says"),
+        ({"preprocessing": "none"}, UnknownNameError, "preprocessing"),
+    ],
+)
+def test_predict_says_what_is_wrong(weights, tmp_path, arguments, error, message):
+    from PIL import Image
+
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "one.png")
+    with pytest.raises(error, match=message):
+        googlenet.predict([tmp_path / "one.png"], weights, **arguments)
+
+
+def test_predict_takes_float32_of_the_right_shape(weights):
+    with pytest.raises(DataError, match="expected float32 of shape"):
+        googlenet.predict(np.zeros((1, 1, 32, 32), np.uint8), weights)
+    with pytest.raises(googlenet.ShapeError, match="have shape"):
+        googlenet.predict(np.zeros((1, 3, 32, 32), np.float32), weights)
+
+
+def test_convert(weights, tmp_path):
+    converted = googlenet.convert(weights, tmp_path / "w.npz", framework="numpy")
+    assert converted.framework == "numpy"
+    assert converted.to_json()["num_classes"] == 3
+    assert converted.left_over == ()
+    with pytest.raises(WeightsError, match="is the file that is read"):
+        googlenet.convert(weights, weights)
+    with pytest.raises(WeightsError, match="for a framework's own file give `framework`"):
+        googlenet.convert(weights, tmp_path / "w.ckpt")
+
+
+def test_diff():
+    found = googlenet.diff("googlenet", "googlenet_bn", logits=False)
+    assert found.movement is None
+    assert found.differences
+    assert not found.same_in_evaluation
+    moved = googlenet.diff("googlenet", "googlenet", input_shape=(1, 32, 32), count=1)
+    assert moved.same_in_evaluation
+    assert moved.movement.logits == 0
+
+
+def test_compare_is_the_books_exercise_by_default():
+    found = googlenet.compare()
+    assert [each.network.name for each in found] == ["alexnet", "vgg11", "nin", "googlenet"]
+    assert {each.network.input_shape[1:] for each in found} == {(224, 224)}
+    assert found[0].budget.parameters == 46_764_746
+    own = googlenet.compare([get_network("nin")], channels=3, input_size=(64, 80))
+    assert own[0].network.input_shape == (3, 64, 80)

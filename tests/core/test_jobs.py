@@ -1,0 +1,163 @@
+"""Jobs in other processes: the answer, the error, the end of a worker and of all its children."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from googlenet.jobs.job import Job, run_job
+
+TASKS = """
+import os, signal, subprocess, sys, time
+
+def add(framework, values, folder, report):
+    report("adding", 1, 2)
+    return {"sum": values["a"] + values["b"]}
+
+def fail(framework, values, folder, report):
+    raise ZeroDivisionError("by\\nzero")
+
+def no_memory(framework, values, folder, report):
+    raise MemoryError
+
+def leave(framework, values, folder, report):
+    print("on its way", flush=True)
+    os._exit(3)
+
+def child(folder):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    (folder / "child").write_text(str(process.pid))
+
+def hang(framework, values, folder, report):
+    child(folder)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("waiting", flush=True)
+    time.sleep(600)
+
+def forget(framework, values, folder, report):
+    child(folder)
+    return {}
+
+def patient(framework, values, folder, report):
+    for step in range(40):
+        report("steps", step, 40)
+        time.sleep(0.1)
+    return {"steps": 40}
+
+def saves(framework, values, folder, report):
+    heard = []
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
+    report("steps", 1, 2)
+    while not heard:
+        time.sleep(0.01)
+    return {"saved": True}
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path, monkeypatch):
+    """A module of tasks that workers can import."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "tasks_of_tests.py").write_text(TASKS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
+
+    def run(name, timeout=60.0, **arguments):
+        job = Job(f"tasks_of_tests:{name}", "numpy", {"a": 2, "b": 3}, memory_hint="ask for less")
+        return run_job(job, tmp_path, timeout=timeout, **arguments)
+
+    run.folder = tmp_path
+    return run
+
+
+def gone(process):
+    """Whether a process ends within a while, or is only waited for by nobody."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_answer_has_values_and_what_made_them(tasks):
+    heard = []
+    answer = tasks("add", report=lambda *told: heard.append(told))
+    assert (answer.values, answer.error) == ({"sum": 5}, None)
+    assert answer.versions.keys() == {"googlenet", "numpy", "python"}
+    assert answer.peak_memory_bytes > 10_000_000
+    assert answer.seconds > 0
+    assert heard[0] == ("starting", 0, 0)
+    assert heard[-1] == ("adding", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("fail", "ZeroDivisionError: by"),
+        ("no_memory", "ran out of memory; ask for less"),
+        ("leave", "ended with exit code 3; last output: on its way"),
+        ("missing", "AttributeError: module 'tasks_of_tests' has no attribute 'missing'"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(tasks, name, error):
+    answer = tasks(name)
+    assert answer.error == error
+    assert answer.values == {}
+
+
+def test_a_worker_that_hangs_is_killed_with_its_children(tasks):
+    """Though it does not listen to SIGTERM."""
+    answer = tasks("hang", timeout=4.0)
+    assert answer.error == "stopped responding for 4 s and was ended; last output: waiting"
+    assert gone(int((tasks.folder / "child").read_text()))
+
+
+def test_children_of_a_worker_that_ended_are_ended_too(tasks):
+    assert tasks("forget").error is None
+    assert gone(int((tasks.folder / "child").read_text()))
+
+
+def test_progress_is_a_sign_of_life(tasks):
+    """Four seconds of work with a limit of two: it is silence that counts."""
+    assert tasks("patient", timeout=2.0).values == {"steps": 40}
+
+
+def test_a_stop_gives_time_to_save(tasks):
+    stop = threading.Event()
+    answer = tasks(
+        "saves", stop=stop, gentle=True, report=lambda stage, *_: stage == "steps" and stop.set()
+    )
+    assert answer.values == {"saved": True}
+
+
+def test_an_answer_of_before_is_not_taken_for_a_new_one(tasks):
+    assert tasks("add").error is None
+    assert tasks("leave").error.startswith("ended with exit code 3")
+
+
+def test_a_worker_ends_when_who_started_it_is_killed(tasks):
+    code = (
+        "from pathlib import Path; from googlenet.jobs.job import Job, run_job;"
+        f"run_job(Job('tasks_of_tests:saves', 'numpy'), Path({str(tasks.folder)!r}), timeout=600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    progress = tasks.folder / "numpy.progress.json"
+    while not progress.exists() or "steps" not in progress.read_text():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    assert len(children) == 1
+    assert gone(int(children[0]))
+    # It was asked to stop, not only killed: the task had time to end by itself.
+    assert "saved" in (tasks.folder / "numpy.json").read_text()

@@ -1,0 +1,192 @@
+"""What commands print at 40, 80 and 120 columns, in a pipe, in a dumb terminal and without colour:
+nothing is cut or broken.
+
+Each has a file in `golden`; `GOOGLENET_WRITE_GOLDEN=1` writes them, and then one looks at them.
+Figures that depend on the machine are masked, digit by digit.
+"""
+
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from googlenet import get_network, init_params, save_params
+from googlenet.data.prepared import save_data
+from googlenet.data.sets import DataSet, Split
+
+GOLDEN = Path(__file__).parent / "golden"
+TRAIN = [
+    "googlenet",
+    "--framework",
+    "numpy",
+    "--size",
+    "8",
+    "--data",
+    "data",
+    "--batch-size",
+    "16",
+    "--epochs",
+    "2",
+]
+COMMANDS = {
+    "list": ["list"],
+    "summary": ["summary", "googlenet"],
+    "compare": ["compare", "alexnet", "nin", "inception_resnet_v2", "torchvision:googlenet"],
+    "min-size": ["min-size", "inception_v3"],
+    "diff": ["diff", "torchvision:googlenet", "mindcv:googlenet", "--no-logits"],
+    "convert": ["convert", "w.safetensors", "out.npz", "--to", "numpy"],
+    "predict": ["predict", "--weights", "w.safetensors", "one.png", "two.png", "--top", "2"],
+    "train": ["train", *TRAIN, "--learning-rate", "0.01", "--out", "run"],
+    "race": ["race", *TRAIN, "--learning-rate", "0.01", "--out", "race"],
+    "parity": ["parity", "googlenet", "--framework", "numpy", "--size", "32", "--count", "2"],
+    "help": ["--help"],
+    "help-train": ["train", "--help"],
+}
+WIDTHS = (40, 80, 120)
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+#: Figures that another machine or version of a library gives otherwise.
+MEASURED = (
+    re.compile(r"\d\.\de-\d\d"),
+    re.compile(r"[\d,.]+(?= images/s)"),
+    re.compile(r"(?<=Images/s: )[\d.]+"),
+    re.compile(r"(?<=numpy {2})( +[\d.–]+)+$", re.M),  # a race's standing
+    re.compile(r"\b0\.\d{3,4}\b|\bloss \d\.\d+"),
+    re.compile(r"\d+\.\d\d %"),
+)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Weights of three classes, two pictures, and a set to train on."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("prepared")
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    images = (rng.integers(0, 100, (40, 1, 8, 8)) + 140 * labels[:, None, None, None]).astype(
+        np.uint8
+    )
+    half = Split(images[:10], labels[:10])
+    data = DataSet("shades", "two shades", ("dark", "bright"), Split(images, labels), half)
+    save_data(folder / "data", data)
+    network = get_network("googlenet", num_classes=3, input_shape=(1, 32, 32))
+    names = json.dumps(["a", "an entry with a long name, as ImageNet's classes have it", "c"])
+    save_params(folder / "w.safetensors", network, init_params(network), extra={"classes": names})
+    for name, value in (("one", 40), ("two", 200)):
+        Image.fromarray(np.full((9, 7), value, np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def place(prepared, tmp_path):
+    """A folder of a command's own, with everything prepared."""
+    for path in prepared.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    return tmp_path
+
+
+def run(arguments, place, columns=None, *, errors=False, **environment):
+    """What a command prints, on a terminal of so many columns or into a pipe; with `errors` its
+    standard error, too.
+    """
+    base = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+    command = [sys.executable, "-m", "googlenet", *arguments]
+    settings = {"env": {**base, "TERM": "xterm-256color", **environment}, "cwd": place}
+    if columns is None:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, **settings)
+        return done.stdout
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs if errors else None, **settings
+    )
+    os.close(theirs)
+    parts = []
+    try:
+        while part := os.read(ours, 1 << 16):
+            parts.append(part)
+    except OSError:  # a terminal whose other end is closed
+        pass
+    assert process.wait() == 0
+    os.close(ours)
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def masked(text):
+    for pattern in MEASURED:
+        text = pattern.sub(lambda found: re.sub(r"\d", "0", found[0]), text)
+    return text
+
+
+def check(name, text):
+    path = GOLDEN / f"{name}.txt"
+    lines = [line.rstrip() for line in masked(COLOURS.sub("", text)).splitlines()]
+    found = "\n".join(lines) + "\n"
+    if os.environ.get("GOOGLENET_WRITE_GOLDEN"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_in_a_pipe(name, place):
+    text = run(COMMANDS[name], place)
+    assert not COLOURS.search(text)
+    check(f"{name}.pipe", text)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_in_a_terminal(name, columns, place):
+    text = run(COMMANDS[name], place, columns)
+    plain = COLOURS.sub("", text)
+    assert "…" not in plain.replace("[IMAGE ...]", "")
+    assert not [
+        line
+        for line in plain.splitlines()
+        if len(line.rstrip()) > columns and len(line.split()) > 2 + line.startswith("  ")
+    ]
+    check(f"{name}.{columns}", text)
+
+
+@pytest.mark.parametrize("name", ["list", "parity", "predict"])
+def test_a_dumb_terminal_and_no_colour_have_the_same_words(name, place):
+    usual = masked(COLOURS.sub("", run(COMMANDS[name], place, 80)))
+    dumb = run(COMMANDS[name], place, 80, TERM="dumb")
+    assert "\x1b" not in dumb
+    assert masked(dumb) == usual
+    grey = run(COMMANDS[name], place, 80, NO_COLOR="1")
+    assert not re.search(r"\x1b\[[0-9;]*3[1-7]m", grey)
+    assert masked(COLOURS.sub("", grey)) == usual
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_names_and_figures_are_whole(columns, place):
+    """Everything that JSON has of the networks stands in the table as it is."""
+    plain = " ".join(COLOURS.sub("", run(COMMANDS["compare"], place, columns)).split())
+    for row in json.loads(run([*COMMANDS["compare"], "--json"], place))["networks"]:
+        assert row["name"] in plain
+        assert f"{row['parameters']:,}" in plain
+        assert f"{row['convolution_parameters']:,}" in plain
+
+
+def test_bars_say_what_they_count(place):
+    text = run(COMMANDS["parity"], place, 100, errors=True)
+    for words in ("reference", "numpy", "images", "gradients", "starting"):
+        assert words in text
+    text = run([*COMMANDS["train"][:-1], "another"], place, 100, errors=True)
+    for words in ("training", "testing", "images/s"):
+        assert words in text
+
+
+def test_an_encoding_without_our_signs_does_not_end_a_command(place):
+    text = run(COMMANDS["diff"], place, PYTHONIOENCODING="ascii")
+    assert "torchvision:googlenet" in text
