@@ -6,12 +6,13 @@ Where no terminal is, in a pipe or a file, lines are as long as they are and not
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..spec.layers import Shape
 
@@ -151,7 +152,9 @@ class Bars:
     def __init__(self, as_json: bool) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        console = terminal(sys.stderr)
+        # A descriptor of its own: what a framework prints as it is imported is held back on 2.
+        self._stream = _another(sys.stderr)
+        console = terminal(self._stream)
         #: Whether a person looks.
         self.shown = console.is_terminal and not console.is_dumb_terminal and not as_json
         self._bars = Progress(
@@ -176,6 +179,8 @@ class Bars:
         trace: TracebackType | None,
     ) -> None:
         self._bars.stop()
+        if self._stream is not sys.stderr:
+            self._stream.close()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """`done` of `total` of `what`, a thing that counts itself: "images", "resizing"."""
@@ -195,3 +200,11 @@ class Bars:
         self._bars.update(self._tasks[who], completed=done, total=total or None, state=state)
         if total and done >= total:
             self._bars.refresh()
+
+
+def _another(stream: TextIO) -> TextIO:
+    """The same place as `stream` to write to; `stream` itself where it is no file."""
+    try:
+        return os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="replace")
+    except (OSError, ValueError, AttributeError):
+        return stream

@@ -24,19 +24,8 @@ from googlenet.data.prepared import save_data
 from googlenet.data.sets import DataSet, Split
 
 GOLDEN = Path(__file__).parent / "golden"
-TRAIN = [
-    "googlenet",
-    "--framework",
-    "numpy",
-    "--size",
-    "8",
-    "--data",
-    "data",
-    "--batch-size",
-    "16",
-    "--epochs",
-    "2",
-]
+TRAIN = ["googlenet", "--framework", "numpy", "--size", "8", "--data", "data"]
+TRAIN += ["--batch-size", "16", "--epochs", "2"]
 COMMANDS = {
     "list": ["list"],
     "summary": ["summary", "googlenet"],
