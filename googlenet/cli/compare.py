@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import DataError
-from ..files import replacing
+from ..drawing.figures import check_picture
 from ..spec.analysis import budget, smallest_input
 from ..spec.layers import Network
 from .options import AsJson, Channels, Classes, Size, network_of, print_json, shape_text
@@ -18,7 +17,6 @@ from .options import AsJson, Channels, Classes, Size, network_of, print_json, sh
 #: The book's third exercise of its section on GoogLeNet compares these.
 EXERCISE = ["alexnet", "vgg11", "nin", "googlenet"]
 EXERCISE_SIZE = "224"
-FORMATS = (".png", ".svg", ".pdf")
 
 Names = Annotated[
     list[str] | None,
@@ -45,8 +43,8 @@ def command(
     """Compare what networks cost: where AlexNet, VGG, NiN and GoogLeNet keep their parameters (the
     book's exercise).
     """
-    if picture is not None and picture.suffix.lower() not in FORMATS:
-        raise DataError(f"--picture {picture}: expected a name that ends in {', '.join(FORMATS)}")
+    if picture is not None:
+        check_picture(picture)
     if names is None and size is None:
         # the book's GoogLeNet runs at 96×96, the others at 224×224: costs compare at one size alone
         size = EXERCISE_SIZE
@@ -56,7 +54,9 @@ def command(
     ]
     answer = {"networks": [collect(network) for network in networks]}
     if picture is not None:
-        _draw(answer["networks"], picture)
+        from ..drawing.costs import draw_costs
+
+        draw_costs(picture, answer["networks"])
     if as_json:
         print_json(answer)
         return
@@ -143,57 +143,3 @@ def _answer(rows: list[dict[str, Any]]) -> str:
         f"{most['name']} keeps {100 * most['dense_share']:.0f} % of its parameters in dense layers,"
         f" {least['name']} {few}: global average pooling in their place is what saves them."
     )
-
-
-def _draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Parameters by kind of layer, multiply-adds and activations, as three panels of bars. Raises
-    `DataError` if it cannot be written.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 0.55 * len(rows) + 1.6), layout="constrained")
-    parameters, multiply_adds, activations = figure.subplots(1, 3, sharey=True)
-    places = range(len(rows))
-    left = [0.0] * len(rows)
-    for kind, color in (("convolution", "#4477aa"), ("dense", "#ee6677"), ("norm", "#ccbb44")):
-        values = [row[f"{kind}_parameters"] / 1e6 for row in rows]
-        label = {"convolution": "convolutions", "dense": "dense layers", "norm": "batch norm"}[kind]
-        parameters.barh(places, values, left=left, color=color, label=label)
-        left = [a + b for a, b in zip(left, values, strict=True)]
-    parameters.set_xlabel("parameters, millions")
-    parameters.set_yticks(
-        places, [f"{row['name']}\n{shape_text(row['input_shape'])}" for row in rows]
-    )
-    figure.legend(loc="outside lower left", ncols=3, fontsize="small", frameon=False)
-    multiply_adds.barh(places, [row["multiply_adds"] / 1e6 for row in rows], color="#228833")
-    multiply_adds.set_xlabel("multiply-adds of one image, millions")
-    activations.barh(places, [row["activation_bytes"] / 2**20 for row in rows], color="#66ccee")
-    activations.set_xlabel("activations of one image, MiB")
-    for axes in (parameters, multiply_adds, activations):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.bar_label(
-            axes.containers[-1], labels=_labels(axes, rows, left), padding=3, fontsize="small"
-        )
-        axes.set_xlim(0, 1.2 * axes.dataLim.x1)
-    parameters.invert_yaxis()
-    try:
-        # No date and no random names: the same table is the same file.
-        with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "googlenet"}):
-            dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
-                path.suffix.lower()
-            )
-            figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150, metadata=dated)
-    except OSError as error:
-        raise DataError(
-            f"--picture {path}: cannot be written ({error.strerror or error})"
-        ) from error
-
-
-def _labels(axes: Any, rows: list[dict[str, Any]], parameters: list[float]) -> list[str]:
-    values = (
-        parameters
-        if len(axes.containers) > 1
-        else [patch.get_width() for patch in axes.containers[-1]]
-    )
-    return [f"{value:,.1f}" for value in values]
