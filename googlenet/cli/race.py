@@ -91,6 +91,8 @@ def command(
     command again goes on where a race was stopped. Exits with 1 if one fails.
     """
     from ..data.sets import load_data
+    from ..spec import Dropout, walk
+    from ..training.captions import divergence_note, settings_text
     from ..training.choice import entrants
     from ..training.curves import draw_curves
     from ..training.race import Lap, RaceOptions, run_race, standings, write_results
@@ -138,21 +140,24 @@ def command(
     race_options = RaceOptions(tuple(arguments), paths, threads, timeout)
     laps: list[Lap] = []
     curves = folder / f"curves.{picture}"
+    dropout = any(isinstance(s.layer, Dropout) and s.layer.rate for s in walk(network))
 
     def finished(lap: Lap) -> None:
         laps.append(lap)
         found = standings(laps)
-        runs = {s.framework: [each.epochs for each in s.laps if each.epochs] for s in found}
+        runs = {s.framework: [each.epochs for each in s.laps] for s in found}
         title = (
             f"{network.name} at {shape_text(network.input_shape)} on {loaded.name}, the same start"
             " in every framework"
         )
         draw_curves(
             curves,
-            {name: seeds for name, seeds in runs.items() if seeds},
+            runs,
             title,
             labels={s.framework: f"{s.framework} {s.laps[0].version}" for s in found},
             chance=recipe.chance_loss(network),
+            settings=settings_text(recipe, seeds=seeds),
+            note=divergence_note(runs, dropout=dropout),
         )
         write_results(folder / "results.json", laps)
         if not as_json:

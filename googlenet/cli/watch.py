@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..spec.recipe import Recipe
 from ..training.interval import wilson
 from .options import print_json, shape_text
 
@@ -93,6 +92,8 @@ class Watch:
             self._draw()
         self._task = self._bars.add_task("epoch", total=steps, completed=position.step, state="")
         if not self.as_json:
+            from ..training.captions import settings_text
+
             run = self._run
             data = run.data
             say(
@@ -100,7 +101,7 @@ class Watch:
                 f" on {len(data.train.labels)} images of {data.description}; tested on"
                 f" {len(data.test.labels)}"
             )
-            say(f"{_recipe_text(run.recipe)}; {steps} steps; in {run.folder}")
+            say(f"{settings_text(run.recipe)}; {steps} steps; in {run.folder}")
             if position.step:
                 say(f"goes on after step {position.step}")
 
@@ -126,6 +127,7 @@ class Watch:
             )
 
     def _draw(self) -> None:
+        from ..training.captions import settings_text
         from ..training.curves import draw_curves
 
         run = self._run
@@ -136,6 +138,7 @@ class Watch:
                 {run.backend.name: [self._epochs]},
                 title,
                 chance=run.recipe.chance_loss(run.network),
+                settings=settings_text(run.recipe),
             )
             self._drawn = True
         except DataError as error:  # no reason to end a run of hours
@@ -174,22 +177,3 @@ class Watch:
             f" {last.test_accuracy:.3f} (95 % confidence interval {low:.3f} to {high:.3f});"
             f" {curves}weights in {self._run.folder / WEIGHTS}"
         )
-
-
-def _recipe_text(recipe: Recipe) -> str:
-    settings = {
-        "momentum": recipe.momentum,
-        "weight decay": recipe.weight_decay,
-        "label smoothing": recipe.label_smoothing,
-    }
-    more = [f"{what} {value:g}" for what, value in settings.items() if value]
-    schedule = "" if recipe.schedule == "constant" else f" ({recipe.schedule})"
-    rate = f"learning rate {recipe.learning_rate:g}{schedule}"
-    return ", ".join(
-        [
-            f"{recipe.epochs} epochs of batches of {recipe.batch_size}",
-            rate,
-            *more,
-            f"seed {recipe.seed}",
-        ]
-    )
