@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2] / "googlenet"
 #: From the ground up. The modules at the root are ground too, but for the facade.
 FLOORS = [
     "",
+    "drawing",
     "spec",
     "architectures",
     "weights",

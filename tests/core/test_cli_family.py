@@ -225,7 +225,7 @@ def test_a_picture_that_cannot_be_drawn(tmp_path):
         "nin",
         "--picture",
         tmp_path / "a.jpg",
-        message="a.jpg: expected a name that ends in .png, .svg, .pdf",
+        message="a.jpg: expected a name that ends in .png, .svg or .pdf",
     )
     refused(
         "compare",

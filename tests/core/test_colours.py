@@ -107,6 +107,6 @@ def test_curves_are_drawn_in_these_colours_with_these_labels(tmp_path, count):
     text = path.read_text()
     for name, colour in colours_of(names).items():
         assert f"stroke: {colour.lower()}" in text or colour == "#000000"
-        assert f"<!-- {labels.get(name, name)} -->" in text  # text is drawn as outlines
+        assert f">{labels.get(name, name)}</text>" in text
     unused = set(COLOURS) - {*colours_of(names).values(), "#000000"}
     assert not [colour for colour in unused if colour.lower() in text]

@@ -1,0 +1,1 @@
+"""Pictures: what all have in common, and what networks cost."""
