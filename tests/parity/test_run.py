@@ -21,7 +21,7 @@ from googlenet import Loss, WeightsError, get_network, init_params, version
 from googlenet.data.images import ImageSet, load_image_set
 from googlenet.proof.conformance.networks import probe
 from googlenet.proof.parity.compare import Yardsticks
-from googlenet.proof.parity.job import Job
+from googlenet.proof.parity.files import Question, load
 from googlenet.proof.parity.problem import random_problem
 from googlenet.proof.parity.rows import Comparison, Group, Row, differing
 from googlenet.proof.parity.run import ParityOptions, run_parity
@@ -57,8 +57,8 @@ def test_the_reference_agrees_with_itself_in_float32(images):
         progress=lambda *progress: heard.append(progress),
     )
     assert report.passed
-    assert heard[0] == ("yardstick", 0, 3)
-    assert ("yardstick", 3, 3) in heard
+    assert heard[0] == ("reference", "images", 0, 3)
+    assert ("reference", "images", 3, 3) in heard
     (result,) = report.results
     assert result.versions["numpy"] == np.__version__
     assert (
@@ -107,10 +107,10 @@ def test_json_has_everything_in_whole_words(images):
                 " libmissing.so"
             ),
         ),
-        ("crash", "was ended by SIGSEGV; its last words: about to crash"),
+        ("crash", "was ended by SIGSEGV; last output: about to crash"),
         ("killed", "was ended by SIGKILL; out of memory?"),
         ("exit", "ended with exit code 7"),
-        ("memory", "ran out of memory; give fewer images with --count"),
+        ("memory", "ran out of memory; give fewer images (`count`)"),
         ("raise", "RuntimeError: no kernel for this operation"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_worker_that_fails_fails_its_row_alone(images, monkeypatch, fault, mes
 def test_a_worker_that_hangs_is_ended(images, monkeypatch):
     monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "hang")
     faulty, numpy = _run(["faulty", "numpy"], images, timeout=20.0, jobs=2, gradients=False).results
-    assert faulty.error == "gave no sign for 20 s and was ended; its last words: still waiting"
+    assert faulty.error == "stopped responding for 20 s and was ended; last output: still waiting"
     assert numpy.passed
 
 
@@ -157,7 +157,7 @@ def test_an_interpreter_with_an_older_version(images, tmp_path):
     """In which the worker may have another name: it is asked for its version all the same."""
     (tmp_path / "googlenet").mkdir()
     (tmp_path / "googlenet" / "__init__.py").write_text('__version__ = "0.1.0"\n')
-    (tmp_path / "googlenet" / "proof.py").touch()  # no package, so that nothing is found below it
+    (tmp_path / "googlenet" / "jobs.py").touch()  # no package, so that nothing is found below it
     python = tmp_path / "python"
     python.write_text(
         f'#!/bin/sh\nPYTHONSAFEPATH=1 PYTHONPATH={tmp_path} exec {sys.executable} "$@"\n'
@@ -270,17 +270,17 @@ def test_what_failed_survives_json():
     assert again.first_divergence == "weights of stem.weight"
 
 
-def test_a_job_comes_back_from_its_files(tmp_path):
+def test_a_question_comes_back_from_its_files(tmp_path):
     problem = replace(random_problem(probe()), loss=Loss(0.1, (0.5, 0.25)))
     measured = Yardsticks({"logits": 1e-7}, StepYardstick({}, 1e-7, {}, {}), [{"loss": 1e-7}])
-    Job(problem, 5, measured).save(tmp_path)
-    job = Job.load(tmp_path)
-    assert (job.chunk, job.yardsticks) == (5, measured)
-    assert (job.problem.network, job.problem.loss) == (problem.network, problem.loss)
-    np.testing.assert_array_equal(job.problem.images, problem.images)
-    np.testing.assert_array_equal(job.problem.labels, problem.labels)
+    Question(problem, 5, measured).save(tmp_path)
+    asked = load(tmp_path)
+    assert (asked.chunk, asked.yardsticks) == (5, measured)
+    assert (asked.problem.network, asked.problem.loss) == (problem.network, problem.loss)
+    np.testing.assert_array_equal(asked.problem.images, problem.images)
+    np.testing.assert_array_equal(asked.problem.labels, problem.labels)
     for path, array in problem.params.items():
-        np.testing.assert_array_equal(job.problem.params[path], array)
+        np.testing.assert_array_equal(asked.problem.params[path], array)
 
 
 def test_weights_that_do_not_fit_start_no_worker(images):
