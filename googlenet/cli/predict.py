@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from zipfile import BadZipFile
@@ -23,7 +25,9 @@ CHUNK = 8
 Images = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[IMAGE ...]", help="PNG or JPEG, or folders of them.", show_default=False
+        metavar="[IMAGE ...]",
+        help="PNG, JPEG, IDX or .npy files, or folders of PNG and JPEG.",
+        show_default=False,
     ),
 ]
 Weights = Annotated[
@@ -113,26 +117,27 @@ def command(
     )
     paths = _check_taps(network, tap or [])
     if arrays is not None:
-        outputs = _run(backend, network, params, list(arrays), paths, device)
+        chunks = (arrays[start : start + CHUNK] for start in range(0, len(arrays), CHUNK))
+        outputs = _run(backend, network, params, chunks, len(arrays), paths, device)
         answer: dict[str, Any] = {
             "framework": canonical_name(framework),
             "name": network.name,
             "image_count": len(arrays),
         }
     else:
-        from ..data.preprocessing import find_preprocessing, image_files, load_image
+        from ..data.images import load_inputs
+        from ..data.preprocessing import find_preprocessing
 
         chosen = preprocessing or metadata.get("preprocessing", "unit")
-        how = find_preprocessing(chosen)
-        files = image_files(images or [])
-        loaded = [load_image(file, how, network.input_shape) for file in files]
-        outputs = _run(backend, network, params, loaded, paths, device)
+        inputs = load_inputs(images or [], network.input_shape, find_preprocessing(chosen))
+        count = len(inputs.names)
+        outputs = _run(backend, network, params, inputs.chunks(CHUNK), count, paths, device)
         answer = {
             "framework": canonical_name(framework),
             "name": network.name,
             "preprocessing": chosen,
             "images": _classes(
-                files,
+                inputs.names,
                 outputs["logits"],
                 _class_names(weights, metadata, outputs["logits"].shape[1]),
                 top,
@@ -259,11 +264,12 @@ def _run(
     backend: Any,
     network: Network,
     params: Params,
-    images: list[Array],
+    chunks: Iterable[Array],
+    count: int,
     taps: list[str],
     device: str | None,
 ) -> dict[str, Array]:
-    """Every output by name, of all images, a few at a time."""
+    """Every output by name, of `count` images that come in `chunks` of `CHUNK`."""
     import numpy as np
     from rich.console import Console
     from rich.progress import track
@@ -271,12 +277,17 @@ def _run(
     model = backend.build(network, params, device=device)
     parts: list[dict[str, Array]] = []
     console = Console(stderr=True)
-    starts = range(0, len(images), CHUNK)
-    quiet = not console.is_terminal or len(starts) < 2
-    for start in track(
-        starts, description=network.name, console=console, disable=quiet, transient=True
+    total = math.ceil(count / CHUNK)
+    quiet = not console.is_terminal or total < 2
+    for chunk in track(
+        chunks,
+        total=total,
+        description=network.name,
+        console=console,
+        disable=quiet,
+        transient=True,
     ):
-        parts.append(backend.forward(model, np.stack(images[start : start + CHUNK]), taps=taps))
+        parts.append(backend.forward(model, chunk, taps=taps))
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if not np.isfinite(outputs["logits"]).all():
         raise WeightsError(
@@ -302,19 +313,21 @@ def _class_names(path: Path, metadata: dict[str, str], count: int) -> list[str]:
     return [str(name) for name in names]
 
 
-def _classes(files: list[Path], logits: Array, names: list[str], top: int) -> list[dict[str, Any]]:
+def _classes(
+    images: Sequence[str], logits: Array, names: list[str], top: int
+) -> list[dict[str, Any]]:
     import numpy as np
 
     powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
     shares = powers / powers.sum(1, keepdims=True)
     rows = []
-    for file, share in zip(files, shares, strict=True):
+    for image, share in zip(images, shares, strict=True):
         order = np.argsort(-share, kind="stable")[:top]
         best = [
             {"class": int(index), "name": names[index], "probability": float(share[index])}
             for index in order
         ]
-        rows.append({"image": str(file), "top": best})
+        rows.append({"image": image, "top": best})
     return rows
 
 
