@@ -13,7 +13,8 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 from ..spec.recipe import Recipe
-from .sets import DataSet, Split
+from .dataset import DataSet, Split
+from .resizing import scaled
 
 #: Batches that are prepared ahead.
 AHEAD = 2
@@ -37,7 +38,7 @@ def check_batch_size(recipe: Recipe, data: DataSet, *, processes: int = 1) -> No
     count = len(data.train.labels)
     if recipe.batch_size > count:
         raise DataError(
-            f"--batch-size {recipe.batch_size}: is larger than the {count} images to train on; give"
+            f"`batch_size`: {recipe.batch_size} is larger than the {count} images to train on; give"
             f" at most {count}"
         )
     _check_parts(count, recipe.batch_size, processes)
@@ -66,8 +67,8 @@ def _check_parts(count: int, batch_size: int, processes: int) -> None:
     sizes = sorted(range(processes, count + 1), key=lambda size: abs(size - batch_size))
     better = next(size for size in sizes if smallest(size) >= processes)
     raise DataError(
-        f"--batch-size {batch_size}: batch {number} of {count} images has {held}, fewer than the"
-        f" {processes} processes; give --batch-size {better}"
+        f"`batch_size`: with {batch_size}, batch {number} of {count} images has {held}, fewer than"
+        f" the {processes} processes; give `batch_size` {better}"
     )
 
 
@@ -103,10 +104,8 @@ def evaluation_batches(
 
 def _part(split: Split, index: Array, rank: int, processes: int) -> Batch:
     own = np.array_split(index, processes)[rank]
-    images = np.asarray(split.images[own], np.float32)
-    images /= np.float32(255)
     return Batch(
-        np.ascontiguousarray(images),
+        scaled(np.ascontiguousarray(split.images[own])),
         np.asarray(split.labels[own], np.int64),
         processes * len(own) / len(index),
     )

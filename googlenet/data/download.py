@@ -76,7 +76,7 @@ def download(report: Report = lambda what, done, total: None) -> Path:
                 _download(folder, name, report)
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be written ({error.strerror or error}); GOOGLENET_CACHE_DIR names"
+            f"{folder}: cannot be written ({error.strerror or error}); set GOOGLENET_CACHE_DIR to"
             " another folder"
         ) from error
     return folder
@@ -117,7 +117,7 @@ def _download(folder: Path, name: str, report: Report) -> None:
             failures.append(f"{mirror}: {' '.join((str(error) or repr(error)).split())}")
     raise DataError(
         f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder"
-        " and name it with --data-dir"
+        " and give it as `data_dir`"
     )
 
 

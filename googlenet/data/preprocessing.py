@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from ..arrays import Array
-from ..errors import DataError, ShapeError, UnknownNameError
+from ..errors import UnknownNameError
 from ..spec.layers import Shape
-from .images import SUFFIXES, open_image
+from .resizing import Filter, fit
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
-#: No scaled image is larger than this: only a very thin one would be, before its middle is taken.
-MOST_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -33,12 +29,12 @@ class Preprocessing:
     With `resize` = (scaled, cropped) the shorter side becomes `scaled` pixels for an input of
     `cropped`, in proportion for another, and the middle is taken; without, the image is stretched
     to the input's height and width. `mean` and `std` are those of red, green and blue in [0, 1]; a
-    network of one channel takes the luma without them.
+    network of one channel takes the grey of training, without them.
     """
 
     source: str
     resize: tuple[int, int] | None = None
-    filter: Literal["bilinear", "bicubic"] = "bilinear"
+    filter: Filter = "bilinear"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
@@ -100,73 +96,31 @@ def find_preprocessing(name: str) -> Preprocessing:
         close = difflib.get_close_matches(name, PREPROCESSINGS, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise UnknownNameError(
-            f"preprocessing: expected one of {', '.join(PREPROCESSINGS)}, got '{name}'{hint}"
+            f"`preprocessing`: expected one of {', '.join(PREPROCESSINGS)}, got '{name}'{hint}"
         )
     return PREPROCESSINGS[name]
 
 
-def image_files(paths: list[Path]) -> list[Path]:
-    """The image files that `paths` mean, folders searched. Raises `DataError` for a path without
-    any.
+def preprocess(
+    image: Array, preprocessing: Preprocessing, input_shape: Shape, name: str = "image"
+) -> Array:
+    """An image (H, W) or (H, W, 3), of bytes or of floats in [0, 1], as float32 (C, H, W) of
+    `input_shape`.
+
+    Raises `DataError`, naming the image as `name`, if it is too narrow for `preprocessing`.
     """
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{path}: does not exist; give PNG or JPEG images, or a folder of them")
-        found = (
-            sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-            if path.is_dir()
-            else [path]
-        )
-        if not found:
-            raise DataError(f"{path}: holds no PNG or JPEG image")
-        files.extend(found)
-    return files
-
-
-def load_image(path: Path, preprocessing: Preprocessing, input_shape: Shape) -> Array:
-    """One image file as float32 (C, H, W) of `input_shape`, by `preprocessing`.
-
-    Raises `DataError` if it is no readable image, `ShapeError` for an input of other than 1 or 3
-    channels.
-    """
-    channels, height, width = input_shape
-    if channels not in (1, 3):
-        raise ShapeError(
-            f"images: have 1 or 3 channels, and the network takes {channels}; give it arrays with"
-            " --npy"
-        )
-    image = open_image(path).convert("RGB")
-    pixels = np.asarray(_framed(path, image, preprocessing, height, width), np.float32) / 255
-    if channels == 1:
-        return (pixels @ np.array([0.299, 0.587, 0.114], np.float32))[None]  # ITU-R 601-2 luma
-    normal: Array = (pixels - np.array(preprocessing.mean, np.float32)) / np.array(
-        preprocessing.std, np.float32
+    pixels = fit(
+        image,
+        input_shape,
+        crop=preprocessing.resize,
+        filter=preprocessing.filter,
+        name=name,
     )
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
-
-
-def _framed(path: Path, image: Any, preprocessing: Preprocessing, height: int, width: int) -> Any:
-    """A Pillow image of `height` by `width`: stretched, or scaled in proportion and its middle."""
-    from PIL import Image
-
-    resampling = (
-        Image.Resampling.BICUBIC if preprocessing.filter == "bicubic" else Image.Resampling.BILINEAR
+    if input_shape[0] == 1:
+        return pixels
+    mean, std = (
+        np.array(each, np.float32)[:, None, None]
+        for each in (preprocessing.mean, preprocessing.std)
     )
-    if preprocessing.resize is None:
-        return image.resize((width, height), resampling)
-    scaled, cropped = preprocessing.resize
-    # The sides that the image must cover, and the one that it just covers.
-    wide, high = scaled * width // cropped, scaled * height // cropped
-    if wide * image.height >= high * image.width:
-        size = (wide, wide * image.height // image.width)
-    else:
-        size = (high * image.width // image.height, high)
-    if size[0] * size[1] > MOST_PIXELS:
-        raise DataError(
-            f"{path}: {image.width}×{image.height} is too narrow for this preprocessing; crop it,"
-            " or give --preprocessing unit"
-        )
-    image = image.resize(size, resampling)
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    return image.crop((left, top, left + width, top + height))
+    normal: Array = (pixels - mean) / std
+    return normal

@@ -22,7 +22,7 @@ from ..arrays import Params
 from ..backend.discovery import framework_version
 from ..backend.protocols import Trainer, Trains, TrainsInParallel
 from ..data.batches import check_batch_size, evaluation_batches, training_batches
-from ..data.sets import DataSet, check_classes
+from ..data.dataset import DataSet, check_classes
 from ..errors import BackendError, TrainingError
 from ..spec.layers import BatchNorm, Network
 from ..spec.loss import cross_entropy

@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..data.sets import DataSet, save_data
+from ..data.dataset import DataSet
+from ..data.prepared import save_data
 from ..errors import TrainingError
 from ..files import write_atomically
 from ..jobs.job import Job, run_job

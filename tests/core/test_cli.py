@@ -195,8 +195,8 @@ def test_parity_shows_what_failed():
             "--python mxnet: no interpreter at /no/python",
         ),
         (("parity", "--images", "/no/images"), "/no/images: does not exist"),
-        (("parity", "--count", "0"), "count: expected at least 1, got 0"),
-        (("parity", "--channels", "2"), "images: have 1 or 3 channels, and the network takes 2"),
+        (("parity", "--count", "0"), "expected at least 1, got 0"),
+        (("parity", "--channels", "2"), "images have 1 or 3 channels, and the network takes 2"),
         (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
         (
             ("parity", "--initializer", "zeros"),

@@ -13,7 +13,8 @@ from PIL import Image
 
 import googlenet.reference as reference
 from googlenet import get_network, init_params, save_params
-from googlenet.data.preprocessing import PREPROCESSINGS, load_image
+from googlenet.data.images import load_inputs
+from googlenet.data.preprocessing import PREPROCESSINGS
 from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
 from googlenet.reference.network import Pass
@@ -367,6 +368,10 @@ def files(tmp_path_factory):
     return folder
 
 
+def load_image(path, preprocessing, input_shape):
+    return load_inputs([path], input_shape, preprocessing).images[0]
+
+
 def logits_of(files, images, taps=()):
     network = get_network("googlenet_bn", num_classes=3, input_shape=images.shape[1:])
     params = init_params(network, seed=3, initializer="he_normal")
@@ -628,14 +633,14 @@ def test_images_that_cannot_be_read(files, tmp_path):
         "predict",
         tmp_path / "none.png",
         *weights,
-        message="none.png: does not exist; give PNG or JPEG images",
+        message="none.png: does not exist; give an IDX file, a folder",
     )
     refused("predict", tmp_path / "cut.png", *weights, message="cut.png: is not a readable image")
     refused(
         "predict",
         files / "w.safetensors",
         *weights,
-        message="w.safetensors: is not a readable image",
+        message="w.safetensors: is not an IDX file of bytes",
     )
     refused(
         "predict",
@@ -643,7 +648,7 @@ def test_images_that_cannot_be_read(files, tmp_path):
         *weights,
         "--preprocessing",
         "kers",
-        message="preprocessing: expected one of unit, ",
+        message="expected one of unit, ",
     )
 
 

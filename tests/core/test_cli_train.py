@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from googlenet import get_network, load_params
-from googlenet.data.sets import DataSet, Split, save_data
+from googlenet.data.prepared import save_data
+from googlenet.data.sets import DataSet, Split
 from googlenet.training.loop import read_log
 
 SMALL = (
@@ -184,7 +185,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--epochs", "0"), "--epochs: expected an integer of at least 1, got 0"),
         (
             ("--batch-size", "41"),
-            "--batch-size 41: is larger than the 40 images to train on; give at most 40",
+            "41 is larger than the 40 images to train on; give at most 40",
         ),
         (("--learning-rate", "-1"), "--learning-rate: expected a number above 0, got -1.0"),
         (
@@ -198,7 +199,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--aux-weight", "0.3"), "network 'googlenet' has 0 auxiliary heads, got 1 weights"),
         (
             ("--data", "nowhere"),
-            "--data nowhere: is neither digits, fashion-mnist, nor a path that exists",
+            "expected digits, fashion-mnist or a path that exists, got nowhere",
         ),
         (("--out", "/proc/none"), "cannot be written"),
     ],

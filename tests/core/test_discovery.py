@@ -21,7 +21,8 @@ from googlenet.backend.discovery import (
     get_backend,
 )
 from googlenet.backend.threads import thread_count, use_threads
-from googlenet.data.sets import DataSet, Split, save_data
+from googlenet.data.prepared import save_data
+from googlenet.data.sets import DataSet, Split
 from googlenet.jobs.probe import probe
 from googlenet.training.choice import default_trainer, entrants
 

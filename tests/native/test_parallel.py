@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from googlenet import get_network, init_params, load_params, reference, save_params
-from googlenet.data.sets import DataSet, Split, save_data
+from googlenet.data.prepared import save_data
+from googlenet.data.sets import DataSet, Split
 from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.rows import Row
 from googlenet.proof.parity.tolerance import distance, limit

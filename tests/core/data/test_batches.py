@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from googlenet.data.batches import AHEAD, check_batch_size, evaluation_batches, training_batches
-from googlenet.data.sets import Split, check_classes, load_data, save_data
+from googlenet.data.prepared import save_data
+from googlenet.data.sets import Split, check_classes, load_data
 from googlenet.errors import DataError
 from googlenet.training import Recipe
 
@@ -25,7 +26,7 @@ def test_more_classes_than_the_network_has():
     check_classes(data_set(classes=3), 3)
     check_classes(data_set(classes=3), 5)
     with pytest.raises(
-        DataError, match="numbered images: has 3 classes, and the network 2; give --num-classes 3"
+        DataError, match="numbered images: has 3 classes, and the network 2; give `num_classes` 3"
     ):
         check_classes(data_set(classes=3), 2)
 
@@ -45,7 +46,7 @@ def test_a_batch_larger_than_the_set():
     check_batch_size(Recipe(batch_size=13), data_set(train=13))
     with pytest.raises(
         DataError,
-        match="--batch-size 14: is larger than the 13 images to train on; give at most 13",
+        match="`batch_size`: 14 is larger than the 13 images to train on; give at most 13",
     ):
         check_batch_size(Recipe(batch_size=14), data_set(train=13))
 
@@ -57,16 +58,16 @@ def test_a_batch_larger_than_the_set():
             4,
             2,
             (
-                r"--batch-size 4: batch 4 of 13 images has 1, fewer than the 2 processes; give"
-                r" --batch-size 5"
+                r"`batch_size`: with 4, batch 4 of 13 images has 1, fewer than the 2 processes;"
+                r" give `batch_size` 5"
             ),
         ),
         (
             2,
             3,
             (
-                r"--batch-size 2: batch 1 of 13 images has 2, fewer than the 3 processes; give"
-                r" --batch-size 5"
+                r"`batch_size`: with 2, batch 1 of 13 images has 2, fewer than the 3 processes;"
+                r" give `batch_size` 5"
             ),
         ),
         (5, 14, r"13 images to train on are fewer than the 14 processes; start at most 13"),

@@ -156,7 +156,7 @@ def test_a_download_that_was_cut_goes_on(mirrors, files, cache):
         FIRST,
         f"after 1000 of {size} bytes",
         f"after 2000 of {size} bytes",
-        "--data-dir",
+        "`data_dir`",
         source="fashion-mnist",
     )
     assert (cache / "fashion-mnist" / f"{FIRST}.part").read_bytes() == files[FIRST][:2000]
@@ -236,7 +236,7 @@ def test_a_wrong_checksum_everywhere(mirrors, files, cache):
         mirrors[1].url,
         downloads.FILES[FIRST][0],
         hashlib.sha256(wrong).hexdigest(),
-        "--data-dir",
+        "`data_dir`",
     )
     refused(*words, source="fashion-mnist")
     assert downloaded(cache) == {}
@@ -248,9 +248,9 @@ def test_no_network(files, cache, monkeypatch):
         with socket.create_server(("127.0.0.1", 0)) as server:
             closed.append(f"http://127.0.0.1:{server.getsockname()[1]}/")
     monkeypatch.setattr(downloads, "MIRRORS", tuple(closed))
-    refused(FIRST, *closed, "refused", "--data-dir", source="fashion-mnist")
+    refused(FIRST, *closed, "refused", "`data_dir`", source="fashion-mnist")
     monkeypatch.setattr(downloads, "MIRRORS", ("http://mirror.invalid/",))
-    refused(FIRST, "http://mirror.invalid/", "--data-dir", source="fashion-mnist")
+    refused(FIRST, "http://mirror.invalid/", "`data_dir`", source="fashion-mnist")
 
 
 def test_a_server_that_says_nothing(files, monkeypatch):

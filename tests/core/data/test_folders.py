@@ -67,8 +67,8 @@ def test_colour(tmp_path):
 
 def test_a_path_that_is_not_there(tmp_path):
     refused(
-        f"--data {tmp_path / 'nowhere'}",
-        "digits, fashion-mnist, nor a path that exists",
+        "`source`: expected digits, fashion-mnist or a path that exists, got",
+        tmp_path / "nowhere",
         source=tmp_path / "nowhere",
     )
     refused("cannot be read", source="x" * 5000)
@@ -76,7 +76,7 @@ def test_a_path_that_is_not_there(tmp_path):
 
 def test_a_file_in_place_of_a_folder(tmp_path):
     (tmp_path / "file").write_text("x")
-    refused(f"--data {tmp_path / 'file'}", "is a file; give the folder", source=tmp_path / "file")
+    refused(tmp_path / "file", "is a file; give the folder", source=tmp_path / "file")
 
 
 def test_a_folder_with_no_class_or_one(tmp_path):
@@ -104,7 +104,7 @@ def test_a_class_too_small_to_test(tmp_path):
 def test_a_test_class_that_has_no_training_folder(tmp_path):
     for name in ("train/cat", "train/dog", "test/cat", "test/eel"):
         write_images(tmp_path / name, 2)
-    refused(tmp_path / "test" / "eel", f"{tmp_path / 'train'} has not", source=tmp_path)
+    refused(tmp_path / "test" / "eel", f"{tmp_path / 'train'} does not have", source=tmp_path)
 
 
 def test_no_test_folder_or_none_of_a_class(tmp_path):

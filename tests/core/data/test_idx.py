@@ -42,14 +42,12 @@ def test_a_folder_that_is_named_comes_before_the_variable(tmp_path, monkeypatch)
     write_idx(tmp_path / "files")
     monkeypatch.setenv("GOOGLENET_DATA_DIR", str(tmp_path / "nowhere"))
     assert len(load_data("fashion-mnist", SHAPE, data_dir=tmp_path / "files").train.labels) == 13
-    refused(tmp_path / "nowhere", "is no folder", "--data-dir", *NAMES, source="fashion-mnist")
+    refused(tmp_path / "nowhere", "is not a folder", "`data_dir`", *NAMES, source="fashion-mnist")
 
 
 def test_a_folder_for_a_set_that_is_not_fashion_mnist(tmp_path):
     refused(
-        "--data-dir",
-        "goes with --data fashion-mnist",
-        "got --data digits",
+        f"`data_dir`: is only for `source` fashion-mnist, got {tmp_path} with `source` digits",
         source="digits",
         data_dir=tmp_path,
     )
@@ -74,18 +72,18 @@ def damaged(content):
     """How a file may be damaged, by what the message then says."""
     packed = gzip.compress(content)
     corrupt = bytearray(packed)
-    corrupt[len(packed) // 2] ^= 255
+    corrupt[-8] ^= 255  # of the checksum
     return {
         "truncated gzip": (packed[: len(packed) // 2], "cannot be read"),
         "corrupt gzip": (bytes(corrupt), "cannot be read"),
         "truncated": (content[:-1], "is truncated or damaged"),
         "too long": (content + b"x", "is truncated or damaged"),
-        "another magic": (b"\x00\x00\x0d" + content[3:], "is not an IDX file of bytes with"),
+        "another magic": (b"\x00\x00\x0d" + content[3:], "is not an IDX file of bytes"),
         "another number of axes": (
             content[:3] + b"\x02" + content[4:],
-            "is not an IDX file of bytes with",
+            "is not an IDX file of bytes",
         ),
-        "nothing": (b"", "is not an IDX file of bytes with"),
+        "nothing": (b"", "is not an IDX file of bytes"),
         "no images": (
             content[:4] + bytes(len(idx(np.zeros((0,) * content[3], np.uint8))) - 4),
             "is empty",
@@ -119,7 +117,7 @@ def test_a_label_beyond_fashion_mnists_classes(tmp_path):
     refused(
         tmp_path / "train-labels-idx1-ubyte",
         "label 10 is out of range for 10 classes",
-        f"--data {tmp_path}",
+        "give its folder as `source`",
         **options,
     )
     assert len(load_data(str(tmp_path), SHAPE).classes) == 11

@@ -1,0 +1,308 @@
+"""The one decoder: what a path means, and the pixels of each image in it.
+
+Images are decoded one at a time and only when asked for, so that a set may be larger than memory,
+and no header is believed before the file has been found to hold what it claims.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+#: How files of these kinds begin.
+PNG, JPEG, GZIP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x1f\x8b"
+#: What a path of images may be, in words.
+KINDS = "an IDX file, a folder, a PNG or JPEG, or an .npy array"
+#: deflate makes no more than so many bytes of one.
+MOST_INFLATED = 1032
+
+#: Images that are not decoded yet: PNG or JPEG files, or an array (N, H, W) or (N, H, W, 3).
+Raw: TypeAlias = Sequence[Path] | Array
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turns every `OSError` of the block into a `DataError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({_words(error)})") from error
+
+
+def _words(error: Exception) -> str:
+    """What `error` says, in one line; its class if it says nothing."""
+    text = str(getattr(error, "strerror", None) or error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+# Paths --------------------------------------------------------------------------------------------
+
+
+def kind_of(path: Path) -> Literal["folder", "image", "npy", "idx"]:
+    """What `path` is by its suffix, or where that says nothing by how the file begins.
+
+    Raises `DataError`, naming the path, if it is missing, empty or cannot be read.
+    """
+    with reading(path):
+        if not path.exists():
+            raise DataError(f"{path}: does not exist; give {KINDS}")
+        if path.is_dir():
+            return "folder"
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: is empty; give {KINDS}")
+        if path.suffix.lower() == ".npy":
+            return "npy"
+        if path.suffix.lower() in SUFFIXES:
+            return "image"
+        with path.open("rb") as file:
+            return "image" if file.read(len(PNG)).startswith((PNG, JPEG)) else "idx"
+
+
+def find_images(path: Path) -> Raw:
+    """The images that `path` means: an IDX file of bytes (also .gz), a PNG or JPEG, an .npy array
+    (N, H, W) or (N, C, H, W), or a folder of PNG and JPEG files, searched with all that is in it.
+
+    Raises `DataError`, naming the file, if it is missing, empty, truncated or something else.
+    """
+    match kind_of(path):
+        case "folder":
+            with reading(path):
+                return image_files(path, deep=True)
+        case "image":
+            return [path]
+        case "npy":
+            return _read_npy(path)
+        case "idx":
+            return read_idx(path, axes=3)
+
+
+def named_images(path: Path) -> list[tuple[str, Path | Array]]:
+    """Each image that `path` means, not decoded yet, and its name: that of its file, or where one
+    file holds several `FILE[3]`, counted from 0. Raises `DataError` as `find_images`.
+    """
+    raw = find_images(path)
+    if not isinstance(raw, np.ndarray):
+        return [(str(file), file) for file in raw]
+    if len(raw) == 1:
+        return [(str(path), raw[0])]
+    return [(f"{path}[{index}]", image) for index, image in enumerate(raw)]
+
+
+def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
+    """The PNG and JPEG files in `folder`, and with `deep` in the folders in it, in order of their
+    paths; none whose name begins with a dot, as macOS leaves them. Raises `DataError` if there are
+    none.
+    """
+    found = sorted(
+        path
+        for path in (folder.rglob("*") if deep else folder.iterdir())
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.is_dir()
+    )
+    if not found:
+        raise DataError(f"{folder}: holds no PNG or JPEG image; add some, or leave the folder out")
+    return found
+
+
+# Pixels -------------------------------------------------------------------------------------------
+
+
+def decode(source: Path | Array, name: str = "") -> Array:
+    """One image: uint8 (H, W) if it is grey, else (H, W, 3); float32 in [0, 1] if it is of floats.
+
+    `source` is a PNG or JPEG file, whose 16 bits of grey become 8, or an array (H, W) or (H, W, 3),
+    whose integers must be in 0 to 255 and whose floats in [0, 1]. Raises `DataError`, which names
+    the file, or `name` for an array, if it is not that.
+    """
+    if isinstance(source, Path):
+        return _decode_file(source)
+    image: Array = np.asarray(source)
+    if image.dtype == np.uint8:
+        return image
+    low, high = image.min(), image.max()
+    if image.dtype.kind == "f":
+        if not (low >= 0 and high <= 1):  # nor is NaN either of these
+            raise DataError(
+                f"{name}: floating-point images must be finite and in [0, 1], got {low:g} to"
+                f" {high:g}; scale them, or save them as uint8"
+            )
+        return image.astype(np.float32)
+    if low < 0 or high > 255:
+        raise DataError(
+            f"{name}: integer images must be in 0 to 255, got {low} to {high}; scale them"
+        )
+    return image.astype(np.uint8)
+
+
+def _decode_file(path: Path) -> Array:
+    from PIL import Image, UnidentifiedImageError
+
+    with reading(path), path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metadata and transparency, which play no part here
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            # Only these two: of other formats one would run Ghostscript.
+            with Image.open(file, formats=("PNG", "JPEG")) as image:
+                if image.mode.startswith("I"):  # Pillow's own conversion would cut off, not scale
+                    wide = np.asarray(image, np.float64)
+                    return (wide / 257).round().clip(0, 255).astype(np.uint8)
+                return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        except UnidentifiedImageError as error:
+            raise DataError(
+                f"{path}: is not a readable image (it is neither PNG nor JPEG)"
+            ) from error
+        except Exception as error:  # Pillow's parsers raise a SyntaxError or AssertionError, too
+            raise DataError(f"{path}: is not a readable image ({_words(error)})") from error
+
+
+# IDX ----------------------------------------------------------------------------------------------
+
+
+def read_idx(path: Path, *, axes: int) -> Array:
+    """An IDX file of unsigned bytes with `axes` axes, plain (then mapped) or gzip-compressed: uint8
+    (N, H, W) for images, (N,) for labels.
+
+    Source: the format of the MNIST database. Raises `DataError`, naming the file, if it is
+    something else, empty, or holds fewer or more bytes than its header says.
+    """
+    start = 4 + 4 * axes
+    try:
+        with path.open("rb") as file:
+            held = path.stat().st_size
+            packed = file.read(len(GZIP)) == GZIP
+            file.seek(0)
+            if not packed:
+                shape = _idx_shape(path, file.read(start), axes)
+                _check_length(path, shape, held - start)
+                return np.memmap(path, np.uint8, "r", start, shape)
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                shape = _idx_shape(path, unpacked.read(start), axes)
+                size = math.prod(shape)
+                if size > MOST_INFLATED * held:
+                    raise DataError(
+                        f"{path}: is truncated or damaged: its header says {size} bytes, more than"
+                        f" its {held} compressed bytes can hold"
+                    )
+                data = bytearray()
+                # One byte more than there should be tells a file that is too long.
+                while block := unpacked.read(min(1 << 20, size + 1 - len(data))):
+                    data += block
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({_words(error)})") from error
+    _check_length(path, shape, len(data))
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _idx_shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
+    """What the header says. Raises `DataError` if it is not one of `axes` axes."""
+    if header[:3] != b"\x00\x00\x08" or len(header) < 4 + 4 * axes or header[3] != axes:
+        expected = f"images (N, H, W); give {KINDS}" if axes == 3 else "labels (N,)"
+        raise DataError(f"{path}: is not an IDX file of bytes that are {expected}")
+    shape = tuple(
+        int.from_bytes(header[4 * axis : 4 * axis + 4], "big") for axis in range(1, axes + 1)
+    )
+    if 0 in shape:
+        raise DataError(f"{path}: is empty: its header says {shape}")
+    return shape
+
+
+def _check_length(path: Path, shape: tuple[int, ...], held: int) -> None:
+    size = math.prod(shape)
+    if held != size:
+        holds = f"it holds {held}" if held < size else "it holds more"
+        raise DataError(
+            f"{path}: is truncated or damaged: its header says {size} bytes, {holds}; copy or"
+            " download it again"
+        )
+
+
+def idx_file(path: Path) -> Path | None:
+    """`path`, else the same file with or without .gz, else None."""
+    other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
+    return next((each for each in (path, other) if each.is_file()), None)
+
+
+def labels_beside(images: Path) -> Path | None:
+    """The IDX file of labels that goes with the IDX file `images` by its name, as
+    train-labels-idx1-ubyte with train-images-idx3-ubyte; None if there is none, or `images` is of
+    another kind.
+    """
+    name = images.name.replace("images", "labels").replace("idx3", "idx1")
+    if name == images.name or kind_of(images) != "idx":
+        return None
+    return idx_file(images.with_name(name))
+
+
+def read_labels(path: Path, images: Path, count: int) -> Array:
+    """The labels (N,) int64 of an IDX file, which go with the `count` images in the file `images`.
+
+    Raises `DataError` as `read_idx`, and if there are more or fewer.
+    """
+    labels = read_idx(path, axes=1).astype(np.int64)
+    if len(labels) != count:
+        raise DataError(
+            f"{path}: holds {len(labels)} labels for {count} images of {images.name}; they do not"
+            " belong together"
+        )
+    return labels
+
+
+# .npy ---------------------------------------------------------------------------------------------
+
+
+def map_npy(path: Path) -> Array:
+    """The array of an .npy file, of integers or floats, mapped and not read.
+
+    Raises `DataError`, naming the file, if it is something else, or shorter than its header says.
+    """
+
+    def refused(why: str) -> DataError:
+        return DataError(f"{path}: is not a whole .npy array of numbers ({why})")
+
+    with reading(path), path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            else:  # refuses all but version 2: a later one is not for arrays of numbers
+                shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+        except Exception as error:  # numpy's parser lets a TokenError or SyntaxError out, too
+            raise refused(_words(error)) from error
+        start, end = file.tell(), path.stat().st_size
+        if dtype.kind not in "iuf":
+            raise refused(f"its dtype is {dtype}")
+        if any(side < 1 for side in shape):
+            raise refused(f"its shape is {shape}")
+        size = math.prod(shape) * dtype.itemsize
+        if size > end - start:
+            raise refused(f"its header says {size} bytes, it holds {end - start}")
+        return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+
+
+def _read_npy(path: Path) -> Array:
+    """Numbers (N, H, W) or (N, H, W, 3) of a file that holds them so or as (N, C, H, W)."""
+    array = map_npy(path)
+    if array.ndim == 3:
+        return array
+    if array.ndim != 4:
+        raise DataError(
+            f"{path}: expected numbers of shape (N, H, W) or (N, C, H, W), got {array.shape}"
+        )
+    if array.shape[1] not in (1, 3):
+        raise DataError(
+            f"{path}: expected 1 or 3 channels on axis 1 of (N, C, H, W), got shape {array.shape}"
+        )
+    return array[:, 0] if array.shape[1] == 1 else array.transpose(0, 2, 3, 1)

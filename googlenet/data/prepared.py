@@ -1,0 +1,94 @@
+"""Prepared sets: resized once, written to a folder, and read as they are, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from ..files import replacing, write_atomically
+from ..spec.layers import Shape
+from .cache import stored_array
+from .dataset import DataSet, Split
+
+#: The arrays of a prepared set, each in an .npy file of its own.
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+#: The file that says what they are, written last.
+DESCRIPTION = "data.json"
+
+
+def save_data(folder: Path, data: DataSet) -> None:
+    """Write `data` to `folder`, from where `load_data` reads it as it is, memory-mapped.
+
+    Images are (N, C, H, W) uint8, labels (N,) int64. Raises `DataError` if a file cannot be
+    written. A set that was written in part is refused when it is read: its description comes last.
+    """
+    arrays = (data.train.images, data.train.labels, data.test.images, data.test.labels)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in zip(ARRAYS, arrays, strict=True):
+            with replacing(folder / f"{name}.npy") as temporary:
+                np.save(temporary, array)
+        text = {
+            "name": data.name,
+            "description": data.description,
+            "classes": list(data.classes),
+            "digest": data.digest,
+        }
+        write_atomically(folder / DESCRIPTION, json.dumps(text, indent=2).encode())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from error
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether `save_data` wrote a set to `folder`."""
+    return (folder / DESCRIPTION).exists()
+
+
+def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
+    """The set that `save_data` wrote to `folder`.
+
+    Raises `DataError`, naming the file, if it is damaged or not what its description says, or if
+    its images are not of `input_shape` (C, H, W).
+    """
+    path = folder / DESCRIPTION
+    try:
+        text = json.loads(path.read_text())
+        name, description, digest = text["name"], text["description"], text["digest"]
+        classes = tuple(text["classes"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{path}: does not describe a prepared set ({error!r}); prepare the set again"
+        ) from error
+    arrays = [stored_array(folder / f"{each}.npy") for each in ARRAYS]
+    data = DataSet(name, description, classes, Split(*arrays[:2]), Split(*arrays[2:]))
+    _check_split(folder, "train", data.train, input_shape)
+    _check_split(folder, "test", data.test, input_shape)
+    if data.digest != digest:
+        raise DataError(
+            f"{folder}: its arrays are not those that {DESCRIPTION} describes (digest {digest}),"
+            f" but of digest {data.digest}; prepare the set again"
+        )
+    return data
+
+
+def _check_split(folder: Path, part: str, split: Split, input_shape: Shape) -> None:
+    images, labels = split.images, split.labels
+    if (
+        images.ndim != 4
+        or images.dtype != np.uint8
+        or labels.shape != images.shape[:1]
+        or labels.dtype != np.int64
+    ):
+        raise DataError(
+            f"{folder}: expected {part}_images.npy of (N, C, H, W) uint8 and {part}_labels.npy of"
+            f" (N,) int64, got {images.shape} {images.dtype} and {labels.shape} {labels.dtype};"
+            " prepare the set again"
+        )
+    if images.shape[1:] != tuple(input_shape):
+        raise DataError(
+            f"{folder}: {part}_images.npy holds images of {images.shape[1:]}, and the network takes"
+            f" {tuple(input_shape)}; prepare the set again"
+        )

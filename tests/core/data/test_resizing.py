@@ -1,0 +1,77 @@
+"""The one resize: Pillow's on bytes, whatever the image came as."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from googlenet.data.resizing import fit, resize, scaled
+
+sides = st.integers(1, 24)
+grey_or_colour = st.sampled_from([(), (3,)])
+
+
+def image(height, width, planes):
+    seed = 100 * height + width
+    return np.random.default_rng(seed).integers(0, 256, (height, width, *planes), dtype=np.uint8)
+
+
+@given(sides, sides, grey_or_colour, sides, sides)
+def test_bytes_are_resized_as_pillow_does(height, width, planes, rows, columns):
+    pixels = image(height, width, planes)
+    for channels, mode in ((1, "L"), (3, "RGB")):
+        expected = np.asarray(
+            Image.fromarray(pixels).convert(mode).resize((columns, rows), Image.Resampling.BILINEAR)
+        ).reshape(rows, columns, channels)
+        found = resize(pixels, (channels, rows, columns))
+        assert found.dtype == np.uint8
+        assert np.array_equal(found, expected.transpose(2, 0, 1))
+
+
+@given(sides, sides, sides, sides)
+def test_grey_for_three_channels_is_the_one_channel_three_times(height, width, rows, columns):
+    pixels = image(height, width, ())
+    one, three = (resize(pixels, (channels, rows, columns)) for channels in (1, 3))
+    assert np.array_equal(three, np.repeat(one, 3, axis=0))
+
+
+@given(sides, sides, grey_or_colour, sides, sides, st.sampled_from([1, 3]))
+def test_floats_that_are_bytes_give_what_the_bytes_give(
+    height, width, planes, rows, columns, channels
+):
+    pixels = image(height, width, planes)
+    shape = (channels, rows, columns)
+    assert np.array_equal(fit(scaled(pixels), shape), fit(pixels, shape))
+    assert np.array_equal(
+        fit(scaled(pixels), (channels, height, width)), fit(pixels, (channels, height, width))
+    )
+
+
+@pytest.mark.parametrize(
+    ("planes", "input_shape", "crop", "kept"),
+    [
+        ((), (1, 5, 7), None, True),
+        ((), (3, 5, 7), None, True),
+        ((3,), (3, 5, 7), None, True),
+        ((3,), (1, 5, 7), None, False),  # turned grey
+        ((), (1, 7, 5), None, False),
+        ((3,), (3, 5, 8), None, False),
+        ((3,), (3, 5, 7), (8, 7), False),  # scaled, before its middle is taken
+    ],
+)
+def test_floats_are_kept_only_where_nothing_is_to_be_done(planes, input_shape, crop, kept):
+    """Others become bytes: a value between two of them is rounded to the nearer."""
+    floats = np.full((5, 7, *planes), 99.6 / 255, np.float32)
+    expected = np.float32(99.6 / 255) if kept else np.float32(100) / np.float32(255)
+    found = fit(floats, input_shape, crop=crop)
+    assert (found.dtype, found.shape) == (np.float32, input_shape)
+    assert (found == expected).all()
+
+
+def test_bytes_are_divided_by_255():
+    every = np.arange(256, dtype=np.uint8)
+    found = scaled(every)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, every.astype(np.float32) / np.float32(255))
+    assert np.array_equal(np.rint(found * 255), every)
