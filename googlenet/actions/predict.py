@@ -16,7 +16,7 @@ from ..backend.discovery import canonical_name, get_backend
 from ..backend.threads import prepare_process, use_threads
 from ..data.images import load_inputs
 from ..data.preprocessing import find_preprocessing
-from ..errors import DataError, ShapeError, UnknownNameError, WeightsError
+from ..errors import DataError, UnknownNameError, WeightsError
 from ..files import replacing
 from ..spec.layers import Network
 from ..spec.traversal import nodes
@@ -154,11 +154,6 @@ def predict(
     names: tuple[str, ...]
     chosen: str | None = None
     if array is not None:
-        if array.shape[1:] != network.input_shape:
-            raise ShapeError(
-                f"`images`: have shape {array.shape[1:]}, and the weights are for"
-                f" {network.input_shape}"
-            )
         names, pieces = tuple(map(str, range(len(array)))), _pieces(array)
     else:
         chosen = preprocessing or file.metadata.get("preprocessing", "unit")
@@ -216,6 +211,6 @@ def _class_names(path: Path, metadata: Mapping[str, str], count: int) -> tuple[s
     if not isinstance(names, list) or len(names) != count:
         raise WeightsError(
             f"{path}: its metadata 'classes' is not a list of {count} names; convert the weights"
-            " again with `classes`, a file of names"
+            " again with a file of class names"
         )
     return tuple(map(str, names))

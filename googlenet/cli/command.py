@@ -21,6 +21,8 @@ OTHER_NAMES = {
     "interpreters": "python",
     "network": "name",
     "networks": "names",
+    "paths": "images",
+    "source": "data",
     "taps": "tap",
 }
 #: An argument as the library writes it, `name` or `name=value`.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from zipfile import BadZipFile
 
 import typer
 
 from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
+from ..data.decoding import map_npy
 from ..errors import DataError
 from .options import AsJson, Device, Threads, _frameworks
 from .output import add, bars, counted, print_json, say, show, table
@@ -132,21 +132,11 @@ def command(
 
 def _read_npy(path: str) -> Array:
     """The array of `--npy`. Raises `DataError` if it is not one."""
-    import numpy as np
-
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, BadZipFile) as error:
-        raise DataError(f"--npy {path}: is not an .npy array of numbers ({error})") from error
-    if (
-        not isinstance(array, np.ndarray)
-        or array.ndim != 4
-        or array.dtype.kind != "f"
-        or not array.size
-    ):
-        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
+    array = map_npy(Path(path))
+    if array.ndim != 4 or array.dtype.kind != "f":
         raise DataError(
-            f"--npy {path}: expected float32 of shape (N, channels, height, width), got {got}"
+            f"--npy {path}: expected float32 of shape (N, channels, height, width), got"
+            f" {array.dtype} {array.shape}"
         )
     return array
 

@@ -192,7 +192,7 @@ def test_parity_shows_what_failed():
         (("parity", "--python", "mxnet"), "--python: expected FRAMEWORK=PATH"),
         (
             ("parity", "--python", "mxnet=/no/python"),
-            "--python mxnet: no interpreter at /no/python",
+            "--python: there is no file /no/python for 'mxnet'",
         ),
         (("parity", "--images", "/no/images"), "/no/images: does not exist"),
         (("parity", "--count", "0"), "expected at least 1, got 0"),

@@ -101,7 +101,7 @@ def test_what_libraries_call_googlenet():
         (("predict", "a.png"), "Missing option '--weights'"),
         (
             ("predict", "--weights", "w.safetensors"),
-            "images: give image files, or --npy IN with an array; one of them",
+            "IMAGE: give image files, or an array as --npy IN; one of the two",
         ),
     ],
 )
@@ -264,12 +264,12 @@ def test_diff():
     for words in (
         "− torchvision:inception_v3: 3×75×75, ",
         "+ keras:inception_v3: 3×75×75, ",
-        "stem.conv_1a.norm and 93 more such layers: momentum 0.1 → 0.01 (training alone)",
+        "stem.conv_1a.norm and 93 more such layers: momentum 0.1 → 0.01 (training only)",
         (
             "mixed_5.mixed_5b.branch_pool.pool and 8 more such layers: padding counts → padding"
             " left out"
         ),
-        "head.dropout: Dropout 0.5 left out (training alone)",
+        "head.dropout: Dropout 0.5 left out (training only)",
         "On the same weights the logits move by ",
         "; first at mixed_5.mixed_5b.branch_pool.pool.",
     ):
@@ -308,7 +308,7 @@ def test_diff_of_one_function_and_of_two_that_differ_in_training_alone():
         "diff", "gluon:inception_v3", "gluoncv:inception_v3", "--no-logits"
     )
     text = shown("diff", "torchvision:inception_v3", "timm:inception_v3", "--no-logits")
-    assert "The same function in evaluation mode; they differ in training alone." in text
+    assert "The same function in evaluation mode; they differ in training only." in text
     assert "On the same weights" not in text
     assert (
         answer_of("diff", "inception_v4", "timm:inception_v4", "--no-logits")["same_in_evaluation"]
@@ -535,11 +535,11 @@ def test_the_auxiliary_heads(tmp_path):
         "--npy",
         str(tmp_path / "x.npy"),
     )
-    shown(*arguments, "--taps", "--out", str(tmp_path / "all.npz"))
-    shown(*arguments, "--out", str(tmp_path / "one.npz"))
-    with np.load(tmp_path / "all.npz") as found, np.load(tmp_path / "one.npz") as one:
+    shown(*arguments, "--out", str(tmp_path / "all.npz"))
+    shown(*arguments, "--out", str(tmp_path / "one.npy"))
+    with np.load(tmp_path / "all.npz") as found:
         assert set(found.files) == {"logits", "aux1", "aux2"}
-        assert one.files == ["logits"]
+        np.testing.assert_array_equal(np.load(tmp_path / "one.npy"), found["logits"])
         check_as_float64(network, params, images, found)
         assert not np.array_equal(found["aux1"], found["aux2"])
 
@@ -551,7 +551,7 @@ def test_weights_that_do_not_name_their_network(files, tmp_path):
         image,
         "--weights",
         files / "bare.safetensors",
-        message="does not name its network; give --model NAME",
+        message="does not name its network; give --model",
     )
     weights = ("--weights", str(files / "bare.safetensors"), "--model", "googlenet_bn")
     answer = answer_of("predict", image, *weights)
@@ -616,7 +616,7 @@ def test_names_of_classes_that_do_not_fit(files, tmp_path, classes):
     save_params(
         tmp_path / "w.safetensors", network, init_params(network), extra={"classes": classes}
     )
-    message = "its metadata 'classes' is no list of 3 names"
+    message = "its metadata 'classes' is not a list of 3 names"
     refused(
         "predict",
         files / "images" / "a.png",
@@ -734,25 +734,25 @@ def test_outputs_that_cannot_be_written(files, tmp_path):
     array = ("predict", "--weights", files / "w.safetensors", "--npy", files / "x.npy")
     (tmp_path / "folder.npz").mkdir()
     for arguments, message in (
-        ((*array,), "needs --out OUT, where the logits go"),
+        ((*array,), "needs --out OUT, the file where the outputs go"),
         (
             (*array, files / "images", "--out", tmp_path / "o.npy"),
-            "images: give image files, or --npy IN with an array; one of them",
+            "IMAGE: give image files, or an array as --npy IN; one of the two",
         ),
         ((*given, "--out", tmp_path / "o.txt"), "o.txt: expected a name that ends in .npy or .npz"),
         ((*given, "--out", tmp_path / "no" / "o.npy"), "its folder does not exist; make it first"),
         (
-            (*given, "--taps", "--out", tmp_path / "o.npy"),
+            (*given, "--tap", "b1", "--out", tmp_path / "o.npy"),
             "o.npy: expected a name that ends in .npz, which holds several arrays",
         ),
-        ((*given, "--taps"), "--taps: needs --out OUT.npz"),
+        ((*given, "--tap", "b1"), "--tap b1: needs --out OUT, the file where the outputs go"),
         (
             (*given, "--tap", "b9", "--out", tmp_path / "o.npz"),
             "--tap b9: network 'googlenet_bn' has no such layer",
         ),
         (
             (*given, "--out", tmp_path / "folder.npz"),
-            "folder.npz: cannot be written (Is a directory)",
+            "folder.npz: is a folder, expected the name of a file to write",
         ),
         ((*given, "--framework", "caffe"), "framework: no backend 'caffe'"),
         ((*given, "--device", "cuda"), "device: 'cuda' cannot be used by numpy"),

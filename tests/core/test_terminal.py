@@ -21,7 +21,7 @@ import pytest
 
 from googlenet import get_network, init_params, save_params
 from googlenet.data.prepared import save_data
-from googlenet.data.sets import DataSet, Split
+from googlenet.data.dataset import DataSet, Split
 
 GOLDEN = Path(__file__).parent / "golden"
 TRAIN = ["googlenet", "--framework", "numpy", "--size", "8", "--data", "data"]

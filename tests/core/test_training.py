@@ -28,7 +28,15 @@ from googlenet.training.checkpoint import (
     save_checkpoint,
 )
 from googlenet.training.interval import wilson
-from googlenet.training.loop import CHECKPOINT, LOG, WEIGHTS, Listener, TrainingRun, read_log
+from googlenet.training.loop import (
+    CHECKPOINT,
+    LOG,
+    PLATEAU,
+    WEIGHTS,
+    Listener,
+    TrainingRun,
+    read_log,
+)
 from googlenet.weights.samples import random_params
 
 NETWORK = composites()["norm_residual"]
@@ -370,7 +378,7 @@ def test_checkpoints_within_an_epoch(tmp_path):
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     run(tmp_path).train()
-    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
+    with pytest.raises(TrainingError, match="holds a run already; go on with `resume=True`"):
         run(tmp_path).train()
 
 
@@ -393,7 +401,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
 def test_a_checkpoint_of_another_run(tmp_path, changes, message):
     run(tmp_path).train()
     before = (tmp_path / CHECKPOINT).read_bytes()
-    with pytest.raises(TrainingError, match="give the same, or another --out") as caught:
+    with pytest.raises(TrainingError, match="give the same, or another `out`") as caught:
         run(tmp_path, resume=True, **changes).train()
     assert message in str(caught.value)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
@@ -406,7 +414,7 @@ def test_a_damaged_checkpoint(tmp_path):
     with pytest.raises(TrainingError, match="not a whole safetensors file"):
         run(tmp_path, resume=True).train()
     googlenet.save_params(tmp_path / CHECKPOINT, NETWORK, random_params(NETWORK))
-    with pytest.raises(TrainingError, match="is no checkpoint of this project"):
+    with pytest.raises(TrainingError, match="is not a checkpoint of this project"):
         run(tmp_path, resume=True).train()
 
 
@@ -544,8 +552,20 @@ def test_a_network_at_chance_is_told_so(tmp_path):
     ).train()
     (line,) = said
     assert f"ln {CLASSES} = 1.609" in line
-    for help_ in ("batch norm", "lower --learning-rate", "--initializer"):
-        assert help_ in line
+    assert "batch norm (googlenet_bn)" in line
+    assert f"about {PLATEAU} steps" in line
+    assert "`initializer" not in line  # the weights were not drawn
+
+
+def test_advice_at_chance_is_not_what_is_set_already(tmp_path):
+    epoch = Epoch(1, 0.1, math.log(CLASSES), 0.2, math.log(CLASSES), 0.2, 1.0, 1.0)
+    drawn = run(tmp_path)
+    drawn.initializer = "xavier_uniform"
+    assert "`initializer=he_normal`" in drawn.chance_line(epoch)
+    drawn.initializer = "he_normal"
+    assert "`initializer" not in drawn.chance_line(epoch)
+    normed = run(tmp_path)
+    assert "batch norm" not in normed.chance_line(epoch)
 
 
 def test_a_mean_loss_that_passes_by_chance_is_no_chance(tmp_path):

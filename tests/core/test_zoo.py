@@ -380,7 +380,7 @@ def test_auxiliary_heads_are_taken_or_left(arrays):
     ):
         import_weights(weights_file(headless), "torchvision:googlenet", aux=True)
     with pytest.raises(
-        UnknownNameError, match="aux: model 'keras:inception_v3' has no auxiliary heads"
+        UnknownNameError, match="`aux`: model 'keras:inception_v3' has no auxiliary heads"
     ):
         import_weights(weights_file(arrays), "keras:inception_v3", aux=True)
 
@@ -604,7 +604,7 @@ def test_our_own_files_are_built_again(own):
     )
     assert len(plain.left_over) == 18
     with pytest.raises(
-        WeightsError, match="it is a file of this project's own, so convert it without --from"
+        WeightsError, match="it is a file of this project's own, so leave out `model`"
     ):
         import_weights(file, "torchvision:googlenet")
     for key, value, message in (
@@ -613,7 +613,7 @@ def test_our_own_files_are_built_again(own):
         (
             "format",
             "pt",
-            r"not written by this project, so --from ZOO:MODEL must say what it holds",
+            r"was not written by this project, so `model=ZOO:MODEL` must say what it holds",
         ),
     ):
         with pytest.raises(WeightsError, match=message):
@@ -715,7 +715,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
             ("--from", "torchvision:googlenet", "missing.pt", "OUT.safetensors"),
             "missing.pt: does not exist",
         ),
-        (("--from", "torchvision:googlenet", "IN", "IN"), "IN and OUT are one file"),
+        (("--from", "torchvision:googlenet", "IN", "IN"), "is the file that is read"),
         (
             ("--from", "torchvision:googlenet", "IN", "no/OUT.safetensors"),
             "its folder no does not exist",
