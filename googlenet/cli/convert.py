@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..backend.discovery import canonical_name, get_backend
+from ..backend.discovery import canonical_name
 from ..backend.protocols import Saves
+from ..backend.threads import prepared_backend
 from ..errors import BackendError, DataError, WeightsError
 from ..spec.traversal import output_shapes
 from .options import AsJson, Size, parse_size, print_json, shape_text
@@ -156,7 +157,7 @@ def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -
 
 def _saving(framework: str) -> Saves:
     """The backend of `framework`. Raises `BackendError` if it writes no files."""
-    backend = get_backend(framework)
+    backend = prepared_backend(framework)
     if not isinstance(backend, Saves):
         raise BackendError(f"framework '{backend.name}': its backend writes no weights files")
     return backend

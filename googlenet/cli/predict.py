@@ -10,7 +10,8 @@ from zipfile import BadZipFile
 import typer
 
 from ..arrays import Array, Params
-from ..backend.discovery import canonical_name, get_backend
+from ..backend.discovery import canonical_name
+from ..backend.threads import prepared_backend
 from ..errors import DataError, UnknownNameError, WeightsError
 from ..files import replacing
 from ..spec.layers import Network
@@ -106,7 +107,7 @@ def command(
     if npy is not None and out is not None and npy.exists() and out.exists() and out.samefile(npy):
         raise DataError(f"--out {out}: IN and OUT are one file; give OUT another name")
     _check_out(out, bool(taps or tap))
-    backend = get_backend(framework)
+    backend = prepared_backend(framework)
     arrays = None if npy is None else _read_npy(npy)
     network, params, metadata = _network(
         weights, model, None if arrays is None else arrays.shape[1:]

@@ -124,7 +124,7 @@ def command(
         seed,
     )
     options.check_picture(picture)
-    from ..backend.threads import prepare_process, use_threads
+    from ..backend.threads import prepare_process, prepared_backend
     from ..data.sets import load_data
     from ..jobs.workers import end_with_parent
     from ..training.choice import default_trainer
@@ -134,7 +134,7 @@ def command(
 
     prepare_process(threads)
     chosen = backend.canonical_name(framework) if framework else default_trainer(tell=say_aside)
-    module = backend.get_backend(chosen)
+    module = prepared_backend(chosen, threads)
     if not isinstance(module, Trains):
         raise BackendError(
             f"framework '{chosen}': its backend has no trainer; choose another with --framework"
@@ -143,7 +143,6 @@ def command(
         raise BackendError(
             f"framework '{chosen}': trains in one process alone; leave out --parallel"
         )
-    use_threads(module, threads)
     network = network_of(
         name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
     )
