@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..architectures import NETWORKS, get_network
-from ..backend.discovery import SHIPPED, entry_points, framework_version, install_command
+from ..backend.discovery import (
+    SHIPPED,
+    WHY_APART,
+    entry_points,
+    framework_version,
+    install_command,
+    install_lines,
+)
 from ..spec.analysis import count_multiply_adds, count_parameters
 from ..version import __version__
 from .options import AsJson, print_json, shape_text
@@ -38,7 +45,10 @@ def command(as_json: AsJson = False) -> None:
     console.print(frameworks)
     if not all(row["installed"] for row in answer["frameworks"]):
         console.print(
-            f"Install a framework, in a checkout: {install_command('NAME')}", soft_wrap=True
+            f"Install a framework from a checkout, into a new environment, since {WHY_APART}:",
+            *(f"  {line}" for line in install_lines("NAME")),
+            sep="\n",
+            soft_wrap=True,
         )
 
 

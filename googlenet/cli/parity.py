@@ -298,9 +298,12 @@ def _print(report: Report) -> None:
         "Errors are relative L2 distances from it; limits are derived from float32 itself."
     )
     if len(report.results) == 1 and report.results[0].framework == "numpy":
-        hint = backend.install_command("torch")
         console.print(
-            f"Only the NumPy reference is installed here; add a framework, for example: {hint}",
+            "Only the NumPy reference is installed here. Install a framework from a checkout, into"
+            f" a new environment, since {backend.WHY_APART}, and compare it from here:",
+            *(f"  {line}" for line in backend.install_lines("torch")),
+            "  googlenet parity --python torch=torch-env/bin/python",
+            sep="\n",
             soft_wrap=True,
             markup=False,
         )
