@@ -169,7 +169,7 @@ def step(what, command, target, *sources):
         return
     target.unlink(missing_ok=True)
     print(f"  {what}", file=sys.stderr, flush=True)
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3"}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     threads = {
         "OMP_NUM_THREADS": str(os.cpu_count() or 1)
     }  # MXNet and Paddle use too few of themselves

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..backend.discovery import get_backend
 from ..backend.protocols import Saves
-from ..backend.threads import prepare_process
+from ..backend.threads import prepared_backend
 from ..errors import BackendError, DataError, WeightsError
 from ..spec.analysis import count_parameters
 from ..spec.layers import Network
@@ -160,8 +159,7 @@ def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -
 
 def _saving(framework: str) -> Saves:
     """The backend of `framework`. Raises `BackendError` if it writes no files."""
-    prepare_process(None)
-    backend = get_backend(framework)
+    backend = prepared_backend(framework)
     if not isinstance(backend, Saves):
         raise BackendError(f"framework '{backend.name}': its backend writes no weights files")
     return backend

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..backend.discovery import canonical_name, get_backend
-from ..backend.threads import prepare_process, use_threads
+from ..backend.discovery import canonical_name
+from ..backend.threads import prepared_backend
 from ..data.images import load_inputs
 from ..data.preprocessing import find_preprocessing
 from ..errors import DataError, UnknownNameError, WeightsError
@@ -139,7 +139,6 @@ def predict(
     Raises `DataError`, `WeightsError`, `UnknownNameError`, `ShapeError`, `BackendError` or
     `DeviceError`, with what to do.
     """
-    prepare_process(threads)
     array = _checked(images) if isinstance(images, np.ndarray) else None
     file = read_weights_file(weights)
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
@@ -162,8 +161,7 @@ def predict(
         inputs = load_inputs(paths, network.input_shape, find_preprocessing(chosen))
         names, pieces = inputs.names, inputs.chunks(CHUNK)
     report(f"loading {canonical_name(framework)}", 0, 0)
-    backend = get_backend(framework)
-    use_threads(backend, threads)
+    backend = prepared_backend(framework, threads)
     built = backend.build(network, opened.params, device=device)
     parts: list[dict[str, Array]] = []
     report("images", 0, len(names))

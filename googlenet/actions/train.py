@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays import Params
-from ..backend.discovery import canonical_name, get_backend
+from ..backend.discovery import canonical_name
 from ..backend.protocols import Trains, TrainsInParallel
-from ..backend.threads import prepare_process, use_threads
+from ..backend.threads import prepare_process, prepared_backend
 from ..data.sets import DataSet
 from ..errors import BackendError
 from ..spec.layers import Network, Shape
@@ -107,7 +107,7 @@ def train(
     prepare_process(threads)
     named = canonical_name(framework) if framework is not None else default_trainer(tell=tell)
     report(f"loading {named}", 0, 0)
-    backend = get_backend(named)
+    backend = prepared_backend(named, threads)
     if not isinstance(backend, Trains):
         raise BackendError(
             f"framework '{named}': its backend has no trainer; choose another `framework`"
@@ -116,7 +116,6 @@ def train(
         raise BackendError(
             f"framework '{named}': trains in one process only; leave out `parallel=True`"
         )
-    use_threads(backend, threads)
     spec, loaded = network_and_data(
         network,
         data,

@@ -68,9 +68,24 @@ def backends() -> tuple[str, ...]:
     return tuple(entry_points())
 
 
+#: Why no two frameworks are installed into one environment: the second would replace the numpy of
+#: the first, and break both.
+WHY_APART = "frameworks need different versions of numpy"
+
+
+def install_lines(name: str) -> tuple[str, str]:
+    """Two commands that install one of the shipped backends from a checkout, into an environment of
+    its own. Python 3.11 is what every framework has wheels for.
+    """
+    return (
+        f"python3.11 -m venv {name}-env",
+        f"{name}-env/bin/pip install -c constraints/{name}.txt . ./backends/{name}",
+    )
+
+
 def install_command(name: str) -> str:
-    """The command that installs one of the shipped backends from a checkout."""
-    return f"pip install -c constraints/{name}.txt . ./backends/{name}"
+    """The same in one line."""
+    return " && ".join(install_lines(name))
 
 
 def canonical_name(framework: str) -> str:
@@ -170,25 +185,28 @@ def get_backend(framework: str) -> Backend:
         installed = f"installed: {', '.join(found) or 'none'}"
         if name in SHIPPED:
             raise BackendError(
-                f"framework '{name}': its backend is not installed ({installed}); in a checkout"
-                f" run: {install_command(name)}"
+                f"framework '{name}': its backend is not installed ({installed});"
+                f" {_install_hint(name)}"
             )
         missing = [shipped for shipped in SHIPPED if shipped not in found]
-        hint = (
-            f"; can be installed: {', '.join(missing)}, in a checkout with:"
-            f" {install_command('NAME')}"
-            if missing
-            else ""
-        )
-        raise UnknownNameError(f"framework: no backend '{framework}' ({installed}{hint})")
+        others = f"; can be installed: {', '.join(missing)}" if missing else ""
+        hint = f"; {_install_hint('NAME')}" if missing else ""
+        raise UnknownNameError(f"framework: no backend '{framework}' ({installed}{others}){hint}")
     try:
         return cast(Backend, found[name].load())
     except Exception as error:  # in surroundings that do not suit it a framework raises anything
-        again = f"; install it with: {install_command(name)}" if name in SHIPPED else ""
+        again = f"; {_install_hint(name)}" if name in SHIPPED else ""
         raise BackendError(
             f"framework '{name}': its backend {found[name].value} cannot be imported:"
             f" {_reason(error)}{again}"
         ) from error
+
+
+def _install_hint(name: str) -> str:
+    return (
+        f"from a checkout, install it into a new environment, since {WHY_APART}:"
+        f" {install_command(name)}"
+    )
 
 
 def _reason(error: Exception) -> str:

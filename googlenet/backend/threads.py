@@ -5,7 +5,12 @@ it is imported, and by a backend's own hook once it is.
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from .discovery import get_backend
 from .protocols import Backend, SetsThreads
 
 #: What frameworks and their libraries take the number from. MXNet and Paddle read it once, as they
@@ -27,8 +32,10 @@ def thread_variables(threads: int | None = None, *, processes: int = 1) -> dict[
     return dict.fromkeys(NAMES, str(count))
 
 
-#: What keeps frameworks from telling of themselves.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "GLOG_v": "3"}
+#: What keeps frameworks from telling of themselves. With 2 TensorFlow still speaks of a GPU that is
+#: not there. `GLOG_v` is not among it: 3, which quiets MindSpore, makes Paddle print thousands of
+#: lines.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def prepare_process(threads: int | None) -> None:
@@ -40,6 +47,45 @@ def prepare_process(threads: int | None) -> None:
     for name, value in thread_variables(threads).items():
         if threads is not None or name not in os.environ:
             os.environ[name] = value
+
+
+@contextmanager
+def importing_quietly() -> Iterator[None]:
+    """Hold back what a framework prints on standard error as it is imported, also from C++, where
+    TensorFlow heeds no variable; if the import fails, all of it is printed after all.
+    """
+    try:
+        before = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+            os.close(before)
+            if failed:
+                held.seek(0)
+                os.write(2, held.read())
+
+
+def prepared_backend(framework: str, threads: int | None = None) -> Backend:
+    """The backend of `framework` for a command that computes in its own process: with `threads`, by
+    default as the environment says, and nothing printed before the result.
+
+    Raises what `get_backend` raises.
+    """
+    prepare_process(threads)
+    with importing_quietly():
+        backend = get_backend(framework)
+    use_threads(backend, threads)
+    return backend
 
 
 def thread_count() -> int:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from ..architectures import NETWORKS, get_network
-from ..backend.discovery import SHIPPED, entry_points, framework_version, install_command
+from ..backend.discovery import (
+    SHIPPED,
+    WHY_APART,
+    entry_points,
+    framework_version,
+    install_command,
+    install_lines,
+)
 from ..spec.analysis import count_multiply_adds, count_parameters
 from ..version import __version__
 from .options import AsJson
-from .output import add, print_json, say, shape_text, show, table
+from .output import add, print_json, say, say_command, shape_text, show, table
 
 
 def command(as_json: AsJson = False) -> None:
@@ -42,7 +49,9 @@ def command(as_json: AsJson = False) -> None:
     show(networks)
     show(frameworks)
     if not all(row["installed"] for row in answer["frameworks"]):
-        say(f"Install a framework, in a checkout: {install_command('NAME')}")
+        say(f"Install a framework from a checkout, into a new environment, since {WHY_APART}:")
+        for line in install_lines("NAME"):
+            say_command(line)
 
 
 def collect() -> dict[str, Any]:

@@ -78,6 +78,11 @@ def say(text: str, *, aside: bool = False, indent: str = "") -> None:
     print(*lines, sep="\n", file=stream, flush=True)
 
 
+def say_command(line: str) -> None:
+    """A command to copy, in one line however narrow the terminal is."""
+    print(f"  {line}", flush=True)
+
+
 def say_aside(text: str) -> None:
     """A line on standard error, which leaves standard output to the answer."""
     say(f"googlenet: {text}", aside=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..backend.discovery import REFERENCE, install_command
+from ..backend.discovery import REFERENCE, WHY_APART, install_lines
 from .command import in_words
 from .options import (
     AsJson,
@@ -25,7 +25,19 @@ from .options import (
     interpreters_of,
     shape_of,
 )
-from .output import add, bars, counted, print_json, say, shape_text, show, table, terminal, widths
+from .output import (
+    add,
+    bars,
+    counted,
+    print_json,
+    say,
+    say_command,
+    shape_text,
+    show,
+    table,
+    terminal,
+    widths,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -190,9 +202,14 @@ def _print(report: Report) -> None:
     )
     if [result.framework for result in report.results] == [REFERENCE]:
         say(
-            "Only the NumPy reference is installed here; add a framework, for example:"
-            f" {install_command('torch')}"
+            "Only the NumPy reference is installed here. Install a framework from a checkout, into"
+            f" a new environment, since {WHY_APART}, and compare it from here:"
         )
+        for line in (
+            *install_lines("torch"),
+            "googlenet parity --python torch=torch-env/bin/python",
+        ):
+            say_command(line)
 
 
 def _table(report: Report, width: int | None = None) -> Table:

@@ -85,13 +85,12 @@ def measured(network: Network, framework: str) -> dict[str, Any]:
     """
     import numpy as np
 
-    from ..backend.discovery import canonical_name, framework_version, get_backend
-    from ..backend.threads import prepare_process
+    from ..backend.discovery import canonical_name, framework_version
+    from ..backend.threads import prepared_backend
     from ..spec.params import param_specs
     from ..weights.initial import init_params
 
-    prepare_process(None)
-    backend = get_backend(framework)
+    backend = prepared_backend(framework)
     model = backend.build(network, init_params(network))
     names = [name for name, _ in network.layers.children]
     outputs = backend.forward(model, np.zeros((1, *network.input_shape), np.float32), taps=names)

@@ -96,5 +96,7 @@ def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
     reference has one process.
     """
     if parallel:
-        raise BackendError("framework 'numpy': trains in one process only; leave out `parallel=True`")
+        raise BackendError(
+            "framework 'numpy': trains in one process only; leave out `parallel=True`"
+        )
     return Trainer(model, recipe)

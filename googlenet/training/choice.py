@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..backend.discovery import REFERENCE, backends, get_backend
 from ..backend.protocols import Trains
+from ..backend.threads import importing_quietly
 from ..errors import BackendError
 from ..jobs.probe import TIMEOUT, probe
 
@@ -27,7 +28,8 @@ def default_trainer(
     for name in candidates:
         try:
             if len(candidates) == 1:
-                trains = isinstance(get_backend(name), Trains)
+                with importing_quietly():
+                    trains = isinstance(get_backend(name), Trains)
             else:
                 trains = "trainer" in probe(name, timeout=timeout)
         except BackendError as error:

@@ -343,3 +343,36 @@ def test_the_environment_says_how_many_threads(monkeypatch, value, count):
 def test_a_backend_without_the_hook_is_left_alone(site):
     plugin(site, "halide", FORWARD)
     use_threads(get_backend("halide"), 2)
+
+
+# What frameworks print ----------------------------------------------------------------------------
+
+#: As TensorFlow does: from C++ too, so past `sys.stderr`.
+LOUD = """
+import os, sys
+os.write(2, b"a line of C++\\n")
+print("a line of Python", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("command", ["summary", "train"])
+def test_what_a_framework_prints_as_it_is_imported_is_held_back(site, shades, tmp_path, command):
+    plugin(site, "halide", LOUD + TRAINS)
+    arguments = {
+        "summary": ("googlenet", "--framework", "halide", "--size", "8"),
+        "train": (*SMALL, "--data", shades),  # the only one, so it is imported to be asked
+    }
+    done = googlenet_command(command, *arguments[command], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "line of" not in done.stderr + done.stdout
+
+
+def test_it_is_printed_where_the_import_fails(site):
+    plugin(site, "halide", LOUD + "raise ImportError('libhalide.so')")
+    done = googlenet_command("summary", "--framework", "halide", cwd=site)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "a line of C++",
+        "a line of Python",
+        "googlenet: framework 'halide': its backend halide_plugin cannot be imported: libhalide.so",
+    ]

@@ -84,7 +84,10 @@ def test_the_install_hint_knows_every_backend_of_the_checkout():
     ) == sorted(SHIPPED)
     for name in SHIPPED:
         assert (ROOT / "constraints" / f"{name}.txt").is_file()
-        assert install_command(name) == f"pip install -c constraints/{name}.txt . ./backends/{name}"
+        assert install_command(name) == (
+            f"python3.11 -m venv {name}-env && {name}-env/bin/pip install"
+            f" -c constraints/{name}.txt . ./backends/{name}"
+        )
 
 
 def test_backends_are_found_by_entry_point():

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from googlenet import get_network, init_params, save_params
-from googlenet.data.prepared import save_data
 from googlenet.data.dataset import DataSet, Split
+from googlenet.data.prepared import save_data
 
 GOLDEN = Path(__file__).parent / "golden"
 TRAIN = ["googlenet", "--framework", "numpy", "--size", "8", "--data", "data"]

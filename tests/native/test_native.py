@@ -5,6 +5,8 @@ is in a file of its own.
 """
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -216,8 +218,16 @@ def test_exports_what_it_is(native, build, outputs, exports, network, tmp_path):
 
 
 def test_trains_with_the_frameworks_own_optimiser(native, framework):
-    """The README's loop, on one batch: the loss falls."""
+    """The loop of docs/frameworks.md, on one batch: the loss falls."""
     model = googlenet.get_model("googlenet", framework=framework, input_shape=(1, 32, 32), seed=0)
     images = native.tensor(random_images(model.network, batch=4))
     losses = native.train(model, images, [0, 3, 5, 9], 12)
     assert losses[-1] < losses[0]
+
+
+def test_the_command_prints_its_result_and_nothing_else(framework):
+    command = [sys.executable, "-m", "googlenet", "summary", "--size", "32"]
+    done = subprocess.run([*command, "--framework", framework], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("googlenet (Dive into Deep Learning, section 8.4), as")

@@ -1,4 +1,4 @@
-"""The training loops of the README, run as they stand there, on the framework named by
+"""The training loops of docs/frameworks.md, run as they stand there, on the framework named by
 `GOOGLENET_FRAMEWORK`.
 """
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "README.zh-CN.md"]
+README = ["README.md", "README.zh-CN.md"]
+FRAMEWORKS = ["docs/frameworks.md", "docs/frameworks.zh-CN.md"]
 
 
 def run(page, marker, folder):
@@ -25,7 +26,7 @@ def run(page, marker, folder):
     return done.stdout
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", FRAMEWORKS)
 def test_the_loss_falls_as_printed(page, framework, tmp_path):
     losses = [
         float(line.split()[1])

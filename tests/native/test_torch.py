@@ -8,7 +8,7 @@ from googlenet.proof.conformance.networks import architectures, composites
 from googlenet.weights.samples import random_images, random_params
 
 from .networks import NETWORKS, PAPER, as_tuple, first_divergence
-from .test_readme import PAGES, run
+from .test_readme import README, run
 
 backend = googlenet.get_backend("torch")
 
@@ -62,7 +62,7 @@ def test_becomes_torchscript(network, tmp_path):
         assert torch.equal(scripted(images), model(images))
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", README)
 def test_the_readmes_example(page, tmp_path):
     printed = run(page, "example", tmp_path)
     assert "(inception_3a): Concatenation(" in printed

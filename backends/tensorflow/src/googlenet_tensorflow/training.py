@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import keras
 import numpy as np
@@ -98,9 +99,11 @@ class Trainer:
         images = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
         labels, scalar = tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.float32)
         seed = tf.TensorSpec([], tf.int64)
-        self._step = tf.function(self._advance, [images, labels, scalar, seed])
-        self._predict = tf.function(self._evaluate, [images])
-        self._rescale = tf.function(self._scale_buffers, [scalar])
+        # Nothing here branches on a tensor, and AutoGraph warns of every `match` that it meets.
+        compiled = partial(tf.function, autograph=False)
+        self._step = compiled(self._advance, [images, labels, scalar, seed])
+        self._predict = compiled(self._evaluate, [images])
+        self._rescale = compiled(self._scale_buffers, [scalar])
 
     def step(
         self,
