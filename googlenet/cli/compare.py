@@ -44,8 +44,8 @@ def command(
 
 
 def _print(found: Sequence[Costs]) -> None:
-    numbers = ("Input", "Parameters", "Convolutions", "Dense layers", "Batch norm")
-    costs = ("Dense share", "Multiply-adds", "Activations", "Largest", "Smallest input")
+    numbers = ("Input", "Parameters", "Convolutions", "Dense\nlayers", "Batch\nnorm")
+    costs = ("Dense\nshare", "Multiply-\nadds", "Activations", "Largest", "Smallest\ninput")
     parameters = table("Network", *numbers, right=numbers)
     others = table("Network", *costs, right=costs)
     for each in found:

@@ -95,7 +95,7 @@ def table(*titles: str, right: tuple[str, ...] = (), wrap: tuple[str, ...] = ())
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in titles:
         made.add_column(
             title, justify="right" if title in right else "left", no_wrap=title not in wrap
@@ -110,7 +110,13 @@ def add(made: Table, *cells: str | Text, style: str | None = None) -> None:
 
 def widths(made: Table) -> tuple[int, int]:
     """How many columns a table needs with all prose broken, and with none."""
+    from rich.cells import cell_len
+
     console = terminal()
+    for column in made.columns:
+        if column.no_wrap:  # which rich would cut all the same
+            texts = [str(column.header), *map(str, column.cells)]
+            column.min_width = max(cell_len(line) for text in texts for line in text.split("\n"))
     found = made.__rich_measure__(console, console.options.update(max_width=UNLIMITED))
     return found.minimum, found.maximum
 
@@ -124,7 +130,8 @@ def show(made: Table) -> None:
     if not console.is_terminal:
         console.width = natural
         lines = console.render_lines(made, pad=False)
-        print(*("".join(part.text for part in line).rstrip() for line in lines), sep="\n")
+        text = "\n".join("".join(part.text for part in line).rstrip() for line in lines)
+        print(text.strip("\n"), end="\n\n")
     elif least <= console.width:
         console.print(made)
     else:
@@ -133,8 +140,11 @@ def show(made: Table) -> None:
 
 def _show_records(made: Table) -> None:
     """Each row as a block of lines, a cell each: its first cell stands for the row."""
-    columns = [(str(column.header), list(column.cells)) for column in made.columns]
-    for index in range(1, made.row_count + 1):  # the first of the cells is the title
+    columns = [
+        (str(column.header).replace("-\n", "-").replace("\n", " "), list(column.cells))
+        for column in made.columns
+    ]
+    for index in range(made.row_count):
         for number, (title, cells) in enumerate(columns):
             plain = " ".join(str(cells[index]).split())
             if plain:

@@ -36,7 +36,7 @@ COMMANDS = {
     "predict": ["predict", "--weights", "w.safetensors", "one.png", "two.png", "--top", "2"],
     "train": ["train", *TRAIN, "--learning-rate", "0.01", "--out", "run"],
     "race": ["race", *TRAIN, "--learning-rate", "0.01", "--out", "race"],
-    "parity": ["parity", "googlenet", "--framework", "numpy", "--size", "32", "--count", "2"],
+    "parity": ["parity", "googlenet", "--framework", "numpy", "--size", "8", "--count", "1"],
     "help": ["--help"],
     "help-train": ["train", "--help"],
 }
@@ -47,7 +47,7 @@ MEASURED = (
     re.compile(r"\d\.\de-\d\d"),
     re.compile(r"[\d,.]+(?= images/s)"),
     re.compile(r"(?<=Images/s: )[\d.]+"),
-    re.compile(r"(?<=numpy {2})( +[\d.–]+)+$", re.M),  # a race's standing
+    re.compile(r"(?<=^ numpy )[ \d.–]+$", re.M),  # a race's standing
     re.compile(r"\b0\.\d{3,4}\b|\bloss \d\.\d+"),
     re.compile(r"\d+\.\d\d %"),
 )
@@ -141,12 +141,14 @@ def test_in_a_terminal(name, columns, place):
     assert not [
         line
         for line in plain.splitlines()
-        if len(line.rstrip()) > columns and len(line.split()) > 2 + line.startswith("  ")
-    ]
+        if len(line.rstrip()) > columns
+        and len(line.split()) > 2 + line.startswith("  ")
+        and not line.startswith(("  NAME-env/bin/pip", "  torch-env/bin/pip", "  googlenet parity"))
+    ]  # commands to copy stay in one line
     check(f"{name}.{columns}", text)
 
 
-@pytest.mark.parametrize("name", ["list", "parity", "predict"])
+@pytest.mark.parametrize("name", ["list", "predict", "train"])
 def test_a_dumb_terminal_and_no_colour_have_the_same_words(name, place):
     usual = masked(COLOURS.sub("", run(COMMANDS[name], place, 80)))
     dumb = run(COMMANDS[name], place, 80, TERM="dumb")
