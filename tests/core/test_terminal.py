@@ -148,7 +148,7 @@ def test_in_a_terminal(name, columns, place):
     check(f"{name}.{columns}", text)
 
 
-@pytest.mark.parametrize("name", ["list", "predict", "train"])
+@pytest.mark.parametrize("name", ["list", "predict", "diff"])
 def test_a_dumb_terminal_and_no_colour_have_the_same_words(name, place):
     usual = masked(COLOURS.sub("", run(COMMANDS[name], place, 80)))
     dumb = run(COMMANDS[name], place, 80, TERM="dumb")
