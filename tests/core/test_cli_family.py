@@ -660,7 +660,7 @@ def _npy(path, array):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda d: d / "none.npy", "none.npy: is not an .npy array of numbers"),
+        (lambda d: d / "none.npy", "none.npy: cannot be read (No such file or directory)"),
         (
             lambda d: _npy(d / "x.npy", np.zeros((3, 32, 32), np.float32)),
             "expected float32 of shape (N, channels, height, width), got float32",
@@ -671,7 +671,7 @@ def _npy(path, array):
         ),
         (
             lambda d: _npy(d / "x.npy", np.zeros((0, 3, 32, 32), np.float32)),
-            "got float32 (0, 3, 32, 32)",
+            "its shape is (0, 3, 32, 32)",
         ),
         (
             lambda d: _npy(d / "x.npy", np.full((1, 3, 32, 32), np.nan, np.float32)),
@@ -681,7 +681,7 @@ def _npy(path, array):
             lambda d: _npy(d / "x.npy", np.zeros((1, 1, 32, 32), np.float32)),
             "images: expected (N, channels, height, width) = (N, 3, 32, 32)",
         ),
-        (lambda d: _npy(d / "x.npy", np.array([object()])), "is not an .npy array of numbers"),
+        (lambda d: _npy(d / "x.npy", np.array([object()])), "is not a whole .npy array of numbers"),
     ],
 )
 def test_arrays_that_cannot_be_taken_leave_nothing(files, tmp_path, make, message):
@@ -726,7 +726,7 @@ def test_an_array_that_is_cut_off(files, tmp_path):
         "--out",
         tmp_path / "o.npy",
     )
-    refused("predict", *arguments, message="x.npy: is not an .npy array of numbers")
+    refused("predict", *arguments, message="x.npy: is not a whole .npy array of numbers")
 
 
 def test_outputs_that_cannot_be_written(files, tmp_path):

@@ -42,14 +42,16 @@ COMMANDS = {
 }
 WIDTHS = (40, 80, 120)
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-#: Figures that another machine or version of a library gives otherwise.
+#: Figures that another machine or version of a library gives otherwise, and what stands for them.
 MEASURED = (
-    re.compile(r"\d\.\de-\d\d"),
-    re.compile(r"[\d,.]+(?= images/s)"),
-    re.compile(r"(?<=Images/s: )[\d.]+"),
-    re.compile(r"(?<=^ numpy )[ \d.–]+$", re.M),  # a race's standing
-    re.compile(r"\b0\.\d{3,4}\b|\bloss \d\.\d+"),
-    re.compile(r"\d+\.\d\d %"),
+    (re.compile(r"\d\.\de-\d\d"), "0.0e-00"),
+    (re.compile(r"[\d,.]+(?= images/s)"), "0.0"),
+    (re.compile(r"(?<=Images/s: )[\d.]+"), "0.0"),
+    (re.compile(r"(?<=^ numpy )[ \d.–]+$", re.M), "(figures)"),  # a race's standing
+    (re.compile(r"\bloss \d\.\d+"), "loss 0.0000"),
+    (re.compile(r"\b0\.\d{3,4}\b"), "0.000"),
+    (re.compile(r"\d+\.\d\d %"), "00.00 %"),
+    (re.compile(r"(?<=^ numpy {7})\d[\d.]+$", re.M), "(version)"),
 )
 
 
@@ -111,8 +113,8 @@ def run(arguments, place, columns=None, *, errors=False, **environment):
 
 
 def masked(text):
-    for pattern in MEASURED:
-        text = pattern.sub(lambda found: re.sub(r"\d", "0", found[0]), text)
+    for pattern, instead in MEASURED:
+        text = pattern.sub(instead, text)
     return text
 
 
