@@ -26,7 +26,7 @@ def _frameworks(incomplete: str) -> list[str]:
 NetworkName = Annotated[
     str,
     typer.Argument(
-        metavar="[NAME]",
+        metavar="NAME",
         help="Name of the network; `googlenet list` shows them all.",
         autocompletion=_networks,
     ),
@@ -34,7 +34,7 @@ NetworkName = Annotated[
 NetworkNames = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME ...]",
+        metavar="NAME",
         help="Names of the networks; by default those of the book's exercise.",
         show_default=False,
         autocompletion=_networks,

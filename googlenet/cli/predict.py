@@ -17,7 +17,7 @@ from .output import add, bars, counted, print_json, say, show, table
 Images = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[IMAGE ...]",
+        metavar="IMAGE",
         help="Images: PNG, JPEG, folders of them, IDX or .npy files.",
         show_default=False,
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..backend.discovery import REFERENCE, backends, get_backend
+from ..backend.discovery import REFERENCE, backends, get_backend, install_command
 from ..backend.protocols import Trains
 from ..backend.threads import importing_quietly
 from ..errors import BackendError
@@ -18,11 +18,12 @@ from ..jobs.probe import TIMEOUT, probe
 def default_trainer(
     *, tell: Callable[[str], None] = lambda line: None, timeout: float = TIMEOUT
 ) -> str:
-    """The first installed backend that trains, by alphabet; the reference if no other does.
+    """The first installed backend that trains, alphabetically; the reference if no other does.
 
     A single candidate is imported in this process, so the environment must be prepared
     (`googlenet.backend.threads.prepare_process`); several are asked in processes of their own, with
-    `timeout` seconds each. `tell` hears a line of each that cannot be imported.
+    `timeout` seconds each. `tell` hears a line of each that cannot be imported, and that the
+    reference is slow if it has to do.
     """
     candidates = [name for name in backends() if name != REFERENCE]
     for name in candidates:
@@ -37,6 +38,10 @@ def default_trainer(
             continue
         if trains:
             return name
+    tell(
+        "no framework that trains is installed here, so the NumPy reference trains, which is slow;"
+        f" from a checkout, install one: {install_command('torch')}"
+    )
     return REFERENCE
 
 

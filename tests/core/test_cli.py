@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -219,3 +220,51 @@ def test_a_closed_pipe_is_no_error():
     done = subprocess.run(["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True)
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("googlenet par", ["parity"]),
+        ("googlenet summary inception_v", ["inception_v3", "inception_v4"]),
+        ("googlenet diff googlenet torchvision:inc", ["torchvision:inception_v3"]),
+        ("googlenet train --framework num", ["numpy"]),
+    ],
+)
+def test_the_shell_completes_names(words, found):
+    """As the script does that `googlenet --install-completion bash` writes."""
+    where = {
+        "_GOOGLENET_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    script = str(Path(sys.executable).with_name("googlenet"))
+    done = subprocess.run([script], env={**os.environ, **where}, capture_output=True, text=True)
+    assert done.stdout.split() == found
+
+
+@pytest.mark.parametrize(
+    ("message", "typed"),
+    [
+        (
+            "`batch_size=3000`: is too many; give `batch_size` 40",
+            "--batch-size 3000: is too many; give --batch-size 40",
+        ),
+        ("`input_shape`: too small", "--size: too small"),
+        (
+            "go on with `resume=True`, or give another `out`",
+            "go on with --resume, or give another --out",
+        ),
+        ("`aux_weights`: one", "--aux-weight: one"),
+        ("`unknown=3` stays, as does `a path`", "`unknown=3` stays, as does `a path`"),
+        ("`network=nowhere`: expected", "nowhere: expected"),
+    ],
+)
+def test_errors_name_what_is_typed(message, typed):
+    import typer
+
+    from googlenet.cli import app
+    from googlenet.cli.command import in_options
+
+    params = typer.main.get_command(app).commands["train"].params
+    assert in_options(message, params) == typed

@@ -76,3 +76,9 @@ def first_divergence(backend, model, network):
     yardstick = forward_yardstick(problem, chunk=3)
     rows = compare_forward(backend, model, problem, yardstick, chunk=3)
     return next(row.name for row in rows if not row.passed)
+
+
+def ending(backend):
+    """How the names of its own weights files usually end."""
+    suffix = backend.file_suffix
+    return suffix if isinstance(suffix, str) else suffix[0]

@@ -21,6 +21,7 @@ from googlenet.weights.formats import read_weights_file
 from googlenet.weights.samples import random_params
 
 from ..frameworks.native import LOADERS
+from .networks import ending
 
 # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
 pytestmark = pytest.mark.filterwarnings(
@@ -114,10 +115,19 @@ def name_in_file(backend, spec):
 
 @pytest.mark.parametrize("network", SAVED.values(), ids=SAVED)
 def test_the_frameworks_own_file_keeps_every_bit(backend, framework, network, tmp_path):
-    params, file = random_params(network), tmp_path / f"w{backend.file_suffix}"
+    params, file = random_params(network), tmp_path / f"w{ending(backend)}"
     backend.save(backend.build(network, params), file)
     assert os.listdir(tmp_path) == [file.name]
     same(loaded(backend, framework, network, file), params)
+
+
+def test_every_ending_of_its_own_files_is_written_and_read(backend, framework, tmp_path):
+    network = SAVED["googlenet"] if "googlenet" in SAVED else next(iter(SAVED.values()))
+    params = random_params(network)
+    for suffix in np.ravel(backend.file_suffix):
+        file = tmp_path / f"w{suffix}"
+        backend.save(backend.build(network, params), file)
+        same(loaded(backend, framework, network, file), params)
 
 
 @pytest.mark.parametrize("network", SAVED.values(), ids=SAVED)
@@ -125,7 +135,7 @@ def test_the_frameworks_own_file_is_read_without_it(backend, network, tmp_path):
     """Every array of ours is there in the backend's layout; besides them, scales of 1 that our spec
     has not, and counters.
     """
-    params, file = random_params(network), tmp_path / f"w{backend.file_suffix}"
+    params, file = random_params(network), tmp_path / f"w{ending(backend)}"
     backend.save(backend.build(network, params), file)
     arrays = dict(read_weights_file(file).arrays)
     for path, spec in googlenet.param_specs(network).items():
@@ -156,7 +166,7 @@ def test_convert_writes_the_frameworks_own_file(backend, framework, name, tmp_pa
     params, ours, file = (
         random_params(network),
         tmp_path / "ours.safetensors",
-        tmp_path / f"w{backend.file_suffix}",
+        tmp_path / f"w{ending(backend)}",
     )
     googlenet.save_params(ours, network, params)
     command = [
@@ -191,14 +201,14 @@ def model(backend):
 
 
 def test_a_wrong_ending_is_refused_and_leaves_nothing(backend, model, tmp_path):
-    with pytest.raises(WeightsError, match=f"expected a name that ends in {backend.file_suffix}"):
+    with pytest.raises(WeightsError, match=f"expected a name that ends in {ending(backend)}"):
         backend.save(model, tmp_path / "w.other")
     assert not os.listdir(tmp_path)
 
 
 def test_a_missing_folder_is_refused_and_not_made(backend, model, tmp_path):
     with pytest.raises(WeightsError, match="cannot be written"):
-        backend.save(model, tmp_path / "no" / f"w{backend.file_suffix}")
+        backend.save(model, tmp_path / "no" / f"w{ending(backend)}")
     assert not os.listdir(tmp_path)
 
 
@@ -211,14 +221,14 @@ def test_a_read_only_folder_is_refused_and_left_as_it_is(backend, model, tmp_pat
         os.seteuid(65534)
     try:
         with pytest.raises(WeightsError, match="cannot be written"):
-            backend.save(model, folder / f"w{backend.file_suffix}")
+            backend.save(model, folder / f"w{ending(backend)}")
     finally:
         os.seteuid(user)
     assert not os.listdir(folder)
 
 
 def test_a_folder_in_the_files_place_is_refused_and_left_as_it_is(backend, model, tmp_path):
-    folder = tmp_path / f"w{backend.file_suffix}"
+    folder = tmp_path / f"w{ending(backend)}"
     folder.mkdir()
     with pytest.raises(WeightsError, match="cannot be written"):
         backend.save(model, folder)
@@ -232,7 +242,7 @@ def test_a_folder_in_the_files_place_is_refused_and_left_as_it_is(backend, model
 def test_an_interrupted_save_leaves_the_old_file_whole(
     backend, native, model, error, raised, tmp_path, monkeypatch
 ):
-    file = tmp_path / f"w{backend.file_suffix}"
+    file = tmp_path / f"w{ending(backend)}"
     backend.save(model, file)
     before = file.read_bytes()
     save = pkgutil.resolve_name(native.SAVE)
@@ -281,7 +291,7 @@ def test_a_full_disk_leaves_the_old_file_whole(framework, backend, share, less, 
     """No file may grow beyond a limit, in a process of its own: what the framework's own writing
     makes of it.
     """
-    file = tmp_path / f"w{backend.file_suffix}"
+    file = tmp_path / f"w{ending(backend)}"
     command = [
         sys.executable,
         "-W",

@@ -21,7 +21,7 @@ from googlenet.weights.samples import random_images, random_params
 from ..frameworks.native import LOADERS
 from ..named import named_framework
 from .described import described
-from .networks import NETWORKS, OWN_LAYERS, PAPER, as_tuple, check_outputs
+from .networks import NETWORKS, OWN_LAYERS, PAPER, as_tuple, check_outputs, ending
 
 pytestmark = [
     # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
@@ -172,7 +172,7 @@ def test_own_layers_are_all_tested_below(native, backend):
 def test_saves_and_loads_with_the_frameworks_own_tools(
     native, backend, framework, build, outputs, network, tmp_path
 ):
-    model, file = build(network), str(tmp_path / f"model{backend.file_suffix}")
+    model, file = build(network), str(tmp_path / f"model{ending(backend)}")
     native.save(model, file)
     other = build(network, seed=1)
     assert not same(outputs(other, network), outputs(model, network))
@@ -189,7 +189,7 @@ def test_a_copy_is_a_model_of_its_own(
     expected = outputs(model, network)
     copied = copies(model)
     assert same(outputs(copied, network), expected)
-    file = str(tmp_path / f"model{backend.file_suffix}")
+    file = str(tmp_path / f"model{ending(backend)}")
     native.save(build(network, seed=1), file)
     LOADERS[framework](copied, file)
     assert same(outputs(model, network), expected)
