@@ -25,8 +25,8 @@ OTHER_NAMES = {
     "source": "data",
     "taps": "tap",
 }
-#: An argument as the library writes it, `name` or `name=value`.
-ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+#: An argument as the library writes it: `name` or `name=value`, or at the start what is wrong.
+ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`|^(?:Network\.)?(\w+)(?=: )")
 
 
 class Command(TyperCommand):
@@ -56,10 +56,12 @@ def in_options(message: str, params: Sequence[Any]) -> str:
     known = {param.name: param for param in params}
 
     def typed(found: re.Match[str]) -> str:
-        name, value = found[1], found[2]
+        name, value = found[1] or found[3], found[2]
         param = known.get(name) or known.get(OTHER_NAMES.get(name, ""))
         if param is None:
-            return found[0]
+            return found[0].strip("`")
+        if param.param_type_name == "argument" and found[3]:
+            return found[3]
         if param.param_type_name == "argument":
             return (param.metavar or name).strip("[] .") if value is None else value
         flag = option_of(param, value)

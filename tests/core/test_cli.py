@@ -174,10 +174,7 @@ def test_parity_shows_what_failed():
         ),
         (
             ("summary", "--size", "0"),
-            (
-                "Network.input_shape: expected (channels, height, width), each at least 1, got (1,"
-                " 0, 0)"
-            ),
+            ("--size: expected (channels, height, width), each at least 1, got (1, 0, 0)"),
         ),
         (
             ("summary", "--num-classes", "0"),
@@ -256,7 +253,9 @@ def test_the_shell_completes_names(words, found):
             "go on with --resume, or give another --out",
         ),
         ("`aux_weights`: one", "--aux-weight: one"),
-        ("`unknown=3` stays, as does `a path`", "`unknown=3` stays, as does `a path`"),
+        ("`unknown=3` stays, as does `a path`", "unknown=3 stays, as does `a path`"),
+        ("framework: no backend 'caffe'", "--framework: no backend 'caffe'"),
+        ("Network.input_shape: expected", "--size: expected"),
         ("`network=nowhere`: expected", "nowhere: expected"),
     ],
 )

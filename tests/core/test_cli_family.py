@@ -87,7 +87,7 @@ def test_what_libraries_call_googlenet():
         ),
         (("summary", "keras:inception_v3", "--size", "74"), "the smallest square image is 75×75"),
         (("min-size", "inception_v9"), "network: expected one of googlenet"),
-        (("min-size", "googlenet", "--channels", "0"), "Network.input_shape"),
+        (("min-size", "googlenet", "--channels", "0"), "input_shape: expected (channels"),
         (("diff", "googlenet"), "Missing argument 'B'"),
         (("diff", "googlenet", "inception_v9"), "network: expected one of googlenet"),
         (("diff", "googlenet_paper", "nin", "--aux"), "aux: network 'nin' has no auxiliary heads"),
