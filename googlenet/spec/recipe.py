@@ -67,7 +67,9 @@ class Recipe:
         _check("seed", self.seed, "an integer of at least 0", lambda x: x == int(x) and x >= 0)
         _check("decay_factor", self.decay_factor, "a number in (0, 1]", lambda x: 0 < x <= 1)
         if self.schedule not in SCHEDULES:
-            raise SpecError(f"`schedule`: expected {', '.join(SCHEDULES)}, got {self.schedule!r}")
+            raise SpecError(
+                f"`schedule`: expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
+            )
         _ = self.loss  # checks the rest
 
     @property

@@ -190,7 +190,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--learning-rate", "-1"), "--learning-rate: expected a number above 0, got -1.0"),
         (
             ("--schedule", "linear"),
-            "--schedule: expected constant, step, cosine, got 'linear'",
+            "--schedule: expected one of constant, step, cosine, got 'linear'",
         ),
         (("--picture", "a.gif"), "a.gif: expected a name that ends in .png, .svg or .pdf"),
         (("--size", "9"), "holds images of (1, 8, 8), but the network takes (1, 9, 9)"),

@@ -2,7 +2,7 @@
 statistic after each.
 
 All start from the same weights. The reference follows a backend decision for decision, as in a
-single step (`tolerance.py`): a ReLU or max pool that rounding alone decides differently would set
+single step (`tolerance.py`): a ReLU or max pool that only rounding decides differently would set
 two correct trajectories apart for good. What is left is rounding, and how the network and the
 update rule let it grow; the limits are derived from that, step by step.
 """
@@ -169,7 +169,7 @@ def _worst(rows: list[Row]) -> float:
 def _decisions(
     backend: Trains, batch: Problem, recipe: Recipe, rate: float, device: str | None
 ) -> Iterator[dict[str, Choice]]:
-    """What a step on the images of `batch` may have decided, the likeliest first.
+    """What a step on the images of `batch` may have decided, the most likely first.
 
     A trainer's compiled step cannot be inspected. Its decisions are the backend's own in eager
     mode, on a model that its trainer has prepared, except where the two round to different sides of

@@ -22,7 +22,7 @@ from .model import _mode, network_of, targets
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `msrun` started, on MindSpore's own collectives for the device:
+    """Join the processes that `msrun` started, on MindSpore's own collectives for the device;
     returns this process's rank, and how many there are.
 
     Raises `BackendError` if `msrun` did not start this process.

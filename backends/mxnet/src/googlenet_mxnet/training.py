@@ -27,7 +27,7 @@ _keys = itertools.count()
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the workers that the scheduler of the `DMLC_` variables gathers: returns this process's
+    """Join the workers that the scheduler of the `DMLC_` variables gathers; returns this process's
     rank, and how many there are.
 
     Raises `BackendError` if the variables are not set, or `PORT` is.

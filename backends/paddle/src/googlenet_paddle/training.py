@@ -20,7 +20,7 @@ from .model import device_of, network_of, total_loss
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `paddle.distributed.launch` started, on gloo or with GPUs on nccl:
+    """Join the processes that `paddle.distributed.launch` started, on gloo or with GPUs on nccl;
     returns this process's rank, and how many there are.
 
     Raises `BackendError` if it did not start this process.

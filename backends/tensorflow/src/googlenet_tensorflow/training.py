@@ -26,7 +26,7 @@ _strategy: tf.distribute.MultiWorkerMirroredStrategy | None = None
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `TF_CONFIG` in the environment lists: returns this process's rank,
+    """Join the processes that `TF_CONFIG` in the environment lists; returns this process's rank,
     and how many there are.
 
     Raises `BackendError` if it is not set or cannot be used, or this process has several GPUs.

@@ -20,7 +20,7 @@ from .model import device_of, network_of, total_loss
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `torchrun` started, with gloo on the CPU and nccl with CUDA: returns
+    """Join the processes that `torchrun` started, with gloo on the CPU and nccl with CUDA; returns
     this process's rank, and how many there are.
 
     Raises `BackendError` if `torchrun` did not start this process.
