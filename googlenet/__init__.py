@@ -42,7 +42,7 @@ from .weights.check import check_params
 from .weights.files import load_params, save_params
 from .weights.initial import init_params
 
-if TYPE_CHECKING:  # what the commands do is imported when it is first asked for: it costs time
+if TYPE_CHECKING:  # the actions are imported only when first asked for: importing them takes time
     from .actions.compare import compare
     from .actions.convert import convert
     from .actions.diff import diff
@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # what the commands do is imported when it is first asked for
     from .actions.race import race
     from .actions.train import train
 
-#: The functions behind the commands, each in a module of `googlenet.actions` by its name.
+#: The functions behind the commands, each in the module of `googlenet.actions` with its name.
 _ACTIONS = ("compare", "convert", "diff", "parity", "predict", "race", "train")
 
 __all__ = [
@@ -112,11 +112,11 @@ def __dir__() -> list[str]:
 
 
 def load(framework: str) -> Backend:
-    """`get_backend` by the name it had in 0.1. Deprecated: it goes in 0.4."""
+    """`get_backend` by the name it had in 0.1. Deprecated: it is removed in 0.4."""
     import warnings
 
     warnings.warn(
-        "googlenet.load is called googlenet.get_backend now; this name goes in 0.4",
+        "googlenet.load is now called googlenet.get_backend; the old name is removed in 0.4",
         DeprecationWarning,
         stacklevel=2,
     )

@@ -1,4 +1,4 @@
-"""Arrays by path, and random numbers that are the same bytes on every machine: what all else is
+"""Arrays by path, and random numbers with the same bytes on every machine: what everything else is
 built on.
 
 `Params` maps a path such as `b3.inception_3a.branch_3x3.reduce.conv.weight` to an array in the
@@ -40,8 +40,8 @@ def uniform(seed: int, path: str) -> Callable[[int], npt.NDArray[np.float64]]:
 
 
 def uniform_float32(seed: int, path: str, count: int) -> npt.NDArray[np.float32]:
-    """`count` float32 in [0, 1) for this seed and path: the upper 24 of each 32 random bits, of 64
-    the lower half first.
+    """`count` float32 in [0, 1) for this seed and path: the upper 24 of each 32 random bits, taking
+    the lower half of each 64 first.
     """
     halves = np.asarray(_bits(seed, path).random_raw((count + 1) // 2), "<u8").view("<u4")[:count]
     return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)

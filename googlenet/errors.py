@@ -1,6 +1,6 @@
 """Every error that a user of this project can cause, each a subclass of `GoogLeNetError`.
 
-A message names the offending path or argument, what was expected, what came, and what to do, in one
+A message names the offending path or argument, what was expected, what came, and what to do, on one
 line.
 """
 
@@ -10,8 +10,8 @@ class GoogLeNetError(Exception):
 
 
 class SpecError(GoogLeNetError, ValueError):
-    """A network that cannot mean anything: a field out of range, a duplicate name, a misplaced
-    auxiliary head.
+    """A network that makes no sense: a field out of range, a duplicate name, a misplaced auxiliary
+    head.
     """
 
 
@@ -44,6 +44,6 @@ class DeviceError(GoogLeNetError, ValueError):
 
 
 class TrainingError(GoogLeNetError, RuntimeError):
-    """A run of training that cannot start, go on or be kept: a checkpoint of another run, a loss
-    that is not finite, a full disk.
+    """A training run that cannot start, go on or be saved: a checkpoint of another run, a loss that
+    is not finite, a full disk.
     """

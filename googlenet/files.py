@@ -1,4 +1,4 @@
-"""Files that are whole at any moment, old or new, whatever happens while they are written."""
+"""Files that are complete at any moment, old or new, whatever happens while they are written."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .errors import WeightsError
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, with the same ending, to write to: on leaving it is flushed
-    to disk and renamed to `path`.
+    """A temporary name beside `path`, with the same ending, to write to: on exit it is flushed to
+    disk and renamed to `path`.
 
-    `path` is whole, old or new. If the block raises, the temporary file is removed. Raises
-    `OSError` as the file system does.
+    `path` is always complete, old or new. If the block raises, the temporary file is removed.
+    Raises `OSError` as the file system does.
     """
     target = Path(path)
     ending = target.name[target.name.find(".") :] if "." in target.name[1:] else ""
@@ -35,7 +35,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path`, which is whole at any moment, old or new. Raises `OSError` as the
+    """Write `data` to `path`, which is complete at any moment, old or new. Raises `OSError` as the
     file system does.
     """
     with replacing(path) as temporary:
@@ -47,10 +47,10 @@ def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> 
     """A temporary name to write a framework's own weights file to, as `replacing`; for the
     backends' `save`.
 
-    It is in a folder of its own beside `path`, so that whatever else a framework leaves there goes
-    with it. Raises `WeightsError` unless `path` ends in `suffix`, one or several, which the
-    framework's own loader goes by, or if it cannot be written: frameworks say so by an `OSError` or
-    a `RuntimeError`.
+    It is in its own folder beside `path`, so that whatever else a framework leaves there is removed
+    with it. Raises `WeightsError` unless `path` ends in `suffix`, or one of several, by which the
+    framework's own loader knows its files, or if it cannot be written: frameworks then raise an
+    `OSError` or a `RuntimeError`.
     """
     target = Path(path)
     if not target.name.endswith(suffix):
@@ -69,20 +69,18 @@ def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> 
 
 
 def _install(temporary: Path, target: Path) -> None:
-    """Flush `temporary` to disk and rename it to `target`, readable as files are that the user
-    makes.
+    """Flush `temporary` to disk and rename it to `target`, with the permissions of any new file of
+    the user.
     """
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(
-        temporary, 0o666 & ~umask
-    )  # temporary files are made so that only their owner reads them
+    os.chmod(temporary, 0o666 & ~umask)  # temporary files are readable only by their owner
     os.replace(temporary, target)
 
 
 def unwritable(path: str | os.PathLike[str], error: Exception) -> WeightsError:
-    """What is said of a weights file that could not be written."""
+    """The error for a weights file that could not be written."""
     what = " ".join(str(getattr(error, "strerror", None) or error).split())
     return WeightsError(f"{path}: cannot be written ({what}); the old file, if any, is unchanged")

@@ -1,4 +1,4 @@
-"""The one version of the core and every backend, and what tells two checkouts of it apart."""
+"""The one version of the core and every backend, and a digest that tells two checkouts apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def source_digest() -> str:
     """12 hex digits of the SHA-256 of this package's code: the names and bytes of its Python and
     TOML files.
 
-    Two interpreters with the same version may still have other code, as two checkouts do.
+    Two interpreters with the same version may still have different code, as with two checkouts.
     """
     root = Path(__file__).parent
     code = {

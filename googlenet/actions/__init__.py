@@ -1,3 +1,3 @@
-"""What a user does, each a function with a typed result: the commands print these and add nothing.
-`from googlenet import train` and its like give them.
+"""What a user can do, each a function with a typed result; the commands only print these results.
+Import them from the package, as in `from googlenet import train`.
 """

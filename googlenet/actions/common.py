@@ -11,7 +11,7 @@ from ..data.sets import DataSet, load_data
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
 
-#: Told often: what is being done, how much of it is, and how much there is (0: not known).
+#: Called often with what is being done, how much is done, and how much there is (0 if unknown).
 Report = Callable[[str, int, int], None]
 
 
@@ -26,8 +26,8 @@ def network_and_data(
     data_dir: str | os.PathLike[str] | None,
     report: Report,
 ) -> tuple[Network, DataSet]:
-    """The network and the images at its size; a network that is named takes the classes of the data
-    unless `num_classes` says another number.
+    """The network, and the images at its size; a network given by name has as many classes as the
+    data unless `num_classes` says otherwise.
 
     Raises what `as_network` and `load_data` raise.
     """

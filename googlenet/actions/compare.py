@@ -10,8 +10,8 @@ from ..architectures import as_network
 from ..spec.analysis import Budget, budget, smallest_input
 from ..spec.layers import Network, Shape
 
-#: The book's third exercise of its section on GoogLeNet compares these, at the size of the others:
-#: costs compare at one size only.
+#: The third exercise of the book's section on GoogLeNet compares these, all at the same size: costs
+#: can only be compared at one size.
 EXERCISE = ("alexnet", "vgg11", "nin", "googlenet")
 EXERCISE_SIZE = (224, 224)
 
@@ -27,7 +27,7 @@ class Costs:
     smallest_input: int | None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with whole-word keys."""
+        """Everything, with whole words as keys."""
         costs = self.budget
         return {
             "name": self.network.name,
@@ -52,8 +52,8 @@ def compare(
     channels: int | None = None,
     input_size: tuple[int, int] | None = None,
 ) -> list[Costs]:
-    """What each of `networks` costs, in their order; by default those of the book's exercise, all
-    at 224×224.
+    """What each of `networks` costs, in the order given; by default those of the book's exercise,
+    all at 224×224.
 
     Networks are names or `Network`s, each at its own input unless `channels` or `input_size`
     (height, width) say otherwise. Raises `UnknownNameError`, `SpecError` or `ShapeError`.

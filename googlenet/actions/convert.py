@@ -20,15 +20,16 @@ from ..weights.zoo import find_model, import_weights, reopen_weights
 
 #: The ending of this project's own files.
 OWN = ".safetensors"
-#: What a file of ours says besides its network, which a copy keeps.
+#: What a file of ours says in addition to its network; a copy keeps it.
 KEPT = ("classes", "preprocessing", "converted_from")
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What `convert` read and wrote: the format of `source` in words, the model that it is of (None
-    for a file of this project), the network, how many arrays, the names of those that it had no use
-    for, and where they are now, for which framework (None: a file of this project).
+    """What `convert` read and wrote: the format of `source` in words, the zoo model whose weights
+    it holds (None for a file of this project), the network, the number of arrays, the names of
+    those that were not used, and the file written, with its framework (None for a file of this
+    project).
     """
 
     format: str
@@ -70,12 +71,12 @@ def convert(
 
     `model` is the zoo model that it holds, such as `torchvision:googlenet`; None for a file of this
     project. `target` is a safetensors file of this project, or with `framework` that framework's
-    own. `aux` says whether the auxiliary heads come with it, by default if the file has them;
-    `input_size` is (height, width). `classes` is a text file with the name of a class a line, to be
-    kept with the weights.
+    own. `aux` says whether to include the auxiliary heads, by default if the file has them;
+    `input_size` is (height, width). `classes` is a text file of class names, one per line, to be
+    stored with the weights.
 
     Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError` or `ShapeError`, with
-    what to do; an old `target` then stays whole.
+    what to do; an existing `target` is then left unchanged.
     """
     before, after = Path(source), Path(target)
     designator = None if model is None else find_model(model).designator
@@ -95,8 +96,8 @@ def convert(
     count = classes_of(imported.network)
     if names is not None and len(names) != count:
         raise DataError(
-            f"{classes}: expected {count} class names, one a line, as the weights have classes, got"
-            f" {len(names)}"
+            f"{classes}: expected {count} class names, one per line, one for each class of the"
+            f" weights, got {len(names)}"
         )
     if backend is None:
         extra = _extra(file, designator, names)
@@ -115,15 +116,17 @@ def convert(
 
 
 def check_target(source: Path, target: Path, suffix: str | tuple[str, ...]) -> None:
-    """Raises `WeightsError` for a `target` that cannot be meant: `source` itself, a folder, in no
-    folder, or of another ending than `suffix`, one or several.
+    """Raises `WeightsError` for a `target` that makes no sense: `source` itself, a folder, a file
+    in a folder that does not exist, or a name without the ending `suffix`, or one of several.
     """
     if target.is_dir():
         raise WeightsError(f"{target}: is a folder, expected the name of a file to write")
     if not target.parent.is_dir():
         raise WeightsError(f"{target}: its folder {target.parent} does not exist; make it first")
     if target.exists() and source.exists() and target.samefile(source):
-        raise WeightsError(f"{target}: is the file that is read; give it another name")
+        raise WeightsError(
+            f"{target}: is the file to read; give another name for the file to write"
+        )
     if not target.name.endswith(suffix):
         known = suffix if isinstance(suffix, str) else " or ".join(suffix)
         other = "; for a framework's own file give `framework`" if suffix == OWN else ""
@@ -136,20 +139,20 @@ def _class_names(path: Path) -> list[str]:
         names = [line.strip() for line in path.read_text("utf-8-sig").rstrip().splitlines()]
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror or error}); expected a text file, one class"
-            " name a line"
+            f"{path}: cannot be read ({error.strerror or error}); expected a text file of class"
+            " names, one per line"
         ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text; expected one class name a line") from error
+        raise DataError(f"{path}: is not UTF-8 text; expected one class name per line") from error
     if "" in names:
         raise DataError(
-            f"{path}: line {names.index('') + 1} is empty, expected one class name a line"
+            f"{path}: line {names.index('') + 1} is empty; expected one class name per line"
         )
     return names
 
 
 def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -> dict[str, str]:
-    """What the new file's metadata say besides the network; what a file of ours said stays."""
+    """What the new file's metadata say in addition to the network; a file of ours keeps its own."""
     if designator is None:
         kept = {key: file.metadata[key] for key in KEPT if key in file.metadata}
     else:
@@ -161,5 +164,5 @@ def _saving(framework: str) -> Saves:
     """The backend of `framework`. Raises `BackendError` if it writes no files."""
     backend = prepared_backend(framework)
     if not isinstance(backend, Saves):
-        raise BackendError(f"framework '{backend.name}': its backend writes no weights files")
+        raise BackendError(f"framework '{backend.name}': its backend cannot write weights files")
     return backend

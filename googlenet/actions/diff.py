@@ -16,14 +16,14 @@ from ..spec.diff import Difference, differences
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
 
-#: More than any image set has: labels play no part here.
+#: More classes than any image set has: labels do not matter here.
 MOST_CLASSES = 1 << 31
 
 
 @dataclass(frozen=True)
 class Diff:
-    """Two networks, how they differ in words, and by how much the logits of `second` move from
-    those of `first` on the same weights and `images`; None for both where they were not run.
+    """Two networks, how they differ in words, and how far the logits of `second` move from those of
+    `first` with the same weights on `images`; the last two are None if the networks were not run.
     """
 
     first: Network
@@ -35,11 +35,11 @@ class Diff:
 
     @property
     def same_in_evaluation(self) -> bool:
-        """Whether they are one function in evaluation mode; they may differ in training."""
+        """Whether they are the same function in evaluation mode; they may differ in training."""
         return all(difference.training_alone for difference in self.differences)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with whole-word keys."""
+        """Everything, with whole words as keys."""
         answer: dict[str, Any] = {
             which: {
                 "name": network.name,
@@ -74,12 +74,12 @@ def diff(
     seed: int = 0,
     logits: bool = True,
 ) -> Diff:
-    """How network `second` differs from `first`, layer by layer, and unless `logits` is False by
-    how much its logits move on the same weights, drawn from `seed`, in the float32 reference.
+    """How network `second` differs from `first`, layer by layer, and unless `logits` is False, how
+    far its logits move with the same weights, drawn from `seed`, in the float32 reference.
 
-    Networks are names, ZOO:NAME, or a `Network`; a second one that is named takes the first's
-    classes and input (C, H, W), or its own where it cannot. `images` is what `load_image_set`
-    takes, by default scikit-learn's digits, of which `count` are used. Raises `UnknownNameError`,
+    Each is a name, ZOO:NAME or a `Network`; a second one given by name takes the first's classes
+    and input (C, H, W), or its own if it cannot. `images` is what `load_image_set` takes, by
+    default scikit-learn's digits, of which `count` are used. Raises `UnknownNameError`,
     `SpecError`, `ShapeError` or `DataError`.
     """
     a = as_network(first, num_classes=num_classes, input_shape=input_shape, aux=aux)
@@ -93,9 +93,7 @@ def diff(
 
 
 def _like(name: str, a: Network, aux: bool) -> Network:
-    """The network `name` with the classes and input of `a`, or as it is by default where it cannot
-    take them.
-    """
+    """The network `name` with the classes and input of `a`, or its own if it cannot take them."""
     plain = get_network(name, aux=aux)
     try:
         return get_network(name, num_classes=classes_of(a), input_shape=a.input_shape, aux=aux)

@@ -1,4 +1,4 @@
-"""Prove that frameworks give the same function."""
+"""Prove that frameworks compute the same function."""
 
 from __future__ import annotations
 
@@ -44,21 +44,22 @@ def parity(
     timeout: float = 600.0,
     progress: Progress = lambda who, stage, done, total: None,
 ) -> Report:
-    """Hold each of `frameworks` against the float64 reference, layer by layer: see
+    """Compare each of `frameworks` with the float64 reference, layer by layer: see
     docs/tolerances.md.
 
     `network` is a name or a `Network`, `input_shape` (C, H, W). `frameworks` are by default all
     that are installed, or have an interpreter in `interpreters` (a path by framework). `images` is
     what `load_image_set` takes, by default scikit-learn's digits; `count` of them are used, by
-    default all, or 64 digits. `weights` is a mapping by path or a file, else they are drawn by
-    `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the loss, and
-    `train_steps` steps of training.
+    default all, or 64 digits. `weights` is a mapping from path to array, or a file; by default they
+    are drawn by `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the
+    loss, and `train_steps` is the number of training steps to compare.
 
-    `jobs` frameworks run at a time, each in a process with `threads` threads and `chunk` images a
-    pass, which is killed after `timeout` seconds without progress and then fails its own row.
+    `jobs` frameworks run at a time, each in a process with `threads` threads and `chunk` images per
+    pass. After `timeout` seconds without progress the process is killed, and only its own row
+    fails.
 
     Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `DataError` or
-    `WeightsError` for arguments that cannot be; a framework that differs raises nothing:
+    `WeightsError` for arguments that are not valid. A framework that differs raises nothing:
     `report.passed` is False.
     """
     spec = as_network(

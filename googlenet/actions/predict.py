@@ -24,7 +24,7 @@ from ..weights.formats import read_weights_file
 from ..weights.zoo import open_weights
 from .common import Report
 
-#: Images in one pass.
+#: The number of images in one pass.
 CHUNK = 8
 
 
@@ -39,11 +39,11 @@ class Guess:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network gives for images.
+    """What a network computed for images.
 
-    `names` has one for each image, `outputs` arrays (N, …) float32 by name: `logits`, the auxiliary
-    heads', and the layers that were asked for. `classes` are the names of the classes;
-    `preprocessing` is what was done to images, None where arrays were given.
+    `names` has one name for each image; `outputs` has float32 arrays (N, …) by name: `logits`,
+    those of the auxiliary heads, and the layers that were asked for. `classes` are the names of the
+    classes; `preprocessing` is what was done to the images, None if arrays were given.
     """
 
     network: Network
@@ -62,7 +62,7 @@ class Prediction:
         return shares
 
     def top(self, count: int = 5) -> list[list[Guess]]:
-        """The likeliest `count` classes of each image, the likeliest first."""
+        """The `count` most likely classes of each image, the most likely first."""
         found = []
         for shares in self.probabilities:
             order = np.argsort(-shares, kind="stable")[:count]
@@ -70,8 +70,8 @@ class Prediction:
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the logits to an `.npy` file, or all outputs by their names to an `.npz`. Raises
-        `DataError` for another ending, or if it cannot be written.
+        """Write the logits to an `.npy` file, or all outputs by name to an `.npz` file. Raises
+        `DataError` for any other ending, or if the file cannot be written.
         """
         out = check_output(path)
         try:
@@ -84,7 +84,7 @@ class Prediction:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
 
     def to_json(self, top: int = 5) -> dict[str, Any]:
-        """The network, the framework, and for images the likeliest `top` classes."""
+        """The network, the framework, and for images the `top` most likely classes."""
         answer: dict[str, Any] = {"framework": self.framework, "name": self.network.name}
         if self.preprocessing is None:
             return answer | {"image_count": len(self.names)}
@@ -102,8 +102,8 @@ class Prediction:
 
 
 def check_output(path: str | os.PathLike[str], *, several: bool = False) -> Path:
-    """`path`, where outputs can go; of `several` layers only to an `.npz`. Raises `DataError`, with
-    what to do, for another ending or a folder that does not exist.
+    """The file to write outputs to; `several` layers need an `.npz`. Raises `DataError`, with what
+    to do, for any other ending or a folder that does not exist.
     """
     out = Path(path)
     if not out.parent.is_dir():
@@ -130,11 +130,11 @@ def predict(
 ) -> Prediction:
     """Run the network of the file `weights` on `images` in `framework`, in evaluation mode.
 
-    `images` is a path or several, of what `load_image_set` takes (PNG, JPEG, a folder of them, IDX,
-    .npy), or an array (N, C, H, W) of float32, which is taken as it is. `model` names the network,
-    also ZOO:NAME, where the file does not. `preprocessing` is by default as the file says, else
-    `unit`. `taps` are the paths of layers whose outputs are wanted too. `report` hears how many
-    images are done.
+    `images` is one path or several, of what `load_image_set` takes (PNG, JPEG, a folder of them,
+    IDX, .npy), or a float32 array (N, C, H, W), which is used as it is. `model` names the network,
+    as NAME or ZOO:NAME, if the file does not. `preprocessing` is by default what the file says, or
+    else `unit`. `taps` are the paths of layers whose outputs are also wanted. `report` is told how
+    many images are done.
 
     Raises `DataError`, `WeightsError`, `UnknownNameError`, `ShapeError`, `BackendError` or
     `DeviceError`, with what to do.
@@ -148,7 +148,7 @@ def predict(
     if unknown := next((path for path in taps if path not in known), None):
         raise UnknownNameError(
             f"`taps={unknown}`: network '{network.name}' has no such layer;"
-            " googlenet.nodes(network) has all paths"
+            " googlenet.nodes(network) lists all paths"
         )
     names: tuple[str, ...]
     chosen: str | None = None
@@ -172,15 +172,15 @@ def predict(
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in wanted}
     if not np.isfinite(outputs["logits"]).all():
         raise WeightsError(
-            f"network '{network.name}': its logits are not finite; the weights are damaged, or"
-            " wrong for these images"
+            f"network '{network.name}': its logits are not finite; the weights are damaged, or not"
+            " meant for these images"
         )
     classes = _class_names(Path(weights), file.metadata, outputs["logits"].shape[1])
     return Prediction(network, canonical_name(framework), names, outputs, classes, chosen)
 
 
 def _checked(images: Array) -> Array:
-    """Arrays to predict from, as float32; what that cannot hold becomes infinite, which backends
+    """Arrays to predict from, as float32; values too large for it become infinite, which backends
     refuse.
     """
     if images.ndim != 4 or images.dtype.kind != "f" or images.size == 0:

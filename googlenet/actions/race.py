@@ -17,13 +17,13 @@ from ..training.choice import entrants
 from ..training.race import Lap, Progress, RaceOptions, Standing, run_race, standings, write_results
 from .common import Report, network_and_data
 
-#: The file with all standings, in a race's folder.
+#: The file in a race's folder with all standings.
 RESULTS = "results.json"
 
 
 @dataclass(frozen=True)
 class Raced:
-    """What `race` gives: every run, and where all lie."""
+    """What `race` returns: every run, and the folder that they are in."""
 
     network: Network
     data: DataSet
@@ -33,7 +33,7 @@ class Raced:
 
     @property
     def passed(self) -> bool:
-        """Whether every run came to its end."""
+        """Whether every run finished."""
         return all(lap.error is None for lap in self.laps)
 
     @property
@@ -43,7 +43,7 @@ class Raced:
 
     @property
     def results(self) -> Path:
-        """The file with all standings as JSON, which is written after each lap."""
+        """The JSON file with all standings, written after each lap."""
         return self.folder / RESULTS
 
     def to_json(self) -> dict[str, Any]:
@@ -86,14 +86,15 @@ def race(
     """Train `network` on `data` as `recipe` says in each of `frameworks`, from each of `seeds`,
     which take the place of the recipe's.
 
-    Arguments are those of `train`. `frameworks` are by default all that are installed, or have an
-    interpreter in `interpreters`, and train. Each run is a process of its own, one after another,
-    and is killed after `timeout` seconds without progress; one that fails fails its own lap. The
-    same race again goes on where it was stopped.
+    The arguments are those of `train`. `frameworks` are by default all that can train and are
+    installed, or have an interpreter in `interpreters`. The runs follow one another, each in its
+    own process, which is killed after `timeout` seconds without progress; a run that fails fails
+    only its own lap. Calling it again with the same arguments continues a race that was stopped.
 
-    `begins` hears the race before its first lap, `progress` each run's stage, `finished` the race
-    so far after each lap; `tell` and `report` as in `train`. Raises what `train` raises for bad
-    arguments, and `TrainingError` if files cannot be written or a run began elsewhere.
+    `begins` is called with the race before its first lap, `progress` with each run's stage, and
+    `finished` after each lap with the race so far; `tell` and `report` are as in `train`. Raises
+    what `train` raises for bad arguments, and `TrainingError` if files cannot be written or a run
+    began elsewhere.
     """
     if not seeds:
         raise SpecError("`seeds`: expected at least one, got none")

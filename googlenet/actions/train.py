@@ -26,9 +26,9 @@ from .common import Report, network_and_data
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train` gives: the run with its settings, and its epochs so far.
+    """What `train` returns: the run with its settings, and its epochs so far.
 
-    `finished` is False where it was stopped after `step` of `run.steps`; its checkpoint is saved.
+    `finished` is False if it was stopped after `step` of `run.steps`; its checkpoint is saved.
     """
 
     run: TrainingRun
@@ -38,7 +38,7 @@ class Trained:
 
     @property
     def weights(self) -> Path:
-        """The file of weights that a finished run leaves."""
+        """The weights file that a finished run leaves."""
         return self.run.folder / WEIGHTS
 
     @property
@@ -88,18 +88,19 @@ def train(
     """Train `network` on `data` as `recipe` says, by default as section 8.4 of *Dive into Deep
     Learning* does.
 
-    `network` is a name or a `Network`, `input_shape` (C, H, W); a network that is named takes the
-    classes of the data. `data` is what `load_data` takes, or a `DataSet` of that shape. `framework`
+    `network` is a name or a `Network`, `input_shape` (C, H, W); a network given by name has as many
+    classes as the data. `data` is what `load_data` takes, or a `DataSet` of that shape. `framework`
     is by default the first installed one that trains. Initial weights come from the file `weights`,
     or are drawn by `initializer` from the recipe's seed, the same in every framework. Log,
     checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to the folder
     `out`, by default one below `runs` that is named after network, data, framework and seed;
-    `resume` goes on with what is there, bit for bit. `parallel` is for several processes that a
-    framework's own launcher has started.
+    `resume` continues the run that is there, bit for bit. `parallel` is for several processes that
+    a framework's own launcher has started.
 
-    `stop` is asked after each step; True saves and ends. `tell` hears lines of advice, `report` how
-    far downloads, resizing and the framework's import are, `begins` the run before its first step,
-    and gives what listens to it.
+    `stop` is called after each step; if it returns True, the run is saved and ends. `tell` is
+    called with lines of advice, `report` with the progress of downloads, resizing and the
+    framework's import; `begins` is called with the run before its first step, and returns what is
+    to be told of its progress.
 
     Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `DataError`,
     `WeightsError`, `DeviceError` or `TrainingError`, with what to do.
@@ -114,7 +115,7 @@ def train(
         )
     if parallel and not isinstance(backend, TrainsInParallel):
         raise BackendError(
-            f"framework '{named}': trains in one process only; leave out `parallel=True`"
+            f"framework '{named}': trains only in one process; leave out `parallel=True`"
         )
     spec, loaded = network_and_data(
         network,

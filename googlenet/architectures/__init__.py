@@ -2,7 +2,7 @@
 dialects.
 
 A *dialect* is what a library calls by the network's name: the same table of channels with other
-settings, and so another function. `torchvision:inception_v3` is Inception-v3 in torchvision's
+settings, and so a different function. `torchvision:inception_v3` is Inception-v3 in torchvision's
 dialect; where libraries say `googlenet`, it is `googlenet_paper`'s.
 """
 
@@ -79,10 +79,10 @@ def get_network(
     aux: bool = False,
     dialect: str | None = None,
 ) -> Network:
-    """The network called `name`, each argument that is None at the architecture's own default.
+    """The network called `name`; an argument that is None takes the architecture's own default.
 
     `input_shape` is (C, H, W). A dialect is given as `dialect`, or in the name as `dialect:name`;
-    the network is then named so, and files of its weights say it. Raises `UnknownNameError` for a
+    the network then has that name, and so do files of its weights. Raises `UnknownNameError` for a
     name, dialect or auxiliary heads that do not exist, `SpecError` for a size that is not positive,
     and `ShapeError` if the input is too small.
     """
@@ -121,7 +121,7 @@ def get_network(
             else "no square image up to 1024×1024 fits"
         )
         if side is not None and min(network.input_shape[1:]) >= side:
-            fitting += ", but not every larger one fits"
+            fitting += ", but not every larger one does"
         raise ShapeError(
             f"network '{network.name}' on {network.input_shape}: {error}; {fitting}"
         ) from error
@@ -139,8 +139,8 @@ def as_network(
     """`network` itself, at `input_shape` (C, H, W) if that is given, or the network of that name as
     `get_network` gives it.
 
-    Raises `UnknownNameError` where another argument is given with a `Network`, and what
-    `get_network` raises.
+    Raises `UnknownNameError` if another argument is given with a `Network`, and what `get_network`
+    raises.
     """
     if not isinstance(network, Network):
         return get_network(
@@ -169,11 +169,11 @@ def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
     if colon:
         if dialect not in (None, prefix):
             raise UnknownNameError(
-                f"dialect: '{name}' already names one, got '{dialect}' besides; give one of them"
+                f"dialect: '{name}' already names one, got '{dialect}' as well; give one of them"
             )
         name, dialect = rest, prefix
     if dialect is not None and name == "googlenet":
-        name = "googlenet_paper"  # what every library calls by that name
+        name = "googlenet_paper"  # what every library calls googlenet
     if name not in NETWORKS:
         raise UnknownNameError(
             f"network: expected one of {', '.join(NETWORKS)}, got '{name}'{_close(name, NETWORKS)}"

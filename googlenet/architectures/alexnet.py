@@ -15,7 +15,7 @@ from ..spec.layers import AdaptiveAvgPool, Dense, Layer, Network, ReLU, Sequenti
 
 @dataclass(frozen=True)
 class Dialect:
-    """What an AlexNet is beside its order of layers. The defaults are the book's."""
+    """What defines an AlexNet besides its order of layers. The defaults are the book's."""
 
     channels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
     stem_padding: int = 1
@@ -55,7 +55,7 @@ def alexnet(
     """(C, H, W) images to (num_classes,) logits; 46,764,746 parameters for the book's 10 classes
     and 1×224×224.
 
-    `dialect` is a library whose AlexNet is meant, a key of `DIALECTS`: 61,100,840 parameters for
+    `dialect` is the library whose AlexNet to build, a key of `DIALECTS`: 61,100,840 parameters for
     1000 classes and 3×224×224. `hidden_features` is the width of the two hidden dense layers.
     Raises `SpecError` if a number or input_shape is not positive, `KeyError` for another dialect.
     """

@@ -2,9 +2,8 @@
 figure 5.
 
 A convolution before batch norm needs no bias (section 3.2) and has none here; the Caffe release has
-them all the same: dialect `caffe`. The table's output size 576 after 4c is a slip: its columns add
-up to 608. Eps, and pools that round up, are the release's too: the branches meet on even maps
-alone.
+biases anyway: dialect `caffe`. The table's output size 576 after 4c is a slip: its columns add up
+to 608. Eps, and pools that round up, are from the release too: the branches only meet on even maps.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from ..spec.blocks import avg_pool, batch_norm, called, concat, conv, max_pool, 
 from ..spec.layers import Concat, Dense, GlobalAvgPool, Layer, Network, Sequential, Shape
 
 # Columns: #1×1, #3×3 reduce, #3×3, double #3×3 reduce, double #3×3, pool proj; the pool is an
-# average but for 5b.
+# average except in 5b.
 INCEPTION = {
     "3a": (64, 64, 64, 64, 96, 32),
     "3b": (64, 64, 96, 64, 96, 64),
@@ -36,7 +35,7 @@ REDUCTION = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a BN-Inception is beside its table of channels. The default is the paper's."""
+    """What defines a BN-Inception besides its table of channels. The default is the paper's."""
 
     bias: bool = False
 

@@ -1,7 +1,7 @@
 """GoogLeNet as published: "Going Deeper with Convolutions", arXiv:1409.4842, table 1 and section 5;
-and as four libraries have it.
+and as in four libraries.
 
-The paper leaves open how local response normalisation is parameterised and how the pools round; the
+The paper does not say how local response normalisation is parameterised or how the pools round; the
 authors' own settings are those of the Caffe release (BVLC GoogLeNet): size 5, alpha 1e-4, beta
 0.75, k 1, and pools that round up without padding.
 """
@@ -44,13 +44,13 @@ AUX_LOSS_WEIGHT = 0.3  # section 5
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a GoogLeNet is beside its table of channels. The defaults are the paper's."""
+    """What defines a GoogLeNet besides its table of channels. The defaults are the paper's."""
 
     bias: bool = True
     norm: BatchNorm | None = None
     local_response_norm: bool = True
-    #: Whether a ReLU follows every convolution, or the last one of each branch alone, as after the
-    #: concatenation.
+    #: Whether a ReLU follows every convolution, or only the last one of each branch, as if it
+    #: followed the concatenation.
     relu_everywhere: bool = True
     kernel_5x5: int = 5
     stem_padding: PaddingLike = 3
@@ -81,7 +81,7 @@ DIALECTS: Mapping[str, Dialect] = {
     # torchvision.models.googlenet, 0.28
     "torchvision": _TORCHVISION,
     # gluoncv.model_zoo.googlenet, 0.10.5: torchvision's, but the last pool rounds down and the
-    # head's window is fixed. Its dense layer takes one window alone: a larger image, which it
+    # head's window is fixed. Its dense layer takes only one window: a larger image, which it
     # refuses, is averaged over all windows here.
     "gluoncv": Dialect(
         bias=False,
@@ -91,8 +91,8 @@ DIALECTS: Mapping[str, Dialect] = {
         last_pool=max_pool(2, stride=2),
         head_pool=sequential(window=avg_pool(7, stride=7), mean=GlobalAvgPool()),
     ),
-    # mindcv.models.googlenet, 0.3: MindSpore's convolutions have no bias and pad as SAME unless
-    # told otherwise.
+    # mindcv.models.googlenet, 0.3: MindSpore's convolutions have no bias and pad as SAME by
+    # default.
     "mindcv": Dialect(
         bias=False,
         local_response_norm=False,
@@ -101,7 +101,7 @@ DIALECTS: Mapping[str, Dialect] = {
         last_pool=max_pool(2, stride=2, padding=SAME),
         dropout=0.2,
     ),
-    # paddle.vision.models.googlenet, 3.3: ReLU after the concatenations alone; the second head has
+    # paddle.vision.models.googlenet, 3.3: ReLU only after the concatenations; the second head has
     # none at all.
     "paddle": Dialect(
         bias=False,
@@ -117,8 +117,8 @@ DIALECTS: Mapping[str, Dialect] = {
 
 @called("AuxiliaryHead")
 def _aux_head(num_classes: int, dialect: Dialect, *, relu: bool) -> Sequential:
-    """The side classifier of section 5; its dense layer follows the size of the map (2048 inputs at
-    224×224).
+    """The side classifier of section 5; its dense layer depends on the size of the map (2048 inputs
+    at 224×224).
     """
     layers: dict[str, Layer] = {
         "pool": dialect.aux_pool,
@@ -144,8 +144,8 @@ def googlenet_paper(
     """The paper's network: (C, H, W) images to (num_classes,) logits; 6,998,552 parameters, with
     `aux` 13,378,280 at 224×224.
 
-    `aux` adds the outputs `aux1` (after 4a) and `aux2` (after 4d). `dialect` is a library whose
-    GoogLeNet is meant, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not
+    `aux` adds the outputs `aux1` (after 4a) and `aux2` (after 4d). `dialect` is the library whose
+    GoogLeNet to build, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not
     positive, `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]

@@ -45,7 +45,7 @@ SCALE_35, SCALE_17, SCALE_8 = 0.17, 0.10, 0.20  # the release; section 3.3: "bet
 def residual_block(
     block: str, branches: Concat, channels: int, scale: float, *, relu: bool = True
 ) -> Sequential:
-    """`relu(x + scale · up(branches(x)))`: (channels, H, W) unchanged; without `relu` the sum
+    """`relu(x + scale · up(branches(x)))`: (channels, H, W) unchanged; without `relu`, the sum
     itself. `block` is what the figure calls it.
     """
     add = residual(sequential(branches=branches, up=conv_layer(channels, 1)), scale=scale)
@@ -58,7 +58,7 @@ def residual_block(
 
 @dataclass(frozen=True)
 class DialectV1:
-    """What an Inception-ResNet-v1 is beside its figures. The defaults are the paper's."""
+    """What defines an Inception-ResNet-v1 besides its figures. The defaults are the paper's."""
 
     #: Whether a further block on the 8×8 grid, without scale and ReLU, ends it.
     linear_block: bool = False
@@ -150,7 +150,7 @@ def inception_resnet_v1(
     )
     classifier = Dense(num_classes, bias=True)
     if d.embedding:
-        # A dense layer is the 1×1 convolution on a map of 1×1, where batch norm has its place.
+        # A dense layer is a 1×1 convolution on a 1×1 map, which batch norm can follow.
         embedding = sequential(
             conv=conv_layer(d.embedding, 1, bias=False), norm=batch_norm(1e-3, 0.1)
         )
@@ -187,8 +187,8 @@ def inception_resnet_v1(
 
 @dataclass(frozen=True)
 class DialectV2:
-    """What an Inception-ResNet-v2 is beside its table of channels. The defaults are ours, after the
-    release.
+    """What defines an Inception-ResNet-v2 besides its table of channels. The defaults are ours,
+    after the release.
     """
 
     norm: BatchNorm = batch_norm(1e-3, 0.1)
@@ -238,7 +238,7 @@ def inception_resnet_v2(
     55,813,192.
 
     `blocks` is how many scaled residual blocks each grid has; a linear one follows the last.
-    `dialect` is a library whose network is meant, a key of `DIALECTS_V2`. Raises `SpecError` if
+    `dialect` is the library whose network to build, a key of `DIALECTS_V2`. Raises `SpecError` if
     num_classes or input_shape is not positive, `KeyError` for another dialect.
     """
     d = DialectV2() if dialect is None else DIALECTS_V2[dialect]

@@ -2,9 +2,9 @@
 table 1 and figures 5 to 10.
 
 The paper's table leaves details to its release (TensorFlow-Slim), whose names the blocks have: the
-stem's sixth row is a 1×1 of 80 channels and a 3×3 of 192, average pools leave padding out, eps is
-1e-3. Gamma and momentum 0.1 are this project's choice. Libraries differ from it and from each
-other, see `DIALECTS`.
+stem's sixth row is a 1×1 with 80 channels and a 3×3 with 192, average pools do not count padding,
+eps is 1e-3. Gamma and momentum 0.1 are this project's choice. Libraries differ from it and from
+each other, see `DIALECTS`.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ AUX_LOSS_WEIGHT = 0.4  # TensorFlow-Slim; the paper gives none
 
 @dataclass(frozen=True)
 class Dialect:
-    """What an Inception-v3 is beside its table of channels. The defaults are ours, after the
+    """What defines an Inception-v3 besides its table of channels. The defaults are ours, after the
     release.
     """
 
@@ -55,7 +55,7 @@ class Dialect:
     dropout_upscales: bool = True
 
 
-# Its dense layer takes one window of 8×8 alone: a larger image, which Gluon refuses, is averaged
+# Its dense layer takes only one window of 8×8: a larger image, which Gluon refuses, is averaged
 # over all windows here.
 _GLUON: Final = Dialect(
     count_include_pad=True,
@@ -96,8 +96,8 @@ class Unit(Protocol):
 
 @called("Stem")
 def stem_rows(unit: Unit) -> Sequential:
-    """The first seven rows of table 1: (3, 299, 299) → (192, 35, 35). Inception-ResNet-v2 has the
-    same.
+    """The first seven rows of table 1: (3, 299, 299) → (192, 35, 35). Inception-ResNet-v2 has them
+    too.
     """
     return sequential(
         conv_1a=unit(32, 3, stride=2),
@@ -214,8 +214,8 @@ def inception_v3(
 ) -> Network:
     """(C, H, W) images to (num_classes,) logits; 23,834,568 parameters, with `aux` 27,161,264.
 
-    `aux` adds the output `aux` after the 17×17 grid. `dialect` is a library whose Inception-v3 is
-    meant, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not positive,
+    `aux` adds the output `aux` after the 17×17 grid. `dialect` is the library whose Inception-v3 to
+    build, a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not positive,
     `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]

@@ -1,9 +1,9 @@
 """Inception-v4: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on
 Learning", arXiv:1602.07261.
 
-Figures 3 to 9. What the figures leave open is as in the authors' release (TensorFlow-Slim): batch
-norm with eps 1e-3 after each convolution, average pools that leave padding out; gamma and momentum
-0.1 are this project's. Libraries differ in training alone.
+Figures 3 to 9. What the figures do not say is as in the authors' release (TensorFlow-Slim): batch
+norm with eps 1e-3 after each convolution, average pools that do not count padding; gamma and
+momentum 0.1 are this project's. Libraries differ only in training.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ AVERAGE = avg_pool(3, stride=1, padding=1, count_include_pad=False)
 
 @dataclass(frozen=True)
 class Dialect:
-    """What an Inception-v4 is beside its figures. The defaults are the paper's."""
+    """What defines an Inception-v4 besides its figures. The defaults are the paper's."""
 
     norm: BatchNorm = batch_norm(1e-3, 0.1)
     dropout: float = 0.2  # the paper keeps 0.8
@@ -109,7 +109,7 @@ def inception_b(unit: Unit) -> Concat:
         branch_7x7=sequential(
             reduce=unit(192, 1), conv_1x7=unit(224, **ROW_7), conv_7x1=unit(256, **COLUMN_7)
         ),
-        # The figure has 1×7 first; the release, and every library after it, 7×1.
+        # The figure has 1×7 first; the release, and every library that follows it, 7×1.
         branch_double_7x7=sequential(
             reduce=unit(192, 1),
             first_7x1=unit(192, **COLUMN_7),
@@ -146,7 +146,7 @@ def inception_c(unit: Unit) -> Concat:
     return concat(
         branch_1x1=unit(256, 1),
         branch_3x3=sequential(reduce=unit(384, 1), split=split()),
-        # The figure has 1×3 first; the release, and every library after it, 3×1.
+        # The figure has 1×3 first; the release, and every library that follows it, 3×1.
         branch_double_3x3=sequential(
             reduce=unit(384, 1),
             conv_3x1=unit(448, **COLUMN_3),
@@ -166,8 +166,8 @@ def inception_v4(
 ) -> Network:
     """(C, H, W) images to (num_classes,) logits; figure 9; 42,679,816 parameters.
 
-    `dialect` is a library whose Inception-v4 is meant, a key of `DIALECTS`; `blocks` is how many of
-    figures 4, 5 and 6 follow each other. Raises `SpecError` if num_classes or input_shape is not
+    `dialect` is the library whose Inception-v4 to build, a key of `DIALECTS`; `blocks` is how many
+    of figures 4, 5 and 6 follow each other. Raises `SpecError` if num_classes or input_shape is not
     positive, `KeyError` for another dialect.
     """
     d = Dialect() if dialect is None else DIALECTS[dialect]

@@ -12,7 +12,7 @@ def nin(*, num_classes: int = 10, input_shape: Shape = (1, 224, 224)) -> Network
     """
 
     def block(channels: int, kernel_size: int, stride: int, padding: int) -> dict[str, Layer]:
-        """A convolution, then two of 1×1 that are a dense layer at every pixel."""
+        """A convolution, then two 1×1 convolutions, which act as dense layers at every pixel."""
         return {
             "conv": conv(channels, kernel_size, stride, padding),
             "first_1x1": conv(channels, 1),

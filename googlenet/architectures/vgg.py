@@ -19,7 +19,7 @@ ORDINALS = ("first", "second", "third")
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a VGG is beside its table. The defaults are the book's."""
+    """What defines a VGG besides its table. The defaults are the book's."""
 
     #: Whether the last map is averaged to 7×7, so that images of every size fit the dense layers.
     adaptive_pool: bool = False
@@ -79,9 +79,9 @@ def vgg11(
     """Configuration A: (C, H, W) images to (num_classes,) logits; 128,806,154 parameters for the
     book's 10 classes and 1×224×224.
 
-    `dialect` is a library whose VGG is meant, a key of `DIALECTS`: 132,863,336 parameters for 1000
-    classes and 3×224×224. `hidden_features` is the width of the two hidden dense layers. Raises
-    `SpecError` if a number or input_shape is not positive, `KeyError` for another dialect.
+    `dialect` is the library whose VGG to build, a key of `DIALECTS`: 132,863,336 parameters for
+    1000 classes and 3×224×224. `hidden_features` is the width of the two hidden dense layers.
+    Raises `SpecError` if a number or input_shape is not positive, `KeyError` for another dialect.
     """
     return _vgg("vgg11", VGG_11, num_classes, input_shape, dialect, hidden_features)
 
@@ -89,7 +89,7 @@ def vgg11(
 def vgg11_small(
     *, num_classes: int | None = None, input_shape: Shape | None = None, hidden_features: int = 4096
 ) -> Network:
-    """VGG-11 with a quarter of the channels, which the book trains: 43,093,322 parameters for 10
+    """VGG-11 with a quarter of the channels, as the book trains it: 43,093,322 parameters for 10
     classes and 1×224×224.
 
     Raises `SpecError` if num_classes or input_shape is not positive.

@@ -1,9 +1,9 @@
 """A layer's spelling in a framework, as data: a constructor and its arguments.
 
-An adapter's `leaves.leaf(site)` gives a chain of calls, each applied to the result of the one
-before: one layer as a rule, two where the framework needs one more (Keras pads in a layer of its
-own). The adapter's `build` evaluates them, and adds what is no part of the layer: names, prefixes,
-data formats. Whoever prints code or documents a layer reads the same table.
+An adapter's `leaves.leaf(site)` returns a chain of calls, each applied to the result of the one
+before: usually one layer, two where the framework needs one more (Keras pads in a separate layer).
+The adapter's `build` evaluates them, and adds what is not part of the layer: names, prefixes, data
+formats. Code that prints or documents a layer reads the same table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Call:
     """`target(*args, **kwargs)`, not yet called.
 
     `target` is a class of the framework's, or of the adapter's `modules`. Arguments are numbers,
-    strings, None, and tuples of these. Raises `TypeError` for anything else, an array above all.
+    strings, None, and tuples of these. Raises `TypeError` for anything else, such as an array.
     """
 
     target: Callable[..., Any]
@@ -46,7 +46,7 @@ class Call:
         return f"{self.target.__name__}({', '.join(arguments)})"
 
     def evaluate(self, **more: Any) -> Any:
-        """What the call gives, `more` being the keywords that the adapter adds."""
+        """The result of the call; `more` are the keywords that the adapter adds."""
         return self.target(*self.args, **self.kwargs, **more)
 
 

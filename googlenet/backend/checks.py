@@ -1,4 +1,4 @@
-"""The checks at the door of every backend: images, labels and taps that a network can take."""
+"""The checks that every backend makes first: images, labels and taps that a network can take."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def check_images(network: Network, images: Array) -> Array:
         raise DataError(f"images: expected real numbers, got dtype {images.dtype}")
     images = np.ascontiguousarray(images, np.float32)
     if not np.isfinite(images).all():
-        raise DataError(
-            "images: hold NaN or infinity; expected finite numbers, as a rule in [0, 1]"
-        )
+        raise DataError("images: hold NaN or infinity; expected finite numbers, usually in [0, 1]")
     return images
 
 
@@ -56,14 +54,14 @@ def check_labels(network: Network, labels: Array, count: int) -> Array:
 
 
 def check_taps(network: Network, taps: Iterable[str]) -> frozenset[str]:
-    """`taps` as a set of paths that can be tapped. Raises `UnknownNameError` for the first that
+    """`taps` as a set of paths that can be tapped. Raises `UnknownNameError` for the first one that
     cannot.
     """
     known = {site.path for site in nodes(network)}
     for tap in taps:
         if tap not in known:
             raise UnknownNameError(
-                f"taps: network '{network.name}' has no layer '{tap}'; its paths are those of"
-                " googlenet.nodes(network)"
+                f"taps: network '{network.name}' has no layer '{tap}'; googlenet.nodes(network)"
+                " lists its paths"
             )
     return frozenset(taps)

@@ -1,10 +1,9 @@
 """Installed backends: found by entry point, imported only when one is asked for.
 
 A backend is a module that a distribution registers as an entry point in the group
-`googlenet.backends`; the entry point's name is the framework's. What else is known of it without
-importing it stands in two more groups: `googlenet.aliases`, other names for it, and
-`googlenet.frameworks`, the package whose version is the framework's. Nothing lists backends by
-hand.
+`googlenet.backends`; the entry point's name is the framework's. Two more groups say what else is
+known without importing it: `googlenet.aliases`, other names for it, and `googlenet.frameworks`, the
+package whose version is the framework's. Nothing lists backends by hand.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ FRAMEWORKS_GROUP = "googlenet.frameworks"
 #: The backend that is always there.
 REFERENCE = "numpy"
 
-#: The plugins that this project ships and their aliases, for the install hint alone: what is not
-#: installed has no entry points. A test holds it against `backends/*/pyproject.toml`.
+#: The plugins that this project ships and their aliases, only for the install hint: what is not
+#: installed has no entry points. A test compares this with `backends/*/pyproject.toml`.
 SHIPPED: Final[Mapping[str, tuple[str, ...]]] = {
     "mindspore": (),
     "mxnet": (),
@@ -68,14 +67,14 @@ def backends() -> tuple[str, ...]:
     return tuple(entry_points())
 
 
-#: Why no two frameworks are installed into one environment: the second would replace the numpy of
-#: the first, and break both.
+#: Why two frameworks are never installed into one environment: the second would replace the numpy
+#: of the first, and break both.
 WHY_APART = "frameworks need different versions of numpy"
 
 
 def install_lines(name: str) -> tuple[str, str]:
-    """Two commands that install one of the shipped backends from a checkout, into an environment of
-    its own. Python 3.11 is what every framework has wheels for.
+    """Two commands that install one of the shipped backends from a checkout, into its own
+    environment. Every framework has wheels for Python 3.11.
     """
     return (
         f"python3.11 -m venv {name}-env",
@@ -84,14 +83,14 @@ def install_lines(name: str) -> tuple[str, str]:
 
 
 def install_command(name: str) -> str:
-    """The same in one line."""
+    """The same on one line."""
     return " && ".join(install_lines(name))
 
 
 def canonical_name(framework: str) -> str:
     """The framework's name as its backend registers it: `pytorch` → `torch`.
 
-    A name that is no alias is returned as it is, in lower case. Raises `UnknownNameError` for
+    A name that is not an alias is returned as it is, in lower case. Raises `UnknownNameError` for
     anything but a string, `BackendError` if two backends claim one alias.
     """
     if not isinstance(framework, str):
@@ -114,8 +113,8 @@ def chosen_frameworks(
     """The canonical names of the frameworks `names`, each once; by default all that are installed
     or have an interpreter in `interpreters`, the reference first.
 
-    Raises `UnknownNameError` or `BackendError` for one that is neither, and what is wrong with the
-    path of an interpreter.
+    Raises `UnknownNameError` or `BackendError` for one that is neither, and `UnknownNameError` for
+    an interpreter's path that does not exist.
     """
     paths = interpreters or {}
     for name, path in paths.items():
@@ -139,9 +138,9 @@ def chosen_frameworks(
 def framework_version(framework: str) -> str:
     """The installed version of the framework behind a backend, found without importing anything.
 
-    It is that of the distribution which provides the package that the backend's plugin declares
-    for itself in the group `googlenet.frameworks`, "unknown" if none does; of a plugin that
-    declares nothing it is the plugin's own. Raises `BackendError` if no such backend is installed.
+    It is that of the distribution with the package that the backend's plugin declares in the group
+    `googlenet.frameworks`, or "unknown" if there is none; for a plugin that declares nothing it is
+    the plugin's own. Raises `BackendError` if no such backend is installed.
     """
     name, found = canonical_name(framework), entry_points()
     if name not in found:
@@ -165,7 +164,7 @@ def _package_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        pass  # of another name: every installed file is looked at, which takes 0.1 s and more
+        pass  # it has another name: look at every installed file, which takes 0.1 s or more
     # tensorflow-cpu before an add-on that puts a file into tensorflow's folder.
     providers = sorted(
         packages_distributions().get(package, ()),
@@ -194,7 +193,7 @@ def get_backend(framework: str) -> Backend:
         raise UnknownNameError(f"framework: no backend '{framework}' ({installed}{others}){hint}")
     try:
         return cast(Backend, found[name].load())
-    except Exception as error:  # in surroundings that do not suit it a framework raises anything
+    except Exception as error:  # in an unsuitable environment a framework may raise anything
         again = f"; {_install_hint(name)}" if name in SHIPPED else ""
         raise BackendError(
             f"framework '{name}': its backend {found[name].value} cannot be imported:"
@@ -210,6 +209,6 @@ def _install_hint(name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, with its class where that is not an `ImportError`'s."""
+    """The first line of an error, with its class unless that is an `ImportError`."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     return first if isinstance(error, ImportError) else f"{type(error).__name__}: {first}"

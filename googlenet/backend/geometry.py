@@ -1,10 +1,10 @@
-"""What a window layer reads of its input: for adapters whose framework cannot say a padding or
+"""What a window layer reads of its input: for adapters whose framework cannot express a padding or
 rounding natively.
 
-Any pooling is exactly: pad by `extent_padding` (−∞ for a maximum, 0 for a sum), then windows
+Any pooling is exactly: pad by `extent_padding` (−∞ for a maximum, 0 for a sum), then take windows
 without padding; an average then divides by `average_divisor`. Two more paddings suit frameworks
-that round by themselves: `covering_padding` where windows round down, as for a maximum, and
-`counted_padding` where they round up, for an average that must tell padding from overhang.
+that do their own rounding: `covering_padding` where windows round down, as for a maximum, and
+`counted_padding` where they round up, for an average that must distinguish padding from overhang.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from ..spec.traversal import LeafSite
 
 
 def explicit_padding(layer: Conv | MaxPool | AvgPool) -> ExplicitPadding:
-    """The padding of a leaf that `walk` has resolved. Raises `TypeError` for SAME, which never
-    leaves `walk`.
+    """The padding of a leaf that `walk` has resolved. Raises `TypeError` for SAME, which `walk`
+    never returns.
     """
     if isinstance(layer.padding, str):
-        raise TypeError("SAME padding reaches no backend: walk resolves it for the input's size")
+        raise TypeError(
+            "SAME padding must not reach a backend: walk resolves it for the input's size"
+        )
     return layer.padding
 
 
@@ -86,7 +88,7 @@ def same_as(site: LeafSite, layer: Conv | MaxPool | AvgPool) -> ExplicitPadding:
 
 
 def scalar(pair: Pair) -> int | Pair:
-    """3 for (3, 3), as people write it; (1, 7) stays."""
+    """3 for (3, 3), as people write it; (1, 7) stays as it is."""
     return pair[0] if pair[0] == pair[1] else pair
 
 
@@ -97,8 +99,8 @@ def leading(padding: ExplicitPadding) -> int | Pair:
 
 
 def average_divisor(layer: AvgPool, in_shape: Shape, count: Pair) -> npt.NDArray[np.int64]:
-    """How many elements each window counts, (H', W'): the input's and maybe the padding's, never
-    the overhang's.
+    """How many elements each window counts, (H', W'): those of the input, and perhaps the padding,
+    but never the overhang.
     """
 
     def along(size: int, padding: Pair, n: int, kernel: int, stride: int) -> npt.NDArray[np.int64]:
@@ -119,6 +121,6 @@ def average_divisor(layer: AvgPool, in_shape: Shape, count: Pair) -> npt.NDArray
 
 def is_symmetric(layer: Conv | MaxPool | AvgPool) -> bool:
     """Whether the padding is the same before and after, so that a framework's own integer padding
-    can say it.
+    can express it.
     """
     return all(before == after for before, after in explicit_padding(layer))

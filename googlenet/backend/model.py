@@ -35,10 +35,10 @@ def get_model(
     `read_weights_file` takes and that has the spec's paths: a safetensors file of this project, or
     what a backend's `save` wrote if that keeps them. Without it weights are drawn from `seed`
     (Xavier uniform, zero bias), the same in every framework. `device` is the framework's own name
-    of it.
+    for it.
 
     Calling the model on the framework's own tensors, (N, C, H, W) or for TensorFlow (N, H, W, C),
-    gives the logits (N, num_classes), or with auxiliary heads the tuple (logits, aux1, aux2).
+    returns the logits (N, num_classes), or with auxiliary heads the tuple (logits, aux1, aux2).
 
     Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `WeightsError` or
     `DeviceError`, with what to do.
@@ -55,7 +55,9 @@ def get_model(
     if weights is None:
         params = init_params(spec, seed=seed)
     elif isinstance(weights, (str, os.PathLike)):
-        from ..weights.formats import load_weights  # the readers are not what `import` costs
+        from ..weights.formats import (
+            load_weights,
+        )  # importing the readers here keeps `import googlenet` fast
 
         params = load_weights(weights, spec)
     else:

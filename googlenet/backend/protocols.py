@@ -2,7 +2,7 @@
 protocol here is something more that it may be able to do.
 
 What a backend can do follows from what its module has: `isinstance(backend, Trains)` asks for one
-thing, `capabilities` for all; nothing declares.
+thing, `capabilities` for all; nothing has to be declared.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ class Backend(Protocol):
     """A framework's native models of any network.
 
     Images are (N, C, H, W) float32 arrays, labels (N,) integers, weights canonical by path. Every
-    function refuses what does not fit by the checks of `googlenet.backend.checks` and
-    `googlenet.weights.check`, so that all backends say the same. A module changes no global state
-    when it is imported.
+    function refuses what does not fit with the checks of `googlenet.backend.checks` and
+    `googlenet.weights.check`, so that all backends raise the same errors. A module changes no
+    global state when it is imported.
     """
 
-    #: The framework's name, that of its entry point. Reports and error messages say it.
+    #: The framework's name, that of its entry point. Reports and error messages use it.
     name: str
     #: Whether batch norm's running variance takes the unbiased variance of the batch: the one
     #: convention that a framework's own layer decides (`docs/spec.md`). The reference follows it.
     unbiased_running_variance: bool
 
     def build(self, network: Network, params: Params, *, device: str | None = None) -> Any:
-        """A native model of `network` holding `params`, on `device` (the framework's own name of
-        it; None is its default).
+        """A native model of `network` holding `params`, on `device` (the framework's own name for
+        it; None for its default).
 
         It is what `get_model` returns: the framework's own class, with its own tools. The model has
         the attribute `network`, so that the functions below and the user know what it is.
@@ -43,23 +43,23 @@ class Backend(Protocol):
 
     def params_of(self, model: Any) -> Params:
         """The weights of a model that `build` made: path → float32 array, bit for bit as they were
-        set or trained. It proves that weights arrived whole, and saves them.
+        set or trained. Used to prove that weights arrived intact, and to save them.
         """
 
     def forward(
         self, model: Any, images: Array, *, train: bool = False, taps: Iterable[str] = ()
     ) -> dict[str, Array]:
-        """`logits` (N, K), auxiliary heads by name, and the layers at the paths `taps`, maps as
-        (N, C, H, W). It proves that every layer agrees, and finds the first that does not.
+        """`logits` (N, K), auxiliary heads by name, and the layers at the paths `taps`, maps as (N,
+        C, H, W). Used to prove that every layer agrees, and to find the first that does not.
 
         In training mode, which only a backend with gradients is asked for, batch norm uses the
-        batch's statistics and moves the running ones, and dropout drops anew each time.
+        batch's statistics and updates the running ones, and dropout draws new masks each time.
         """
 
 
 @runtime_checkable
 class Differentiates(Backend, Protocol):
-    """A backend with gradients: that a step of training is the same can be proved."""
+    """A backend with gradients: with it, a training step can be proved to be the same."""
 
     def gradients(
         self,
@@ -70,9 +70,10 @@ class Differentiates(Backend, Protocol):
         loss: Loss = ...,
         train: bool = True,
     ) -> tuple[float, Params]:
-        """The loss and its gradient by every trainable array, canonical paths and layouts.
+        """The loss and its gradient with respect to every trainable array, with canonical paths and
+        layouts.
 
-        With `train` the pass is one in training mode, and moves batch norm's running statistics.
+        With `train` the pass is in training mode, and updates batch norm's running statistics.
         """
 
 
@@ -82,11 +83,13 @@ class Saves(Backend, Protocol):
 
     @property
     def file_suffix(self) -> str | tuple[str, ...]:
-        """The ending of the files that `save` writes; of several, the usual one first."""
+        """The ending of the files that `save` writes; if there are several, the preferred one
+        first.
+        """
 
     def save(self, model: Any, path: str | os.PathLike[str]) -> None:
         """Write the weights of `model` to `path`, which ends in `file_suffix`, as the framework's
-        own save function does. Its own loader takes the file into the native model.
+        own save function does. The framework's own loader loads the file into the native model.
         """
 
 
@@ -95,7 +98,7 @@ class Trains(Backend, Protocol):
     """A backend that trains: `googlenet.train`, `race`, and the proof of trajectories."""
 
     def trainer(self, model: Any, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-        """What trains `model`, which `build` made, in place; with `parallel` together with the
+        """A trainer for `model`, which `build` made, in place; with `parallel`, together with the
         processes that `start_parallel` joined.
 
         Raises `SpecError` if the recipe does not fit the network.
@@ -107,8 +110,8 @@ class TrainsInParallel(Backend, Protocol):
     """A backend that trains in several processes: `googlenet.train(..., parallel=True)`."""
 
     def start_parallel(self) -> tuple[int, int]:
-        """Join the processes that the framework's own launcher started: this one's rank, and how
-        many they are.
+        """Join the processes that the framework's own launcher started; returns this one's rank,
+        and how many there are.
 
         Called once, before `build`. Raises `BackendError` if no launcher started this process.
         """
@@ -116,10 +119,10 @@ class TrainsInParallel(Backend, Protocol):
 
 @runtime_checkable
 class SetsThreads(Backend, Protocol):
-    """A backend whose threads can be counted once it is imported.
+    """A backend whose number of threads can be set once it is imported.
 
-    Libraries read the variables of `googlenet.backend.threads` as they are imported; this is for
-    what they do not reach.
+    Libraries read the variables of `googlenet.backend.threads` while they are imported; this is for
+    what those do not reach.
     """
 
     def set_threads(self, count: int) -> None:
@@ -134,9 +137,9 @@ class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
 
-    It keeps no position and draws nothing of its own: the learning rate and a seed come with each
-    step, so that weights and `velocity` are all that a checkpoint needs. Of several processes each
-    gives its own part of the batch.
+    It keeps no position and draws no seeds itself: the learning rate and a seed come with each
+    step, so that weights and `velocity` are all that a checkpoint needs. With several processes,
+    each one gives its own part of the batch.
     """
 
     #: The model in training; `params_of` reads its weights after any step.
@@ -154,12 +157,12 @@ class Trainer(Protocol):
         seed: int,
         share: float = 1.0,
     ) -> tuple[float, Array]:
-        """One step on images (N, C, H, W) of float32 with labels (N,): the loss in nats before it,
-        and the logits (N, K) behind that loss.
+        """One step on images (N, C, H, W) of float32 with labels (N,): returns the loss in nats
+        before it, and the logits (N, K) behind that loss.
 
-        `seed` is all that random numbers, such as dropout's masks, come from. Of P processes
-        `share` is P times this one's part of the batch, by which its loss counts. Raises
-        `ShapeError` or `DataError` for images or labels that do not fit.
+        All random numbers, such as dropout's masks, come from `seed`. With P processes, `share` is
+        P times this one's part of the batch, and is the weight of its loss. Raises `ShapeError` or
+        `DataError` for images or labels that do not fit.
         """
 
     def predict(self, images: Array) -> Array:
@@ -171,15 +174,15 @@ class Trainer(Protocol):
         """
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` gave after a step at `learning_rate`: the next step's result
-        is bit for bit the same.
+        """Go on with what `velocity` returned after a step at `learning_rate`: the next step's
+        result is bit for bit the same.
         """
 
     def total(self, values: Array) -> Array:
         """`values` (k,) of float64, summed over all processes."""
 
 
-#: What a backend may be able to do, by the word for it in reports.
+#: What a backend may be able to do, by its name in reports.
 CAPABILITIES: Final[Mapping[str, type]] = {
     "gradients": Differentiates,
     "save": Saves,
@@ -190,7 +193,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
 
 
 def capabilities(backend: Backend) -> frozenset[str]:
-    """What `backend` can do besides a `Backend`'s duties: keys of `CAPABILITIES`."""
+    """What `backend` can do in addition to what every `Backend` must: keys of `CAPABILITIES`."""
     return frozenset(
         name for name, protocol in CAPABILITIES.items() if isinstance(backend, protocol)
     )

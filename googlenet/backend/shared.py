@@ -1,4 +1,4 @@
-"""What every adapter does alike, and what hides nothing of its framework."""
+"""What every adapter does in the same way, without hiding anything of its framework."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 def by_name(network: Network, outputs: Any) -> dict[str, Any]:
-    """What a native model returned, one output or a tuple or list of all, by the outputs' names."""
+    """What a native model returned, one output or a tuple or list of all, keyed by output name."""
     every = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     return dict(zip(network.outputs, every, strict=True))
 
 
 def keeper(path: str, kept: dict[str, Any]) -> Callable[..., None]:
-    """A hook (module, inputs, output) that keeps a layer's output as `kept[path]`; of a trunk with
-    auxiliary heads, which gives a tuple, the main one.
+    """A hook (module, inputs, output) that keeps a layer's output as `kept[path]`; for a trunk with
+    auxiliary heads, which returns a tuple, the main output.
     """
 
     def hook(module: object, inputs: object, output: Any) -> None:
@@ -47,10 +47,10 @@ def composed(
     concatenation: Callable[[dict[str, T]], T],
     total: Callable[[T, T, float], T],
 ) -> T:
-    """The native layer of a composite, of four kinds: children in `sequence`; in sequence with
-    auxiliary heads beside them, a `trunk` (children, which are heads, which have heads inside); a
-    `concatenation` of branches; the `total` (body, shortcut, scale) of a residual. An auxiliary
-    head is its head.
+    """The native layer of a composite, of four kinds: children in `sequence`; a `trunk` (children,
+    which of them are heads, which have heads inside), if there are auxiliary heads among them; a
+    `concatenation` of branches; the `total` (body, shortcut, scale) of a residual. An `Aux` becomes
+    its head.
     """
     match site.layer:
         case Sequential() as layer if aux_heads(layer):
@@ -68,7 +68,7 @@ def composed(
 
 
 def heads_and_trunks(layer: Sequential) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the children that are auxiliary heads, and of those that have some inside."""
+    """The names of the children that are auxiliary heads, and of those that contain some."""
     heads = tuple(name for name, child in layer.children if isinstance(child, Aux))
     trunks = tuple(name for name, child in layer.children if aux_heads(child))
     return heads, trunks
@@ -82,7 +82,7 @@ def scale_factors(layer: Scale) -> tuple[float, float]:
 
 
 def trainable(network: Network) -> dict[str, ParamSpec]:
-    """The arrays that training moves by gradient, by path, in the order of execution."""
+    """The arrays that training changes by gradient, by path, in the order of execution."""
     return {path: spec for path, spec in param_specs(network).items() if spec.trainable}
 
 
@@ -93,6 +93,6 @@ def flattened(spec: ParamSpec, array: Array) -> Array:
 
 
 def unusable_device(device: str | None, framework: str, why: object) -> DeviceError:
-    """The error for a `device` that `framework` cannot use; of `why` the first line is said."""
+    """The error for a `device` that `framework` cannot use, with the first line of `why`."""
     lines = str(why).strip().splitlines() or ["no reason given"]
     return DeviceError(f"device: '{device}' cannot be used by {framework}: {lines[0]}")

@@ -1,5 +1,5 @@
-"""How many threads a framework computes with, and that it keeps quiet: by the environment in which
-it is imported, and by a backend's own hook once it is.
+"""How many threads a framework uses, and how it is kept quiet: through the environment in which it
+is imported, and a backend's own hook after that.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from .discovery import get_backend
 from .protocols import Backend, SetsThreads
 
-#: What frameworks and their libraries take the number from. MXNet and Paddle read it once, as they
-#: are imported, and use too few without.
+#: Where frameworks and their libraries take the number from. MXNet and Paddle read it once, while
+#: they are imported, and use too few threads without it.
 NAMES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -25,22 +25,22 @@ NAMES = (
 
 
 def thread_variables(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
-    """Environment variables for a process that uses `threads`; by default its part of all cores,
-    where `processes` share them.
+    """Environment variables for a process that uses `threads`; by default its share of all cores,
+    among `processes`.
     """
     count = threads or max((os.cpu_count() or 1) // processes, 1)
     return dict.fromkeys(NAMES, str(count))
 
 
-#: What keeps frameworks from telling of themselves. With 2 TensorFlow still speaks of a GPU that is
-#: not there. `GLOG_v` is not among it: 3, which quiets MindSpore, makes Paddle print thousands of
-#: lines.
+#: What keeps frameworks from printing about themselves. With 2, TensorFlow still mentions a GPU
+#: that is not there. `GLOG_v` is not here: 3, which quiets MindSpore, makes Paddle print thousands
+#: of lines.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def prepare_process(threads: int | None) -> None:
-    """Set both for this process, before a framework is imported: what is set outside stays, a
-    number of threads unless one is given.
+    """Set both for this process, before a framework is imported. What is already set stays, except
+    the number of threads if one is given.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -51,8 +51,8 @@ def prepare_process(threads: int | None) -> None:
 
 @contextmanager
 def importing_quietly() -> Iterator[None]:
-    """Hold back what a framework prints on standard error as it is imported, also from C++, where
-    TensorFlow heeds no variable; if the import fails, all of it is printed after all.
+    """Hold back what a framework prints on standard error while it is imported, including from C++,
+    where TensorFlow obeys no variable; if the import fails, all of it is printed after all.
     """
     try:
         before = os.dup(2)
@@ -77,7 +77,7 @@ def importing_quietly() -> Iterator[None]:
 
 def prepared_backend(framework: str, threads: int | None = None) -> Backend:
     """The backend of `framework` for a command that computes in its own process: with `threads`, by
-    default as the environment says, and nothing printed before the result.
+    default as the environment says, and with nothing printed before the result.
 
     Raises what `get_backend` raises.
     """
@@ -89,14 +89,14 @@ def prepared_backend(framework: str, threads: int | None = None) -> Backend:
 
 
 def thread_count() -> int:
-    """How many threads the environment asks for: what `OMP_NUM_THREADS` says, else all cores."""
+    """How many threads the environment asks for: what `OMP_NUM_THREADS` says, or all cores."""
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2" nests
     return int(first) if first.isdecimal() and int(first) else os.cpu_count() or 1
 
 
 def use_threads(backend: Backend, threads: int | None = None) -> None:
-    """Have `backend` compute with `threads`, by default as many as the environment asks for; one
-    without the hook `set_threads` is left as the environment has made it.
+    """Have `backend` use `threads`, by default as many as the environment asks for; one without the
+    hook `set_threads` is left as the environment set it.
 
     Called once, after the backend is imported and before it builds anything.
     """

@@ -63,7 +63,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-# BadParameter's base is the class of every usage error; typer gives it no public name of its own.
+# BadParameter's base is the class of every usage error; typer has no public name for it.
 _USAGE_ERROR: type[Exception] = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
@@ -88,18 +88,18 @@ def main() -> NoReturn:
     except GoogLeNetError as error:
         _fail(str(error), 2)
     except BrokenPipeError:
-        # The reader of a pipe has left, as `| head` does; leave without a second error while
+        # The reader of a pipe has gone, as with `| head`; exit without a second error while
         # flushing.
         sys.stderr.close()
         sys.exit(0)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    if code == INTERRUPTED:  # typer returns it, too, where it hears Ctrl-C first
+    if code == INTERRUPTED:  # typer also returns it, if it is the first to see Ctrl-C
         _fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    # In one line, whoever looks: scripts read it, too.
+    # Always on one line: scripts read it too.
     print(f"googlenet: {clean(message)}", file=sys.stderr)
     sys.exit(code)

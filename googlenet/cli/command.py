@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..errors import GoogLeNetError
 
-#: The parameters of commands under other names than the arguments of the library that they fill.
+#: Parameters of commands whose names differ from the library's arguments that they fill.
 OTHER_NAMES = {
     "aux_weights": "aux_weight",
     "checkpoint_seconds": "checkpoint_minutes",
@@ -30,7 +30,7 @@ ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`|^(?:Network\.)?(\w+)(?=: )")
 
 
 class Command(TyperCommand):
-    """A command whose errors speak of its options."""
+    """A command whose errors name its options."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run it; an error of the library says `--num-classes 12` for `num_classes=12`."""
@@ -71,15 +71,15 @@ def in_options(message: str, params: Sequence[Any]) -> str:
 
 
 def option_of(param: Any, value: str | None = None) -> str:
-    """The option that a user types for `param`: the long one, or the one that turns it off."""
+    """The option that a user types for `param`: the long form, or the one that turns it off."""
     off = value == "False" and param.secondary_opts
     return str(param.secondary_opts[0] if off else max(param.opts, key=len))
 
 
 def in_words(message: str) -> str:
-    """A line of the library as the running command's user would type it."""
+    """`message` of the library with its arguments as the user of the running command types them."""
     return in_options(message, _running)
 
 
-#: The parameters of the command that runs.
+#: The parameters of the running command.
 _running: list[Any] = []

@@ -73,16 +73,16 @@ def _print(found: Sequence[Costs]) -> None:
     show(others)
     say(
         "Activations are the outputs of all layers for one image in float32, which training keeps"
-        " for the way back, and the largest of them."
+        " for the backward pass, and the largest of them."
     )
     if len({each.network.input_shape[1:] for each in found}) > 1:
-        say("Inputs differ, so multiply-adds and activations do not compare; give --size.")
+        say("Inputs differ, so multiply-adds and activations cannot be compared; give --size.")
     if answer := _answer(found):
         say(answer)
 
 
 def _answer(found: Sequence[Costs]) -> str:
-    """What the table says about dense layers, in words."""
+    """What the table says about dense layers, as a sentence."""
     most, least = (pick(found, key=lambda each: each.budget.dense_share) for pick in (max, min))
     if len(found) < 2 or most.budget.dense_share - least.budget.dense_share < 0.5:
         return ""
@@ -90,6 +90,6 @@ def _answer(found: Sequence[Costs]) -> str:
     none = "none" if least.budget.dense_parameters == 0 else f"{100 * few:.1g} %"
     return (
         f"{most.network.name} keeps {100 * most.budget.dense_share:.0f} % of its parameters in"
-        f" dense layers, {least.network.name} {none}: global average pooling in their place is what"
-        " saves them."
+        f" dense layers, {least.network.name} {none}: using global average pooling in their place"
+        " is what saves them."
     )

@@ -1,4 +1,4 @@
-"""`googlenet convert IN OUT`: weights of a model zoo as a file of ours, or as a file of any
+"""`googlenet convert IN OUT`: a model zoo's weights as one of our own files, or as a file of any
 framework.
 """
 
@@ -16,7 +16,7 @@ from .output import counted, print_json, say, shape_text
 MOST_NAMES = 10
 
 Source = Annotated[
-    str, typer.Argument(metavar="IN", help="Weights file of any framework, or of this project.")
+    str, typer.Argument(metavar="IN", help="Weights file of any framework or of this project.")
 ]
 Target = Annotated[
     str,
@@ -27,7 +27,7 @@ Target = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="ZOO:MODEL", help="What IN holds, such as torchvision:googlenet."
+        "--from", metavar="ZOO:MODEL", help="Model that IN holds, such as torchvision:googlenet."
     ),
 ]
 To = Annotated[
@@ -39,7 +39,8 @@ To = Annotated[
 Aux = Annotated[
     bool | None,
     typer.Option(
-        "--aux/--no-aux", help="Include or drop the auxiliary heads; by default as IN has them."
+        "--aux/--no-aux",
+        help="Include or drop the auxiliary heads; by default they are included if IN has them.",
     ),
 ]
 ClassNames = Annotated[
@@ -47,7 +48,7 @@ ClassNames = Annotated[
     typer.Option(
         "--classes",
         metavar="FILE",
-        help="Text file of class names, one a line, to keep with the weights.",
+        help="Text file of class names, one per line, to store with the weights.",
     ),
 ]
 
@@ -62,7 +63,7 @@ def command(
     classes: ClassNames = None,
     as_json: AsJson = False,
 ) -> None:
-    """Convert the weights of a model zoo; without --from, rewrite or export a file of this project.
+    """Convert a model zoo's weights; without --from, rewrite or export a file of this project.
 
     Weights are read without the library or framework that wrote them.
     """

@@ -23,19 +23,23 @@ from .options import (
 )
 from .output import counted, print_json, say, shape_text
 
-#: So many layers with the same difference are named one by one; of more, the first.
+#: Up to this many layers with the same difference are named one by one; of more, only the first.
 FEW = 3
 
 Count = Annotated[
     int,
-    typer.Option("--count", metavar="N", min=1, help="Images on which the logits are compared."),
+    typer.Option(
+        "--count", metavar="N", min=1, help="Number of images on which to compare the logits."
+    ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="Seed that the weights are drawn from.")
+    int, typer.Option("--seed", metavar="N", min=0, help="Seed for the random weights.")
 ]
 Logits = Annotated[
     bool,
-    typer.Option("--logits/--no-logits", help="Run both networks on the same weights, or do not."),
+    typer.Option(
+        "--logits/--no-logits", help="Run both networks with the same weights, or skip this."
+    ),
 ]
 
 
@@ -52,10 +56,11 @@ def command(
     logits: Logits = True,
     as_json: AsJson = False,
 ) -> None:
-    """Show how network B differs from A: layer by layer in words, and by how much the logits move
-    on the same weights.
+    """Show how network B differs from A: layer by layer, and by how much the logits move with the
+    same weights.
 
-    Both take A's classes and input unless given otherwise, or their own where B cannot.
+    Both use A's classes and input unless options say otherwise; B uses its own if it cannot take
+    A's.
     """
     found = diff(
         first,
@@ -84,16 +89,16 @@ def _print(found: Diff) -> None:
     for line in _lines(found.differences):
         say(line, indent="  ")
     if not found.differences:
-        say("The two are one function.")
+        say("The two are the same function.")
     elif found.same_in_evaluation:
-        say("\nThe same function in evaluation mode; they differ in training only.")
+        say("\nThey are the same function in evaluation mode; they differ only in training.")
     if found.movement is not None:
         say("")
         say(_logits(found))
 
 
 def _lines(differences: Sequence[Difference]) -> list[str]:
-    """One line for each difference, or for all layers that have the same one."""
+    """One line for each difference, or for all layers that share one."""
     grouped: dict[tuple[str, bool], list[str]] = {}
     for difference in differences:
         grouped.setdefault((difference.words, difference.training_alone), []).append(
@@ -101,9 +106,9 @@ def _lines(differences: Sequence[Difference]) -> list[str]:
         )
     lines: list[str] = []
     for (words, training_alone), paths in grouped.items():
-        end = f"{words} (training only)" if training_alone else words
+        end = f"{words} (only in training)" if training_alone else words
         if len(paths) <= FEW:
-            lines.extend(f"{path or 'the whole'}: {end}" for path in paths)
+            lines.extend(f"{path or 'the whole network'}: {end}" for path in paths)
         else:
             lines.append(f"{paths[0]} and {len(paths) - 1} more such layers: {end}")
     return lines
@@ -118,10 +123,10 @@ def _logits(found: Diff) -> str:
     on = f"on {counted(len(images.images), 'image')} from {images.description}, seed {found.seed}"
     if moved.first_divergence is None:
         return (
-            f"On the same weights the logits agree to {moved.logits:.1e} (relative L2 distance,"
+            f"With the same weights the logits agree to {moved.logits:.1e} (relative L2 distance,"
             f" float32) {on}."
         )
     return (
-        f"On the same weights the logits move by {100 * moved.logits:.3g} % (relative L2 distance)"
-        f" {on}; first at {moved.first_divergence}."
+        f"With the same weights the logits move by {100 * moved.logits:.3g} % (relative L2"
+        f" distance) {on}; the first difference is at {moved.first_divergence}."
     )

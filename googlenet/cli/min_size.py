@@ -17,8 +17,8 @@ def command(
     dialect: Dialect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the smallest side of a square image that runs, that leaves no stage 1×1, and where no
-    kernel leans on padding.
+    """Show the smallest square image that runs at all, that leaves no stage at 1×1, and for which
+    no kernel is larger than its input.
     """
     answer = collect(
         network_of(name, num_classes=None, channels=channels, size=None, aux=aux, dialect=dialect)

@@ -14,12 +14,12 @@ from ..spec.layers import Network, Shape
 
 
 def _networks(incomplete: str) -> list[str]:
-    """What a shell completes a network's name to."""
+    """The network names that a shell offers for completion."""
     return [name for name in designators() if name.startswith(incomplete)]
 
 
 def _frameworks(incomplete: str) -> list[str]:
-    """What a shell completes a framework's name to."""
+    """The framework names that a shell offers for completion."""
     return [name for name in backends() if name.startswith(incomplete)]
 
 
@@ -82,7 +82,7 @@ Classes = Annotated[
 Channels = Annotated[
     int | None,
     typer.Option(
-        "--channels", metavar="N", help="Channels of the images; by default the network's own."
+        "--channels", metavar="N", help="Number of image channels; by default the network's own."
     ),
 ]
 Size = Annotated[
@@ -97,17 +97,17 @@ Dialect = Annotated[
     typer.Option(
         "--dialect",
         metavar="ZOO",
-        help="Library whose version of the network is meant; ZOO:NAME says the same.",
+        help="Library whose version of the network to use; ZOO:NAME means the same.",
     ),
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="D", help="Device to use, by the framework's own name."),
+    typer.Option("--device", metavar="D", help="Device to use, as the framework itself names it."),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", min=1, help="Threads to compute with; by default all cores."
+        "--threads", metavar="N", min=1, help="Number of threads to use; by default all cores."
     ),
 ]
 Images = Annotated[
@@ -116,8 +116,8 @@ Images = Annotated[
         "--images",
         metavar="PATH",
         help=(
-            "Images to use: an IDX file, a folder, PNG, JPEG or .npy; by default scikit-learn's"
-            " digits."
+            "Images to use: an IDX file, a folder, a PNG, JPEG or .npy file; by default"
+            " scikit-learn's digits."
         ),
     ),
 ]
@@ -131,7 +131,9 @@ Initializer = Annotated[
 ]
 Picture = Annotated[
     str | None,
-    typer.Option("--picture", metavar="FILE", help="Draw a picture: a .png, .svg or .pdf file."),
+    typer.Option(
+        "--picture", metavar="FILE", help="Draw a picture to this .png, .svg or .pdf file."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -147,8 +149,8 @@ def shape_of(
     aux: bool = False,
     dialect: str | None = None,
 ) -> Shape | None:
-    """The input shape (C, H, W) that `--channels` and `--size` mean for the network `name`; None
-    where neither is given. Raises `UnknownNameError` for a size that is none.
+    """The input shape (C, H, W) that `--channels` and `--size` mean for the network `name`; None if
+    neither is given. Raises `UnknownNameError` for an invalid size.
     """
     if channels is None and size is None:
         return None
@@ -180,7 +182,9 @@ def parse_size(text: str) -> tuple[int, int]:
         )
     height, width = match[1], match[2] or match[1]
     if max(len(height), len(width)) > 6 or max(int(height), int(width)) > MOST_SIDE:
-        raise UnknownNameError(f"--size: expected at most {MOST_SIDE} pixels a side, got '{text}'")
+        raise UnknownNameError(
+            f"--size: expected at most {MOST_SIDE} pixels per side, got '{text}'"
+        )
     return int(height), int(width)
 
 

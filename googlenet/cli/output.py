@@ -1,6 +1,6 @@
 """How commands print: tables and sentences that fit the terminal and cut nothing, JSON, and bars.
 
-Where no terminal is, in a pipe or a file, lines are as long as they are and nothing is coloured.
+In a pipe or a file, where there is no terminal, lines are not wrapped and nothing is coloured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-#: Columns of a line that nobody looks at: more than any has.
+#: The width where there is no terminal: more columns than any line has.
 UNLIMITED = 10_000
 
 
@@ -41,8 +41,8 @@ def print_json(value: Any) -> None:
 
 
 def clean(text: str) -> str:
-    """`text` with a � for each character that is not printed but does something to a terminal, as
-    the name of a file or a class may have; lines stay.
+    """`text` with a � for each control character that a terminal would act on, such as one in the
+    name of a file or a class; line breaks stay.
     """
     return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
 
@@ -59,8 +59,8 @@ def terminal(stream: Any = None) -> Console:
 
 
 def say(text: str, *, aside: bool = False, indent: str = "") -> None:
-    """A sentence on standard output, or `aside` on standard error, wrapped between words where a
-    person looks; a word longer than a line, such as a path, stays whole. Further lines begin with
+    """A sentence on standard output, or `aside` on standard error, wrapped between words in a
+    terminal; a word longer than a line, such as a path, stays whole. Further lines begin with
     `indent`.
     """
     stream = sys.stderr if aside else sys.stdout
@@ -79,7 +79,7 @@ def say(text: str, *, aside: bool = False, indent: str = "") -> None:
 
 
 def say_command(line: str) -> None:
-    """A command to copy, in one line however narrow the terminal is."""
+    """A command to copy, on one line however narrow the terminal is."""
     print(f"  {line}", flush=True)
 
 
@@ -104,7 +104,7 @@ def table(*titles: str, right: tuple[str, ...] = (), wrap: tuple[str, ...] = ())
 
 
 def add(made: Table, *cells: str | Text, style: str | None = None) -> None:
-    """A row of text as it is: none of it is taken for a style or for a command to a terminal."""
+    """A row of plain text: none of it is taken for a style or for a command to a terminal."""
     made.add_row(*(clean(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
@@ -114,7 +114,7 @@ def widths(made: Table) -> tuple[int, int]:
 
     console = terminal()
     for column in made.columns:
-        if column.no_wrap:  # which rich would cut all the same
+        if column.no_wrap:  # rich would cut it anyway
             texts = [str(column.header), *map(str, column.cells)]
             column.min_width = max(cell_len(line) for text in texts for line in text.split("\n"))
     found = made.__rich_measure__(console, console.options.update(max_width=UNLIMITED))
@@ -122,7 +122,7 @@ def widths(made: Table) -> tuple[int, int]:
 
 
 def show(made: Table) -> None:
-    """Print a table: as it is where it fits, with prose broken between words where that suffices,
+    """Print a table: as it is if it fits, with prose wrapped between words if that is enough, or
     else row by row, so that nothing is cut.
     """
     console = terminal()
@@ -139,7 +139,7 @@ def show(made: Table) -> None:
 
 
 def _show_records(made: Table) -> None:
-    """Each row as a block of lines, a cell each: its first cell stands for the row."""
+    """Each row as a block of lines, one per cell; the first cell names the row."""
     columns = [
         (str(column.header).replace("-\n", "-").replace("\n", " "), list(column.cells))
         for column in made.columns
@@ -154,23 +154,23 @@ def _show_records(made: Table) -> None:
 
 @contextmanager
 def bars(as_json: bool) -> Iterator[Bars]:
-    """Bars on standard error, only where a person looks."""
+    """Progress bars on standard error, shown only in a terminal."""
     with Bars(as_json) as made:
         yield made
 
 
 class Bars:
-    """A bar for each thing in progress, labelled with what it counts; it moves while a framework
-    loads, too.
+    """A bar for each thing in progress, labelled with what it counts; it also moves while a
+    framework loads.
     """
 
     def __init__(self, as_json: bool) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        # A descriptor of its own: what a framework prints as it is imported is held back on 2.
+        # A separate descriptor: what a framework prints while it is imported is held back on 2.
         self._stream = _another(sys.stderr)
         console = terminal(self._stream)
-        #: Whether a person looks.
+        #: Whether the bars are shown.
         self.shown = console.is_terminal and not console.is_dumb_terminal and not as_json
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -198,15 +198,15 @@ class Bars:
             self._stream.close()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` of `what`, a thing that counts itself: "images", "resizing"."""
+        """`done` of `total` of `what`, the name of what is counted: "images", "resizing"."""
         self.show(what, "" if total == 0 else f"{done:,} of {total:,}", done, total)
 
     def stage(self, who: str, stage: str, done: int, total: int) -> None:
-        """`who` is in `stage`, and has done `done` of `total`; 0 where nobody knows."""
+        """`who` is in `stage`, and has done `done` of `total`, which is 0 if unknown."""
         self.show(who, stage if total == 0 else f"{done:,} of {total:,} {stage}", done, total)
 
     def show(self, who: str, state: str, done: int, total: int) -> None:
-        """The bar of `who`, with `state` in words behind it."""
+        """The bar of `who`, followed by `state` in words."""
         if not self.shown:
             return
         if who not in self._tasks:
@@ -218,7 +218,7 @@ class Bars:
 
 
 def _another(stream: TextIO) -> TextIO:
-    """The same place as `stream` to write to; `stream` itself where it is no file."""
+    """Another stream to the same place as `stream`; `stream` itself if it is not a file."""
     try:
         return os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="replace")
     except (OSError, ValueError, AttributeError):

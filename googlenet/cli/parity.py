@@ -1,4 +1,4 @@
-"""`googlenet parity`: prove that every installed framework gives the same function."""
+"""`googlenet parity`: prove that every installed framework computes the same function."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file with the spec's names; by default weights are drawn from --seed.",
+        help="Weights file with the spec's names; by default the weights are random, from --seed.",
     ),
 ]
 Seed = Annotated[
@@ -64,11 +64,11 @@ Seed = Annotated[
         "--seed",
         metavar="N",
         min=0,
-        help="Seed that the weights are drawn from, and labels that no file gives.",
+        help="Seed for random weights, and for labels if no file has them.",
     ),
 ]
 Gradients = Annotated[
-    bool, typer.Option("--gradients/--no-gradients", help="Compare gradients too, or do not.")
+    bool, typer.Option("--gradients/--no-gradients", help="Compare gradients too, or skip them.")
 ]
 LabelSmoothing = Annotated[
     float,
@@ -84,13 +84,13 @@ TrainSteps = Annotated[
         "--train-steps",
         metavar="K",
         min=0,
-        help="Compare K steps of training too: each loss, and every weight after each step.",
+        help="Compare K training steps too: each loss, and every weight after each step.",
     ),
 ]
 Jobs = Annotated[
     int,
     typer.Option(
-        "--jobs", metavar="N", min=1, help="Number of frameworks that run at the same time."
+        "--jobs", metavar="N", min=1, help="Number of frameworks to run at the same time."
     ),
 ]
 Chunk = Annotated[
@@ -99,7 +99,7 @@ Chunk = Annotated[
         "--chunk",
         metavar="N",
         min=1,
-        help="Number of images in one forward pass; fewer take less memory.",
+        help="Number of images in one forward pass; fewer use less memory.",
     ),
 ]
 Timeout = Annotated[
@@ -108,7 +108,7 @@ Timeout = Annotated[
         "--timeout",
         metavar="SECONDS",
         min=1,
-        help="Seconds without progress after which a framework is given up.",
+        help="Seconds without progress after which a framework is stopped.",
     ),
 ]
 
@@ -136,7 +136,7 @@ def command(
     timeout: Timeout = 600.0,
     as_json: AsJson = False,
 ) -> None:
-    """Prove that every framework gives the same function.
+    """Prove that every framework computes the same function.
 
     Compares each layer, the logits and each gradient with the float64 reference, and with
     --train-steps also the course of training; exits with 1 if a framework differs or fails.
@@ -174,7 +174,7 @@ def command(
         raise typer.Exit(1)
 
 
-#: Where a path may be broken, if whole ones do not fit: lines of so many columns.
+#: If whole paths do not fit, they are broken into lines of at most this many columns.
 NARROW = 31
 
 
@@ -197,8 +197,8 @@ def _print(report: Report) -> None:
             say(f"{result.framework}: first divergence at the {where}", indent="  ")
     same = sum(result.passed for result in report.results)
     say(
-        f"{same} of {len(report.results)} give the same function as the float64 reference. Errors"
-        " are relative L2 distances from it; limits are derived from float32 itself."
+        f"{same} of {len(report.results)} compute the same function as the float64 reference."
+        " Errors are relative L2 distances from it; limits are derived from float32 itself."
     )
     if [result.framework for result in report.results] == [REFERENCE]:
         say(
@@ -221,8 +221,8 @@ def _table(report: Report, width: int | None = None) -> Table:
 
 
 def _add_rows(made: Table, result: Result, train_steps: int, width: int | None) -> None:
-    """Three lines a framework: its name, version and verdict beside the logits, the worst layer,
-    gradient and array of a training run.
+    """Several lines per framework: its name, version and verdict beside the logits, the worst
+    layer, gradient and array of a training run.
     """
     from rich.text import Text
 

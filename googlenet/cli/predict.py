@@ -18,7 +18,7 @@ Images = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="IMAGE",
-        help="Images: PNG, JPEG, folders of them, IDX or .npy files.",
+        help="Images: PNG or JPEG files, folders of them, IDX or .npy files.",
         show_default=False,
     ),
 ]
@@ -27,7 +27,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file with the spec's names: of this project, or saved by a backend.",
+        help="Weights file with the spec's names, from this project or saved by a backend.",
     ),
 ]
 Model = Annotated[
@@ -35,7 +35,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
-        help="Name of the network, or ZOO:NAME, where the weights do not say it.",
+        help="Name of the network, or ZOO:NAME, if the weights file does not say.",
     ),
 ]
 FrameworkName = Annotated[
@@ -43,19 +43,19 @@ FrameworkName = Annotated[
     typer.Option(
         "--framework",
         metavar="X",
-        help="Framework that computes.",
+        help="Framework to run the network in.",
         autocompletion=_frameworks,
     ),
 ]
 Top = Annotated[
-    int, typer.Option("--top", metavar="K", min=1, help="Number of classes shown for each image.")
+    int, typer.Option("--top", metavar="K", min=1, help="Number of classes to show for each image.")
 ]
 PreprocessingName = Annotated[
     str | None,
     typer.Option(
         "--preprocessing",
         metavar="NAME",
-        help="How images become inputs; by default as the weights say, else unit.",
+        help="How images become inputs; by default as the weights file says, or else unit.",
     ),
 ]
 Npy = Annotated[
@@ -63,7 +63,7 @@ Npy = Annotated[
     typer.Option(
         "--npy",
         metavar="IN",
-        help="Array (N, C, H, W) of float32 to take as it is, instead of images.",
+        help="Array (N, C, H, W) of float32 to use as it is, instead of images.",
     ),
 ]
 Out = Annotated[
@@ -79,7 +79,7 @@ Taps = Annotated[
     typer.Option(
         "--tap",
         metavar="PATH",
-        help="Write the output of the layer at this path, too; can be repeated.",
+        help="Also write the output of the layer at this path; can be repeated.",
     ),
 ]
 
@@ -98,17 +98,19 @@ def command(
     tap: Taps = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a network on images and show the likeliest classes, or on an array and write the
+    """Run a network on images and show the most likely classes, or on an array and write the
     logits.
     """
     if bool(images) == (npy is not None):
-        raise DataError("IMAGE: give image files, or an array as --npy IN; one of the two")
+        raise DataError("IMAGE: give either image files, or an array with --npy IN")
     if out is None and (npy is not None or tap):
         given = f"--npy {npy}" if npy is not None else f"--tap {(tap or [''])[0]}"
-        raise DataError(f"{given}: needs --out OUT, the file where the outputs go")
+        raise DataError(f"{given}: needs --out OUT, the file to write the outputs to")
     target = None if out is None else check_output(out, several=bool(tap))
     if npy is not None and target is not None and target.exists() and target.samefile(npy):
-        raise DataError(f"--out {out}: is the file that is read; give it another name")
+        raise DataError(
+            f"--out {out}: is the file to read; give another name for the file to write"
+        )
     with bars(as_json) as report:
         found = predict(
             images or _read_npy(npy or ""),

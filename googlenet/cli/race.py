@@ -37,7 +37,7 @@ Seeds = Annotated[
         "--seeds",
         metavar="N",
         min=1,
-        help="Number of runs of each framework, from the seeds 0 to N - 1.",
+        help="Number of runs of each framework, with seeds 0 to N-1.",
     ),
 ]
 Timeout = Annotated[
@@ -46,7 +46,7 @@ Timeout = Annotated[
         "--timeout",
         metavar="SECONDS",
         min=1,
-        help="Seconds without progress after which a framework is given up.",
+        help="Seconds without progress after which a framework is stopped.",
     ),
 ]
 
@@ -82,8 +82,8 @@ def command(
 ) -> None:
     """Train several frameworks in turn from the same start, and compare their curves.
 
-    Each runs in its own process, one after another; those that cannot train are left out. The same
-    command again goes on where a race was stopped. Exits with 1 if one fails.
+    Each runs in its own process, one after another; those that cannot train are left out. Run the
+    same command again to continue a race that was stopped. Exits with 1 if one fails.
     """
     from ..actions.race import race
     from ..drawing.figures import check_picture
@@ -146,8 +146,8 @@ def command(
         print_json({**raced.to_json(), "picture": str(curves)})
     else:
         _print(raced)
-        say(f"curves: {curves}")
-        say(f"all figures: {raced.results}")
+        say(f"Curves: {curves}")
+        say(f"All figures: {raced.results}")
     if not raced.passed:
         raise typer.Exit(1)
 
@@ -227,8 +227,8 @@ def _print(raced: Raced) -> None:
     seeds = max(len(standing.ended) for standing in found)
     spread = f"Means of {seeds} seeds ± their standard deviation. " if seeds > 1 else ""
     say(
-        f"After the last epoch. {spread}Intervals are those of a share seen in {tested:,} images"
-        " (Wilson, 95 %)."
+        f"After the last epoch. {spread}Intervals are 95 % confidence intervals (Wilson) for"
+        f" {tested:,} test images."
     )
 
 

@@ -8,7 +8,7 @@ import typer
 
 from ..spec.recipe import SCHEDULES, Recipe
 
-#: The defaults of all that train.
+#: The defaults of every command that trains.
 BOOK = Recipe()
 
 Data = Annotated[
@@ -17,8 +17,8 @@ Data = Annotated[
         "--data",
         metavar="SET",
         help=(
-            "Images to train on: digits (embedded), fashion-mnist, or the path of IDX files or of a"
-            " folder of images."
+            "Images to train on: digits (built in), fashion-mnist, or the path of a folder of IDX"
+            " files or of images."
         ),
     ),
 ]
@@ -28,8 +28,8 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         help=(
-            "Folder that has Fashion-MNIST's files already; GOOGLENET_DATA_DIR says the same."
-            " Without it they are downloaded."
+            "Folder that already has Fashion-MNIST's files; by default GOOGLENET_DATA_DIR. Without"
+            " either, they are downloaded."
         ),
     ),
 ]
@@ -68,7 +68,7 @@ AuxWeights = Annotated[
     typer.Option(
         "--aux-weight",
         metavar="W",
-        help="Weight of an auxiliary head's loss; once for each head, in their order.",
+        help="Weight of an auxiliary head's loss; give it once for each head, in order.",
     ),
 ]
 ScheduleName = Annotated[
@@ -84,13 +84,13 @@ DecayEpochs = Annotated[
     typer.Option(
         "--decay-epochs",
         metavar="N",
-        help="Number of epochs after which the schedule step lowers the rate.",
+        help="Number of epochs after which the step schedule lowers the rate.",
     ),
 ]
 DecayFactor = Annotated[
     float,
     typer.Option(
-        "--decay-factor", metavar="F", help="Factor by which the schedule step lowers the rate."
+        "--decay-factor", metavar="F", help="Factor by which the step schedule multiplies the rate."
     ),
 ]
 Out = Annotated[
@@ -98,7 +98,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        help="Folder for checkpoint, log, curves and weights; by default one below runs.",
+        help="Folder for the checkpoint, log, curves and weights; by default one inside runs.",
     ),
 ]
 Curves = Annotated[

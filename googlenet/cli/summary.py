@@ -1,5 +1,5 @@
-"""`googlenet summary NAME`: the book's walk through the blocks, from the spec or as a native model
-really gives it.
+"""`googlenet summary NAME`: the book's walk through the blocks, from the spec or measured on a
+native model.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Framework = Annotated[
     typer.Option(
         "--framework",
         metavar="X",
-        help="Build the native model in this framework, and show what it really gives.",
+        help="Build the native model in this framework, and show its actual shapes.",
     ),
 ]
 
@@ -80,8 +80,8 @@ def collect(network: Network) -> dict[str, Any]:
 
 
 def measured(network: Network, framework: str) -> dict[str, Any]:
-    """The same with shapes and parameters as the native model of `framework` gives them on one
-    image of zeros.
+    """The same with the shapes and parameters that the native model of `framework` has on one image
+    of zeros.
     """
     import numpy as np
 
@@ -120,7 +120,7 @@ def measured(network: Network, framework: str) -> dict[str, Any]:
 
 def _print(answer: dict[str, Any]) -> None:
     where = (
-        f", as {answer['framework']} {answer['framework_version']} gives it"
+        f", as built in {answer['framework']} {answer['framework_version']}"
         if "framework" in answer
         else ""
     )

@@ -35,7 +35,7 @@ Seed = Annotated[
         "--seed",
         metavar="N",
         min=0,
-        help="Seed of the initial weights, of the order of the images and of dropout.",
+        help="Seed for the initial weights, the order of the images, and dropout.",
     ),
 ]
 Weights = Annotated[
@@ -43,7 +43,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file to start from, with the spec's names; by default weights are drawn.",
+        help="Weights file to start from, with the spec's names; by default random weights.",
     ),
 ]
 Resume = Annotated[
@@ -58,7 +58,7 @@ Minutes = Annotated[
         "--checkpoint-minutes",
         metavar="M",
         min=0,
-        help="Minutes between checkpoints within an epoch; there is one after each epoch, too.",
+        help="Minutes between checkpoints within an epoch; one is also written after each epoch.",
     ),
 ]
 Parallel = Annotated[
@@ -105,7 +105,8 @@ def command(
     """Train a network, by default as section 8.4 of Dive into Deep Learning does.
 
     Every framework starts from the same weights and sees the same images in the same order; by
-    default the first installed one that can train is used. Ctrl-C saves, and says how to go on.
+    default the first installed one that can train is used. Ctrl-C saves a checkpoint, and shows how
+    to go on.
     """
     from ..actions.train import train
     from ..drawing.figures import check_picture
@@ -128,7 +129,7 @@ def command(
     path = None if picture is None else Path(picture)
     if path is not None:
         check_picture(path)
-    # Of a launcher that was killed: save, and leave.
+    # The launcher was killed: save, and exit.
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with stopping() as heard, bars(as_json) as shown:
         watch = Watch(shown, path, as_json=as_json)
@@ -169,13 +170,13 @@ def command(
             f" {again}",
             file=sys.stderr,
         )
-        # Of several processes, another may have heard the signal.
+        # With several processes, another one may have received the signal.
         sys.exit(128 + (heard[0] if heard else signal.SIGTERM))
     watch.end(trained)
 
 
 def _again(folder: Path, out: str | None) -> str:
-    """The command that goes on with this run."""
+    """The command that continues this run."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
     return shlex.join(
         ["googlenet", *arguments, *([] if out else ["--out", str(folder)]), "--resume"]

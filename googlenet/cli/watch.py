@@ -1,5 +1,5 @@
-"""What a person sees of training: a bar where they look, a line for each epoch, the curves, and the
-end.
+"""What a person sees of training: a bar in a terminal, a line for each epoch, the curves, and the
+result.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from ..training.checkpoint import Epoch, Position
     from ..training.loop import Listener, TrainingRun
 
-#: What the bar of a run is called.
+#: The name of a run's bar.
 TRAINING = "training"
 
 
 class Watch:
-    """What a person sees of one run; its curves go to `picture`, by default into its folder."""
+    """What a person sees of one run; its curves go to `picture`, by default in its folder."""
 
     def __init__(self, bars: Bars, picture: Path | None, *, as_json: bool) -> None:
         self.as_json = as_json
-        #: Whether this process speaks: of several that train together, one does.
+        #: Whether this process prints: of several that train together, only one does.
         self.speaks = False
         self._bars, self._picture = bars, picture
         self._hinted = self._drawn = False
         self._epochs: list[Epoch] = []
 
     def begins(self, run: TrainingRun) -> Listener:
-        """Know the run; gives what listens to it."""
+        """Take the run; returns what is to be told of its progress."""
         from ..training.loop import Listener
 
         self._run = run
@@ -50,7 +50,7 @@ class Watch:
 
         self.speaks = True
         self._epochs = list(position.epochs)
-        if self._epochs:  # a run that goes on may draw to another file
+        if self._epochs:  # a resumed run may draw to another file
             self._draw()
         if self.as_json:
             return
@@ -102,7 +102,7 @@ class Watch:
                 settings=settings_text(run.recipe),
             )
             self._drawn = True
-        except DataError as error:  # not a reason to end a run of hours
+        except DataError as error:  # no reason to end a run of hours
             self._drawn = False
             say_aside(f"no curves: {error}")
 

@@ -1,4 +1,4 @@
-"""Batches in the recipe's order, prepared ahead: each process's part of each."""
+"""Batches in the recipe's order, prepared ahead: each process gets its part of each batch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..spec.recipe import Recipe
 from .dataset import DataSet, Split
 from .resizing import scaled
 
-#: Batches that are prepared ahead.
+#: The number of batches that are prepared ahead.
 AHEAD = 2
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (N, C, H, W) float32 in [0, 1], `labels` (N,) int64, and by what this process's loss
-    counts: see `Trainer.step`.
+    """`images` (N, C, H, W) float32 in [0, 1], `labels` (N,) int64, and the weight of this
+    process's loss: see `Trainer.step`.
     """
 
     images: Array

@@ -1,5 +1,5 @@
-"""Resized images of a set: in memory, or where they are too many mapped from the cache folder,
-where they are found again by the bytes that they were made of.
+"""Resized images of a set: in memory, or if there are too many, mapped from the cache folder, where
+they are found again by a digest of the bytes that they were made from.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .decoding import Raw, decode, map_npy, reading
 from .download import Report, cache_folder
 from .resizing import resize
 
-#: Beyond so many bytes the resized images of a set lie in the cache folder and not in memory.
+#: Beyond this many bytes the resized images of a set are kept in the cache folder, not in memory.
 IN_MEMORY = 256 * 2**20
 
 
 def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list[Array]:
-    """Each of `parts` as (N, C, H, W) uint8 of `input_shape` (C, H, W): in memory, or where all
-    together take more than `IN_MEMORY` mapped from the cache folder.
+    """Each of `parts` as (N, C, H, W) uint8 of `input_shape` (C, H, W): in memory, or mapped from
+    the cache folder if together they take more than `IN_MEMORY` bytes.
 
     Raises `DataError`, naming the file, if an image cannot be read, or the cache cannot be written
     or is damaged.
@@ -59,7 +59,7 @@ def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list
             array = stored_array(path)
             if array.shape != shape or array.dtype != np.uint8:
                 raise DataError(
-                    f"{path}: is damaged: expected {shape} of uint8, it holds {array.shape} of"
+                    f"{path}: is damaged: expected {shape} of uint8, but it holds {array.shape} of"
                     f" {array.dtype}; delete it"
                 )
         arrays.append(array)
@@ -82,8 +82,8 @@ def _source_digest(images: Raw) -> str:
 
 
 def _write_npy(path: Path, shape: Shape, images: Iterator[Array]) -> None:
-    """Write `images` one by one. An array that is mapped to a new file would end the process with a
-    signal where the disk is full.
+    """Write `images` one by one. With an array mapped to a new file, a full disk would end the
+    process with a signal.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ class Split:
 
 @dataclass(frozen=True)
 class DataSet:
-    """Images to train on and to test with, the names of their classes, and where they come from, in
-    words.
+    """Images to train on and to test with, the names of their classes, and a description of where
+    they come from.
     """
 
     name: str
@@ -44,11 +44,11 @@ class DataSet:
 
 
 def check_classes(data: DataSet, num_classes: int) -> None:
-    """Raises `DataError` if `data` has more classes than the network, or a label beyond them."""
+    """Raises `DataError` if `data` has more classes than the network, or a label out of range."""
     if len(data.classes) > num_classes:
         raise DataError(
-            f"{data.description}: has {len(data.classes)} classes, and the network {num_classes};"
-            f" give `num_classes` {len(data.classes)}"
+            f"{data.description}: has {len(data.classes)} classes, but the network has"
+            f" {num_classes}; give `num_classes` {len(data.classes)}"
         )
     for what, split in (("train", data.train), ("test", data.test)):
         low, high = int(split.labels.min()), int(split.labels.max())

@@ -21,11 +21,11 @@ from ..arrays import Array
 from ..errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-#: How files of these kinds begin.
+#: The first bytes of files of these kinds.
 PNG, JPEG, GZIP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x1f\x8b"
 #: What a path of images may be, in words.
 KINDS = "an IDX file, a folder, a PNG or JPEG, or an .npy array"
-#: deflate makes no more than so many bytes of one.
+#: deflate expands one byte to at most this many.
 MOST_INFLATED = 1032
 
 #: Images that are not decoded yet: PNG or JPEG files, or an array (N, H, W) or (N, H, W, 3).
@@ -51,7 +51,7 @@ def _words(error: Exception) -> str:
 
 
 def kind_of(path: Path) -> Literal["folder", "image", "npy", "idx"]:
-    """What `path` is by its suffix, or where that says nothing by how the file begins.
+    """What `path` is by its suffix, or if that says nothing, by the file's first bytes.
 
     Raises `DataError`, naming the path, if it is missing, empty or cannot be read.
     """
@@ -72,7 +72,7 @@ def kind_of(path: Path) -> Literal["folder", "image", "npy", "idx"]:
 
 def find_images(path: Path) -> Raw:
     """The images that `path` means: an IDX file of bytes (also .gz), a PNG or JPEG, an .npy array
-    (N, H, W) or (N, C, H, W), or a folder of PNG and JPEG files, searched with all that is in it.
+    (N, H, W) or (N, C, H, W), or a folder of PNG and JPEG files, searched with all its subfolders.
 
     Raises `DataError`, naming the file, if it is missing, empty, truncated or something else.
     """
@@ -89,8 +89,8 @@ def find_images(path: Path) -> Raw:
 
 
 def named_images(path: Path) -> list[tuple[str, Path | Array]]:
-    """Each image that `path` means, not decoded yet, and its name: that of its file, or where one
-    file holds several `FILE[3]`, counted from 0. Raises `DataError` as `find_images`.
+    """Each image that `path` means, not decoded yet, and its name: that of its file, or `FILE[3]`,
+    counted from 0, if the file holds several. Raises `DataError` as `find_images`.
     """
     raw = find_images(path)
     if not isinstance(raw, np.ndarray):
@@ -101,9 +101,9 @@ def named_images(path: Path) -> list[tuple[str, Path | Array]]:
 
 
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
-    """The PNG and JPEG files in `folder`, and with `deep` in the folders in it, in order of their
-    paths; none whose name begins with a dot, as macOS leaves them. Raises `DataError` if there are
-    none.
+    """The PNG and JPEG files in `folder`, and with `deep` in its subfolders, in order of their
+    paths, without those whose names begin with a dot, which macOS leaves behind. Raises `DataError`
+    if there are none.
     """
     found = sorted(
         path
@@ -113,7 +113,7 @@ def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
         and not path.is_dir()
     )
     if not found:
-        raise DataError(f"{folder}: holds no PNG or JPEG image; add some, or leave the folder out")
+        raise DataError(f"{folder}: holds no PNG or JPEG images; add some, or leave the folder out")
     return found
 
 
@@ -121,11 +121,11 @@ def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
 
 
 def decode(source: Path | Array, name: str = "") -> Array:
-    """One image: uint8 (H, W) if it is grey, else (H, W, 3); float32 in [0, 1] if it is of floats.
+    """One image: uint8 (H, W) if it is grey, else (H, W, 3); float32 in [0, 1] if it holds floats.
 
-    `source` is a PNG or JPEG file, whose 16 bits of grey become 8, or an array (H, W) or (H, W, 3),
-    whose integers must be in 0 to 255 and whose floats in [0, 1]. Raises `DataError`, which names
-    the file, or `name` for an array, if it is not that.
+    `source` is a PNG or JPEG file, in which 16-bit grey becomes 8-bit, or an array (H, W) or (H, W,
+    3) of integers from 0 to 255 or of floats in [0, 1]. Otherwise raises `DataError`, which names
+    the file, or `name` for an array.
     """
     if isinstance(source, Path):
         return _decode_file(source)
@@ -134,7 +134,7 @@ def decode(source: Path | Array, name: str = "") -> Array:
         return image
     low, high = image.min(), image.max()
     if image.dtype.kind == "f":
-        if not (low >= 0 and high <= 1):  # nor is NaN either of these
+        if not (low >= 0 and high <= 1):  # true for NaN as well
             raise DataError(
                 f"{name}: floating-point images must be finite and in [0, 1], got {low:g} to"
                 f" {high:g}; scale them, or save them as uint8"
@@ -142,7 +142,8 @@ def decode(source: Path | Array, name: str = "") -> Array:
         return image.astype(np.float32)
     if low < 0 or high > 255:
         raise DataError(
-            f"{name}: integer images must be in 0 to 255, got {low} to {high}; scale them"
+            f"{name}: integer images must have values from 0 to 255, got {low} to {high}; scale"
+            " them"
         )
     return image.astype(np.uint8)
 
@@ -151,12 +152,12 @@ def _decode_file(path: Path) -> Array:
     from PIL import Image, UnidentifiedImageError
 
     with reading(path), path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of metadata and transparency, which play no part here
+        warnings.simplefilter("ignore")  # about metadata and transparency, which do not matter here
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            # Only these two: of other formats one would run Ghostscript.
+            # Only these two: one of the other formats would run Ghostscript.
             with Image.open(file, formats=("PNG", "JPEG")) as image:
-                if image.mode.startswith("I"):  # Pillow's own conversion would cut off, not scale
+                if image.mode.startswith("I"):  # Pillow's own conversion would clip, not scale
                     wide = np.asarray(image, np.float64)
                     return (wide / 257).round().clip(0, 255).astype(np.uint8)
                 return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
@@ -164,7 +165,7 @@ def _decode_file(path: Path) -> Array:
             raise DataError(
                 f"{path}: is not a readable image (it is neither PNG nor JPEG)"
             ) from error
-        except Exception as error:  # Pillow's parsers raise a SyntaxError or AssertionError, too
+        except Exception as error:  # Pillow's parsers also raise SyntaxError or AssertionError
             raise DataError(f"{path}: is not a readable image ({_words(error)})") from error
 
 
@@ -172,8 +173,8 @@ def _decode_file(path: Path) -> Array:
 
 
 def read_idx(path: Path, *, axes: int) -> Array:
-    """An IDX file of unsigned bytes with `axes` axes, plain (then mapped) or gzip-compressed: uint8
-    (N, H, W) for images, (N,) for labels.
+    """An IDX file of unsigned bytes with `axes` axes, plain (which is mapped) or gzip-compressed:
+    uint8 (N, H, W) for images, (N,) for labels.
 
     Source: the format of the MNIST database. Raises `DataError`, naming the file, if it is
     something else, empty, or holds fewer or more bytes than its header says.
@@ -197,7 +198,7 @@ def read_idx(path: Path, *, axes: int) -> Array:
                         f" its {held} compressed bytes can hold"
                     )
                 data = bytearray()
-                # One byte more than there should be tells a file that is too long.
+                # Reading one byte more than expected reveals a file that is too long.
                 while block := unpacked.read(min(1 << 20, size + 1 - len(data))):
                     data += block
     except (OSError, EOFError, zlib.error) as error:
@@ -210,7 +211,7 @@ def _idx_shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
     """What the header says. Raises `DataError` if it is not one of `axes` axes."""
     if header[:3] != b"\x00\x00\x08" or len(header) < 4 + 4 * axes or header[3] != axes:
         expected = f"images (N, H, W); give {KINDS}" if axes == 3 else "labels (N,)"
-        raise DataError(f"{path}: is not an IDX file of bytes that are {expected}")
+        raise DataError(f"{path}: is not an IDX file of bytes with {expected}")
     shape = tuple(
         int.from_bytes(header[4 * axis : 4 * axis + 4], "big") for axis in range(1, axes + 1)
     )
@@ -222,7 +223,7 @@ def _idx_shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
 def _check_length(path: Path, shape: tuple[int, ...], held: int) -> None:
     size = math.prod(shape)
     if held != size:
-        holds = f"it holds {held}" if held < size else "it holds more"
+        holds = f"but it holds {held}" if held < size else "but it holds more"
         raise DataError(
             f"{path}: is truncated or damaged: its header says {size} bytes, {holds}; copy or"
             " download it again"
@@ -230,15 +231,15 @@ def _check_length(path: Path, shape: tuple[int, ...], held: int) -> None:
 
 
 def idx_file(path: Path) -> Path | None:
-    """`path`, else the same file with or without .gz, else None."""
+    """`path` if it exists, or the same file with or without .gz, or None."""
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
     return next((each for each in (path, other) if each.is_file()), None)
 
 
 def labels_beside(images: Path) -> Path | None:
-    """The IDX file of labels that goes with the IDX file `images` by its name, as
-    train-labels-idx1-ubyte with train-images-idx3-ubyte; None if there is none, or `images` is of
-    another kind.
+    """The IDX file of labels whose name goes with that of the IDX file `images`, as
+    train-labels-idx1-ubyte goes with train-images-idx3-ubyte; None if there is none, or `images` is
+    of another kind.
     """
     name = images.name.replace("images", "labels").replace("idx3", "idx1")
     if name == images.name or kind_of(images) != "idx":
@@ -254,7 +255,7 @@ def read_labels(path: Path, images: Path, count: int) -> Array:
     labels = read_idx(path, axes=1).astype(np.int64)
     if len(labels) != count:
         raise DataError(
-            f"{path}: holds {len(labels)} labels for {count} images of {images.name}; they do not"
+            f"{path}: holds {len(labels)} labels for {count} images in {images.name}; they do not"
             " belong together"
         )
     return labels
@@ -264,22 +265,22 @@ def read_labels(path: Path, images: Path, count: int) -> Array:
 
 
 def map_npy(path: Path) -> Array:
-    """The array of an .npy file, of integers or floats, mapped and not read.
+    """The array in an .npy file, of integers or floats, mapped and not read.
 
     Raises `DataError`, naming the file, if it is something else, or shorter than its header says.
     """
 
     def refused(why: str) -> DataError:
-        return DataError(f"{path}: is not a whole .npy array of numbers ({why})")
+        return DataError(f"{path}: is not a complete .npy array of numbers ({why})")
 
     with reading(path), path.open("rb") as file:
         try:
             version = np.lib.format.read_magic(file)
             if version == (1, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-            else:  # refuses all but version 2: a later one is not for arrays of numbers
+            else:  # refuses everything but version 2: later ones are not for arrays of numbers
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        except Exception as error:  # numpy's parser lets a TokenError or SyntaxError out, too
+        except Exception as error:  # numpy's parser also lets TokenError or SyntaxError out
             raise refused(_words(error)) from error
         start, end = file.tell(), path.stat().st_size
         if dtype.kind not in "iuf":
@@ -288,12 +289,12 @@ def map_npy(path: Path) -> Array:
             raise refused(f"its shape is {shape}")
         size = math.prod(shape) * dtype.itemsize
         if size > end - start:
-            raise refused(f"its header says {size} bytes, it holds {end - start}")
+            raise refused(f"its header says {size} bytes, but it holds {end - start}")
         return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
 
 
 def _read_npy(path: Path) -> Array:
-    """Numbers (N, H, W) or (N, H, W, 3) of a file that holds them so or as (N, C, H, W)."""
+    """Numbers (N, H, W) or (N, H, W, 3) from a file that holds (N, H, W) or (N, C, H, W)."""
     array = map_npy(path)
     if array.ndim == 3:
         return array

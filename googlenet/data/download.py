@@ -1,4 +1,4 @@
-"""Fashion-MNIST from the network: checked, resumable, from one of several mirrors, into the user's
+"""Fashion-MNIST from the internet: checked, resumable, from one of several mirrors, into the user's
 cache.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import DataError
 
-#: Told what is being done, how much of it is, and how much there is.
+#: Called with what is being done, how much is done, and how much there is.
 Report = Callable[[str, int, int], None]
 
 FASHION_MNIST = "fashion-mnist"
@@ -43,7 +43,7 @@ FILES = {
         5_148,
     ),
 }
-#: Seconds that a mirror may be silent.
+#: The number of seconds that a mirror may send nothing.
 TIMEOUT = 30.0
 
 
@@ -60,7 +60,7 @@ def download(report: Report = lambda what, done, total: None) -> Path:
     """The folder with the files of Fashion-MNIST, downloaded from the first mirror that has them
     unless they are there already.
 
-    A download that was cut goes on where it stopped. Raises `DataError` with what each mirror
+    An interrupted download continues where it stopped. Raises `DataError` with what each mirror
     answered.
     """
     import logging
@@ -84,12 +84,12 @@ def download(report: Report = lambda what, done, total: None) -> Path:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Other processes wait meanwhile, as those that train together do: two that write one file
-    would spoil it.
+    """Make other processes wait, such as those that train together: two that write one file would
+    spoil it.
     """
     if (
         sys.platform == "win32"
-    ):  # which has no such lock: there a file that two wrote is refused for its checksum
+    ):  # which lacks this lock: there the checksum catches a file that two processes wrote
         yield
         return
     import fcntl
@@ -122,7 +122,7 @@ def _download(folder: Path, name: str, report: Report) -> None:
 
 
 class _Download:
-    """How pooch downloads one file: into `part`, with which a later try goes on, from the same
+    """How pooch downloads one file: into `part`, from which a later try continues, with the same
     mirror or another.
     """
 
@@ -131,19 +131,17 @@ class _Download:
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         have = self.part.stat().st_size if self.part.exists() else 0
-        if (
-            have >= self.size
-        ):  # nothing is left to ask for, and whether it is right was not found out
+        if have >= self.size:  # nothing is left to ask for, but its checksum was never checked
             have = 0
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            if have and answer.status != 206:  # a server that cannot go on begins again
+            if have and answer.status != 206:  # a server that cannot resume begins again
                 have = 0
             length = answer.headers.get("Content-Length")
             if (
                 length is not None and int(length) != self.size - have
-            ):  # a page that says sorry must not become part of the file
-                raise OSError(f"expected {self.size - have} bytes, the server offers {length}")
+            ):  # an error page must not become part of the file
+                raise OSError(f"expected {self.size - have} bytes, but the server offers {length}")
             with self.part.open("ab" if have else "wb") as file:
                 while have <= self.size and (block := answer.read(1 << 16)):
                     file.write(block)
@@ -151,12 +149,12 @@ class _Download:
                     self.report(
                         f"downloading {self.part.name.removesuffix('.part')}", have, self.size
                     )
-        if have != self.size and length is None:  # cut, or that page: nobody can tell
+        if have != self.size and length is None:  # cut short, or an error page: nothing tells which
             self.part.unlink()
-            raise OSError(f"expected {self.size} bytes, the server gave {have}")
+            raise OSError(f"expected {self.size} bytes, but the server sent {have}")
         if have < self.size:
             raise OSError(
-                f"the connection ended after {have} of {self.size} bytes; the next try goes on from"
-                " there"
+                f"the connection ended after {have} of {self.size} bytes; the next try continues"
+                " from there"
             )
         shutil.move(self.part, output_file)

@@ -1,5 +1,5 @@
-"""Images for a network from any source: those that parity and comparison measure with, and those
-whose classes are asked for.
+"""Images for a network from any source: those that parity and diff compare networks on, and those
+to predict.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .resizing import check_channels, fit
 
 @dataclass(frozen=True)
 class ImageSet:
-    """`images` (N, C, H, W) float32 in [0, 1], `labels` (N,) int64, and where both come from, in
-    words.
+    """`images` (N, C, H, W) float32 in [0, 1], `labels` (N,) int64, and a description of where both
+    come from.
     """
 
     images: Array
@@ -39,12 +39,12 @@ def load_image_set(
     seed: int = 0,
 ) -> ImageSet:
     """The first `count` images of `source`, stretched to `input_shape` (C, H, W), with labels; the
-    same pixels as in training, bytes / 255.
+    pixels are the same as in training, bytes / 255.
 
     `source` is an IDX file (also .gz), a folder or file of PNG or JPEG, or an .npy array of bytes
     or of floats in [0, 1] (`resizing.fit` says what becomes of these); None takes scikit-learn's
-    handwritten digits. Labels come from the IDX file of labels beside it, else from `seed`. Grey is
-    repeated where three channels are wanted, and colour turned to grey where one is.
+    handwritten digits. Labels come from the IDX file of labels beside it, or else from `seed`. Grey
+    is repeated where three channels are wanted, and colour turned to grey where one is.
 
     Raises `DataError`, naming the file, if it is missing, unreadable, empty, truncated or not an
     image, or if labels do not fit; `ShapeError` for a number of channels other than 1 or 3.
@@ -56,7 +56,7 @@ def load_image_set(
     if count is not None and count > len(raw):
         holder = origin if source is None else source
         raise DataError(
-            f"{holder}: holds {len(raw)} images, and `count` asks for {count}; give at most"
+            f"{holder}: holds {len(raw)} images, but `count` asks for {count}; give at most"
             f" {len(raw)}"
         )
     chosen = raw[:count]
@@ -73,7 +73,7 @@ def load_image_set(
     return ImageSet(images, labels, origin)
 
 
-#: Images by their names, labels if there are any, and where they come from, in words.
+#: Images by name, labels if there are any, and a description of where they come from.
 _Named = tuple[list[tuple[str, Path | Array]], Array | None, str]
 
 
@@ -96,7 +96,7 @@ def _named(source: Path) -> _Named:
 @dataclass(frozen=True)
 class Inputs:
     """Images as a network takes them. `names` has one for each: its file, or `FILE[3]`, counted
-    from 0, where a file holds several.
+    from 0, if a file holds several.
 
     They are decoded when they are asked for: `chunks` never has more than one chunk in memory.
     """
@@ -107,8 +107,8 @@ class Inputs:
     sources: tuple[Path | Array, ...]
 
     def chunks(self, size: int) -> Iterator[Array]:
-        """All images in order, as arrays (N, C, H, W) float32 of `size` images; the last may have
-        fewer. Raises `DataError`, naming the image, if one cannot be read.
+        """All images in order, as arrays (N, C, H, W) float32 of `size` images; the last one may
+        have fewer. Raises `DataError`, naming the image, if one cannot be read.
         """
         for start in range(0, len(self.names), size):
             chosen = slice(start, start + size)
@@ -121,7 +121,7 @@ class Inputs:
 
     @property
     def images(self) -> Array:
-        """All of them at once, (N, C, H, W) float32. Raises `DataError` as `chunks`."""
+        """All of them at once, (N, C, H, W) float32. Raises `DataError` as `chunks` does."""
         (images,) = self.chunks(len(self.names))
         return images
 

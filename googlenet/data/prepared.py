@@ -1,4 +1,4 @@
-"""Prepared sets: resized once, written to a folder, and read as they are, memory-mapped."""
+"""Prepared sets: resized once, written to a folder, and read back unchanged, memory-mapped."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from ..spec.layers import Shape
 from .cache import stored_array
 from .dataset import DataSet, Split
 
-#: The arrays of a prepared set, each in an .npy file of its own.
+#: The arrays of a prepared set, each in its own .npy file.
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 #: The file that says what they are, written last.
 DESCRIPTION = "data.json"
 
 
 def save_data(folder: Path, data: DataSet) -> None:
-    """Write `data` to `folder`, from where `load_data` reads it as it is, memory-mapped.
+    """Write `data` to `folder`, from which `load_data` reads it back unchanged, memory-mapped.
 
     Images are (N, C, H, W) uint8, labels (N,) int64. Raises `DataError` if a file cannot be
-    written. A set that was written in part is refused when it is read: its description comes last.
+    written. A set that was only partly written is refused when it is read: its description comes
+    last.
     """
     arrays = (data.train.images, data.train.labels, data.test.images, data.test.labels)
     try:
@@ -68,8 +69,8 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
     _check_split(folder, "test", data.test, input_shape)
     if data.digest != digest:
         raise DataError(
-            f"{folder}: its arrays are not those that {DESCRIPTION} describes (digest {digest}),"
-            f" but of digest {data.digest}; prepare the set again"
+            f"{folder}: its arrays do not match {DESCRIPTION} (expected digest {digest}, got"
+            f" {data.digest}); prepare the set again"
         )
     return data
 
@@ -89,6 +90,6 @@ def _check_split(folder: Path, part: str, split: Split, input_shape: Shape) -> N
         )
     if images.shape[1:] != tuple(input_shape):
         raise DataError(
-            f"{folder}: {part}_images.npy holds images of {images.shape[1:]}, and the network takes"
+            f"{folder}: {part}_images.npy holds images of {images.shape[1:]}, but the network takes"
             f" {tuple(input_shape)}; prepare the set again"
         )

@@ -1,9 +1,9 @@
-"""What happens to an image before a network sees it: the zoos' own preprocessing by name, in
-neutral code (Pillow and numpy).
+"""What happens to an image before a network sees it: the zoos' own preprocessing, by name, written
+only with Pillow and numpy.
 
-The image is scaled until it covers the input's height and width by some margin, its middle is
-taken, values are scaled to [0, 1], and then `(x − mean) / std` is computed for each channel.
-Weights are only right with the preprocessing that they were trained with.
+The image is scaled until it covers the input's height and width with some margin, its centre is
+cropped, values are scaled to [0, 1], and then `(x − mean) / std` is computed for each channel.
+Weights only work well with the preprocessing that they were trained with.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Preprocessing:
     """How an image becomes an input (C, H, W). `source` says where the numbers are from.
 
     With `resize` = (scaled, cropped) the shorter side becomes `scaled` pixels for an input of
-    `cropped`, in proportion for another, and the middle is taken; without, the image is stretched
-    to the input's height and width. `mean` and `std` are those of red, green and blue in [0, 1]; a
-    network of one channel takes the grey of training, without them.
+    `cropped`, or in proportion for other inputs, and the centre is cropped; without it, the image
+    is stretched to the input's height and width. `mean` and `std` are those of red, green and blue
+    in [0, 1]; a network with one channel takes the same grey as in training, without them.
     """
 
     source: str

@@ -1,5 +1,5 @@
-"""The one resize and the one grey: Pillow's on bytes. Training, parity, prediction and comparison
-take their pixels from here, so that one file gives all of them the same.
+"""The one resize and the one conversion to grey: Pillow's, on bytes. Training, parity, prediction
+and comparison all take their pixels from here, so that one file gives the same pixels everywhere.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from ..arrays import Array
 from ..errors import DataError, ShapeError
 from ..spec.layers import Shape
 
-#: How pixels are weighed.
+#: How pixels are weighted.
 Filter: TypeAlias = Literal["bilinear", "bicubic"]
-#: No scaled image is larger than this: only a very thin one would be, before its middle is taken.
+#: No scaled image is larger than this: only a very thin one would be, before it is cropped.
 MOST_PIXELS = 1 << 26
 
 
@@ -22,7 +22,7 @@ def check_channels(input_shape: Shape) -> None:
     """Raises `ShapeError` unless `input_shape` (C, H, W) has 1 or 3 channels."""
     if input_shape[0] not in (1, 3):
         raise ShapeError(
-            f"`input_shape`: images have 1 or 3 channels, and the network takes {input_shape[0]};"
+            f"`input_shape`: images have 1 or 3 channels, but the network takes {input_shape[0]};"
             " build it with 1 or 3"
         )
 
@@ -40,8 +40,8 @@ def resize(
     Colour becomes grey where one channel is wanted (ITU-R 601-2 luma), and grey is repeated where
     three are. Then the image is stretched to the input's height and width, or with `crop` =
     (scaled, cropped) scaled in proportion until its shorter side is `scaled` pixels for an input of
-    `cropped`, and its middle taken. Raises `DataError`, naming the image as `name`, if that is too
-    long.
+    `cropped`, and cropped to its centre. Raises `DataError`, naming the image as `name`, if its
+    longer side would be too long.
     """
     from PIL import Image
 
@@ -59,9 +59,9 @@ def resize(
 def _middle(
     picture: Any, height: int, width: int, crop: tuple[int, int], resampling: Any, name: str
 ) -> Any:
-    """The middle, `height` by `width` pixels, of a Pillow image that was scaled in proportion."""
+    """The central `height` by `width` pixels of a Pillow image that was scaled in proportion."""
     scaled, cropped = crop
-    # The sides that the image must cover, and the one that it just covers.
+    # The sides that the image must cover, and the one that it only just covers.
     wide, high = scaled * width // cropped, scaled * height // cropped
     if wide * picture.height >= high * picture.width:
         size = (wide, wide * picture.height // picture.width)
@@ -93,8 +93,9 @@ def fit(
     """An image (H, W) or (H, W, 3) as float32 in [0, 1], (C, H, W) of `input_shape`: `resize`, then
     `scaled`.
 
-    An image of floats in [0, 1] keeps them if nothing is to be done but to repeat grey. One that is
-    to be resized or turned grey is rounded to bytes first: there is one resize, and it is on bytes.
+    An image of floats in [0, 1] keeps them if at most its grey has to be repeated. One that has to
+    be resized or turned grey is rounded to bytes first: there is only one resize, and it works on
+    bytes.
     """
     channels, height, width = input_shape
     if image.dtype.kind == "f":

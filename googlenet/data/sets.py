@@ -37,7 +37,7 @@ FASHION_CLASSES = (
     "Bag",
     "Ankle boot",
 )
-#: Where no set for testing is given, every so many-th image is for testing.
+#: If no test set is given, one image in this many is for testing.
 TEST_EVERY = 5
 
 #: Image files with the labels of their classes.
@@ -53,14 +53,14 @@ def load_data(
 ) -> DataSet:
     """The set `source` at `input_shape` (C, H, W): `digits`, `fashion-mnist`, or a path.
 
-    A path is a folder of IDX files under the names of MNIST's, one that `save_data` wrote, or one
-    of images: `train/CLASS/…` and `test/CLASS/…`, or `CLASS/…`. The files of Fashion-MNIST are
-    those in `data_dir` or in the folder that the environment variable GOOGLENET_DATA_DIR names;
-    else they are downloaded once. Images are (N, C, H, W) uint8, stretched to the input; grey is
+    A path is a folder of IDX files with the names of MNIST's, one that `save_data` wrote, or one of
+    images: `train/CLASS/…` and `test/CLASS/…`, or `CLASS/…`. The files of Fashion-MNIST are those
+    in `data_dir` or in the folder that the environment variable GOOGLENET_DATA_DIR names; otherwise
+    they are downloaded once. Images are (N, C, H, W) uint8, stretched to the input; grey is
     repeated where three channels are wanted, and colour turned to grey where one is.
 
-    Raises `DataError`, naming the file, for what is missing, damaged or does not belong together;
-    `ShapeError` for a number of channels other than 1 or 3.
+    Raises `DataError`, naming the file, if anything is missing, damaged or does not belong
+    together; `ShapeError` for a number of channels other than 1 or 3.
     """
     check_channels(input_shape)
     if data_dir is not None and source != FASHION_MNIST:
@@ -85,7 +85,7 @@ def _from_path(source: str, input_shape: Shape, report: Report) -> DataSet:
     if not path.is_dir():
         raise DataError(
             f"{path}: is a file; give the folder that holds train-images-idx3-ubyte.gz and the"
-            " others, or classes of images"
+            " others, or a folder for each class of images"
         )
     if is_prepared(path):
         return read_prepared(path, input_shape)
@@ -133,14 +133,13 @@ def _idx(
         if classes is not None and labels[-1].max() >= len(classes):
             raise DataError(
                 f"{labels_path}: label {labels[-1].max()} is out of range for {len(classes)}"
-                f" classes; if this is another set than {FASHION_MNIST}, give its folder as"
-                " `source`"
+                f" classes; if this is not {FASHION_MNIST}, give its folder as `source`"
             )
     highest = max(int(part.max()) for part in labels)
     if classes is None and highest == 0:
         raise DataError(
-            f"{folder}: all labels are 0; there is nothing to learn with one class, give a set of"
-            " at least two"
+            f"{folder}: all labels are 0, and there is nothing to learn with one class; give a set"
+            " with at least two"
         )
     train, test = resize_all(images, input_shape, report)
     return DataSet(
@@ -177,10 +176,10 @@ def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
     root = train if train.is_dir() else path
     classes = _folders_in(root)
     if len(classes) < 2:
-        what = f"one class, {classes[0]}" if classes else "no folder of a class"
+        what = f"one class, {classes[0]}" if classes else "no class folders"
         raise DataError(
-            f"{root}: holds {what}; expected a folder for each of at least two classes, with PNG or"
-            " JPEG images"
+            f"{root}: holds {what}; expected a folder of PNG or JPEG images for each of at least"
+            " two classes"
         )
     by_class = {name: image_files(root / name) for name in classes}
     parts = _with_test_folder(path, by_class) if root is train else _every_fifth(root, by_class)
@@ -205,7 +204,8 @@ def _with_test_folder(path: Path, by_class: dict[str, list[Path]]) -> tuple[Labe
     train, test = path / "train", path / "test"
     if not test.is_dir():
         raise DataError(
-            f"{test}: is missing beside {train}; give one, or put the classes straight into {path}"
+            f"{test}: is missing, although there is {train}; add it, or put the classes straight"
+            f" into {path}"
         )
     present = _folders_in(test)
     if stray := [name for name in present if name not in by_class]:
@@ -214,7 +214,7 @@ def _with_test_folder(path: Path, by_class: dict[str, list[Path]]) -> tuple[Labe
             " here"
         )
     if not present:
-        raise DataError(f"{test}: holds no PNG or JPEG image of a class; add some, or remove it")
+        raise DataError(f"{test}: holds no PNG or JPEG images of any class; add some, or remove it")
     for_training = [(file, label) for label, name in enumerate(by_class) for file in by_class[name]]
     for_testing = [
         (file, label)
@@ -226,13 +226,13 @@ def _with_test_folder(path: Path, by_class: dict[str, list[Path]]) -> tuple[Labe
 
 
 def _every_fifth(root: Path, by_class: dict[str, list[Path]]) -> tuple[Labelled, Labelled]:
-    """Of each class, every `TEST_EVERY`th image to test with, and the others to train on."""
+    """Split each class: every `TEST_EVERY`th image to test with, and the others to train on."""
     parts: tuple[Labelled, Labelled] = [], []
     for label, (name, files) in enumerate(by_class.items()):
         if len(files) < TEST_EVERY:
             raise DataError(
                 f"{root / name}: holds {len(files)} images, of which every {TEST_EVERY}th is for"
-                f" testing; give at least {TEST_EVERY}, or folders train and test"
+                f" testing; give at least {TEST_EVERY}, or make folders named train and test"
             )
         for index, file in enumerate(files):
             testing = index % TEST_EVERY == TEST_EVERY - 1

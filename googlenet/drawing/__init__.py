@@ -1,1 +1,1 @@
-"""Pictures: what all have in common, and what networks cost."""
+"""Pictures: what they have in common, and those of what networks cost."""

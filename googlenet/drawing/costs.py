@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Kinds of layers that have parameters: the start of the row's key, the legend's word, the colour.
+#: Kinds of layers that have parameters: the start of the row's key, the name in the legend, the
+#: colour.
 KINDS: Final = (
     ("convolution", "convolutions", "#4477aa"),
     ("dense", "dense layers", "#ee6677"),
@@ -21,10 +22,10 @@ KINDS: Final = (
 )
 TITLE: Final = "What networks cost"
 
-#: What is less than this share of the longest bar is less than half a point wide.
+#: A part smaller than this share of the longest bar is less than half a point wide.
 SEEN: Final = 1 / 250
 
-#: Letters in a line of a network's name.
+#: The most letters in one line of a network's name.
 LINE: Final = 22
 
 
@@ -39,12 +40,12 @@ def draw_costs(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 @in_our_look
 def costs_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Three panels of bars, a bar for each network in each.
+    """Three panels of bars, each with a bar for every network.
 
     A row has `name`; `input_shape` in (channels, height, width); `parameters`, and of them
     `convolution_parameters`, `dense_parameters` and `norm_parameters`; `multiply_adds` and
-    `activation_bytes` of one image. The legend has the kinds of layers of which there are any.
-    Raises `DataError` if there is none.
+    `activation_bytes` of one image. The legend has only the kinds of layers that occur. Raises
+    `DataError` if there are no rows.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -55,7 +56,7 @@ def costs_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     alike = len(set(shapes)) == 1
     settings = f"for one image of {shapes[0]}" if alike else "for one image"
     if len({tuple(row["input_shape"][1:]) for row in rows}) > 1:
-        settings += "; sizes differ, so multiply-adds and activations do not compare"
+        settings += "; sizes differ, so multiply-adds and activations cannot be compared"
     names = [
         "\n".join([*_broken(printable(row["name"])), *([] if alike else [shape])])
         for row, shape in zip(rows, shapes, strict=True)
@@ -85,7 +86,7 @@ def costs_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     multiply_adds.set_title("multiply-adds\n(millions)")
     activations.set_title("activations\n(MiB)")
     parameters.set_yticks(range(len(rows)), names)
-    parameters.set_ylim(len(rows) - 0.5, -0.5)  # the first on top
+    parameters.set_ylim(len(rows) - 0.5, -0.5)  # the first at the top
     pitch = max(name.count("\n") + 1 for name in names) * 1.25 * TEXT / 72 + 0.14
     arrange(
         figure,
@@ -98,7 +99,7 @@ def costs_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _label(axes: Axes, values: Sequence[float]) -> None:
-    """Write each value behind its bar, and leave the bars as much of the axis as that allows."""
+    """Write each value after its bar, and leave the bars as much of the axis as that allows."""
     most = max(values) or 1.0
     labels = [_number(value) for value in values]
     for place, (value, label) in enumerate(zip(values, labels, strict=True)):
@@ -110,7 +111,7 @@ def _label(axes: Axes, values: Sequence[float]) -> None:
             va="center_baseline",
             fontsize=TEXT,
         )
-    panel = WIDTH / 5  # inches, about
+    panel = WIDTH / 5  # inches, roughly
     room = 0.1 + max(map(len, labels)) * 0.65 * TEXT / 72
     axes.set_xlim(0, most / (1 - min(room / panel, 0.8)))
     axes.tick_params(left=False)
@@ -119,7 +120,7 @@ def _label(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, or all before the point: 15,408, 129, 6.98, 0.0073, 1.2e+09."""
+    """Three significant digits, or all before the point: 15,408, 129, 6.98, 0.0073, 1.2e+09."""
     if value >= 1e7:
         return f"{value:.3g}"
     if value >= 100 or value == 0:
@@ -128,7 +129,7 @@ def _number(value: float) -> str:
 
 
 def _broken(name: str) -> list[str]:
-    """A name in lines of at most `LINE` letters, broken after a colon, else within."""
+    """A name in lines of at most `LINE` letters, broken after a colon if possible."""
     library, colon, network = name.rpartition(":")
     parts = [f"{library}{colon}", network] if colon else [name]
     return [part[i : i + LINE] for part in parts for i in range(0, len(part), LINE)]

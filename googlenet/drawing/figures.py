@@ -29,15 +29,15 @@ SUFFIXES: Final = (".png", ".svg", ".pdf")
 WIDTH: Final = 10.0
 #: Points.
 TEXT, HEADING, TITLE = 13.5, 15.0, 17.0
-#: Between the edge and what stands next to it, and between two lines of text: inches.
+#: The space at the edges, and between two lines of text: inches.
 MARGIN, GAP = 0.15, 0.11
 GREY: Final = "0.35"
 DOTS_PER_INCH: Final = 150
 
-#: What stands in for DejaVu Sans, which matplotlib brings and browsers may lack: the first two are
-#: about as wide.
+#: Fallbacks for DejaVu Sans, which comes with matplotlib but may be missing from browsers: the
+#: first two are about as wide.
 FONTS: Final = ("DejaVu Sans", "Verdana", "Geneva", "Noto Sans", "Arial", "Helvetica")
-#: Where one of these is installed, a PNG or PDF has Chinese and Japanese names too.
+#: If one of these is installed, a PNG or PDF can show Chinese and Japanese names too.
 EAST_ASIAN_FONTS: Final = (
     "Noto Sans CJK SC",
     "Source Han Sans SC",
@@ -59,7 +59,7 @@ def check_picture(path: Path) -> None:
 
 @contextmanager
 def _look() -> Iterator[None]:
-    """matplotlib's defaults, whatever the user has set, and what we change in them."""
+    """matplotlib's defaults, whatever the user has set, with our changes."""
     import matplotlib
     from matplotlib import font_manager
 
@@ -78,7 +78,7 @@ def _look() -> Iterator[None]:
                 "axes.spines.top": False,
                 "axes.spines.right": False,
                 "text.parse_math": False,  # a name may have a dollar sign
-                "svg.fonttype": "none",  # text is text
+                "svg.fonttype": "none",  # text stays text
                 "svg.hashsalt": "googlenet",  # not random
                 "pdf.fonttype": 42,
             }
@@ -99,10 +99,12 @@ def in_our_look(function: Callable[P, T]) -> Callable[P, T]:
 
 @in_our_look
 def save_figure(path: Path, figure: Figure, title: str) -> None:
-    """Save `figure` in the format that the ending of `path` says; the file is whole at any moment.
+    """Save `figure` in the format that the ending of `path` says; the file is complete at any
+    moment.
 
-    `title` is what the file says of itself. There is no date in it and nothing random: the same
-    figure is the same file. Raises `DataError` for another ending or a file that cannot be written.
+    `title` goes into the file's metadata. The file has no date in it and nothing random: the same
+    figure always makes the same file. Raises `DataError` for any other ending or a file that cannot
+    be written.
     """
     check_picture(path)
     kind = path.suffix.lower()[1:]
@@ -116,7 +118,7 @@ def save_figure(path: Path, figure: Figure, title: str) -> None:
 
 
 def printable(text: str) -> str:
-    """`text` with a � for what cannot be printed, such as half a letter in the name of a file."""
+    """`text` with a � for what cannot be printed, such as half a character in a file's name."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
@@ -129,10 +131,10 @@ def arrange(
     legends: Sequence[Sequence[Artist]] = (),
     note: str = "",
 ) -> None:
-    """Give `figure` its size: its axes take `height` inches; above them stand `title` and
-    `settings`, and below them a legend for each list of handles, and `note`.
+    """Give `figure` its size: its axes take `height` inches; above them are `title` and `settings`,
+    and below them a legend for each list of handles, and `note`.
 
-    Nothing covers anything else; what is too wide goes on in another line.
+    Nothing covers anything else; text that is too wide continues on another line.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -212,7 +214,7 @@ def _wrapped(renderer: RendererBase, text: str, size: float, most: float) -> str
 
 
 def _legend(figure: Figure, renderer: RendererBase, handles: Sequence[Artist]) -> Legend:
-    """A legend in as few rows as the width allows, with columns about equally long."""
+    """A legend in as few rows as the width allows, with columns of about equal length."""
     for rows in range(1, len(handles) + 1):
         legend = figure.legend(
             handles=list(handles),

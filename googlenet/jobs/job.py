@@ -24,10 +24,10 @@ from ..files import write_atomically
 from ..version import __version__, source_digest
 from .workers import failure, run_worker, worker_environment
 
-#: Told often: the stage, how much of it is done, how much there is (0: not known).
+#: Called often with the stage, how much of it is done, and how much there is (0 if unknown).
 Report = Callable[[str, int, int], None]
 
-#: The stages that every job begins with: a process, and in it the framework.
+#: The stages that every job begins with: starting a process, and loading the framework in it.
 STARTING, LOADING = "starting", "loading"
 
 
@@ -35,20 +35,20 @@ STARTING, LOADING = "starting", "loading"
 class Job:
     """What a worker is asked.
 
-    `task` is "module:function" of this package: `function(framework, values, folder, report)` gives
-    values ready for JSON, as `values` are, and may raise any error. `memory_hint` says what to do
-    where memory runs out.
+    `task` is "module:function" of this package: `function(framework, values, folder, report)`
+    returns values ready for JSON, as `values` are, and may raise any error. `memory_hint` says what
+    to do if memory runs out.
     """
 
     task: str
     framework: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    memory_hint: str = "end other programs"
+    memory_hint: str = "close other programs"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a job: `values`, or in `error` why there are none.
+    """The result of a job: `values`, or in `error` why there are none.
 
     `versions` are those of the worker's packages, `threads` what its environment asked for,
     `peak_memory_bytes` the most memory it held.
@@ -75,13 +75,13 @@ def run_job(
     report: Report = lambda stage, done, total: None,
     gentle: bool = False,
 ) -> Answer:
-    """Have a worker do `job` in `folder`, which exists, and give its answer; never raises for what
-    the worker does.
+    """Have a worker do `job` in `folder`, which must exist, and return its answer; never raises for
+    what the worker does.
 
-    `name` is that of its files, by default the framework's; `interpreter` the Python that has the
-    framework, by default this one; `threads` as in `worker_environment`. A worker that reports
-    nothing new for `timeout` seconds is killed, and so is one that runs when `stop` is set, after
-    time to save if `gentle`; its children end with it.
+    `name` is the name of its files, by default the framework's; `interpreter` is the Python that
+    has the framework, by default this one; `threads` is as in `worker_environment`. A worker that
+    reports nothing new for `timeout` seconds is killed, and so is one still running when `stop` is
+    set, with time to save first if `gentle`; its children are killed with it.
     """
     name = name or job.framework
     python = interpreter or sys.executable
@@ -125,24 +125,24 @@ def _read(path: Path) -> Answer:
 
 
 def different_code(version: str, source: str, mine: str) -> str | None:
-    """In words, that an interpreter has another googlenet than this one, which has `mine` for its
-    `source_digest`. None if it has the same.
+    """A message that an interpreter has a different googlenet from this one, whose `source_digest`
+    is `mine`. None if it has the same.
     """
     if version != __version__:
         return (
-            f"its interpreter has googlenet {version}, this one {__version__}; install the same in"
-            " both"
+            f"its interpreter has googlenet {version}, but this one has {__version__}; install the"
+            " same in both"
         )
     if source != mine:
         return (
-            f"its interpreter has other code of googlenet {version} (digest {source}) than this one"
-            f" ({mine}); install the same checkout in both"
+            f"its interpreter has different code of googlenet {version} (digest {source}) from this"
+            f" one ({mine}); install the same checkout in both"
         )
     return None
 
 
 def _other_version(python: str, environment: Mapping[str, str]) -> str | None:
-    """In words, that an interpreter which could not start its worker has another version of this
+    """A message that an interpreter which could not start its worker has another version of this
     project, in which the worker may have another name. None if it has this version, or none.
     """
     asked = [python, "-c", "import googlenet; print(googlenet.__version__)"]

@@ -1,4 +1,4 @@
-"""What a backend can do, asked in a process of its own, since only importing it tells."""
+"""What a backend can do, found out in a separate process, since only importing it tells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..backend.protocols import capabilities
 from ..errors import BackendError
 from .job import Job, Report, run_job
 
-#: Seconds that a framework has to be imported.
+#: The number of seconds that importing a framework may take.
 TIMEOUT = 300.0
 
 
@@ -23,7 +23,8 @@ def probe(
     imports nothing, and nothing is printed.
 
     `interpreter` is the Python that has the framework, by default this one. Raises `BackendError`
-    if the backend cannot be imported, or crashes or takes more than `timeout` seconds meanwhile.
+    if the backend cannot be imported, or if importing it crashes or takes more than `timeout`
+    seconds.
     """
     with tempfile.TemporaryDirectory(prefix="googlenet-probe-") as name:
         job = Job("googlenet.jobs.probe:answer", framework)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish, not an end."""
+"""Ctrl-C and SIGTERM as a request to stop, not an immediate end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from types import FrameType
 
 @contextmanager
 def stopping() -> Iterator[list[int]]:
-    """The signals heard meanwhile, Ctrl-C and SIGTERM, so that a step can end; a second one raises
-    `KeyboardInterrupt`. To be used in the main thread, which is the only one that hears signals.
+    """Collects the signals Ctrl-C and SIGTERM, so that the current step can end; a second one
+    raises `KeyboardInterrupt`. Use it in the main thread, the only one that receives signals.
     """
     heard: list[int] = []
 
@@ -30,7 +30,7 @@ def stopping() -> Iterator[list[int]]:
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM is as Ctrl-C for a while, so that workers are ended, too."""
+    """Treat SIGTERM as Ctrl-C for a while, so that workers are ended too."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

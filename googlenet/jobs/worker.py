@@ -27,14 +27,14 @@ from .workers import GRACE, end_with_parent
 
 
 def work(folder: Path, name: str) -> dict[str, Any]:
-    """The answer to a job, ready for JSON: its values or its error, and what made them."""
+    """The answer to a job, ready for JSON: its values or its error, and what produced them."""
     started = time.perf_counter()
     job = json.loads((folder / f"{name}.job.json").read_text())
     framework = job["framework"]
     progress = folder / f"{name}.progress.json"
 
     def report(stage: str, done: int, total: int) -> None:
-        # Renamed, so that the reader never sees half of it; not flushed, since it is told often.
+        # Renamed, so that the reader never sees half of it; not flushed, since it is written often.
         temporary = progress.with_suffix(".tmp")
         temporary.write_text(json.dumps([stage, done, total]))
         os.replace(temporary, progress)
@@ -43,7 +43,7 @@ def work(folder: Path, name: str) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     versions = {"googlenet": __version__}
     try:
-        # Before anything is done, which another code might do in another way.
+        # Before any work, which different code might do differently.
         if mismatch := different_code(job["version"], job["source"], source_digest()):
             raise BackendError(mismatch)
         module, _, function = job["task"].partition(":")
@@ -58,7 +58,7 @@ def work(folder: Path, name: str) -> dict[str, Any]:
         answer["error"] = str(error)
     except MemoryError:
         answer["error"] = f"ran out of memory; {job['memory_hint']}"
-    # A framework raises what it likes: it fails its own job, and the log keeps the traceback.
+    # A framework may raise anything: only its own job fails, and the log keeps the traceback.
     except Exception as error:
         traceback.print_exc()
         first = next(iter(str(error).strip().splitlines()), "no message")
@@ -74,7 +74,7 @@ def work(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _leave() -> None:
-    """Stop as if told to, which lets a task save, and at last for certain."""
+    """Stop as if asked to, which lets a task save, and then by force."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os._exit(1)
@@ -85,7 +85,7 @@ def main() -> None:
     folder, name = Path(sys.argv[1]), sys.argv[2]
     end_with_parent(_leave)
     write_atomically(folder / f"{name}.json", json.dumps(work(folder, name)).encode())
-    # Some frameworks crash while they unload; the answer is written, so leave without that.
+    # Some frameworks crash while they unload; the answer is written, so exit without unloading.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

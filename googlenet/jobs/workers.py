@@ -1,6 +1,4 @@
-"""Processes that work for this one, each with a framework of its own: started,
-followed, and ended.
-"""
+"""Processes that work for this one, each with its own framework: started, followed, and ended."""
 
 from __future__ import annotations
 
@@ -19,14 +17,14 @@ from ..backend.threads import QUIET, thread_variables
 #: The environment variable that tells a worker who started it.
 PARENT = "GOOGLENET_PARENT"
 
-#: Seconds that a worker has to save when it is to stop.
+#: The number of seconds that a worker has to save when it is asked to stop.
 GRACE = 60.0
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a worker ended: its exit code (negative: the signal), whether it hung, or why it was
-    never started.
+    """How a worker ended: its exit code (negative for a signal), whether it hung, or why it never
+    started.
     """
 
     code: int | None = None
@@ -35,8 +33,8 @@ class Ending:
 
 
 def worker_environment(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
-    """The environment of a worker: `threads`, by default its part of the cores unless the
-    environment says; frameworks kept quiet.
+    """The environment of a worker: `threads`, by default its share of the cores unless the
+    environment says otherwise; frameworks are kept quiet.
     """
     given = {**thread_variables(threads, processes=processes), PARENT: str(os.getpid())}
     quiet = {**QUIET, "PYTHONUNBUFFERED": "1"}
@@ -48,8 +46,8 @@ def worker_environment(threads: int | None = None, *, processes: int = 1) -> dic
 
 
 def end_with_parent(end: Callable[[], None]) -> None:
-    """Call `end` in a worker once the process that started it has ended, however it did: nobody
-    would read the answer.
+    """Call `end` in a worker once the process that started it has ended, for whatever reason:
+    nobody would read the answer.
     """
     parent = int(os.environ.get(PARENT, "0"))
 
@@ -76,7 +74,7 @@ def run_worker(
     """Run `command`, what it prints going to `log`, until it ends, `stop` is set, or `look()` has
     not changed for `timeout` seconds.
 
-    It runs in a session of its own, so that all its children end with it; `gentle` asks it first to
+    It runs in its own session, so that all its children end with it; `gentle` first asks it to
     stop, and gives it time to save.
     """
     try:
@@ -99,13 +97,13 @@ def run_worker(
             _signal(process, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE)
-        _signal(process, signal.SIGKILL)  # also if it ended by itself: its children may be left
+        _signal(process, signal.SIGKILL)  # even if it ended by itself: its children may still run
         process.wait()
     return Ending(process.returncode, hung)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """To the worker and all of its children that stayed in its session; none may be left."""
+    """Send a signal to the worker and its children in its session; there may be none left."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
@@ -117,7 +115,7 @@ def _follow(
     stop: threading.Event,
     interval: float,
 ) -> bool:
-    """Look until the worker ends or is to stop; True if it hung."""
+    """Watch until the worker ends or has to stop; True if it hung."""
     last, since = look(), time.monotonic()
     while process.poll() is None and not stop.is_set():
         now = look()
@@ -131,16 +129,17 @@ def _follow(
 
 
 def failure(ending: Ending, log: Path, *, timeout: float, memory_hint: str) -> str:
-    """In words, why a worker gave no answer."""
+    """A message about why a worker gave no answer."""
     if ending.error is not None:
         return ending.error
     if ending.hung:
         return (
-            f"stopped responding for {timeout:g} s and was ended; last output: {last_output(log)}"
+            f"stopped responding and was killed after {timeout:g} s without progress; last output:"
+            f" {last_output(log)}"
         )
     code = ending.code or 0
     ended = (
-        f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
     )
     memory = f"; out of memory? {memory_hint}" if code == -signal.SIGKILL else ""
     return f"{ended}{memory}; last output: {last_output(log)}"

@@ -1,1 +1,1 @@
-"""The proof that backends are one function: parity, and the conformance suite."""
+"""The proof that backends are the same function: parity, and the conformance suite."""

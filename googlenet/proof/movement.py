@@ -1,4 +1,4 @@
-"""How far the logits of two networks move apart on the same weights."""
+"""How far apart the logits of two networks are with the same weights."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .parity.tolerance import distance
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """How far apart two networks are on the same weights and images.
+    """How far apart two networks are with the same weights and images.
 
     `logits` is the relative L2 distance of the second's logits from the first's; `first_divergence`
-    the first layer that both have and whose outputs differ by more than float32 rounds; None for
-    both, with the reason in `unfit`, where one's weights do not fit the other.
+    is the first layer that both have and whose outputs differ by more than float32 rounding. Both
+    are None, with the reason in `unfit`, if the weights of one do not fit the other.
     """
 
     logits: float | None
@@ -30,7 +30,7 @@ class Movement:
     unfit: str | None
 
 
-#: Outputs that differ by less are the same but for rounding: a thousand units in the last place of
+#: Outputs that differ by less are the same up to rounding: a thousand units in the last place of
 #: float32.
 ROUNDING = 1000 * float(np.finfo(np.float32).eps)
 
@@ -39,9 +39,9 @@ def movement(a: Network, b: Network, images: Array, *, seed: int = 0) -> Movemen
     """Run both networks in the float32 reference on `images` (N, C, H, W) with the same weights, in
     evaluation mode.
 
-    Weights are drawn by He's rule from `seed`; biases, gammas and running statistics a little off 0
-    and 1. An array that only one of them has must be neutral: a bias of 0, a gamma of 1. Raises
-    `ShapeError` or `DataError` if `images` do not fit.
+    Weights are drawn by He's rule from `seed`; biases, gammas and running statistics are slightly
+    different from 0 and 1. An array that only one of them has must be neutral: a bias of 0, a gamma
+    of 1. Raises `ShapeError` or `DataError` if `images` do not fit.
     """
     if a.input_shape != b.input_shape:
         return Movement(

@@ -1,4 +1,4 @@
-"""The backend `numpy`: the reference that all others are measured against, in float64 the
+"""The backend `numpy`: the reference that all others are measured against, and in float64 the
 arbiter.
 """
 

@@ -1,4 +1,4 @@
-"""Every change of layout in the reference: canonical NCHW and OIHW, inside NHWC and HWIO."""
+"""Every change of layout in the reference: canonical NCHW and OIHW; inside, NHWC and HWIO."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def to_nhwc(images: Array) -> Array:
 
 
 def to_nchw(y: Array) -> Array:
-    """(N, H, W, C) → (N, C, H, W); a vector (N, C) stays."""
+    """(N, H, W, C) → (N, C, H, W); a vector (N, C) stays as it is."""
     return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
 
 

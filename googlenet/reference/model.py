@@ -39,7 +39,7 @@ def build(
     "cpu".
     """
     if device not in (None, "cpu"):
-        raise DeviceError(f"device: '{device}' cannot be used by numpy: it runs on 'cpu' alone")
+        raise DeviceError(f"device: '{device}' cannot be used by numpy: it only runs on 'cpu'")
     return Model(
         network,
         check_params(network, params),
@@ -59,8 +59,8 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write the weights of `model` to `path` as an .npz of its canonical arrays by path, for
     `numpy.load`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
-    stays whole.
+    Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
+    then left unchanged.
     """
     with native_file(path, file_suffix) as temporary:
         np.savez(temporary, **params_of(model))  # type: ignore[arg-type]
@@ -72,8 +72,8 @@ def forward(
     """The outputs of images (N, C, H, W) by name: `logits` (N, K), auxiliary heads, and the tapped
     layers, maps as NCHW.
 
-    In training mode batch norm uses the batch and moves its running statistics. Raises `ShapeError`
-    or `DataError` for images, `UnknownNameError` for taps that do not fit.
+    In training mode batch norm uses the batch and updates its running statistics. Raises
+    `ShapeError` or `DataError` for images, or `UnknownNameError` for taps, that do not fit.
     """
     run = Pass(train=train, taps=check_taps(model.network, taps))
     model.run(check_images(model.network, images), run)
@@ -83,8 +83,8 @@ def forward(
 def gradients(
     model: Model, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
 ) -> tuple[float, Params]:
-    """The loss in nats of images (N, C, H, W) with labels (N,), and its gradient by every trainable
-    array, canonical layout.
+    """The loss in nats of images (N, C, H, W) with labels (N,), and its gradient with respect to
+    every trainable array, in canonical layout.
 
     Raises `ShapeError` or `DataError` for images or labels that do not fit.
     """
@@ -94,7 +94,7 @@ def gradients(
 def run_gradients(
     model: Model, images: Array, labels: Array, run: Pass, *, loss: Loss = Loss()
 ) -> tuple[float, Params]:
-    """`gradients` by a pass of the caller's choice, which then holds all that came out of it."""
+    """`gradients` with a pass of the caller's choice, which then holds all its results."""
     images = check_images(model.network, images)
     labels = check_labels(model.network, labels, len(images))
     backward = model.run(images, run)
@@ -113,7 +113,7 @@ def run_gradients(
 
 def set_threads(count: int) -> None:
     """Multiply matrices with `count` threads from now on, at least 1: numpy's BLAS reads the
-    environment only as it is imported.
+    environment only while it is imported.
     """
     from threadpoolctl import threadpool_limits
 

@@ -42,8 +42,8 @@ def matmul(a: Array, b: Array) -> Array:
     return product
 
 
-#: So many terms of a sum are added by one product where sums are taken piece by piece; fewer where
-#: a sum outgrows its result.
+#: The number of terms that one product adds when sums are taken piece by piece; fewer where a sum
+#: is larger than its result.
 PIECE, SHORT_PIECE = 64, 8
 
 
@@ -52,7 +52,7 @@ def piecewise_matmul(a: Array, b: Array) -> Array:
     rounded differently.
 
     The gradient of a first convolution's weight is a sum over every pixel of every image, and not
-    every framework's is as exact as that of a blocked product: some add one pixel after another.
+    every framework's is as exact as a blocked product: some add one pixel after another.
     """
     rows, terms = a.shape
     piece = SHORT_PIECE if terms > rows else PIECE
@@ -65,7 +65,7 @@ def piecewise_matmul(a: Array, b: Array) -> Array:
 
 @dataclass
 class Pass:
-    """One pass through the model: how to compute, and what came out of it.
+    """One pass through the model: how to compute it, and its results.
 
     `outputs` collects `logits`, auxiliary heads and `taps` in NCHW; `grads` the gradients in native
     layout; `choices` what each ReLU and max pool decided in the backward pass, by path, or has to
@@ -122,8 +122,8 @@ class Model:
         self._step = fold(resolve(network), self._leaf, self._compose)
 
     def __call__(self, images: Array) -> Array | tuple[Array, ...]:
-        """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...). Raises as
-        `check_images` does.
+        """(N, C, H, W) → logits (N, K), or with auxiliary heads (logits, aux1, ...). Raises what
+        `check_images` raises.
         """
         run = Pass(train=self.train_mode)
         self.run(check_images(self.network, images), run)

@@ -2,7 +2,7 @@
 
 Maps are (N, H, W, C) inside the reference: channels last makes a convolution one matrix product.
 Each function returns its output and a function from the output's gradient to the input's; those
-with weights add the gradients of their weights. The formulas are those of `googlenet.spec`.
+with weights also return the gradients of their weights. The formulas are those of `googlenet.spec`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def offsets(kernel: Pair, stride: Pair, count: Pair) -> list[tuple[slice, slice]
 def conv(
     x: Array, layer: Conv, weight: Array, bias: Array | None, count: Pair, dot: Dot
 ) -> tuple[Array, WeightedBackward]:
-    """Convolution as one matrix product a group: the windows (N·H'·W', kh·kw·C) times the kernel
+    """Convolution as one matrix product per group: the windows (N·H'·W', kh·kw·C) times the kernel
     (kh·kw·C, O).
 
     `weight` is (kh, kw, C / groups, O), `bias` (O,); `count` is (H', W').
@@ -164,7 +164,7 @@ def dense(x: Array, weight: Array, bias: Array | None, dot: Dot) -> tuple[Array,
 
 def relu(x: Array, choice: Choice) -> tuple[Array, Backward]:
     """`max(x, 0)`, of any shape; the gradient passes where the result is positive, or where the
-    choice says.
+    choice says so.
     """
     y = np.maximum(x, 0)
 
@@ -252,7 +252,7 @@ def avg_pool(x: Array, layer: AvgPool, count: Pair) -> tuple[Array, Backward]:
 
 
 def adaptive_avg_pool(x: Array, output_size: Pair) -> tuple[Array, Backward]:
-    """The mean over nearly equal windows: two products with averaging matrices, one an axis."""
+    """The mean over nearly equal windows: two products with averaging matrices, one per axis."""
     down, across = (
         _averaging(size, out).astype(x.dtype)
         for size, out in zip(x.shape[1:3], output_size, strict=True)

@@ -1,4 +1,4 @@
-"""Training of the reference: stochastic gradient descent written out, in float64 the arbiter of
+"""Training of the reference: stochastic gradient descent written out, and in float64 the arbiter of
 trajectories.
 """
 
@@ -23,7 +23,7 @@ class Trainer:
     def __init__(self, model: Model, recipe: Recipe) -> None:
         self.model = model
         self.recipe = recipe
-        recipe.loss.output_weights(model.network)  # raises where the recipe does not fit
+        recipe.loss.output_weights(model.network)  # raises if the recipe does not fit
         self._trainable = {path: spec for path, spec in model.specs.items() if spec.trainable}
         self._velocity = {path: np.zeros_like(model.params[path]) for path in self._trainable}
 
@@ -68,7 +68,7 @@ class Trainer:
         }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        """Go on with what `velocity` returned after a step at `learning_rate`."""
         for path, spec in self._trainable.items():
             self._velocity[path] = layout.to_native(spec, velocity[path]).astype(self.model.dtype)
 
@@ -77,8 +77,8 @@ class Trainer:
         return params_of(self.model)
 
     def snapshot(self) -> tuple[Params, Params]:
-        """All that a step changes, to `rewind` to. A step replaces arrays and changes none, so
-        nothing is copied.
+        """All that a step changes, to `rewind` to. A step replaces arrays and does not change them,
+        so nothing is copied.
         """
         return dict(self.model.params), dict(self._velocity)
 
@@ -92,11 +92,11 @@ class Trainer:
 
 
 def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says. Raises `BackendError` for `parallel`: the
-    reference has one process.
+    """A trainer for `model`, in place, as `recipe` says. Raises `BackendError` for `parallel`: the
+    reference runs in one process.
     """
     if parallel:
         raise BackendError(
-            "framework 'numpy': trains in one process only; leave out `parallel=True`"
+            "framework 'numpy': trains only in one process; leave out `parallel=True`"
         )
     return Trainer(model, recipe)

@@ -1,6 +1,6 @@
-"""What a network is: layers, traversal, what is told from them, and how it is trained.
+"""What a network is: layers, traversal, what follows from them, and how it is trained.
 
-Everything public of the submodules, but for the lenient constructors of `googlenet.spec.blocks`.
+Everything public in the submodules, except the lenient constructors of `googlenet.spec.blocks`.
 Adapters write `from googlenet import spec` and match on `spec.Conv()`.
 """
 

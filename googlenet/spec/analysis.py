@@ -1,5 +1,5 @@
-"""What can be told from the spec alone: parameters, multiply-adds, receptive field, smallest input,
-and the summary by stage.
+"""What follows from the spec alone: parameters, multiply-adds, receptive field, smallest input, and
+the summary by stage.
 
 All are folds over `walk`. Multiply-adds count those of convolutions and dense layers for one image;
 biases, pooling and normalisation are left out, as in the papers.
@@ -173,8 +173,8 @@ def fits(network: Network) -> bool:
 
 
 def smallest_input(network: Network, *, limit: int = 1024) -> int | None:
-    """The smallest side of a square image, in pixels, that runs through every layer; None if none
-    does up to `limit`.
+    """The smallest side of a square image, in pixels, that every layer can take; None if there is
+    none up to `limit`.
     """
     channels = network.input_shape[0]
     return next(
@@ -191,8 +191,8 @@ class Budget:
     its activations in bytes.
 
     `activation_bytes` is the output of every leaf for one image in float32: what training keeps for
-    the way back. `largest_activation_bytes` is the largest of them alone, a lower bound of what a
-    forward pass needs.
+    the backward pass. `largest_activation_bytes` is only the largest of them, a lower bound of what
+    a forward pass needs.
     """
 
     convolution_parameters: int
@@ -240,9 +240,9 @@ class MinimumSize:
     """The smallest side of a square image, in pixels, for which `rule` holds, and what breaks it
     one pixel below.
 
-    `stage` is the child of the root that binds and `path` the layer in it, `because` says why in
-    words; all three are None where 1×1 will do, and `side` is None where no side up to the limit
-    does.
+    `stage` is the child of the root that sets the limit, `path` the layer in it, and `because` says
+    why in words; all three are None if 1×1 is enough, and `side` is None if no side up to the limit
+    is.
     """
 
     rule: str
@@ -252,21 +252,20 @@ class MinimumSize:
     because: str | None
 
 
-#: What a minimum size may be asked for, with the words that explain it.
+#: The rules that a minimum size can be found for, with the words that explain them.
 MINIMUM_RULES = {
     "runs": "runs at all",
     "wider_than_one_pixel": "no stage is 1×1",
-    "without_padding": "no kernel leans on padding",
+    "without_padding": "no kernel is larger than its input",
 }
 
 
 def minimum_sizes(network: Network, *, limit: int = 1024) -> tuple[MinimumSize, ...]:
-    """For each of `MINIMUM_RULES` the smallest square image, up to `limit` pixels a side.
+    """For each of `MINIMUM_RULES` the smallest square image, up to `limit` pixels per side.
 
-    `runs`: every layer takes its input. `wider_than_one_pixel`: besides, every convolution, max
-    pool and dense layer on a map, up to the adaptive or global pool of the main path, sees a map
-    larger than 1×1. `without_padding`: besides that, every kernel fits the map it sees without its
-    padding.
+    `runs`: every layer takes its input. `wider_than_one_pixel`: also, every convolution, max pool
+    and dense layer on a map, up to the adaptive or global pool of the main path, sees a map larger
+    than 1×1. `without_padding`: also, every kernel fits the map that it sees without padding.
     """
     channels = network.input_shape[0]
     broken: dict[str, tuple[str, str] | None] = dict.fromkeys(MINIMUM_RULES)
@@ -281,8 +280,8 @@ def minimum_sizes(network: Network, *, limit: int = 1024) -> tuple[MinimumSize, 
                 found[rule] = MinimumSize(
                     rule, side, path and path.partition(".")[0], path, because
                 )
-            # Where a size between does not run at all, what broke the rule on the last that did
-            # says more.
+            # If a size in between does not run at all, what broke the rule on the last one that did
+            # is more useful.
             if "runs" not in found or offenders["runs"] is None:
                 broken[rule] = offenders[rule]
         if len(found) == len(MINIMUM_RULES):
@@ -311,7 +310,7 @@ def _offenders(network: Network) -> dict[str, tuple[str, str] | None]:
         return dict.fromkeys(MINIMUM_RULES, (path, why))
     for site in sites:
         if isinstance(site.layer, (AdaptiveAvgPool, GlobalAvgPool)):
-            break  # what follows sees a map of one size, whatever the image
+            break  # all that follows sees a map of one size, whatever the image
         if (
             isinstance(site.layer, Dense)
             and len(site.in_shape) == 3

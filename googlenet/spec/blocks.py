@@ -54,13 +54,13 @@ def called(block: str) -> Callable[[Callable[P, Block]], Callable[P, Block]]:
 
 
 def pair(value: PairLike) -> Pair:
-    """`3` → `(3, 3)`; a pair (height, width) stays."""
+    """`3` → `(3, 3)`; a pair (height, width) stays as it is."""
     return (value, value) if isinstance(value, int) else value
 
 
 def padding_of(value: PaddingLike) -> Padding:
-    """`1` or `(1, 2)` (height, width) → `((1, 1), (2, 2))`; `"same"` and an
-    explicit padding stay.
+    """`1` or `(1, 2)` (height, width) → `((1, 1), (2, 2))`; `"same"` and explicit padding stay as
+    they are.
     """
     if isinstance(value, str):
         if value != SAME:
@@ -93,7 +93,7 @@ def conv_layer(
     groups: int = 1,
     bias: bool = True,
 ) -> Conv:
-    """A lone convolution (C, H, W) → (out_channels, H', W')."""
+    """A single convolution (C, H, W) → (out_channels, H', W')."""
     return Conv(out_channels, pair(kernel_size), pair(stride), padding_of(padding), groups, bias)
 
 
@@ -162,8 +162,8 @@ def dropout(rate: float, *, upscales: bool = True) -> dict[str, Layer]:
     """Dropout as the child `dropout`, for `sequential(**...)`; no child at rate 0.
 
     Unless it `upscales`, a further child `scale` undoes the division by `1 − rate` in training, and
-    multiplies by `1 − rate` in evaluation: what PaddlePaddle calls `downscale_in_infer`, and
-    Srivastava et al. 2014 write.
+    multiplies by `1 − rate` in evaluation: what PaddlePaddle calls `downscale_in_infer`, as in
+    Srivastava et al. 2014.
     """
     if rate == 0:
         return {}
@@ -199,8 +199,8 @@ def inception(
     2b).
 
     (C, H, W) → (conv_1x1 + conv_3x3 + conv_5x5 + pool_proj, H, W). `norm` and `bias` are those of
-    `conv`; the last two arguments are departures that published weights were trained with:
-    reductions without ReLU, and another kernel in the branch of 5×5.
+    `conv`; the last two arguments are deviations that published weights were trained with:
+    reductions without ReLU, and another kernel in the 5×5 branch.
     """
     unit = partial(conv, norm=norm, bias=bias)
     reduce = partial(unit, relu=relu_after_reduce)

@@ -25,8 +25,8 @@ from .traversal import child_path
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs at the layer `path`, in words; `training_alone` if evaluation mode is the same
-    function all the same.
+    """What differs at the layer `path`, in words; `training_alone` if the networks are still the
+    same function in evaluation mode.
     """
 
     path: str
@@ -38,8 +38,8 @@ def differences(a: Network, b: Network) -> tuple[Difference, ...]:
     """How `b` differs from `a`, in the order of execution; padding is made explicit for each
     network's own input.
 
-    A layer that only one of them has is named once, with all below it. Raises `ShapeError` if an
-    input does not fit.
+    A layer that only one of them has is named once, including all its children. Raises `ShapeError`
+    if an input does not fit.
     """
     found: list[Difference] = []
     if a.input_shape != b.input_shape:
@@ -82,7 +82,7 @@ def _compare_children(a: Composite, b: Composite, path: str, found: list[Differe
     order = [name for name in theirs if name in ours]
     if common != order:
         found.append(Difference(path, f"order {', '.join(common)} → {', '.join(order)}"))
-    # In a's order, what only b has where b has it.
+    # In a's order, with what only b has at its place in b.
     merged = list(ours)
     for position, name in enumerate(theirs):
         if name not in ours:
@@ -153,7 +153,7 @@ def _padding(value: Any) -> str:
     return f"top {top} bottom {bottom} left {left} right {right}"
 
 
-#: How each field is said, by name or by (kind of layer, name).
+#: How each field is put into words, by name or by (kind of layer, name).
 _WORDS: dict[Any, Callable[[Any, Any], str]] = {
     "kernel_size": _arrow("kernel", size_text),
     "stride": _arrow("stride", _pair),

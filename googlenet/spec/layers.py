@@ -1,9 +1,9 @@
-"""What a network is, never how to run it: frozen, hashable dataclasses without any framework.
+"""What a network is, never how to run it: frozen, hashable dataclasses that need no framework.
 
 Axes: images are (N, C, H, W), N the batch, C channels, H height, W width. Shapes in the spec leave
 out N, so a map is (C, H, W) and a vector (C,). Pairs are (height, width). The classes here are
-strict, in one canonical form; `googlenet.spec.blocks` holds the lenient constructors.
-`docs/spec.md` is the normative text of every formula below.
+strict, in one canonical form; `googlenet.spec.blocks` has the lenient constructors. `docs/spec.md`
+is the normative text of every formula below.
 """
 
 from __future__ import annotations
@@ -359,8 +359,8 @@ def _check_block(kind: str, block: object) -> None:
 class Sequential:
     """Named layers, each applied to the result of the one before; with no children, the identity.
 
-    `block` is what the paper calls the whole, if anything: a label, no part of equality, JSON or
-    weights. Raises `SpecError` for a bad or repeated name.
+    `block` is what the paper calls the whole, if anything: a label that is not part of equality,
+    JSON or weights. Raises `SpecError` for a bad or repeated name.
     """
 
     children: tuple[tuple[str, Layer], ...]
@@ -377,7 +377,8 @@ class Concat:
     order given.
 
     `block` is what the paper calls the whole, as for `Sequential`: `Inception`, `ReductionA`.
-    Raises `SpecError` for a bad or repeated name, no branch, or an auxiliary head in a branch.
+    Raises `SpecError` for a bad or repeated name, if there are no branches, or for an auxiliary
+    head in a branch.
     """
 
     children: tuple[tuple[str, Layer], ...]
@@ -392,8 +393,8 @@ class Concat:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """`shortcut(x) + scale · body(x)`; both must have one shape. An empty `Sequential` as shortcut
-    is the identity.
+    """`shortcut(x) + scale · body(x)`; both must have the same shape. An empty `Sequential` as
+    shortcut is the identity.
 
     Source: arXiv:1602.07261, section 3.2, for the scale. `block` is what the paper calls the whole,
     as for `Sequential`. Raises `SpecError` for an auxiliary head inside.
@@ -421,9 +422,9 @@ class Aux:
     """The identity on the main path, and `head` as a further output named after this child (for
     example `aux1`).
 
-    `loss_weight` is the factor of its loss in training (arXiv:1409.4842, section 5: 0.3). Stands
-    only in a `Sequential` that is reached from the root through `Sequential`s. The head has the
-    path of this layer, and the label `block`. Raises `SpecError` if a head holds another one.
+    `loss_weight` is the factor of its loss in training (arXiv:1409.4842, section 5: 0.3). It is
+    allowed only in a `Sequential` that is reached from the root through `Sequential`s. The head has
+    the path of this layer, and the label `block`. Raises `SpecError` if a head holds another one.
     """
 
     head: Sequential
@@ -442,7 +443,7 @@ class Aux:
 
     @property
     def children(self) -> tuple[tuple[str, Layer], ...]:
-        """The head, under the name that folds know it by; it is no part of a path."""
+        """The head, under the name that folds know it by; it is not part of a path."""
         return (("head", self.head),)
 
     @property
@@ -491,7 +492,7 @@ def _check_no_aux(kind: str, *layers: Layer) -> None:
 
 
 def check_input_shape(shape: Any) -> Shape:
-    """`shape` as a tuple (C, H, W). Raises `SpecError` unless it is three integers from 1."""
+    """`shape` as a tuple (C, H, W). Raises `SpecError` unless it is three positive integers."""
     sized = (
         isinstance(shape, (tuple, list)) and len(shape) == 3 and all(_is_int(n, 1) for n in shape)
     )
@@ -502,17 +503,17 @@ def check_input_shape(shape: Any) -> Shape:
     return channels, height, width
 
 
-#: So many names of layers are shown of a network.
+#: The most names of layers that are shown for a network.
 MOST_NAMES = 12
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Network:
-    """A whole network, or a lone block: a name, its layers, the shape (C, H, W) of its input, and
+    """A whole network, or a single block: a name, its layers, the shape (C, H, W) of its input, and
     where it comes from.
 
-    Raises `SpecError` if the shape is not three positive integers or two auxiliary outputs have one
-    name.
+    Raises `SpecError` if the shape is not three positive integers or two auxiliary outputs have the
+    same name.
     """
 
     name: str
@@ -563,5 +564,5 @@ class Network:
         return ("logits", *(name for name, _ in aux_heads(self.layers)))
 
     def at(self, input_shape: Shape) -> Network:
-        """The same layers on another input shape (C, H, W)."""
+        """The same layers with another input shape (C, H, W)."""
         return replace(self, input_shape=check_input_shape(input_shape))

@@ -41,7 +41,8 @@ class Loss:
     def output_weights(self, network: Network) -> dict[str, float]:
         """The weight of every output of `network` by name, 1 for `logits`.
 
-        Raises `SpecError` if `aux_weights` has another length than the network has auxiliary heads.
+        Raises `SpecError` if the length of `aux_weights` is not the network's number of auxiliary
+        heads.
         """
         heads = aux_heads(network.layers)
         weights = (
@@ -61,7 +62,7 @@ class Loss:
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[float, Array]:
     """The mean over the batch of `−Σ q·log softmax(logits)`, `q = (1 − e)·onehot + e / K`, and its
-    gradient by the logits (N, K).
+    gradient with respect to the logits (N, K).
     """
     batch, classes = logits.shape
     target = np.full_like(logits, smoothing / classes)

@@ -1,4 +1,4 @@
-"""The arrays of a network: their paths and canonical shapes, and which of them training moves."""
+"""The arrays of a network: their paths and canonical shapes, and which of them are trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .traversal import LeafSite, join, walk
 
 @dataclass(frozen=True, slots=True)
 class ParamSpec:
-    """One array of a network: its path, its canonical shape, its leaf, and whether training moves
+    """One array of a network: its path, its canonical shape, its leaf, and whether training changes
     it by gradient.
     """
 
@@ -58,8 +58,8 @@ def param_specs(network: Network) -> dict[str, ParamSpec]:
 
 
 def end_weights(network: Network) -> tuple[ParamSpec, ParamSpec]:
-    """The weight that takes the images, (out, channels, kH, kW), and the one that gives the logits,
-    (classes, …): where a file's channels and classes are found.
+    """The weight that takes the images, (out, channels, kH, kW), and the one that makes the logits,
+    (classes, …): their shapes tell a file's channels and classes.
     """
     weights = [
         spec

@@ -28,9 +28,9 @@ class Recipe:
 
         v ← momentum · v + (g + weight_decay · w),    w ← w − learning_rate · v
 
-    with v = 0 at the start. Weight decay holds for all trainable arrays, biases and batch norm's
-    too. Of `epochs` passes through the training images each is in an order of its own, drawn from
-    `seed`; the last batch of a pass may be smaller, and counts as a step.
+    with v = 0 at the start. Weight decay applies to all trainable arrays, including biases and
+    batch norm's. Each of the `epochs` passes through the training images has its own order, drawn
+    from `seed`; the last batch of a pass may be smaller, and counts as a step.
 
     Schedules of the learning rate: `constant`; `step`, times `decay_factor` after each
     `decay_epochs` epochs; `cosine`, at step t of T times (1 + cos(π·t / T)) / 2. Rates, momentum
@@ -67,7 +67,9 @@ class Recipe:
         _check("seed", self.seed, "an integer of at least 0", lambda x: x == int(x) and x >= 0)
         _check("decay_factor", self.decay_factor, "a number in (0, 1]", lambda x: 0 < x <= 1)
         if self.schedule not in SCHEDULES:
-            raise SpecError(f"`schedule`: expected {', '.join(SCHEDULES)}, got {self.schedule!r}")
+            raise SpecError(
+                f"`schedule`: expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
+            )
         _ = self.loss  # checks the rest
 
     @property
@@ -101,8 +103,8 @@ class Recipe:
         ).astype(np.int64)
 
     def step_seed(self, step: int) -> int:
-        """A seed in [0, 2³¹) for what the framework draws in this step, such as dropout's masks:
-        from the seed and the step alone.
+        """A seed in [0, 2³¹) for what the framework draws in this step, such as dropout's masks; it
+        depends only on the seed and the step.
         """
         return int(uniform(self.seed, f"step {step}")(1)[0] * 2**31)
 
@@ -112,7 +114,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Recipe:
-        """The inverse of `to_json`. Raises `SpecError` for a field that there is not, or a value
+        """The inverse of `to_json`. Raises `SpecError` for a field that does not exist, or a value
         out of range.
         """
         names = {field.name for field in fields(cls)}
@@ -123,7 +125,7 @@ class Recipe:
 
 
 def float32(value: float) -> float:
-    """`value` rounded to float32, which is what every framework computes with."""
+    """`value` rounded to float32, which every framework computes with."""
     return float(np.float32(value))
 
 

@@ -1,4 +1,4 @@
-"""From one network to another: padding made explicit, leaves exchanged."""
+"""From one network to another: padding made explicit, leaves replaced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from .traversal import CompositeSite, fold
 
 
 def with_children(layer: Composite, children: Mapping[str, Layer]) -> Composite:
-    """`layer` with other children, by the names that a fold gives them; all else stays.
+    """`layer` with other children, by the names that a fold gives them; everything else stays the
+    same.
 
     Raises `TypeError` unless an auxiliary head is a `Sequential`.
     """
@@ -36,7 +37,9 @@ def resolve(network: Network) -> Network:
 
 
 def map_leaves(network: Network, change: Callable[[Leaf], Leaf]) -> Network:
-    """The same network with every leaf as `change` returns it, whether or not its shapes fit."""
+    """The same network with every leaf replaced by what `change` returns, whether or not the shapes
+    fit.
+    """
 
     def visit(layer: Layer) -> Layer:
         if isinstance(layer, Leaf):

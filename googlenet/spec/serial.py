@@ -18,7 +18,7 @@ def to_json(value: Any) -> Any:
             **{
                 field.name: to_json(getattr(value, field.name))
                 for field in fields(value)
-                if field.compare  # labels are no part of what a network is
+                if field.compare  # labels are not part of what a network is
             },
         }
     return [to_json(item) for item in value] if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""The shape that each layer gives: windows counted, SAME padding made explicit, branches joined."""
+"""The shape of each layer's output: windows counted, SAME made explicit, branches joined."""
 
 from __future__ import annotations
 
@@ -101,17 +101,17 @@ def concat_shape(path: str, shapes: dict[str, Shape]) -> Shape:
         or len({shape[1:] for shape in shapes.values()}) > 1
     ):
         raise ShapeError(
-            f"{path}: branches must end in maps of one height and width, got {shapes}; align their"
-            " strides and padding"
+            f"{path}: branches must end in maps of the same height and width, got {shapes}; align"
+            " their strides and padding"
         )
     return (sum(shape[0] for shape in shapes.values()), *next(iter(shapes.values()))[1:])
 
 
 def sum_shape(path: str, shapes: dict[str, Shape]) -> Shape:
-    """The one shape of `body` and `shortcut` at `path`. Raises `ShapeError` unless it is one."""
+    """The shape of both `body` and `shortcut` at `path`. Raises `ShapeError` if they differ."""
     if shapes["body"] != shapes["shortcut"]:
         raise ShapeError(
-            f"{path}: body {shapes['body']} and shortcut {shapes['shortcut']} must have one shape;"
-            " project the shortcut"
+            f"{path}: body {shapes['body']} and shortcut {shapes['shortcut']} must have the same"
+            " shape; project the shortcut"
         )
     return shapes["body"]

@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A layer where it stands: its path, the layer (padding always explicit), and its shapes
-    without the batch axis.
+    """A layer in its place: its path, the layer (padding always explicit), and its shapes without
+    the batch axis.
     """
 
     path: str
@@ -53,7 +53,7 @@ def fold(
     `leaf(site)` makes the value of a leaf; `compose(site, children)` joins the values of a
     composite's children, keyed by name (`body` and `shortcut` for a `Residual`; `head` for an
     `Aux`, whose head shares the path of the `Aux`). The root has the path "". Raises `ShapeError`,
-    naming the path, where a layer cannot take its input.
+    naming the path, if a layer cannot take its input.
     """
     value, _ = _fold(network.layers, "", network.input_shape, leaf, compose)
     return value
@@ -99,8 +99,8 @@ def walk(network: Network) -> Iterator[LeafSite]:
 
 
 def nodes(network: Network) -> tuple[Site, ...]:
-    """Every layer, composites after their children, without the root and without the identity: all
-    that can be tapped.
+    """Every layer, composites after their children, without the root and without the identity:
+    everything that can be tapped.
     """
     sites: list[Site] = []
 
@@ -158,8 +158,8 @@ def output_shapes(network: Network) -> dict[str, Shape]:
 
 
 def child_path(layer: Composite, path: str, name: str) -> str:
-    """The path of the child `name` of `layer`, which stands at `path`: an auxiliary head has the
-    path of its `Aux`.
+    """The path of the child `name` of `layer`, which is at `path`: an auxiliary head has the path
+    of its `Aux`.
     """
     return path if isinstance(layer, Aux) else join(path, name)
 
@@ -170,19 +170,19 @@ def join(path: str, name: str) -> str:
 
 
 def num_classes(network: Network) -> int:
-    """The length of every output. Raises `ShapeError` if one is no vector, or an auxiliary head's
-    has another length.
+    """The length of every output. Raises `ShapeError` if one is not a vector, or an auxiliary
+    head's has a different length.
     """
     shapes = output_shapes(network)
     for name, shape in shapes.items():
         if len(shape) != 1:
             raise ShapeError(
-                f"network '{network.name}': output '{name}' is a map {shape}, no vector; end it"
+                f"network '{network.name}': output '{name}' is a map {shape}, not a vector; end it"
                 " with GlobalAvgPool or Dense"
             )
         if shape != shapes["logits"]:
             raise ShapeError(
-                f"network '{network.name}': output '{name}' has {shape[0]} classes, the logits"
-                f" {shapes['logits'][0]}; make them equal"
+                f"network '{network.name}': output '{name}' has {shape[0]} classes, but the logits"
+                f" have {shapes['logits'][0]}; make them equal"
             )
     return shapes["logits"][0]

@@ -1,4 +1,4 @@
-"""Training: the recipe, the data's order, the loop, its checkpoints and its log; nothing here
+"""Training: the recipe, the order of the data, the loop, its checkpoints and its log; nothing here
 imports a framework.
 """
 

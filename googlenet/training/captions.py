@@ -1,4 +1,4 @@
-"""What is said beside curves: the settings, and why frameworks that start alike part."""
+"""The text beside curves: the settings, and why frameworks that start the same drift apart."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from ..spec.recipe import Recipe
 from .curves import Runs, axis_limits, curves_of
 
-#: By what share of its axis two curves must differ to be told apart. A panel is about 250 points
+#: Two curves must differ by this share of their axis to be told apart. A panel is about 250 points
 #: high and a line 2 points wide: below this share, one line covers the other.
 VISIBLE: Final = 0.01
 
 
 def settings_text(recipe: Recipe, *, seeds: int = 1) -> str:
-    """A recipe in words; of several runs, from the recipe's seed on."""
+    """A recipe in words; with several runs, their seeds count up from the recipe's."""
     rate = f"learning rate {recipe.learning_rate:g}"
     if recipe.schedule == "cosine":
         rate += " (falling along a cosine)"
@@ -39,8 +39,8 @@ def settings_text(recipe: Recipe, *, seeds: int = 1) -> str:
 
 
 def divergence_note(runs: Runs, *, dropout: bool = False) -> str:
-    """Why the curves of frameworks part that start from the same weights; "" as long as they do not
-    visibly.
+    """Why the curves of frameworks that start from the same weights drift apart; "" as long as they
+    do not visibly.
 
     They do where the same seed's losses or accuracies of an epoch differ by more than `VISIBLE` of
     the axis on which `curves_figure` draws them. `dropout` says that the network has dropout, whose
@@ -51,9 +51,9 @@ def divergence_note(runs: Runs, *, dropout: bool = False) -> str:
         return ""
     masks = "draws its own dropout masks and " if dropout else ""
     return (
-        f"Why the curves part from epoch {epoch} on: all frameworks start from the same weights and"
-        f" take the same batches, but each {masks}rounds in an order of its own, and every step of"
-        " training makes the difference grow. That does not make them different functions:"
+        f"Why the curves drift apart from epoch {epoch} on: all frameworks start from the same"
+        f" weights and take the same batches, but each {masks}rounds in its own order, and every"
+        " training step makes the difference grow. That does not make them different functions:"
         " `googlenet.parity(..., train_steps=10)` compares them step by step."
     )
 
@@ -69,7 +69,7 @@ def _first_visible(runs: Runs) -> int | None:
         values = np.full((len(same), *shape), np.nan)
         for array, curve in zip(values, same, strict=True):
             array[: curve.values.shape[0], : curve.values.shape[1]] = curve.values
-        with np.errstate(invalid="ignore"):  # infinite in both, which is no difference
+        with np.errstate(invalid="ignore"):  # infinite in both, which is not a difference
             apart = np.fmax.reduce(values) - np.fmin.reduce(values) > VISIBLE * (high - low)
         first += [int(epoch) + 1 for epoch in np.flatnonzero(apart.any(0))]
     return min(first, default=None)

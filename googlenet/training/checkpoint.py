@@ -1,4 +1,4 @@
-"""Where a run of training stands, in one safetensors file that is whole at any moment."""
+"""How far a training run is, in one safetensors file that is complete at any moment."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FORMAT = "googlenet-checkpoint"
 class Epoch:
     """One finished pass through the training images.
 
-    `loss` in nats and `train_accuracy` are means over the training passes, while the weights moved,
-    as in the book; `test_loss` (without label smoothing and auxiliary heads) and `test_accuracy`
-    are of the weights after it. `seconds` are those of its steps alone.
+    `loss` in nats and `train_accuracy` are means over the training passes, while the weights
+    changed, as in the book; `test_loss` (without label smoothing and auxiliary heads) and
+    `test_accuracy` are for the weights after it. `seconds` counts only its steps.
     """
 
     epoch: int
@@ -45,7 +45,7 @@ class Epoch:
 class Position:
     """How far a run is: finished steps, the finished epochs, and the sums of the one in progress.
 
-    `log_bytes` is how long the log was; what stands behind it belongs to steps that will be taken
+    `log_bytes` is how long the log was; what comes after that belongs to steps that will be taken
     again.
     """
 
@@ -67,7 +67,7 @@ class Position:
 @dataclass(frozen=True)
 class Checkpoint:
     """Weights with running statistics, the optimiser's velocity, the position, and the settings
-    that make the run what it is.
+    that define the run.
     """
 
     settings: Mapping[str, Any]
@@ -77,7 +77,8 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint` of `network` to `path`; an old one there stays whole until the new one is.
+    """Write `checkpoint` of `network` to `path`; an old one there is kept until the new one is
+    complete.
 
     Raises `TrainingError` for weights that are not finite or a file that cannot be written; the old
     checkpoint is then unchanged.
@@ -118,8 +119,8 @@ def _kept(path: Path) -> str:
 def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint at `path` of a run of `network` with the same `settings`.
 
-    Raises `TrainingError`, naming the file, if it is no checkpoint, damaged, or of another network,
-    recipe, framework or data.
+    Raises `TrainingError`, naming the file, if it is not a checkpoint, is damaged, or is of another
+    network, recipe, framework or data.
     """
     try:
         arrays, metadata = read_safetensors(path)
@@ -127,7 +128,7 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
         raise TrainingError(str(error)) from error
     if metadata.get("format") != FORMAT:
         raise TrainingError(
-            f"{path}: is not a checkpoint of this project; give a file of weights as `weights`"
+            f"{path}: is not a checkpoint of this project; give a weights file as `weights`"
         )
     try:
         made = json.loads(metadata["settings"])
@@ -166,7 +167,7 @@ def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) 
                 key = next(key for key in {**before, **now} if before.get(key) != now.get(key))
                 name, before, now = f"{name}'s {key}", before.get(key), now.get(key)
             raise TrainingError(
-                f"{path}: was made with {name} {_short(before)}, and this run has {_short(now)};"
+                f"{path}: was made with {name} {_short(before)}, but this run has {_short(now)};"
                 " give the same, or another `out`"
             )
 

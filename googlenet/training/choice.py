@@ -1,7 +1,7 @@
-"""Which frameworks train, where nobody has said which: any installed backend may, whoever wrote it.
+"""Which frameworks train, if none is named: any installed backend may, whoever wrote it.
 
 Whether one does is known only by importing it, and no process imports two frameworks; so each is
-asked in a process of its own.
+asked in its own process.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..jobs.probe import TIMEOUT, probe
 def default_trainer(
     *, tell: Callable[[str], None] = lambda line: None, timeout: float = TIMEOUT
 ) -> str:
-    """The first installed backend that trains, alphabetically; the reference if no other does.
+    """The alphabetically first installed backend that trains; the reference if no other does.
 
     A single candidate is imported in this process, so the environment must be prepared
-    (`googlenet.backend.threads.prepare_process`); several are asked in processes of their own, with
-    `timeout` seconds each. `tell` hears a line of each that cannot be imported, and that the
-    reference is slow if it has to do.
+    (`googlenet.backend.threads.prepare_process`); several are asked in their own processes, with
+    `timeout` seconds each. `tell` is called with a line about each one that cannot be imported, and
+    with one that says that the reference is slow, if it has to train.
     """
     candidates = [name for name in backends() if name != REFERENCE]
     for name in candidates:
@@ -54,10 +54,10 @@ def entrants(
 ) -> list[str]:
     """The frameworks of a race: of those `named`, the ones that train.
 
-    By default it is all that are installed or have an interpreter, but for the reference, which is
-    slow; if none of them trains, the reference runs by itself. `tell` hears a line of each that has
-    no trainer. One that cannot be imported stays: its runs fail, and the race says why. Raises
-    `BackendError` if none of those named trains.
+    By default these are all that are installed or have an interpreter, except the reference, which
+    is slow; if none of them trains, the reference runs by itself. `tell` is called with a line
+    about each one without a trainer. One that cannot be imported stays: its runs fail, and the race
+    says why. Raises `BackendError` if none of those named trains.
     """
     found = interpreters or {}
     chosen = sorted({*backends(), *found} - {REFERENCE}) if named is None else list(named)

@@ -1,4 +1,4 @@
-"""The colour of each framework: the same in every picture, whichever others are in it."""
+"""The colour of each framework: the same in every picture, whatever others are in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable
 from typing import Final
 
-#: The slots of the frameworks that are known; all other names share the rest.
+#: The slots of the known frameworks; all other names share the rest.
 KNOWN: Final[dict[str, int]] = {
     name: slot
     for slot, name in enumerate(
@@ -14,8 +14,8 @@ KNOWN: Final[dict[str, int]] = {
     )
 }
 
-#: Twelve colours: seven of Okabe and Ito's, which remain apart for eyes that see fewer, and five
-#: that keep their distance from these and each other, also as those eyes see them; none is pale on
+#: Twelve colours: seven of Okabe and Ito's, which colour-blind people can tell apart, and five more
+#: that stay distinct from these and each other, also for colour-blind people; none is pale on
 #: white. A test measures both.
 COLOURS: Final = (
     "#0072B2",  # blue
@@ -36,9 +36,9 @@ COLOURS: Final = (
 def colours_of(names: Iterable[str]) -> dict[str, str]:
     """A colour for each of the frameworks in one picture, in the order given.
 
-    A known framework has its own. Another takes the one of the rest that a hash of its name says,
-    or if that is taken in this picture the next one which is free, at last a known framework's that
-    is not in it. Up to twelve names have colours of their own, and their order plays no part.
+    A known framework has its own. Any other takes one of the rest by a hash of its name, or if that
+    is taken in this picture, the next free one, and finally the colour of a known framework that is
+    not in it. Up to twelve names have different colours, and their order does not matter.
     """
     given = list(dict.fromkeys(names))
     slots = {name: KNOWN[name] for name in given if name in KNOWN}

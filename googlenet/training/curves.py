@@ -29,17 +29,17 @@ HEIGHT: Final = 4.3
 #: More epochs than this are drawn without a mark at each.
 MOST_MARKS: Final = 20
 
-#: So many times a usual loss, and a loss is off the scale: an arrow at the upper edge says so.
+#: A loss above this many times a usual one is off the scale: an arrow at the upper edge marks it.
 OFF_SCALE: Final = 4.0
 
-#: The axis shows at least this share of the loss, and of all accuracies, so that curves that do not
-#: move look like it.
+#: The axis spans at least this share of the loss, and of all accuracies, so that flat curves look
+#: flat.
 LEAST_LOSS, LEAST_ACCURACY = 0.2, 0.2
 
 #: The fields of an epoch that are drawn.
 FIELDS: Final = ("loss", "test_loss", "train_accuracy", "test_accuracy")
 
-#: A loss beyond it was infinite: a log, which has no infinity, has the largest float64.
+#: A loss beyond this was infinite: logs cannot hold infinity and have the largest float64 instead.
 FINITE: Final = 1e300
 
 
@@ -53,8 +53,8 @@ def draw_curves(
     settings: str = "",
     note: str = "",
 ) -> None:
-    """Draw `curves_figure` of the same arguments to `path`, a .png, .svg or .pdf that is whole at
-    any moment. Raises `DataError` for another ending or a file that cannot be written.
+    """Draw `curves_figure` of the same arguments to `path`, a .png, .svg or .pdf that is complete
+    at any moment. Raises `DataError` for any other ending or a file that cannot be written.
     """
     check_picture(path)
     figure = curves_figure(runs, title, labels=labels, chance=chance, settings=settings, note=note)
@@ -71,18 +71,18 @@ def curves_figure(
     settings: str = "",
     note: str = "",
 ) -> Figure:
-    """The losses on the left and the accuracies on the right, of tests solid and of training
-    dashed.
+    """The losses on the left and the accuracies on the right, solid for testing and dashed for
+    training.
 
     Each framework has the colour of its name (`colours_of`); `labels` are what the legend calls
-    them, by default their names. Of several seeds the mean is drawn, and the range between the
-    lowest and the highest shaded. Runs without an epoch are left out.
+    them, by default their names. With several seeds the mean is drawn, and the range from the
+    lowest to the highest is shaded. Runs without a finished epoch are left out.
 
     Axes follow the data. A loss of more than `OFF_SCALE` times a usual one, or that is not finite,
     leaves the panel, and an arrow at the upper edge marks its epoch. `chance` is the training loss,
     in nats, of a network that knows nothing: a line where the axis comes near it.
 
-    `settings` stands in smaller letters below `title`, and `note` below the legend.
+    `settings` appears in smaller letters below `title`, and `note` below the legend.
     """
     from matplotlib.figure import Figure
 
@@ -135,7 +135,7 @@ class Curve:
 
     @property
     def test(self) -> bool:
-        """Whether it is of the test images."""
+        """Whether it is for the test images."""
         return self.field.startswith("test")
 
     @property
@@ -146,12 +146,12 @@ class Curve:
     @property
     def mean(self) -> Floats:
         """Over the seeds, (epochs,)."""
-        mean: Floats = np.nanmean(self.values, 0)  # in each epoch there is one
+        mean: Floats = np.nanmean(self.values, 0)  # every epoch has at least one
         return mean
 
 
 def curves_of(runs: Runs) -> list[Curve]:
-    """Four for each framework that has an epoch; a run that has none is a row of nan."""
+    """Four for each framework that has an epoch; a run without one is a row of nan."""
     curves = []
     for framework, seeds in runs.items():
         length = max(map(len, seeds), default=0)
@@ -177,8 +177,9 @@ def _seen(curves: Iterable[Curve]) -> Floats:
 def _ceiling(curves: Sequence[Curve], chance: float | None) -> float:
     """The highest loss that is drawn to scale.
 
-    A usual loss is that of a network that knows nothing, or where `chance` is not given the lowest
-    with which a framework began; but at least the lower quartile, so that much is always to scale.
+    A usual loss is that of a network that knows nothing, or if `chance` is not given, the lowest
+    first loss of any framework; but at least the lower quartile, so that this much is always to
+    scale.
     """
     losses = [curve for curve in curves if curve.kind == "loss"]
     values = _seen(losses)
@@ -212,7 +213,7 @@ def axis_limits(curves: Sequence[Curve], kind: str, chance: float | None) -> tup
 
 def _draw(axes: Axes, curve: Curve, colour: str, *, marks: bool) -> None:
     low, high = axes.get_ylim()
-    above = high + 0.6 * (high - low)  # out of sight
+    above = high + 0.6 * (high - low)  # out of view
     x = np.arange(1, curve.values.shape[1] + 1)
 
     def clipped(values: Any) -> Any:
@@ -273,7 +274,7 @@ def _framework_handles(
 def _style_handles(
     curves: Sequence[Curve], axes: Axes, chance: float | None, *, marks: bool
 ) -> list[Artist]:
-    """What the styles mean, in grey; a line at `chance` in `axes` if it is in sight."""
+    """What the styles mean, in grey; a line at `chance` in `axes` if it is in view."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -295,7 +296,7 @@ def _style_handles(
         if low <= chance <= high:
             axes.axhline(chance, zorder=2, **dotted)
         else:
-            label += f", {'above' if chance > high else 'below'} what is drawn"
+            label += f", {'above' if chance > high else 'below'} the panel"
         handles.append(Line2D([], [], label=label, **dotted))
     losses = np.concatenate([[], *(c.values.ravel() for c in curves if c.kind == "loss")])
     if (losses > high).any():

@@ -1,4 +1,4 @@
-"""How sure an accuracy is that was seen on so many images."""
+"""How certain an accuracy is that was measured on a number of images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a share seen in `count` trials (E. B. Wilson, 1927)."""
+    """The 95 % confidence interval of a share observed in `count` trials (E. B. Wilson, 1927)."""
     z = 1.959964
     centre, spread = (
         share + z * z / (2 * count),

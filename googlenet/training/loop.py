@@ -1,4 +1,4 @@
-"""The loop: batches in, checkpoints, a log and curves out. One framework, one process, or one of
+"""The loop: batches in; checkpoints, a log and curves out. One framework, in one process or one of
 several that train together.
 """
 
@@ -35,20 +35,23 @@ from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_check
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
 
-#: Steps that the plain GoogLeNet stays at chance on all of Fashion-MNIST, by the book's recipe.
+#: The number of steps for which the plain GoogLeNet stays at chance on all of Fashion-MNIST, with
+#: the book's recipe.
 PLATEAU = 350
 
-#: A loss this near to that of equal probabilities, as a share of it, has learnt nothing.
+#: If the loss is this near to that of equal probabilities, as a share of it, nothing has been
+#: learnt.
 CHANCE = 0.02
 
 
 @dataclass
 class Listener:
-    """What a run tells whoever watches, in the process of rank 0 only.
+    """What a run reports, only in the process of rank 0.
 
-    `started` hears the position, the steps of an epoch and of the run; `step` its number, loss,
-    accuracy and the epoch's examples per second; `tested` how many test images are done of how
-    many; `epoch` each one that has ended, and `chance` a line of advice where nothing was learnt.
+    `started` is called with the position and the number of steps in an epoch and in the run; `step`
+    with its number, loss, accuracy and the epoch's examples per second; `tested` with how many test
+    images are done, and of how many; `epoch` with each one that has ended, and `chance` with a line
+    of advice if nothing was learnt.
     """
 
     started: Callable[[Position, int, int], None] = lambda position, steps_per_epoch, steps: None
@@ -62,7 +65,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its epochs, whether all were taken, and how many steps."""
+    """How a run ended: its epochs, whether it finished, and how many steps it took."""
 
     epochs: tuple[Epoch, ...]
     finished: bool
@@ -73,9 +76,9 @@ class Outcome:
 class TrainingRun:
     """A run of training in `folder`: everything it needs, and `train()`.
 
-    `stop` is asked after each step; True saves a checkpoint and ends the run. A checkpoint is
-    written after each epoch, and every `checkpoint_seconds` within one. `initializer` is the rule
-    by which `params` were drawn, None if they were not.
+    `stop` is called after each step; if it returns True, a checkpoint is saved and the run ends. A
+    checkpoint is written after each epoch, and every `checkpoint_seconds` within one. `initializer`
+    is the rule by which `params` were drawn, None if they were not.
     """
 
     backend: Trains
@@ -100,7 +103,7 @@ class TrainingRun:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What makes the run what it is; a checkpoint goes on under the same alone."""
+        """What defines the run; a checkpoint only goes on under the same settings."""
         values: dict[str, Any] = {
             "framework": self.backend.name,
             "network": to_json(self.network),
@@ -108,15 +111,15 @@ class TrainingRun:
             "data": {"name": self.data.name, "digest": self.data.digest},
             "weights": {"digest": digest(self.params)},
         }
-        read: dict[str, Any] = json.loads(json.dumps(values))  # as a checkpoint gives them back
+        read: dict[str, Any] = json.loads(json.dumps(values))  # as a checkpoint returns them
         return read
 
     def _processes(self) -> tuple[int, int]:
-        """This process's rank and how many train together. Raises `BackendError` where one can."""
+        """This process's rank, and how many train together. Raises `BackendError` if none can."""
         if not self.parallel:
             return 0, 1
         if not isinstance(self.backend, TrainsInParallel):
-            raise BackendError(f"framework '{self.backend.name}': trains in one process only")
+            raise BackendError(f"framework '{self.backend.name}': trains only in one process")
         return self.backend.start_parallel()
 
     def train(self) -> Outcome:
@@ -137,7 +140,7 @@ class TrainingRun:
         if rank == 0:
             self._open(position)
             self.listener.started(position, self.per_epoch, self.steps)
-        # Unbuffered: what could not be written is not tried again while an error is on its way.
+        # Unbuffered: a failed write is not tried again while an error propagates.
         with open(self.folder / LOG if rank == 0 else os.devnull, "ab", buffering=0) as log:
             while position.epoch < self.recipe.epochs:
                 position, stopped = self._epoch(trainer, position, log)
@@ -148,8 +151,8 @@ class TrainingRun:
         return Outcome(position.epochs, True, position.step)
 
     def _check_alike(self, trainer: Trainer, checkpoint: Checkpoint) -> None:
-        """Raises `TrainingError` in all processes if one starts from another place than the rest:
-        gradients alone would not show it.
+        """Raises `TrainingError` in all processes if one starts from a different place from the
+        rest, which gradients would not show.
         """
         if trainer.processes == 1:
             return
@@ -159,13 +162,11 @@ class TrainingRun:
         )
         own = int(hashlib.sha256(start.encode()).hexdigest()[:5], 16)
         total, squares = trainer.total(np.array([own, own**2], np.float64))
-        if (
-            trainer.processes * squares != total**2
-        ):  # Cauchy and Schwarz: equal only if all numbers are
+        if trainer.processes * squares != total**2:  # Cauchy–Schwarz: equal only if all numbers are
             raise TrainingError(
                 f"process {trainer.rank} (after step {checkpoint.position.step}): the"
-                f" {trainer.processes} processes do not start alike; give all the same arguments"
-                " and the same files, and with `resume` the same checkpoint in `out`"
+                f" {trainer.processes} processes do not start the same; give them all the same"
+                " arguments and files, and with `resume` the same checkpoint in `out`"
             )
 
     def _find(self, rank: int) -> Checkpoint:
@@ -182,13 +183,13 @@ class TrainingRun:
             return checkpoint
         if rank == 0 and not self.resume and (path.exists() or log.exists()):
             raise TrainingError(
-                f"{self.folder}: holds a run already; go on with `resume=True`, or give another"
+                f"{self.folder}: already holds a run; go on with `resume=True`, or give another"
                 " `out`"
             )
         return Checkpoint(self.settings, Position(), self.params)
 
     def _open(self, position: Position) -> None:
-        """A log that ends at `position`: what stands behind it belongs to steps that will be taken
+        """A log that ends at `position`: what comes after it belongs to steps that will be taken
         again.
         """
         log = self.folder / LOG
@@ -279,7 +280,7 @@ class TrainingRun:
             batches.close()
         position = self._finish(trainer, position, log)
         self._save(trainer, position, log)
-        if rank == 0:  # once it is saved: what is shown cannot lose an epoch
+        if rank == 0:  # only after it is saved, so that no error in showing it can lose an epoch
             self.listener.epoch(position.epochs[-1])
             if self.at_chance(position.epochs[-1]):
                 self.listener.chance(self.chance_line(position.epochs[-1]))
@@ -294,7 +295,7 @@ class TrainingRun:
         return float(sums[0]), int(sums[1]), int(sums[2]), bool(sums[3])
 
     def _finish(self, trainer: Trainer, position: Position, log: Any) -> Position:
-        """The test, and the epoch's line."""
+        """The test, and the epoch's line in the log."""
         sums = np.zeros(3)
         done, total = 0, len(self.data.test.labels)
         for batch in evaluation_batches(
@@ -339,8 +340,8 @@ class TrainingRun:
         return abs(epoch.loss - expected) < CHANCE * expected and epoch.test_accuracy < 2 / classes
 
     def chance_line(self, epoch: Epoch) -> str:
-        """What is said of a network that has learnt nothing yet: only what was measured to help
-        (docs/training.md, "At chance"), and is not set already.
+        """Advice for a network that has learnt nothing yet: only what was measured to help
+        (docs/training.md, "At chance"), and is not already set.
         """
         classes = num_classes(self.network)
         helps = []
@@ -352,10 +353,10 @@ class TrainingRun:
         advice = f" What helps is {' or '.join(helps)}." if helps else ""
         return (
             f"epoch {epoch.epoch}: still at chance: the loss is that of {classes} equal"
-            f" probabilities, ln {classes} = {math.log(classes):.3f} for each output.{advice} Time"
-            " may be enough: on all of Fashion-MNIST the book's network leaves this plateau after"
-            f" about {PLATEAU} steps at rate 0.1; this run has taken {step}. A lower rate makes it"
-            " longer."
+            f" probabilities, ln {classes} = {math.log(classes):.3f} for each output.{advice} It"
+            " may only need time: on all of Fashion-MNIST the book's network leaves this plateau"
+            f" after about {PLATEAU} steps at rate 0.1; this run has taken {step}. At a lower rate"
+            " it takes longer."
         )
 
     def _diverged(self, position: Position, loss: float) -> str:
@@ -421,7 +422,7 @@ def digest(params: Params) -> str:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The events of a log, without a last line that is still being written. Raises `TrainingError`
-    for a file that is none.
+    for a file that is not one.
     """
     try:
         lines = path.read_text().splitlines(keepends=True)
@@ -430,7 +431,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in lines if line.endswith("\n")]
     except ValueError as error:
-        raise TrainingError(f"{path}: is no log of training ({error})") from error
+        raise TrainingError(f"{path}: is not a training log ({error})") from error
 
 
 def _line(values: dict[str, Any]) -> bytes:

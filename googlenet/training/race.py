@@ -1,5 +1,5 @@
 """A race: several frameworks train in turn from the same weights, on the same bytes in the same
-order, each in a process of its own.
+order, each in its own process.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from ..weights.initial import init_params
 from .checkpoint import Epoch
 from .loop import LOG, digest, read_log
 
-#: Told often: the framework, the seed, the stage, how much of it is done, and how much there is.
+#: Called often with the framework, the seed, the stage, how much of it is done, and how much there
+#: is.
 Progress = Callable[[str, int, str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Lap:
-    """One framework's run from one seed: its epochs, or in `error` why it did not end."""
+    """One framework's run from one seed: its epochs, or in `error` why it did not finish."""
 
     framework: str
     seed: int
@@ -44,7 +45,7 @@ class Lap:
 
     @property
     def examples_per_second(self) -> float:
-        """The median over epochs, so that what is compiled in the first does not count."""
+        """The median over epochs, so that compilation in the first one does not count."""
         return (
             statistics.median(epoch.examples_per_second for epoch in self.epochs)
             if self.epochs
@@ -54,8 +55,8 @@ class Lap:
 
 @dataclass(frozen=True)
 class RaceOptions:
-    """How to race: interpreters by framework, threads of each, and seconds without progress before
-    a worker is ended.
+    """How to race: interpreters by framework, threads for each, and seconds without progress before
+    a worker is killed.
     """
 
     interpreters: Mapping[str, str] = field(default_factory=dict)
@@ -77,11 +78,11 @@ def run_race(
     finished: Callable[[Lap], None] = lambda lap: None,
 ) -> list[Lap]:
     """Train `network` as `recipe` says in each of `frameworks` from each of `seeds`, which take the
-    place of the recipe's, one after another; their runs lie in `folder`.
+    place of the recipe's, one after another; their runs are in `folder`.
 
-    The images are prepared and the initial weights drawn here, once. A run that is there goes on,
-    or counts if it has ended; one that fails fails its own lap. Raises `TrainingError` if files
-    cannot be written, or a run turns out to have had another start.
+    The images are prepared and the initial weights drawn here, once. A run that is already there
+    goes on, or counts if it has finished; one that fails fails only its own lap. Raises
+    `TrainingError` if files cannot be written, or if a run turns out to have started differently.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,9 @@ def run_race(
         start = folder / f"start-seed{seed}.safetensors"
         params = init_params(network, seed=seed, initializer=initializer)
         if start.exists() and digest(load_params(start, network)) != digest(params):
-            raise TrainingError(f"{start}: holds another start than this race; give another `out`")
+            raise TrainingError(
+                f"{start}: holds a different start from this race's; give another `out`"
+            )
         save_params(start, network, params)
         asked = {
             "network": to_json(network),
@@ -154,21 +157,21 @@ def _lap(
 
 
 def _check_start(lap: Lap, data: str, weights: str) -> None:
-    """Raises `TrainingError` unless the run's own log says that it began where all did."""
+    """Raises `TrainingError` unless the run's own log says that it started as all others did."""
     events = read_log(lap.folder / LOG) if (lap.folder / LOG).exists() else []
     if not events or lap.error is not None:
         return
     for what, expected in (("data", data), ("weights", weights)):
         if events[0][what]["digest"] != expected:
             raise TrainingError(
-                f"{lap.folder}: began with other {what} than this race; give another `out`"
+                f"{lap.folder}: began with different {what} from this race; give another `out`"
             )
 
 
 @dataclass(frozen=True)
 class Standing:
     """What a framework reached over its seeds: means of the last epochs, and the spread (standard
-    deviation) where there are several.
+    deviation) if there are several.
     """
 
     framework: str
@@ -176,7 +179,7 @@ class Standing:
 
     @property
     def ended(self) -> tuple[Lap, ...]:
-        """The laps that ran to the end."""
+        """The laps that finished."""
         return tuple(lap for lap in self.laps if lap.error is None)
 
     def mean(self, name: str) -> float:
@@ -184,7 +187,7 @@ class Standing:
         return statistics.fmean(self._last(name))
 
     def spread(self, name: str) -> float | None:
-        """The standard deviation over seeds of a field of the last epoch; None of one seed."""
+        """The standard deviation over seeds of a field of the last epoch; None for one seed."""
         values = self._last(name)
         return statistics.stdev(values) if len(values) > 1 else None
 
@@ -197,7 +200,7 @@ class Standing:
         return [getattr(lap.epochs[-1], name) for lap in self.ended]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with whole-word keys."""
+        """Everything, with whole words as keys."""
         names = ("loss", "train_accuracy", "test_loss", "test_accuracy")
         means = (
             {
@@ -231,8 +234,8 @@ def standings(laps: Sequence[Lap]) -> list[Standing]:
 
 
 def write_results(path: Path, laps: Sequence[Lap]) -> None:
-    """All standings as JSON in a file, which is whole at any moment. Raises `TrainingError` if it
-    cannot be written.
+    """Write all standings as JSON to a file, which is complete at any moment. Raises
+    `TrainingError` if it cannot be written.
     """
     text = json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n"
     try:

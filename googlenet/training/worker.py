@@ -1,4 +1,4 @@
-"""One framework's run in a race, in a process of its own: the task of its job."""
+"""One framework's run in a race, in its own process: the task of its job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STEPS = "steps"
 def answer(
     framework: str, values: Mapping[str, Any], folder: Path, report: Report
 ) -> dict[str, Any]:
-    """Train in `folder` what `values` say, or go on with what is there: whether it came to the end,
+    """Train in `folder` as `values` say, or go on with what is there; returns whether it finished,
     and after how many steps. Raises what `TrainingRun` and the backend raise.
     """
     backend = get_backend(framework)

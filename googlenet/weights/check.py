@@ -1,4 +1,4 @@
-"""The check of weights at every door: whether they fit a network."""
+"""The check that weights fit a network, made wherever weights come in."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from ..spec.params import param_specs
 def check_params(
     network: Network, params: Mapping[str, Array], *, source: str = "weights"
 ) -> Params:
-    """`params` as contiguous float32 arrays in the order of the network; copies nothing that is so
+    """`params` as contiguous float32 arrays in the order of the network; copies only what is not so
     already.
 
-    Raises `WeightsError`, naming `source` and the first offending path, for a missing, extra,
-    wrongly shaped, non-numeric or non-finite array, and for a negative running variance.
+    Raises `WeightsError`, naming `source` and the first offending path, for an array that is
+    missing, extra, of the wrong shape, non-numeric or non-finite, and for a negative running
+    variance.
     """
     if not isinstance(params, Mapping):
         raise WeightsError(f"{source}: expected arrays by path, got {params!r}")

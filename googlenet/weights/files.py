@@ -1,4 +1,4 @@
-"""Safetensors files of weights, this project's own."""
+"""Safetensors files of weights, this project's own format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) 
 
 
 def network_metadata(network: Network) -> dict[str, str]:
-    """What a weights file says of its network, so that both come out of it again."""
+    """The metadata with which a weights file names its network, so that both can be loaded."""
     return {
         "format": "googlenet",
         "version": __version__,
@@ -40,7 +40,7 @@ def network_metadata(network: Network) -> dict[str, str]:
 
 
 def is_own(metadata: Mapping[str, str]) -> bool:
-    """Whether `metadata` are of a file that `save_params` wrote."""
+    """Whether `metadata` is that of a file that `save_params` wrote."""
     return metadata.get("format") == "googlenet"
 
 
@@ -55,7 +55,7 @@ def save_params(
     and input shape as metadata.
 
     `extra` is further metadata, such as `classes`. Raises `WeightsError` if the weights do not fit
-    the network or the file cannot be written; an existing file then stays whole.
+    the network or the file cannot be written; an existing file is then left unchanged.
     """
     checked = check_params(network, params)
     metadata = {**(extra or {}), **network_metadata(network)}
@@ -83,9 +83,9 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
             params = {name: file.get_tensor(name) for name in names}
             return params, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
-        # TypeError and AttributeError: a dtype that numpy has not, such as bfloat16.
+        # TypeError and AttributeError: a dtype that numpy lacks, such as bfloat16.
         raise WeightsError(
-            f"{path}: not a whole safetensors file of arrays that numpy can hold ({error})"
+            f"{path}: is not a complete safetensors file of arrays that numpy can hold ({error})"
         ) from error
 
 
@@ -104,8 +104,8 @@ def check_file(
     metadata: Mapping[str, str],
     path: str | os.PathLike[str],
 ) -> Params:
-    """`check_params` of what a file holds. Raises `WeightsError` for weights of another network,
-    too, where its metadata name one.
+    """`check_params` for what a file holds. Also raises `WeightsError` if the file's metadata name
+    another network.
     """
     made_for = metadata.get("network", network.name)
     if made_for != network.name:

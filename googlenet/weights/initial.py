@@ -15,8 +15,8 @@ from ..spec.params import ParamSpec, param_specs
 
 
 def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The natural logarithm from +, −, ×, ÷ alone, which IEEE 754 rounds alike everywhere;
-    libraries' own `log` differ.
+    """The natural logarithm from only +, −, × and ÷, which IEEE 754 rounds the same way everywhere;
+    libraries' own `log` functions differ.
     """
     mantissa, exponent = np.frexp(x)
     low = mantissa < math.sqrt(0.5)

@@ -11,14 +11,14 @@ from ..spec.layers import Network
 from ..spec.params import param_specs
 from .initial import init_params
 
-#: How many images a comparison takes, and how many classes its labels name, unless said.
+#: How many images a comparison takes, and how many classes its labels name, by default.
 BATCH = 3
 CLASSES = 5
 
 
 def random_params(network: Network, seed: int = 0) -> Params:
     """Weights by He's rule, and every other array away from its usual 0 or 1, so that none can be
-    lost unseen.
+    lost unnoticed.
     """
     params = init_params(network, seed=seed, initializer="he_normal")
     for path, spec in param_specs(network).items():

@@ -219,7 +219,7 @@ def test_predict_images_and_arrays(weights, tmp_path):
     ("arguments", "error", "message"),
     [
         ({"taps": ["b9"]}, UnknownNameError, "`taps=b9`: network 'googlenet' has no such layer"),
-        ({"model": "nin"}, WeightsError, "holds weights of network 'googlenet', and `model` says"),
+        ({"model": "nin"}, WeightsError, "holds weights of network 'googlenet', but `model` says"),
         ({"preprocessing": "none"}, UnknownNameError, "preprocessing"),
     ],
 )
@@ -243,7 +243,7 @@ def test_convert(weights, tmp_path):
     assert converted.framework == "numpy"
     assert converted.to_json()["num_classes"] == 3
     assert converted.left_over == ()
-    with pytest.raises(WeightsError, match="is the file that is read"):
+    with pytest.raises(WeightsError, match="is the file to read"):
         googlenet.convert(weights, weights)
     with pytest.raises(WeightsError, match="for a framework's own file give `framework`"):
         googlenet.convert(weights, tmp_path / "w.ckpt")

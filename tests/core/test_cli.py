@@ -153,7 +153,7 @@ def test_parity_shows_what_failed():
     )
     done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="exit")
     assert done.returncode == 1
-    assert "faulty: ended with exit code 7" in done.stdout
+    assert "faulty: exited with code 7" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_parity_shows_what_failed():
         ),
         (("parity", "--images", "/no/images"), "/no/images: does not exist"),
         (("parity", "--count", "0"), "expected at least 1, got 0"),
-        (("parity", "--channels", "2"), "images have 1 or 3 channels, and the network takes 2"),
+        (("parity", "--channels", "2"), "images have 1 or 3 channels, but the network takes 2"),
         (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
         (
             ("parity", "--initializer", "zeros"),

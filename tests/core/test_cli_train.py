@@ -91,7 +91,7 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
     again = googlenet("train", *SMALL, "--data", shades, cwd=tmp_path)
     assert again.returncode == 2
-    assert "holds a run already; go on with --resume" in again.stderr
+    assert "already holds a run; go on with --resume" in again.stderr
 
 
 def test_curves_that_cannot_be_drawn_do_not_end_the_run(shades, tmp_path):
@@ -190,12 +190,12 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--learning-rate", "-1"), "--learning-rate: expected a number above 0, got -1.0"),
         (
             ("--schedule", "linear"),
-            "--schedule: expected constant, step, cosine, got 'linear'",
+            "--schedule: expected one of constant, step, cosine, got 'linear'",
         ),
         (("--picture", "a.gif"), "a.gif: expected a name that ends in .png, .svg or .pdf"),
-        (("--size", "9"), "holds images of (1, 8, 8), and the network takes (1, 9, 9)"),
-        (("--num-classes", "1"), "has 2 classes, and the network 1"),
-        (("--parallel",), "framework 'numpy': trains in one process only"),
+        (("--size", "9"), "holds images of (1, 8, 8), but the network takes (1, 9, 9)"),
+        (("--num-classes", "1"), "has 2 classes, but the network has 1"),
+        (("--parallel",), "framework 'numpy': trains only in one process"),
         (("--aux-weight", "0.3"), "network 'googlenet' has 0 auxiliary heads, got 1 weights"),
         (
             ("--data", "nowhere"),
@@ -266,7 +266,9 @@ def test_a_run_with_another_start_is_no_part_of_a_race(shades, tmp_path):
     log.write_text(text.replace(digest, digest[::-1]))
     again = googlenet("race", *arguments, cwd=tmp_path)
     assert again.returncode == 2
-    assert "numpy-seed0: began with other data than this race; give another --out" in again.stderr
+    assert (
+        "numpy-seed0: began with different data from this race; give another --out" in again.stderr
+    )
 
 
 def test_a_framework_that_fails_in_a_race_fails_alone(shades, tmp_path):

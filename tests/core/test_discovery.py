@@ -146,9 +146,9 @@ def test_what_a_backend_can_do_is_asked_elsewhere(site):
     ("code", "timeout", "message"),
     [
         ("raise ImportError('libhalide.so')", 300.0, "cannot be imported: libhalide.so"),
-        ("import os; os._exit(7)", 300.0, "ended with exit code 7"),
-        ("import os; os._exit(0)", 300.0, "ended with exit code 0"),
-        ("import time; time.sleep(900)", 3.0, "for 3 s"),
+        ("import os; os._exit(7)", 300.0, "exited with code 7"),
+        ("import os; os._exit(0)", 300.0, "exited with code 0"),
+        ("import time; time.sleep(900)", 3.0, "killed after 3 s"),
     ],
 )
 def test_a_backend_that_cannot_be_asked(site, code, timeout, message):
@@ -217,7 +217,7 @@ def test_a_candidate_that_hangs_is_left_out_after_its_time(site):
         plugin(site, name, "import time; time.sleep(900)")
     heard = []
     assert default_trainer(tell=heard.append, timeout=2.0) == "numpy"
-    assert ["for 2 s" in line for line in heard] == [True, True, False]
+    assert ["killed after 2 s" in line for line in heard] == [True, True, False]
 
 
 def test_a_race_leaves_out_what_has_no_trainer(site):

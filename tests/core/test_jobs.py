@@ -104,7 +104,7 @@ def test_the_answer_has_values_and_what_made_them(tasks):
     [
         ("fail", "ZeroDivisionError: by"),
         ("no_memory", "ran out of memory; ask for less"),
-        ("leave", "ended with exit code 3; last output: on its way"),
+        ("leave", "exited with code 3; last output: on its way"),
         ("missing", "AttributeError: module 'tasks_of_tests' has no attribute 'missing'"),
     ],
 )
@@ -117,7 +117,9 @@ def test_what_goes_wrong_is_one_line(tasks, name, error):
 def test_a_worker_that_hangs_is_killed_with_its_children(tasks):
     """Though it does not listen to SIGTERM."""
     answer = tasks("hang", timeout=4.0)
-    assert answer.error == "stopped responding for 4 s and was ended; last output: waiting"
+    assert answer.error == (
+        "stopped responding and was killed after 4 s without progress; last output: waiting"
+    )
     assert gone(int((tasks.folder / "child").read_text()))
 
 
@@ -141,7 +143,7 @@ def test_a_stop_gives_time_to_save(tasks):
 
 def test_an_answer_of_before_is_not_taken_for_a_new_one(tasks):
     assert tasks("add").error is None
-    assert tasks("leave").error.startswith("ended with exit code 3")
+    assert tasks("leave").error.startswith("exited with code 3")
 
 
 def test_a_worker_ends_when_who_started_it_is_killed(tasks):

@@ -194,9 +194,9 @@ def test_weights_that_do_not_fit_are_refused_by_name(params, spoil, message):
     ("content", "message"),
     [
         (None, "does not exist"),
-        (b"", "not a whole safetensors file"),
-        (b"PK\x03\x04 a zip, as torch writes it", "not a whole safetensors file"),
-        (b"\x80\x04\x95 a pickle", "not a whole safetensors file"),
+        (b"", "is not a complete safetensors file"),
+        (b"PK\x03\x04 a zip, as torch writes it", "is not a complete safetensors file"),
+        (b"\x80\x04\x95 a pickle", "is not a complete safetensors file"),
     ],
 )
 def test_foreign_files_are_refused(tmp_path, content, message):
@@ -217,7 +217,7 @@ def test_truncated_files_are_refused(params, tmp_path, keep):
     path = tmp_path / "weights.safetensors"
     save_params(path, NETWORK, params)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="is not a complete safetensors file"):
         load_params(path, NETWORK)
 
 

@@ -73,7 +73,7 @@ def test_chance_widens_the_axis_only_from_near():
     assert limits(far, chance=CHANCE) == limits(far)
     assert limits(near, chance=CHANCE)[1] > CHANCE
     one = legend(curves_figure({"torch": [far]}, "", chance=CHANCE))
-    assert "training loss at chance: 2.303, above what is drawn" in one
+    assert "training loss at chance: 2.303, above the panel" in one
     one = legend(curves_figure({"torch": [near]}, "", chance=CHANCE))
     assert "training loss at chance: 2.303" in one
 
@@ -236,7 +236,7 @@ def test_inputs_stand_in_the_title_or_at_each_network():
         "a\n1×96×96",
         "b\n3×32×48",
     ]
-    assert "do not compare" in [text.get_text() for text in other.texts][1]
+    assert "cannot be compared" in [text.get_text() for text in other.texts][1]
 
 
 # Captions -----------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def test_curves_that_part_are_explained():
     assert divergence_note({"torch": [same, apart]}) == ""  # one framework, two seeds
     assert divergence_note({"torch": [same], "mxnet": [close]}) == ""
     note = divergence_note({"torch": [same], "mxnet": [apart]})
-    assert note.startswith("Why the curves part from epoch 2 on: ")
+    assert note.startswith("Why the curves drift apart from epoch 2 on: ")
     assert "`googlenet.parity(..., train_steps=10)`" in note
     assert "--" not in note
     assert "dropout" not in note

@@ -85,7 +85,7 @@ def test_our_own_readers_come_first(site, tmp_path):
             "a.txt",
             "raise",
             "{path}: the reader of .txt files, text_reader:read, failed (ValueError: no such"
-            " number); save the file again, or tell who wrote the reader",
+            " number); save the file again, or report this to the author of the reader",
         ),
         ("a.txt", "nothing", "failed (TypeError: expected a WeightsFile, got dict);"),
         ("a.txt", "objects", "failed (ValueError: 'a' has object dtype, expected numbers);"),

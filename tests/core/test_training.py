@@ -378,7 +378,7 @@ def test_checkpoints_within_an_epoch(tmp_path):
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     run(tmp_path).train()
-    with pytest.raises(TrainingError, match="holds a run already; go on with `resume=True`"):
+    with pytest.raises(TrainingError, match="already holds a run; go on with `resume=True`"):
         run(tmp_path).train()
 
 
@@ -387,14 +387,14 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     [
         (
             {"recipe": replace(RECIPE, learning_rate=0.1)},
-            "recipe's learning_rate 0.05, and this run has 0.1",
+            "recipe's learning_rate 0.05, but this run has 0.1",
         ),
-        ({"recipe": replace(RECIPE, seed=4)}, "recipe's seed 3, and this run has 4"),
+        ({"recipe": replace(RECIPE, seed=4)}, "recipe's seed 3, but this run has 4"),
         ({"data": data(seed=1)}, "data's digest"),
         ({"params": random_params(NETWORK, 1)}, "weights's digest"),
         (
             {"network": replace(NETWORK, name="other")},
-            'network\'s name "norm_residual", and this run has "other"',
+            'network\'s name "norm_residual", but this run has "other"',
         ),
     ],
 )
@@ -411,7 +411,7 @@ def test_a_damaged_checkpoint(tmp_path):
     run(tmp_path).train()
     whole = (tmp_path / CHECKPOINT).read_bytes()
     (tmp_path / CHECKPOINT).write_bytes(whole[:-100])
-    with pytest.raises(TrainingError, match="not a whole safetensors file"):
+    with pytest.raises(TrainingError, match="is not a complete safetensors file"):
         run(tmp_path, resume=True).train()
     googlenet.save_params(tmp_path / CHECKPOINT, NETWORK, random_params(NETWORK))
     with pytest.raises(TrainingError, match="is not a checkpoint of this project"):
@@ -486,7 +486,7 @@ def test_processes_that_do_not_start_alike(tmp_path):
     check(5, lambda mine: seen.append(mine) or 2 * mine)
     check(5, lambda mine: mine + seen[0])
     with pytest.raises(
-        TrainingError, match=r"process 1 \(after step 0\): the 2 processes do not start alike"
+        TrainingError, match=r"process 1 \(after step 0\): the 2 processes do not start the same"
     ):
         check(0, lambda mine: mine + seen[0])
 

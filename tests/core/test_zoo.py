@@ -403,7 +403,7 @@ def test_one_layer_under_two_names():
         imported = import_weights(weights_file(alone), "gluoncv:googlenet")
         assert np.array_equal(imported.params["head.dense.weight"], arrays[one])
     with pytest.raises(
-        WeightsError, match=r"'output.weight' and 'head.2.weight' differ, expected the same values"
+        WeightsError, match=r"'output.weight' and 'head.2.weight' differ; expected the same values"
     ):
         import_weights(weights_file({**arrays, second: arrays[second] + 1}), "gluoncv:googlenet")
 
@@ -471,7 +471,7 @@ def with_nan(array):
         ),
         (
             changed("conv2.conv.bias", lambda _: np.ones(64, np.float32)),
-            "'conv2.conv.bias' has no place in torchvision:googlenet",
+            "'conv2.conv.bias' does not belong in torchvision:googlenet",
         ),
     ],
 )
@@ -604,7 +604,7 @@ def test_our_own_files_are_built_again(own):
     )
     assert len(plain.left_over) == 18
     with pytest.raises(
-        WeightsError, match="it is a file of this project's own, so leave out `model`"
+        WeightsError, match="it is one of this project's own files, so leave out `model`"
     ):
         import_weights(file, "torchvision:googlenet")
     for key, value, message in (
@@ -715,7 +715,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
             ("--from", "torchvision:googlenet", "missing.pt", "OUT.safetensors"),
             "missing.pt: does not exist",
         ),
-        (("--from", "torchvision:googlenet", "IN", "IN"), "is the file that is read"),
+        (("--from", "torchvision:googlenet", "IN", "IN"), "is the file to read"),
         (
             ("--from", "torchvision:googlenet", "IN", "no/OUT.safetensors"),
             "its folder no does not exist",
@@ -743,7 +743,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "six"),
-            "six: expected 7 class names, one a line",
+            "six: expected 7 class names, one per line",
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "gap"),

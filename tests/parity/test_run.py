@@ -107,9 +107,9 @@ def test_json_has_everything_in_whole_words(images):
                 " libmissing.so"
             ),
         ),
-        ("crash", "was ended by SIGSEGV; last output: about to crash"),
-        ("killed", "was ended by SIGKILL; out of memory?"),
-        ("exit", "ended with exit code 7"),
+        ("crash", "was killed by SIGSEGV; last output: about to crash"),
+        ("killed", "was killed by SIGKILL; out of memory?"),
+        ("exit", "exited with code 7"),
         ("memory", "ran out of memory; give fewer images (`count`)"),
         ("raise", "RuntimeError: no kernel for this operation"),
     ],
@@ -127,7 +127,9 @@ def test_a_worker_that_fails_fails_its_row_alone(images, monkeypatch, fault, mes
 def test_a_worker_that_hangs_is_ended(images, monkeypatch):
     monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "hang")
     faulty, numpy = _run(["faulty", "numpy"], images, timeout=20.0, jobs=2, gradients=False).results
-    assert faulty.error == "stopped responding for 20 s and was ended; last output: still waiting"
+    assert faulty.error == (
+        "stopped responding and was killed after 20 s without progress; last output: still waiting"
+    )
     assert numpy.passed
 
 
@@ -149,7 +151,7 @@ def test_an_interpreter_without_googlenet(images, tmp_path):
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     bare.chmod(0o755)
     (result,) = _run(["numpy"], images, interpreters={"numpy": str(bare)}).results
-    assert "ended with exit code 1" in result.error
+    assert "exited with code 1" in result.error
     assert "No module named 'googlenet'" in result.error
 
 

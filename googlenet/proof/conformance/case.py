@@ -14,7 +14,7 @@ from ..parity.rows import Row
 
 @runtime_checkable
 class Learns(Differentiates, Trains, Protocol):
-    """A backend with gradients and a trainer. What a trainer does is held against passes in
+    """A backend with gradients and a trainer. What a trainer does is compared with passes in
     training mode, which only a backend with gradients is asked for.
     """
 
@@ -24,7 +24,7 @@ Needed = TypeVar("Needed", bound=Backend)
 
 @dataclass(frozen=True)
 class Need(Generic[Needed]):
-    """What a case asks of a backend: the capabilities by word, keys of
+    """What a case asks of a backend: the names of its capabilities, keys of
     `googlenet.backend.protocols.CAPABILITIES`, and whether a backend has them.
     """
 
@@ -57,8 +57,8 @@ class ConformanceError(AssertionError):
 
 @dataclass(frozen=True)
 class Case(Generic[Needed]):
-    """One check: `check(backend)` returns None or raises `ConformanceError`. `needs` is what a
-    backend must be for it.
+    """One check: `check(backend)` returns None or raises `ConformanceError`. `needs` is the
+    protocol that a backend must have for it.
     """
 
     name: str
@@ -74,8 +74,8 @@ class Case(Generic[Needed]):
         return self.needs.capabilities
 
     def check(self, backend: Backend) -> None:
-        """Run this case. A backend that lacks a capability the case needs raises too: select with
-        `cases(capabilities(backend))`.
+        """Run this case. It also raises if the backend lacks a capability that the case needs:
+        select cases with `cases(capabilities(backend))`.
         """
         if not self.needs.met(backend):
             missing = sorted(self.capabilities - capabilities(backend)) or ["to be a Backend"]
@@ -90,12 +90,12 @@ AnyCase: TypeAlias = Case[Backend] | Case[Differentiates] | Case[Learns]
 
 
 def check_rows(backend: Backend, network: Network, rows: list[Row]) -> None:
-    """Raises `ConformanceError`, naming the first of `rows` that is beyond its limit."""
+    """Raises `ConformanceError`, naming the first of `rows` that exceeds its limit."""
     for row in rows:
         if not row.passed:
             raise ConformanceError(
-                f"{network.name}: '{row.name}' of {backend.name} is {row.error:.2g} from float64"
-                f" (relative L2), limit {row.limit:.2g}; it is the first that differs"
+                f"{network.name}: '{row.name}' of {backend.name} is {row.error:.2g} away from"
+                f" float64 (relative L2), limit {row.limit:.2g}; it is the first that differs"
             )
 
 
@@ -108,8 +108,8 @@ def expect(condition: bool, message: str) -> None:
 def expect_errors(
     broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]], where: str
 ) -> None:
-    """Raises `ConformanceError` unless each call, (what it is given, the error, the call), raises
-    its error.
+    """Raises `ConformanceError` unless each call, given as (what it is given, the error, the call),
+    raises its error.
     """
     for what, expected, call in broken:
         try:

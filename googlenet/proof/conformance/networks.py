@@ -159,8 +159,8 @@ def composites() -> dict[str, Network]:
 
 
 def architectures() -> dict[str, Network]:
-    """The published networks, small: other channels, classes and sizes, narrow dense layers, and
-    each kind of block once or twice.
+    """The published networks, made small: fewer channels and classes, other sizes, narrow dense
+    layers, and each kind of block once or twice.
 
     Where batch norm's last map would be a single pixel, float32 itself strays too far to prove
     much: sizes and batches avoid that.
@@ -200,7 +200,9 @@ def architectures() -> dict[str, Network]:
 
 
 def forward_architectures() -> dict[str, Network]:
-    """What differs from `architectures` in a layer or two: compared only in evaluation mode."""
+    """Networks that differ from `architectures` in a layer or two: compared only in evaluation
+    mode.
+    """
     return {
         "inception_v3-aux": get_network(
             "inception_v3", num_classes=7, input_shape=(3, 303, 299), aux=True
@@ -233,8 +235,8 @@ def forward_architectures() -> dict[str, Network]:
 
 
 def batch_of(network: Network) -> int:
-    """How many images a comparison takes: more for batch norm, which is the better conditioned the
-    more there are.
+    """How many images a comparison takes: more for batch norm, which is better conditioned with
+    more of them.
     """
     return NORM_BATCH if any(isinstance(site.layer, BatchNorm) for site in walk(network)) else BATCH
 

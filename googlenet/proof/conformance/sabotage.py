@@ -1,10 +1,10 @@
-"""Sabotaged adapters: each must be rejected, and the report must name the layer that was spoilt.
+"""Sabotaged adapters: each must be rejected, and the report must name the layer that was broken.
 
 A mutant changes one thing inside an adapter laid out as ours are (`leaves.leaf`, `model.compose`,
 `layout.to_native`, `layout.from_native`), or in one of its protocol functions; the spec and the
 reference stay right. Among them are the bugs that published GoogLeNets shipped. A changed leaf
-keeps its site's shapes, so an adapter that follows `window_count(site)` must follow the leaf's own
-fields too.
+keeps its site's shapes, so an adapter that uses `window_count(site)` must also use the leaf's own
+fields.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..parity.problem import Problem, random_problem
 from ..parity.rows import Comparison
 from .networks import probe
 
-#: What spoils a backend's module for as long as its context is entered.
+#: What breaks a backend's module for as long as its context is entered.
 Sabotage: TypeAlias = Callable[[ModuleType], AbstractContextManager[object]]
 #: The `step` of a `Trainer`.
 Step: TypeAlias = Callable[..., tuple[float, Array]]
@@ -51,8 +51,8 @@ class Mutant:
         return self.name
 
     def compare(self, backend: Backend) -> Comparison:
-        """The proof on a sabotaged `backend`, which must fail; the backend is whole again
-        afterwards. Raises `TypeError` for a backend that is not a module.
+        """The proof on a sabotaged `backend`, which must fail; the backend is restored afterwards.
+        Raises `TypeError` for a backend that is not a module.
         """
         if not isinstance(backend, ModuleType):
             raise TypeError(f"backend: only a module can be sabotaged, got {backend!r}")
@@ -108,8 +108,8 @@ def _compose(
 
 
 def _layout(path: str, change: Callable[[Array], Array]) -> Sabotage:
-    """The adapter's layout is wrong for one array, and wrong alike in both directions: only the
-    outputs can tell.
+    """The adapter's layout is wrong for one array, and wrong in the same way in both directions:
+    only the outputs can tell.
     """
 
     @contextmanager
@@ -189,7 +189,7 @@ def _loss(change: Callable[[Loss], Loss]) -> Sabotage:
 
 
 def _recipe(change: Callable[[Recipe], Recipe]) -> Sabotage:
-    """The adapter trains by another recipe."""
+    """The adapter trains with another recipe."""
 
     def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.trainer
@@ -203,7 +203,7 @@ def _recipe(change: Callable[[Recipe], Recipe]) -> Sabotage:
 
 
 def _trainer(change: Callable[[Trainer], Step]) -> Sabotage:
-    """The adapter's trainer takes other steps: `change` makes its `step` another."""
+    """The adapter's trainer takes different steps: `change` replaces its `step`."""
 
     def sabotage(module: ModuleType) -> AbstractContextManager[object]:
         right = module.trainer
@@ -231,7 +231,7 @@ def _first_rate(trainer: Trainer) -> Step:
 
 
 def _velocity_with_rate(trainer: Trainer) -> Step:
-    """v holds the rate of each step, as Keras's and MXNet's does: another function as soon as the
+    """v includes the rate of each step, as in Keras and MXNet: a different function as soon as the
     rate changes.
     """
     right, rates = trainer.step, list[float]()

@@ -1,4 +1,4 @@
-"""The cases of the suite. Each builds a small network, runs it in a backend, and holds it against
+"""The cases of the suite. Each builds a small network, runs it in a backend, and compares it with
 the float64 reference.
 """
 
@@ -189,7 +189,7 @@ def _check_ties(backend: Backend) -> None:
 
 
 def _check_evaluation_gradients(backend: Differentiates) -> None:
-    """Gradients with dropout and batch statistics off: MXNet's max pools give noise there unless
+    """Gradients with dropout and batch statistics off: MXNet's max pools return noise there unless
     told to keep the winners.
     """
     problem = random_problem(probe())
@@ -242,8 +242,8 @@ def _check_batch_norm(backend: Backend, network: Network) -> None:
 
 
 def _check_dropout(backend: Backend) -> None:
-    """In training mode a share `rate` is zeroed and the rest divided by 1 − rate, anew each time;
-    else the identity.
+    """In training mode a share `rate` is zeroed and the rest divided by 1 − rate, at random each
+    time; otherwise the identity.
     """
     rate, shape = 0.3, (4, 31, 33)
     model = backend.build(lone("dropout", Dropout(rate), shape), {})
@@ -262,7 +262,7 @@ def _check_dropout(backend: Backend) -> None:
         distance(kept, np.full(kept.shape, 1 / (1 - rate))) <= limit(EPS),
         f"dropout: kept elements must be 1 / (1 - {rate})",
     )
-    # Six standard deviations of a binomial share: a right backend fails once in 500 million runs.
+    # Six standard deviations of a binomial share: a correct backend fails once in 500 million runs.
     share, spread = 1 - kept.size / ones.size, 6 * math.sqrt(rate * (1 - rate) / ones.size)
     expect(
         abs(share - rate) < spread,
@@ -328,7 +328,7 @@ def _check_bad_input(backend: Backend) -> None:
             lambda: backend.build(network, {**params, "extra": params[path]}),
         ),
         (
-            "a wrongly shaped array",
+            "an array of the wrong shape",
             WeightsError,
             lambda: backend.build(network, {**params, path: params[path][:-1]}),
         ),

@@ -1,6 +1,4 @@
-"""The cases of a backend's trainer: its steps against float64, and what a run of training relies
-on.
-"""
+"""The cases of a backend's trainer: its steps against float64, and what training relies on."""
 
 from __future__ import annotations
 
@@ -55,7 +53,7 @@ def check_training(backend: Trains, network: Network, recipe: Recipe, *, steps: 
 def _step(
     trainer: Trainer, network: Network, number: int, *, batch: int = BATCH, rate: float = 0.02
 ) -> tuple[float, Params]:
-    """Step `number` on images of its own: its loss, and the logits, which two equal steps have in
+    """Step `number` on its own images: its loss, and the logits, which two equal steps have in
     common.
     """
     images, labels = (
@@ -73,8 +71,8 @@ def _same(first: Params, second: Params) -> bool:
 
 
 def _check_batch_sizes(backend: Trains) -> None:
-    """A smaller batch after a larger one, and predictions of any number: what the end of every
-    epoch brings.
+    """A smaller batch after a larger one, and predictions for any number of images: what happens at
+    the end of every epoch.
     """
     network = with_dropout_rate(probe(), 0.0)
     params, recipe = random_params(network), Recipe(momentum=0.9)
@@ -90,8 +88,8 @@ def _check_batch_sizes(backend: Trains) -> None:
 
 
 def _check_resumed(backend: Trains) -> None:
-    """Weights and velocity are all that a checkpoint needs: another trainer goes on with them as
-    this one does.
+    """Weights and velocity are all that a checkpoint needs: another trainer continues from them
+    exactly as this one does.
     """
     network, recipe = trained_networks()["all-kinds-of-layers"]
     first = backend.trainer(backend.build(network, random_params(network)), recipe)
@@ -100,26 +98,27 @@ def _check_resumed(backend: Trains) -> None:
     params, velocity = backend.params_of(first.model), first.velocity()
     expect(
         set(velocity) == {path for path, spec in param_specs(network).items() if spec.trainable},
-        "velocity: not one array a weight",
+        "velocity: expected one array for each weight",
     )
     second = backend.trainer(backend.build(network, params), recipe)
     second.restore(velocity, learning_rate=0.02 / 2)
     (loss, _), (other, _) = (_step(trainer, network, 2) for trainer in (first, second))
     expect(
         loss == other,
-        f"restore: the next loss is {other!r}, and of a trainer that went on {loss!r}",
+        f"restore: the next loss is {other!r}, but {loss!r} for a trainer that went on",
     )
     expect(
         _same(backend.params_of(first.model), backend.params_of(second.model)),
-        "restore: the next step moved the weights otherwise",
+        "restore: the next step moved the weights differently",
     )
     expect(
-        _same(first.velocity(), second.velocity()), "restore: the next step left another velocity"
+        _same(first.velocity(), second.velocity()),
+        "restore: the next step left a different velocity",
     )
 
 
 def _check_seeds(backend: Trains) -> None:
-    """Dropout's masks come from a step's seed: the same at any time, others for another seed."""
+    """Dropout's masks come only from a step's seed: one seed, one set of masks."""
     network = sandwich("dropout", Dropout(0.5))
     params, images, labels = random_params(network), random_images(network), random_labels()
 
@@ -134,9 +133,9 @@ def _check_seeds(backend: Trains) -> None:
     first = logits(7, 0)
     expect(
         np.array_equal(first, logits(7, 2)),
-        "dropout: the same seed drew other masks after other steps",
+        "dropout: the same seed drew different masks after different steps",
     )
-    expect(not np.array_equal(first, logits(8, 0)), "dropout: another seed drew the same masks")
+    expect(not np.array_equal(first, logits(8, 0)), "dropout: a different seed drew the same masks")
 
 
 def _check_trained_model(backend: Trains) -> None:
@@ -191,7 +190,7 @@ def _check_bad_training_input(backend: Trains) -> None:
             lambda: trainer.predict(images[:, :, 1:]),
         ),
         (
-            "weights for heads that there are not",
+            "weights for heads that do not exist",
             SpecError,
             lambda: backend.trainer(model, Recipe(aux_weights=(0.1,))),
         ),

@@ -1,3 +1,3 @@
-"""Proof that backends are one function: limits derived from float32 itself, and each backend held
-against float64.
+"""Proof that backends are the same function: limits derived from float32 itself, and each backend
+compared with float64.
 """

@@ -1,5 +1,5 @@
-"""One backend held against the float64 reference: every layer, every output, every gradient, every
-statistic, the weights.
+"""One backend compared with the float64 reference: every layer, output, gradient and statistic, and
+the weights.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ STEP_PARTS = 3
 
 
 def _quiet(stage: str, done: int, total: int) -> None:
-    """A `Report` that nobody hears."""
+    """A `Report` that does nothing."""
 
 
 def compare_weights(backend: Backend, model: object, params: Params) -> list[str]:
-    """The paths whose values are not, bit for bit, those that the model was built with."""
+    """The paths whose values are not bit for bit those that the model was built with."""
     held = backend.params_of(model)
     same = {
         path for path, array in params.items() if path in held and _bits(held[path]) == _bits(array)
@@ -71,7 +71,7 @@ def compare_forward(
     report: Callable[[int], None] = lambda done: None,
 ) -> list[Row]:
     """Every layer and output of a forward pass of all images through `model`, in chunks so that
-    memory stays bounded. `report` hears how many are done.
+    memory stays bounded. `report` is told how many are done.
     """
     names = output_names(problem.network)
     taps = [site.path for site in nodes(problem.network)]
@@ -103,11 +103,11 @@ def compare_step(
     report: Callable[[int], None] = lambda done: None,
 ) -> Comparison:
     """Every layer, the loss, gradients and running statistics of one step on all images, dropout at
-    rate 0. `report` hears how many of `STEP_PARTS` are done.
+    rate 0. `report` is told how many of `STEP_PARTS` are done.
 
-    The gradients are held against a float64 run that goes back through each ReLU and max pool as
-    the backend itself decided: what those layers gave in a pass of the same model. That pass is
-    compared too, so that no decision is further from float64's than rounding.
+    The gradients are compared with a float64 run that goes back through each ReLU and max pool as
+    the backend itself decided: by what those layers returned in a pass of the same model. That pass
+    is compared too, so that no decision is further from float64's than rounding.
     """
     problem = problem.still()
     network, params, images = problem.network, problem.params, problem.images
@@ -173,8 +173,8 @@ def measure(
     """How far float32 strays on the images, all of them forward and the first `GRADIENT_IMAGES`
     backward.
 
-    With `train_steps` also over so many steps of training, of `GRADIENT_IMAGES` images each.
-    `report` hears each stage. Raises what the reference raises for bad input.
+    With `train_steps`, also over that many training steps, of `GRADIENT_IMAGES` images each.
+    `report` is told of each stage. Raises what the reference raises for bad input.
     """
     forward = forward_yardstick(
         problem, chunk=chunk, report=_stage(report, IMAGES, len(problem.images))
@@ -195,7 +195,7 @@ def measure(
 
 
 def _stage(report: Report, stage: str, total: int) -> Callable[[int], None]:
-    """What tells how much of `stage` is done, and at first that it begins."""
+    """A function that reports how much of `stage` is done, after reporting that it begins."""
     if total:
         report(stage, 0, total)
     return lambda done: report(stage, done, total)
@@ -215,7 +215,7 @@ def compare(
 
     All images go forward in chunks; the first `GRADIENT_IMAGES` through a training step if the
     yardsticks hold one and the backend can train; then through as many steps in the backend's own
-    trainer as the yardsticks have. `report` hears each stage. Raises what the backend raises.
+    trainer as the yardsticks have. `report` is told of each stage. Raises what the backend raises.
     """
     model = backend.build(problem.network, problem.params, device=device)
     changed = compare_weights(backend, model, problem.params)

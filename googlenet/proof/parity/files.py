@@ -28,7 +28,7 @@ class Question:
     yardsticks: Yardsticks
 
     def save(self, folder: Path) -> None:
-        """Write the question into `folder`, its arrays as files of their own."""
+        """Write the question to `folder`, its arrays as separate files."""
         problem = self.problem
         values = {
             "network": to_json(problem.network),

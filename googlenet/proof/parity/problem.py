@@ -32,12 +32,12 @@ class Problem:
     loss: Loss = field(default_factory=Loss)
 
     def few(self, count: int) -> Problem:
-        """The same with the first `count` images only, or all where there are fewer."""
+        """The same with only the first `count` images, or all if there are fewer."""
         return replace(self, images=self.images[:count], labels=self.labels[:count])
 
     def batch(self, step: int, size: int) -> Problem:
-        """The same with the images of one step, from 0: the next `size`, over and over; all where
-        there are fewer.
+        """The same with the images of one step, counted from 0: the next `size`, starting over at
+        the end; all if there are fewer.
         """
         count = len(self.images)
         index = (step * size + np.arange(min(size, count))) % count

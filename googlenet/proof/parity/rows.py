@@ -1,4 +1,4 @@
-"""What a comparison says: of one tensor, of one kind of tensors, and of a whole backend."""
+"""The results of a comparison: for one tensor, for one kind of tensor, and for a whole backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Row:
     """One tensor: its path or output name, its relative L2 distance from float64, and the largest
-    that passes; 0 where all bits must be the same.
+    that passes, which is 0 if all bits must be the same.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Row:
         return self.error / self.limit
 
     def to_json(self) -> dict[str, Any]:
-        """Whole-word keys; an infinite error, which JSON has not, as null."""
+        """Whole words as keys; an infinite error, which JSON cannot hold, becomes null."""
         return {
             "name": self.name,
             "error": self.error if math.isfinite(self.error) else None,
@@ -47,7 +47,7 @@ class Row:
 
 class Group(Enum):
     """What is compared, in the order in which a difference would first show: the name of each group
-    in JSON, and what a report calls one of it.
+    in JSON, and what a report calls one of its members.
 
     Outputs in evaluation mode, those of a training step, and statistics go with the order of
     execution, gradients against it: a wrong layer's gradient is the first on the way back. The
@@ -71,8 +71,8 @@ class Group(Enum):
 class Comparison:
     """All rows of one backend by group; a group that was not compared is empty.
 
-    Weights come back from the model bit for bit or do not: that group has a row for each path that
-    differs, and no others.
+    Weights must come back from the model bit for bit: that group has a row only for each path that
+    differs.
     """
 
     groups: Mapping[Group, list[Row]] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Comparison:
 
     @property
     def rows(self) -> list[Row]:
-        """Every row that has a distance, so all but those of weights, forward first."""
+        """Every row that has a distance, that is all but those of weights, forward first."""
         return [row for group in Group if group is not Group.WEIGHTS for row in self[group]]
 
     @property
@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def first_divergence(self) -> str | None:
-        """The first layer, output or array that fails, with what of it; None if all pass."""
+        """The first layer, output or array that fails, and in what; None if all pass."""
         for group in Group:
             for row in self[group]:
                 if not row.passed:
@@ -100,7 +100,7 @@ class Comparison:
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """A list for each group: rows, and of weights their paths."""
+        """A list for each group: rows, or for weights their paths."""
         return {
             group.key: [
                 row.name if group is Group.WEIGHTS else row.to_json() for row in self[group]
@@ -125,5 +125,5 @@ class Comparison:
 
 
 def differing(name: str) -> Row:
-    """The row of an array that has other bits than it must have."""
+    """The row of an array whose bits are not what they must be."""
     return Row(name, math.inf, 0.0)

@@ -1,5 +1,5 @@
-"""A parity run: the yardstick is measured once, then one worker process a framework is held against
-it.
+"""A parity run: the yardstick is measured once, then each framework is compared with it in its own
+worker process.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from .problem import Problem
 from .rows import Comparison, Row
 from .tolerance import EPS, FACTOR
 
-#: Told often: `REFERENCE` or a framework, its stage, how much of it is done, and how much there is.
+#: Called often with `REFERENCE` or a framework, its stage, how much of it is done, and how much
+#: there is.
 Progress = Callable[[str, str, int, int], None]
 
-#: Under what name the progress of the yardstick is told.
+#: The name under which the progress of the yardstick is reported.
 REFERENCE = "reference"
 
 MEMORY_HINT = "give fewer images (`count`) or smaller pieces (`chunk`)"
@@ -38,7 +39,7 @@ MEMORY_HINT = "give fewer images (`count`) or smaller pieces (`chunk`)"
 
 @dataclass(frozen=True)
 class Result:
-    """One framework's row: what it gave, or in `error` why it gave nothing."""
+    """One framework's row: its results, or in `error` why there are none."""
 
     framework: str
     comparison: Comparison = field(default_factory=Comparison)
@@ -50,15 +51,15 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether it ran to the end and every row passed."""
+        """Whether it finished and every row passed."""
         return self.error is None and self.comparison.passed
 
     def worst(self, rows: Sequence[Row]) -> Row | None:
-        """The row nearest to its limit, or farthest beyond."""
+        """The row nearest to its limit, or farthest beyond it."""
         return max(rows, key=lambda row: row.ratio, default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with whole-word keys."""
+        """Everything, with whole words as keys."""
         worst = self.worst(self.comparison.rows)
         return {
             "framework": self.framework,
@@ -90,7 +91,7 @@ class Report:
         return all(result.passed for result in self.results)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with whole-word keys."""
+        """Everything, with whole words as keys."""
         return {
             "name": self.network.name,
             "source": self.network.source,
@@ -113,8 +114,8 @@ class Report:
 
 @dataclass(frozen=True)
 class ParityOptions:
-    """How to run: workers at a time, images a piece, threads a worker, seconds without progress
-    before a worker is ended.
+    """How to run: workers at a time, images per chunk, threads per worker, and seconds without
+    progress before a worker is killed.
 
     `train_steps` is the length of the trajectories that are compared, 0 for none.
     """
@@ -139,11 +140,11 @@ def run_parity(
     options: ParityOptions = ParityOptions(),
     progress: Progress = lambda who, stage, done, total: None,
 ) -> Report:
-    """Hold each of `frameworks` against the float64 reference on `image_set` with the weights
+    """Compare each of `frameworks` with the float64 reference on `image_set` with the weights
     `params`.
 
     Workers run one after another, or `options.jobs` at a time; one that crashes, hangs or runs out
-    of memory fails its own row. Raises `WeightsError` if the weights do not fit the network.
+    of memory fails only its own row. Raises `WeightsError` if the weights do not fit the network.
     """
     params = check_params(network, params)
     loss = Loss(label_smoothing=options.label_smoothing)
@@ -187,7 +188,7 @@ def run_parity(
                 results = tuple(pool.map(work, frameworks))
             except (
                 BaseException
-            ):  # Ctrl-C above all: the workers, in sessions of their own, do not hear it
+            ):  # Ctrl-C above all: the workers, in their own sessions, do not receive it
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise

@@ -2,11 +2,10 @@
 See `docs/tolerances.md`.
 
 The metric is the relative L2 distance of a tensor, ‖a − b‖ / ‖b‖. The yardstick is the largest
-distance of several float32 reference runs that differ in nothing but rounding; the limit is
-`FACTOR` times that. Gradients also jump where rounding decides the side of a ReLU or the winner of
-a max pool. So they are compared decision for decision: the yardstick's runs go back as float64
-decided, and the float64 run that a backend is held against goes back as the backend decided
-(`decisions`).
+distance of several float32 reference runs that differ only in rounding; the limit is `FACTOR` times
+that. Gradients also jump where rounding decides the side of a ReLU or the winner of a max pool. So
+they are compared decision for decision: the yardstick's runs go back as float64 decided, and the
+float64 run that a backend is compared with goes back as the backend decided (`decisions`).
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Distance:
     norm: float = 0.0
 
     def add(self, actual: Array | None, expected: Array) -> None:
-        """Take in one chunk. A missing or wrongly shaped `actual` is infinitely far."""
+        """Add one chunk. An `actual` that is missing or has the wrong shape is infinitely far."""
         if actual is None or actual.shape != expected.shape:
             self.difference = math.inf
             return
@@ -75,7 +74,7 @@ def distance(actual: Array | None, expected: Array) -> float:
 
 @dataclass(frozen=True)
 class Variant:
-    """A float32 reference run that differs from every other by rounding only: how it changes its
+    """A float32 reference run that differs from the others only in rounding: how it changes its
     input, and its sums.
     """
 
@@ -130,8 +129,8 @@ def chunks(images: Array, size: int) -> Iterator[Array]:
 
 
 def output_names(network: Network) -> tuple[str, ...]:
-    """All that is compared of a forward pass, in the order of execution: every layer by path, then
-    the outputs by name.
+    """Everything that is compared in a forward pass, in the order of execution: every layer by
+    path, then the outputs by name.
     """
     return (*(site.path for site in nodes(network)), *reversed(network.outputs))
 
@@ -145,7 +144,7 @@ def forward_yardstick(
 ) -> dict[str, float]:
     """How far float32 strays at every layer and output of a forward pass, in relative L2 distance.
 
-    `report` hears how many images are done. Raises what the reference raises for bad input.
+    `report` is told how many images are done. Raises what the reference raises for bad input.
     """
     network, params = problem.network, problem.params
     names = output_names(network)
@@ -174,8 +173,8 @@ def _run(model: Model, images: Array, run: Pass) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class StepYardstick:
-    """How far float32 strays in one step: in every layer's output on the way, the loss, each
-    gradient, and each running statistic.
+    """How far float32 strays in one step: in every layer's output, the loss, each gradient, and
+    each running statistic.
     """
 
     outputs: Mapping[str, float]
@@ -233,7 +232,7 @@ def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> 
     return made
 
 
-#: Runs of the reference that a step's yardstick takes: float64's, and float32's.
+#: The number of reference runs that a step's yardstick takes: in float64, and in float32.
 STEP_RUNS = 1 + len(VARIANTS)
 
 
@@ -242,7 +241,8 @@ def step_yardstick(
 ) -> StepYardstick:
     """How far float32 strays in one step on all images, dropout at rate 0.
 
-    `report` hears how many of `STEP_RUNS` are done. Raises what the reference raises for bad input.
+    `report` is told how many of `STEP_RUNS` are done. Raises what the reference raises for bad
+    input.
     """
     problem = problem.still()
     network, params = problem.network, problem.params
@@ -287,7 +287,7 @@ def loss_reach(
     """How far `loss` can stray, to first order, when each of the `outputs` strays as far as
     float32's did: Σ ‖∂loss/∂y‖ · ‖δy‖ / loss.
 
-    The loss is one number, and three runs may all come near to it by luck.
+    The loss is one number, and three runs may all come close to it by luck.
     """
     moved = sum(
         float(np.linalg.norm(grad) * np.linalg.norm(outputs[output])) * strayed[output]

@@ -1,10 +1,10 @@
-"""Several steps of training held against float64: the loss of each, and every weight and running
+"""Several training steps compared with float64: the loss of each, and every weight and running
 statistic after each.
 
 All start from the same weights. The reference follows a backend decision for decision, as in a
-single step (`tolerance.py`): a ReLU or max pool that only rounding decides otherwise would set two
-right trajectories apart for good. What is left is rounding, and how the network and the rule of the
-steps let it grow; that is what the limits are derived from, step by step.
+single step (`tolerance.py`): a ReLU or max pool that only rounding decides differently would set
+two correct trajectories apart for good. What is left is rounding, and how the network and the
+update rule let it grow; the limits are derived from that, step by step.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOSS = "loss"
 
 
 def trajectory_recipe(loss: Loss) -> Recipe:
-    """What trajectories are compared with: momentum, weight decay, and a rate that falls at every
+    """The recipe for comparing trajectories: momentum, weight decay, and a rate that falls at every
     step.
     """
     return Recipe(
@@ -59,8 +59,8 @@ def trajectory_yardstick(
     """How far float32 strays in `steps` steps of `size` images: the loss of each and every array
     after it, dropout at rate 0.
 
-    The loss is the recipe's, whatever that of the problem. `report` hears how many steps are done.
-    Raises what the reference raises for bad input.
+    The loss is the recipe's, whatever that of the problem. `report` is told how many steps are
+    done. Raises what the reference raises for bad input.
     """
     problem = problem.still()
     network, params = problem.network, problem.params
@@ -108,8 +108,9 @@ def compare_trajectory(
     """Each step's loss, then every array after it, in as many steps of `size` images as the
     yardstick has, dropout at rate 0.
 
-    Arrays go against the order of execution, as gradients do, the running statistics with it. The
-    loss is the recipe's, whatever that of the problem. `report` hears how many steps are done.
+    Arrays come in reverse order of execution, as gradients do, but running statistics in that
+    order. The loss is the recipe's, whatever that of the problem. `report` is told how many steps
+    are done.
     """
     problem = problem.still()
     network, params = problem.network, problem.params
@@ -168,11 +169,11 @@ def _worst(rows: list[Row]) -> float:
 def _decisions(
     backend: Trains, batch: Problem, recipe: Recipe, rate: float, device: str | None
 ) -> Iterator[dict[str, Choice]]:
-    """What a step on the images of `batch` may have decided, the likeliest first.
+    """What a step on the images of `batch` may have decided, the most likely first.
 
-    A trainer's compiled step cannot be looked into. Its decisions are the backend's own in eager
-    mode, on a model that its trainer has prepared, but where both round to different sides of a
-    tie; then they are those of float64 or of one of float32's own runs, from the same weights.
+    A trainer's compiled step cannot be inspected. Its decisions are the backend's own in eager
+    mode, on a model that its trainer has prepared, except where the two round to different sides of
+    a tie; then they are those of float64 or of one of float32's own runs, from the same weights.
     """
     network, params = batch.network, batch.params
     taps = [site.path for site in nodes(network)]

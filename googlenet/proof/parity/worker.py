@@ -1,4 +1,4 @@
-"""One framework's part of a parity run, in a process of its own: the task of its job."""
+"""One framework's part of a parity run, in its own process: the task of its job."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ native layouts.
 No framework is imported, and nothing in a file is ever run: pickles may name a fixed table of
 stand-ins (`pickles.py`), and configurations from which Keras would build objects are not read.
 
-Formats besides are read by what plugins register as an entry point (`registered.py`).
+Other formats are read by readers that plugins register as entry points (`registered.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MOST_HEADER = 100_000_000  # bytes of a safetensors header, the limit of the fo
 
 
 def _in_zip(path: Path) -> tuple[str, _Reader] | None:
-    """The format of a zip archive, by the names in it. Raises `BadZipFile` if it is not whole."""
+    """The format of a zip archive, by the names in it. Raises `BadZipFile` if it is incomplete."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
@@ -63,7 +63,7 @@ def _is_text_pickle(path: Path) -> bool:
     """Whether the file is a pickle of protocol 0 or 1, which has no mark at its start."""
     try:
         end_of_pickle(path.read_bytes())
-    except Exception:  # whatever other bytes make the walk raise
+    except Exception:  # other bytes can make the walk raise anything
         return False
     return True
 
@@ -91,14 +91,14 @@ def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of the file. Raises `WeightsError` if there is no file or nothing in it."""
+    """The first bytes of the file. Raises `WeightsError` if there is no file, or it is empty."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise WeightsError(f"{path}: {what}; expected a weights file, one of {_readable()}")
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:
-        raise WeightsError(f"{path}: is empty, expected a weights file; download or save it again")
+        raise WeightsError(f"{path}: is empty; expected a weights file; download or save it again")
     return head
 
 
@@ -111,10 +111,11 @@ def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
     """All arrays of a weights file, under the names and in the layouts of the framework that wrote
     it.
 
-    The format is told by the content, whatever the file is called; what is none of ours, or cannot
-    be read as such, goes to the reader that a plugin has registered for the end of its name. Raises
-    `WeightsError`, in one line and naming the file, if it is missing, empty, damaged or of an
-    unknown format, holds no arrays or anything but plain arrays of numbers, or would run code.
+    The format is known by the content, whatever the file is called; a file in none of our formats,
+    or that cannot be read as such, goes to the reader that a plugin has registered for the end of
+    its name. Raises `WeightsError`, in one line and naming the file, if it is missing, empty,
+    damaged or of an unknown format, holds no arrays or anything but plain arrays of numbers, or
+    would run code.
     """
     path = Path(path)
     head = _head(path)
@@ -159,10 +160,8 @@ def _read_own(path: Path, head: bytes) -> WeightsFile | None:
         return read(path)
     except WeightsError:
         raise
-    except (
-        Exception
-    ) as error:  # parsers raise anything on damaged files, and all of it means the same
+    except Exception as error:  # parsers raise anything on damaged files, and it all means the same
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
-            f"{path}: cannot be read as a whole {kind} ({reason}); download or save it again"
+            f"{path}: cannot be read as a complete {kind} ({reason}); download or save it again"
         ) from error

@@ -15,18 +15,17 @@ import numpy.typing as npt
 from ...arrays import Array
 
 BFLOAT16 = "bfloat16"
-"""Stands for the dtype that numpy has not, wherever a reader says how bytes are to be understood.
-"""
+"""Stands for the dtype that numpy lacks, wherever a reader says how bytes are to be read."""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
     """What a weights file holds, in the file's own names and layouts.
 
-    `format` is in words for people, such as "PyTorch checkpoint". `arrays` maps the native name of
+    `format` is a name for people, such as "PyTorch checkpoint". `arrays` maps the native name of
     each array to its values, in the order of the file: contiguous, in this machine's byte order,
     with the dtype of the file (bfloat16 as float32, which holds each of its values). `metadata` has
-    what else is worth knowing, such as a wrapper that was taken off.
+    anything else worth knowing, such as a wrapper that was removed.
     """
 
     path: Path
@@ -36,9 +35,7 @@ class WeightsFile:
 
 
 class Cursor:
-    """Reads little-endian bytes from front to back. Raises `ValueError` where they
-    end too early.
-    """
+    """Reads little-endian bytes from front to back. Raises `ValueError` if they end too early."""
 
     def __init__(self, data: bytes | memoryview) -> None:
         self._data = memoryview(data)
@@ -46,7 +43,7 @@ class Cursor:
 
     @property
     def left(self) -> int:
-        """How many bytes are still to come."""
+        """How many bytes are left."""
         return len(self._data) - self.position
 
     def take(self, count: int) -> memoryview:
@@ -68,7 +65,7 @@ def from_bytes(content: bytes | bytearray | memoryview, dtype: str, shape: Seque
     lengths differ.
     """
     if any(size < 0 for size in shape):
-        raise ValueError(f"expected a shape of sizes that are not negative, got {tuple(shape)}")
+        raise ValueError(f"expected a shape without negative sizes, got {tuple(shape)}")
     stored = np.dtype("<u2" if dtype == BFLOAT16 else dtype)
     if len(content) != math.prod(shape) * stored.itemsize:
         raise ValueError(
@@ -80,15 +77,15 @@ def from_bytes(content: bytes | bytearray | memoryview, dtype: str, shape: Seque
 
 
 def widen_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
-    """The float32 whose upper halves are `bits`, of any shape: exactly the values that bfloat16
-    means by them.
+    """The float32 whose upper halves are `bits`, of any shape: exactly the values that those bits
+    mean in bfloat16.
     """
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def plain_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """`arrays`, contiguous and in native byte order. Raises `ValueError` unless there are some and
-    all are of numbers.
+    """`arrays`, contiguous and in native byte order. Raises `ValueError` if there are none, or any
+    is not of numbers.
     """
     if not arrays:
         raise ValueError("expected arrays by name, got none")

@@ -2,11 +2,11 @@
 
 Which names come out depends on what the file knows.
 
-*Legacy .h5* (weights alone, or a whole model with them under `model_weights`):
-`<layer>/<variable>`, such as `conv2d_3/kernel` or `batch_normalization_3/moving_mean`, in the order
-of the model's layers. The file has both names. Whatever its weight names put up to the repeated
-layer name is dropped, and so is `:0`; a weight of a model inside the model keeps the rest of its
-path, as in `inner/conv_a/kernel`.
+*Legacy .h5* (only weights, or a whole model with them under `model_weights`): `<layer>/<variable>`,
+such as `conv2d_3/kernel` or `batch_normalization_3/moving_mean`, in the order of the model's
+layers. The file has both names. Whatever its weight names put up to the repeated layer name is
+dropped, and so is `:0`; a weight of a model inside the model keeps the rest of its path, as in
+`inner/conv_a/kernel`.
 
 *Keras 3* (.weights.h5, and .keras, a zip with one inside): a layer's group is its class and how
 many of that class came before it in `model.layers`, such as `layers/conv2d_3`, which is not the
@@ -47,8 +47,8 @@ from .common import WeightsFile, plain_arrays, widen_bfloat16
 MEMBER = "model.weights.h5"
 """The file in a .keras zip that has the weights."""
 
-# A dataset may declare more than it stores: what is missing is filled in. Past this, it is a small
-# file that fills the memory.
+# A dataset may declare more than it stores: what is missing is filled in. Beyond this, it is a
+# small file that fills the memory.
 _MOST_EXPANSION, _MOST_SMALL = 1000, 2**20
 
 
@@ -66,7 +66,7 @@ def _child(group: Any, name: str) -> Any:
 
 
 def _array(dataset: Any, name: str) -> Array:
-    """The values of a dataset. Raises `ValueError` unless they lie in this file."""
+    """The values of a dataset. Raises `ValueError` unless they are in this file."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
@@ -78,7 +78,7 @@ def _array(dataset: Any, name: str) -> Array:
             f"'{name}' declares {dataset.nbytes} bytes and stores {dataset.id.get_storage_size()}"
         )
     values: Array = np.asarray(dataset[()])
-    # Two bytes without a meaning are bfloat16, which HDF5 has not.
+    # Two opaque bytes are bfloat16, which HDF5 lacks.
     return widen_bfloat16(values.view(np.uint16)) if values.dtype == np.dtype("V2") else values
 
 
@@ -86,7 +86,7 @@ def _array(dataset: Any, name: str) -> Array:
 
 
 def _names(group: Any, attribute: str) -> list[str]:
-    """A list of names, which Keras splits into `attribute`0, `attribute`1 and so on where it is too
+    """A list of names, which Keras splits into `attribute`0, `attribute`1 and so on if it is too
     long for one attribute.
     """
     attributes = [attribute] if attribute in group.attrs else []
@@ -152,12 +152,12 @@ def _vars_groups(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
 
 
 def _variables(group: str, arrays: list[Array]) -> list[str]:
-    """The names of a layer's variables as far as its class, which is what `group` is called after,
-    tells them.
+    """The names of a layer's variables, as far as they follow from its class, after which `group`
+    is named.
     """
     if any(
         array.dtype.kind != "f" for array in arrays
-    ):  # quantised layers have variables of their own
+    ):  # quantised layers have additional variables
         return [str(index) for index in range(len(arrays))]
     match re.sub(r"_\d+$", "", group), [array.ndim for array in arrays]:
         case ("conv2d", [4]) | ("dense", [2]):
@@ -199,7 +199,7 @@ def _read(path: Path, stream: Any, container: str) -> WeightsFile:
         import h5py
     except ImportError as error:
         raise WeightsError(
-            f"{path}: Keras weights need h5py to be read, which is not installed; pip install h5py"
+            f"{path}: reading Keras weights needs h5py, which is not installed; pip install h5py"
         ) from error
 
     with h5py.File(stream, "r") as file:

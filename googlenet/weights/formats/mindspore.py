@@ -7,9 +7,9 @@ The file is a protobuf message `Checkpoint`, whose wire format is read by hand:
     dims = 1; required string tensor_type = 2; required bytes tensor_content = 3; }
 
 A tensor over 512 MiB comes in slices, each a value under the same tag with the dims of the whole.
-Text given to `append_dict` is metadata; a number given there is an array of no axes, which the file
-does not tell from a parameter. A file that was cut exactly between two parameters is whole by
-itself, unless it was saved with crc_check=True. Format: mindspore/train/serialization.py.
+Text given to `append_dict` is metadata; a number given there is an array without axes, which the
+file does not distinguish from a parameter. A file that was cut exactly between two parameters looks
+complete, unless it was saved with crc_check=True. Format: mindspore/train/serialization.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...errors import WeightsError
 from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
 
 ENCRYPTED = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
-"""How a file begins that was saved with enc_key: AES-GCM, AES-CBC and SM4-CBC."""
+"""The first bytes of a file that was saved with enc_key: AES-GCM, AES-CBC and SM4-CBC."""
 
 _DTYPES = {
     "Bool": "|b1",
@@ -47,7 +47,7 @@ _CRC_BYTES = 10
 
 @dataclass
 class _Tensor:
-    """A tensor of which all slices so far are joined."""
+    """A tensor, its slices so far joined."""
 
     type: str
     dims: tuple[int, ...]
@@ -56,7 +56,7 @@ class _Tensor:
     def array(self) -> Array:
         if self.type not in _DTYPES:
             raise ValueError(f"a tensor of type {self.type}, expected one of {', '.join(_DTYPES)}")
-        # Older versions give a scalar the dims [0].
+        # Older versions write a scalar with the dims [0].
         shape = () if self.dims == (0,) and self.content else self.dims
         return from_bytes(self.content, _DTYPES[self.type], shape)
 
@@ -131,7 +131,7 @@ def _without_crc(data: bytes) -> bytes:
     if mark != _CRC:
         return data
     if zlib.crc32(content) != int.from_bytes(data[-_CRC_BYTES:], "big"):
-        raise ValueError("its checksum does not fit its content")
+        raise ValueError("its checksum does not match its content")
     return content
 
 
@@ -154,7 +154,7 @@ def read(path: Path) -> WeightsFile:
     if data.startswith(ENCRYPTED):
         raise WeightsError(
             f"{path}: an encrypted MindSpore checkpoint, expected a plain one; load it in MindSpore"
-            " by its key and save it without one"
+            " with its key and save it without one"
         )
     arrays: dict[str, Array] = {}
     metadata: dict[str, str] = {}

@@ -1,9 +1,9 @@
 """MXNet parameters, .params, without MXNet: lists of dense NDArrays, with or without names.
 
 Format: src/ndarray/ndarray.cc of MXNet 1.9, `NDArray::Save`. Each array begins with a number that
-says its version: 1 and 2 with shapes of int64, 3 the same under numpy's rules, where a shape of no
-axes is a scalar and not "unknown"; before version 1 the number is that of the axes. Nothing is
-compressed. MXNet 2 writes .npz instead.
+gives its version: 1 and 2 with shapes of int64, 3 the same under numpy's rules, where a shape
+without axes is a scalar and not "unknown"; before version 1 the number is the number of axes.
+Nothing is compressed. MXNet 2 writes .npz instead.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _array(cursor: Cursor) -> Array:
     axes, size = (cursor.integer(4, signed=True), 8) if version in (_V1, _V2, _V3) else (version, 4)
     shape = _shape(cursor, axes, size)
     if not shape and version != _V3:
-        raise ValueError("an array without values; initialise the network before it is saved")
+        raise ValueError("an array without values; initialise the network before saving it")
     cursor.take(8)  # the device that it was on
     flag = cursor.integer(4, signed=True)
     if flag not in _DTYPES:
@@ -73,8 +73,8 @@ def _name(name: str) -> str:
 
 
 def read(path: Path) -> WeightsFile:
-    """Read a .params file; a list without names comes under "0", "1" and so on. Raises `ValueError`
-    for what it cannot hold.
+    """Read a .params file; the arrays of a list without names are called "0", "1" and so on. Raises
+    `ValueError` for a damaged or unsupported one.
     """
     cursor = Cursor(path.read_bytes())
     cursor.take(16)  # the magic number, and eight reserved bytes

@@ -46,16 +46,14 @@ def read_npz(path: Path) -> WeightsFile:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: for each array its dtype, shape and place, and the
-    metadata.
-    """
+    """The header of a safetensors file: each array's dtype, shape and place, and the metadata."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         return dict(json.loads(file.read(size)))
 
 
 def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
-    """What `read_safetensors` gives, for a file with a dtype that numpy has not."""
+    """What `read_safetensors` returns, for a file with a dtype that numpy lacks."""
     import safetensors
 
     deserialize: Callable[[bytes], list[tuple[str, Any]]] = safetensors.deserialize
@@ -68,7 +66,7 @@ def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
 
 
 def read_safetensors_file(path: Path) -> WeightsFile:
-    """Read a safetensors file. Raises `WeightsError` if it is not whole, or has a dtype that is
+    """Read a safetensors file. Raises `WeightsError` if it is incomplete, or has a dtype that is
     neither numpy's nor bfloat16.
     """
     try:
@@ -81,7 +79,7 @@ def read_safetensors_file(path: Path) -> WeightsFile:
     header = _header(path)
     names = sorted(
         arrays, key=lambda name: (header[name]["data_offsets"], name)
-    )  # the library gives them in any order
+    )  # the library returns them in any order
     return WeightsFile(
         path, "safetensors file", plain_arrays({name: arrays[name] for name in names}), metadata
     )

@@ -2,7 +2,7 @@
 numpy's own unpickling.
 
 Format: paddle/framework/io.py `_legacy_save` and io_utils.py `_unpack_saved_dict`. Paddle writes
-bfloat16 as uint16, which no file tells from integers: such arrays come as uint16. A state dict
+bfloat16 as uint16, which no file distinguishes from integers: such arrays stay uint16. A state dict
 inside another dictionary needs `tuple` in the pickle and is refused.
 """
 
@@ -19,7 +19,7 @@ from ...arrays import Array
 from . import pickles
 from .common import WeightsFile, plain_arrays
 
-ADVICE = "save layer.state_dict() alone with paddle.save"
+ADVICE = "save only layer.state_dict() with paddle.save"
 
 _NAME_TABLE = "StructuredToParameterName@@"
 _SPLIT = "UnpackBigParamInfor@@"  # Paddle's own spelling
@@ -37,7 +37,7 @@ class _Dtype:
         self.order = state[1]
 
     def numpy(self) -> np.dtype[Any]:
-        """The dtype itself. Raises `ValueError` unless it is one of numbers."""
+        """The dtype itself. Raises `ValueError` unless it is numeric."""
         if isinstance(self.code, str) and self.code.startswith("O"):
             raise ValueError("an array of object dtype, expected numbers")
         if (
@@ -135,8 +135,8 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> Array:
 
 
 def _joined(loaded: dict[Any, Any], arrays: dict[str, Array]) -> dict[str, Array]:
-    """`arrays` with those joined again that protocols 2 and 3, which hold 4 GiB at most, made
-    Paddle split.
+    """`arrays` with those rejoined that Paddle had to split for protocols 2 and 3, which hold at
+    most 4 GiB.
     """
     for name, split in loaded.get(_SPLIT, {}).items():
         parts = [arrays.pop(part) for part in split["slices"]]

@@ -1,9 +1,9 @@
 """Pickles that can hold nothing but data.
 
 A pickle is a program that may call whatever it names. `load` first walks over it without running
-it, and then runs it with a table of the names that it may use, each bound to a stand-in of this
-package; the first other name ends it. What is in the table has no attributes that a pickle could
-set, so that one file cannot change how the next is read.
+it, and then runs it with a table of the names that it may use, each bound to a stand-in in this
+package; any other name stops it. The stand-ins have no attributes that a pickle could set, so that
+one file cannot change how the next is read.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Allowed = Mapping[tuple[str, str], Any]
 
 
 class StandIn:
-    """A callable without attributes that a pickle could set, around a class or function, which has
-    some.
+    """A callable without attributes that a pickle could set, wrapped around a class or function
+    that has some.
     """
 
     __slots__ = ("_call",)
@@ -44,7 +44,7 @@ class _Refused(Exception):
 
 def end_of_pickle(data: bytes, start: int = 0) -> int:
     """The offset after the pickle that begins at `start`; nothing is run. Raises `ValueError` if it
-    is not whole.
+    is incomplete.
     """
     stream = io.BytesIO(data)
     stream.seek(start)
@@ -58,7 +58,7 @@ def end_of_pickle(data: bytes, start: int = 0) -> int:
         if opcode.name.startswith("EXT"):
             raise ValueError(
                 "a pickle that uses the extension registry"
-            )  # which goes past the table of names
+            )  # which bypasses the table of names
     return stream.tell()
 
 
@@ -71,7 +71,7 @@ def load(
     advice: str,
     persistent_load: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """What `pickled`, one whole pickle, holds; `encoding` is for strings of Python 2.
+    """What `pickled`, one complete pickle, holds; `encoding` is for strings of Python 2.
 
     Raises `WeightsError`, naming `path` and the first name that is not `allowed` and ending in
     `advice`; and whatever a damaged pickle makes the unpickler raise.
@@ -82,7 +82,7 @@ def load(
             if (module, name) not in allowed:
                 raise _Refused(
                     " ".join(f"{module}.{name}".split())
-                )  # in one line, whatever it holds
+                )  # on one line, whatever it holds
             return allowed[module, name]
 
         def persistent_load(self, pid: Any) -> Any:

@@ -2,7 +2,7 @@
 of the files' names without its first dot (`own`, `weights.h5`), and whose value is
 `module:function`, a function from the file's path to its `WeightsFile`.
 
-The module is imported for such a file alone, and should not need the framework.
+The module is imported only for such a file, and should not need the framework.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def reader_of(path: Path) -> EntryPoint | None:
 
 
 def read_registered(reader: EntryPoint, path: Path) -> WeightsFile:
-    """What `reader` makes of the file. Raises `WeightsError`: the reader's own, or that the reader
-    cannot be imported, raised something else, or did not return a `WeightsFile` of plain arrays.
+    """What `reader` returns for the file. Raises `WeightsError`: the reader's own, or one that says
+    that the reader cannot be imported, raised something else, or did not return a `WeightsFile` of
+    plain arrays.
     """
     try:
         read = reader.load()
@@ -66,7 +67,7 @@ def read_registered(reader: EntryPoint, path: Path) -> WeightsFile:
     except Exception as error:
         raise WeightsError(
             f"{path}: the reader of .{reader.name} files, {reader.value}, failed ({_words(error)});"
-            " save the file again, or tell who wrote the reader"
+            " save the file again, or report this to the author of the reader"
         ) from error
 
 

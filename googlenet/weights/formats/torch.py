@@ -1,5 +1,5 @@
 """PyTorch checkpoints, .pt and .pth, without PyTorch: the zip format of torch 1.6 and later, and
-the one before.
+the older one.
 
 Both hold a pickle whose tensors are views (offset, shape, strides) of storages kept outside it: in
 the zip, one member each; in the older format, raw after the pickle. Formats:
@@ -22,13 +22,14 @@ from . import pickles
 from .common import BFLOAT16, Cursor, WeightsFile, plain_arrays, widen_bfloat16
 
 LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""How the pickle of the number that begins a file of the older format ends, whatever its protocol.
+"""The end of the pickled number with which a file of the older format begins, whatever its
+protocol.
 """
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state")
-"""The keys under which training scripts keep the state dict beside epochs and optimisers."""
+"""The keys under which training scripts keep the state dict, beside epochs and optimisers."""
 
-ADVICE = "save model.state_dict() alone with torch.save"
+ADVICE = "save only model.state_dict() with torch.save"
 
 _STORAGES = {
     "DoubleStorage": "<f8",
@@ -61,7 +62,7 @@ _DTYPES = (
     ),
     *("int64", "long", "int32", "int", "int16", "short", "int8", "uint8", "bool"),
 )
-# A tensor made by `expand` repeats its values. Past this many, it is a small file that fills the
+# A tensor made by `expand` repeats its values. Beyond this many, it is a small file that fills the
 # memory.
 _MOST_REPEATED = 2**24
 
@@ -73,9 +74,7 @@ class _StorageType(NamedTuple):
 
 
 class _Storage(NamedTuple):
-    """`size` values under `key`, of which this storage, itself perhaps a view,
-    begins at `start`.
-    """
+    """`size` values under `key`; this storage, which may itself be a view, begins at `start`."""
 
     key: str
     dtype: str
@@ -130,10 +129,10 @@ _ALLOWED: pickles.Allowed = {
 
 
 def _storage(pid: Any) -> _Storage:
-    """The storage that a persistent id of either format names."""
+    """The storage that a persistent id in either format names."""
     kind, storage_type, key, _location, count, *view = pid
     if kind != "storage" or not isinstance(storage_type, _StorageType):
-        raise ValueError(f"a reference to {kind!r}, expected to a storage")
+        raise ValueError(f"a reference to {kind!r}, expected one to a storage")
     start = int(view[0][1]) if view and view[0] else 0
     return _Storage(str(key), storage_type.dtype, int(count), start)
 
@@ -157,7 +156,7 @@ def read_zip(path: Path) -> WeightsFile:
         root = pickled.removesuffix("data.pkl")
         if f"{root}constants.pkl" in names:
             raise ValueError(
-                f"a TorchScript program, expected a state dict: load it in torch and {ADVICE}"
+                f"a TorchScript program, expected a state dict; load it in torch and {ADVICE}"
             )
         big = f"{root}byteorder" in names and archive.read(f"{root}byteorder").strip() == b"big"
         loaded = _load(path, archive.read(pickled))
@@ -218,7 +217,7 @@ def _numpy(dtype: str) -> np.dtype[Any]:
 
 
 def _values(content: bytes | memoryview, storage: _Storage, *, big: bool) -> Array:
-    """All values of a storage in one axis; bfloat16 still as bits."""
+    """All values of a storage in one axis; bfloat16 is still bits."""
     dtype = _numpy(storage.dtype)
     if len(content) != storage.size * dtype.itemsize:
         raise ValueError(
@@ -253,7 +252,7 @@ def _view(values: Array, tensor: _Tensor) -> Array:
 
 
 def _state_dict(loaded: Any) -> tuple[dict[Any, Any], dict[str, str]]:
-    """The state dict in `loaded`, and what was taken off to reach it."""
+    """The state dict in `loaded`, and what was removed to reach it."""
     if not isinstance(loaded, dict):
         raise ValueError(
             f"expected tensors by name, got one {type(loaded).__name__.strip('_').lower()};"
@@ -267,7 +266,7 @@ def _state_dict(loaded: Any) -> tuple[dict[Any, Any], dict[str, str]]:
 
 
 def _without_prefix(names: Sequence[str]) -> bool:
-    """Whether every name has the prefix that DataParallel gives."""
+    """Whether every name has the prefix that DataParallel adds."""
     return bool(names) and all(name.startswith("module.") for name in names)
 
 

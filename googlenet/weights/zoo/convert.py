@@ -21,13 +21,13 @@ from ..formats import WeightsFile
 from .guess import looks_like
 from .names import Entry, ZooModel, entries, find_model, network_of, renumbered
 
-#: The largest side of a square image for which a dense layer on a map is sought a fitting size.
+#: The largest side of a square image that is tried to fit a dense layer on a map.
 MOST_SIDE = 1024
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A network, its weights by path, and the names of the file's arrays that it has no use for, in
+    """A network, its weights by path, and the names of the file's arrays that it does not use, in
     the order of the file.
     """
 
@@ -46,15 +46,16 @@ def import_weights(
     """The weights in `file` of the zoo model `model`, `ZOO:MODEL`, as those of our network of that
     dialect.
 
-    The number of classes and channels come from the shapes in the file, height and width are the
-    network's own unless `input_size` (height, width) is given. The auxiliary heads are there if the
-    file has them; `aux=False` leaves them out, `aux=True` insists. Every array of the file is used
-    or its name is in `left_over`; those that need no change share their memory with the file's.
+    The numbers of classes and channels come from the shapes in the file; height and width are the
+    network's own unless `input_size` (height, width) is given. The auxiliary heads are included if
+    the file has them; `aux=False` leaves them out, `aux=True` requires them. Every array of the
+    file is used or its name is in `left_over`; those that need no change share their memory with
+    the file's.
 
     Raises `UnknownNameError` for a model that does not exist, or has no auxiliary heads where `aux`
-    is True; `WeightsError`, in one line, for a file that holds another model, lacks an array, or
-    has one of another shape, of integers or not finite, or one besides in a layer of ours, which
-    would make another function; `ShapeError` for an input that is too small.
+    is True; `WeightsError`, on one line, for a file that holds another model, lacks an array, has
+    one of another shape, of integers or not finite, or has an extra one in a layer of ours, which
+    would make it a different function; `ShapeError` for an input that is too small.
     """
     found = find_model(model)
     if aux and not found.aux:
@@ -76,16 +77,14 @@ def import_weights(
 
 
 class _Source:
-    """A file seen as one model of a zoo."""
+    """A file read as one model of a zoo."""
 
     def __init__(self, file: WeightsFile, model: ZooModel) -> None:
         self.file, self.model = file, model
         self._names = renumbered(model, file.arrays)
 
     def names_of(self, entry: Entry) -> list[str]:
-        """The names in the file under which an array is there. Raises `WeightsError` if there is
-        none.
-        """
+        """The names that an array has in the file. Raises `WeightsError` if it has none."""
         names = [self._names[name] for name in entry.names if name in self._names]
         if not names:
             raise self._error(f"'{entry.names[0]}' is missing, expected with shape {entry.shape}")
@@ -105,13 +104,13 @@ class _Source:
                 raise self._error(f"'{name}' has dtype {other.dtype}, expected floating point")
             if other is not array and not np.array_equal(other, array, equal_nan=True):
                 raise self._error(
-                    f"'{names[0]}' and '{name}' differ, expected the same values, those of one"
-                    " layer"
+                    f"'{names[0]}' and '{name}' differ; expected the same values, since they name"
+                    " one layer"
                 )
         return array
 
     def check_left_over(self, used: set[str], left_over: Sequence[str]) -> None:
-        """Raises `WeightsError` for an array that our layer of the same name has not, such as the
+        """Raises `WeightsError` for an array that our layer of the same name lacks, such as the
         bias of a convolution.
         """
         separator = self.model.separator
@@ -120,8 +119,8 @@ class _Source:
             module, _, last = name.rpartition(separator)
             if module in modules and last not in self.model.ignored:
                 raise self._error(
-                    f"'{name}' has no place in {self.model.designator}, whose layer has no such"
-                    " array"
+                    f"'{name}' does not belong in {self.model.designator}, whose layer does not"
+                    " have this array"
                 )
 
     def has_heads(self) -> bool:
@@ -137,8 +136,8 @@ class _Source:
         )
 
     def network(self, aux: bool, input_size: tuple[int, int] | None) -> Network:
-        """The network with the classes and channels of the file. Raises `WeightsError` where their
-        arrays are missing or misshapen.
+        """The network with the classes and channels of the file. Raises `WeightsError` if their
+        arrays are missing or have the wrong shape.
         """
         default = network_of(self.model, aux=False)
         by_path = {entry.path: entry for entry in entries(self.model, default)}
@@ -166,7 +165,7 @@ class _Source:
             or array.ndim != 2
         ):
             return None
-        outputs = 0 if entry.axes[0] == 0 else 1  # the flattened map stands after or before them
+        outputs = 0 if entry.axes[0] == 0 else 1  # the flattened map comes after or before them
         if array.shape[outputs] != entry.spec.shape[0]:
             return None
         side = _fitting_side(self.model, network, entry.path, array.shape[1 - outputs])
@@ -187,7 +186,7 @@ class _Source:
 
 
 def _fitting_side(model: ZooModel, network: Network, path: str, features: int) -> int | None:
-    """The side of a square image for which the dense weight at `path` takes `features` inputs: the
+    """The side of a square image with which the dense weight at `path` takes `features` inputs: the
     model's own, or the smallest.
     """
 
@@ -213,11 +212,11 @@ def described(file: WeightsFile, *, besides: str | None = None) -> str:
     `besides`, or its format.
     """
     if is_own(file.metadata):
-        return "it is a file of this project's own, so leave out `model`"
+        return "it is one of this project's own files, so leave out `model`"
     if any(name.startswith("layers/") and "/vars/" in name for name in file.arrays):
         return (
-            "an early Keras 3 wrote it without the names of layers; load it in Keras 3 of today and"
-            " save it again"
+            "an early Keras 3 wrote it without the names of layers; load it in a current Keras 3"
+            " and save it again"
         )
     models, share = looks_like(file.arrays)
     percent = f"{math.floor(100 * share)} % of the arrays agree"

@@ -23,11 +23,11 @@ def default_entries(designator: str, aux: bool) -> tuple[Entry, ...]:
 
 
 def share(designator: str, arrays: Mapping[str, Array]) -> float:
-    """How much of a file and a model agree, from 0 to 1: arrays of one name and shape, of all that
-    either has.
+    """How well a file and a model agree, from 0 to 1: the arrays with the same name and shape, as a
+    share of all that either has.
 
-    The sizes of dense layers and of the input are not compared: the number of classes and channels
-    and the size of images set them.
+    The sizes of dense layers and of the input are not compared: they depend on the number of
+    classes and channels and on the size of images.
     """
     model = find_model(designator)
     files = renumbered(model, arrays)
@@ -53,7 +53,7 @@ def share(designator: str, arrays: Mapping[str, Array]) -> float:
 
 
 def looks_like(arrays: Mapping[str, Array]) -> tuple[tuple[str, ...], float]:
-    """The models that agree best with a file, and their share; none where nothing agrees well."""
+    """The models that agree best with a file, and their share; none if nothing agrees well."""
     shares = {designator: share(designator, arrays) for designator in zoo_models()}
     best = max(shares.values())
     return (

@@ -44,9 +44,7 @@ AUTOMATIC = "#"
 
 @dataclass(frozen=True)
 class ZooModel:
-    """One model of a zoo: how it is called, which network it is, and its rows, all of them written
-    out.
-    """
+    """One model of a zoo: what it is called, which network it is, and all its rows, written out."""
 
     zoo: str
     name: str
@@ -67,14 +65,14 @@ class ZooModel:
 
 @dataclass(frozen=True)
 class Entry:
-    """One array: its names in the zoo, the usual one first, and its native shape; its path and
-    shape here; how one becomes the other.
+    """One array: its names in the zoo, the preferred one first, and its native shape; its path and
+    shape here; and how to convert one into the other.
     """
 
     names: tuple[str, ...]
     shape: Shape
     spec: ParamSpec
-    #: The native shape with flattened axes apart, and the order in which its axes are ours.
+    #: The native shape with flattened axes separated, and the order that makes its axes ours.
     apart: Shape
     axes: tuple[int, ...]
 
@@ -96,7 +94,7 @@ class Entry:
 
 
 def _expand(text: str) -> list[str]:
-    """`a{1..2}_{x,y}` → a1_x, a1_y, a2_x, a2_y; a text without braces is itself."""
+    """`a{1..2}_{x,y}` → a1_x, a1_y, a2_x, a2_y; text without braces stays as it is."""
     parts = re.split(r"\{([^}]*)\}", text)
     options: list[list[str]] = []
     for index, part in enumerate(parts):
@@ -111,7 +109,7 @@ def _expand(text: str) -> list[str]:
 
 
 def _joined(prefix: str, rest: str, by: str) -> str:
-    """`prefix` and `rest` with `by` between them where there are both, for each of the names of
+    """`prefix` and `rest` with `by` between them if there are both, for each of the names in
     either.
     """
     if AUTOMATIC in (prefix, rest):
@@ -174,10 +172,10 @@ def zoo_models() -> tuple[str, ...]:
 
 
 def find_model(name: str) -> ZooModel:
-    """The model that `ZOO:MODEL` means, in any case and with or without underscores:
+    """The model that `ZOO:MODEL` means, in upper or lower case and with or without underscores:
     `keras:InceptionV3`.
 
-    Raises `UnknownNameError`, listing what there is, for another zoo or model.
+    Raises `UnknownNameError`, listing those that exist, for an unknown zoo or model.
     """
 
     def plain(text: str) -> str:
@@ -277,7 +275,7 @@ def _entry(model: ZooModel, rule: Mapping[str, str], module: str, spec: ParamSpe
 
 
 def renumbered(model: ZooModel, names: Iterable[str]) -> dict[str, str]:
-    """The names of a file by the names of the table: automatic ones counted anew in the order of
+    """The names of a file by the names of the table: automatic ones renumbered in the order of
     their numbers, others as they are.
     """
     automatic = [rule["auto"] for rule in model.leaves.values() if "auto" in rule]

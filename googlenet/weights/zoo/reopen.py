@@ -1,5 +1,5 @@
 """Files that have the spec's names: those that `save_params` wrote, which say what network they are
-of, and those that a backend saved, which do not.
+for, and those that a backend saved, which do not.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ def reopen_weights(
     """The network and weights of a file that `save_params` wrote; arguments as for
     `import_weights`.
 
-    Raises `WeightsError` if another wrote it, if its network is not one of `get_network`, or if its
-    arrays do not fit that; `UnknownNameError` and `ShapeError` as `import_weights` does.
+    Raises `WeightsError` if something else wrote it, if its network is not one that `get_network`
+    knows, or if its arrays do not fit it; `UnknownNameError` and `ShapeError` as `import_weights`
+    does.
     """
     if not is_own(file.metadata):
         raise WeightsError(
@@ -36,7 +37,7 @@ def reopen_weights(
     try:
         default = get_network(name)
     except UnknownNameError as error:
-        raise WeightsError(f"{file.path}: its network cannot be built again; {error}") from error
+        raise WeightsError(f"{file.path}: its network cannot be rebuilt; {error}") from error
     if size is None:
         raise WeightsError(
             f"{file.path}: its metadata has the input shape '{text}', expected"
@@ -58,16 +59,16 @@ def open_weights(
     """The network and weights of a file that has the spec's names, at `input_size` (height, width)
     if that is given.
 
-    One that `save_params` wrote says which network it is of; of any other `model` says it, a name
-    or ZOO:NAME, and its shapes how many channels and classes. Raises `WeightsError` if it is
-    neither, or `model` is another than the file's; `UnknownNameError` and `ShapeError` as
+    One that `save_params` wrote says which network it is for; for any other, `model` says it, as a
+    name or ZOO:NAME, and its shapes give the numbers of channels and classes. Raises `WeightsError`
+    if it is neither, or if `model` is not the file's own; `UnknownNameError` and `ShapeError` as
     `get_network` does.
     """
     if is_own(file.metadata):
         imported = reopen_weights(file, input_size=input_size)
         if model is not None and imported.network.name not in (model, get_network(model).name):
             raise WeightsError(
-                f"{file.path}: holds weights of network '{imported.network.name}', and `model` says"
+                f"{file.path}: holds weights of network '{imported.network.name}', but `model` says"
                 f" '{model}'; leave `model` out"
             )
         return imported
@@ -80,8 +81,8 @@ def open_weights(
     if channels is None or classes is None:
         first, last = (spec.path for spec in end_weights(default))
         raise WeightsError(
-            f"{file.path}: '{first}' or '{last}' is missing or has another number of axes; it holds"
-            f" no weights of '{model}'"
+            f"{file.path}: '{first}' or '{last}' is missing or has another number of axes; the file"
+            f" does not hold weights of '{model}'"
         )
     shape = (channels, *(input_size or default.input_shape[1:]))
     network = get_network(model, num_classes=classes, input_shape=shape)
@@ -89,8 +90,8 @@ def open_weights(
 
 
 def channels_and_classes(network: Network, params: Params) -> tuple[int | None, int | None]:
-    """How many channels the images have and how many classes there are, by the shapes of weights
-    of `network`; None for what is missing or has another number of axes.
+    """How many channels the images have and how many classes there are, by the shapes of the
+    weights of `network`; None for a weight that is missing or has another number of axes.
     """
     found: list[int | None] = []
     for spec, axis in zip(end_weights(network), (1, 0), strict=True):

@@ -26,7 +26,8 @@ def test_more_classes_than_the_network_has():
     check_classes(data_set(classes=3), 3)
     check_classes(data_set(classes=3), 5)
     with pytest.raises(
-        DataError, match="numbered images: has 3 classes, and the network 2; give `num_classes` 3"
+        DataError,
+        match="numbered images: has 3 classes, but the network has 2; give `num_classes` 3",
     ):
         check_classes(data_set(classes=3), 2)
 

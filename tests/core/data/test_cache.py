@@ -99,6 +99,6 @@ def test_a_damaged_file_in_the_cache(monkeypatch, cache):
     load_data("digits", SHAPE)
     path = next(cache.iterdir())
     path.write_bytes(path.read_bytes()[:-10])
-    refused(path, "is not a whole .npy array", "delete it", source="digits")
+    refused(path, "is not a complete .npy array", "delete it", source="digits")
     np.save(path, np.zeros((3, *SHAPE), np.uint8))
     refused(path, "is damaged", f"(3, {', '.join(map(str, SHAPE))})", "delete it", source="digits")

@@ -139,7 +139,7 @@ def png():
         (lambda d: write(d / "notes.txt", b"hello, this is text"), ": is not an IDX file of bytes"),
         (
             lambda d: write(d / "cut-images", idx(PIXELS)[:-1]),
-            ": is truncated or damaged: its header says 2800 bytes, it holds 2799",
+            ": is truncated or damaged: its header says 2800 bytes, but it holds 2799",
         ),
         (lambda d: write(d / "zero-images", idx(PIXELS[:0])), ": is empty"),
         (lambda d: write(d / "x.gz", gzip.compress(idx(PIXELS))[:-20]), ": cannot be read"),
@@ -162,20 +162,26 @@ def png():
         ),
         (
             lambda d: save(d / "x.npy", np.full((1, 2, 2), 256)),
-            ": integer images must be in 0 to 255, got 256 to 256",
+            ": integer images must have values from 0 to 255, got 256 to 256",
         ),
         (
             lambda d: save(d / "x.npy", np.full((2, 2, 2), -1)),
-            "[0]: integer images must be in 0 to 255, got -1 to -1",
+            "[0]: integer images must have values from 0 to 255, got -1 to -1",
         ),
         (
             lambda d: save(d / "x.npy", np.zeros((2, 5, 2, 2))),
             ": expected 1 or 3 channels on axis 1",
         ),
-        (lambda d: save(d / "x.npy", np.array([object()])), ": is not a whole .npy array of numb"),
-        (lambda d: save(d / "x.npy", np.zeros((0, 3, 3))), ": is not a whole .npy array of numb"),
-        (lambda d: save(d / "x.npy", np.array(["text"])), ": is not a whole .npy array of numb"),
-        (lambda d: write(d / "cut.npy", b"\x93NUMPY"), ": is not a whole .npy array of numbers"),
+        (
+            lambda d: save(d / "x.npy", np.array([object()])),
+            ": is not a complete .npy array of numb",
+        ),
+        (
+            lambda d: save(d / "x.npy", np.zeros((0, 3, 3))),
+            ": is not a complete .npy array of numb",
+        ),
+        (lambda d: save(d / "x.npy", np.array(["text"])), ": is not a complete .npy array of numb"),
+        (lambda d: write(d / "cut.npy", b"\x93NUMPY"), ": is not a complete .npy array of numbers"),
     ],
 )
 def test_what_is_not_an_image_is_refused(tmp_path, make, message):
@@ -280,9 +286,9 @@ SAID = {
     "postscript.png": "(it is neither PNG nor JPEG)",
     "many pixels.png": "pixels) exceeds limit of",
     "more pixels.png": "pixels) exceeds limit of",
-    "claims-images": "its header says 1683627180032 bytes, it holds 100",
+    "claims-images": "its header says 1683627180032 bytes, but it holds 100",
     "claims-images.gz": "its header says 1683627180032 bytes, more than its",
-    "claims.npy": "its header says 3448068464705536 bytes, it holds 100",
+    "claims.npy": "its header says 3448068464705536 bytes, but it holds 100",
     "negative.npy": "its shape is (-4, -5, 5)",
 }
 
@@ -313,7 +319,7 @@ def test_a_gzip_is_read_no_further_than_its_header_says(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gzip.GzipFile, "read", counted)
     assert refusal(path).startswith(
-        ": is truncated or damaged: its header says 4 bytes, it holds more"
+        ": is truncated or damaged: its header says 4 bytes, but it holds more"
     )
     assert sum(taken) == 16 + 4 + 1
 

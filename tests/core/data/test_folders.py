@@ -80,7 +80,7 @@ def test_a_file_in_place_of_a_folder(tmp_path):
 
 
 def test_a_folder_with_no_class_or_one(tmp_path):
-    refused(tmp_path, "holds no folder of a class", "at least two classes", source=tmp_path)
+    refused(tmp_path, "holds no class folders", "at least two classes", source=tmp_path)
     write_images(tmp_path / "cat", 5)
     refused(tmp_path, "holds one class, cat", "at least two classes", source=tmp_path)
 
@@ -110,9 +110,9 @@ def test_a_test_class_that_has_no_training_folder(tmp_path):
 def test_no_test_folder_or_none_of_a_class(tmp_path):
     for name in ("train/cat", "train/dog"):
         write_images(tmp_path / name, 2)
-    refused(tmp_path / "test", "is missing beside", source=tmp_path)
+    refused(tmp_path / "test", "is missing, although there is", source=tmp_path)
     (tmp_path / "test").mkdir()
-    refused(tmp_path / "test", "holds no PNG or JPEG image of a class", source=tmp_path)
+    refused(tmp_path / "test", "holds no PNG or JPEG images of any class", source=tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", "half"])

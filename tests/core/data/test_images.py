@@ -205,7 +205,7 @@ def test_labels_that_do_not_belong(idx_files):
 
 
 def test_numbers_that_cannot_be(idx_files):
-    with pytest.raises(DataError, match="holds 5 images, and `count` asks for 6; give at most 5"):
+    with pytest.raises(DataError, match="holds 5 images, but `count` asks for 6; give at most 5"):
         load_image_set(idx_files, (1, 8, 8), 10, count=6)
     with pytest.raises(DataError, match="`count`: expected at least 1, got 0"):
         load_image_set(None, (1, 8, 8), 10, count=0)
@@ -213,7 +213,7 @@ def test_numbers_that_cannot_be(idx_files):
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_channels_than_an_image_has(idx_files, channels):
-    message = f"`input_shape`: images have 1 or 3 channels, and the network takes {channels}"
+    message = f"`input_shape`: images have 1 or 3 channels, but the network takes {channels}"
     with pytest.raises(ShapeError, match=message):
         load_image_set(None, (channels, 8, 8), 10)
     with pytest.raises(ShapeError, match=message):

@@ -212,6 +212,6 @@ def test_a_safetensors_header_as_long_as_the_marks_of_other_formats(size, file):
 
 def test_a_safetensors_dtype_that_nobody_has(file):
     header = b'{"w":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[0,3]}}'
-    assert "not a whole safetensors file" in refusal(
+    assert "is not a complete safetensors file" in refusal(
         file(struct.pack("<Q", len(header)) + header + b"abc")
     )

@@ -1,5 +1,5 @@
-"""Every change of layout: MindSpore's own is canonical (NCHW, OIHW) but for a dense layer on a map,
-which it flattens.
+"""Every change of layout: MindSpore's own is canonical (NCHW, OIHW) except for a dense layer on a
+map, which it flattens.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from googlenet.arrays import Array
 from googlenet.backend.shared import flattened
 from googlenet.spec import BatchNorm, ParamSpec
 
-#: Batch norm's own names of its arrays; every other layer has ours.
+#: Batch norm's own names for its arrays; every other layer has ours.
 NORM_NAMES: Final = {
     "weight": "gamma",
     "bias": "beta",
@@ -23,21 +23,21 @@ NORM_NAMES: Final = {
 
 
 def native_path(spec: ParamSpec) -> str:
-    """The name of a `Parameter`: our path, its last part as MindSpore's layer has it."""
+    """The name of a `Parameter`: our path, with the last part that MindSpore's layer uses."""
     if not isinstance(spec.site.layer, BatchNorm):
         return spec.path
     return f"{spec.site.path}.{NORM_NAMES[spec.name]}"
 
 
 def to_native(spec: ParamSpec, array: Array) -> ms.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes
-    (O, C·H·W).
+    """A canonical array as a tensor with its own memory; a dense weight (O, C, H, W) becomes (O,
+    C·H·W).
     """
     return ms.Tensor(flattened(spec, array))
 
 
 def from_native(spec: ParamSpec, tensor: ms.Tensor) -> Array:
-    """The inverse of `to_native`, as a float32 array of its own memory."""
+    """The inverse of `to_native`, as a float32 array with its own memory."""
     array: Array = tensor.asnumpy()
     return array.reshape(spec.shape).copy()
 

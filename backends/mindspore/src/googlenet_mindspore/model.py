@@ -30,7 +30,7 @@ file_suffix = ".ckpt"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Cell:
-    """An `nn.Cell` with `params` loaded, in evaluation mode; `device` is MindSpore's name of it,
+    """An `nn.Cell` with `params` loaded, in evaluation mode; `device` is MindSpore's name for it,
     such as "CPU" or "Ascend".
 
     MindSpore has one device for the whole process, which this sets if `device` is another one; that
@@ -43,13 +43,13 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nn.
             ms.set_device(device)
         except (RuntimeError, ValueError) as error:
             raise shared.unusable_device(device, name, error) from error
-    # The layers draw no initial weights of their own, which would take longer than all the rest.
+    # The layers draw no initial weights, which would take longer than all the rest.
     with no_init_parameters():
         model = spec.fold(network, _leaf, lambda site, children: compose(site, children))
     held = model.parameters_dict()
     for path, each in param_specs(network).items():
         held[layout.native_path(each)].set_data(layout.to_native(each, params[path]))
-    model.init_parameters_data()  # batch norm's gamma of ones where the spec has none
+    model.init_parameters_data()  # batch norm's gamma of ones if the spec has none
     model.network = network
     return model
 
@@ -85,8 +85,8 @@ def save(model: nn.Cell, path: str | os.PathLike[str]) -> None:
     """Write the weights of `model` to `path` as a checkpoint, for `load_checkpoint` and
     `load_param_into_net`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
-    stays whole.
+    Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
+    then left unchanged.
     """
     with native_file(path, file_suffix) as temporary:
         ms.save_checkpoint(model, temporary)
@@ -116,8 +116,8 @@ def forward(
 def gradients(
     model: nn.Cell, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
 ) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as
-    `googlenet.backend.checks` does.
+    """The loss and its gradient with respect to every trainable array, in canonical layout. Raises
+    as `googlenet.backend.checks` does.
     """
     network = network_of(model)
     images = check_images(network, images)
@@ -149,16 +149,14 @@ def total_loss(
 
 
 def targets(labels: Array, classes: int, label_smoothing: float) -> ms.Tensor:
-    """The distribution (N, K) that the loss is taken against: MindSpore's has no label smoothing of
-    its own.
-    """
+    """The target distribution (N, K) of the loss: MindSpore's own loss has no label smoothing."""
     spread = label_smoothing / classes
     return ms.Tensor((1 - label_smoothing) * np.eye(classes)[labels] + spread, ms.float32)
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` threads. Raises `BackendError` for a second number: MindSpore takes one
-    in a process.
+    """Compute with `count` threads. Raises `BackendError` for a second number: MindSpore accepts
+    one per process.
     """
     try:
         ms.device_context.cpu.op_tuning.threads_num(count)
@@ -178,8 +176,8 @@ def device_of(model: nn.Cell) -> str:
 
 @contextmanager
 def _mode(model: nn.Cell, train: bool, *, execution: int = ms.PYNATIVE_MODE) -> Iterator[None]:
-    """Training or evaluation mode, and eager or graph execution, for a while; every cell then has
-    its own mode again.
+    """Training or evaluation mode, and eager or graph execution, for a while; afterwards every cell
+    has its own mode again.
     """
     before = [(cell, cell.training) for _, cell in model.cells_and_names()]
     execution_before = ms.get_context("mode")

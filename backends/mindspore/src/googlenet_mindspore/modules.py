@@ -13,7 +13,7 @@ from mindspore import nn, ops
 
 
 class UnscaledBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose gamma stays 1: training does not move it."""
+    """Batch normalisation whose gamma stays 1: training does not change it."""
 
     def __init__(self, num_features: int, eps: float, momentum: float) -> None:
         super().__init__(num_features, eps, momentum)
@@ -48,7 +48,7 @@ class PaddedMaxPool2d(nn.Cell):
     """Max pooling with −∞ around its input; windows round down.
 
     `nn.MaxPool2d(pad_mode="pad")` only pads symmetrically, and takes more than three times as long:
-    it finds the positions, too.
+    it also finds the positions.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class PaddedMaxPool2d(nn.Cell):
         kernel, step = (
             (each, each) if isinstance(each, int) else each for each in (kernel_size, stride)
         )
-        # Both sides together may be no more than the kernel: the last window hangs over instead.
+        # Both sides together may not exceed the kernel: the last window hangs over instead.
         below, beside = min(bottom, kernel[0] - top), min(right, kernel[1] - left)
         hangs_over = below < bottom or beside < right
         around = (0, 0, top, below, left, beside)

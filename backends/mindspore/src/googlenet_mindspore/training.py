@@ -22,15 +22,15 @@ from .model import _mode, network_of, targets
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `msrun` started, on MindSpore's own collectives for the device: this
-    process's rank, and how many they are.
+    """Join the processes that `msrun` started, on MindSpore's own collectives for the device;
+    returns this process's rank, and how many there are.
 
     Raises `BackendError` if `msrun` did not start this process.
     """
     if not os.environ.get("MS_ROLE"):
         raise BackendError(
-            "mindspore: MS_ROLE is not set, so that this process knows no others; start it with "
-            "msrun --worker_num PROCESSES --local_worker_num PROCESSES --join True SCRIPT"
+            "mindspore: MS_ROLE is not set, so this process does not know of any others; start it"
+            " with msrun --worker_num PROCESSES --local_worker_num PROCESSES --join True SCRIPT"
         )
     if not communication.GlobalComm.INITED:
         communication.init()
@@ -38,8 +38,8 @@ def start_parallel() -> tuple[int, int]:
 
 
 def trainer(model: nn.Cell, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
-    that `start_parallel` joined.
+    """A trainer for `model`, in place, as `recipe` says; with `parallel`, together with the
+    processes that `start_parallel` joined.
     """
     return Trainer(model, recipe, parallel=parallel)
 
@@ -58,15 +58,15 @@ class Trainer:
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network, self._loss = network_of(model), recipe.loss
-        weights = self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        weights = self._loss.output_weights(self._network)  # raises if the recipe does not fit
         named = model.parameters_dict()
         self._trained = {
             path: (spec, named[layout.native_path(spec)])
             for path, spec in shared.trainable(self._network).items()
         }
         parameters = [parameter for _, parameter in self._trained.values()]
-        # Given for a group, weight decay holds for all of it; else batch norm's arrays would have
-        # none.
+        # Weight decay given for a group applies to all of it; otherwise batch norm's arrays would
+        # have none.
         self._optimizer = nn.Momentum(
             [{"params": parameters, "weight_decay": float(recipe.weight_decay)}],
             learning_rate=float(recipe.learning_rate),
@@ -123,7 +123,7 @@ class Trainer:
         return {path: layout.from_native(spec, moment) for path, spec, moment in self._moments()}
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        """Go on with what `velocity` returned after a step at `learning_rate`."""
         for path, spec, moment in self._moments():
             if path in velocity:
                 moment.set_data(layout.to_native(spec, velocity[path]))
@@ -132,7 +132,7 @@ class Trainer:
         """`values` (k,) of float64, summed over all processes."""
         if self.processes == 1:
             return values
-        # MindSpore's collectives on the CPU take float32 alone: three of them hold a float64, and
+        # MindSpore's collectives on the CPU only take float32: three of them hold a float64, and
         # the sum is taken here.
         parts = np.zeros((3, len(values)), np.float32)
         for row in range(3):
@@ -178,7 +178,7 @@ class _Step(nn.Cell):
     """Forward, loss, backward and update in one: (images, targets, share) → (loss, logits).
 
     `weights` are those of the outputs' losses, by name, and `mean` averages the gradients over
-    processes. No parameter gets another name here, hence no prefix.
+    processes. No parameter gets another name here, so there is no prefix.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class _Step(nn.Cell):
             every = model(x)
             if not isinstance(every, tuple):
                 every = (every,)
-            # Graph mode knows no zip of tensors, as `shared.by_name` has.
+            # Graph mode has no zip of tensors, which `shared.by_name` uses.
             outputs = {name: every[position] for position, name in enumerate(names)}
             total = shared.weighted_sum(weights, outputs, cross_entropy)
             return total * share, total, outputs["logits"]
@@ -219,7 +219,7 @@ class _Step(nn.Cell):
 
 
 def _multiplier(mask: ms.Parameter) -> Callable[[ms.Tensor], tuple[ms.Tensor, ms.Tensor]]:
-    """What stands in for the operation of `nn.Dropout`, which gives its result and its mask."""
+    """Replaces the operation of `nn.Dropout`, which returns its result and its mask."""
 
     def multiply(x: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
         return x * mask, mask

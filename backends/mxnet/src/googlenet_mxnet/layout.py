@@ -1,4 +1,4 @@
-"""Every change of layout: MXNet's own is canonical (NCHW, OIHW) but for a dense layer on a map,
+"""Every change of layout: MXNet's own is canonical (NCHW, OIHW) except for a dense layer on a map,
 which it flattens.
 """
 
@@ -20,14 +20,14 @@ def native_path(spec: ParamSpec) -> str:
 
 
 def to_native(spec: ParamSpec, array: Array) -> mx.np.ndarray:
-    """A canonical array as an MXNet array of its own memory; a dense weight (O, C, H, W) becomes
+    """A canonical array as an MXNet array with its own memory; a dense weight (O, C, H, W) becomes
     (O, C·H·W).
     """
     return mx.np.array(flattened(spec, array), dtype=array.dtype, ctx=mx.cpu())
 
 
 def from_native(spec: ParamSpec, array: mx.np.ndarray) -> Array:
-    """The inverse of `to_native`, as a float32 array of its own memory."""
+    """The inverse of `to_native`, as a float32 array with its own memory."""
     canonical: Array = array.asnumpy().reshape(spec.shape)
     return canonical
 

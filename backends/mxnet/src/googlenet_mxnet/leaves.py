@@ -101,8 +101,8 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
 
 
 def _is_native(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> bool:
-    """Whether Gluon's own pooling is this one: with `ceil_mode` it keeps a last window that sees
-    nothing but padding, and refuses a kernel larger than the padded map.
+    """Whether Gluon's own pooling does the same: with `ceil_mode` it keeps a last window that sees
+    only padding, and refuses a kernel larger than the padded map.
     """
     if not is_symmetric(layer) or not layer.ceil_mode:
         return is_symmetric(layer)

@@ -39,21 +39,21 @@ def numpy_semantics() -> Iterator[None]:
 
 @numpy_semantics()
 def build(network: Network, params: Params, *, device: str | None = None) -> HybridBlock:
-    """A `HybridBlock` with `params` loaded; `device` is MXNet's name of it, such as "cpu", "gpu" or
-    "gpu(1)".
+    """A `HybridBlock` with `params` loaded; `device` is MXNet's name for it, such as "cpu", "gpu"
+    or "gpu(1)".
 
     It takes arrays of `mx.np` and turns on NumPy semantics inside its own methods and those of its
-    blocks, whatever the thread has; the thread's are left as they are. Gluon's own losses, trainers
-    and layers need `npx.set_np()` to take such arrays, and so do `SymbolBlock.imports` and
-    the methods of `collect_params()` that make arrays.
+    blocks, whatever the thread's setting, which is left as it is. Gluon's own losses, trainers and
+    layers need `npx.set_np()` to take such arrays, and so do `SymbolBlock.imports` and the methods
+    of `collect_params()` that make arrays.
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that is not there.
+    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that does not exist.
     """
     params = check_params(network, params)
     context = _context(device)
     model = spec.fold(network, _leaf, lambda site, children: compose(site, children))
-    # Zeros, since a random draw takes longer than all the rest; batch norm's gamma is one by its
-    # own rule.
+    # Zeros, since random values take longer than all the rest; batch norm's gamma is one by its own
+    # rule.
     model.initialize(mx.init.Zero(), ctx=context)
     for path, each in param_specs(network).items():
         parameter_of(model, each).set_data(layout.to_native(each, params[path]))
@@ -99,12 +99,12 @@ def params_of(model: HybridBlock) -> Params:
 def save(model: HybridBlock, path: str | os.PathLike[str]) -> None:
     """Write the weights of `model` to `path` as Gluon does, for `load_parameters`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
-    stays whole.
+    Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
+    then left unchanged.
     """
     with native_file(path, file_suffix) as temporary:
-        HybridBlock.save_parameters(model, temporary)  # as Gluon has it, with no wrapper around
-        # MXNet does not notice if the last bytes could not be written: reading does.
+        HybridBlock.save_parameters(model, temporary)  # Gluon's own method, without the wrapper
+        # MXNet does not notice if the last bytes could not be written; reading the file does.
         mx.npx.load(temporary)
 
 
@@ -132,8 +132,8 @@ def forward(
         for handle in handles:
             handle.detach()
     if train:
-        # MXNet moves batch norm's running statistics on the way back; asked for the images'
-        # gradient, it leaves parameters' alone.
+        # MXNet updates batch norm's running statistics in the backward pass; asked for the images'
+        # gradient, it leaves those of parameters alone.
         autograd.grad(list(outputs.values()), [x])
     return {path: layout.output_from_native(each) for path, each in {**outputs, **kept}.items()}
 
@@ -142,8 +142,8 @@ def forward(
 def gradients(
     model: HybridBlock, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
 ) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as
-    `googlenet.backend.checks` does.
+    """The loss and its gradient with respect to every trainable array, in canonical layout. Raises
+    as `googlenet.backend.checks` does.
     """
     network, device = network_of(model), device_of(model)
     images = check_images(network, images)
@@ -164,14 +164,14 @@ def total_loss(
     graph symbols.
     """
     F, classes = mx.sym if isinstance(labels, mx.sym.Symbol) else mx.nd, num_classes(network)
-    # Gluon's loss has no label smoothing of its own.
+    # Gluon's own loss has no label smoothing.
     onehot = F.npx.one_hot(labels, classes, dtype="float64")
     targets = (1 - loss.label_smoothing) * onehot + loss.label_smoothing / classes
     per_image = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False, prefix="")
 
     def cross_entropy(logits: mx.np.ndarray) -> mx.np.ndarray:
-        # In float64: oneDNN's log_softmax, which MXNet takes for float32, is twenty times less
-        # exact than float32 is.
+        # In float64: oneDNN's log_softmax, which MXNet uses for float32, is twenty times less exact
+        # than float32 allows.
         return per_image(logits.astype("float64"), targets).mean()
 
     return shared.weighted_sum(loss.output_weights(network), outputs, cross_entropy)
@@ -179,7 +179,7 @@ def total_loss(
 
 def set_threads(count: int) -> None:
     """Compute with `count` threads, in the engine's worker for the first CPU."""
-    # Each thread has an OpenMP number of its own, and the worker computes, not this thread.
+    # Each thread has its own OpenMP setting, and the worker computes, not this thread.
     work = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(
         lambda *_: mx.base._LIB.MXSetNumOMPThreads(count)
     )
@@ -206,7 +206,7 @@ def _mode(model: HybridBlock, train: bool) -> Iterator[None]:
     """Recording in training or evaluation mode for a while.
 
     Recorded in evaluation mode, oneDNN's max pool does not keep which element won, and its gradient
-    is noise: max pools alone are in training mode then, and nothing is in graph mode.
+    is noise: so only max pools are in training mode then, and nothing is in graph mode.
     """
     handles: list[gluon.utils.HookHandle] = []
 
@@ -228,8 +228,8 @@ def _mode(model: HybridBlock, train: bool) -> Iterator[None]:
 
 @contextmanager
 def _eager(model: HybridBlock) -> Iterator[None]:
-    """No graph mode for a while: Gluon calls no hook inside a hybridized block. Every block then
-    has its own mode and graph again.
+    """No graph mode for a while: Gluon calls no hook inside a hybridized block. Afterwards every
+    block has its own mode and graph again.
     """
     before: list[tuple[HybridBlock, bool]] = []
     model.apply(lambda block: before.append((block, block._active)))
@@ -247,8 +247,8 @@ def _with_numpy_semantics(block: HybridBlock) -> None:
 
 
 class _Like(type):
-    """A class of which every instance of its base is one, so that Gluon, which asks, lets a user
-    put a plain layer in a layer's place.
+    """A class that counts every instance of its base as its own, so that Gluon, which checks, lets
+    a user put a plain layer in a layer's place.
     """
 
     def __instancecheck__(cls, instance: object) -> bool:
@@ -260,7 +260,7 @@ def _numpy_class(cls: Any) -> Any:
     """`cls` with NumPy semantics inside its methods, and otherwise the same."""
 
     def reduce(block: HybridBlock, protocol: int) -> tuple[Any, ...]:
-        return _blank, (cls,), vars(block)  # pickle finds no class that is made here
+        return _blank, (cls,), vars(block)  # pickle cannot find classes made here
 
     members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "__reduce_ex__": reduce}
     return mx.util.use_np(_Like(cls.__name__, (cls,), members))

@@ -11,7 +11,7 @@ from mxnet.gluon import HybridBlock, nn
 
 
 class PaddedConv2D(nn.Conv2D):
-    """A convolution with zeros around its input that need not be symmetric."""
+    """A convolution with zero padding that need not be symmetric."""
 
     def __init__(
         self,
@@ -61,8 +61,8 @@ class PaddedMaxPool2D(nn.MaxPool2D):
 
 class PaddedAvgPool2D(HybridBlock):
     """Average pooling with zeros around its input. The padding counts if `count_include_pad`; a
-    negative one, at the bottom or on the right, cuts off. What windows hang over beyond it, so many
-    rows and columns of `overhang`, never counts.
+    negative one, at the bottom or on the right, crops. The `overhang` of windows beyond it, in rows
+    and columns, never counts.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class PaddedAvgPool2D(HybridBlock):
         self.overhang = overhang
 
     def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> mx.np.ndarray:
-        # Not of a slice of x: in oneDNN's blocked layout, as a convolution hands it on in a graph,
-        # MXNet 1.9.1 dies of a slice of one channel.
+        # Not from a slice of x: in oneDNN's blocked layout, in which a convolution passes it on in
+        # a graph, MXNet 1.9.1 crashes on a slice of one channel.
         ones = F.np.ones_like(x)[:1, :1]
         return self.total(F, x, 0.0) / self.total(F, ones, float(self.count_include_pad))
 
@@ -140,8 +140,8 @@ class LRN(HybridBlock):
 
     def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> mx.np.ndarray:
         # Times one, so that the gradient comes back in the plain layout: in oneDNN's blocked
-        # layout, as a max pool hands it back, MXNet 1.9.1 loses what the neighbouring channels add
-        # to it.
+        # layout, in which a max pool returns it, MXNet 1.9.1 loses what the neighbouring channels
+        # add to it.
         return F.LRN(x.as_nd_ndarray(), **self.settings).as_np_ndarray() * 1
 
     def __repr__(self) -> str:
@@ -159,7 +159,7 @@ class Scaled(HybridBlock):
         if self.train_factor == self.eval_factor:
             return x * self.train_factor
         # A graph cannot ask for the mode. Dropout knows it: the largest of these is 2 in training
-        # (but once in 2⁶⁴ passes), else 1.
+        # (except once in 2⁶⁴ passes), and otherwise 1.
         dropped = F.npx.dropout(F.np.ones((64,)), p=0.5)
         training = F.np.max(dropped, keepdims=True) - 1
         return x * (training * self.train_factor + (1 - training) * self.eval_factor)

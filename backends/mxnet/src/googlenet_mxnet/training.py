@@ -27,8 +27,8 @@ _keys = itertools.count()
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the workers that the scheduler of the `DMLC_` variables gathers: this process's rank,
-    and how many they are.
+    """Join the workers that the scheduler of the `DMLC_` variables gathers; returns this process's
+    rank, and how many there are.
 
     Raises `BackendError` if the variables are not set, or `PORT` is.
     """
@@ -44,16 +44,16 @@ def start_parallel() -> tuple[int, int]:
             )
         if os.environ.get("PORT"):
             raise BackendError(
-                f"mxnet: PORT is {os.environ['PORT']} in the environment, which the store takes for"
-                " its own port: unset it in all processes"
+                f"mxnet: PORT is {os.environ['PORT']} in the environment, which the store would use"
+                " as its own port; unset it in all processes"
             )
         _store = mx.kvstore.create("dist_sync")
     return _store.rank, _store.num_workers
 
 
 def trainer(model: HybridBlock, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
-    that `start_parallel` joined.
+    """A trainer for `model`, in place, as `recipe` says; with `parallel`, together with the
+    processes that `start_parallel` joined.
     """
     return Trainer(model, recipe, parallel=parallel)
 
@@ -72,8 +72,8 @@ class Trainer:
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network = network_of(model)
-        recipe.loss.output_weights(self._network)  # raises where the recipe does not fit
-        # All outputs, because Gluon warns of parameters that nothing uses.
+        recipe.loss.output_weights(self._network)  # raises if the recipe does not fit
+        # All outputs, because Gluon warns about parameters that nothing uses.
         self._outputs = _Graph(model, lambda model, x: model(x))
         self._objective = _Graph(model, partial(_loss_and_logits, recipe.loss))
         self._trained = {
@@ -87,8 +87,8 @@ class Trainer:
             "momentum": recipe.momentum,
             "wd": recipe.weight_decay,
         }
-        # The store is not left to `gluon.Trainer`: a second one in a process would use the same
-        # keys, and wait for ever.
+        # The store is not left to `gluon.Trainer`: a second trainer in a process would use the same
+        # keys, and wait forever.
         self._trainer = gluon.Trainer(parameters, "sgd", settings, kvstore=None)
         grads = [parameter.grad(self._device).as_nd_ndarray() for parameter in parameters]
         self._keys = _new_keys(grads) if parallel else []
@@ -139,7 +139,7 @@ class Trainer:
 
     @numpy_semantics()
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        """Go on with what `velocity` returned after a step at `learning_rate`."""
         (updater,) = self._trainer._updaters
         for index, (path, (spec, _)) in enumerate(self._trained.items()):
             if path in velocity:
@@ -179,7 +179,7 @@ class _Graph(HybridBlock):
 
     def __init__(self, model: HybridBlock, function: Callable[..., Any]) -> None:
         super().__init__(prefix="")
-        # Before it has children, which it would change too.
+        # Before it has children, which this would change too.
         self.hybridize(static_alloc=True, static_shape=True)
         self.model, self.function = model, function
 
@@ -203,8 +203,8 @@ def _has_dropout(model: HybridBlock) -> bool:
 
 
 def _new_keys(arrays: list[mx.nd.NDArray]) -> list[int]:
-    """Keys of the store for arrays of these shapes: the same in every process, as each makes all of
-    its own in the same order.
+    """Keys of the store for arrays of these shapes: the same in every process, since each makes all
+    its keys in the same order.
     """
     keys = [next(_keys) for _ in arrays]
     _store.init(keys, arrays)
@@ -219,8 +219,8 @@ def _rows_key(shape: tuple[int, ...]) -> int:
 
 def _gather(array: Array) -> Array:
     """`array` (k,) of this process and all others: (processes, k), bit for bit."""
-    # As bytes, each in a float32: the store rounds float64 to float32. What is added to a row is
-    # zeros.
+    # As bytes, each in a float32: the store rounds float64 to float32. Only zeros are added to a
+    # row.
     rows = np.zeros((_store.num_workers, array.nbytes), np.float32)
     rows[_store.rank] = np.frombuffer(array.tobytes(), np.uint8)
     shared_rows = mx.nd.array(rows, ctx=mx.cpu())

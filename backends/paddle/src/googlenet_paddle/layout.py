@@ -1,4 +1,4 @@
-"""Every change of layout: Paddle's own is canonical (NCHW, OIHW) but for a dense layer, whose
+"""Every change of layout: Paddle's own is canonical (NCHW, OIHW) except for a dense layer, whose
 weight is (inputs, outputs).
 """
 
@@ -21,14 +21,14 @@ def native_path(spec: ParamSpec) -> str:
 
 
 def to_native(spec: ParamSpec, array: Array) -> paddle.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes
+    """A canonical array as a tensor with its own memory; a dense weight (O, C, H, W) becomes
     (C·H·W, O).
     """
     return paddle.to_tensor(_transposed(spec, flattened(spec, array)))
 
 
 def from_native(spec: ParamSpec, tensor: paddle.Tensor) -> Array:
-    """The inverse of `to_native`, as a float32 array of its own memory."""
+    """The inverse of `to_native`, as a float32 array with its own memory."""
     array: Array = _transposed(spec, tensor.numpy())
     return np.ascontiguousarray(array).reshape(spec.shape)
 

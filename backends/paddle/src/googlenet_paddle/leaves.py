@@ -94,8 +94,8 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
     if not layer.count_include_pad:
         padding = _sides(covering_padding(site, layer))
         return Call(nn.AvgPool2D, window, options(padding=(padding, 0)))
-    # Where padding counts, Paddle's divisor takes the bottom's for the top's and the right's for
-    # the left's.
+    # If padding counts, Paddle's divisor uses the bottom's for the top's and the right's for the
+    # left's.
     return Call(modules.PaddedAvgPool2D, (*window, counted_padding(site, layer), True))
 
 
@@ -110,8 +110,8 @@ def _is_native(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> bool:
 
 
 def _sides(padding: spec.ExplicitPadding) -> Argument:
-    """((top, bottom), (left, right)) as Paddle's layers take it: as people write it, or all four
-    where the sides differ.
+    """((top, bottom), (left, right)) as Paddle's layers take it: as people write it, or all four if
+    the sides differ.
     """
     (top, bottom), (left, right) = padding
     return leading(padding) if (top, left) == (bottom, right) else (top, bottom, left, right)

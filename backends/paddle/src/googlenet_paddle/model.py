@@ -27,10 +27,10 @@ file_suffix = ".pdparams"
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Layer:
-    """An `nn.Layer` with `params` loaded; `device` is Paddle's name of it, such as "cpu" or
+    """An `nn.Layer` with `params` loaded; `device` is Paddle's name for it, such as "cpu" or
     "gpu:0".
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that is not there.
+    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that does not exist.
     """
     params = check_params(network, params)
     with _uninitialised():
@@ -75,8 +75,8 @@ def save(model: nn.Layer, path: str | os.PathLike[str]) -> None:
     """Write the weights of `model` to `path` as its `state_dict`, for `paddle.load` and
     `set_state_dict`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
-    stays whole.
+    Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
+    then left unchanged.
     """
     with native_file(path, file_suffix) as temporary:
         paddle.save(model.state_dict(), temporary)
@@ -93,7 +93,7 @@ def forward(
     x = layout.images_to_native(check_images(network, images), device_of(model))
     kept: dict[str, paddle.Tensor] = {}
     sublayers = dict(model.named_sublayers())
-    # `Any`, since Paddle's types know only hooks that give another output.
+    # `Any`, since Paddle's types only know hooks that return another output.
     hooks: dict[str, Any] = {path: shared.keeper(path, kept) for path in taps}
     handles = [sublayers[path].register_forward_post_hook(hook) for path, hook in hooks.items()]
     try:
@@ -108,8 +108,8 @@ def forward(
 def gradients(
     model: nn.Layer, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
 ) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as
-    `googlenet.backend.checks` does.
+    """The loss and its gradient with respect to every trainable array, in canonical layout. Raises
+    as `googlenet.backend.checks` does.
     """
     network = network_of(model)
     images = check_images(network, images)
@@ -136,8 +136,8 @@ def total_loss(
     targets = functional.label_smooth(onehot, epsilon=loss.label_smoothing)
 
     def cross_entropy(logits: paddle.Tensor) -> paddle.Tensor:
-        # Not `functional.cross_entropy` or `log_softmax`: on the CPU they cut off logits that are
-        # more than 64 below the largest. The targets sum to 1.
+        # Not `functional.cross_entropy` or `log_softmax`: on the CPU they clip logits that are more
+        # than 64 below the largest. The targets sum to 1.
         return (paddle.logsumexp(logits, 1) - (targets * logits).sum(1)).mean()
 
     weights = loss.output_weights(network)
@@ -145,7 +145,7 @@ def total_loss(
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` threads, in Paddle's own kernels, matrix products and oneDNN alike."""
+    """Compute with `count` threads in Paddle's own kernels, matrix products and oneDNN."""
     paddle.base.core.set_num_threads(count)
 
 
@@ -155,13 +155,13 @@ def network_of(model: nn.Layer) -> Network:
 
 
 def device_of(model: nn.Layer) -> paddle.base.core.Place | None:
-    """The device that the model's weights are on; None, Paddle's default, where there are none."""
+    """The device that the model's weights are on; None, Paddle's default, if there are none."""
     return next((each.place for each in model.state_dict().values()), None)
 
 
 @contextmanager
 def _mode(model: nn.Layer, train: bool) -> Iterator[None]:
-    """Training or evaluation mode for a while; every layer then has its own mode again."""
+    """Training or evaluation mode for a while; afterwards every layer has its own mode again."""
     before = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
     model.train(train)
     try:
@@ -174,7 +174,7 @@ def _mode(model: nn.Layer, train: bool) -> Iterator[None]:
 @contextmanager
 def _uninitialised() -> Iterator[None]:
     """Layers made here are float32 and draw no initial weights, which would take longer than all
-    the rest and move the random state.
+    the rest and change the random state.
     """
     before = paddle.get_default_dtype()
     paddle.set_default_dtype("float32")

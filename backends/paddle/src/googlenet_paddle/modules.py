@@ -12,7 +12,7 @@ from paddle.nn import functional
 
 class UnscaledBatchNorm2D(nn.BatchNorm2D):
     """Batch normalisation without a weight: Paddle's own gives `bias` no gradient unless `weight`
-    takes one too.
+    has one too.
     """
 
     bias: paddle.Tensor

@@ -20,15 +20,15 @@ from .model import device_of, network_of, total_loss
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `paddle.distributed.launch` started, on gloo or with GPUs on nccl:
-    this one's rank, and how many they are.
+    """Join the processes that `paddle.distributed.launch` started, on gloo or with GPUs on nccl;
+    returns this process's rank, and how many there are.
 
     Raises `BackendError` if it did not start this process.
     """
     if not os.environ.get("PADDLE_TRAINER_ID"):
         raise BackendError(
-            "paddle: PADDLE_TRAINER_ID is not set, so that this process knows no others; start it"
-            " with python -m paddle.distributed.launch --nproc_per_node PROCESSES SCRIPT"
+            "paddle: PADDLE_TRAINER_ID is not set, so this process does not know of any others;"
+            " start it with python -m paddle.distributed.launch --nproc_per_node PROCESSES SCRIPT"
         )
     if not distributed.is_initialized() and distributed.get_world_size() > 1:
         distributed.init_parallel_env()
@@ -36,8 +36,8 @@ def start_parallel() -> tuple[int, int]:
 
 
 def trainer(model: nn.Layer, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
-    that `start_parallel` joined.
+    """A trainer for `model`, in place, as `recipe` says; with `parallel`, together with the
+    processes that `start_parallel` joined.
     """
     return Trainer(model, recipe, parallel=parallel)
 
@@ -53,7 +53,7 @@ class Trainer:
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network, self._loss = network_of(model), recipe.loss
-        self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        self._loss.output_weights(self._network)  # raises if the recipe does not fit
         self._run = paddle.DataParallel(model) if self.processes > 1 else model
         state = model.state_dict()
         self._trained = {
@@ -80,7 +80,7 @@ class Trainer:
         try:
             paddle.seed(seed)  # for dropout
             with warnings.catch_warnings():
-                # It tracks the running statistics, as a batch norm in training is meant to.
+                # It tracks the running statistics, as batch norm should in training.
                 warnings.filterwarnings("ignore", "When training, we now always track")
                 outputs = shared.by_name(self._network, self._run(x))
         finally:
@@ -107,7 +107,7 @@ class Trainer:
         }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        """Go on with what `velocity` returned after a step at `learning_rate`."""
         for path, array in velocity.items():
             spec, parameter = self._trained[path]
             self._buffer(parameter).set_value(layout.to_native(spec, array))

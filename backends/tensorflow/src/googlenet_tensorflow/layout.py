@@ -26,7 +26,7 @@ def native_name(spec: ParamSpec) -> str:
 
 
 def to_native(spec: ParamSpec, array: Array) -> tf.Tensor:
-    """A canonical array as a tensor of its own memory; (O, I, H, W) becomes (H, W, I, O), a dense
+    """A canonical array as a tensor with its own memory; (O, I, H, W) becomes (H, W, I, O), a dense
     (O, C, H, W) (H·W·C, O).
     """
     native = array.transpose(_channels_last(array.ndim))
@@ -35,7 +35,7 @@ def to_native(spec: ParamSpec, array: Array) -> tf.Tensor:
 
 
 def from_native(spec: ParamSpec, tensor: tf.Tensor) -> Array:
-    """The inverse of `to_native`, as a float32 array of its own memory."""
+    """The inverse of `to_native`, as a float32 array with its own memory."""
     axes = _channels_last(len(spec.shape))
     native = np.asarray(tensor, np.float32).reshape([spec.shape[axis] for axis in axes])
     return native.transpose(np.argsort(axes)).copy()
@@ -47,7 +47,7 @@ def images_to_native(images: Array) -> tf.Tensor:
 
 
 def output_from_native(tensor: tf.Tensor) -> Array:
-    """(N, H, W, C) → (N, C, H, W); (N, K) as it is."""
+    """(N, H, W, C) → (N, C, H, W); (N, K) stays as it is."""
     array = np.asarray(tensor, np.float32)
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2) if array.ndim == 4 else array)
 

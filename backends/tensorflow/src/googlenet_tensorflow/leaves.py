@@ -21,7 +21,7 @@ from . import modules
 
 
 def leaf(site: spec.LeafSite) -> Chain:
-    """The native layers of a leaf, as data: Keras pads and flattens in layers of their own."""
+    """The native layers of a leaf, as data: Keras pads and flattens in separate layers."""
     match site.layer:
         case spec.Conv() as conv:
             return _conv(site, conv)
@@ -87,7 +87,7 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
 
 
 def _rounding_down(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> spec.ExplicitPadding:
-    """The padding with which windows that round down, as Keras's always do, are the layer's own."""
+    """The padding with which windows that round down, as Keras's always do, match the layer's."""
     return covering_padding(site, layer) if layer.ceil_mode else explicit_padding(layer)
 
 
@@ -96,7 +96,7 @@ def _said(
     layer: spec.Conv | spec.MaxPool | spec.AvgPool,
     padding: spec.ExplicitPadding,
 ) -> str | None:
-    """Keras's word for a padding, or None if it has none for this size of input: at a stride,
+    """Keras's word for a padding, or None if it has none for this size of input: with a stride,
     "same" is not symmetric at every size.
     """
     if padding == spec.NO_PADDING:

@@ -37,7 +37,7 @@ file_suffix = ".weights.h5"
 #: The functional API builds a model by calling: a layer, or several in a row, on symbolic tensors.
 Layers: TypeAlias = Callable[[Any], Any]
 
-#: How the layer is named that a chain begins with, after the path of its last one.
+#: The ending of the name of a chain's first layer, after the path of its last one.
 FIRST = {keras.layers.ZeroPadding2D: "padding", keras.layers.Flatten: "flatten"}
 
 # A saved model loads wherever this module was imported.
@@ -53,9 +53,9 @@ for _layer in (
 
 def build(network: Network, params: Params, *, device: str | None = None) -> keras.Model:
     """A functional `keras.Model` of images (N, H, W, C) with `params` loaded; `device` is
-    TensorFlow's name of it, such as "/GPU:0".
+    TensorFlow's name for it, such as "/GPU:0".
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that is not there.
+    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that does not exist.
     """
     params = check_params(network, params)
     _check_device(device)
@@ -73,17 +73,17 @@ def build(network: Network, params: Params, *, device: str | None = None) -> ker
         return call
 
     with tf.device(device):
-        # A capital letter, so that no layer has this path too.
+        # A capital letter, so that no layer can have the same path.
         images = keras.Input((height, width, channels), name="Images")
         layers = spec.fold(
             network,
             lambda site: keep(site, _leaf(site)),
             lambda site, children: keep(site, compose(site, children)),
         )
-        # TensorFlow takes no other characters in a name.
+        # TensorFlow allows no other characters in a name.
         named = re.sub(r"^[^A-Za-z0-9]|[^A-Za-z0-9_.-]", ".", network.name)
         model = keras.Model(images, layers(images), name=named)
-        # For taps: the layer that gives what stands at a path.
+        # For taps: the layer whose output belongs to a path.
         sources = {path: each._keras_history.operation.name for path, each in kept.items()}
         _attach(model, network, sources)
         variables = variables_of(model)
@@ -93,7 +93,7 @@ def build(network: Network, params: Params, *, device: str | None = None) -> ker
 
 
 def _attach(model: keras.Model, network: Network, sources: dict[str, str]) -> keras.Model:
-    """`model` with what is ours of it, which Keras would leave behind in a copy or a pickle."""
+    """`model` with our own attributes, which Keras would leave out of a copy or a pickle."""
     model.network, model.sources = network, sources
 
     kind: Any = type(model)
@@ -142,7 +142,7 @@ def compose(site: spec.CompositeSite, children: dict[str, Layers]) -> Layers:
 
 
 def _in_sequence(*layers: Layers) -> Layers:
-    """Each applied to the result of the one before."""
+    """Each one applied to the result of the one before."""
 
     def call(x: Any) -> Any:
         for layer in layers:
@@ -185,8 +185,8 @@ def params_of(model: keras.Model) -> Params:
 def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Write the weights of `model` to `path` as Keras does, for `load_weights`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
-    stays whole.
+    Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
+    then left unchanged.
     """
     with native_file(path, file_suffix) as temporary:
         model.save_weights(temporary)
@@ -201,7 +201,7 @@ def forward(
     network = network_of(model)
     taps = check_taps(network, taps)
     images = check_images(network, images)
-    # None is inference too; False, which Keras tells every layer, costs 4 % of a pass.
+    # None also means inference; False, which Keras passes to every layer, costs 4 % of a pass.
     training = True if train else None
     with tf.device(device_of(model)):
         x = layout.images_to_native(images)
@@ -215,8 +215,8 @@ def forward(
 def gradients(
     model: keras.Model, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
 ) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as
-    `googlenet.backend.checks` does.
+    """The loss and its gradient with respect to every trainable array, in canonical layout. Raises
+    as `googlenet.backend.checks` does.
     """
     network = network_of(model)
     images = check_images(network, images)
@@ -249,8 +249,8 @@ def total_loss(
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` threads. TensorFlow takes them only before it has computed anything:
-    later this changes nothing.
+    """Compute with `count` threads. TensorFlow only accepts this before it has computed anything:
+    later it has no effect.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(count)
@@ -283,7 +283,7 @@ _with_taps: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def _tapped(model: keras.Model) -> keras.Model:
-    """A model that shares every layer of `model`, and gives (outputs, {path: output there})."""
+    """A model that shares every layer of `model`, and returns (outputs, {path: output there})."""
     if model not in _with_taps:
         taps = {path: model.get_layer(source).output for path, source in model.sources.items()}
         _with_taps[model] = keras.Model(model.inputs[0], (_structure(model), taps))
@@ -297,7 +297,7 @@ def _structure(model: keras.Model) -> Any:
 
 @contextmanager
 def without_xla(model: keras.Model) -> Iterator[None]:
-    """What is traced in here is never compiled by XLA."""
+    """Nothing traced inside is compiled by XLA."""
     pools = [each for each in model.layers if isinstance(each, modules.PaddedMaxPooling2D)]
     for pool in pools:
         pool.xla = False
@@ -309,7 +309,7 @@ def without_xla(model: keras.Model) -> Iterator[None]:
 
 
 def _check_device(device: str | None) -> None:
-    """Raises `DeviceError` where TensorFlow would, and where it would silently take another."""
+    """Raises `DeviceError` if TensorFlow would, or if it would silently use another device."""
     if device is None:
         return
     try:

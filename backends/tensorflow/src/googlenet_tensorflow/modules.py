@@ -16,7 +16,7 @@ class PaddedMaxPooling2D(keras.layers.MaxPooling2D):
     """Max pooling with −∞ around its input; windows round down: (N, H, W, C) → (N, H', W', C).
 
     TensorFlow's pooling with explicit padding is over twice as fast, and keeps no padded map for
-    the gradient; but XLA, which may compile a graph, has no such pooling. `xla` says that it may.
+    the gradient; but XLA, which may compile a graph, lacks this pooling. `xla` says that it may.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Scaled(keras.layers.Layer):
 
 
 class ResidualSum(keras.layers.Layer):
-    """`shortcut + scale · body` of the list [body, shortcut]."""
+    """`shortcut + scale · body` from the list [body, shortcut]."""
 
     def __init__(self, scale: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -26,8 +26,8 @@ _strategy: tf.distribute.MultiWorkerMirroredStrategy | None = None
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `TF_CONFIG` in the environment lists: this process's rank, and how
-    many they are.
+    """Join the processes that `TF_CONFIG` in the environment lists; returns this process's rank,
+    and how many there are.
 
     Raises `BackendError` if it is not set or cannot be used, or this process has several GPUs.
     """
@@ -35,7 +35,7 @@ def start_parallel() -> tuple[int, int]:
     if _strategy is None:
         if not os.environ.get("TF_CONFIG"):
             raise BackendError(
-                "tensorflow: no TF_CONFIG in the environment, so this process knows of no others;"
+                "tensorflow: TF_CONFIG is not set, so this process does not know of any others;"
                 f" {_START_EACH}"
             )
         try:
@@ -60,8 +60,8 @@ def start_parallel() -> tuple[int, int]:
 
 
 def trainer(model: keras.Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
-    that `start_parallel` joined.
+    """A trainer for `model`, in place, as `recipe` says; with `parallel`, together with the
+    processes that `start_parallel` joined.
     """
     return Trainer(model, recipe, parallel=parallel)
 
@@ -78,7 +78,7 @@ class Trainer:
         self.model = model
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network, self._loss, self._decay = network_of(model), recipe.loss, recipe.weight_decay
-        self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        self._loss.output_weights(self._network)  # raises if the recipe does not fit
         named = variables_of(model)
         self._trained = {
             path: (spec, named[path]) for path, spec in shared.trainable(self._network).items()
@@ -88,18 +88,18 @@ class Trainer:
         ]
         self._device = device_of(model)
         with tf.device(self._device):
-            # Keras's own weight decay is not that of the recipe: it stays out of the momentum.
+            # Keras's own weight decay is not the recipe's: it is not part of the momentum.
             self._optimizer = keras.optimizers.SGD(
                 recipe.learning_rate, momentum=float(recipe.momentum)
             )
             self._optimizer.build([variable for _, variable in self._trained.values()])
             self._set_rate(recipe.learning_rate)
-        # Of no particular batch size, so that a smaller last batch traces nothing again; as fast as
-        # with the size known.
+        # With no fixed batch size, so that a smaller last batch is not traced again; as fast as
+        # with a fixed size.
         images = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
         labels, scalar = tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.float32)
         seed = tf.TensorSpec([], tf.int64)
-        # Nothing here branches on a tensor, and AutoGraph warns of every `match` that it meets.
+        # Nothing here branches on a tensor, and AutoGraph warns about every `match` that it meets.
         compiled = partial(tf.function, autograph=False)
         self._step = compiled(self._advance, [images, labels, scalar, seed])
         self._predict = compiled(self._evaluate, [images])
@@ -143,7 +143,7 @@ class Trainer:
         return {path: layout.from_native(spec, buffer) for (path, (spec, _)), buffer in buffers}
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        """Go on with what `velocity` returned after a step at `learning_rate`."""
         buffers = zip(self._trained.items(), self._optimizer.momentums, strict=False)
         for (path, (spec, _)), buffer in buffers:
             if path in velocity:
@@ -196,7 +196,7 @@ def _all_reduce(operation: tf.distribute.ReduceOp, tensors: list[tf.Tensor]) -> 
     assert _strategy is not None, "start_parallel comes first"
 
     def reduce() -> list[tf.Tensor]:
-        # The strategy takes none whose device is not said.
+        # The strategy takes no tensor without an explicit device.
         placed = [tf.identity(tensor) for tensor in tensors]
         reduced: list[tf.Tensor] = tf.distribute.get_replica_context().all_reduce(operation, placed)
         return reduced
@@ -206,6 +206,6 @@ def _all_reduce(operation: tf.distribute.ReduceOp, tensors: list[tf.Tensor]) -> 
 
 
 def _sum(values: tf.Tensor) -> tf.Tensor:
-    # In a graph: without one TensorFlow warns that this is slow.
+    # In a graph: otherwise TensorFlow warns that this is slow.
     add = tf.function(lambda: _all_reduce(tf.distribute.ReduceOp.SUM, [values])[0])
     return add()

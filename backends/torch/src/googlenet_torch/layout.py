@@ -1,5 +1,5 @@
-"""Every change of layout: PyTorch's own is canonical (NCHW, OIHW) but for a dense layer on a map,
-which it flattens.
+"""Every change of layout: PyTorch's own is canonical (NCHW, OIHW) except for a dense layer on a
+map, which it flattens.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from googlenet.spec import ParamSpec
 
 
 def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:
-    """A canonical array as a tensor of its own memory; a dense weight (O, C, H, W) becomes
-    (O, C·H·W).
+    """A canonical array as a tensor with its own memory; a dense weight (O, C, H, W) becomes (O,
+    C·H·W).
     """
     return torch.from_numpy(flattened(spec, array).copy())
 
 
 def from_native(spec: ParamSpec, tensor: torch.Tensor) -> Array:
-    """The inverse of `to_native`, as a float32 array of its own memory."""
+    """The inverse of `to_native`, as a float32 array with its own memory."""
     array: Array = tensor.detach().cpu().numpy()
     return array.reshape(spec.shape).copy()
 

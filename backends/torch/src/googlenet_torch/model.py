@@ -28,26 +28,25 @@ file_suffix = (".pt", ".pth")
 
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Module:
-    """An `nn.Module` with `params` loaded; `device` is PyTorch's name of it, such as "cpu" or
+    """An `nn.Module` with `params` loaded; `device` is PyTorch's name for it, such as "cpu" or
     "cuda:0".
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that is not there.
+    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that does not exist.
     """
     params = check_params(network, params)
-    # On "meta" the layers draw no initial weights of their own, which would take longer than all
-    # the rest.
+    # On "meta" the layers draw no initial weights, which would take longer than all the rest.
     with torch.device("meta"):
         model = spec.fold(network, _leaf, lambda site, children: compose(site, children))
     state = {
         path: layout.to_native(each, params[path]) for path, each in param_specs(network).items()
     }
     for path, tensor in model.state_dict().items():
-        if path not in state:  # batch norm's weight where the spec has none, and its counter
+        if path not in state:  # batch norm's weight if the spec has none, and its counter
             state[path] = torch.full(
                 tensor.shape, int(path.endswith(".weight")), dtype=tensor.dtype
             )
     model.load_state_dict(state, assign=True)
-    object.__setattr__(model, "network", network)  # no parameter, buffer or child of the module
+    object.__setattr__(model, "network", network)  # not a parameter, buffer or child
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
@@ -82,8 +81,8 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     """Write the weights of `model` to `path` as its `state_dict`, for `torch.load` and
     `load_state_dict`.
 
-    Raises `WeightsError` for another ending or a file that cannot be written; an old file then
-    stays whole.
+    Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
+    then left unchanged.
     """
     with native_file(path, file_suffix) as temporary:
         torch.save(model.state_dict(), temporary)
@@ -114,8 +113,8 @@ def forward(
 def gradients(
     model: nn.Module, images: Array, labels: Array, *, loss: Loss = Loss(), train: bool = True
 ) -> tuple[float, Params]:
-    """The loss and its gradient by every trainable array, canonical. Raises as
-    `googlenet.backend.checks` does.
+    """The loss and its gradient with respect to every trainable array, in canonical layout. Raises
+    as `googlenet.backend.checks` does.
     """
     network = network_of(model)
     images = check_images(network, images)
@@ -161,7 +160,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 @contextmanager
 def _mode(model: nn.Module, train: bool) -> Iterator[None]:
-    """Training or evaluation mode for a while; every module then has its own mode again."""
+    """Training or evaluation mode for a while; afterwards every module has its own mode again."""
     before = [(module, module.training) for module in model.modules()]
     model.train(train)
     try:

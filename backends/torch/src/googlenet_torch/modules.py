@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 class PaddedConv2d(nn.Conv2d):
-    """A convolution with zeros around its input that need not be symmetric."""
+    """A convolution with zero padding that need not be symmetric."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class PaddedConv2d(nn.Conv2d):
 
 
 class UnscaledBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose weight stays 1: training does not move it."""
+    """Batch normalisation whose weight stays 1: training does not change it."""
 
     def __init__(self, num_features: int, eps: float, momentum: float) -> None:
         super().__init__(num_features, eps, momentum)

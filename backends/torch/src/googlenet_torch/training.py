@@ -20,8 +20,8 @@ from .model import device_of, network_of, total_loss
 
 
 def start_parallel() -> tuple[int, int]:
-    """Join the processes that `torchrun` started, with gloo on the CPU and nccl with CUDA: this
-    process's rank, and how many they are.
+    """Join the processes that `torchrun` started, with gloo on the CPU and nccl with CUDA; returns
+    this process's rank, and how many there are.
 
     Raises `BackendError` if `torchrun` did not start this process.
     """
@@ -29,21 +29,22 @@ def start_parallel() -> tuple[int, int]:
         needed = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
         if missing := [name for name in needed if name not in os.environ]:
             raise BackendError(
-                f"torch: no {', '.join(missing)} in the environment, so this process knows of no"
-                " others; start it with torchrun --nproc-per-node 2 -m googlenet train …"
+                f"torch: {', '.join(missing)} not set, so this process does not know of any others;"
+                " start it with torchrun --nproc-per-node 2 -m googlenet train …"
             )
         cuda = torch.cuda.is_available()
-        if cuda:  # so that "cuda" is a GPU of its own
+        if cuda:  # so that "cuda" means this process's own GPU
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
-        # Before the interpreter goes: its threads may else abort when another process left first.
+        # Before the interpreter exits: otherwise its threads may abort if another process exits
+        # first.
         atexit.register(distributed.destroy_process_group)
     return distributed.get_rank(), distributed.get_world_size()
 
 
 def trainer(model: nn.Module, recipe: Recipe, *, parallel: bool = False) -> Trainer:
-    """What trains `model` in place as `recipe` says, with `parallel` together with the processes
-    that `start_parallel` joined.
+    """A trainer for `model`, in place, as `recipe` says; with `parallel`, together with the
+    processes that `start_parallel` joined.
     """
     return Trainer(model, recipe, parallel=parallel)
 
@@ -64,7 +65,7 @@ class Trainer:
                 )
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network, self._loss = network_of(model), recipe.loss
-        self._loss.output_weights(self._network)  # raises where the recipe does not fit
+        self._loss.output_weights(self._network)  # raises if the recipe does not fit
         self._run = DistributedDataParallel(model) if parallel else model
         named = dict(model.named_parameters())
         self._trained = {
@@ -91,7 +92,7 @@ class Trainer:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
         (N, K) of its training pass.
         """
-        # Before the forward pass, so that no gradients are held through it.
+        # Before the forward pass, so that no gradients are kept during it.
         self._optimizer.zero_grad()
         x, labels = self._images(images), check_labels(self._network, labels, len(images))
         self.model.train()
@@ -127,7 +128,7 @@ class Trainer:
         }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` gave after a step at `learning_rate`."""
+        """Go on with what `velocity` returned after a step at `learning_rate`."""
         for path, array in velocity.items():
             spec, tensor = self._trained[path]
             buffer = torch.empty_like(tensor).copy_(layout.to_native(spec, array))
