@@ -66,7 +66,7 @@ def race(
     recipe: Recipe = Recipe(),
     *,
     frameworks: Sequence[str] | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: int | Sequence[int] = 1,
     out: str | os.PathLike[str] | None = None,
     interpreters: Mapping[str, str] | None = None,
     num_classes: int | None = None,
@@ -84,7 +84,7 @@ def race(
     finished: Callable[[Raced], None] = lambda raced: None,
 ) -> Raced:
     """Train `network` on `data` as `recipe` says in each of `frameworks`, from each of `seeds`,
-    which take the place of the recipe's.
+    which take the place of the recipe's; a number of seeds means those from 0.
 
     The arguments are those of `train`. `frameworks` are by default all that can train and are
     installed, or have an interpreter in `interpreters`. The runs follow one another, each in its
@@ -96,6 +96,8 @@ def race(
     what `train` raises for bad arguments, and `TrainingError` if files cannot be written or a run
     began elsewhere.
     """
+    if isinstance(seeds, int):
+        seeds = range(seeds)
     if not seeds:
         raise SpecError("`seeds`: expected at least one, got none")
     paths = dict(interpreters or {})

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The width where there is no terminal: more columns than any line has.
 UNLIMITED = 10_000
+#: Columns that the words beside a bar take; a narrower terminal has no bars, only the words.
+ROOM = 70
 
 
 def shape_text(shape: Shape) -> str:
@@ -172,16 +174,18 @@ class Bars:
         console = terminal(self._stream)
         #: Whether the bars are shown.
         self.shown = console.is_terminal and not console.is_dumb_terminal and not as_json
+        self._narrow = console.width < ROOM
+        words = (TextColumn("{task.description}"), TextColumn("{task.fields[state]}"))
+        bar = BarColumn(bar_width=min(40, max(10, console.width - ROOM)))
+        columns = words if self._narrow else (words[0], bar, words[1], TimeElapsedColumn())
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=min(40, max(10, console.width - 60))),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
+            *columns,
             console=console,
             disable=not self.shown,
             transient=True,
         )
         self._tasks: dict[str, Any] = {}
+        self._waiting: str | None = None
 
     def __enter__(self) -> Bars:
         self._bars.start()
@@ -198,8 +202,14 @@ class Bars:
             self._stream.close()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` of `what`, the name of what is counted: "images", "resizing"."""
+        """`done` of `total` of `what`, the name of what is counted: "images", "resizing". The bar
+        goes once all are done, or for a total of 0, which is unknown, when the next one begins.
+        """
         self.show(what, "" if total == 0 else f"{done:,} of {total:,}", done, total)
+        if total and done >= total:
+            self._hide(what)
+        elif not total:
+            self._waiting = what
 
     def stage(self, who: str, stage: str, done: int, total: int) -> None:
         """`who` is in `stage`, and has done `done` of `total`, which is 0 if unknown."""
@@ -209,12 +219,27 @@ class Bars:
         """The bar of `who`, followed by `state` in words."""
         if not self.shown:
             return
-        if who not in self._tasks:
-            self._tasks[who] = self._bars.add_task(who, total=total or None, state=state)
+        if self._waiting not in (None, who):
+            self._hide(self._waiting)
+            self._waiting = None
+        if self._narrow and total:
+            state = f"{done:,} of {total:,}"
         # A total of None makes the bar pulse.
-        self._bars.update(self._tasks[who], completed=done, total=total or None, state=state)
+        settings: dict[str, Any] = {
+            "completed": done,
+            "total": total or None,
+            "state": state,
+            "visible": True,
+        }
+        if who not in self._tasks:
+            self._tasks[who] = self._bars.add_task(who, **settings)
+        self._bars.update(self._tasks[who], **settings)
         if total and done >= total:
             self._bars.refresh()
+
+    def _hide(self, who: str | None) -> None:
+        if self.shown and who in self._tasks:
+            self._bars.update(self._tasks[who], visible=False)
 
 
 def _another(stream: TextIO) -> TextIO:

@@ -68,7 +68,7 @@ class Watch:
         epoch = (step - 1) // self._run.per_epoch + 1
         self._bars.show(
             TRAINING,
-            f"epoch {epoch} of {self._run.recipe.epochs}, step {step:,} of {self._run.steps:,},"
+            f"epoch {epoch}/{self._run.recipe.epochs}, step {step:,}/{self._run.steps:,},"
             f" loss {loss:.3f}, {speed:.0f} images/s",
             step,
             self._run.steps,
