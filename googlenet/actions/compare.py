@@ -9,6 +9,7 @@ from typing import Any
 from ..architectures import as_network
 from ..spec.analysis import Budget, budget, smallest_input
 from ..spec.layers import Network, Shape
+from .common import several
 
 #: The third exercise of the book's section on GoogLeNet compares these, all at the same size: costs
 #: can only be compared at one size.
@@ -46,7 +47,7 @@ class Costs:
 
 
 def compare(
-    networks: Sequence[str | Network] = (),
+    networks: str | Network | Sequence[str | Network] = (),
     *,
     num_classes: int | None = None,
     channels: int | None = None,
@@ -58,10 +59,11 @@ def compare(
     Networks are names or `Network`s, each at its own input unless `channels` or `input_size`
     (height, width) say otherwise. Raises `UnknownNameError`, `SpecError` or `ShapeError`.
     """
-    if not networks and input_size is None:
+    given = several(networks, (str, Network))
+    if not given and input_size is None:
         input_size = EXERCISE_SIZE
     found = []
-    for each in networks or EXERCISE:
+    for each in given or EXERCISE:
         shape: Shape = as_network(each).input_shape
         shape = (shape[0] if channels is None else channels, *(input_size or shape[1:]))
         network = as_network(each, num_classes=num_classes, input_shape=shape)

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from ..architectures import as_network
 from ..arrays import Array
-from ..backend.discovery import canonical_name, chosen_frameworks
+from ..backend.discovery import chosen_frameworks
 from ..data.images import load_image_set
 from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
-from ..weights.check import check_params
-from ..weights.formats import load_weights
-from ..weights.initial import init_params
+from .common import by_framework, integer, several, weights_of
 
 #: How many of the embedded digits are taken if no number is given.
 DIGITS = 64
@@ -23,7 +21,7 @@ DIGITS = 64
 
 def parity(
     network: str | Network = "googlenet",
-    frameworks: Sequence[str] | None = None,
+    frameworks: str | Sequence[str] | None = None,
     *,
     images: str | os.PathLike[str] | None = None,
     count: int | None = None,
@@ -37,7 +35,7 @@ def parity(
     gradients: bool = True,
     label_smoothing: float = 0.1,
     train_steps: int = 0,
-    interpreters: Mapping[str, str] | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     jobs: int = 1,
     threads: int | None = None,
     chunk: int = 16,
@@ -62,11 +60,19 @@ def parity(
     `WeightsError` for arguments that are not valid. A framework that differs raises nothing:
     `report.passed` is False.
     """
+    count = None if count is None else integer("count", count, 1)
+    seed, chunk, jobs = (
+        integer("seed", seed, 0),
+        integer("chunk", chunk, 1),
+        integer("jobs", jobs, 1),
+    )
+    threads = None if threads is None else integer("threads", threads, 1)
+    train_steps = integer("train_steps", train_steps, 0)
     spec = as_network(
         network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
     )
-    paths = {canonical_name(name): path for name, path in (interpreters or {}).items()}
-    chosen = chosen_frameworks(frameworks, paths)
+    paths = by_framework(interpreters)
+    chosen = chosen_frameworks(None if frameworks is None else several(frameworks), paths)
     image_set = load_image_set(
         None if images is None else Path(images),
         spec.input_shape,
@@ -74,12 +80,7 @@ def parity(
         count=DIGITS if count is None and images is None else count,
         seed=seed,
     )
-    if weights is None:
-        params = init_params(spec, seed=seed, initializer=initializer)
-    elif isinstance(weights, (str, os.PathLike)):
-        params = load_weights(weights, spec)
-    else:
-        params = check_params(spec, weights)
+    params = weights_of(weights, spec, seed=seed, initializer=initializer)
     options = ParityOptions(
         jobs=jobs,
         chunk=chunk,

@@ -22,7 +22,7 @@ from ..spec.layers import Network
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
 from ..weights.zoo import open_weights
-from .common import Report
+from .common import Report, several
 
 #: The number of images in one pass.
 CHUNK = 8
@@ -125,7 +125,7 @@ def predict(
     device: str | None = None,
     threads: int | None = None,
     preprocessing: str | None = None,
-    taps: Sequence[str] = (),
+    taps: str | Sequence[str] = (),
     report: Report = lambda what, done, total: None,
 ) -> Prediction:
     """Run the network of the file `weights` on `images` in `framework`, in evaluation mode.
@@ -139,6 +139,7 @@ def predict(
     Raises `DataError`, `WeightsError`, `UnknownNameError`, `ShapeError`, `BackendError` or
     `DeviceError`, with what to do.
     """
+    taps = tuple(map(str, several(taps)))
     array = _checked(images) if isinstance(images, np.ndarray) else None
     file = read_weights_file(weights)
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))

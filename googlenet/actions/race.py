@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ..backend.discovery import chosen_frameworks
-from ..data.sets import DataSet
+from ..data.batches import check_batch_size
+from ..data.dataset import DataSet, check_classes
 from ..errors import SpecError
 from ..spec.layers import Network, Shape
 from ..spec.recipe import Recipe
+from ..spec.traversal import num_classes as classes_of
 from ..training.choice import entrants
 from ..training.race import Lap, Progress, RaceOptions, Standing, run_race, standings, write_results
-from .common import Report, network_and_data
+from .common import Report, by_framework, integer, network_and_data, several
 
 #: The file in a race's folder with all standings.
 RESULTS = "results.json"
@@ -65,10 +67,10 @@ def race(
     data: str | os.PathLike[str] | DataSet = "digits",
     recipe: Recipe = Recipe(),
     *,
-    frameworks: Sequence[str] | None = None,
+    frameworks: str | Sequence[str] | None = None,
     seeds: int | Sequence[int] = 1,
     out: str | os.PathLike[str] | None = None,
-    interpreters: Mapping[str, str] | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     num_classes: int | None = None,
     input_shape: Shape | None = None,
     aux: bool = False,
@@ -96,12 +98,13 @@ def race(
     what `train` raises for bad arguments, and `TrainingError` if files cannot be written or a run
     began elsewhere.
     """
-    if isinstance(seeds, int):
-        seeds = range(seeds)
-    if not seeds:
+    numbers = range(integer("seeds", seeds, 1)) if isinstance(seeds, int) else seeds
+    runs = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in numbers))
+    if not runs:
         raise SpecError("`seeds`: expected at least one, got none")
-    paths = dict(interpreters or {})
-    named = None if frameworks is None else chosen_frameworks(frameworks, paths)
+    threads = None if threads is None else integer("threads", threads, 1)
+    paths = by_framework(interpreters)
+    named = None if frameworks is None else chosen_frameworks(several(frameworks), paths)
     taking_part = entrants(named, interpreters=paths, tell=tell)
     spec, loaded = network_and_data(
         network,
@@ -115,6 +118,8 @@ def race(
     )
     name = f"race-{spec.name.replace(':', '-')}-{loaded.name}"
     folder = Path("runs") / name if out is None else Path(out)
+    check_classes(loaded, classes_of(spec))
+    check_batch_size(recipe, loaded)
     laps: list[Lap] = []
 
     def so_far() -> Raced:
@@ -131,7 +136,7 @@ def race(
         loaded,
         recipe,
         taking_part,
-        seeds,
+        runs,
         folder,
         initializer=initializer,
         options=RaceOptions(paths, threads, timeout),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..arrays import Params
+from ..arrays import Array
 from ..backend.discovery import canonical_name
 from ..backend.protocols import Trains, TrainsInParallel
 from ..backend.threads import prepare_process, prepared_backend
@@ -19,9 +19,7 @@ from ..spec.recipe import Recipe
 from ..training.choice import default_trainer
 from ..training.interval import wilson
 from ..training.loop import WEIGHTS, Listener, TrainingRun
-from ..weights.formats import load_weights
-from ..weights.initial import init_params
-from .common import Report, network_and_data
+from .common import Report, integer, network_and_data, weights_of
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def train(
     input_shape: Shape | None = None,
     aux: bool = False,
     dialect: str | None = None,
-    weights: str | os.PathLike[str] | None = None,
+    weights: Mapping[str, Array] | str | os.PathLike[str] | None = None,
     initializer: str = "xavier_uniform",
     data_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -105,6 +103,7 @@ def train(
     Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `DataError`,
     `WeightsError`, `DeviceError` or `TrainingError`, with what to do.
     """
+    threads = None if threads is None else integer("threads", threads, 1)
     prepare_process(threads)
     named = canonical_name(framework) if framework is not None else default_trainer(tell=tell)
     report(f"loading {named}", 0, 0)
@@ -131,7 +130,7 @@ def train(
     run = TrainingRun(
         backend=backend,
         network=spec,
-        params=_start(spec, recipe, weights, initializer),
+        params=weights_of(weights, spec, seed=recipe.seed, initializer=initializer),
         data=loaded,
         recipe=recipe,
         folder=Path("runs") / name if out is None else Path(out),
@@ -145,12 +144,3 @@ def train(
     run.listener = begins(run)
     outcome = run.train()
     return Trained(run, outcome.finished, outcome.step, outcome.epochs)
-
-
-def _start(
-    network: Network, recipe: Recipe, weights: str | os.PathLike[str] | None, initializer: str
-) -> Params:
-    """The weights before the first step."""
-    if weights is not None:
-        return load_weights(weights, network)
-    return init_params(network, seed=recipe.seed, initializer=initializer)

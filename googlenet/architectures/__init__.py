@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from ..errors import ShapeError, UnknownNameError
+from ..errors import ShapeError, SpecError, UnknownNameError
 from ..spec.analysis import smallest_input
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.traversal import walk
@@ -86,6 +86,16 @@ def get_network(
     name, dialect or auxiliary heads that do not exist, `SpecError` for a size that is not positive,
     and `ShapeError` if the input is too small.
     """
+    if num_classes is not None:
+        if (
+            not hasattr(num_classes, "__index__")
+            or isinstance(num_classes, bool)
+            or num_classes < 1
+        ):
+            raise SpecError(
+                f"`num_classes`: expected an integer of at least 1, got {num_classes!r}"
+            )
+        num_classes = int(num_classes)
     name, dialect = _split(name, dialect)
     make = NETWORKS[name]
     given = {

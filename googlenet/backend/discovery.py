@@ -124,6 +124,10 @@ def chosen_frameworks(
     if names is None:
         return sorted({*installed, *paths}, key=lambda name: (name != REFERENCE, name))
     chosen = list(dict.fromkeys(map(canonical_name, names)))
+    if not chosen:
+        raise UnknownNameError(
+            f"`frameworks`: expected at least one, got none; installed: {', '.join(installed)}"
+        )
     for name in chosen:
         if name not in installed and name not in paths:
             try:

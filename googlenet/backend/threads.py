@@ -7,10 +7,11 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .discovery import get_backend
+from .discovery import canonical_name, entry_points, get_backend
 from .protocols import Backend, SetsThreads
 
 #: Where frameworks and their libraries take the number from. MXNet and Paddle read it once, while
@@ -45,8 +46,25 @@ def prepare_process(threads: int | None) -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for name, value in thread_variables(threads).items():
-        if threads is not None or name not in os.environ:
-            os.environ[name] = value
+        if threads is not None or os.environ.get(name) in (None, _ours.get(name)):
+            os.environ[name] = _ours[name] = value
+
+
+#: The numbers of threads that this process has set for itself: nobody asked for them.
+_ours: dict[str, str] = {}
+
+
+def asked_for() -> dict[str, str]:
+    """The environment without the numbers of threads that only this process has set."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _ours or value != _ours[name]
+    }
+
+
+#: Descriptor 2 is one for all threads: one import at a time may hold it.
+_importing = threading.RLock()
 
 
 @contextmanager
@@ -54,25 +72,31 @@ def importing_quietly() -> Iterator[None]:
     """Hold back what a framework prints on standard error while it is imported, including from C++,
     where TensorFlow obeys no variable; if the import fails, all of it is printed after all.
     """
-    try:
-        before = os.dup(2)
-    except OSError:  # there is no standard error
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
-        failed = True
+    with _importing:
         try:
+            before = os.dup(2)
+        except OSError:  # there is no standard error
             yield
-            failed = False
-        finally:
-            sys.stderr.flush()
-            os.dup2(before, 2)
-            os.close(before)
-            if failed:
-                held.seek(0)
-                os.write(2, held.read())
+            return
+        with tempfile.TemporaryFile() as held:
+            _flush()
+            os.dup2(held.fileno(), 2)
+            failed = True
+            try:
+                yield
+                failed = False
+            finally:
+                _flush()
+                os.dup2(before, 2)
+                os.close(before)
+                if failed:
+                    held.seek(0)
+                    os.write(2, held.read())
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
 
 
 def prepared_backend(framework: str, threads: int | None = None) -> Backend:
@@ -82,8 +106,12 @@ def prepared_backend(framework: str, threads: int | None = None) -> Backend:
     Raises what `get_backend` raises.
     """
     prepare_process(threads)
-    with importing_quietly():
+    point = entry_points().get(canonical_name(framework))
+    if point is not None and point.module in sys.modules:
         backend = get_backend(framework)
+    else:
+        with importing_quietly():
+            backend = get_backend(framework)
     use_threads(backend, threads)
     return backend
 

@@ -4,8 +4,10 @@ proof exits with 1.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, NoReturn, cast
 
@@ -21,7 +23,7 @@ from .output import clean
 #: -h is --help everywhere, and help is as wide as the terminal, up to 80 columns.
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
-    "terminal_width": min(shutil.get_terminal_size().columns, 80) - 2,
+    "terminal_width": max(min(shutil.get_terminal_size().columns, 80) - 2, 20),
 }
 
 app = typer.Typer(
@@ -73,6 +75,12 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line."""
+    # Where one is closed, nothing is written, and no file that is opened later takes its place.
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            with suppress(OSError):
+                os.dup2(getattr(sys, name).fileno(), number)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # an encoding without × or − does not end a command
             stream.reconfigure(errors="replace")
@@ -101,5 +109,5 @@ def main() -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     # Always on one line: scripts read it too.
-    print(f"googlenet: {clean(message)}", file=sys.stderr)
+    print(f"googlenet: {clean(message, lines=False)}", file=sys.stderr)
     sys.exit(code)

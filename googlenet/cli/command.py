@@ -38,7 +38,10 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except GoogLeNetError as error:
-            error.args = (in_options(str(error), self.params),)
+            text = in_options(str(error), self.params)
+            error.args = (text,)
+            if isinstance(error, ImportError):  # which prints not its arguments, but this
+                error.msg = text
             raise
 
     def get_short_help_str(self, limit: int = 45) -> str:

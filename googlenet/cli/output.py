@@ -42,11 +42,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
 
 
-def clean(text: str) -> str:
+def clean(text: str, *, lines: bool = True) -> str:
     """`text` with a � for each control character that a terminal would act on, such as one in the
     name of a file or a class; line breaks stay.
     """
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "�" for c in text)
 
 
 def terminal(stream: Any = None) -> Console:

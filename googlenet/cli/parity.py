@@ -142,8 +142,9 @@ def command(
     --train-steps also the course of training; exits with 1 if a framework differs or fails.
     """
     from ..actions.parity import parity
+    from ..jobs.signals import terminated_as_interrupted
 
-    with bars(as_json) as shown:
+    with terminated_as_interrupted(), bars(as_json) as shown:
         report = parity(
             name,
             framework,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import recipe_options as options
+from .command import in_words
 from .options import (
     AsJson,
     AuxHeads,
@@ -191,7 +192,7 @@ def _draw(raced: Raced, path: Path) -> None:
 
 def _words(lap: Lap) -> str:
     if lap.error is not None:
-        return f"failed: {lap.error}"
+        return f"failed: {in_words(lap.error)}"
     last = lap.epochs[-1]
     return (
         f"loss {last.loss:.4f}, train accuracy {last.train_accuracy:.4f}, test accuracy"

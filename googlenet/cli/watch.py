@@ -4,6 +4,7 @@ result.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,14 +56,14 @@ class Watch:
         if self.as_json:
             return
         run = self._run
-        say(
+        self._say(
             f"{run.network.name} {shape_text(run.network.input_shape)} in {run.backend.name}, on"
             f" {counted(len(run.data.train.labels), 'image')} of {run.data.description}; tested on"
             f" {len(run.data.test.labels):,}"
         )
-        say(f"{settings_text(run.recipe)}; {counted(steps, 'step')}; in {run.folder}")
+        self._say(f"{settings_text(run.recipe)}; {counted(steps, 'step')}; in {run.folder}")
         if position.step:
-            say(f"going on after step {position.step}")
+            self._say(f"going on after step {position.step}")
 
     def _step(self, step: int, loss: float, accuracy: float, speed: float) -> None:
         epoch = (step - 1) // self._run.per_epoch + 1
@@ -79,7 +80,7 @@ class Watch:
         self._draw()
         if not self.as_json:
             width = len(str(self._run.recipe.epochs))
-            say(
+            self._say(
                 f"epoch {epoch.epoch:>{width}}/{self._run.recipe.epochs}  loss {epoch.loss:.4f} "
                 f" accuracy {epoch.train_accuracy:.3f}, test {epoch.test_accuracy:.3f} "
                 f" {epoch.examples_per_second:.1f} images/s",
@@ -106,6 +107,13 @@ class Watch:
             self._drawn = False
             say_aside(f"no curves: {error}")
 
+    def _say(self, text: str, *, indent: str = "") -> None:
+        """A line, unless who read them has left, as `| head` does: no reason to end a run."""
+        try:
+            say(text, indent=indent)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
     def _chance(self, line: str) -> None:
         if not self._hinted:
             self._hinted = True
@@ -118,10 +126,10 @@ class Watch:
             return
         last = trained.epochs[-1]
         low, high = trained.interval
-        say(
+        self._say(
             f"loss {last.loss:.3f}, train accuracy {last.train_accuracy:.3f}, test accuracy"
             f" {last.test_accuracy:.3f} (95 % confidence interval {low:.3f} to {high:.3f})"
         )
         if self._drawn:
-            say(f"curves: {self._picture}")
-        say(f"weights: {trained.weights}")
+            self._say(f"curves: {self._picture}")
+        self._say(f"weights: {trained.weights}")

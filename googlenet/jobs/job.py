@@ -12,6 +12,7 @@ far it is and what it found are files of one folder, and its output is a log bes
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -87,10 +88,14 @@ def run_job(
     python = interpreter or sys.executable
     answer, log = folder / f"{name}.json", folder / f"{name}.log"
     progress = folder / f"{name}.progress.json"
-    for old in (answer, progress):
-        old.unlink(missing_ok=True)
     asked = {**asdict(job), "version": __version__, "source": source_digest()}
-    write_atomically(folder / f"{name}.job.json", json.dumps(asked).encode())
+    try:
+        for old in (answer, progress):
+            old.unlink(missing_ok=True)
+        write_atomically(folder / f"{name}.job.json", json.dumps(asked).encode())
+    except OSError as problem:
+        what = problem.filename or folder
+        return Answer(error=f"{what}: cannot be written ({problem.strerror or problem})")
     report(STARTING, 0, 0)
 
     def look() -> str:
@@ -151,4 +156,6 @@ def _other_version(python: str, environment: Mapping[str, str]) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     version = done.stdout.strip()
-    return different_code(version, "", "") if version else None
+    if not re.fullmatch(r"\d+\.\d+\S*", version):  # it is not a Python that has googlenet
+        return None
+    return different_code(version, "", "")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backend.threads import QUIET, thread_variables
+from ..backend.threads import QUIET, asked_for, thread_variables
 
 #: The environment variable that tells a worker who started it.
 PARENT = "GOOGLENET_PARENT"
@@ -39,9 +39,9 @@ def worker_environment(threads: int | None = None, *, processes: int = 1) -> dic
     given = {**thread_variables(threads, processes=processes), PARENT: str(os.getpid())}
     quiet = {**QUIET, "PYTHONUNBUFFERED": "1"}
     return (
-        {**quiet, **given, **os.environ, PARENT: given[PARENT]}
+        {**quiet, **given, **asked_for(), PARENT: given[PARENT]}
         if threads is None
-        else {**quiet, **os.environ, **given}
+        else {**quiet, **asked_for(), **given}
     )
 
 
@@ -78,7 +78,11 @@ def run_worker(
     stop, and gives it time to save.
     """
     try:
-        with log.open("wb") as output:
+        output = log.open("wb")
+    except OSError as error:
+        return Ending(error=f"{log}: cannot be written ({error.strerror})")
+    try:
+        with output:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -147,5 +151,8 @@ def failure(ending: Ending, log: Path, *, timeout: float, memory_hint: str) -> s
 
 def last_output(log: Path) -> str:
     """The last line that is not empty."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    with log.open("rb") as file:  # of a log that may be long, the end
+        file.seek(max(0, log.stat().st_size - 10_000))
+        text = file.read().decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "none"

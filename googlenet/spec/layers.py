@@ -493,9 +493,11 @@ def _check_no_aux(kind: str, *layers: Layer) -> None:
 
 def check_input_shape(shape: Any) -> Shape:
     """`shape` as a tuple (C, H, W). Raises `SpecError` unless it is three positive integers."""
-    sized = (
-        isinstance(shape, (tuple, list)) and len(shape) == 3 and all(_is_int(n, 1) for n in shape)
-    )
+    if isinstance(shape, (tuple, list)):  # NumPy's integers are taken, too
+        shape = tuple(
+            int(n) if hasattr(n, "__index__") and type(n) is not bool else n for n in shape
+        )
+    sized = isinstance(shape, tuple) and len(shape) == 3 and all(_is_int(n, 1) for n in shape)
     example = f"; for example (1, {shape}, {shape})" if _is_int(shape, 1) else ""
     expected = f"(channels, height, width), each at least 1{example}"
     check(sized, "Network", "input_shape", expected, shape)

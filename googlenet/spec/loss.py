@@ -29,13 +29,14 @@ class Loss:
     aux_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
+        smoothing: object = self.label_smoothing
+        if not isinstance(smoothing, (int, float, np.number)) or not 0 <= smoothing < 1:
             raise SpecError(
-                f"Loss.label_smoothing: expected a number in [0, 1), got {self.label_smoothing!r}"
+                f"`label_smoothing`: expected a number in [0, 1), got {self.label_smoothing!r}"
             )
         if not all(math.isfinite(weight) and weight >= 0 for weight in self.aux_weights or ()):
             raise SpecError(
-                f"Loss.aux_weights: expected finite numbers of at least 0, got {self.aux_weights!r}"
+                f"`aux_weights`: expected finite numbers of at least 0, got {self.aux_weights!r}"
             )
 
     def output_weights(self, network: Network) -> dict[str, float]:
@@ -52,7 +53,7 @@ class Loss:
         )
         if len(weights) != len(heads):
             raise SpecError(
-                f"Loss.aux_weights: network '{network.name}' has {len(heads)} auxiliary heads, got"
+                f"`aux_weights`: network '{network.name}' has {len(heads)} auxiliary heads, got"
                 f" {len(weights)} weights"
             )
         return {"logits": 1.0} | {

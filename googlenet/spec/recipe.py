@@ -66,6 +66,10 @@ class Recipe:
             )
         _check("seed", self.seed, "an integer of at least 0", lambda x: x == int(x) and x >= 0)
         _check("decay_factor", self.decay_factor, "a number in (0, 1]", lambda x: 0 < x <= 1)
+        for name in ("epochs", "batch_size", "decay_epochs", "seed"):  # NumPy's integers, and 1.0
+            object.__setattr__(self, name, int(getattr(self, name)))
+        for name in ("learning_rate", "momentum", "weight_decay", "decay_factor"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         if self.schedule not in SCHEDULES:
             raise SpecError(
                 f"`schedule`: expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
@@ -132,7 +136,7 @@ def float32(value: float) -> float:
 def _check(name: str, value: Any, expected: str, right: Any) -> None:
     if (
         isinstance(value, bool)
-        or not isinstance(value, (int, float))
+        or not isinstance(value, (int, float, np.integer, np.floating))
         or not math.isfinite(value)
         or not right(value)
     ):

@@ -9,8 +9,10 @@ import hashlib
 import json
 import math
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +132,19 @@ class TrainingRun:
         """
         rank, processes = self._processes()
         check_batch_size(self.recipe, self.data, processes=processes)
+        if rank:
+            return self._train(rank)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(
+                f"{self.folder}: cannot be written ({error.strerror}); give another `out`"
+            ) from error
+        with locked(self.folder):
+            return self._train(rank)
+
+    def _train(self, rank: int) -> Outcome:
+        """`train`, once no other process writes to the folder."""
         checkpoint = self._find(rank)
         model = self.backend.build(self.network, checkpoint.params, device=self.device)
         trainer = self.backend.trainer(model, self.recipe, parallel=self.parallel)
@@ -194,7 +209,6 @@ class TrainingRun:
         """
         log = self.folder / LOG
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             if position.step:
                 os.truncate(log, position.log_bytes)
             else:
@@ -409,6 +423,32 @@ class TrainingRun:
         save_params(
             self.folder / WEIGHTS, self.network, self.backend.params_of(trainer.model), extra=extra
         )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """`folder`, which exists, is this process's to write to meanwhile. Raises `TrainingError` if it
+    is another's. Where the system has no such locks, nothing is locked.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainingError(
+                f"{folder}: another process is training here; wait for its end, or give another"
+                " `out`"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def digest(params: Params) -> str:

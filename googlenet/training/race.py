@@ -25,7 +25,7 @@ from ..spec.serial import to_json
 from ..weights.files import load_params, save_params
 from ..weights.initial import init_params
 from .checkpoint import Epoch
-from .loop import LOG, digest, read_log
+from .loop import LOG, digest, locked, read_log
 
 #: Called often with the framework, the seed, the stage, how much of it is done, and how much there
 #: is.
@@ -90,6 +90,34 @@ def run_race(
         raise TrainingError(
             f"{folder}: cannot be written ({error.strerror}); give another `out`"
         ) from error
+    with locked(folder):
+        return _race(
+            network,
+            data,
+            recipe,
+            frameworks,
+            seeds,
+            folder,
+            initializer=initializer,
+            options=options,
+            progress=progress,
+            finished=finished,
+        )
+
+
+def _race(
+    network: Network,
+    data: DataSet,
+    recipe: Recipe,
+    frameworks: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    initializer: str,
+    options: RaceOptions,
+    progress: Progress,
+    finished: Callable[[Lap], None],
+) -> list[Lap]:
     save_data(folder / "data", data)
     laps: list[Lap] = []
     stop = threading.Event()
@@ -125,7 +153,12 @@ def _lap(
     progress: Progress,
 ) -> Lap:
     run = folder / f"{framework}-seed{seed}"
-    run.mkdir(exist_ok=True)
+    try:
+        run.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise TrainingError(
+            f"{run}: cannot be written ({problem.strerror}); give another `out`"
+        ) from problem
     job = Job(
         "googlenet.training.worker:answer",
         framework,

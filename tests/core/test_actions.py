@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -150,9 +151,125 @@ def test_a_race_of_a_network_of_ones_own(shades, tmp_path):
     load_params(raced.laps[0].folder / "weights.safetensors", network)
 
 
-def test_a_race_of_no_seeds(shades):
-    with pytest.raises(SpecError, match="`seeds`: expected at least one"):
-        googlenet.race("googlenet", shades, RECIPE, seeds=(), **SMALL)
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ((), "`seeds`: expected at least one"),
+        (iter(()), "`seeds`: expected at least one"),
+        (0, "`seeds`: expected an integer of at least 1, got 0"),
+        ([0.5], "`seeds`: expected an integer of at least 0, got 0.5"),
+        ([-1], "`seeds`: expected an integer of at least 0, got -1"),
+    ],
+)
+def test_seeds_of_a_race_that_cannot_be(shades, seeds, message):
+    with pytest.raises(SpecError, match=message):
+        googlenet.race("googlenet", shades, RECIPE, seeds=seeds, **SMALL)
+
+
+def test_a_race_refuses_its_arguments_before_it_starts(shades, tmp_path):
+    recipe = Recipe(epochs=1, batch_size=41)
+    with pytest.raises(DataError, match="`batch_size`: 41 is larger than the 40 images"):
+        googlenet.race(
+            "googlenet", shades, recipe, frameworks=["numpy"], out=tmp_path / "race", **SMALL
+        )
+    assert not (tmp_path / "race").exists()
+
+
+def test_numpys_integers_and_generators_are_taken(shades, tmp_path):
+    recipe = Recipe(learning_rate=np.float32(0.01), epochs=np.int64(1), batch_size=16.0)
+    raced = googlenet.race(
+        "googlenet",
+        shades,
+        recipe,
+        frameworks=(name for name in ["numpy"]),
+        seeds=np.arange(2),
+        out=tmp_path / "race",
+        input_shape=tuple(np.array((1, 8, 8))),
+    )
+    assert [lap.seed for lap in raced.laps] == [0, 1]
+    json.dumps(raced.to_json())
+    report = googlenet.parity(
+        "googlenet", "numpy", seed=np.int64(1), count=np.int32(1), gradients=False, **SMALL
+    )
+    json.dumps(report.to_json())
+    assert report.passed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"count": 0},
+        {"count": 1.5},
+        {"seed": -1},
+        {"chunk": 0},
+        {"jobs": 0},
+        {"threads": 0},
+        {"threads": "two"},
+        {"train_steps": -1},
+        {"num_classes": 0},
+        {"label_smoothing": 1},
+        {"label_smoothing": "a"},
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_named(arguments):
+    (name,) = arguments
+    with pytest.raises(googlenet.GoogLeNetError, match=f"`{name}`: expected"):
+        googlenet.parity("googlenet", ["numpy"], **{"input_shape": (1, 8, 8), **arguments})
+
+
+def test_a_proof_of_nothing_is_none():
+    with pytest.raises(UnknownNameError, match="`frameworks`: expected at least one, got none"):
+        googlenet.parity("googlenet", [])
+    from googlenet.proof.parity.run import Report
+
+    assert not Report(None, None, 0, ()).passed
+
+
+def test_a_folder_is_written_by_one_process_at_a_time(shades, tmp_path):
+    from googlenet.training.loop import locked
+
+    with locked(tmp_path), pytest.raises(googlenet.TrainingError, match="another process"):
+        googlenet.train("googlenet", shades, RECIPE, framework="numpy", out=tmp_path, **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_to_train_from_are_arrays_or_a_file(shades, tmp_path):
+    network = get_network("googlenet", num_classes=2, input_shape=(1, 8, 8))
+    params = init_params(network, seed=7)
+    save_params(tmp_path / "w.safetensors", network, params)
+    ends = [
+        googlenet.train(
+            network, shades, RECIPE, framework="numpy", out=tmp_path / name, weights=weights
+        ).weights.read_bytes()
+        for name, weights in (("a", params), ("b", tmp_path / "w.safetensors"))
+    ]
+    assert ends[0] == ends[1]
+
+
+def test_threads_of_one_call_are_not_those_of_the_next(weights):
+    """In a process of its own: what the environment says is asked once."""
+    code = (
+        "import os, sys, numpy as np, googlenet; from googlenet.jobs.workers import"
+        " worker_environment as e; before = e()['OMP_NUM_THREADS'];"
+        " googlenet.predict(np.zeros((1, 1, 32, 32), np.float32), sys.argv[1], threads=1);"
+        " assert os.environ['OMP_NUM_THREADS'] == '1'; assert e()['OMP_NUM_THREADS'] == before"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", code, str(weights)], env=clean, check=True)
+
+
+def test_standard_error_survives_threads(weights):
+    code = (
+        "import os, sys, threading, numpy as np, googlenet; x = np.zeros((1, 1, 32, 32),"
+        " np.float32); before = os.fstat(2);"
+        " work = [threading.Thread(target=googlenet.predict, args=(x, sys.argv[1])) for _ in"
+        " range(4)]; [t.start() for t in work]; [t.join() for t in work];"
+        " assert os.path.samestat(before, os.fstat(2)); print('heard', file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, str(weights)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "heard\n"
 
 
 def test_parity():
@@ -207,7 +324,7 @@ def test_predict_images_and_arrays(weights, tmp_path):
     assert guesses[0].probability >= guesses[1].probability
     np.testing.assert_allclose(found.probabilities.sum(1), 1)
     array = (pixels / np.float32(255)).astype(np.float32)[None, None]
-    same = googlenet.predict(array, weights, taps=["b1"])
+    same = googlenet.predict(array, weights, taps=(path for path in ["b1"]))
     np.testing.assert_array_equal(same.outputs["logits"], found.outputs["logits"])
     assert same.outputs["b1"].shape[0] == 1
     same.save(tmp_path / "out.npz")

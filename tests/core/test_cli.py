@@ -178,7 +178,7 @@ def test_parity_shows_what_failed():
         ),
         (
             ("summary", "--num-classes", "0"),
-            "Dense.out_features: expected an integer of at least 1, got 0",
+            "--num-classes: expected an integer of at least 1, got 0",
         ),
         (("summary", "googlenet_paper", "--size", "20"), "the smallest square image is 31×31"),
         (
@@ -193,7 +193,7 @@ def test_parity_shows_what_failed():
             "--python: there is no file /no/python for 'mxnet'",
         ),
         (("parity", "--images", "/no/images"), "/no/images: does not exist"),
-        (("parity", "--count", "0"), "expected at least 1, got 0"),
+        (("parity", "--count", "0"), "--count: expected an integer of at least 1, got 0"),
         (("parity", "--channels", "2"), "images have 1 or 3 channels, but the network takes 2"),
         (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
         (
@@ -267,3 +267,22 @@ def test_errors_name_what_is_typed(message, typed):
 
     params = typer.main.get_command(app).commands["train"].params
     assert in_options(message, params) == typed
+
+
+def test_closed_streams_and_narrow_terminals():
+    code = f"{sys.executable} -m googlenet train --epochs 0 --json 2>&-"
+    done = subprocess.run(["sh", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert googlenet("--help", COLUMNS="1").returncode == 0
+
+
+def test_what_is_wrong_with_a_framework_speaks_of_options():
+    done = googlenet("train", "--framework", "numpy", "--parallel")
+    assert "leave out --parallel" in done.stderr
+    done = googlenet("parity", "--framework", "mxnet")
+    assert "--python mxnet=PATH" in done.stderr
+
+
+def test_a_name_with_a_line_break_is_one_line():
+    done = googlenet("parity", "--images", "no\nsuch.png")
+    assert len(done.stderr.splitlines()) == 1

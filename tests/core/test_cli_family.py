@@ -75,7 +75,7 @@ def test_what_libraries_call_googlenet():
         ),
         (
             ("summary", "keras:inception_v3", "--dialect", "timm"),
-            "dialect: 'keras:inception_v3' already names one, got 'timm' besides",
+            "dialect: 'keras:inception_v3' already names one, got 'timm' as well",
         ),
         (
             ("summary", "torchvision:nin"),
@@ -270,8 +270,8 @@ def test_diff():
             " left out"
         ),
         "head.dropout: Dropout 0.5 left out (only in training)",
-        "On the same weights the logits move by ",
-        "; first at mixed_5.mixed_5b.branch_pool.pool.",
+        "With the same weights the logits move by ",
+        "; the first difference is at mixed_5.mixed_5b.branch_pool.pool.",
     ):
         assert words in text
 
@@ -308,8 +308,8 @@ def test_diff_of_one_function_and_of_two_that_differ_in_training_alone():
         "diff", "gluon:inception_v3", "gluoncv:inception_v3", "--no-logits"
     )
     text = shown("diff", "torchvision:inception_v3", "timm:inception_v3", "--no-logits")
-    assert "The same function in evaluation mode; they differ only in training." in text
-    assert "On the same weights" not in text
+    assert "They are the same function in evaluation mode; they differ only in training." in text
+    assert "With the same weights" not in text
     assert (
         answer_of("diff", "inception_v4", "timm:inception_v4", "--no-logits")["same_in_evaluation"]
         is True

@@ -288,3 +288,35 @@ def test_a_framework_that_fails_in_a_race_fails_alone(shades, tmp_path):
     assert done.returncode == 1
     assert "faulty, seed 0: failed: framework 'faulty': its backend" in done.stdout
     assert "numpy, seed 0: loss" in done.stdout
+
+
+def test_the_second_of_two_races_in_one_folder_is_refused(shades, tmp_path):
+    from googlenet.training.loop import locked
+
+    (tmp_path / "race").mkdir()
+    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "numpy", "--out", "race")
+    with locked(tmp_path / "race"):
+        done = googlenet("race", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "race: another process is training here; wait" in done.stderr
+    assert done.stderr.rstrip().endswith("or give another --out")
+
+
+def test_a_reader_who_leaves_does_not_end_a_run(shades, tmp_path):
+    process = subprocess.Popen(
+        command("train", *SMALL, "--data", shades, "--epochs", "4", "--out", "run"),
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(120) == 0
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_what_fails_in_a_race_speaks_of_options(shades, tmp_path):
+    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "numpy", "--out", "race")
+    assert googlenet("race", *arguments, cwd=tmp_path).returncode == 0
+    done = googlenet("race", *arguments, "--momentum", "0.5", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "give the same, or another --out" in done.stdout

@@ -128,6 +128,16 @@ def test_children_of_a_worker_that_ended_are_ended_too(tasks):
     assert gone(int((tasks.folder / "child").read_text()))
 
 
+def test_a_file_in_the_way_is_an_error_not_a_traceback(tasks):
+    (tasks.folder / "numpy.json").mkdir()
+    assert "numpy.json: cannot be written (" in tasks("add").error
+
+
+def test_a_python_that_is_none(tasks):
+    answer = tasks("add", interpreter="/bin/echo")
+    assert answer.error.startswith("exited with code 0; last output: -m googlenet.jobs.worker")
+
+
 def test_progress_is_a_sign_of_life(tasks):
     """Four seconds of work with a limit of two: it is silence that counts."""
     assert tasks("patient", timeout=2.0).values == {"steps": 40}

@@ -84,7 +84,7 @@ def test_outputs_are_vectors_of_one_length():
     for wrong, message in (
         (
             {"aux1": aux, "pool": spec.GlobalAvgPool(), "dense": spec.Dense(4, bias=True)},
-            "output 'aux1' has 3 classes, the logits 4",
+            "output 'aux1' has 3 classes, but the logits have 4",
         ),
         ({"conv": blocks.conv(3, 1)}, "output 'logits' is a map"),
     ):
@@ -124,11 +124,11 @@ def test_same_padding_is_tensorflows(size, kernel, stride):
         (blocks.conv_layer(4, 3, groups=2), "layer: groups 2 must divide the 3 input channels"),
         (
             blocks.concat(a=blocks.conv_layer(2, 1), b=blocks.conv_layer(2, 3)),
-            "layer: branches must end in maps of one height and width",
+            "layer: branches must end in maps of the same height and width",
         ),
         (
             blocks.residual(blocks.conv_layer(2, 1)),
-            "layer: body .* and shortcut .* must have one shape",
+            "layer: body .* and shortcut .* must have the same shape",
         ),
         (
             blocks.sequential(pool=spec.GlobalAvgPool(), conv=blocks.conv_layer(2, 1)),

@@ -608,7 +608,7 @@ def test_our_own_files_are_built_again(own):
     ):
         import_weights(file, "torchvision:googlenet")
     for key, value, message in (
-        ("network", "googlnet", "its network cannot be built again; network: expected one of"),
+        ("network", "googlnet", "its network cannot be rebuilt; network: expected one of"),
         ("input_shape", "3,64", "its metadata has the input shape '3,64'"),
         (
             "format",
@@ -698,7 +698,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
     [
         (
             ("--from", "torchvision:resnet", "IN", "OUT.safetensors"),
-            "model: expected one of torchvision:googlenet",
+            "--from: expected one of torchvision:googlenet",
         ),
         (
             ("--from", "timm:inception_v4", "IN", "OUT.safetensors"),
@@ -731,7 +731,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--to", "caffe"),
-            "framework: no backend 'caffe'",
+            "--to: no backend 'caffe'",
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--size", "9z"),

@@ -167,8 +167,8 @@ def test_an_interpreter_with_an_older_version(images, tmp_path):
     python.chmod(0o755)
     (result,) = _run(["numpy"], images, interpreters={"numpy": str(python)}).results
     assert result.error == (
-        f"its interpreter has googlenet 0.1.0, this one {version.__version__}; install the same in"
-        " both"
+        f"its interpreter has googlenet 0.1.0, but this one has {version.__version__};"
+        " install the same in both"
     )
 
 
@@ -193,8 +193,8 @@ def test_an_interpreter_with_other_code_of_the_same_version(images, tmp_path, mo
     theirs = version.source_digest()
     assert ours != theirs
     assert result.error == (
-        f"its interpreter has other code of googlenet {version.__version__} (digest {theirs}) than"
-        f" this one ({ours}); install the same checkout in both"
+        f"its interpreter has different code of googlenet {version.__version__} (digest {theirs})"
+        f" from this one ({ours}); install the same checkout in both"
     )
 
 

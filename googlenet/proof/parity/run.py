@@ -15,6 +15,7 @@ from typing import Any
 
 from ...arrays import Params
 from ...data.images import ImageSet
+from ...errors import DataError
 from ...jobs.job import Job, run_job
 from ...spec.analysis import count_multiply_adds, count_parameters
 from ...spec.layers import Network
@@ -88,7 +89,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether every framework passed."""
-        return all(result.passed for result in self.results)
+        return bool(self.results) and all(result.passed for result in self.results)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""
@@ -158,7 +159,13 @@ def run_parity(
     )
     with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
         folder = Path(name)
-        Question(problem, options.chunk, yardsticks).save(folder)
+        try:
+            Question(problem, options.chunk, yardsticks).save(folder)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: cannot be written ({error.strerror or error}); the environment variable"
+                " TMPDIR names another place for temporary files"
+            ) from error
         stop = threading.Event()
 
         def work(framework: str) -> Result:
