@@ -28,6 +28,7 @@ from .errors import (
 from .spec.analysis import (
     count_multiply_adds,
     count_parameters,
+    minimum_sizes,
     receptive_fields,
     smallest_input,
     stages,
@@ -46,13 +47,25 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
     from .actions.compare import compare
     from .actions.convert import convert
     from .actions.diff import diff
+    from .actions.listing import listing
     from .actions.parity import parity
     from .actions.predict import predict
     from .actions.race import race
+    from .actions.summary import summary
     from .actions.train import train
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
-_ACTIONS = ("compare", "convert", "diff", "parity", "predict", "race", "train")
+_ACTIONS = (
+    "compare",
+    "convert",
+    "diff",
+    "listing",
+    "parity",
+    "predict",
+    "race",
+    "summary",
+    "train",
+)
 
 __all__ = [
     "NETWORKS",
@@ -83,8 +96,10 @@ __all__ = [
     "get_model",
     "get_network",
     "init_params",
+    "listing",
     "load",
     "load_params",
+    "minimum_sizes",
     "nodes",
     "param_specs",
     "parity",
@@ -94,6 +109,7 @@ __all__ = [
     "save_params",
     "smallest_input",
     "stages",
+    "summary",
     "train",
     "walk",
 ]

@@ -128,7 +128,7 @@ class Watch:
         low, high = trained.interval
         self._say(
             f"loss {last.loss:.3f}, train accuracy {last.train_accuracy:.3f}, test accuracy"
-            f" {last.test_accuracy:.3f} (95 % confidence interval {low:.3f} to {high:.3f})"
+            f" {last.test_accuracy:.3f} (95 %: {low:.3f} to {high:.3f})"
         )
         if self._drawn:
             self._say(f"curves: {self._picture}")

@@ -26,7 +26,17 @@ from googlenet import (
 from googlenet.data.dataset import DataSet, Split
 from googlenet.training.loop import read_log
 
-ACTIONS = ("compare", "convert", "diff", "parity", "predict", "race", "train")
+ACTIONS = (
+    "compare",
+    "convert",
+    "diff",
+    "listing",
+    "parity",
+    "predict",
+    "race",
+    "summary",
+    "train",
+)
 RECIPE = Recipe(learning_rate=0.01, momentum=0.9, epochs=1, batch_size=16)
 SMALL = {"input_shape": (1, 8, 8)}
 
@@ -383,3 +393,26 @@ def test_compare_is_the_books_exercise_by_default():
     assert found[0].budget.parameters == 46_764_746
     own = googlenet.compare([get_network("nin")], channels=3, input_size=(200, 224))
     assert own[0].network.input_shape == (3, 200, 224)
+
+
+def test_summary():
+    found = googlenet.summary("googlenet", num_classes=3)
+    assert found.stages == googlenet.stages(found.network)
+    assert found.parameters == sum(stage.parameters for stage in found.stages)
+    native = googlenet.summary("googlenet", num_classes=3, framework="numpy")
+    assert (native.stages, native.parameters) == (found.stages, found.parameters)
+    assert native.to_json()["framework_version"] == np.__version__
+
+
+def test_listing_names_all_networks_and_frameworks():
+    found = googlenet.listing()
+    assert [each.name for each in found.networks] == list(googlenet.NETWORKS)
+    frameworks = {each.name: each for each in found.frameworks}
+    assert frameworks["numpy"].version == np.__version__
+    assert frameworks.keys() >= {"torch", "tensorflow", "mxnet", "paddle", "mindspore"}
+    json.dumps(found.to_json())
+
+
+def test_minimum_sizes_are_public():
+    network = get_network("inception_v3")
+    assert [size.side for size in googlenet.minimum_sizes(network)] == [75, 107, 139]
