@@ -8,7 +8,7 @@ from .output import add, print_json, say, say_command, shape_text, show, table
 
 
 def command(as_json: AsJson = False) -> None:
-    """Show the networks and the frameworks that are installed."""
+    """Show the networks, and which frameworks are installed."""
     from ..actions.listing import listing
 
     found = listing()
