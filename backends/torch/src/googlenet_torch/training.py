@@ -36,8 +36,7 @@ def start_parallel() -> tuple[int, int]:
         if cuda:  # so that "cuda" means this process's own GPU
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
-        # Before the interpreter exits: otherwise its threads may abort if another process exits
-        # first.
+        # As PyTorch asks for: its threads end before the interpreter does.
         atexit.register(distributed.destroy_process_group)
     return distributed.get_rank(), distributed.get_world_size()
 
@@ -138,9 +137,12 @@ class Trainer:
         """`values` (k,) of float64, summed over all processes."""
         if self.processes == 1:
             return values
-        tensor = torch.from_numpy(values.copy()).to(self._device)
-        distributed.all_reduce(tensor)
-        return layout.output_from_native(tensor)
+        # Held until the next one: a thread of gloo's drops its reference some time after this
+        # returns. If it were the last one to a tensor that Python knows, the thread would need the
+        # interpreter, and abort if that is just ending.
+        self._summed = torch.tensor(values, device=self._device)
+        distributed.all_reduce(self._summed)
+        return layout.output_from_native(self._summed)
 
     def _images(self, images: Array) -> torch.Tensor:
         x = layout.images_to_native(check_images(self._network, images), self._device)
