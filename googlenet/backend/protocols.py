@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
 from ..arrays import Array, Params
 from ..spec.layers import Network
@@ -114,6 +114,17 @@ class TrainsInParallel(Backend, Protocol):
         and how many there are.
 
         Called once, before `build`. Raises `BackendError` if no launcher started this process.
+        """
+
+
+@runtime_checkable
+class LeavesParallel(TrainsInParallel, Protocol):
+    """A backend whose processes must not exit in the usual way once they have trained together."""
+
+    def leave_parallel(self, code: int) -> NoReturn:
+        """End this process with the exit code `code`, which is 0 after success.
+
+        Called by the command at its end, after `start_parallel`.
         """
 
 

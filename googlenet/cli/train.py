@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ..backend.protocols import LeavesParallel
 from . import recipe_options as options
 from .options import (
     AsJson,
@@ -156,9 +157,10 @@ def command(
             report=shown,
             begins=watch.begins,
         )
-    if not watch.speaks:
-        return
-    if not trained.finished:
+    backend, code = trained.run.backend, 0
+    if watch.speaks and trained.finished:
+        watch.end(trained)
+    elif watch.speaks:
         again = (
             "Start all processes as before, with --resume"
             if parallel
@@ -170,9 +172,12 @@ def command(
             f" {again}",
             file=sys.stderr,
         )
-        # With several processes, another one may have received the signal.
-        sys.exit(128 + (heard[0] if heard else signal.SIGTERM))
-    watch.end(trained)
+        # Of several processes, another may have heard the signal.
+        code = 128 + (heard[0] if heard else signal.SIGTERM)
+    if parallel and isinstance(backend, LeavesParallel):
+        backend.leave_parallel(code)
+    if code:
+        sys.exit(code)
 
 
 def _again(folder: Path, out: str | None) -> str:

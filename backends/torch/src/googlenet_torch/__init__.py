@@ -12,7 +12,7 @@ from .model import (
     set_threads,
     unbiased_running_variance,
 )
-from .training import start_parallel, trainer
+from .training import leave_parallel, start_parallel, trainer
 
 __all__ = [
     "build",
@@ -20,6 +20,7 @@ __all__ = [
     "forward",
     "gradients",
     "layout",
+    "leave_parallel",
     "leaves",
     "model",
     "modules",
