@@ -269,16 +269,25 @@ def test_threads_of_one_call_are_not_those_of_the_next(weights):
     subprocess.run([sys.executable, "-c", code, str(weights)], env=clean, check=True)
 
 
-def test_standard_error_survives_threads(weights):
-    code = (
-        "import os, sys, threading, numpy as np, googlenet; x = np.zeros((1, 1, 32, 32),"
-        " np.float32); before = os.fstat(2);"
-        " work = [threading.Thread(target=googlenet.predict, args=(x, sys.argv[1])) for _ in"
-        " range(4)]; [t.start() for t in work]; [t.join() for t in work];"
-        " assert os.path.samestat(before, os.fstat(2)); print('heard', file=sys.stderr)"
-    )
-    command = [sys.executable, "-c", code, str(weights)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def test_standard_error_survives_imports_that_overlap():
+    """Of two threads that import at once, the first ends in the middle of the second."""
+    code = """
+import os, sys, threading, time
+from googlenet.backend.threads import importing_quietly
+
+def hold(before, meanwhile):
+    time.sleep(before)
+    with importing_quietly():
+        time.sleep(meanwhile)
+
+real = os.fstat(2)
+work = [threading.Thread(target=hold, args=times) for times in ((0, 0.4), (0.2, 0.4))]
+for each in work: each.start()
+for each in work: each.join()
+assert os.path.samestat(real, os.fstat(2))
+print("heard", file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "heard\n"
 
 
