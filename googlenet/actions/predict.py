@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +146,11 @@ def predict(
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
     opened = open_weights(file, model, input_size=size)
     network = opened.network
-    known = {site.path for site in nodes(network)}
+    known = [site.path for site in nodes(network)]
     if unknown := next((path for path in taps if path not in known), None):
         raise UnknownNameError(
-            f"`taps={unknown}`: network '{network.name}' has no such layer;"
-            " googlenet.nodes(network) lists all paths"
+            f"`taps={unknown}`: network '{network.name}' has no such layer; the nearest are"
+            f" {', '.join(get_close_matches(unknown, known, n=3, cutoff=0.0))}"
         )
     names: tuple[str, ...]
     chosen: str | None = None

@@ -17,7 +17,7 @@ from ..errors import GoogLeNetError
 from ..version import __version__
 from . import compare, convert, diff, min_size, parity, predict, race, summary, train
 from . import list as list_command
-from .command import Command, Group
+from .command import Command
 from .output import clean
 
 #: -h is --help everywhere, and help is as wide as the terminal, up to 80 columns.
@@ -28,7 +28,6 @@ SETTINGS: dict[str, Any] = {
 
 app = typer.Typer(
     name="googlenet",
-    cls=Group,
     help=(
         "GoogLeNet and its family: one spec, a native model in every framework, proved to be the"
         " same function."

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from ..errors import GoogLeNetError
 
@@ -50,10 +50,6 @@ class Command(TyperCommand):
         return " ".join(first.split())
 
 
-class Group(TyperGroup):
-    """All commands, in the order in which they were added."""
-
-
 def in_options(message: str, params: Sequence[Any]) -> str:
     """`message` with the arguments that it names as the user types them."""
     known = {param.name: param for param in params}
@@ -61,6 +57,8 @@ def in_options(message: str, params: Sequence[Any]) -> str:
     def typed(found: re.Match[str]) -> str:
         name, value = found[1] or found[3], found[2]
         param = known.get(name) or known.get(OTHER_NAMES.get(name, ""))
+        if param is None and name == "network":  # which `predict` calls by the weights' model
+            param = known.get("model")
         if param is None:
             return found[0].strip("`")
         if param.param_type_name == "argument" and found[3]:

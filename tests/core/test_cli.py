@@ -194,7 +194,10 @@ def test_parity_shows_what_failed():
         ),
         (("parity", "--images", "/no/images"), "/no/images: does not exist"),
         (("parity", "--count", "0"), "--count: expected an integer of at least 1, got 0"),
-        (("parity", "--channels", "2"), "images have 1 or 3 channels, but the network takes 2"),
+        (
+            ("parity", "--channels", "2"),
+            "googlenet: images have 1 or 3 channels, but the network takes 2",
+        ),
         (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
         (
             ("parity", "--initializer", "zeros"),
@@ -286,3 +289,20 @@ def test_what_is_wrong_with_a_framework_speaks_of_options():
 def test_a_name_with_a_line_break_is_one_line():
     done = googlenet("parity", "--images", "no\nsuch.png")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_model_and_layer_are_named_as_typed(tmp_path):
+    from safetensors.numpy import save_file
+
+    from googlenet import get_network, init_params, save_params
+
+    network = get_network("googlenet", num_classes=2, input_shape=(1, 32, 32))
+    own, bare = tmp_path / "own.safetensors", tmp_path / "bare.safetensors"
+    save_params(own, network, init_params(network))
+    save_file(init_params(network), bare)
+    given = ("predict", "one.png", "--weights")
+    done = googlenet(*given, str(bare), "--model", "googlenett")
+    assert done.stderr.startswith("googlenet: --model: expected one of")
+    done = googlenet(*given, str(own), "--tap", "b1.con", "--out", str(tmp_path / "o.npz"))
+    assert done.stderr.startswith("googlenet: --tap b1.con: network 'googlenet' has no such layer")
+    assert "b1.conv" in done.stderr
