@@ -572,7 +572,7 @@ def test_a_model_that_the_weights_are_not_of(files):
         message="holds weights of network 'googlenet_bn', but --model says 'nin'",
     )
     refused(
-        "predict", image, *own, "--model", "nonsense", message="network: expected one of googlenet"
+        "predict", image, *own, "--model", "nonsense", message="--model: expected one of googlenet"
     )
     refused(
         "predict",
