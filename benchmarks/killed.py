@@ -1,8 +1,8 @@
-"""A run that is killed at random moments, and goes on each time, against one that is not: `python
+"""A run that is killed at random moments, and resumes each time, against one that is not: `python
 benchmarks/killed.py torch --kills 10`.
 
 Both train `googlenet_bn` on digits with the same settings through `googlenet train`; one is ended
-by SIGKILL some time after a step, again and again, and goes on with `--resume`. Exits with 1 unless
+by SIGKILL some time after a step, again and again, and resumes with `--resume`. Exits with 1 unless
 weights and log, but for measured times, are the same bit for bit.
 """
 
@@ -109,9 +109,9 @@ def main():
         "--most",
         type=int,
         default=8,
-        help="steps before a kill, at most; a moment of up to 0.2 s is added",
+        help="largest number of steps before a kill; up to 0.2 s are added",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the moments of the kills")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:

@@ -112,7 +112,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("framework", nargs="?", help="without one: import and command")
+    parser.add_argument(
+        "framework", nargs="?", help="if none is given, import and command are measured"
+    )
     parser.add_argument("--runs", type=int, default=21)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -116,7 +116,7 @@ def one_start(arguments):
         for a, b in zip(ours.rounds[0]["losses"], book.rounds[0]["losses"], strict=True)
     ]
     if max(gaps) > 1e-3:
-        sys.exit(f"the losses differ by {max(gaps):.1e}: both sides do not do the same")
+        sys.exit(f"the losses differ by {max(gaps):.1e}: the two sides do not do the same thing")
     return {"ours": ours.rounds, "book": book.rounds}
 
 
@@ -126,9 +126,9 @@ def main():
     )
     parser.add_argument("framework")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=2, help="of a round")
-    parser.add_argument("--rounds", type=int, default=2, help="of a start, after one that warms up")
-    parser.add_argument("--starts", type=int, default=5, help="pairs of processes")
+    parser.add_argument("--steps", type=int, default=2, help="steps per round")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds per start, after a warm-up")
+    parser.add_argument("--starts", type=int, default=5, help="number of process pairs")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, help=argparse.SUPPRESS)

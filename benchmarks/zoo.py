@@ -103,10 +103,10 @@ def wrong_networks(network, arguments):
 
 #: One detail of a layer, given as in JSON: what is other than it should be.
 DETAILS = {
-    "itself, eps 1e-5 and 1e-3 exchanged": lambda layer: (
+    "itself, eps 1e-5 and 1e-3 swapped": lambda layer: (
         {"eps": 1e-5 if layer["eps"] == 1e-3 else 1e-3} if layer["kind"] == "BatchNorm" else {}
     ),
-    "itself, border of average pools counted otherwise": lambda layer: (
+    "itself, padding of average pools counted differently": lambda layer: (
         {"count_include_pad": not layer["count_include_pad"]}
         if layer["kind"] == "AvgPool" and np.any(layer["padding"])
         else {}
@@ -361,8 +361,8 @@ def failures(rows):
                 for output, error in outputs.items():
                     if not error <= LIMIT:
                         yield (
-                            f"{row['model']} in {framework} at {size}: {output} is {error:.1e} off,"
-                            f" allowed is {LIMIT:.0e}"
+                            f"{row['model']} in {framework} at {size}: {output} is off by"
+                            f" {error:.1e}, the limit is {LIMIT:.0e}"
                         )
 
 
@@ -409,20 +409,20 @@ def main():
         action="append",
         default=[],
         metavar="FRAMEWORK=PYTHON",
-        help="one with googlenet and its backend",
+        help="an interpreter that has googlenet and the backend of this framework",
     )
     parser.add_argument(
         "--only",
         action="append",
         choices=MODELS,
         metavar="ZOO:MODEL",
-        help="this model alone; again for more",
+        help="only this model; can be repeated",
     )
     parser.add_argument(
         "--keep",
         type=Path,
         metavar="FOLDER",
-        help="keep all files there, and go on from those that are there",
+        help="keep all files there, and reuse those already there",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all errors and versions")
     parser.add_argument(
@@ -434,7 +434,7 @@ def main():
     parser.add_argument(
         "--wrong",
         metavar="FRAMEWORK",
-        help="also measure there what wrong networks make of the weights",
+        help="also measure in this framework what wrong networks make of the weights",
     )
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

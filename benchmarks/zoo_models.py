@@ -35,7 +35,7 @@ class Model:
 
     sizes: tuple[tuple[int, int], ...]
     outputs: tuple[str, ...] = ("logits",)
-    #: Whether the library gives the outputs after the logits in training mode alone.
+    #: Whether the library gives the outputs after the logits only in training mode.
     training_only: bool = False
 
     @property
@@ -126,8 +126,8 @@ def _torch(make, packages):
         for key, tensor in state.items():
             if not key.endswith("num_batches_tracked"):
                 tensor.copy_(torch.from_numpy(draw(key, tensor.shape, fan_in(tensor.shape), rng)))
-        # The flag of the model alone: it computes the auxiliary heads, while batch norm and dropout
-        # below stay in evaluation mode.
+        # Only the flag of the model itself: it computes the auxiliary heads, while batch norm and
+        # dropout below stay in evaluation mode.
         module.training = model.training_only
 
         def run(images):
@@ -291,7 +291,7 @@ def _mindcv(name, model, rng):
             mindspore.Tensor(draw(key, parameter.shape, fan_in(parameter.shape), rng))
         )
     if model.training_only:
-        cell.training = True  # of the model alone, as in PyTorch
+        cell.training = True  # only of the model itself, as in PyTorch
 
     def run(images):
         return [tensor.asnumpy() for tensor in _tuple(cell(mindspore.Tensor(images)))]
@@ -363,7 +363,7 @@ def write(designator, folder, seed=0):
             ):
                 sys.exit(
                     f"{designator} at {size}: {output} {values.shape}, std {std}, images {apart}"
-                    " std apart: no use as a reference"
+                    " std apart: useless as a reference"
                 )
             outputs[size][output] = {"std": std, "difference": apart}
         np.savez(folder / f"{size}.npz", images=images, **found)

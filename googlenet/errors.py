@@ -16,7 +16,7 @@ class SpecError(GoogLeNetError, ValueError):
 
 
 class ShapeError(GoogLeNetError, ValueError):
-    """An input whose shape a network or layer cannot take."""
+    """An input whose shape a network or layer cannot accept."""
 
 
 class WeightsError(GoogLeNetError, ValueError):
@@ -44,6 +44,6 @@ class DeviceError(GoogLeNetError, ValueError):
 
 
 class TrainingError(GoogLeNetError, RuntimeError):
-    """A training run that cannot start, go on or be saved: a checkpoint of another run, a loss that
-    is not finite, a full disk.
+    """A training run that cannot start, resume or be saved: a checkpoint of another run, a loss
+    that is not finite, a full disk.
     """

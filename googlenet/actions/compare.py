@@ -19,8 +19,8 @@ EXERCISE_SIZE = (224, 224)
 
 @dataclass(frozen=True)
 class Costs:
-    """What a network costs, and the smallest side of a square image, in pixels, that it takes (None
-    if there is none up to 1024).
+    """What a network costs, and the smallest side of a square image, in pixels, that it accepts
+    (None if there is none up to 1024).
     """
 
     network: Network

@@ -84,7 +84,7 @@ def convert(
     check_target(before, after, OWN if backend is None else backend.file_suffix)
     if classes is not None and backend is not None:
         raise DataError(
-            f"`classes`: {backend.name}'s own file has no place for class names; leave out"
+            f"`classes`: {backend.name}'s own files cannot hold class names; leave out"
             " `framework` or `classes`"
         )
     names = None if classes is None else _class_names(Path(classes))
@@ -122,11 +122,9 @@ def check_target(source: Path, target: Path, suffix: str | tuple[str, ...]) -> N
     if target.is_dir():
         raise WeightsError(f"{target}: is a folder, expected the name of a file to write")
     if not target.parent.is_dir():
-        raise WeightsError(f"{target}: its folder {target.parent} does not exist; make it first")
+        raise WeightsError(f"{target}: its folder {target.parent} does not exist; create it first")
     if target.exists() and source.exists() and target.samefile(source):
-        raise WeightsError(
-            f"{target}: is the file to read; give another name for the file to write"
-        )
+        raise WeightsError(f"{target}: is also the input; give another name for the output")
     if not target.name.endswith(suffix):
         known = suffix if isinstance(suffix, str) else " or ".join(suffix)
         other = "; for a framework's own file give `framework`" if suffix == OWN else ""

@@ -78,7 +78,7 @@ def diff(
     far its logits move with the same weights, drawn from `seed`, in the float32 reference.
 
     Each is a name, ZOO:NAME or a `Network`; a second one given by name takes the first's classes
-    and input (C, H, W), or its own if it cannot. `images` is what `load_image_set` takes, by
+    and input (C, H, W), or its own if it cannot. `images` is what `load_image_set` accepts, by
     default scikit-learn's digits, of which `count` are used. Raises `UnknownNameError`,
     `SpecError`, `ShapeError` or `DataError`.
     """

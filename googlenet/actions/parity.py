@@ -47,7 +47,7 @@ def parity(
 
     `network` is a name or a `Network`, `input_shape` (C, H, W). `frameworks` are by default all
     that are installed, or have an interpreter in `interpreters` (a path by framework). `images` is
-    what `load_image_set` takes, by default scikit-learn's digits; `count` of them are used, by
+    what `load_image_set` accepts, by default scikit-learn's digits; `count` of them are used, by
     default all, or 64 digits. `weights` is a mapping from path to array, or a file; by default they
     are drawn by `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the
     loss, and `train_steps` is the number of training steps to compare.

@@ -108,7 +108,7 @@ def check_output(path: str | os.PathLike[str], *, several: bool = False) -> Path
     """
     out = Path(path)
     if not out.parent.is_dir():
-        raise DataError(f"`out={out}`: its folder does not exist; make it first")
+        raise DataError(f"`out={out}`: its folder does not exist; create it first")
     if out.is_dir():
         raise DataError(f"`out={out}`: is a folder, expected the name of a file to write")
     if out.suffix not in ((".npz",) if several else (".npy", ".npz")):
@@ -131,7 +131,7 @@ def predict(
 ) -> Prediction:
     """Run the network of the file `weights` on `images` in `framework`, in evaluation mode.
 
-    `images` is one path or several, of what `load_image_set` takes (PNG, JPEG, a folder of them,
+    `images` is one path or several, of what `load_image_set` accepts (PNG, JPEG, a folder of them,
     IDX, .npy), or a float32 array (N, C, H, W), which is used as it is. `model` names the network,
     as NAME or ZOO:NAME, if the file does not. `preprocessing` is by default what the file says, or
     else `unit`. `taps` are the paths of layers whose outputs are also wanted. `report` is told how

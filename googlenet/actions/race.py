@@ -16,7 +16,15 @@ from ..spec.layers import Network, Shape
 from ..spec.recipe import Recipe
 from ..spec.traversal import num_classes as classes_of
 from ..training.choice import entrants
-from ..training.race import Lap, Progress, RaceOptions, Standing, run_race, standings, write_results
+from ..training.race import (
+    Progress,
+    RaceOptions,
+    RaceRun,
+    Standing,
+    run_race,
+    standings,
+    write_results,
+)
 from .common import Report, by_framework, integer, network_and_data, several
 
 #: The file in a race's folder with all standings.
@@ -31,21 +39,21 @@ class Raced:
     data: DataSet
     recipe: Recipe
     folder: Path
-    laps: tuple[Lap, ...]
+    runs: tuple[RaceRun, ...]
 
     @property
     def passed(self) -> bool:
         """Whether every run finished."""
-        return all(lap.error is None for lap in self.laps)
+        return all(run.error is None for run in self.runs)
 
     @property
     def standings(self) -> list[Standing]:
         """One for each framework, in the order of the race."""
-        return standings(self.laps)
+        return standings(self.runs)
 
     @property
     def results(self) -> Path:
-        """The JSON file with all standings, written after each lap."""
+        """The JSON file with all standings, written after each run."""
         return self.folder / RESULTS
 
     def to_json(self) -> dict[str, Any]:
@@ -90,17 +98,17 @@ def race(
 
     The arguments are those of `train`. `frameworks` are by default all that can train and are
     installed, or have an interpreter in `interpreters`. The runs follow one another, each in its
-    own process, which is killed after `timeout` seconds without progress; a run that fails fails
-    only its own lap. Calling it again with the same arguments continues a race that was stopped.
+    own process, which is killed after `timeout` seconds without progress; a run that fails does
+    not stop the others. Calling it again with the same arguments resumes a race that was stopped.
 
-    `begins` is called with the race before its first lap, `progress` with each run's stage, and
-    `finished` after each lap with the race so far; `tell` and `report` are as in `train`. Raises
+    `begins` is called with the race before its first run, `progress` with each run's stage, and
+    `finished` after each run with the race so far; `tell` and `report` are as in `train`. Raises
     what `train` raises for bad arguments, and `TrainingError` if files cannot be written or a run
     began elsewhere.
     """
     numbers = range(integer("seeds", seeds, 1)) if isinstance(seeds, int) else seeds
-    runs = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in numbers))
-    if not runs:
+    chosen = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in numbers))
+    if not chosen:
         raise SpecError("`seeds`: expected at least one, got none")
     threads = None if threads is None else integer("threads", threads, 1)
     paths = by_framework(interpreters)
@@ -120,14 +128,14 @@ def race(
     folder = Path("runs") / name if out is None else Path(out)
     check_classes(loaded, classes_of(spec))
     check_batch_size(recipe, loaded)
-    laps: list[Lap] = []
+    runs: list[RaceRun] = []
 
     def so_far() -> Raced:
-        return Raced(spec, loaded, recipe, folder, tuple(laps))
+        return Raced(spec, loaded, recipe, folder, tuple(runs))
 
-    def ended(lap: Lap) -> None:
-        laps.append(lap)
-        write_results(folder / RESULTS, laps)
+    def ended(run: RaceRun) -> None:
+        runs.append(run)
+        write_results(folder / RESULTS, runs)
         finished(so_far())
 
     begins(so_far())
@@ -136,7 +144,7 @@ def race(
         loaded,
         recipe,
         taking_part,
-        runs,
+        chosen,
         folder,
         initializer=initializer,
         options=RaceOptions(paths, threads, timeout),

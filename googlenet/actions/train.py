@@ -87,13 +87,13 @@ def train(
     Learning* does.
 
     `network` is a name or a `Network`, `input_shape` (C, H, W); a network given by name has as many
-    classes as the data. `data` is what `load_data` takes, or a `DataSet` of that shape. `framework`
-    is by default the first installed one that trains. Initial weights come from the file `weights`,
-    or are drawn by `initializer` from the recipe's seed, the same in every framework. Log,
-    checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to the folder
-    `out`, by default one below `runs` that is named after network, data, framework and seed;
-    `resume` continues the run that is there, bit for bit. `parallel` is for several processes that
-    a framework's own launcher has started.
+    classes as the data. `data` is what `load_data` accepts, or a `DataSet` of that shape.
+    `framework` is by default the first installed one that trains. Initial weights come from the
+    file `weights`, or are drawn by `initializer` from the recipe's seed, the same in every
+    framework. Log, checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to
+    the folder `out`, by default one below `runs` that is named after network, data, framework and
+    seed; `resume` continues the run that is there, bit for bit. `parallel` is for several processes
+    that a framework's own launcher has started.
 
     `stop` is called after each step; if it returns True, the run is saved and ends. `tell` is
     called with lines of advice, `report` with the progress of downloads, resizing and the
@@ -114,7 +114,7 @@ def train(
         )
     if parallel and not isinstance(backend, TrainsInParallel):
         raise BackendError(
-            f"framework '{named}': trains only in one process; leave out `parallel=True`"
+            f"framework '{named}': can only train in one process; leave out `parallel=True`"
         )
     spec, loaded = network_and_data(
         network,

@@ -61,7 +61,7 @@ DIALECTS: dict[str, tuple[str, ...]] = {
 
 
 def designators() -> tuple[str, ...]:
-    """Everything that `get_network` takes as a name: every network, then every dialect of it as
+    """Everything that `get_network` accepts as a name: every network, then every dialect of it as
     `dialect:network`.
     """
     return tuple(
@@ -126,7 +126,7 @@ def get_network(
     except ShapeError as error:
         side = smallest_input(network)
         fitting = (
-            f"the smallest square image is {side}×{side}"
+            f"the smallest square image that fits is {side}×{side}"
             if side
             else "no square image up to 1024×1024 fits"
         )
@@ -163,8 +163,7 @@ def as_network(
     ):
         if given:
             raise UnknownNameError(
-                f"`{argument}`: goes with a network's name, not with a Network; change the Network"
-                " itself"
+                f"`{argument}`: applies only to a network given by name; change the Network itself"
             )
     return network if input_shape is None else network.at(check_input_shape(input_shape))
 
@@ -179,7 +178,8 @@ def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
     if colon:
         if dialect not in (None, prefix):
             raise UnknownNameError(
-                f"dialect: '{name}' already names one, got '{dialect}' as well; give one of them"
+                f"dialect: '{name}' already names a dialect, got '{dialect}' too; give only"
+                " one of them"
             )
         name, dialect = rest, prefix
     if dialect is not None and name == "googlenet":

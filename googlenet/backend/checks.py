@@ -1,4 +1,4 @@
-"""The checks that every backend makes first: images, labels and taps that a network can take."""
+"""The checks that every backend makes first: images, labels and taps that a network accepts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def check_images(network: Network, images: Array) -> Array:
         raise DataError(f"images: expected real numbers, got dtype {images.dtype}")
     images = np.ascontiguousarray(images, np.float32)
     if not np.isfinite(images).all():
-        raise DataError("images: hold NaN or infinity; expected finite numbers, usually in [0, 1]")
+        raise DataError(
+            "images: contain NaN or infinity; expected finite numbers, usually in [0, 1]"
+        )
     return images
 
 

@@ -32,7 +32,7 @@ def get_model(
 
     `network` is a name (`googlenet`, `googlenet_paper`) or a `Network`; `input_shape` is (C, H, W)
     whatever the framework's own layout. `weights` is a mapping from path to array, or a file that
-    `read_weights_file` takes and that has the spec's paths: a safetensors file of this project, or
+    `read_weights_file` reads and that has the spec's paths: a safetensors file of this project, or
     what a backend's `save` wrote if that keeps them. Without it weights are drawn from `seed`
     (Xavier uniform, zero bias), the same in every framework. `device` is the framework's own name
     for it.
@@ -45,7 +45,7 @@ def get_model(
     """
     if framework is None:
         raise UnknownNameError(
-            f"framework: say which, as in get_model('googlenet', 'torch'); installed:"
+            f"framework: name one, as in get_model('googlenet', 'torch'); installed:"
             f" {', '.join(backends())}"
         )
     spec = as_network(

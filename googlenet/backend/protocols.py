@@ -185,7 +185,7 @@ class Trainer(Protocol):
         """
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` returned after a step at `learning_rate`: the next step's
+        """Continue from what `velocity` returned after a step at `learning_rate`: the next step's
         result is bit for bit the same.
         """
 

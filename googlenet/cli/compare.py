@@ -18,9 +18,7 @@ def command(
     picture: Picture = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what networks cost: where AlexNet, VGG, NiN and GoogLeNet keep their parameters (the
-    book's exercise).
-    """
+    """Compare what networks cost: parameters by kind of layer, multiply-adds and activations."""
     from ..drawing.costs import draw_costs
     from ..drawing.figures import check_picture
 
@@ -40,7 +38,7 @@ def command(
         return
     _print(found)
     if path is not None:
-        say(f"Drawn: {path}")
+        say(f"Picture: {path}")
 
 
 def _print(found: Sequence[Costs]) -> None:
@@ -72,8 +70,8 @@ def _print(found: Sequence[Costs]) -> None:
     show(parameters)
     show(others)
     say(
-        "Activations are the outputs of all layers for one image in float32, which training keeps"
-        " for the backward pass, and the largest of them."
+        "Activations are the float32 outputs of all layers for one image, which training keeps for"
+        " the backward pass; Largest is the largest of them."
     )
     if len({each.network.input_shape[1:] for each in found}) > 1:
         say("Inputs differ, so multiply-adds and activations cannot be compared; give --size.")
@@ -89,7 +87,6 @@ def _answer(found: Sequence[Costs]) -> str:
     few = least.budget.dense_share
     none = "none" if least.budget.dense_parameters == 0 else f"{100 * few:.1g} %"
     return (
-        f"{most.network.name} keeps {100 * most.budget.dense_share:.0f} % of its parameters in"
-        f" dense layers, {least.network.name} {none}: using global average pooling in their place"
-        " is what saves them."
+        f"{most.network.name} has {100 * most.budget.dense_share:.0f} % of its parameters in dense"
+        f" layers, {least.network.name} {none}: global average pooling replaces them."
     )

@@ -27,7 +27,9 @@ Target = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="ZOO:MODEL", help="Model that IN holds, such as torchvision:googlenet."
+        "--from",
+        metavar="ZOO:MODEL",
+        help="Model whose weights IN holds, such as torchvision:googlenet.",
     ),
 ]
 To = Annotated[
@@ -90,16 +92,16 @@ def _print(converted: Converted) -> None:
         shown += f" and {len(unused) - MOST_NAMES:,} more"
     classes = "class" if answer["num_classes"] == 1 else "classes"
     lines = {
-        "Read": f"{converted.format}, {converted.model or 'of this project'}",
+        "Read": f"{converted.format}, {converted.model or 'from this project'}",
         "Network": (
             f"{answer['name']} on {shape_text(converted.network.input_shape)},"
             f" {answer['num_classes']:,} {classes}{heads}"
         ),
         "Parameters": (
-            f"{answer['parameters']:,}; {counted(answer['arrays'], 'array')} with the running"
-            " statistics"
+            f"{answer['parameters']:,}; {counted(answer['arrays'], 'array')}, including"
+            " running statistics"
         ),
-        "Left over": f"{counted(len(unused), 'array')}: {shown}" if unused else "nothing",
+        "Unused": f"{counted(len(unused), 'array')}: {shown}" if unused else "none",
         "Written": (
             f"{converted.target}{f' for {converted.framework}' if converted.framework else ''},"
             f" {answer['bytes'] / 2**20:,.1f} MiB"

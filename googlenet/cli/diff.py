@@ -56,10 +56,10 @@ def command(
     logits: Logits = True,
     as_json: AsJson = False,
 ) -> None:
-    """Show how network B differs from A: layer by layer, and by how much the logits move with the
-    same weights.
+    """Show how network B differs from A: layer by layer, and by how much the logits differ with
+    the same weights.
 
-    Both use A's classes and input unless options say otherwise; B uses its own if it cannot take
+    Both use A's classes and input unless options say otherwise; B uses its own if it cannot use
     A's.
     """
     found = diff(
@@ -127,6 +127,6 @@ def _logits(found: Diff) -> str:
             f" float32) {on}."
         )
     return (
-        f"With the same weights the logits move by {100 * moved.logits:.3g} % (relative L2"
+        f"With the same weights the logits differ by {100 * moved.logits:.3g} % (relative L2"
         f" distance) {on}; the first difference is at {moved.first_divergence}."
     )

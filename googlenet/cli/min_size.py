@@ -1,4 +1,4 @@
-"""`googlenet min-size NAME`: the smallest images that a network can take, in three senses."""
+"""`googlenet min-size NAME`: the smallest images that a network accepts, in three senses."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def command(
     dialect: Dialect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the smallest square image that runs at all, that leaves no stage at 1×1, and for which
-    no kernel is larger than its input.
+    """Show the smallest square images for which the network runs at all, no stage is 1×1, and no
+    kernel is larger than its input.
     """
     answer = collect(
         network_of(name, num_classes=None, channels=channels, size=None, aux=aux, dialect=dialect)
@@ -50,7 +50,7 @@ def collect(network: Network) -> dict[str, Any]:
 
 def _print(answer: dict[str, Any]) -> None:
     say(f"{answer['name']} ({answer['source']})")
-    rows = table("Smallest side", "Pixels", "Binding stage", right=("Pixels",))
+    rows = table("Condition", "Smallest image", "Limiting stage", right=("Smallest image",))
     for row in answer["minimum_sizes"]:
         side = "none" if row["side"] is None else f"{row['side']}×{row['side']}"
         add(rows, row["meaning"], side, row["stage"] or "")

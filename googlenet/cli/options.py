@@ -35,7 +35,7 @@ NetworkNames = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME",
-        help="Names of the networks; by default those of the book's exercise.",
+        help="Names of the networks; by default alexnet, vgg11, nin and googlenet.",
         show_default=False,
         autocompletion=_networks,
     ),
@@ -44,13 +44,13 @@ FirstNetwork = Annotated[
     str,
     typer.Argument(
         metavar="A",
-        help="A network, or ZOO:NAME such as torchvision:inception_v3.",
+        help="Name of the network, or ZOO:NAME such as torchvision:inception_v3.",
         autocompletion=_networks,
     ),
 ]
 SecondNetwork = Annotated[
     str,
-    typer.Argument(metavar="B", help="The network to compare it with.", autocompletion=_networks),
+    typer.Argument(metavar="B", help="Network to compare with A.", autocompletion=_networks),
 ]
 Framework = Annotated[
     str | None,
@@ -61,7 +61,7 @@ Frameworks = Annotated[
     typer.Option(
         "--framework",
         metavar="X",
-        help="Use this framework; can be repeated. By default all that are installed.",
+        help="Use this framework; can be repeated. By default all installed ones are used.",
         autocompletion=_frameworks,
     ),
 ]
@@ -70,7 +70,7 @@ Interpreters = Annotated[
     typer.Option(
         "--python",
         metavar="X=PATH",
-        help="Python interpreter that has framework X; can be repeated.",
+        help="Python interpreter in which framework X is installed; can be repeated.",
     ),
 ]
 Classes = Annotated[
@@ -97,7 +97,7 @@ Dialect = Annotated[
     typer.Option(
         "--dialect",
         metavar="ZOO",
-        help="Library whose version of the network to use; ZOO:NAME means the same.",
+        help="Library whose version of the network to use; the same as naming it ZOO:NAME.",
     ),
 ]
 Device = Annotated[
@@ -126,7 +126,10 @@ Initializer = Annotated[
     typer.Option(
         "--initializer",
         metavar="RULE",
-        help="Rule that draws the weights: xavier_uniform, as in the book, or he_normal.",
+        help=(
+            "Rule for random initial weights: xavier_uniform, as in Dive into Deep Learning, or"
+            " he_normal."
+        ),
     ),
 ]
 Picture = Annotated[

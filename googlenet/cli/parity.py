@@ -99,7 +99,7 @@ Chunk = Annotated[
         "--chunk",
         metavar="N",
         min=1,
-        help="Number of images in one forward pass; fewer use less memory.",
+        help="Number of images per forward pass; fewer use less memory.",
     ),
 ]
 Timeout = Annotated[
@@ -139,7 +139,7 @@ def command(
     """Prove that every framework computes the same function.
 
     Compares each layer, the logits and each gradient with the float64 reference, and with
-    --train-steps also the course of training; exits with 1 if a framework differs or fails.
+    --train-steps several training steps too; exits with 1 if a framework differs or fails.
     """
     from ..actions.parity import parity
     from ..jobs.signals import terminated_as_interrupted
@@ -199,7 +199,7 @@ def _print(report: Report) -> None:
     same = sum(result.passed for result in report.results)
     say(
         f"{same} of {len(report.results)} compute the same function as the float64 reference."
-        " Errors are relative L2 distances from it; limits are derived from float32 itself."
+        " Errors are relative L2 distances from it; limits come from float32's own rounding."
     )
     if [result.framework for result in report.results] == [REFERENCE]:
         say(

@@ -55,7 +55,7 @@ PreprocessingName = Annotated[
     typer.Option(
         "--preprocessing",
         metavar="NAME",
-        help="How images become inputs; by default as the weights file says, or else unit.",
+        help="How images are preprocessed; by default as the weights file says, otherwise unit.",
     ),
 ]
 Npy = Annotated[
@@ -63,7 +63,7 @@ Npy = Annotated[
     typer.Option(
         "--npy",
         metavar="IN",
-        help="Array (N, C, H, W) of float32 to use as it is, instead of images.",
+        help="float32 array (N, C, H, W) to use as is, instead of images.",
     ),
 ]
 Out = Annotated[
@@ -108,9 +108,7 @@ def command(
         raise DataError(f"{given}: needs --out OUT, the file to write the outputs to")
     target = None if out is None else check_output(out, several=bool(tap))
     if npy is not None and target is not None and target.exists() and target.samefile(npy):
-        raise DataError(
-            f"--out {out}: is the file to read; give another name for the file to write"
-        )
+        raise DataError(f"--out {out}: is also the input; give another name for the output")
     with bars(as_json) as report:
         found = predict(
             images or _read_npy(npy or ""),

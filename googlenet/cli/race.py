@@ -30,7 +30,7 @@ from .output import add, bars, counted, print_json, say, say_aside, shape_text, 
 
 if TYPE_CHECKING:
     from ..actions.race import Raced
-    from ..training.race import Lap, Standing
+    from ..training.race import RaceRun, Standing
 
 Seeds = Annotated[
     int,
@@ -81,10 +81,10 @@ def command(
     timeout: Timeout = 1800.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train several frameworks in turn from the same start, and compare their curves.
+    """Train a network in several frameworks from the same start, and compare their curves.
 
-    Each runs in its own process, one after another; those that cannot train are left out. Run the
-    same command again to continue a race that was stopped. Exits with 1 if one fails.
+    Each runs in its own process, one after another; those that cannot train are skipped. Run the
+    same command again to resume a race that was stopped. Exits with 1 if one fails.
     """
     from ..actions.race import race
     from ..drawing.figures import check_picture
@@ -110,8 +110,8 @@ def command(
     def finished(raced: Raced) -> None:
         _draw(raced, path or raced.folder / CURVES)
         if not as_json:
-            lap = raced.laps[-1]
-            say(f"{lap.framework}, seed {lap.seed}: {_words(lap)}", indent="  ")
+            run = raced.runs[-1]
+            say(f"{run.framework}, seed {run.seed}: {_words(run)}", indent="  ")
 
     def begins(raced: Raced) -> None:
         if not as_json:
@@ -148,7 +148,7 @@ def command(
     else:
         _print(raced)
         say(f"Curves: {curves}")
-        say(f"All figures: {raced.results}")
+        say(f"Results: {raced.results}")
     if not raced.passed:
         raise typer.Exit(1)
 
@@ -175,25 +175,25 @@ def _draw(raced: Raced, path: Path) -> None:
     from ..training.curves import draw_curves
 
     found = raced.standings
-    runs = {standing.framework: [lap.epochs for lap in standing.laps] for standing in found}
+    curves = {standing.framework: [run.epochs for run in standing.runs] for standing in found}
     network = raced.network
     dropout = any(isinstance(site.layer, Dropout) and site.layer.rate for site in walk(network))
     draw_curves(
         path,
-        runs,
+        curves,
         f"{network.name} at {shape_text(network.input_shape)} on {raced.data.name}, the same start"
         " in every framework",
-        labels={each.framework: f"{each.framework} {each.laps[0].version}" for each in found},
+        labels={each.framework: f"{each.framework} {each.runs[0].version}" for each in found},
         chance=raced.recipe.chance_loss(network),
-        settings=settings_text(raced.recipe, seeds=max(len(each.laps) for each in found)),
-        note=divergence_note(runs, dropout=dropout),
+        settings=settings_text(raced.recipe, seeds=max(len(each.runs) for each in found)),
+        note=divergence_note(curves, dropout=dropout),
     )
 
 
-def _words(lap: Lap) -> str:
-    if lap.error is not None:
-        return f"failed: {in_words(lap.error)}"
-    last = lap.epochs[-1]
+def _words(run: RaceRun) -> str:
+    if run.error is not None:
+        return f"failed: {in_words(run.error)}"
+    last = run.epochs[-1]
     return (
         f"loss {last.loss:.4f}, train accuracy {last.train_accuracy:.4f}, test accuracy"
         f" {last.test_accuracy:.4f}"

@@ -38,7 +38,7 @@ Epochs = Annotated[
     typer.Option("--epochs", metavar="N", help="Number of passes through the training images."),
 ]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", metavar="N", help="Number of images in a step.")
+    int, typer.Option("--batch-size", metavar="N", help="Number of images per step.")
 ]
 LearningRate = Annotated[
     float,
@@ -84,7 +84,7 @@ DecayEpochs = Annotated[
     typer.Option(
         "--decay-epochs",
         metavar="N",
-        help="Number of epochs after which the step schedule lowers the rate.",
+        help="Number of epochs between reductions of the rate by the step schedule.",
     ),
 ]
 DecayFactor = Annotated[

@@ -52,7 +52,7 @@ def command(
 
 
 def _print(found: Summary) -> None:
-    where = f", as {found.framework} {found.framework_version} gives it" if found.framework else ""
+    where = f", as built by {found.framework} {found.framework_version}" if found.framework else ""
     network = found.network
     say(f"{network.name} ({network.source}){where}")
     numbers = ("Parameters", "Multiply-adds", "Receptive field")

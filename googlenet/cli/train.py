@@ -50,7 +50,7 @@ Weights = Annotated[
 Resume = Annotated[
     bool,
     typer.Option(
-        "--resume", help="Go on with the run in --out, bit for bit as if it had never stopped."
+        "--resume", help="Resume the run in --out, bit for bit as if it had never stopped."
     ),
 ]
 Minutes = Annotated[
@@ -66,7 +66,7 @@ Parallel = Annotated[
     bool,
     typer.Option(
         "--parallel",
-        help="Train together with other processes that the framework's own launcher started.",
+        help="Train as one of several processes started by the framework's own launcher.",
     ),
 ]
 
@@ -107,7 +107,7 @@ def command(
 
     Every framework starts from the same weights and sees the same images in the same order; by
     default the first installed one that can train is used. Ctrl-C saves a checkpoint, and shows how
-    to go on.
+    to resume.
     """
     from ..actions.train import train
     from ..drawing.figures import check_picture
@@ -162,9 +162,9 @@ def command(
         watch.end(trained)
     elif watch.speaks:
         again = (
-            "Start all processes as before, with --resume"
+            "Resume by starting all processes as before, with --resume"
             if parallel
-            else f"Go on with: {_again(trained.run.folder, out)}"
+            else f"Resume with: {_again(trained.run.folder, out)}"
         )
         # A command to copy is never broken.
         print(

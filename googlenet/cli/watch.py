@@ -63,7 +63,7 @@ class Watch:
         )
         self._say(f"{settings_text(run.recipe)}; {counted(steps, 'step')}; in {run.folder}")
         if position.step:
-            self._say(f"going on after step {position.step}")
+            self._say(f"resuming after step {position.step}")
 
     def _step(self, step: int, loss: float, accuracy: float, speed: float) -> None:
         epoch = (step - 1) // self._run.per_epoch + 1
@@ -105,7 +105,7 @@ class Watch:
             self._drawn = True
         except DataError as error:  # no reason to end a run of hours
             self._drawn = False
-            say_aside(f"no curves: {error}")
+            say_aside(f"curves not drawn: {error}")
 
     def _say(self, text: str, *, indent: str = "") -> None:
         """A line, unless who read them has left, as `| head` does: no reason to end a run."""

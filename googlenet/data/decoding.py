@@ -256,7 +256,7 @@ def read_labels(path: Path, images: Path, count: int) -> Array:
     if len(labels) != count:
         raise DataError(
             f"{path}: holds {len(labels)} labels for {count} images in {images.name}; they do not"
-            " belong together"
+            " match"
         )
     return labels
 

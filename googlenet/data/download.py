@@ -154,7 +154,7 @@ class _Download:
             raise OSError(f"expected {self.size} bytes, but the server sent {have}")
         if have < self.size:
             raise OSError(
-                f"the connection ended after {have} of {self.size} bytes; the next try continues"
-                " from there"
+                f"the connection was lost after {have} of {self.size} bytes; the next attempt"
+                " continues from there"
             )
         shutil.move(self.part, output_file)

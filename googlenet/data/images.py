@@ -129,7 +129,7 @@ class Inputs:
 def load_inputs(paths: Sequence[Path], input_shape: Shape, preprocessing: Preprocessing) -> Inputs:
     """All images of `paths`, in order, by `preprocessing` at `input_shape` (C, H, W).
 
-    Each path is of any kind that `load_image_set` takes. Raises `DataError`, naming the path, if
+    Each path is of any kind that `load_image_set` accepts. Raises `DataError`, naming the path, if
     one is missing, empty, truncated or holds no images, or if there are none; `ShapeError` for a
     number of channels other than 1 or 3.
     """

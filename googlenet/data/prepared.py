@@ -90,6 +90,6 @@ def _check_split(folder: Path, part: str, split: Split, input_shape: Shape) -> N
         )
     if images.shape[1:] != tuple(input_shape):
         raise DataError(
-            f"{folder}: {part}_images.npy holds images of {images.shape[1:]}, but the network takes"
-            f" {tuple(input_shape)}; prepare the set again"
+            f"{folder}: {part}_images.npy holds images of {images.shape[1:]}, but the network"
+            f" expects {tuple(input_shape)}; prepare the set again"
         )

@@ -22,8 +22,8 @@ def check_channels(input_shape: Shape) -> None:
     """Raises `ShapeError` unless `input_shape` (C, H, W) has 1 or 3 channels."""
     if input_shape[0] not in (1, 3):
         raise ShapeError(
-            f"images have 1 or 3 channels, but the network takes {input_shape[0]}; build it with 1"
-            " or 3"
+            f"images have 1 or 3 channels, but the network expects {input_shape[0]}; build it with"
+            " 1 or 3"
         )
 
 

@@ -136,12 +136,12 @@ def different_code(version: str, source: str, mine: str) -> str | None:
     if version != __version__:
         return (
             f"its interpreter has googlenet {version}, but this one has {__version__}; install the"
-            " same in both"
+            " same version in both"
         )
     if source != mine:
         return (
-            f"its interpreter has different code of googlenet {version} (digest {source}) from this"
-            f" one ({mine}); install the same checkout in both"
+            f"its googlenet {version} has different code (digest {source}) from the one here"
+            f" ({mine}); install the same checkout in both"
         )
     return None
 

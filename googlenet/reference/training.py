@@ -68,7 +68,7 @@ class Trainer:
         }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` returned after a step at `learning_rate`."""
+        """Continue from what `velocity` returned after a step at `learning_rate`."""
         for path, spec in self._trainable.items():
             self._velocity[path] = layout.to_native(spec, velocity[path]).astype(self.model.dtype)
 
@@ -97,6 +97,6 @@ def trainer(model: Model, recipe: Recipe, *, parallel: bool = False) -> Trainer:
     """
     if parallel:
         raise BackendError(
-            "framework 'numpy': trains only in one process; leave out `parallel=True`"
+            "framework 'numpy': can only train in one process; leave out `parallel=True`"
         )
     return Trainer(model, recipe)

@@ -164,7 +164,7 @@ _WORDS: dict[Any, Callable[[Any, Any], str]] = {
     "bias": _choice("bias", "no bias"),
     ("BatchNorm", "scale"): _choice("gamma", "no gamma"),
     "ceil_mode": _choice("rounds up", "rounds down"),
-    "count_include_pad": _choice("padding counts", "padding left out"),
+    "count_include_pad": _choice("counts padding", "ignores padding"),
 }
 
 

@@ -345,7 +345,7 @@ def _check_children(kind: str, children: object) -> None:
         name, layer = item
         named = isinstance(name, str) and _NAME.fullmatch(name) is not None
         check(named, kind, "children", "names of lower-case letters, digits and underscores", name)
-        check(name not in seen, kind, "children", "names that differ", name)
+        check(name not in seen, kind, "children", "unique names", name)
         check(isinstance(layer, Layer), kind, f"children[{name!r}]", "a layer of the spec", layer)
         seen.add(name)
 
@@ -535,7 +535,7 @@ class Network:
             len(set(names)) == len(names),
             "Network",
             "layers",
-            "auxiliary heads with names that differ",
+            "auxiliary heads with unique names",
             names,
         )
         taken = [name for name, _ in self.layers.children if name == "logits"] + [

@@ -64,7 +64,7 @@ def _map_shape(layer: Leaf, path: str, in_shape: Shape) -> Shape:
     if len(in_shape) != 3:
         raise ShapeError(
             f"{path}: {type(layer).__name__} needs a (C, H, W) input, got {in_shape}; place it"
-            " before the pooling to a vector"
+            " before the layer that makes it a vector"
         )
     return in_shape
 
@@ -85,7 +85,7 @@ def _window_count(layer: Conv | MaxPool | AvgPool, path: str, in_shape: Shape, a
     if span < 0 and not (ceil_mode and span > -stride):
         side = ("height", "width")[axis]
         raise ShapeError(
-            f"{path}: the {kernel}-wide kernel does not fit the {side} {size} of its input"
+            f"{path}: the kernel of size {kernel} does not fit the {side} {size} of its input"
             f" {in_shape} with padding {before}+{after}"
         )
     if not ceil_mode:

@@ -18,21 +18,21 @@ def settings_text(recipe: Recipe, *, seeds: int = 1) -> str:
     """A recipe in words; with several runs, their seeds count up from the recipe's."""
     rate = f"learning rate {recipe.learning_rate:g}"
     if recipe.schedule == "cosine":
-        rate += " (falling along a cosine)"
+        rate += " (cosine schedule)"
     elif recipe.schedule == "step":
-        every = "each epoch" if recipe.decay_epochs == 1 else f"every {recipe.decay_epochs} epochs"
-        rate += f" (times {recipe.decay_factor:g} after {every})"
+        every = "every epoch" if recipe.decay_epochs == 1 else f"every {recipe.decay_epochs} epochs"
+        rate += f" (×{recipe.decay_factor:g} {every})"
     more = {
         "momentum": recipe.momentum,
         "weight decay": recipe.weight_decay,
         "label smoothing": recipe.label_smoothing,
     }
     epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
-    words = [f"{epochs} of batches of {recipe.batch_size}", rate]
+    words = [f"{epochs}, batch size {recipe.batch_size}", rate]
     words += [f"{what} {value:g}" for what, value in more.items() if value]
     if recipe.aux_weights:
         weights = " and ".join(f"{weight:g}" for weight in recipe.aux_weights)
-        words.append(f"auxiliary losses times {weights}")
+        words.append(f"auxiliary loss weights {weights}")
     last = recipe.seed + seeds - 1
     words.append(f"seed {recipe.seed}" if seeds == 1 else f"seeds {recipe.seed} to {last}")
     return ", ".join(words)
@@ -52,9 +52,9 @@ def divergence_note(runs: Runs, *, dropout: bool = False) -> str:
     masks = "draws its own dropout masks and " if dropout else ""
     return (
         f"Why the curves drift apart from epoch {epoch} on: all frameworks start from the same"
-        f" weights and take the same batches, but each {masks}rounds in its own order, and every"
-        " training step makes the difference grow. That does not make them different functions:"
-        " `googlenet.parity(..., train_steps=10)` compares them step by step."
+        f" weights and see the same batches, but each {masks}sums in its own order, and every"
+        " training step amplifies the rounding differences. That does not make them different"
+        " functions: `googlenet.parity(..., train_steps=10)` compares them step by step."
     )
 
 

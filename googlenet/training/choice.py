@@ -34,13 +34,13 @@ def default_trainer(
             else:
                 trains = "trainer" in probe(name, timeout=timeout)
         except BackendError as error:
-            tell(f"left out: {error}")
+            tell(f"skipped: {error}")
             continue
         if trains:
             return name
     tell(
-        "no framework that trains is installed here, so the NumPy reference trains, which is slow;"
-        f" from a checkout, install one: {install_command('torch')}"
+        "no framework that can train is installed, so the NumPy reference is used, which is slow;"
+        f" to install one from a checkout: {install_command('torch')}"
     )
     return REFERENCE
 
@@ -70,10 +70,10 @@ def entrants(
         if trains:
             running.append(name)
         else:
-            tell(f"left out: framework '{name}': its backend has no trainer")
+            tell(f"skipped: framework '{name}': its backend has no trainer")
     if running or named is None:
         return running or [REFERENCE]
     raise BackendError(
-        f"frameworks: none of {', '.join(chosen)} has a trainer; name one that trains, such as"
+        f"frameworks: none of {', '.join(chosen)} has a trainer; name one that can train, such as"
         f" {REFERENCE}"
     )

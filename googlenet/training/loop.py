@@ -105,7 +105,7 @@ class TrainingRun:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What defines the run; a checkpoint only goes on under the same settings."""
+        """What defines the run; a checkpoint is only resumed with the same settings."""
         values: dict[str, Any] = {
             "framework": self.backend.name,
             "network": to_json(self.network),
@@ -121,7 +121,7 @@ class TrainingRun:
         if not self.parallel:
             return 0, 1
         if not isinstance(self.backend, TrainsInParallel):
-            raise BackendError(f"framework '{self.backend.name}': trains only in one process")
+            raise BackendError(f"framework '{self.backend.name}': can only train in one process")
         return self.backend.start_parallel()
 
     def train(self) -> Outcome:
@@ -180,12 +180,12 @@ class TrainingRun:
         if trainer.processes * squares != total**2:  # Cauchy–Schwarz: equal only if all numbers are
             raise TrainingError(
                 f"process {trainer.rank} (after step {checkpoint.position.step}): the"
-                f" {trainer.processes} processes do not start the same; give them all the same"
-                " arguments and files, and with `resume` the same checkpoint in `out`"
+                f" {trainer.processes} processes do not start from the same state; give them all"
+                " the same arguments and files, and with `resume` the same checkpoint in `out`"
             )
 
     def _find(self, rank: int) -> Checkpoint:
-        """The checkpoint to go on from, or the beginning."""
+        """The checkpoint to resume from, or the beginning."""
         path, log = self.folder / CHECKPOINT, self.folder / LOG
         if self.resume and path.exists():
             checkpoint = load_checkpoint(path, self.network, self.settings)
@@ -198,8 +198,8 @@ class TrainingRun:
             return checkpoint
         if rank == 0 and not self.resume and (path.exists() or log.exists()):
             raise TrainingError(
-                f"{self.folder}: already holds a run; go on with `resume=True`, or give another"
-                " `out`"
+                f"{self.folder}: already holds a run; continue it with `resume=True`, or give"
+                " another `out`"
             )
         return Checkpoint(self.settings, Position(), self.params)
 
@@ -362,15 +362,15 @@ class TrainingRun:
         if not any(isinstance(site.layer, BatchNorm) for site in walk(self.network)):
             helps.append("batch norm (googlenet_bn)")
         if self.initializer == "xavier_uniform":
-            helps.append("He's initial weights (`initializer=he_normal`)")
+            helps.append("He initialisation (`initializer=he_normal`)")
         step = epoch.epoch * self.per_epoch
-        advice = f" What helps is {' or '.join(helps)}." if helps else ""
+        advice = f" Try {' or '.join(helps)}." if helps else ""
         return (
             f"epoch {epoch.epoch}: still at chance: the loss is that of {classes} equal"
             f" probabilities, ln {classes} = {math.log(classes):.3f} for each output.{advice} It"
-            " may only need time: on all of Fashion-MNIST the book's network leaves this plateau"
-            f" after about {PLATEAU} steps at rate 0.1; this run has taken {step}. At a lower rate"
-            " it takes longer."
+            " may just need more time: on all of Fashion-MNIST, googlenet leaves this plateau after"
+            f" about {PLATEAU} steps at learning rate 0.1, and later at a lower rate; this run has"
+            f" taken {step}."
         )
 
     def _diverged(self, position: Position, loss: float) -> str:
@@ -441,8 +441,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise TrainingError(
-                f"{folder}: another process is training here; wait for its end, or give another"
-                " `out`"
+                f"{folder}: another process is training here; wait for it to finish, or give"
+                " another `out`"
             ) from error
         except OSError:  # a file system without locks
             pass

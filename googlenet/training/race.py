@@ -33,7 +33,7 @@ Progress = Callable[[str, int, str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Lap:
+class RaceRun:
     """One framework's run from one seed: its epochs, or in `error` why it did not finish."""
 
     framework: str
@@ -75,13 +75,13 @@ def run_race(
     initializer: str = "xavier_uniform",
     options: RaceOptions = RaceOptions(),
     progress: Progress = lambda framework, seed, stage, done, total: None,
-    finished: Callable[[Lap], None] = lambda lap: None,
-) -> list[Lap]:
+    finished: Callable[[RaceRun], None] = lambda run: None,
+) -> list[RaceRun]:
     """Train `network` as `recipe` says in each of `frameworks` from each of `seeds`, which take the
     place of the recipe's, one after another; their runs are in `folder`.
 
     The images are prepared and the initial weights drawn here, once. A run that is already there
-    goes on, or counts if it has finished; one that fails fails only its own lap. Raises
+    is resumed, or counts if it has finished; one that fails does not stop the others. Raises
     `TrainingError` if files cannot be written, or if a run turns out to have started differently.
     """
     try:
@@ -116,17 +116,17 @@ def _race(
     initializer: str,
     options: RaceOptions,
     progress: Progress,
-    finished: Callable[[Lap], None],
-) -> list[Lap]:
+    finished: Callable[[RaceRun], None],
+) -> list[RaceRun]:
     save_data(folder / "data", data)
-    laps: list[Lap] = []
+    runs: list[RaceRun] = []
     stop = threading.Event()
     for seed in seeds:
         start = folder / f"start-seed{seed}.safetensors"
         params = init_params(network, seed=seed, initializer=initializer)
         if start.exists() and digest(load_params(start, network)) != digest(params):
             raise TrainingError(
-                f"{start}: holds a different start from this race's; give another `out`"
+                f"{start}: does not hold this race's initial weights; give another `out`"
             )
         save_params(start, network, params)
         asked = {
@@ -136,14 +136,14 @@ def _race(
             "weights": str(start.absolute()),
         }
         for framework in frameworks:
-            lap = _lap(framework, seed, folder, asked, options, stop, progress)
-            _check_start(lap, data.digest, digest(params))
-            laps.append(lap)
-            finished(lap)
-    return laps
+            run = _run_one(framework, seed, folder, asked, options, stop, progress)
+            _check_start(run, data.digest, digest(params))
+            runs.append(run)
+            finished(run)
+    return runs
 
 
-def _lap(
+def _run_one(
     framework: str,
     seed: int,
     folder: Path,
@@ -151,7 +151,7 @@ def _lap(
     options: RaceOptions,
     stop: threading.Event,
     progress: Progress,
-) -> Lap:
+) -> RaceRun:
     run = folder / f"{framework}-seed{seed}"
     try:
         run.mkdir(exist_ok=True)
@@ -186,18 +186,18 @@ def _lap(
     error = answer.error
     if error is None and not answer.values["finished"]:
         error = f"was stopped after step {answer.values['step']}"
-    return Lap(framework, seed, run, epochs, version, error)
+    return RaceRun(framework, seed, run, epochs, version, error)
 
 
-def _check_start(lap: Lap, data: str, weights: str) -> None:
+def _check_start(run: RaceRun, data: str, weights: str) -> None:
     """Raises `TrainingError` unless the run's own log says that it started as all others did."""
-    events = read_log(lap.folder / LOG) if (lap.folder / LOG).exists() else []
-    if not events or lap.error is not None:
+    events = read_log(run.folder / LOG) if (run.folder / LOG).exists() else []
+    if not events or run.error is not None:
         return
     for what, expected in (("data", data), ("weights", weights)):
         if events[0][what]["digest"] != expected:
             raise TrainingError(
-                f"{lap.folder}: began with different {what} from this race; give another `out`"
+                f"{run.folder}: started with {what} that are not this race's; give another `out`"
             )
 
 
@@ -208,12 +208,12 @@ class Standing:
     """
 
     framework: str
-    laps: tuple[Lap, ...]
+    runs: tuple[RaceRun, ...]
 
     @property
-    def ended(self) -> tuple[Lap, ...]:
-        """The laps that finished."""
-        return tuple(lap for lap in self.laps if lap.error is None)
+    def ended(self) -> tuple[RaceRun, ...]:
+        """The runs that finished."""
+        return tuple(run for run in self.runs if run.error is None)
 
     def mean(self, name: str) -> float:
         """The mean over seeds of a field of the last epoch."""
@@ -227,10 +227,10 @@ class Standing:
     @property
     def examples_per_second(self) -> float:
         """The median over seeds."""
-        return statistics.median(lap.examples_per_second for lap in self.ended)
+        return statistics.median(run.examples_per_second for run in self.ended)
 
     def _last(self, name: str) -> list[float]:
-        return [getattr(lap.epochs[-1], name) for lap in self.ended]
+        return [getattr(run.epochs[-1], name) for run in self.ended]
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""
@@ -249,28 +249,28 @@ class Standing:
             "examples_per_second": self.examples_per_second if self.ended else None,
             "runs": [
                 {
-                    "seed": lap.seed,
-                    "version": lap.version,
-                    "error": lap.error,
-                    "folder": str(lap.folder),
-                    "epochs": [asdict(epoch) for epoch in lap.epochs],
+                    "seed": run.seed,
+                    "version": run.version,
+                    "error": run.error,
+                    "folder": str(run.folder),
+                    "epochs": [asdict(epoch) for epoch in run.epochs],
                 }
-                for lap in self.laps
+                for run in self.runs
             ],
         }
 
 
-def standings(laps: Sequence[Lap]) -> list[Standing]:
+def standings(runs: Sequence[RaceRun]) -> list[Standing]:
     """One for each framework, in the order of the race."""
-    names = list(dict.fromkeys(lap.framework for lap in laps))
-    return [Standing(name, tuple(lap for lap in laps if lap.framework == name)) for name in names]
+    names = list(dict.fromkeys(run.framework for run in runs))
+    return [Standing(name, tuple(run for run in runs if run.framework == name)) for name in names]
 
 
-def write_results(path: Path, laps: Sequence[Lap]) -> None:
+def write_results(path: Path, runs: Sequence[RaceRun]) -> None:
     """Write all standings as JSON to a file, which is complete at any moment. Raises
     `TrainingError` if it cannot be written.
     """
-    text = json.dumps([standing.to_json() for standing in standings(laps)], indent=2) + "\n"
+    text = json.dumps([standing.to_json() for standing in standings(runs)], indent=2) + "\n"
     try:
         write_atomically(path, text.encode())
     except OSError as error:

@@ -25,7 +25,7 @@ STEPS = "steps"
 def answer(
     framework: str, values: Mapping[str, Any], folder: Path, report: Report
 ) -> dict[str, Any]:
-    """Train in `folder` as `values` say, or go on with what is there; returns whether it finished,
+    """Train in `folder` as `values` say, or resume what is there; returns whether it finished,
     and after how many steps. Raises what `TrainingRun` and the backend raise.
     """
     backend = get_backend(framework)

@@ -23,7 +23,7 @@ def check_params(
     variance.
     """
     if not isinstance(params, Mapping):
-        raise WeightsError(f"{source}: expected arrays by path, got {params!r}")
+        raise WeightsError(f"{source}: expected a mapping of paths to arrays, got {params!r}")
     specs = param_specs(network)
     checked: Params = {}
     for path, spec in specs.items():
@@ -44,12 +44,12 @@ def check_params(
             )
         if not np.isfinite(array).all():
             raise WeightsError(
-                f"{source}: '{path}' holds NaN or infinity; the weights are damaged or diverged in"
-                " training"
+                f"{source}: '{path}' contains NaN or infinity; the weights are damaged or diverged"
+                " in training"
             )
         if spec.name == "running_var" and (array < 0).any():
             raise WeightsError(
-                f"{source}: '{path}' holds a negative variance; the weights are damaged"
+                f"{source}: '{path}' contains a negative variance; the weights are damaged"
             )
         checked[path] = np.ascontiguousarray(array, np.float32)
     extra = [path for path in params if path not in specs]

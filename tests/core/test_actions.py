@@ -114,7 +114,7 @@ def test_train_stops_when_it_is_told_to(shades, tmp_path):
     rest = googlenet.train("googlenet", shades, RECIPE, resume=True, **arguments)
     assert (rest.finished, rest.step) == (True, 3)
     with pytest.raises(
-        googlenet.TrainingError, match="go on with `resume=True`, or give another `out`"
+        googlenet.TrainingError, match="continue it with `resume=True`, or give another `out`"
     ):
         googlenet.train("googlenet", shades, RECIPE, **arguments)
 
@@ -131,17 +131,17 @@ def test_a_race_trains_its_recipe(shades, tmp_path):
         **SMALL,
     )
     assert raced.passed
-    (lap,) = raced.laps
+    (run,) = raced.runs
     recipe = Recipe.from_json({**RECIPE.to_json(), "seed": 3})
     alone = googlenet.train(
         "googlenet", shades, recipe, framework="numpy", out=tmp_path / "run", **SMALL
     )
-    ours, theirs = (read_log(folder / "log.jsonl") for folder in (lap.folder, tmp_path / "run"))
+    ours, theirs = (read_log(folder / "log.jsonl") for folder in (run.folder, tmp_path / "run"))
     assert ours[0]["recipe"] == recipe.to_json()
     assert [e["loss"] for e in ours if e["event"] == "step"] == [
         e["loss"] for e in theirs if e["event"] == "step"
     ]
-    assert (lap.folder / "weights.safetensors").read_bytes() == alone.weights.read_bytes()
+    assert (run.folder / "weights.safetensors").read_bytes() == alone.weights.read_bytes()
     assert json.loads(raced.results.read_text()) == raced.to_json()["frameworks"]
 
 
@@ -158,7 +158,7 @@ def test_a_race_of_a_network_of_ones_own(shades, tmp_path):
     )
     raced = googlenet.race(network, shades, RECIPE, frameworks=["numpy"], out=tmp_path / "race")
     assert raced.passed
-    load_params(raced.laps[0].folder / "weights.safetensors", network)
+    load_params(raced.runs[0].folder / "weights.safetensors", network)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_numpys_integers_and_generators_are_taken(shades, tmp_path):
         out=tmp_path / "race",
         input_shape=tuple(np.array((1, 8, 8))),
     )
-    assert [lap.seed for lap in raced.laps] == [0, 1]
+    assert [run.seed for run in raced.runs] == [0, 1]
     json.dumps(raced.to_json())
     report = googlenet.parity(
         "googlenet", "numpy", seed=np.int64(1), count=np.int32(1), gradients=False, **SMALL
@@ -379,7 +379,7 @@ def test_convert(weights, tmp_path):
     assert converted.framework == "numpy"
     assert converted.to_json()["num_classes"] == 3
     assert converted.left_over == ()
-    with pytest.raises(WeightsError, match="is the file to read"):
+    with pytest.raises(WeightsError, match="is also the input"):
         googlenet.convert(weights, weights)
     with pytest.raises(WeightsError, match="for a framework's own file give `framework`"):
         googlenet.convert(weights, tmp_path / "w.ckpt")

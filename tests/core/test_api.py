@@ -70,7 +70,7 @@ def test_a_model_without_a_framework_says_which_there_are():
         (
             lambda: googlenet.get_model("googlenet", "numpy", weights=3),
             "WeightsError",
-            "expected arrays by path, got 3",
+            "expected a mapping of paths to arrays, got 3",
         ),
     ],
 )

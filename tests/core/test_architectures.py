@@ -383,7 +383,8 @@ def test_an_image_that_is_too_small_is_answered_with_the_smallest():
     with pytest.raises(
         ShapeError,
         match=(
-            r"network 'keras:inception_v3' on \(3, 74, 74\): .*; the smallest square image is 75×75"
+            r"network 'keras:inception_v3' on \(3, 74, 74\): .*; the smallest square image"
+            r" that fits is 75×75"
         ),
     ):
         get_network("keras:inception_v3", input_shape=(3, 74, 74))
@@ -574,8 +575,8 @@ def test_one_dialect_given_twice_is_that_dialect():
         (
             {"name": "keras:inception_v3", "dialect": "timm"},
             (
-                r"dialect: 'keras:inception_v3' already names one, got 'timm' as well; give one of"
-                r" them"
+                r"dialect: 'keras:inception_v3' already names a dialect, got 'timm' too; give only"
+                r" one of them"
             ),
         ),
         (

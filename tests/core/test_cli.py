@@ -180,7 +180,10 @@ def test_parity_shows_what_failed():
             ("summary", "--num-classes", "0"),
             "--num-classes: expected an integer of at least 1, got 0",
         ),
-        (("summary", "googlenet_paper", "--size", "20"), "the smallest square image is 31×31"),
+        (
+            ("summary", "googlenet_paper", "--size", "20"),
+            "the smallest square image that fits is 31×31",
+        ),
         (
             ("summary", "--aux"),
             "aux: network 'googlenet' has no auxiliary heads; use googlenet_paper",
@@ -196,7 +199,7 @@ def test_parity_shows_what_failed():
         (("parity", "--count", "0"), "--count: expected an integer of at least 1, got 0"),
         (
             ("parity", "--channels", "2"),
-            "googlenet: images have 1 or 3 channels, but the network takes 2",
+            "googlenet: images have 1 or 3 channels, but the network expects 2",
         ),
         (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
         (
@@ -252,8 +255,8 @@ def test_the_shell_completes_names(words, found):
         ),
         ("`input_shape`: too small", "--size: too small"),
         (
-            "go on with `resume=True`, or give another `out`",
-            "go on with --resume, or give another --out",
+            "continue it with `resume=True`, or give another `out`",
+            "continue it with --resume, or give another --out",
         ),
         ("`aux_weights`: one", "--aux-weight: one"),
         ("`unknown=3` stays, as does `a path`", "unknown=3 stays, as does `a path`"),

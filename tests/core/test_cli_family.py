@@ -75,7 +75,7 @@ def test_what_libraries_call_googlenet():
         ),
         (
             ("summary", "keras:inception_v3", "--dialect", "timm"),
-            "dialect: 'keras:inception_v3' already names one, got 'timm' as well",
+            "dialect: 'keras:inception_v3' already names a dialect, got 'timm' too",
         ),
         (
             ("summary", "torchvision:nin"),
@@ -85,7 +85,10 @@ def test_what_libraries_call_googlenet():
             ("summary", "inception_v4", "--aux"),
             "aux: network 'inception_v4' has no auxiliary heads; use googlenet_paper, inception_v3",
         ),
-        (("summary", "keras:inception_v3", "--size", "74"), "the smallest square image is 75×75"),
+        (
+            ("summary", "keras:inception_v3", "--size", "74"),
+            "the smallest square image that fits is 75×75",
+        ),
         (("min-size", "inception_v9"), "network: expected one of googlenet"),
         (("min-size", "googlenet", "--channels", "0"), "input_shape: expected (channels"),
         (("diff", "googlenet"), "Missing argument 'B'"),
@@ -97,7 +100,7 @@ def test_what_libraries_call_googlenet():
         ),
         (("diff", "googlenet", "googlenet_bn", "--count", "0"), "--count"),
         (("compare", "googlenet", "inception_v9"), "network: expected one of googlenet"),
-        (("compare", "vgg11", "--size", "31"), "the smallest square image is 32×32"),
+        (("compare", "vgg11", "--size", "31"), "the smallest square image that fits is 32×32"),
         (("predict", "a.png"), "Missing option '--weights'"),
         (
             ("predict", "--weights", "w.safetensors"),
@@ -201,7 +204,9 @@ def test_compare_as_json():
 )
 def test_compare_draws(tmp_path, name, magic):
     picture = tmp_path / name
-    assert f"Drawn: {picture}" in shown("compare", "nin", "googlenet_bn", "--picture", str(picture))
+    assert f"Picture: {picture}" in shown(
+        "compare", "nin", "googlenet_bn", "--picture", str(picture)
+    )
     data = picture.read_bytes()
     assert data.startswith(magic)
     assert os.listdir(tmp_path) == [name]
@@ -266,11 +271,11 @@ def test_diff():
         "+ keras:inception_v3: 3×75×75, ",
         "stem.conv_1a.norm and 93 more such layers: momentum 0.1 → 0.01 (only in training)",
         (
-            "mixed_5.mixed_5b.branch_pool.pool and 8 more such layers: padding counts → padding"
-            " left out"
+            "mixed_5.mixed_5b.branch_pool.pool and 8 more such layers: counts padding → ignores"
+            " padding"
         ),
         "head.dropout: Dropout 0.5 left out (only in training)",
-        "With the same weights the logits move by ",
+        "With the same weights the logits differ by ",
         "; the first difference is at mixed_5.mixed_5b.branch_pool.pool.",
     ):
         assert words in text
@@ -675,7 +680,7 @@ def _npy(path, array):
         ),
         (
             lambda d: _npy(d / "x.npy", np.full((1, 3, 32, 32), np.nan, np.float32)),
-            "images: hold NaN or infinity",
+            "images: contain NaN or infinity",
         ),
         (
             lambda d: _npy(d / "x.npy", np.zeros((1, 1, 32, 32), np.float32)),
@@ -740,7 +745,10 @@ def test_outputs_that_cannot_be_written(files, tmp_path):
             "IMAGE: give either image files, or an array with --npy IN",
         ),
         ((*given, "--out", tmp_path / "o.txt"), "o.txt: expected a name that ends in .npy or .npz"),
-        ((*given, "--out", tmp_path / "no" / "o.npy"), "its folder does not exist; make it first"),
+        (
+            (*given, "--out", tmp_path / "no" / "o.npy"),
+            "its folder does not exist; create it first",
+        ),
         (
             (*given, "--tap", "b1", "--out", tmp_path / "o.npy"),
             "o.npy: expected a name that ends in .npz, which holds several arrays",

@@ -68,7 +68,7 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0] == "googlenet 1×8×8 in numpy, on 40 images of two shades; tested on 10"
     assert lines[1].startswith(
-        "2 epochs of batches of 16, learning rate 0.01, seed 0; 6 steps; in runs/"
+        "2 epochs, batch size 16, learning rate 0.01, seed 0; 6 steps; in runs/"
     )
     assert [line.split()[:2] for line in lines[2:4]] == [["epoch", "1/2"], ["epoch", "2/2"]]
     assert "test accuracy" in lines[4]
@@ -91,7 +91,7 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
     again = googlenet("train", *SMALL, "--data", shades, cwd=tmp_path)
     assert again.returncode == 2
-    assert "already holds a run; go on with --resume" in again.stderr
+    assert "already holds a run; continue it with --resume" in again.stderr
 
 
 def test_curves_that_cannot_be_drawn_do_not_end_the_run(shades, tmp_path):
@@ -155,7 +155,7 @@ def test_a_signal_saves_and_says_how_to_go_on(shades, tmp_path, number, code):
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "Go on with: googlenet train" in error
+    assert "Resume with: googlenet train" in error
     assert error.rstrip().endswith("--resume")
     assert (tmp_path / "cut" / "checkpoint.safetensors").exists()
 
@@ -193,9 +193,9 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
             "--schedule: expected one of constant, step, cosine, got 'linear'",
         ),
         (("--picture", "a.gif"), "a.gif: expected a name that ends in .png, .svg or .pdf"),
-        (("--size", "9"), "holds images of (1, 8, 8), but the network takes (1, 9, 9)"),
+        (("--size", "9"), "holds images of (1, 8, 8), but the network expects (1, 9, 9)"),
         (("--num-classes", "1"), "has 2 classes, but the network has 1"),
-        (("--parallel",), "framework 'numpy': trains only in one process"),
+        (("--parallel",), "framework 'numpy': can only train in one process"),
         (("--aux-weight", "0.3"), "network 'googlenet' has 0 auxiliary heads, got 1 weights"),
         (
             ("--data", "nowhere"),
@@ -267,7 +267,8 @@ def test_a_run_with_another_start_is_no_part_of_a_race(shades, tmp_path):
     again = googlenet("race", *arguments, cwd=tmp_path)
     assert again.returncode == 2
     assert (
-        "numpy-seed0: began with different data from this race; give another --out" in again.stderr
+        "numpy-seed0: started with data that are not this race's; give another --out"
+        in again.stderr
     )
 
 

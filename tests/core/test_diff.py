@@ -63,7 +63,7 @@ NORM, LRN = blocks.batch_norm(), blocks.local_response_norm()
         (
             AVERAGE,
             dataclasses.replace(AVERAGE, count_include_pad=False),
-            "padding counts → padding left out",
+            "counts padding → ignores padding",
         ),
         (spec.AdaptiveAvgPool((4, 4)), spec.AdaptiveAvgPool((3, 5)), "grid 4×4 → 3×5"),
         (NORM, dataclasses.replace(NORM, eps=1e-3), "eps 1e-05 → 0.001"),
@@ -189,7 +189,7 @@ def test_two_inception_v3():
     assert counts == {
         ("momentum 0.1 → 0.01", True): 94,
         ("gamma → no gamma", False): 94,
-        ("padding counts → padding left out", False): 9,
+        ("counts padding → ignores padding", False): 9,
         ("Dropout 0.5 left out", True): 1,
     }
     assert all(

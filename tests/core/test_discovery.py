@@ -176,7 +176,7 @@ SLOW = "no framework that trains is installed here, so the NumPy reference train
         (FORWARD, []),
         (
             "raise ImportError('libzeta.so')",
-            ["left out: framework 'zeta': its backend zeta_plugin cannot be imported: libzeta.so"],
+            ["skipped: framework 'zeta': its backend zeta_plugin cannot be imported: libzeta.so"],
         ),
     ],
 )
@@ -196,7 +196,7 @@ def test_the_first_by_alphabet_that_trains(site, tmp_path):
     heard = []
     assert default_trainer(tell=heard.append) == "gamma"
     assert heard == [
-        "left out: framework 'alpha': its backend alpha_plugin cannot be imported: libalpha.so"
+        "skipped: framework 'alpha': its backend alpha_plugin cannot be imported: libalpha.so"
     ]
     assert imported() == []
     assert not (tmp_path / "asked").exists()
@@ -227,7 +227,7 @@ def test_a_race_leaves_out_what_has_no_trainer(site):
     heard = []
     # What cannot be imported stays, and fails where everyone sees it.
     assert entrants(None, tell=heard.append) == ["alpha", "gamma"]
-    assert heard == ["left out: framework 'beta': its backend has no trainer"]
+    assert heard == ["skipped: framework 'beta': its backend has no trainer"]
     assert entrants(["numpy", "beta", "gamma"]) == ["numpy", "gamma"]
     with pytest.raises(googlenet.BackendError, match=r"none of beta has a trainer"):
         entrants(["beta"])
@@ -273,7 +273,7 @@ def test_train_takes_the_first_that_trains(site, shades, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("googlenet 1×8×8 in gamma, on 8 images")
     assert done.stderr.splitlines()[0] == (
-        "googlenet: left out: framework 'alpha': its backend alpha_plugin cannot be imported:"
+        "googlenet: skipped: framework 'alpha': its backend alpha_plugin cannot be imported:"
         " libalpha.so"
     )
 
@@ -286,7 +286,7 @@ def test_race_says_what_it_leaves_out(site, shades, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert [row["framework"] for row in json.loads(done.stdout)["frameworks"]] == ["gamma"]
-    line = "googlenet: left out: framework 'beta': its backend has no trainer"
+    line = "googlenet: skipped: framework 'beta': its backend has no trainer"
     assert line in done.stderr.splitlines()
 
 

@@ -172,7 +172,7 @@ FIRST = "stem.conv.weight"
         ),
         (
             lambda p: p[FIRST].__setitem__((0, 0, 3, 3), np.nan),
-            f"weights: '{FIRST}' holds NaN or infinity",
+            f"weights: '{FIRST}' contains NaN or infinity",
         ),
         (
             lambda p: p.update({FIRST: p[FIRST].astype(int)}),
@@ -180,7 +180,7 @@ FIRST = "stem.conv.weight"
         ),
         (
             lambda p: p["normed.norm.running_var"].__setitem__(0, -1),
-            "weights: 'normed.norm.running_var' holds a negative variance",
+            "weights: 'normed.norm.running_var' contains a negative variance",
         ),
     ],
 )
@@ -283,6 +283,6 @@ def test_a_folder_that_is_not_there(params, tmp_path):
 
 def test_bad_weights_are_not_written(params, tmp_path):
     params[FIRST][0] = np.inf
-    with pytest.raises(WeightsError, match="holds NaN or infinity"):
+    with pytest.raises(WeightsError, match="contains NaN or infinity"):
         save_params(tmp_path / "weights.safetensors", NETWORK, params)
     assert not list(tmp_path.iterdir())

@@ -243,13 +243,13 @@ def test_inputs_stand_in_the_title_or_at_each_network():
 
 
 def test_settings_in_words():
-    assert settings_text(Recipe(epochs=1)) == "1 epoch of batches of 128, learning rate 0.1, seed 0"
+    assert settings_text(Recipe(epochs=1)) == "1 epoch, batch size 128, learning rate 0.1, seed 0"
     recipe = Recipe(
         momentum=0.9, weight_decay=1e-4, schedule="step", aux_weights=(0.3, 0.5), seed=4
     )
     assert settings_text(recipe, seeds=3) == (
-        "10 epochs of batches of 128, learning rate 0.1 (times 0.1 after every 3 epochs),"
-        " momentum 0.9, weight decay 0.0001, auxiliary losses times 0.3 and 0.5, seeds 4 to 6"
+        "10 epochs, batch size 128, learning rate 0.1 (×0.1 every 3 epochs),"
+        " momentum 0.9, weight decay 0.0001, auxiliary loss weights 0.3 and 0.5, seeds 4 to 6"
     )
 
 

@@ -30,7 +30,7 @@ from googlenet.spec import blocks
         (lambda: spec.Dense(-1, bias=True), "Dense.out_features"),
         (lambda: spec.Scale(2.0, "sometimes"), "Scale.when"),
         (lambda: spec.AdaptiveAvgPool((0, 1)), "AdaptiveAvgPool.output_size"),
-        (lambda: spec.Sequential((("a", spec.ReLU()), ("a", spec.ReLU()))), "names that differ"),
+        (lambda: spec.Sequential((("a", spec.ReLU()), ("a", spec.ReLU()))), "unique names"),
         (lambda: spec.Sequential((("a.b", spec.ReLU()),)), "names of lower-case letters"),
         (lambda: spec.Concat(()), "at least one branch"),
         (lambda: blocks.sequential(layer="relu"), "a layer of the spec"),
@@ -51,7 +51,7 @@ def test_auxiliary_heads_stand_on_the_main_path_only():
     ):
         with pytest.raises(SpecError, match="no auxiliary head inside"):
             wrong()
-    with pytest.raises(SpecError, match="names that differ"):
+    with pytest.raises(SpecError, match="unique names"):
         Network(
             "n",
             blocks.sequential(a=blocks.sequential(aux1=aux), b=blocks.sequential(aux1=aux)),

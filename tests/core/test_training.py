@@ -378,7 +378,7 @@ def test_checkpoints_within_an_epoch(tmp_path):
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     run(tmp_path).train()
-    with pytest.raises(TrainingError, match="already holds a run; go on with `resume=True`"):
+    with pytest.raises(TrainingError, match="already holds a run; continue it with `resume=True`"):
         run(tmp_path).train()
 
 
@@ -486,7 +486,8 @@ def test_processes_that_do_not_start_alike(tmp_path):
     check(5, lambda mine: seen.append(mine) or 2 * mine)
     check(5, lambda mine: mine + seen[0])
     with pytest.raises(
-        TrainingError, match=r"process 1 \(after step 0\): the 2 processes do not start the same"
+        TrainingError,
+        match=r"process 1 \(after step 0\): the 2 processes do not start from the same state",
     ):
         check(0, lambda mine: mine + seen[0])
 

@@ -464,10 +464,13 @@ def with_nan(array):
             changed("conv2.conv.weight", lambda array: array.astype(np.int32)),
             "'conv2.conv.weight' has dtype int32, expected floating point",
         ),
-        (changed("conv2.conv.weight", with_nan), "'b2.reduce.conv.weight' holds NaN or infinity"),
+        (
+            changed("conv2.conv.weight", with_nan),
+            "'b2.reduce.conv.weight' contains NaN or infinity",
+        ),
         (
             changed("conv2.bn.running_var", np.negative),
-            "'b2.reduce.norm.running_var' holds a negative variance",
+            "'b2.reduce.norm.running_var' contains a negative variance",
         ),
         (
             changed("conv2.conv.bias", lambda _: np.ones(64, np.float32)),
@@ -539,7 +542,7 @@ def test_a_file_of_no_model():
     }
     with pytest.raises(
         WeightsError,
-        match=r"looks like no known model \(its 2 arrays begin with 'layers.0.weight'\)",
+        match=r"not look like any known model \(the first of its 2 arrays is 'layers.0.weight'\)",
     ):
         import_weights(weights_file(arrays), "timm:inception_v4")
     with pytest.raises(WeightsError, match="an early Keras 3 wrote it without the names of layers"):
@@ -715,7 +718,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
             ("--from", "torchvision:googlenet", "missing.pt", "OUT.safetensors"),
             "missing.pt: does not exist",
         ),
-        (("--from", "torchvision:googlenet", "IN", "IN"), "is the file to read"),
+        (("--from", "torchvision:googlenet", "IN", "IN"), "is also the input"),
         (
             ("--from", "torchvision:googlenet", "IN", "no/OUT.safetensors"),
             "its folder no does not exist",
@@ -739,7 +742,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--size", "3"),
-            "the smallest square image is",
+            "the smallest square image that fits is",
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "six"),
@@ -764,7 +767,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
                 "--classes",
                 "six",
             ),
-            "numpy's own file has no place for class names",
+            "numpy's own files cannot hold class names",
         ),
         (("--from", "torchvision:googlenet", "IN"), "Missing argument 'OUT'"),
     ],

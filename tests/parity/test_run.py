@@ -168,7 +168,7 @@ def test_an_interpreter_with_an_older_version(images, tmp_path):
     (result,) = _run(["numpy"], images, interpreters={"numpy": str(python)}).results
     assert result.error == (
         f"its interpreter has googlenet 0.1.0, but this one has {version.__version__};"
-        " install the same in both"
+        " install the same version in both"
     )
 
 
@@ -193,8 +193,8 @@ def test_an_interpreter_with_other_code_of_the_same_version(images, tmp_path, mo
     theirs = version.source_digest()
     assert ours != theirs
     assert result.error == (
-        f"its interpreter has different code of googlenet {version.__version__} (digest {theirs})"
-        f" from this one ({ours}); install the same checkout in both"
+        f"its googlenet {version.__version__} has different code (digest {theirs})"
+        f" from the one here ({ours}); install the same checkout in both"
     )
 
 

@@ -118,5 +118,5 @@ def expect_errors(
             continue
         raise ConformanceError(
             f"{where}: {what} must raise {expected.__name__}; call googlenet.backend.checks and"
-            " check_params at the door"
+            " check_params first"
         )

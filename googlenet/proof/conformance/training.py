@@ -105,7 +105,7 @@ def _check_resumed(backend: Trains) -> None:
     (loss, _), (other, _) = (_step(trainer, network, 2) for trainer in (first, second))
     expect(
         loss == other,
-        f"restore: the next loss is {other!r}, but {loss!r} for a trainer that went on",
+        f"restore: the next loss is {other!r}, but {loss!r} for a trainer that was not interrupted",
     )
     expect(
         _same(backend.params_of(first.model), backend.params_of(second.model)),

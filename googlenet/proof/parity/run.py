@@ -35,7 +35,7 @@ Progress = Callable[[str, str, int, int], None]
 #: The name under which the progress of the yardstick is reported.
 REFERENCE = "reference"
 
-MEMORY_HINT = "give fewer images (`count`) or smaller pieces (`chunk`)"
+MEMORY_HINT = "give fewer images (`count`) or a smaller `chunk`"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ READABLE = (
     "safetensors",
     "numpy archives (.npz)",
 )
-"""The formats that `read_weights_file` takes by itself, in words."""
+"""The formats that `read_weights_file` reads by itself, in words."""
 
 _Reader = Callable[[Path], WeightsFile]
 

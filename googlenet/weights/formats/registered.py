@@ -40,7 +40,7 @@ def reader_of(path: Path) -> EntryPoint | None:
         if other.value != first.value:
             raise WeightsError(
                 f"{path}: .{longest} files have two readers, {first.value} and {other.value};"
-                " uninstall the plugin of one"
+                " uninstall the plugin of one of them"
             )
     return first
 

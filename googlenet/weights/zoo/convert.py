@@ -172,7 +172,7 @@ class _Source:
         fits = (
             f"it fits images of {side}×{side}, so give that size"
             if side
-            else "it fits no square image"
+            else "it fits no square image size"
         )
         return self._error(
             f"{what} for images of {network.input_shape[1]}×{network.input_shape[2]}; {fits}",
@@ -219,12 +219,12 @@ def described(file: WeightsFile, *, besides: str | None = None) -> str:
             " and save it again"
         )
     models, share = looks_like(file.arrays)
-    percent = f"{math.floor(100 * share)} % of the arrays agree"
+    percent = f"{math.floor(100 * share)} % of the arrays match"
     if not models:
         return (
-            f"it looks like no known model (its {len(file.arrays)} arrays begin with"
+            f"it does not look like any known model (the first of its {len(file.arrays)} arrays is"
             f" '{next(iter(file.arrays))}')"
         )
     if besides in models:
-        return f"otherwise it is {besides} ({percent}); download or save it again"
+        return f"apart from that it is {besides} ({percent}); download or save it again"
     return f"it looks like {' or '.join(models)} ({percent})"

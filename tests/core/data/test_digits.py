@@ -48,7 +48,7 @@ def test_grey_is_repeated_where_three_channels_are_wanted(digits):
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_numbers_of_channels(channels):
-    with pytest.raises(ShapeError, match=f"1 or 3 channels, but the network takes {channels}"):
+    with pytest.raises(ShapeError, match=f"1 or 3 channels, but the network expects {channels}"):
         load_data("digits", (channels, 8, 8))
 
 

@@ -213,7 +213,7 @@ def test_numbers_that_cannot_be(idx_files):
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_channels_than_an_image_has(idx_files, channels):
-    message = f"images have 1 or 3 channels, but the network takes {channels}"
+    message = f"images have 1 or 3 channels, but the network expects {channels}"
     with pytest.raises(ShapeError, match=message):
         load_image_set(None, (channels, 8, 8), 10)
     with pytest.raises(ShapeError, match=message):

@@ -161,7 +161,7 @@ def set_threads(count: int) -> None:
     try:
         ms.device_context.cpu.op_tuning.threads_num(count)
     except RuntimeError as error:
-        raise BackendError(f"mindspore: {error}; start another process") from error
+        raise BackendError(f"mindspore: {error}; start a new process") from error
 
 
 def network_of(model: nn.Cell) -> Network:

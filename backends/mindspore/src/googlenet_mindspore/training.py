@@ -123,7 +123,7 @@ class Trainer:
         return {path: layout.from_native(spec, moment) for path, spec, moment in self._moments()}
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` returned after a step at `learning_rate`."""
+        """Continue from what `velocity` returned after a step at `learning_rate`."""
         for path, spec, moment in self._moments():
             if path in velocity:
                 moment.set_data(layout.to_native(spec, velocity[path]))

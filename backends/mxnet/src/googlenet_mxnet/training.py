@@ -139,7 +139,7 @@ class Trainer:
 
     @numpy_semantics()
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` returned after a step at `learning_rate`."""
+        """Continue from what `velocity` returned after a step at `learning_rate`."""
         (updater,) = self._trainer._updaters
         for index, (path, (spec, _)) in enumerate(self._trained.items()):
             if path in velocity:

@@ -107,7 +107,7 @@ class Trainer:
         }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` returned after a step at `learning_rate`."""
+        """Continue from what `velocity` returned after a step at `learning_rate`."""
         for path, array in velocity.items():
             spec, parameter = self._trained[path]
             self._buffer(parameter).set_value(layout.to_native(spec, array))

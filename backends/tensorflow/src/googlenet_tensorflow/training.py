@@ -143,7 +143,7 @@ class Trainer:
         return {path: layout.from_native(spec, buffer) for (path, (spec, _)), buffer in buffers}
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` returned after a step at `learning_rate`."""
+        """Continue from what `velocity` returned after a step at `learning_rate`."""
         buffers = zip(self._trained.items(), self._optimizer.momentums, strict=False)
         for (path, (spec, _)), buffer in buffers:
             if path in velocity:

@@ -135,7 +135,7 @@ class Trainer:
         }
 
     def restore(self, velocity: Params, *, learning_rate: float) -> None:
-        """Go on with what `velocity` returned after a step at `learning_rate`."""
+        """Continue from what `velocity` returned after a step at `learning_rate`."""
         for path, array in velocity.items():
             spec, tensor = self._trained[path]
             buffer = torch.empty_like(tensor).copy_(layout.to_native(spec, array))
