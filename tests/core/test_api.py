@@ -56,7 +56,7 @@ def test_a_model_by_two_names():
 
 
 def test_a_model_without_a_framework_says_which_there_are():
-    with pytest.raises(googlenet.UnknownNameError, match=r"framework: say which.*numpy"):
+    with pytest.raises(googlenet.UnknownNameError, match=r"framework: name one.*numpy"):
         googlenet.get_model("googlenet")
 
 

@@ -98,7 +98,7 @@ def test_curves_that_cannot_be_drawn_do_not_end_the_run(shades, tmp_path):
     (tmp_path / "here" / "curves.png").mkdir(parents=True)
     done = googlenet("train", *SMALL, "--data", shades, "--out", "here", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "no curves: here/curves.png: cannot be written" in done.stderr
+    assert "curves not drawn: here/curves.png: cannot be written" in done.stderr
     assert "curves:" not in done.stdout
     assert (tmp_path / "here" / "weights.safetensors").exists()
 

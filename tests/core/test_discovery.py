@@ -167,7 +167,7 @@ def test_a_single_candidate_is_imported_here(site):
     assert imported() == ["zeta_plugin"]
 
 
-SLOW = "no framework that trains is installed here, so the NumPy reference trains, which is slow"
+SLOW = "no framework that can train is installed, so the NumPy reference is used, which is slow"
 
 
 @pytest.mark.parametrize(

@@ -711,7 +711,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
             ("IN", "OUT.safetensors"),
             (
                 "--from ZOO:MODEL must say what it holds; it looks like torchvision:googlenet (100"
-                " % of the arrays agree)"
+                " % of the arrays match)"
             ),
         ),
         (
