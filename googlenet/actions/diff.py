@@ -15,6 +15,7 @@ from ..spec.analysis import count_parameters
 from ..spec.diff import Difference, differences
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
+from .common import integer
 
 #: More classes than any image set has: labels do not matter here.
 MOST_CLASSES = 1 << 31
@@ -82,6 +83,7 @@ def diff(
     default scikit-learn's digits, of which `count` are used. Raises `UnknownNameError`,
     `SpecError`, `ShapeError` or `DataError`.
     """
+    count, seed = integer("count", count, 1), integer("seed", seed, 0)
     a = as_network(first, num_classes=num_classes, input_shape=input_shape, aux=aux)
     b = second if isinstance(second, Network) else _like(second, a, aux)
     found = tuple(differences(a, b))

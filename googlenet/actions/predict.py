@@ -23,7 +23,7 @@ from ..spec.layers import Network
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
 from ..weights.zoo import open_weights
-from .common import Report, several
+from .common import Report, integer, several
 
 #: The number of images in one pass.
 CHUNK = 8
@@ -80,6 +80,7 @@ class Prediction:
                 if out.suffix == ".npy":
                     np.save(temporary, self.outputs["logits"])
                 else:
+                    # mypy sees that an output could be called `allow_pickle`, which is no array.
                     np.savez(temporary, **self.outputs)  # type: ignore[arg-type]
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
@@ -137,9 +138,10 @@ def predict(
     else `unit`. `taps` are the paths of layers whose outputs are also wanted. `report` is told how
     many images are done.
 
-    Raises `DataError`, `WeightsError`, `UnknownNameError`, `ShapeError`, `BackendError` or
-    `DeviceError`, with what to do.
+    Raises `DataError`, `WeightsError`, `UnknownNameError`, `SpecError`, `ShapeError`,
+    `BackendError` or `DeviceError`, with what to do.
     """
+    threads = None if threads is None else integer("threads", threads, 1)
     taps = tuple(map(str, several(taps)))
     array = _checked(images) if isinstance(images, np.ndarray) else None
     file = read_weights_file(weights)

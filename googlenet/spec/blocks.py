@@ -28,6 +28,7 @@ from .layers import (
     Residual,
     Scale,
     Sequential,
+    plain,
 )
 
 PairLike: TypeAlias = int | Pair
@@ -55,6 +56,7 @@ def called(block: str) -> Callable[[Callable[P, Block]], Callable[P, Block]]:
 
 def pair(value: PairLike) -> Pair:
     """`3` → `(3, 3)`; a pair (height, width) stays as it is."""
+    value = plain(value)
     return (value, value) if isinstance(value, int) else value
 
 
@@ -66,13 +68,13 @@ def padding_of(value: PaddingLike) -> Padding:
         if value != SAME:
             raise SpecError(f"padding: expected SAME ({SAME!r}) or numbers, got {value!r}")
         return SAME
-    if isinstance(value, int):
-        return ((value, value), (value, value))
-    height, width = value
-    if isinstance(height, tuple) and isinstance(width, tuple):
-        return height, width
-    if isinstance(height, int) and isinstance(width, int):
-        return (height, height), (width, width)
+    match plain(value):
+        case int(side):
+            return (side, side), (side, side)
+        case (int(height), int(width)):
+            return (height, height), (width, width)
+        case (tuple(height), tuple(width)):
+            return height, width
     raise SpecError(
         "padding: expected an integer, (height, width), ((top, bottom), (left, right)) or SAME,"
         f" got {value!r}"

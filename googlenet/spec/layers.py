@@ -9,8 +9,11 @@ is the normative text of every formula below.
 from __future__ import annotations
 
 import math
+import operator
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Final, Literal, TypeAlias
 
 from ..errors import SpecError
@@ -30,6 +33,25 @@ def check(condition: bool, kind: str, field: str, expected: str, value: object) 
     """Raises `SpecError` for the `field` of a `kind` unless `condition` holds."""
     if not condition:
         raise SpecError(f"{kind}.{field}: expected {expected}, got {value!r}")
+
+
+def plain(value: Any) -> Any:
+    """A number as Python's own int or float, whoever's it is, NumPy's above all, also inside a
+    tuple; anything else as it is.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, bool):
+        return value
+    with suppress(TypeError):
+        return operator.index(value)
+    return float(value) if isinstance(value, Real) else value
+
+
+def _make_plain(layer: object, *names: str) -> None:
+    """Give these fields of a frozen `layer` their `plain` values: one form, also in JSON."""
+    for name in names:
+        object.__setattr__(layer, name, plain(getattr(layer, name)))
 
 
 def _is_int(value: object, low: int) -> bool:
@@ -108,6 +130,7 @@ class Conv:
     bias: bool
 
     def __post_init__(self) -> None:
+        _make_plain(self, "out_channels", "kernel_size", "stride", "padding", "groups")
         check(
             _is_int(self.out_channels, 1),
             "Conv",
@@ -143,6 +166,7 @@ class BatchNorm:
     scale: bool
 
     def __post_init__(self) -> None:
+        _make_plain(self, "eps", "momentum")
         check(
             _is_number(self.eps) and self.eps > 0, "BatchNorm", "eps", "a number above 0", self.eps
         )
@@ -175,6 +199,7 @@ class LocalResponseNorm:
     k: float
 
     def __post_init__(self) -> None:
+        _make_plain(self, "size", "alpha", "beta", "k")
         odd = _is_int(self.size, 1) and self.size % 2 == 1
         check(odd, "LocalResponseNorm", "size", "an odd integer of at least 1", self.size)
         for name, value in (("alpha", self.alpha), ("beta", self.beta), ("k", self.k)):
@@ -205,6 +230,7 @@ class MaxPool:
     ceil_mode: bool
 
     def __post_init__(self) -> None:
+        _make_plain(self, "kernel_size", "stride", "padding")
         _check_pool("MaxPool", self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
 
@@ -225,6 +251,7 @@ class AvgPool:
     count_include_pad: bool
 
     def __post_init__(self) -> None:
+        _make_plain(self, "kernel_size", "stride", "padding")
         _check_pool("AvgPool", self.kernel_size, self.stride, self.padding, self.ceil_mode)
         check(
             isinstance(self.count_include_pad, bool),
@@ -246,6 +273,7 @@ class AdaptiveAvgPool:
     output_size: Pair
 
     def __post_init__(self) -> None:
+        _make_plain(self, "output_size")
         check(
             _is_pair(self.output_size, 1),
             "AdaptiveAvgPool",
@@ -276,6 +304,7 @@ class Dropout:
     rate: float
 
     def __post_init__(self) -> None:
+        _make_plain(self, "rate")
         check(
             _is_number(self.rate) and 0 <= self.rate < 1,
             "Dropout",
@@ -300,6 +329,7 @@ class Dense:
     bias: bool
 
     def __post_init__(self) -> None:
+        _make_plain(self, "out_features")
         check(
             _is_int(self.out_features, 1),
             "Dense",
@@ -321,6 +351,7 @@ class Scale:
     when: Literal["always", "train", "eval"]
 
     def __post_init__(self) -> None:
+        _make_plain(self, "factor")
         check(_is_number(self.factor), "Scale", "factor", "a finite number", self.factor)
         check(
             self.when in ("always", "train", "eval"),
@@ -408,6 +439,7 @@ class Residual:
     def __post_init__(self) -> None:
         _check_children("Residual", self.children)
         _check_block("Residual", self.block)
+        _make_plain(self, "scale")
         check(_is_number(self.scale), "Residual", "scale", "a finite number", self.scale)
         _check_no_aux("Residual", self.body, self.shortcut)
 
@@ -431,6 +463,7 @@ class Aux:
     loss_weight: float
 
     def __post_init__(self) -> None:
+        _make_plain(self, "loss_weight")
         check(isinstance(self.head, Sequential), "Aux", "head", "a Sequential", self.head)
         check(
             _is_number(self.loss_weight) and self.loss_weight >= 0,
@@ -493,10 +526,7 @@ def _check_no_aux(kind: str, *layers: Layer) -> None:
 
 def check_input_shape(shape: Any) -> Shape:
     """`shape` as a tuple (C, H, W). Raises `SpecError` unless it is three positive integers."""
-    if isinstance(shape, (tuple, list)):  # NumPy's integers are taken, too
-        shape = tuple(
-            int(n) if hasattr(n, "__index__") and type(n) is not bool else n for n in shape
-        )
+    shape = plain(tuple(shape) if isinstance(shape, list) else shape)
     sized = isinstance(shape, tuple) and len(shape) == 3 and all(_is_int(n, 1) for n in shape)
     example = f"; for example (1, {shape}, {shape})" if _is_int(shape, 1) else ""
     expected = f"(channels, height, width), each at least 1{example}"
@@ -530,6 +560,7 @@ class Network:
         check(isinstance(self.layers, Sequential), "Network", "layers", "a Sequential", self.layers)
         shape = check_input_shape(self.input_shape)
         check(shape == self.input_shape, "Network", "input_shape", "a tuple", self.input_shape)
+        object.__setattr__(self, "input_shape", shape)
         names = [name for name, _ in aux_heads(self.layers)]
         check(
             len(set(names)) == len(names),

@@ -75,6 +75,9 @@ class Recipe:
                 f"`schedule`: expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
             )
         _ = self.loss  # checks the rest
+        object.__setattr__(self, "label_smoothing", float(self.label_smoothing))
+        if self.aux_weights is not None:
+            object.__setattr__(self, "aux_weights", tuple(map(float, self.aux_weights)))
 
     @property
     def loss(self) -> Loss:

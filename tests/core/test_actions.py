@@ -26,17 +26,6 @@ from googlenet import (
 from googlenet.data.dataset import DataSet, Split
 from googlenet.training.loop import read_log
 
-ACTIONS = (
-    "compare",
-    "convert",
-    "diff",
-    "listing",
-    "parity",
-    "predict",
-    "race",
-    "summary",
-    "train",
-)
 RECIPE = Recipe(learning_rate=0.01, momentum=0.9, epochs=1, batch_size=16)
 SMALL = {"input_shape": (1, 8, 8)}
 
@@ -55,14 +44,14 @@ def shades():
 
 
 def test_every_action_is_public_and_documented():
-    for name in ACTIONS:
+    for name in googlenet._ACTIONS:
         function = getattr(googlenet, name)
         assert inspect.isfunction(function)
         assert name in googlenet.__all__
         assert "Raises" in function.__doc__
     folder = Path(googlenet.__file__).parent / "actions"
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "common"}
-    assert modules == set(ACTIONS)
+    assert modules == set(googlenet._ACTIONS)
 
 
 def test_importing_the_package_imports_no_action():
@@ -203,6 +192,8 @@ def test_numpys_integers_and_generators_are_taken(shades, tmp_path):
     )
     json.dumps(report.to_json())
     assert report.passed
+    moved = googlenet.diff("googlenet", "googlenet", count=np.int64(1), seed=np.int64(2), **SMALL)
+    assert json.loads(json.dumps(moved.to_json()))["logits"]["seed"] == 2
 
 
 @pytest.mark.parametrize(
@@ -226,6 +217,13 @@ def test_numbers_that_cannot_be_are_named(arguments):
     (name,) = arguments
     with pytest.raises(googlenet.GoogLeNetError, match=f"`{name}`: expected"):
         googlenet.parity("googlenet", ["numpy"], **{"input_shape": (1, 8, 8), **arguments})
+
+
+@pytest.mark.parametrize("arguments", [{"count": 0}, {"count": 1.5}, {"seed": -1}], ids=str)
+def test_numbers_of_a_diff_that_cannot_be_are_named(arguments):
+    (name,) = arguments
+    with pytest.raises(SpecError, match=f"`{name}`: expected"):
+        googlenet.diff("googlenet", "googlenet_bn", **arguments)
 
 
 def test_a_proof_of_nothing_is_none():
@@ -349,6 +347,14 @@ def test_predict_images_and_arrays(weights, tmp_path):
     same.save(tmp_path / "out.npz")
     with np.load(tmp_path / "out.npz") as saved:
         assert sorted(saved) == ["b1", "logits"]
+
+
+def test_predict_takes_numpys_integers(weights):
+    zeros = np.zeros((1, 1, 32, 32), np.float32)
+    found = googlenet.predict(zeros, weights, threads=np.int64(1))
+    assert found.outputs["logits"].shape == (1, 3)
+    with pytest.raises(SpecError, match="`threads`: expected an integer of at least 1, got 0"):
+        googlenet.predict(zeros, weights, threads=0)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """The spec is strict, hashable and canonical; the constructors are lenient."""
 
 import dataclasses
+import json
 import pickle
 
+import numpy as np
 import pytest
 
-from googlenet import Network, SpecError, spec
+from googlenet import Network, Recipe, SpecError, spec
 from googlenet.architectures import get_network
 from googlenet.spec import blocks
+from googlenet.spec.serial import to_json
 
 
 @pytest.mark.parametrize(
@@ -18,6 +21,9 @@ from googlenet.spec import blocks
         (lambda: blocks.conv_layer(4, 3, 0), "Conv.stride"),
         (lambda: blocks.conv_layer(4, 3, 1, -1), "Conv.padding"),
         (lambda: blocks.conv_layer(4, 3, 1, "valid"), "padding"),
+        (lambda: blocks.conv_layer(4, 3, 1, 1.5), "padding"),
+        (lambda: blocks.conv_layer(4, 3, 1, (1, 2, 3)), "padding"),
+        (lambda: blocks.conv_layer(4, np.float32(3)), "Conv.kernel_size"),
         (lambda: blocks.conv_layer(4, 3, groups=3), "Conv.groups"),
         (lambda: blocks.conv_layer(True, 3), "Conv.out_channels"),
         (lambda: blocks.max_pool(3, 2, 2), "MaxPool.padding"),
@@ -73,6 +79,41 @@ def test_logits_is_the_name_of_an_output_alone():
 def test_constructors_normalise_to_one_form():
     assert blocks.conv_layer(4, 3, 2, 1) == blocks.conv_layer(4, (3, 3), (2, 2), ((1, 1), (1, 1)))
     assert blocks.max_pool(3, 2, (1, 0)).padding == ((1, 1), (0, 0))
+
+
+def every_number(integer, number):
+    """A network with each kind of layer that has numbers, all of these types."""
+    norm = blocks.batch_norm(number(0.5), number(0.25))
+    return Network(
+        "numbers",
+        blocks.sequential(
+            conv=blocks.conv(
+                integer(4), integer(3), (integer(1), integer(2)), integer(1), norm=norm
+            ),
+            lone=blocks.conv_layer(4, 3, 1, ((integer(1), 1), (1, 1)), groups=integer(2)),
+            max=blocks.max_pool(integer(3), integer(2), (integer(1), integer(0))),
+            mean=blocks.avg_pool((integer(3), integer(3)), integer(1), integer(1)),
+            norm=blocks.local_response_norm(integer(3), number(0.5), number(0.75), number(2)),
+            block=blocks.inception(*map(integer, (4, 2, 4, 2, 4, 4)), kernel_5x5=integer(3)),
+            sum=spec.Residual(spec.ReLU(), blocks.sequential(), number(0.5)),
+            aux1=spec.Aux(blocks.sequential(head=spec.Dense(integer(2), bias=True)), number(0.25)),
+            small=spec.AdaptiveAvgPool((integer(2), integer(3))),
+            drop=spec.Dropout(number(0.5)),
+            scaled=spec.Scale(number(0.5), "always"),
+            head=spec.Dense(integer(2), bias=True),
+        ),
+        (integer(1), integer(16), integer(20)),
+        "",
+    )
+
+
+def test_numpys_numbers_are_stored_as_pythons():
+    """So that two networks that are equal are also the same JSON."""
+    given, expected = every_number(np.int64, np.float32), every_number(int, float)
+    assert given == expected
+    assert json.dumps(to_json(given)) == json.dumps(to_json(expected))
+    recipe = Recipe(label_smoothing=np.float32(0.5), aux_weights=(np.float32(0.25), 1))
+    assert json.loads(json.dumps(recipe.to_json()))["aux_weights"] == [0.25, 1.0]
 
 
 def test_networks_are_hashable_values():
