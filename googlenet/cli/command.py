@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
@@ -35,10 +36,11 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it; an error of the library says `--num-classes 12` for `num_classes=12`."""
         _running[:] = self.params
+        _typed[:] = _words(ctx.params)
         try:
             return super().invoke(ctx)
         except GoogLeNetError as error:
-            text = in_options(str(error), self.params)
+            text = in_words(str(error))
             error.args = (text,)
             if isinstance(error, ImportError):  # which prints not its arguments, but this
                 error.msg = text
@@ -50,11 +52,15 @@ class Command(TyperCommand):
         return " ".join(first.split())
 
 
-def in_options(message: str, params: Sequence[Any]) -> str:
-    """`message` with the arguments that it names as the user types them."""
+def in_options(message: str, params: Sequence[Any], words: Collection[str] = ()) -> str:
+    """`message` with the arguments that it names as the user types them. One that begins with one
+    of the `words` that the user typed begins with a path, such as a folder called `out`.
+    """
     known = {param.name: param for param in params}
 
     def typed(found: re.Match[str]) -> str:
+        if found[3] in words:
+            return found[0]
         name, value = found[1] or found[3], found[2]
         param = known.get(name) or known.get(OTHER_NAMES.get(name, ""))
         if param is None and name == "network":  # which `predict` calls by the weights' model
@@ -79,8 +85,17 @@ def option_of(param: Any, value: str | None = None) -> str:
 
 def in_words(message: str) -> str:
     """`message` of the library with its arguments as the user of the running command types them."""
-    return in_options(message, _running)
+    return in_options(message, _running, _typed)
 
 
-#: The parameters of the running command.
+def _words(values: Mapping[str, Any]) -> list[str]:
+    """What the user typed for parameters that take text, or several of them, as paths are shown:
+    `out/` is `out`.
+    """
+    several = (value if isinstance(value, list) else [value] for value in values.values())
+    return [str(Path(word)) for words in several for word in words if isinstance(word, str)]
+
+
+#: The parameters of the running command, and the words that the user typed for them.
 _running: list[Any] = []
+_typed: list[str] = []
