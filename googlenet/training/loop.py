@@ -134,12 +134,6 @@ class TrainingRun:
         check_batch_size(self.recipe, self.data, processes=processes)
         if rank:
             return self._train(rank)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(
-                f"{self.folder}: cannot be written ({error.strerror}); give another `out`"
-            ) from error
         with locked(self.folder):
             return self._train(rank)
 
@@ -425,11 +419,23 @@ class TrainingRun:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it unless they exist. Raises `TrainingError` if it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: cannot be written ({error.strerror}); give another `out`"
+        ) from error
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """`folder`, which exists, is this process's to write to meanwhile. Raises `TrainingError` if it
-    is another's. Where the system has no such locks, nothing is locked.
+    """`folder`, which is made if need be, is this process's to write to meanwhile. Raises
+    `TrainingError` if it is another's, or cannot be made. Where the system has no such locks, as
+    Windows, nothing is locked.
     """
+    make_folder(folder)
     if sys.platform == "win32":
         yield
         return

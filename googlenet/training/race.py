@@ -25,7 +25,7 @@ from ..spec.serial import to_json
 from ..weights.files import load_params, save_params
 from ..weights.initial import init_params
 from .checkpoint import Epoch
-from .loop import LOG, digest, locked, read_log
+from .loop import LOG, digest, locked, make_folder, read_log
 
 #: Called often with the framework, the seed, the stage, how much of it is done, and how much there
 #: is.
@@ -84,12 +84,6 @@ def run_race(
     is resumed, or counts if it has finished; one that fails does not stop the others. Raises
     `TrainingError` if files cannot be written, or if a run turns out to have started differently.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: cannot be written ({error.strerror}); give another `out`"
-        ) from error
     with locked(folder):
         return _race(
             network,
@@ -153,12 +147,7 @@ def _run_one(
     progress: Progress,
 ) -> RaceRun:
     run = folder / f"{framework}-seed{seed}"
-    try:
-        run.mkdir(exist_ok=True)
-    except OSError as problem:
-        raise TrainingError(
-            f"{run}: cannot be written ({problem.strerror}); give another `out`"
-        ) from problem
+    make_folder(run)
     job = Job(
         "googlenet.training.worker:answer",
         framework,
