@@ -105,6 +105,7 @@ def run_job(
         report(*json.loads(text))
         return text
 
+    stop = stop or threading.Event()
     environment = worker_environment(threads, processes=processes)
     ending = run_worker(
         [python, "-m", "googlenet.jobs.worker", str(folder), name],
@@ -112,12 +113,14 @@ def run_job(
         environment,
         look=look,
         timeout=timeout,
-        stop=stop or threading.Event(),
+        stop=stop,
         gentle=gentle,
     )
     if ending.error is None and not ending.hung and answer.exists():
         return _read(answer)
     error = failure(ending, log, timeout=timeout, memory_hint=job.memory_hint)
+    if ending.hung or stop.is_set():  # it was ended, and did not fail to start
+        return Answer(error=error)
     return Answer(error=_other_version(python, environment) or error)
 
 

@@ -28,6 +28,8 @@ from googlenet.proof.parity.run import ParityOptions, run_parity
 from googlenet.proof.parity.tolerance import StepYardstick
 from googlenet.weights.samples import random_images, random_labels, random_params
 
+from ..core.test_jobs import gone
+
 NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
 LAYER = "b3.inception_3b.branch_5x5.conv.relu"
 
@@ -329,13 +331,6 @@ def _hanging_run():
     return parent, int(found[0])
 
 
-def _gone(process):
-    deadline = time.monotonic() + 30
-    while os.path.exists(f"/proc/{process}") and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not os.path.exists(f"/proc/{process}")
-
-
 def test_a_worker_ends_when_its_parent_is_killed():
     """The parent is ended with no chance to tidy up; its worker, which hangs, must not go on for
     ever.
@@ -343,7 +338,7 @@ def test_a_worker_ends_when_its_parent_is_killed():
     parent, worker = _hanging_run()
     parent.kill()
     parent.communicate()
-    assert _gone(worker)
+    assert gone(worker)
 
 
 def test_ctrl_c_ends_the_workers_at_once():
@@ -352,4 +347,30 @@ def test_ctrl_c_ends_the_workers_at_once():
     _, error = parent.communicate(timeout=30)
     assert parent.returncode == 130
     assert error == "googlenet: interrupted\n"
-    assert _gone(worker)
+    assert gone(worker)
+
+
+def test_sigterm_ends_the_workers_children_too_and_leaves_no_files(tmp_path):
+    """The worker is a shell that waits for a child which does not end."""
+    python, started = tmp_path / "python", tmp_path / "started"
+    python.write_text(f'#!/bin/sh\nsleep 600 &\necho $$ $! > "{started}"\nwait\n')
+    python.chmod(0o755)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    arguments = ("--framework", "numpy", "--python", f"numpy={python}", "--size", "32")
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "googlenet", "parity", *arguments, "--count", "1", "--no-gradients"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not started.exists() or not started.read_text().endswith("\n"):
+        assert parent.poll() is None, parent.stderr.read()
+        time.sleep(0.05)
+    assert list(temporary.rglob("*.safetensors"))
+    parent.send_signal(signal.SIGTERM)
+    output, error = parent.communicate(timeout=30)
+    assert (parent.returncode, output, error) == (130, "", "googlenet: interrupted\n")
+    assert all(gone(int(process)) for process in started.read_text().split())
+    assert list(temporary.iterdir()) == []
