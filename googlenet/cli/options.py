@@ -110,6 +110,15 @@ Threads = Annotated[
         "--threads", metavar="N", min=1, help="Number of threads to use; by default all cores."
     ),
 ]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=1,
+        help="Seconds without progress after which a framework is stopped.",
+    ),
+]
 Images = Annotated[
     str | None,
     typer.Option(

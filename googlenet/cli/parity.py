@@ -22,6 +22,7 @@ from .options import (
     NetworkName,
     Size,
     Threads,
+    Timeout,
     interpreters_of,
     shape_of,
 )
@@ -100,15 +101,6 @@ Chunk = Annotated[
         metavar="N",
         min=1,
         help="Number of images per forward pass; fewer use less memory.",
-    ),
-]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        min=1,
-        help="Seconds without progress after which a framework is stopped.",
     ),
 ]
 

@@ -23,6 +23,7 @@ from .options import (
     NetworkName,
     Size,
     Threads,
+    Timeout,
     interpreters_of,
     shape_of,
 )
@@ -39,15 +40,6 @@ Seeds = Annotated[
         metavar="N",
         min=1,
         help="Number of runs of each framework, with seeds 0 to N-1.",
-    ),
-]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        min=1,
-        help="Seconds without progress after which a framework is stopped.",
     ),
 ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, AuxHeads, Channels, Classes, Dialect, NetworkName, Size, shape_of
+from .options import AsJson, AuxHeads, Channels, Classes, Dialect, NetworkName, Size, network_of
 from .output import add, print_json, say, shape_text, show, table
 
 if TYPE_CHECKING:
@@ -38,12 +38,10 @@ def command(
     from ..actions.summary import summary
 
     found = summary(
-        name,
+        network_of(
+            name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
+        ),
         framework=framework,
-        num_classes=num_classes,
-        input_shape=shape_of(name, channels=channels, size=size, aux=aux, dialect=dialect),
-        aux=aux,
-        dialect=dialect,
     )
     if as_json:
         print_json(found.to_json())
