@@ -290,6 +290,25 @@ def test_race_says_what_it_leaves_out(site, shades, tmp_path):
     assert line in done.stderr.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("alias", "name", "more"),
+    [("pytorch", "torch", ()), ("tf", "tensorflow", ("--framework", "tf"))],
+)
+def test_a_race_takes_an_interpreter_by_any_name(site, shades, tmp_path, alias, name, more):
+    """The framework is only there, so the race is run only if its interpreter is found."""
+    there = tmp_path / "there"
+    there.mkdir()
+    plugin(there, name, TRAINS)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{there}:$PYTHONPATH" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    arguments = ("--data", shades, "--python", f"{alias}={python}", *more, "--out", "race")
+    done = googlenet_command("race", *SMALL, *arguments, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [row["framework"] for row in json.loads(done.stdout)["frameworks"]] == [name]
+    assert (tmp_path / "race" / f"{name}-seed0" / "weights.safetensors").exists()
+
+
 # Threads ------------------------------------------------------------------------------------------
 
 #: Notes what it is asked for, in order.

@@ -29,6 +29,33 @@ def test_bytes_are_resized_as_pillow_does(height, width, planes, rows, columns):
         assert np.array_equal(found, expected.transpose(2, 0, 1))
 
 
+# Pillow's bilinear filter weights a pixel by 1 − d / s, where d is the distance of its centre from
+# the new pixel's, and s is 1, or the factor by which the image shrinks; the weights of what is in
+# the image are divided by their sum.
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([7], [7, 7, 7]),
+        ([0, 100], [0, 25, 75, 100]),  # centres −1/4, 1/4, 3/4 and 5/4
+        ([0, 70, 140, 210], [50, 160]),  # weights 3/4, 3/4, 1/4, over 7/4
+        ([40, 80, 120], [40, 80, 120]),
+    ],
+)
+def test_values_worked_out_by_hand(row, expected):
+    """In width and in height, whatever Pillow is installed."""
+    pixels = np.array([row], np.uint8)
+    assert resize(pixels, (1, 1, len(expected))).tolist() == [[expected]]
+    assert resize(pixels.T, (1, len(expected), 1)).tolist() == [[[each] for each in expected]]
+    found = fit(pixels, (1, 1, len(expected)))
+    assert np.array_equal(found, np.float32([[expected]]) / np.float32(255))
+
+
+def test_grey_is_luma_worked_out_by_hand():
+    """(299 · red + 587 · green + 114 · blue) / 1000, rounded."""
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [10, 20, 30]]], np.uint8)
+    assert resize(colours, (1, 1, 4)).tolist() == [[[76, 150, 29, 18]]]
+
+
 @given(sides, sides, sides, sides)
 def test_grey_for_three_channels_is_the_one_channel_three_times(height, width, rows, columns):
     pixels = image(height, width, ())
