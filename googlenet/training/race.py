@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -85,56 +84,28 @@ def run_race(
     `TrainingError` if files cannot be written, or if a run turns out to have started differently.
     """
     with locked(folder):
-        return _race(
-            network,
-            data,
-            recipe,
-            frameworks,
-            seeds,
-            folder,
-            initializer=initializer,
-            options=options,
-            progress=progress,
-            finished=finished,
-        )
-
-
-def _race(
-    network: Network,
-    data: DataSet,
-    recipe: Recipe,
-    frameworks: Sequence[str],
-    seeds: Sequence[int],
-    folder: Path,
-    *,
-    initializer: str,
-    options: RaceOptions,
-    progress: Progress,
-    finished: Callable[[RaceRun], None],
-) -> list[RaceRun]:
-    save_data(folder / "data", data)
-    runs: list[RaceRun] = []
-    stop = threading.Event()
-    for seed in seeds:
-        start = folder / f"start-seed{seed}.safetensors"
-        params = init_params(network, seed=seed, initializer=initializer)
-        if start.exists() and digest(load_params(start, network)) != digest(params):
-            raise TrainingError(
-                f"{start}: does not hold this race's initial weights; give another `out`"
-            )
-        save_params(start, network, params)
-        asked = {
-            "network": to_json(network),
-            "recipe": replace(recipe, seed=seed).to_json(),
-            "data": str(folder.absolute() / "data"),
-            "weights": str(start.absolute()),
-        }
-        for framework in frameworks:
-            run = _run_one(framework, seed, folder, asked, options, stop, progress)
-            _check_start(run, data.digest, digest(params))
-            runs.append(run)
-            finished(run)
-    return runs
+        save_data(folder / "data", data)
+        runs: list[RaceRun] = []
+        for seed in seeds:
+            start = folder / f"start-seed{seed}.safetensors"
+            params = init_params(network, seed=seed, initializer=initializer)
+            if start.exists() and digest(load_params(start, network)) != digest(params):
+                raise TrainingError(
+                    f"{start}: does not hold this race's initial weights; give another `out`"
+                )
+            save_params(start, network, params)
+            asked = {
+                "network": to_json(network),
+                "recipe": replace(recipe, seed=seed).to_json(),
+                "data": str(folder.absolute() / "data"),
+                "weights": str(start.absolute()),
+            }
+            for framework in frameworks:
+                run = _run_one(framework, seed, folder, asked, options, progress)
+                _check_start(run, data.digest, digest(params))
+                runs.append(run)
+                finished(run)
+        return runs
 
 
 def _run_one(
@@ -143,7 +114,6 @@ def _run_one(
     folder: Path,
     asked: Mapping[str, Any],
     options: RaceOptions,
-    stop: threading.Event,
     progress: Progress,
 ) -> RaceRun:
     run = folder / f"{framework}-seed{seed}"
@@ -161,7 +131,6 @@ def _run_one(
         interpreter=options.interpreters.get(framework),
         threads=options.threads,
         timeout=options.timeout,
-        stop=stop,
         report=partial(progress, framework, seed),
         gentle=True,
     )

@@ -212,38 +212,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(shades, tmp_path, arguments, m
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-@pytest.mark.parametrize(
-    ("name", "out", "place"),
-    [
-        ("train", "out", "out"),
-        ("train", "out/run", "out"),
-        ("race", "out", "out"),
-        ("race", "out", "out/numpy-seed0"),
-    ],
-)
-def test_a_folder_that_cannot_be_made_is_named(shades, tmp_path, name, out, place):
-    """A file is in its place, which stays."""
-    file = tmp_path / place
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("a file")
-    done = googlenet(name, *SMALL, "--data", shades, "--out", out, cwd=tmp_path)
-    assert done.returncode == 2
-    named = place if place.startswith(out) else out
-    assert done.stderr.startswith(f"googlenet: {named}: cannot be written (")
-    assert done.stderr.count("\n") == 1
-    assert file.read_text() == "a file"
-
-
-@pytest.mark.parametrize("out", ["data", "data/"])
-def test_a_folder_called_like_an_option_is_no_option(shades, tmp_path, out):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "log.jsonl").touch()
-    done = googlenet("train", *SMALL, "--data", shades, "--out", out, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("googlenet: data: already holds a run; ")
-    assert "--resume" in done.stderr
-
-
 def test_a_loss_that_is_not_finite_ends_the_run(shades, tmp_path):
     done = googlenet("train", *SMALL, "--data", shades, "--learning-rate", "1e10", cwd=tmp_path)
     assert done.returncode == 2
@@ -333,6 +301,38 @@ def test_the_second_of_two_races_in_one_folder_is_refused(shades, tmp_path):
     assert done.returncode == 2
     assert "race: another process is training here; wait" in done.stderr
     assert done.stderr.rstrip().endswith("or give another --out")
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "place"),
+    [
+        ("train", "out", "out"),
+        ("train", "out/run", "out"),
+        ("race", "out", "out"),
+        ("race", "out", "out/numpy-seed0"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_named(shades, tmp_path, name, out, place):
+    """A file is in its place, which stays."""
+    file = tmp_path / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("a file")
+    done = googlenet(name, *SMALL, "--data", shades, "--out", out, cwd=tmp_path)
+    assert done.returncode == 2
+    named = place if place.startswith(out) else out
+    assert done.stderr.startswith(f"googlenet: {named}: cannot be written (")
+    assert done.stderr.count("\n") == 1
+    assert file.read_text() == "a file"
+
+
+@pytest.mark.parametrize("out", ["data", "data/"])
+def test_a_folder_called_like_an_option_is_no_option(shades, tmp_path, out):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "log.jsonl").touch()
+    done = googlenet("train", *SMALL, "--data", shades, "--out", out, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("googlenet: data: already holds a run; ")
+    assert "--resume" in done.stderr
 
 
 def test_a_reader_who_leaves_does_not_end_a_run(shades, tmp_path):
