@@ -10,7 +10,9 @@ from ..architectures import as_network
 from ..arrays import Array
 from ..backend.discovery import chosen_frameworks
 from ..data.images import load_image_set
+from ..errors import ShapeError
 from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
+from ..spec.analysis import norm_of_one_value
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
 from .common import by_framework, integer, several, weights_of
@@ -80,6 +82,8 @@ def parity(
         count=DIGITS if count is None and images is None else count,
         seed=seed,
     )
+    if (gradients or train_steps) and len(image_set.images) == 1:
+        _check_norm(spec)
     params = weights_of(weights, spec, seed=seed, initializer=initializer)
     options = ParityOptions(
         jobs=jobs,
@@ -94,3 +98,13 @@ def parity(
     return run_parity(
         spec, chosen, image_set, params, seed=seed, options=options, progress=progress
     )
+
+
+def _check_norm(network: Network) -> None:
+    """Raises `ShapeError` if a training step of one image is not defined for `network`."""
+    if (norm := norm_of_one_value(network)) is not None:
+        raise ShapeError(
+            f"`count=1`: a training step needs 2 images, because the map of batch norm '{norm}' is"
+            " 1×1; give more images, a larger `input_shape`, or `gradients=False` without"
+            " `train_steps`"
+        )

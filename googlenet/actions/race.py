@@ -127,7 +127,7 @@ def race(
     name = f"race-{spec.name.replace(':', '-')}-{loaded.name}"
     folder = Path("runs") / name if out is None else Path(out)
     check_classes(loaded, classes_of(spec))
-    check_batch_size(recipe, loaded)
+    check_batch_size(recipe, loaded, spec)
     runs: list[RaceRun] = []
 
     def so_far() -> Raced:

@@ -8,14 +8,16 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError, ShapeError, UnknownNameError
+from ..spec.analysis import norm_of_one_value
 from ..spec.layers import Network
 from ..spec.traversal import nodes, num_classes
 
 
-def check_images(network: Network, images: Array) -> Array:
+def check_images(network: Network, images: Array, *, train: bool = False) -> Array:
     """`images` as a contiguous float32 array (N, C, H, W) with N >= 1.
 
-    Raises `ShapeError` if their shape is not the network's, `DataError` if they hold anything but
+    Raises `ShapeError` if their shape is not the network's, or if with `train`, for a pass in
+    training mode, a batch norm would see one value a channel; `DataError` if they hold anything but
     finite real numbers.
     """
     images = np.asarray(images)
@@ -32,6 +34,11 @@ def check_images(network: Network, images: Array) -> Array:
     if not np.isfinite(images).all():
         raise DataError(
             "images: contain NaN or infinity; expected finite numbers, usually in [0, 1]"
+        )
+    if train and len(images) == 1 and (norm := norm_of_one_value(network)) is not None:
+        raise ShapeError(
+            f"images: batch norm '{norm}' needs at least 2 values a channel in training mode, got 1"
+            " (one image, a 1×1 map), whose variance is 0; give at least 2 images, or larger ones"
         )
     return images
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
-from ..errors import DataError
+from ..errors import DataError, ShapeError
+from ..spec.analysis import norm_of_one_value
+from ..spec.layers import Network
 from ..spec.recipe import Recipe
 from .dataset import DataSet, Split
 from .resizing import scaled
@@ -31,9 +33,12 @@ class Batch:
     share: float
 
 
-def check_batch_size(recipe: Recipe, data: DataSet, *, processes: int = 1) -> None:
+def check_batch_size(
+    recipe: Recipe, data: DataSet, network: Network, *, processes: int = 1
+) -> None:
     """Raises `DataError` if a batch is larger than the set, or one has fewer images than there are
-    processes.
+    processes; `ShapeError` if one leaves a process with a single image, and `network` has a batch
+    norm that would see one value a channel there.
     """
     count = len(data.train.labels)
     if recipe.batch_size > count:
@@ -41,6 +46,8 @@ def check_batch_size(recipe: Recipe, data: DataSet, *, processes: int = 1) -> No
             f"`batch_size`: {recipe.batch_size} is larger than the {count} images to train on; give"
             f" at most {count}"
         )
+    if (norm := norm_of_one_value(network)) is not None:
+        _check_norm(norm, count, recipe.batch_size, processes)
     _check_parts(count, recipe.batch_size, processes)
 
 
@@ -48,28 +55,64 @@ def _check_parts(count: int, batch_size: int, processes: int) -> None:
     """Raises `DataError` if one of the batches of `count` images has fewer images than there are
     processes.
     """
-
-    def smallest(size: int) -> int:
-        return count % size or size
-
-    if smallest(batch_size) >= processes:
+    if _smallest(count, batch_size) >= processes:
         return
     if count < processes:
         raise DataError(
             f"{count} images to train on are fewer than the {processes} processes; start at most"
             f" {count}"
         )
-    number, held = (
-        (1, batch_size)
-        if batch_size < processes
-        else (math.ceil(count / batch_size), smallest(batch_size))
-    )
-    sizes = sorted(range(processes, count + 1), key=lambda size: abs(size - batch_size))
-    better = next(size for size in sizes if smallest(size) >= processes)
+    number, held = _first_below(count, batch_size, processes)
     raise DataError(
         f"`batch_size`: with {batch_size}, batch {number} of {count} images has {held}, fewer than"
-        f" the {processes} processes; give `batch_size` {better}"
+        f" the {processes} processes; give `batch_size` {_nearest(count, batch_size, processes)}"
     )
+
+
+def _check_norm(norm: str, count: int, batch_size: int, processes: int) -> None:
+    """Raises `ShapeError` if one of the batches of `count` images leaves a process with one image,
+    on which the batch norm at `norm` cannot train, because its map is 1×1.
+    """
+    least = 2 * processes
+    if _smallest(count, batch_size) >= least:
+        return
+    each = f" in each of {processes} processes" if processes > 1 else ""
+    needs = f"batch norm '{norm}' needs 2{each} (its map is 1×1)"
+    if count < least:
+        fewer = f"start at most {count // 2}, or " if count > 1 else ""
+        images = f"{count} images to train on are" if count > 1 else "one image to train on is"
+        raise ShapeError(
+            f"{images} too few: {needs}; {fewer}give more images or a larger `input_shape`"
+        )
+    number, held = _first_below(count, batch_size, least)
+    raise ShapeError(
+        f"`batch_size`: with {batch_size}, batch {number} of {count} images has {held}, but {needs}"
+        f"; give `batch_size` {_nearest(count, batch_size, least)}, or a larger `input_shape`"
+    )
+
+
+def _smallest(count: int, batch_size: int) -> int:
+    """The number of images in the smallest batch of `count`."""
+    return count % batch_size or batch_size
+
+
+def _first_below(count: int, batch_size: int, least: int) -> tuple[int, int]:
+    """The number, from 1, of the first batch of `count` images with fewer than `least`, and how
+    many it has; there is one.
+    """
+    if batch_size < least:
+        return 1, batch_size
+    return math.ceil(count / batch_size), _smallest(count, batch_size)
+
+
+def _nearest(count: int, batch_size: int, least: int) -> str:
+    """The nearest sizes below and above `batch_size`, none of whose batches of `count` images, at
+    least `least`, has fewer than `least`: "2 or 4".
+    """
+    fitting = [size for size in range(least, count + 1) if _smallest(count, size) >= least]
+    below = [size for size in fitting if size < batch_size][-1:]
+    above = [size for size in fitting if size > batch_size][:1]
+    return " or ".join(map(str, below + above))
 
 
 def training_batches(

@@ -76,7 +76,7 @@ def forward(
     `ShapeError` or `DataError` for images, or `UnknownNameError` for taps, that do not fit.
     """
     run = Pass(train=train, taps=check_taps(model.network, taps))
-    model.run(check_images(model.network, images), run)
+    model.run(check_images(model.network, images, train=train), run)
     return run.outputs
 
 
@@ -95,7 +95,7 @@ def run_gradients(
     model: Model, images: Array, labels: Array, run: Pass, *, loss: Loss = Loss()
 ) -> tuple[float, Params]:
     """`gradients` with a pass of the caller's choice, which then holds all its results."""
-    images = check_images(model.network, images)
+    images = check_images(model.network, images, train=run.train)
     labels = check_labels(model.network, labels, len(images))
     backward = model.run(images, run)
     total = 0.0

@@ -42,6 +42,20 @@ def count_multiply_adds(network: Network) -> int:
     return sum(_leaf_multiply_adds(site) for site in walk(network))
 
 
+def norm_of_one_value(network: Network) -> str | None:
+    """The path of the first batch norm on a 1×1 map, which refuses to train on a single image; None
+    if there is none. Raises `ShapeError` if the input does not fit.
+    """
+    return next(
+        (
+            site.path
+            for site in walk(network)
+            if isinstance(site.layer, BatchNorm) and site.in_shape[1:] == (1, 1)
+        ),
+        None,
+    )
+
+
 def _leaf_parameters(site: LeafSite) -> int:
     return sum(math.prod(spec.shape) for spec in leaf_param_specs(site) if spec.trainable)
 

@@ -158,6 +158,9 @@ class BatchNorm:
     framework's own convention, which each backend declares. In evaluation mode mean and var are the
     running ones. Weights: `weight`, `bias`, `running_mean`, `running_var`, each (C,).
 
+    Training mode refuses n = 1, one image with a 1×1 map, with `ShapeError`: y would be `bias`
+    whatever x is, since the variance of one value is 0, and its unbiased estimate does not exist.
+
     Raises `SpecError` unless eps > 0 and 0 < momentum <= 1.
     """
 

@@ -99,7 +99,7 @@ class TrainingRun:
 
     def __post_init__(self) -> None:
         check_classes(self.data, num_classes(self.network))
-        check_batch_size(self.recipe, self.data)
+        check_batch_size(self.recipe, self.data, self.network)
         self.per_epoch = self.recipe.steps_per_epoch(len(self.data.train.labels))
         self.steps = self.per_epoch * self.recipe.epochs
 
@@ -131,7 +131,7 @@ class TrainingRun:
         files that cannot be written. The last checkpoint then stays.
         """
         rank, processes = self._processes()
-        check_batch_size(self.recipe, self.data, processes=processes)
+        check_batch_size(self.recipe, self.data, self.network, processes=processes)
         if rank:
             return self._train(rank)
         with locked(self.folder):

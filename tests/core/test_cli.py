@@ -207,6 +207,16 @@ def test_parity_shows_what_failed():
             "initializer: expected one of xavier_uniform, he_normal, got 'zeros'",
         ),
         (("parity", "--jobs", "many"), "--jobs"),
+        (
+            ("parity", "googlenet_bn", "--size", "32", "--count", "1"),
+            "--count 1: a training step needs 2 images, because the map of batch norm"
+            " 'b5.inception_5a.branch_1x1.norm' is 1×1; give more images, a larger --size, or"
+            " --no-gradients without --train-steps",
+        ),
+        (
+            ("parity", "bn_inception", "--size", "32", "--count", "1", "--train-steps", "1"),
+            "'b4.inception_4e.branch_3x3.conv.norm' is 1×1",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, message):

@@ -212,6 +212,21 @@ def test_bad_input_is_one_line_and_leaves_nothing(shades, tmp_path, arguments, m
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize("command", ["train", "race", "train --resume"])
+def test_batch_norm_of_one_value_is_refused_before_the_start(shades, tmp_path, command):
+    name, *more = command.split()
+    more += [*SMALL[1:], "--batch-size", "3", "--data", shades, "--out", "run"]
+    done = googlenet(name, "googlenet_bn", *more, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "googlenet: --batch-size: with 3, batch 14 of 40 images has 1, but batch norm"
+        " 'b3.inception_3a.branch_1x1.norm' needs 2 (its map is 1×1); give --batch-size 2 or 4, or"
+        " a larger --size\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_loss_that_is_not_finite_ends_the_run(shades, tmp_path):
     done = googlenet("train", *SMALL, "--data", shades, "--learning-rate", "1e10", cwd=tmp_path)
     assert done.returncode == 2

@@ -1,5 +1,6 @@
 """The pages agree with each other and with the project."""
 
+import ast
 import configparser
 import inspect
 import itertools
@@ -140,6 +141,58 @@ def test_tox_has_an_environment_for_each_declared_python():
 def test_ci_runs_the_test_command_of_the_readme():
     assert "pip install tox && tox" in read("README.md")
     assert read(".ci/run").strip().endswith("pip install tox && tox")
+
+
+# Bugs of the frameworks ---------------------------------------------------------------------------
+
+BUGS = "docs/framework-bugs.md"
+FAULTY = [name for name in SHIPPED if (ROOT / f"tests/native/test_bugs_{name}.py").exists()]
+
+
+def bugs_in(name):
+    """Each test of the bugs of a framework, and the names that decorate it."""
+    tree = ast.parse(read(f"tests/native/test_bugs_{name}.py"))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    tests = [each for each in functions if each.name.startswith("test_")]
+    return {test.name: [ast.unparse(each) for each in test.decorator_list] for test in tests}
+
+
+def section_of(name):
+    """The page's heading and text on a framework."""
+    titles = (name, *SHIPPED[name])
+    sections = [each.partition("\n") for each in read(BUGS).split("\n## ")[1:]]
+    (found,) = [each for each in sections if each[0].split()[0].lower() in titles]
+    return found[0], found[2]
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_the_page_of_bugs_has_every_bug_and_its_version(name):
+    heading, text = section_of(name)
+    listed = re.findall(r"\| `(test_\w+)` \|$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(bugs_in(name))
+    pinned = dict(line.split("==") for line in read(f"constraints/{name}.txt").split())
+    distributions = [{"paddle": "paddlepaddle"}.get(name, name)]
+    distributions += [each for each in ("keras",) if each in pinned]
+    assert re.findall(r"\d[\d.]+", heading) == [pinned[each] for each in distributions]
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_bug_is_strict_and_knows_nothing_of_this_project(name):
+    tests = bugs_in(name)
+    assert tests
+    for test, decorators in tests.items():
+        assert decorators[0].startswith("bug("), test
+    code = read(f"tests/native/test_bugs_{name}.py")
+    assert not re.search(r"^\s*(import|from) googlenet", code, re.MULTILINE)
+    assert "raises=AssertionError, strict=True" in read("tests/native/bugs.py")
+
+
+def test_the_page_of_bugs_names_the_frameworks_without_any():
+    (without,) = set(SHIPPED) - set(FAULTY)
+    assert without == "torch"
+    assert "In PyTorch no bug was found" in " ".join(read(BUGS).split())
+    (run,) = re.findall(r"^ +([a-z,]+): .*test_bugs_\{", read("tox.ini"), re.MULTILINE)
+    assert sorted(run.split(",")) == FAULTY
 
 
 # Networks and zoos --------------------------------------------------------------------------------

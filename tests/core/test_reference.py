@@ -10,9 +10,12 @@ import pytest
 
 import googlenet.reference as reference
 from googlenet import Loss, Network, param_specs, spec
+from googlenet.backend.checks import check_images
+from googlenet.errors import ShapeError
 from googlenet.proof.conformance.networks import LEAVES, composites, probe, sandwich
 from googlenet.reference.network import Pass
 from googlenet.spec import blocks
+from googlenet.spec.analysis import norm_of_one_value
 from googlenet.spec.rewrite import with_dropout_rate
 from googlenet.spec.traversal import walk
 from googlenet.weights.samples import random_images, random_labels, random_params
@@ -38,6 +41,34 @@ def _padded(image, padding, value):
     (top, bottom), (left, right) = padding
     # A generous border: ceil_mode may look beyond the padding.
     return np.pad(image, ((0, 0), (top, bottom + 9), (left, right + 9)), constant_values=value)
+
+
+def _normed(kernel_size):
+    norm = blocks.batch_norm(1e-3, 0.1)
+    branches = {name: blocks.conv(3, kernel_size, norm=norm) for name in ("left", "right")}
+    layers = blocks.sequential(wide=norm, block=blocks.concat(**branches))
+    return Network("normed", layers, (2, 3, 4), "test")
+
+
+def test_batch_norm_of_one_value_a_channel_is_refused_in_training():
+    network = _normed((3, 4))
+    images = random_images(network)
+    assert norm_of_one_value(network) == "block.left.norm"
+    with pytest.raises(ShapeError) as refusal:
+        check_images(network, images[:1], train=True)
+    assert str(refusal.value) == (
+        "images: batch norm 'block.left.norm' needs at least 2 values a channel in training mode,"
+        " got 1 (one image, a 1×1 map), whose variance is 0; give at least 2 images, or larger ones"
+    )
+    assert len(check_images(network, images[:1])) == 1
+    assert len(check_images(network, images[:2], train=True)) == 2
+
+
+@pytest.mark.parametrize("kernel_size", [(3, 3), (2, 4)])
+def test_batch_norm_of_one_image_on_a_larger_map_is_not_refused(kernel_size):
+    network = _normed(kernel_size)
+    assert norm_of_one_value(network) is None
+    assert len(check_images(network, random_images(network)[:1], train=True)) == 1
 
 
 def loops_conv(layer, x, out_shape, params):

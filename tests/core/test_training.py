@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import googlenet
 from googlenet import SpecError, reference
 from googlenet.data.sets import DataSet, Split
-from googlenet.errors import DataError, TrainingError
-from googlenet.proof.conformance.networks import CLASSES, composites
+from googlenet.errors import DataError, ShapeError, TrainingError
+from googlenet.proof.conformance.networks import CLASSES, composites, one_value_network
 from googlenet.training import Recipe
 from googlenet.training.checkpoint import (
     Checkpoint,
@@ -51,12 +51,12 @@ RECIPE = Recipe(
 )
 
 
-def data(train=21, test=9, seed=0):
+def data(train=21, test=9, seed=0, shape=NETWORK.input_shape):
     rng = np.random.default_rng(seed)
 
     def split(count):
         return Split(
-            rng.integers(0, 256, (count, *NETWORK.input_shape), dtype=np.uint8),
+            rng.integers(0, 256, (count, *shape), dtype=np.uint8),
             rng.integers(0, CLASSES, count),
         )
 
@@ -604,6 +604,22 @@ def test_one_that_learns_is_not(tmp_path):
 def test_more_in_a_batch_than_there_are_images(tmp_path):
     with pytest.raises(DataError, match="batch"):
         run(tmp_path, recipe=replace(RECIPE, batch_size=22))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_batch_norm_of_one_value_is_refused_before_the_start(tmp_path, resume):
+    """In the last batch, whether the run begins or goes on; and nothing is written."""
+    network = one_value_network()
+    changes = {
+        "network": network,
+        "params": random_params(network),
+        "data": data(shape=network.input_shape),
+        "resume": resume,
+    }
+    with pytest.raises(ShapeError, match=r"'branches\.deep\.norm'.*`batch_size` 3 or 6"):
+        run(tmp_path / "run", recipe=replace(RECIPE, batch_size=4), **changes)
+    assert not (tmp_path / "run").exists()
+    assert run(tmp_path, recipe=replace(RECIPE, batch_size=6, epochs=1), **changes).train().finished
 
 
 def test_labels_that_the_network_has_not(tmp_path):

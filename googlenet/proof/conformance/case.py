@@ -106,15 +106,18 @@ def expect(condition: bool, message: str) -> None:
 
 
 def expect_errors(
-    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]], where: str
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]],
+    where: str,
+    naming: str = "",
 ) -> None:
     """Raises `ConformanceError` unless each call, given as (what it is given, the error, the call),
-    raises its error.
+    raises its error, with a message that has `naming` in it.
     """
     for what, expected, call in broken:
         try:
             call()
-        except expected:
+        except expected as error:
+            expect(naming in str(error), f"{where}: the error for {what} must name '{naming}'")
             continue
         raise ConformanceError(
             f"{where}: {what} must raise {expected.__name__}; call googlenet.backend.checks and"

@@ -263,6 +263,20 @@ def norm_networks() -> dict[str, Network]:
     }
 
 
+def one_value_network() -> Network:
+    """Batch norm on a map, and at `branches.deep.norm` on a 1×1 map: there a batch of one image has
+    one value a channel, and cannot train.
+    """
+    norm = batch_norm(1e-3, 0.2)
+    deep = conv(5, 3, 2, 1, norm=norm)
+    layers = sequential(
+        wide=conv(4, 3, 2, 1, norm=norm),
+        branches=concat(pool=max_pool(3, 2, 1), deep=deep),
+        dense=Dense(CLASSES, bias=True),
+    )
+    return Network("one-value", layers, (3, 3, 4), "googlenet.proof.conformance")
+
+
 def trained_networks() -> dict[str, tuple[Network, Recipe]]:
     """Networks whose training is followed for some steps, and how: each schedule, and each setting
     of the recipe.

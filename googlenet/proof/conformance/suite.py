@@ -22,7 +22,7 @@ from ...spec.layers import Dense, Dropout, Network, ReLU
 from ...spec.loss import Loss
 from ...spec.params import param_specs
 from ...spec.traversal import nodes, num_classes
-from ...weights.samples import BATCH, CLASSES, random_images, random_params
+from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
 from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
 from ..parity.problem import random_problem
 from ..parity.rows import Group, Row
@@ -46,6 +46,7 @@ from .networks import (
     forward_architectures,
     lone,
     norm_networks,
+    one_value_network,
     probe,
     sandwich,
 )
@@ -113,6 +114,7 @@ def _other_cases() -> Iterator[AnyCase]:
             GRADIENTS,
             partial(_check_batch_norm, network=network),
         )
+    yield Case("batch-norm-of-one-value", GRADIENTS, _check_one_value)
     yield Case("dropout-statistics", GRADIENTS, _check_dropout)
     yield Case("weights-are-copied", FORWARD, _check_copies)
     yield Case("forward-changes-nothing", FORWARD, _check_unchanged)
@@ -239,6 +241,39 @@ def _check_batch_norm(backend: Backend, network: Network) -> None:
             for name, array in ours.items()
         ]
         check_rows(backend, network, rows)
+
+
+def _check_one_value(backend: Differentiates) -> None:
+    """In training mode batch norm refuses one image with a 1×1 map, and nothing else; evaluation
+    mode takes it.
+    """
+    network = one_value_network()
+    model, params = backend.build(network, random_params(network)), random_params(network)
+    images, labels = random_images(network), random_labels()
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        (
+            "one image forward in training mode",
+            ShapeError,
+            lambda: backend.forward(model, images[:1], train=True),
+        ),
+        (
+            "one image for gradients in training mode",
+            ShapeError,
+            lambda: backend.gradients(model, images[:1], labels[:1]),
+        ),
+    ]
+    expect_errors(broken, "batch norm of one value a channel", naming="branches.deep.norm")
+    expect(
+        not compare_weights(backend, model, params),
+        "batch norm of one value a channel: what was refused changed the weights",
+    )
+    check_forward(backend, network, batch=1)
+    backend.gradients(model, images[:1], labels[:1], train=False)
+    check_network(backend, network)
+    larger = composites()["norm_residual"]
+    backend.gradients(
+        backend.build(larger, random_params(larger)), random_images(larger)[:1], labels[:1]
+    )
 
 
 def _check_dropout(backend: Backend) -> None:

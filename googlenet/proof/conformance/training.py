@@ -23,7 +23,14 @@ from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
 from ..parity.trajectory import compare_trajectory, trajectory_yardstick
 from .case import TRAINER, Case, Learns, check_rows, expect, expect_errors
-from .networks import batch_of, composites, probe, sandwich, trained_networks
+from .networks import (
+    batch_of,
+    composites,
+    one_value_network,
+    probe,
+    sandwich,
+    trained_networks,
+)
 
 
 def trainer_cases() -> Iterator[Case[Learns]]:
@@ -36,6 +43,7 @@ def trainer_cases() -> Iterator[Case[Learns]]:
     yield Case("training-goes-on-bit-for-bit", TRAINER, _check_resumed)
     yield Case("training-draws-from-the-seed-alone", TRAINER, _check_seeds)
     yield Case("training-leaves-the-model-usable", TRAINER, _check_trained_model)
+    yield Case("training-batch-norm-of-one-value", TRAINER, _check_one_value_trained)
     yield Case("training-bad-input", TRAINER, _check_bad_training_input)
 
 
@@ -161,6 +169,28 @@ def _check_trained_model(backend: Trains) -> None:
     before = backend.params_of(model)
     trainer.predict(images)
     expect(_same(before, backend.params_of(model)), "predict: changed the weights")
+
+
+def _check_one_value_trained(backend: Trains) -> None:
+    """A step refuses one image where batch norm's map is 1×1, moves nothing, and another one with
+    more images follows.
+    """
+    network = one_value_network()
+    params = random_params(network)
+    trainer = backend.trainer(backend.build(network, params), Recipe(momentum=0.9))
+    where = "training with batch norm of one value a channel"
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        ("a step of one image", ShapeError, lambda: _step(trainer, network, 0, batch=1))
+    ]
+    expect_errors(broken, where, naming="branches.deep.norm")
+    expect(
+        _same(params, backend.params_of(trainer.model)), f"{where}: the refused step moved weights"
+    )
+    _step(trainer, network, 0, batch=2)
+    expect(
+        bool(np.isfinite(trainer.predict(random_images(network)[:1])).all()),
+        f"{where}: one image to predict gave NaN or infinity after a step of two",
+    )
 
 
 def _check_bad_training_input(backend: Trains) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 import threading
 import time
 from dataclasses import replace
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from googlenet.data.batches import AHEAD, check_batch_size, evaluation_batches, training_batches
 from googlenet.data.prepared import save_data
 from googlenet.data.sets import Split, check_classes, load_data
-from googlenet.errors import DataError
+from googlenet.errors import DataError, ShapeError
+from googlenet.spec.blocks import batch_norm, sequential
+from googlenet.spec.layers import AdaptiveAvgPool, Dense, Network
 from googlenet.training import Recipe
 
 from .helpers import data_set, numbered, numbers
@@ -43,13 +46,25 @@ def test_a_label_out_of_range(part, label):
         check_classes(data, 3)
 
 
+def norm_on(side):
+    """A network whose second batch norm is on a map of `side` × 1."""
+    norm = batch_norm(1e-3, 0.1)
+    layers = sequential(
+        first=norm, pool=AdaptiveAvgPool((side, 1)), second=norm, dense=Dense(3, bias=True)
+    )
+    return Network("normed", layers, (1, 2, 3), "this test")
+
+
+PLAIN, NORMED = norm_on(2), norm_on(1)
+
+
 def test_a_batch_larger_than_the_set():
-    check_batch_size(Recipe(batch_size=13), data_set(train=13))
+    check_batch_size(Recipe(batch_size=13), data_set(train=13), PLAIN)
     with pytest.raises(
         DataError,
         match="`batch_size`: 14 is larger than the 13 images to train on; give at most 13",
     ):
-        check_batch_size(Recipe(batch_size=14), data_set(train=13))
+        check_batch_size(Recipe(batch_size=14), data_set(train=13), PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -76,26 +91,94 @@ def test_a_batch_larger_than_the_set():
 )
 def test_more_processes_than_images_in_a_batch(batch_size, processes, message):
     with pytest.raises(DataError, match=message):
-        check_batch_size(Recipe(batch_size=batch_size), data_set(train=13), processes=processes)
+        check_batch_size(
+            Recipe(batch_size=batch_size), data_set(train=13), PLAIN, processes=processes
+        )
     with pytest.raises(DataError, match=message):  # before the first batch is asked for
         training_batches(numbered(13), Recipe(batch_size=batch_size), 0, processes=processes)
 
 
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 8))
-def test_the_batch_size_that_is_advised_will_do(count, batch_size, processes):
-    data, sizes = data_set(train=count), [batch_size]
-    for size in sizes:
-        parts = [min(size, count - start) for start in range(0, count, size)]
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 8), st.sampled_from([PLAIN, NORMED]))
+def test_the_batch_sizes_that_are_advised_will_do(count, batch_size, processes, network):
+    data, least = data_set(train=count), 2 if network is NORMED else 1
+
+    def advice(size):
+        """The sizes that are advised instead of `size`, None if it will do."""
+        shares = [
+            len(part)
+            for start in range(0, count, size)
+            for part in np.array_split(np.arange(count)[start : start + size], processes)
+        ]
         try:
-            check_batch_size(Recipe(batch_size=size), data, processes=processes)
-        except DataError as error:
-            assert size > count or min(parts) < processes
-            assert len(sizes) < 4
-            if "start at most" not in str(error):
-                sizes.append(int(str(error).split()[-1]))
-        else:
-            assert size <= count
-            assert min(parts) >= processes
+            check_batch_size(Recipe(batch_size=size), data, network, processes=processes)
+        except (DataError, ShapeError) as error:
+            assert size > count or min(shares) < least
+            found = re.search(r"at most (\d+)$|`batch_size` (\d+)(?: or (\d+))?", str(error))
+            return [int(each) for each in found.groups() if each] if found else []
+        assert size <= count
+        assert min(shares) >= least
+        return None
+
+    for size in advice(batch_size) or []:
+        assert size <= count
+        if batch_size <= count:
+            assert advice(size) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "processes", "message"),
+    [
+        (
+            1438,
+            3,
+            1,
+            "`batch_size`: with 3, batch 480 of 1438 images has 1, but batch norm 'second' needs 2"
+            " (its map is 1×1); give `batch_size` 2 or 4, or a larger `input_shape`",
+        ),
+        (
+            60,
+            59,
+            1,
+            "`batch_size`: with 59, batch 2 of 60 images has 1, but batch norm 'second' needs 2"
+            " (its map is 1×1); give `batch_size` 58 or 60, or a larger `input_shape`",
+        ),
+        (
+            60,
+            1,
+            1,
+            "`batch_size`: with 1, batch 1 of 60 images has 1, but batch norm 'second' needs 2"
+            " (its map is 1×1); give `batch_size` 2, or a larger `input_shape`",
+        ),
+        (
+            23,
+            10,
+            2,
+            "`batch_size`: with 10, batch 3 of 23 images has 3, but batch norm 'second' needs 2 in"
+            " each of 2 processes (its map is 1×1); give `batch_size` 9 or 12, or a larger"
+            " `input_shape`",
+        ),
+        (
+            1,
+            1,
+            1,
+            "one image to train on is too few: batch norm 'second' needs 2 (its map is 1×1); give"
+            " more images or a larger `input_shape`",
+        ),
+        (
+            5,
+            5,
+            3,
+            "5 images to train on are too few: batch norm 'second' needs 2 in each of 3 processes"
+            " (its map is 1×1); start at most 2, or give more images or a larger `input_shape`",
+        ),
+    ],
+)
+def test_a_batch_norm_of_one_value(count, batch_size, processes, message):
+    recipe, data = Recipe(batch_size=batch_size), data_set(train=count)
+    with pytest.raises(ShapeError) as refusal:
+        check_batch_size(recipe, data, NORMED, processes=processes)
+    assert str(refusal.value) == message
+    check_batch_size(recipe, data, PLAIN, processes=processes)
 
 
 # Batches ------------------------------------------------------------------------------------------

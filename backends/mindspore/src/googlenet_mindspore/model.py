@@ -100,7 +100,7 @@ def forward(
     """
     network = network_of(model)
     taps = check_taps(network, taps)
-    x = layout.images_to_native(check_images(network, images))
+    x = layout.images_to_native(check_images(network, images, train=train))
     kept: dict[str, ms.Tensor] = {}
     cells = dict(model.cells_and_names())
     handles = [cells[path].register_forward_hook(shared.keeper(path, kept)) for path in taps]
@@ -120,7 +120,7 @@ def gradients(
     as `googlenet.backend.checks` does.
     """
     network = network_of(model)
-    images = check_images(network, images)
+    images = check_images(network, images, train=train)
     labels = check_labels(network, labels, len(images))
     x = layout.images_to_native(images)
     trainable, held = shared.trainable(network), model.parameters_dict()

@@ -98,7 +98,8 @@ class Trainer:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
         (N, K) of its training pass.
         """
-        x, labels = self._images(images), check_labels(self._network, labels, len(images))
+        x = self._images(images, train=True)
+        labels = check_labels(self._network, labels, len(images))
         against = targets(labels, num_classes(self._network), self._loss.label_smoothing)
         if len(images) not in self._steps:
             self._steps[len(images)] = self._new_step(), self._masks(len(images))
@@ -141,8 +142,8 @@ class Trainer:
         total: Array = gathered.sum(1, np.float64).sum(0)
         return total
 
-    def _images(self, images: Array) -> ms.Tensor:
-        return layout.images_to_native(check_images(self._network, images))
+    def _images(self, images: Array, *, train: bool = False) -> ms.Tensor:
+        return layout.images_to_native(check_images(self._network, images, train=train))
 
     def _masks(self, count: int) -> dict[str, ms.Parameter]:
         """Dropout's masks for `count` images, by path."""

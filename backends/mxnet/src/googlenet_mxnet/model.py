@@ -117,7 +117,7 @@ def forward(
     """
     network = network_of(model)
     taps = check_taps(network, taps)
-    x = layout.images_to_native(check_images(network, images), device_of(model))
+    x = layout.images_to_native(check_images(network, images, train=train), device_of(model))
     kept: dict[str, mx.np.ndarray] = {}
     handles = [
         attrgetter(path)(model).register_forward_hook(shared.keeper(path, kept)) for path in taps
@@ -146,7 +146,7 @@ def gradients(
     as `googlenet.backend.checks` does.
     """
     network, device = network_of(model), device_of(model)
-    images = check_images(network, images)
+    images = check_images(network, images, train=train)
     targets = mx.np.array(check_labels(network, labels, len(images)), dtype="int64", ctx=device)
     x, trainable = layout.images_to_native(images, device), shared.trainable(network)
     arrays = [parameter_of(model, each).data(device) for each in trainable.values()]

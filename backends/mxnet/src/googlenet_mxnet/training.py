@@ -106,7 +106,8 @@ class Trainer:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
         (N, K) of its training pass.
         """
-        x, labels = self._images(images), check_labels(self._network, labels, len(images))
+        x = self._images(images, train=True)
+        labels = check_labels(self._network, labels, len(images))
         targets = mx.np.array(labels, dtype=labels.dtype, ctx=self._device)
         self._set_rate(learning_rate)
         if self._random:
@@ -155,8 +156,10 @@ class Trainer:
         total: Array = _gather(np.asarray(values, np.float64)).sum(0)
         return total
 
-    def _images(self, images: Array) -> mx.np.ndarray:
-        return layout.images_to_native(check_images(self._network, images), self._device)
+    def _images(self, images: Array, *, train: bool = False) -> mx.np.ndarray:
+        return layout.images_to_native(
+            check_images(self._network, images, train=train), self._device
+        )
 
     def _set_rate(self, learning_rate: float) -> None:
         """MXNet's buffers hold the rate too: they change with it."""

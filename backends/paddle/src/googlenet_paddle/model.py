@@ -90,7 +90,7 @@ def forward(
     """
     network = network_of(model)
     taps = check_taps(network, taps)
-    x = layout.images_to_native(check_images(network, images), device_of(model))
+    x = layout.images_to_native(check_images(network, images, train=train), device_of(model))
     kept: dict[str, paddle.Tensor] = {}
     sublayers = dict(model.named_sublayers())
     # `Any`, since Paddle's types only know hooks that return another output.
@@ -112,7 +112,7 @@ def gradients(
     as `googlenet.backend.checks` does.
     """
     network = network_of(model)
-    images = check_images(network, images)
+    images = check_images(network, images, train=train)
     labels = check_labels(network, labels, len(images))
     x = layout.images_to_native(images, device_of(model))
     trainable, state = shared.trainable(network), model.state_dict()

@@ -74,7 +74,8 @@ class Trainer:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
         (N, K) of its training pass.
         """
-        x, labels = self._images(images), check_labels(self._network, labels, len(images))
+        x = self._images(images, train=True)
+        labels = check_labels(self._network, labels, len(images))
         self.model.train()
         before = paddle.get_rng_state()
         try:
@@ -120,8 +121,10 @@ class Trainer:
         distributed.all_reduce(tensor)
         return layout.output_from_native(tensor)
 
-    def _images(self, images: Array) -> paddle.Tensor:
-        return layout.images_to_native(check_images(self._network, images), self._device)
+    def _images(self, images: Array, *, train: bool = False) -> paddle.Tensor:
+        return layout.images_to_native(
+            check_images(self._network, images, train=train), self._device
+        )
 
     def _buffer(self, parameter: paddle.Tensor) -> paddle.Tensor:
         """The velocity of `parameter`, made if there is none yet: `state_dict` has it under a name

@@ -200,7 +200,7 @@ def forward(
     """
     network = network_of(model)
     taps = check_taps(network, taps)
-    images = check_images(network, images)
+    images = check_images(network, images, train=train)
     # None also means inference; False, which Keras passes to every layer, costs 4 % of a pass.
     training = True if train else None
     with tf.device(device_of(model)):
@@ -219,7 +219,7 @@ def gradients(
     as `googlenet.backend.checks` does.
     """
     network = network_of(model)
-    images = check_images(network, images)
+    images = check_images(network, images, train=train)
     labels = check_labels(network, labels, len(images))
     trainable, variables = shared.trainable(network), variables_of(model)
     with tf.device(device_of(model)):

@@ -117,7 +117,7 @@ class Trainer:
         """One step on images (N, C, H, W) with labels (N,): the loss before it, and the logits
         (N, K) of its training pass.
         """
-        images = check_images(self._network, images)
+        images = check_images(self._network, images, train=True)
         labels = check_labels(self._network, labels, len(images))
         with tf.device(self._device):
             if learning_rate != self._rate:

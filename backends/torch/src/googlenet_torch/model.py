@@ -96,7 +96,7 @@ def forward(
     """
     network = network_of(model)
     taps = check_taps(network, taps)
-    x = layout.images_to_native(check_images(network, images), device_of(model))
+    x = layout.images_to_native(check_images(network, images, train=train), device_of(model))
     kept: dict[str, torch.Tensor] = {}
     handles = [
         model.get_submodule(path).register_forward_hook(shared.keeper(path, kept)) for path in taps
@@ -117,7 +117,7 @@ def gradients(
     as `googlenet.backend.checks` does.
     """
     network = network_of(model)
-    images = check_images(network, images)
+    images = check_images(network, images, train=train)
     labels = check_labels(network, labels, len(images))
     x = layout.images_to_native(images, device_of(model))
     trainable, tensors = shared.trainable(network), dict(model.named_parameters())

@@ -101,7 +101,8 @@ class Trainer:
         """
         # Before the forward pass, so that no gradients are kept during it.
         self._optimizer.zero_grad()
-        x, labels = self._images(images), check_labels(self._network, labels, len(images))
+        x = self._images(images, train=True)
+        labels = check_labels(self._network, labels, len(images))
         self.model.train()
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # for dropout
@@ -152,6 +153,6 @@ class Trainer:
         distributed.all_reduce(self._summed)
         return layout.output_from_native(self._summed)
 
-    def _images(self, images: Array) -> torch.Tensor:
-        x = layout.images_to_native(check_images(self._network, images), self._device)
+    def _images(self, images: Array, *, train: bool = False) -> torch.Tensor:
+        x = layout.images_to_native(check_images(self._network, images, train=train), self._device)
         return x.contiguous(memory_format=torch.channels_last)
