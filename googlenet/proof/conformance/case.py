@@ -32,13 +32,6 @@ class Learns(Differentiates, Trains, Protocol):
     """
 
 
-@runtime_checkable
-class Shares(Trains, TrainsInParallel, Protocol):
-    """A backend that trains in several processes, so that a step's `share` of the loss may be
-    another number than 1.
-    """
-
-
 Needed = TypeVar("Needed", bound=Backend)
 
 
@@ -76,17 +69,12 @@ def _trains_in_parallel(backend: object) -> TypeGuard[TrainsInParallel]:
     return isinstance(backend, TrainsInParallel)
 
 
-def _shares(backend: object) -> TypeGuard[Shares]:
-    return isinstance(backend, Shares)
-
-
 FORWARD: Final = Need(frozenset[str](), _is_backend)
 SAVE: Final = Need(frozenset({"save"}), _saves)
 GRADIENTS: Final = Need(frozenset({"gradients"}), _differentiates)
 TRAINER: Final = Need(frozenset({"trainer"}), _trains)
 LEARNER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
 PARALLEL: Final = Need(frozenset({"parallel"}), _trains_in_parallel)
-SHARES: Final = Need(frozenset({"parallel", "trainer"}), _shares)
 
 
 class ConformanceError(AssertionError):
@@ -133,7 +121,6 @@ AnyCase: TypeAlias = (
     | Case[Trains]
     | Case[Learns]
     | Case[TrainsInParallel]
-    | Case[Shares]
 )
 
 

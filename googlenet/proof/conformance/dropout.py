@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -259,7 +260,7 @@ def _rows(
     images: Array,
     labels: Array,
     kept: Array,
-    found: dict[str, float] | dict[str, float | Array],
+    found: Mapping[str, Any],
     rate: float | None = None,
 ) -> list[Row]:
     """Loss, logits and gradients, as far as they were `found`, of a step that keeps these points.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ...arrays import Params
 from ...backend.protocols import Backend, Differentiates, Saves, TrainsInParallel
 from ...errors import BackendError, DeviceError, GoogLeNetError, WeightsError
 from ...spec.params import param_specs
@@ -53,9 +55,7 @@ def _check_model(backend: Backend) -> None:
 def _check_device(backend: Backend) -> None:
     network = composites()["dense_on_vector"]
     params = random_params(network)
-    call: Callable[[], object] = lambda: backend.build(  # noqa: E731
-        network, params, device="no such device"
-    )
+    call = partial(backend.build, network, params, device="no such device")
     expect_errors([("a device that does not exist", DeviceError, call)], "build")
 
 
@@ -66,14 +66,22 @@ def _check_gradients(backend: Differentiates) -> None:
     problem = random_problem(composites()["norm_residual"])
     network, params = problem.network, problem.params
     images, labels = problem.images.copy(), problem.labels.copy()
-    model = backend.build(network, params)
+    model, specs = backend.build(network, params), param_specs(network)
     for train in (False, True):
-        allowed = step_yardstick(problem, train=train).gradients
-        first, second = (
-            backend.gradients(model, images, labels, loss=problem.loss, train=train)[1]
-            for _ in range(2)
-        )
         mode = f"in {'training' if train else 'evaluation'} mode"
+
+        def gradients(mode: str = mode, train: bool = train) -> Params:
+            found = backend.gradients(model, images, labels, loss=problem.loss, train=train)[1]
+            moved = compare_weights(backend, model, params)
+            if train:
+                moved = [path for path in moved if path not in specs or specs[path].trainable]
+            expect(not moved, f"gradients: {', '.join(moved[:1])} was changed {mode}")
+            expect(np.array_equal(images, problem.images), f"gradients: changed the images {mode}")
+            expect(np.array_equal(labels, problem.labels), f"gradients: changed the labels {mode}")
+            return found
+
+        first, second = gradients(), gradients()
+        allowed = step_yardstick(problem, train=train).gradients
         rows = [
             Row(
                 f"{path}, its gradient in a second call {mode}",
@@ -83,13 +91,6 @@ def _check_gradients(backend: Differentiates) -> None:
             for path in reversed(first)
         ]
         check_rows(backend, network, rows)
-        moved = compare_weights(backend, model, params)
-        if train:
-            specs = param_specs(network)
-            moved = [path for path in moved if path not in specs or specs[path].trainable]
-        expect(not moved, f"gradients: {', '.join(moved[:1])} was changed {mode}")
-        expect(np.array_equal(images, problem.images), f"gradients: changed the images {mode}")
-        expect(np.array_equal(labels, problem.labels), f"gradients: changed the labels {mode}")
     held = backend.params_of(model)
     after = Problem(network, held, images)
     check_untapped(backend, model, after, forward_yardstick(after, chunk=8))
@@ -115,19 +116,13 @@ def _check_save(backend: Saves) -> None:
             expect(path.stat().st_size > 3, f"save: did not replace an old {path.name}")
             left = sorted(found.name for found in Path(folder).iterdir())
             expect(left == [path.name], f"save: left {', '.join(left)} in place of {path.name}")
+            missing = Path(folder) / "none" / path.name
             broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
-                (
-                    "a name that ends otherwise",
-                    WeightsError,
-                    lambda folder=folder: backend.save(model, Path(folder) / "model.other"),
-                ),
-                (
-                    "a folder that does not exist",
-                    WeightsError,
-                    lambda folder=folder, suffix=suffix: backend.save(
-                        model, Path(folder) / "none" / f"model{suffix}"
-                    ),
-                ),
+                (what, WeightsError, partial(backend.save, model, other))
+                for what, other in {
+                    "a name that ends otherwise": Path(folder) / "model.other",
+                    "a folder that does not exist": missing,
+                }.items()
             ]
             expect_errors(broken, "save", advice="write within googlenet.files.native_file")
     expect(not compare_weights(backend, model, params), "save: changed the weights")

@@ -18,8 +18,6 @@ from ...spec.blocks import (
     avg_pool,
     batch_norm,
     conv_layer,
-    local_response_norm,
-    residual,
     sequential,
 )
 from ...spec.layers import Aux, Dense, Network
@@ -36,13 +34,11 @@ SMOOTH = Network(
     sequential(
         conv=conv_layer(6, 3, 2, 1),
         norm=batch_norm(1e-3, 0.2),
-        lrn=local_response_norm(5, 1e-1),
         aux1=Aux(
             sequential(pool=avg_pool(3, 2), conv=conv_layer(4, 1), dense=Dense(CLASSES, bias=True)),
             0.3,
         ),
-        block=residual(conv_layer(6, 3, 1, 1), scale=0.3),
-        hidden=Dense(9, bias=True),
+        pool=avg_pool(3, 2),
         dense=Dense(CLASSES, bias=True),
     ),
     (2, 11, 14),
@@ -51,21 +47,12 @@ SMOOTH = Network(
 
 
 def check_steps(
-    backend: Trains,
-    problem: Problem,
-    recipe: Recipe,
-    sizes: Sequence[int],
-    *,
-    share: float = 1.0,
+    backend: Trains, problem: Problem, recipe: Recipe, steps: Sequence[tuple[int, float]]
 ) -> None:
-    """One step for each of `sizes`, which is how many of the images it takes: its loss, its logits,
-    every array after it, and what `predict` then gives. Raises `ConformanceError`.
-
-    With a `share` other than 1, a power of two, there can be only one step: it moves the weights
-    like one at `share` times the rate with 1 / `share` times the weight decay.
+    """One step for each of `steps`, (how many images it takes, their share of a batch): its loss,
+    its logits, and every array after it. Raises `ConformanceError`.
     """
     network, params = problem.network, problem.params
-    alike = replace(recipe, weight_decay=recipe.weight_decay / share)
     trainer = backend.trainer(backend.build(network, params), recipe)
     exact = Reference(
         build_reference(
@@ -74,12 +61,11 @@ def check_steps(
             dtype=np.float64,
             unbiased_running_variance=backend.unbiased_running_variance,
         ),
-        alike,
+        recipe,
     )
-    rough = [Reference(build_reference(network, params), alike) for _ in VARIANTS]
-    for number, size in enumerate(sizes):
-        batch = problem.batch(number, size)
-        rate = recipe.learning_rate_at(number, len(sizes))
+    rough = [Reference(build_reference(network, params), recipe) for _ in VARIANTS]
+    for number, (size, share) in enumerate(steps):
+        batch, rate = problem.batch(number, size), recipe.learning_rate_at(number, len(steps))
         images, labels = batch.images.copy(), batch.labels.copy()
         loss, logits = trainer.step(
             images, labels, learning_rate=rate, seed=recipe.step_seed(number), share=share
@@ -90,17 +76,16 @@ def check_steps(
             "loss": np.array([loss]),
             "logits": logits,
             **backend.params_of(trainer.model),
-            "predict": trainer.predict(batch.images),
         }
         run = Pass(train=True)
-        expected = _advance(exact, batch, run, rate * share)
+        expected = _advance(exact, batch, run, recipe, rate, share)
         strayed = dict.fromkeys(expected, 0.0)
         for variant, reference in zip(VARIANTS, rough, strict=True):
             other = _advance(
-                reference, variant.of(batch), Pass(train=True, dot=variant.dot), rate * share
+                *(reference, variant.of(batch), Pass(train=True, dot=variant.dot)),
+                *(recipe, rate, share),
             )
-            for name in ("logits", "predict"):
-                other[name] = variant.restore(other[name])
+            other["logits"] = variant.restore(other["logits"])
             for name, array in expected.items():
                 strayed[name] = max(strayed[name], distance(other[name], array))
         outputs = dict.fromkeys(run.output_grads, strayed["logits"])
@@ -117,17 +102,30 @@ def check_steps(
         check_rows(backend, network, rows)
 
 
-def _advance(trainer: Reference, batch: Problem, run: Pass, rate: float) -> dict[str, Array]:
-    """A step of the reference: its loss, its logits, then every array in reverse order of
-    execution, and the predictions for the same images.
+def _advance(
+    trainer: Reference, batch: Problem, run: Pass, recipe: Recipe, rate: float, share: float
+) -> dict[str, Array]:
+    """A step of the reference on a `share` of a batch, a power of two: its loss, its logits, then
+    every array in reverse order of execution.
+
+    The reference knows no share. With v = share · u the rule of a share s,
+
+        v ← momentum · v + (s · g + decay · w),    w ← w − rate · v,
+
+    is that of a whole batch for u, with the weight decay decay / s and the rate s · rate.
     """
-    loss, logits = trainer.advance(batch.images, batch.labels, run, learning_rate=rate)
+    trainer.recipe = replace(recipe, weight_decay=recipe.weight_decay / share)
+    _scale_velocity(trainer, 1 / share)
+    loss, logits = trainer.advance(batch.images, batch.labels, run, learning_rate=rate * share)
+    _scale_velocity(trainer, share)
     arrays = trainer.params()
-    after = Pass(dot=run.dot)
-    trainer.model.run(batch.images, after)
     return {
         "loss": np.array([loss]),
         "logits": logits,
         **{path: arrays[path] for path in reversed(arrays)},
-        "predict": after.outputs["logits"],
     }
+
+
+def _scale_velocity(trainer: Reference, factor: float) -> None:
+    scaled = {path: array * factor for path, array in trainer.velocity().items()}
+    trainer.restore(scaled, learning_rate=0.0)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.protocols import Trainer, Trains
+from ...backend.protocols import Trainer, Trains, TrainsInParallel
 from ...errors import DataError, GoogLeNetError, ShapeError, SpecError
 from ...reference import build as build_reference
 from ...reference.network import Pass
@@ -24,12 +24,10 @@ from ..parity.tolerance import distance, forward_yardstick, limit
 from ..parity.trajectory import compare_trajectory, trajectory_yardstick
 from .case import (
     LEARNER,
-    SHARES,
     TRAINER,
     AnyCase,
     Case,
     Learns,
-    Shares,
     check_rows,
     expect,
     expect_errors,
@@ -46,7 +44,6 @@ def trainer_cases() -> Iterator[AnyCase]:
         )
     yield Case("training-batches-of-any-size", TRAINER, _check_batch_sizes)
     yield Case("training-in-steps-of-any-size", TRAINER, _check_step_sizes)
-    yield Case("training-on-a-share", SHARES, _check_share)
     yield Case("training-goes-on-bit-for-bit", TRAINER, _check_resumed)
     yield Case("training-draws-from-the-seed-alone", TRAINER, _check_seeds)
     yield Case("training-leaves-the-model-usable", TRAINER, _check_trained_model)
@@ -104,6 +101,10 @@ def _check_batch_sizes(backend: Trains) -> None:
 def _check_step_sizes(backend: Trains) -> None:
     """The loss, the logits and the update of each step, with a smaller batch after a larger one, as
     at the end of an epoch.
+
+    In a backend that trains in several processes the smaller one is a share of a batch: `share`
+    weighs the loss in the update, but not weight decay, and not the loss that is returned, which is
+    that of the process's own images.
     """
     recipe = Recipe(
         learning_rate=0.02,
@@ -113,16 +114,8 @@ def _check_step_sizes(backend: Trains) -> None:
         schedule="cosine",
         epochs=1,
     )
-    check_steps(backend, random_problem(SMOOTH, batch=7), recipe, (5, 2, 5))
-
-
-def _check_share(backend: Shares) -> None:
-    """`share` weighs the loss in the update, but not weight decay, and not the loss that is
-    returned: that of a process's own images.
-    """
-    recipe = Recipe(learning_rate=0.02, momentum=0.9, weight_decay=0.05)
-    for share in (0.5, 2.0):
-        check_steps(backend, random_problem(SMOOTH, batch=5), recipe, (5,), share=share)
+    share = 0.5 if isinstance(backend, TrainsInParallel) else 1.0
+    check_steps(backend, random_problem(SMOOTH, batch=7), recipe, [(5, 1.0), (2, share), (5, 1.0)])
 
 
 def _check_resumed(backend: Trains) -> None:
