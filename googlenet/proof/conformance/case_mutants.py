@@ -5,6 +5,8 @@ stay as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -19,7 +21,7 @@ from ...reference import forward as reference_forward
 from ...reference import ops, run_gradients
 from ...reference.layout import to_nhwc
 from ...reference.network import Pass
-from ...spec.layers import Dropout, MaxPool, ReLU, Scale
+from ...spec.layers import AvgPool, Dropout, MaxPool, ReLU, Scale
 from ...spec.loss import Loss
 from ...spec.recipe import Recipe
 from ...spec.traversal import LeafSite, inputs, nodes, walk
@@ -37,7 +39,29 @@ Outputs: TypeAlias = dict[str, Array]
 
 def case_mutants() -> list[Mutant]:
     """Every mutant with a case of its own."""
-    return [*_dropout(), *_trainers(), *_large_logits(), *_ties(), *_state()]
+    return [*_pools(), *_dropout(), *_trainers(), *_large_logits(), *_ties(), *_state()]
+
+
+# Pools --------------------------------------------------------------------------------------------
+
+
+def _pools() -> Iterator[Mutant]:
+    """On a pool by itself: no layer after it could take the smaller map."""
+    for kind, name in ((MaxPool, "a max pool"), (AvgPool, "an average pool")):
+        yield Mutant(
+            f"floor for ceil in {name}",
+            "'layer' of",
+            sabotage.every_leaf(
+                partial(_rounds_up, kind),
+                lambda pool: replace(pool, ceil_mode=False),
+                reshaped=True,
+            ),
+            "pool-kernel2-stride2-padding0",
+        )
+
+
+def _rounds_up(kind: type[MaxPool | AvgPool], site: LeafSite) -> bool:
+    return isinstance(site.layer, kind) and site.layer.ceil_mode
 
 
 # Dropout ------------------------------------------------------------------------------------------

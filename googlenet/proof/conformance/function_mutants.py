@@ -181,13 +181,6 @@ def function_mutants() -> list[Mutant]:
             sabotage.leaf("normed.conv", _conv(padding=((2, 0), (1, 1)))),
         ),
         Mutant(
-            "floor for ceil",
-            "output of pool",
-            # Adapters that count windows by the site see fewer of them too. All that comes after
-            # can take the smaller map.
-            sabotage.leaf("pool", _max_pool(ceil_mode=False), reshaped=True),
-        ),
-        Mutant(
             "max pool one pixel off",
             "output of mixed.branch_pool.pool",
             sabotage.leaf(

@@ -91,17 +91,18 @@ def _has(module: object, name: str) -> bool:
 # What our adapters are made of -------------------------------------------------------------------
 
 
-def leaf(path: str, change: Callable[[Any], Leaf], *, reshaped: bool = False) -> Sabotage:
-    """The adapter renders another leaf at `path`, which keeps the shape of the right one's output
-    unless it is `reshaped`.
-    """
-    return every_leaf(lambda site: site.path == path, change, reshaped=reshaped)
+def leaf(path: str, change: Callable[[Any], Leaf]) -> Sabotage:
+    """The adapter renders another leaf at `path`, with the same shape of its output."""
+    return every_leaf(lambda site: site.path == path, change)
 
 
 def every_leaf(
     at: Callable[[LeafSite], bool], change: Callable[[Any], Leaf], *, reshaped: bool = False
 ) -> Sabotage:
-    """The adapter renders another leaf wherever `at` says so."""
+    """The adapter renders another leaf wherever `at` says so. Its output has the shape that the
+    right one's has, so that adapters that count windows by their site go on, unless it is
+    `reshaped`.
+    """
 
     def make(module: ModuleType, right: Any, reach: Reach) -> Any:
         def wrong(site: LeafSite, *arguments: Any, **named: Any) -> Any:
