@@ -5,6 +5,7 @@ A mutant changes one thing; among them are the bugs that published GoogLeNets sh
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -59,7 +60,8 @@ class Mutant:
         finds nothing to replace or is never reached, and what the spoilt backend raises.
         """
         if self.case is None:
-            return self.compare(backend).first_divergence
+            with self.sabotage(_module(backend)):
+                return _compare(backend, self.capabilities).first_divergence
         with self.sabotage(_module(backend)):
             try:
                 _case(self.case).check(backend)
@@ -68,7 +70,9 @@ class Mutant:
         return None
 
     def compare(self, backend: Backend) -> Comparison:
-        """The comparison of a sabotaged `backend` on one small network. Raises as `report` does."""
+        """The whole comparison of a sabotaged `backend` on one small network; `report` goes only as
+        far as the divergence. Raises as `report` does.
+        """
         with self.sabotage(_module(backend)):
             return _compare(backend)
 
@@ -118,8 +122,14 @@ def _case(name: str) -> AnyCase:
     return _cases()[name]
 
 
-def _compare(backend: Backend) -> Comparison:
-    return compare(backend, _problem(), _yardsticks())
+def _compare(
+    backend: Backend, capabilities: Collection[str] = ("gradients", "trainer")
+) -> Comparison:
+    """As much of the proof as is for backends with `capabilities`."""
+    every = _yardsticks()
+    step = every.step if "gradients" in capabilities else None
+    trajectory = every.trajectory if "trainer" in capabilities else []
+    return compare(backend, _problem(), Yardsticks(every.forward, step, trajectory))
 
 
 def _problem() -> Problem:
