@@ -52,8 +52,9 @@ class Backend(Protocol):
         """`logits` (N, K), auxiliary heads by name, and the layers at the paths `taps`, maps as (N,
         C, H, W). Used to prove that every layer agrees, and to find the first that does not.
 
-        In training mode, which only a backend with gradients is asked for, batch norm uses the
-        batch's statistics and updates the running ones, and dropout draws new masks each time.
+        In training mode, which only a backend with gradients or a trainer is asked for, batch norm
+        uses the batch's statistics and updates the running ones, and dropout draws new masks each
+        time.
         """
 
 
@@ -74,6 +75,7 @@ class Differentiates(Backend, Protocol):
         layouts.
 
         With `train` the pass is in training mode, and updates batch norm's running statistics.
+        Nothing else changes: no weight, no array of the caller's, and no later call.
         """
 
 
@@ -172,8 +174,9 @@ class Trainer(Protocol):
         before it, and the logits (N, K) behind that loss.
 
         All random numbers, such as dropout's masks, come from `seed`. With P processes, `share` is
-        P times this one's part of the batch, and is the weight of its loss. Raises `ShapeError` or
-        `DataError` for images or labels that do not fit.
+        P times this one's part of the batch, and weighs the gradient of its loss, but neither
+        weight decay nor the loss that is returned; with one process it is 1. Raises `ShapeError`
+        or `DataError` for images or labels that do not fit.
         """
 
     def predict(self, images: Array) -> Array:

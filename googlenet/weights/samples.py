@@ -36,6 +36,10 @@ def random_images(network: Network, seed: int = 0, batch: int = BATCH) -> Array:
 
 
 def random_labels(seed: int = 0, batch: int = BATCH, classes: int = CLASSES) -> Array:
-    """Labels (batch,) in [0, classes)."""
+    """Labels (batch,) in [0, classes): the first class, the last one, then others at random. A loss
+    may ignore one of the two, as that of the padding or of the background.
+    """
     labels: Array = (uniform(seed, "labels")(batch) * classes).astype(np.int64)
+    ends = np.array([0, classes - 1], np.int64)[:batch]
+    labels[: len(ends)] = ends
     return labels

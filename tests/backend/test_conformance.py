@@ -2,9 +2,18 @@
 
 import pytest
 
+from googlenet.backend.protocols import capabilities
 from googlenet.proof.conformance import cases
+
+# Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)
-def test_conformance(case, backend):
+def test_conformance(case, backend, framework):
+    # Only the reference may lack anything: a framework that loses a capability must fail.
+    if framework == "numpy" and (missing := case.capabilities - capabilities(backend)):
+        pytest.skip(f"the reference has no {', '.join(missing)}")
     case.check(backend)

@@ -1,10 +1,15 @@
-"""Every sabotage of the adapter is rejected, with the spoilt layer named; the adapter as it is
+"""Every sabotage of the adapter is rejected, with what was spoilt named; the adapter as it is
 passes the same proof.
 """
 
 import pytest
 
 from googlenet.proof.conformance import honest, mutants
+
+# Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +25,4 @@ def test_the_adapter_itself_passes(backend):
 
 @pytest.mark.parametrize("mutant", mutants(), ids=str)
 def test_mutant_is_caught_in_its_layer(mutant, backend):
-    divergence = mutant.compare(backend).first_divergence
-    assert divergence is not None, "the mutant was not caught"
-    assert divergence.startswith(mutant.divergence)
+    mutant.check(backend)

@@ -129,6 +129,11 @@ def test_returns_logits_and_aux(model, native):
     assert [tuple(output.shape) for output in outputs] == [(3, 7)] * 3
 
 
+@EVERY_NETWORK
+def test_returns_what_the_spec_says_in_the_order_of_the_outputs(build, outputs, network):
+    check_outputs(network, outputs(build(network), network))
+
+
 def test_a_lone_inception_block(native, framework):
     block = googlenet.Network(
         "block",

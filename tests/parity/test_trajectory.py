@@ -95,7 +95,7 @@ def test_what_every_step_is_compared_with_falls_in_rate_and_has_momentum_and_dec
         ({"momentum": 0.0}, "step 2"),
         ({"weight_decay": 0.0}, "step 1"),
         ({"label_smoothing": 0.0}, "step 1: loss"),
-        ({"momentum": 0.9001}, "step 3"),
+        ({"momentum": 0.9001}, "step 2"),
     ],
 )
 def test_another_recipe_is_caught_where_it_shows(yardstick, changes, step):

@@ -4,9 +4,16 @@ import pytest
 
 from googlenet import get_backend
 from googlenet.backend.protocols import capabilities
-from googlenet.proof.conformance import cases
+from googlenet.proof.conformance import cases, mutants
+
+CAPABILITIES = capabilities(get_backend("example"))
 
 
-@pytest.mark.parametrize("case", cases(capabilities(get_backend("example"))), ids=str)
+@pytest.mark.parametrize("case", cases(CAPABILITIES), ids=str)
 def test_conformance(case):
     case.check(get_backend("example"))
+
+
+@pytest.mark.parametrize("mutant", mutants(CAPABILITIES), ids=str)
+def test_mutant(mutant):
+    mutant.check(get_backend("example"))

@@ -9,8 +9,9 @@ def test_conformance(case):
     case.check(get_backend("my_framework"))
 """
 
+from .all_mutants import mutants
 from .case import AnyCase, Case, ConformanceError
-from .sabotage import Mutant, honest, mutants
+from .mutant import Mutant, honest
 from .suite import cases
 
 __all__ = ["AnyCase", "Case", "ConformanceError", "Mutant", "cases", "honest", "mutants"]

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
-from ...backend.protocols import Backend, Differentiates, Trains, capabilities
+import numpy as np
+
+from ...backend.protocols import (
+    Backend,
+    Differentiates,
+    Saves,
+    Trains,
+    TrainsInParallel,
+    capabilities,
+)
 from ...errors import GoogLeNetError
+from ...reference import build as build_reference
+from ...reference.network import Pass
 from ...spec.layers import Network
+from ..parity.problem import Problem
 from ..parity.rows import Row
+from ..parity.tolerance import distance, limit
 
 
 @runtime_checkable
 class Learns(Differentiates, Trains, Protocol):
-    """A backend with gradients and a trainer. What a trainer does is compared with passes in
-    training mode, which only a backend with gradients is asked for.
+    """A backend with gradients and a trainer: where ReLUs and max pools decide, a step is compared
+    with passes in training mode, which only a backend with gradients is asked for.
     """
 
 
@@ -40,13 +53,28 @@ def _differentiates(backend: object) -> TypeGuard[Differentiates]:
     return isinstance(backend, Differentiates)
 
 
+def _saves(backend: object) -> TypeGuard[Saves]:
+    return isinstance(backend, Saves)
+
+
+def _trains(backend: object) -> TypeGuard[Trains]:
+    return isinstance(backend, Trains)
+
+
 def _learns(backend: object) -> TypeGuard[Learns]:
     return isinstance(backend, Learns)
 
 
+def _trains_in_parallel(backend: object) -> TypeGuard[TrainsInParallel]:
+    return isinstance(backend, TrainsInParallel)
+
+
 FORWARD: Final = Need(frozenset[str](), _is_backend)
+SAVE: Final = Need(frozenset({"save"}), _saves)
 GRADIENTS: Final = Need(frozenset({"gradients"}), _differentiates)
-TRAINER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
+TRAINER: Final = Need(frozenset({"trainer"}), _trains)
+LEARNER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
+PARALLEL: Final = Need(frozenset({"parallel"}), _trains_in_parallel)
 
 
 class ConformanceError(AssertionError):
@@ -86,7 +114,14 @@ class Case(Generic[Needed]):
 
 
 #: A case of the suite, whatever it needs.
-AnyCase: TypeAlias = Case[Backend] | Case[Differentiates] | Case[Learns]
+AnyCase: TypeAlias = (
+    Case[Backend]
+    | Case[Saves]
+    | Case[Differentiates]
+    | Case[Trains]
+    | Case[Learns]
+    | Case[TrainsInParallel]
+)
 
 
 def check_rows(backend: Backend, network: Network, rows: list[Row]) -> None:
@@ -105,13 +140,41 @@ def expect(condition: bool, message: str) -> None:
         raise ConformanceError(message)
 
 
+def check_untapped(
+    backend: Backend, model: object, problem: Problem, yardstick: Mapping[str, float]
+) -> None:
+    """The outputs by name of a pass of all images without taps, which is what users run. Raises
+    `ConformanceError`.
+    """
+    network = problem.network
+    run = Pass()
+    build_reference(network, problem.params, dtype=np.float64).run(problem.images, run)
+    found = backend.forward(model, problem.images)
+    expect(
+        found.keys() == set(network.outputs),
+        f"{network.name}: forward without taps returned {', '.join(found)} in {backend.name},"
+        f" expected {', '.join(network.outputs)}",
+    )
+    rows = [
+        Row(
+            f"{name} without taps",
+            distance(found[name], run.outputs[name]),
+            limit(yardstick[name]),
+        )
+        for name in reversed(network.outputs)
+    ]
+    check_rows(backend, network, rows)
+
+
 def expect_errors(
     broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]],
     where: str,
     naming: str = "",
+    *,
+    advice: str = "call googlenet.backend.checks and check_params first",
 ) -> None:
-    """Raises `ConformanceError` unless each call, given as (what it is given, the error, the call),
-    raises its error, with a message that has `naming` in it.
+    """Raises `ConformanceError`, with `advice`, unless each call, given as (what it is given, the
+    error, the call), raises its error, with a message that has `naming` in it.
     """
     for what, expected, call in broken:
         try:
@@ -119,7 +182,4 @@ def expect_errors(
         except expected as error:
             expect(naming in str(error), f"{where}: the error for {what} must name '{naming}'")
             continue
-        raise ConformanceError(
-            f"{where}: {what} must raise {expected.__name__}; call googlenet.backend.checks and"
-            " check_params first"
-        )
+        raise ConformanceError(f"{where}: {what} must raise {expected.__name__}; {advice}")

@@ -5,9 +5,7 @@ the float64 reference.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,16 +15,16 @@ from ...backend.protocols import CAPABILITIES, Backend, Differentiates
 from ...errors import GoogLeNetError, ShapeError, UnknownNameError, WeightsError
 from ...reference import build as build_reference
 from ...reference.network import Pass
-from ...spec.blocks import avg_pool, conv_layer, inception, max_pool, sequential
-from ...spec.layers import Dense, Dropout, Network, ReLU
+from ...spec.blocks import avg_pool, inception, max_pool, sequential
+from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.params import param_specs
 from ...spec.traversal import nodes, num_classes
-from ...weights.samples import BATCH, CLASSES, random_images, random_labels, random_params
+from ...weights.samples import BATCH, random_images, random_labels, random_params
 from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
 from ..parity.problem import random_problem
 from ..parity.rows import Group, Row
-from ..parity.tolerance import EPS, distance, forward_yardstick, limit, step_yardstick
+from ..parity.tolerance import distance, forward_yardstick, limit, step_yardstick
 from .case import (
     FORWARD,
     GRADIENTS,
@@ -34,9 +32,12 @@ from .case import (
     Case,
     ConformanceError,
     check_rows,
+    check_untapped,
     expect,
     expect_errors,
 )
+from .dropout import dropout_cases
+from .loss import loss_cases
 from .networks import (
     LARGE_POOLS,
     LEAVES,
@@ -50,6 +51,8 @@ from .networks import (
     probe,
     sandwich,
 )
+from .state import state_cases
+from .ties import tie_cases
 from .training import trainer_cases
 
 
@@ -63,6 +66,10 @@ def cases(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[AnyCase]:
         *_composite_cases(),
         *_architecture_cases(),
         *_other_cases(),
+        *tie_cases(),
+        *dropout_cases(),
+        *loss_cases(),
+        *state_cases(),
         *trainer_cases(),
     ]
     return [case for case in every if case.capabilities <= set(capabilities)]
@@ -105,7 +112,6 @@ def _pool_cases() -> Iterator[Case[Backend]]:
 
 
 def _other_cases() -> Iterator[AnyCase]:
-    yield Case("ties", GRADIENTS, _check_ties)
     yield Case("gradients-in-evaluation-mode", GRADIENTS, _check_evaluation_gradients)
     yield Case("batch-of-one", FORWARD, _check_batch_of_one)
     for name, network in norm_networks().items():
@@ -115,7 +121,6 @@ def _other_cases() -> Iterator[AnyCase]:
             partial(_check_batch_norm, network=network),
         )
     yield Case("batch-norm-of-one-value", GRADIENTS, _check_one_value)
-    yield Case("dropout-statistics", GRADIENTS, _check_dropout)
     yield Case("weights-are-copied", FORWARD, _check_copies)
     yield Case("forward-changes-nothing", FORWARD, _check_unchanged)
     yield Case("bad-input", FORWARD, _check_bad_input)
@@ -134,6 +139,8 @@ def check_network(
     comparison = compare(backend, problem, yardsticks)
     _check_weights(backend, network, [row.name for row in comparison[Group.WEIGHTS]])
     check_rows(backend, network, comparison.rows)
+    model = backend.build(network, problem.params)
+    check_untapped(backend, model, problem, yardsticks.forward)
 
 
 def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> None:
@@ -144,6 +151,7 @@ def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> 
     yardstick = forward_yardstick(problem, chunk=8)
     rows = compare_forward(backend, model, problem, yardstick, chunk=8)
     check_rows(backend, network, rows)
+    check_untapped(backend, model, problem, yardstick)
 
 
 def _check_weights(backend: Backend, network: Network, changed: list[str]) -> None:
@@ -166,28 +174,6 @@ def _check_pools(backend: Backend, kernel: int, stride: int, padding: int) -> No
             check_forward(
                 backend, lone(f"avg-{'counted' if counted else 'uncounted'}-{named}", pool, shape)
             )
-
-
-def _check_ties(backend: Backend) -> None:
-    """ReLU'(0) = 0, and the first of equal maxima takes the gradient: on small integers, where
-    float32 rounds nothing.
-    """
-    layers = sequential(
-        before=conv_layer(4, 1),
-        relu=ReLU(),
-        pool=max_pool(3, 2, 1),
-        plain=max_pool(2, 1),
-        after=Dense(CLASSES, bias=True),
-    )
-    network = Network("ties", layers, (3, 8, 9), "googlenet.proof.conformance")
-    drawn = random_problem(network)
-    params = {
-        path: np.rint(2 * array).clip(-1, 1).astype(np.float32)
-        for path, array in drawn.params.items()
-    }
-    images = np.rint(drawn.images).astype(np.float32)
-    problem = replace(drawn, params=params, images=images)
-    check_rows(backend, network, compare(backend, problem, measure(problem)).rows)
 
 
 def _check_evaluation_gradients(backend: Differentiates) -> None:
@@ -276,35 +262,6 @@ def _check_one_value(backend: Differentiates) -> None:
     )
 
 
-def _check_dropout(backend: Backend) -> None:
-    """In training mode a share `rate` is zeroed and the rest divided by 1 − rate, at random each
-    time; otherwise the identity.
-    """
-    rate, shape = 0.3, (4, 31, 33)
-    model = backend.build(lone("dropout", Dropout(rate), shape), {})
-    ones = np.ones((2, *shape), np.float32)
-    expect(
-        np.array_equal(backend.forward(model, ones)["logits"], ones),
-        "dropout: evaluation mode must be the identity",
-    )
-    first, second = (backend.forward(model, ones, train=True)["logits"] for _ in range(2))
-    expect(
-        not np.array_equal(first, second),
-        "dropout: two passes in training mode dropped the same elements",
-    )
-    kept = first[first != 0]
-    expect(
-        distance(kept, np.full(kept.shape, 1 / (1 - rate))) <= limit(EPS),
-        f"dropout: kept elements must be 1 / (1 - {rate})",
-    )
-    # Six standard deviations of a binomial share: a correct backend fails once in 500 million runs.
-    share, spread = 1 - kept.size / ones.size, 6 * math.sqrt(rate * (1 - rate) / ones.size)
-    expect(
-        abs(share - rate) < spread,
-        f"dropout: {share:.3f} of the elements were dropped, expected {rate} ± {spread:.3f}",
-    )
-
-
 def _check_copies(backend: Backend) -> None:
     network = composites()["norm_residual"]
     params, images = random_params(network), random_images(network)
@@ -330,10 +287,9 @@ def _check_unchanged(backend: Backend) -> None:
     params, images = random_params(network), random_images(network)
     kept_images = images.copy()
     model = backend.build(network, params)
-    first = backend.forward(model, images)["logits"]
-    tapped = backend.forward(model, images, taps=[site.path for site in nodes(network)])["logits"]
-    expect(np.array_equal(first, tapped), "forward: taps changed the logits")
-    expect(np.array_equal(images, kept_images), "forward: the images were changed")
+    for taps in ((), [site.path for site in nodes(network)]):
+        backend.forward(model, images, taps=taps)
+        expect(np.array_equal(images, kept_images), "forward: the images were changed")
     expect(
         not compare_weights(backend, model, params), "forward: evaluation mode changed the weights"
     )

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.protocols import Trainer, Trains
+from ...backend.protocols import Trainer, Trains, TrainsInParallel
 from ...errors import DataError, GoogLeNetError, ShapeError, SpecError
 from ...reference import build as build_reference
 from ...reference.network import Pass
@@ -22,7 +22,16 @@ from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
 from ..parity.trajectory import compare_trajectory, trajectory_yardstick
-from .case import TRAINER, Case, Learns, check_rows, expect, expect_errors
+from .case import (
+    LEARNER,
+    TRAINER,
+    AnyCase,
+    Case,
+    Learns,
+    check_rows,
+    expect,
+    expect_errors,
+)
 from .networks import (
     batch_of,
     composites,
@@ -31,15 +40,17 @@ from .networks import (
     sandwich,
     trained_networks,
 )
+from .steps import SMOOTH, check_steps
 
 
-def trainer_cases() -> Iterator[Case[Learns]]:
+def trainer_cases() -> Iterator[AnyCase]:
     """Every case that needs a trainer."""
     for name, (network, recipe) in trained_networks().items():
         yield Case(
-            f"training-{name}", TRAINER, partial(check_training, network=network, recipe=recipe)
+            f"training-{name}", LEARNER, partial(check_training, network=network, recipe=recipe)
         )
     yield Case("training-batches-of-any-size", TRAINER, _check_batch_sizes)
+    yield Case("training-in-steps-of-any-size", TRAINER, _check_step_sizes)
     yield Case("training-goes-on-bit-for-bit", TRAINER, _check_resumed)
     yield Case("training-draws-from-the-seed-alone", TRAINER, _check_seeds)
     yield Case("training-leaves-the-model-usable", TRAINER, _check_trained_model)
@@ -47,7 +58,7 @@ def trainer_cases() -> Iterator[Case[Learns]]:
     yield Case("training-bad-input", TRAINER, _check_bad_training_input)
 
 
-def check_training(backend: Trains, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
+def check_training(backend: Learns, network: Network, recipe: Recipe, *, steps: int = 5) -> None:
     """A trajectory of `steps` steps: each loss, and every array after each. Raises
     `ConformanceError`.
     """
@@ -93,6 +104,26 @@ def _check_batch_sizes(backend: Trains) -> None:
         error = distance(trainer.predict(images), run.outputs["logits"])
         yardstick = forward_yardstick(Problem(network, held, images), chunk=8)["logits"]
         check_rows(backend, network, [Row("predict", error, limit(yardstick))])
+
+
+def _check_step_sizes(backend: Trains) -> None:
+    """The loss, the logits and the update of each step, with a smaller batch after a larger one, as
+    at the end of an epoch.
+
+    In a backend that trains in several processes the smaller one is a share of a batch: `share`
+    weighs the loss in the update, but not weight decay, and not the loss that is returned, which is
+    that of the process's own images.
+    """
+    recipe = Recipe(
+        learning_rate=0.02,
+        momentum=0.9,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        schedule="cosine",
+        epochs=1,
+    )
+    share = 0.5 if isinstance(backend, TrainsInParallel) else 1.0
+    check_steps(backend, random_problem(SMOOTH, batch=7), recipe, [(5, 1.0), (2, share), (5, 1.0)])
 
 
 def _check_resumed(backend: Trains) -> None:
