@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from googlenet.proof.parity.problem import random_problem
 from googlenet.proof.parity.rows import Comparison, Group, Row, differing
 from googlenet.proof.parity.run import ParityOptions, run_parity
 from googlenet.proof.parity.tolerance import StepYardstick
+from googlenet.proof.parity.trajectory import StepStrays
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 NETWORK = get_network("googlenet", input_shape=(1, 32, 32))
@@ -94,7 +95,7 @@ def test_json_has_everything_in_whole_words(images):
             "seconds",
             "peak_memory_bytes",
         ]
-        assert {"name", "error", "limit", "passed"} == result["outputs"][0].keys()
+        assert {"name", "error", "limit", "passed", "verdict"} == result["outputs"][0].keys()
 
 
 @pytest.mark.parametrize(
@@ -236,6 +237,7 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
         "error": None,
         "limit": result.comparison[Group.OUTPUTS][-1].limit,
         "passed": False,
+        "verdict": "different",
     }
 
 
@@ -274,10 +276,14 @@ def test_what_failed_survives_json():
 
 def test_a_question_comes_back_from_its_files(tmp_path):
     problem = replace(random_problem(probe()), loss=Loss(0.1, (0.5, 0.25)))
-    measured = Yardsticks({"logits": 1e-7}, StepYardstick({}, 1e-7, {}, {}), [{"loss": 1e-7}])
+    steps = [StepStrays({"loss": 1e-7}), StepStrays({"loss": 2e-7}, {"b": np.ones(2)}, ["c"])]
+    ties = {"a.relu": np.array([1e-7, np.inf]), "pool": np.zeros(3)}
+    measured = Yardsticks({"logits": 1e-7}, StepYardstick({}, 1e-7, {}, {}, ties), steps)
     Question(problem, 5, measured).save(tmp_path)
     asked = load(tmp_path)
-    assert (asked.chunk, asked.yardsticks) == (5, measured)
+    assert asked.chunk == 5
+    found = asked.yardsticks
+    np.testing.assert_equal(asdict(found), asdict(measured))
     assert (asked.problem.network, asked.problem.loss) == (problem.network, problem.loss)
     np.testing.assert_array_equal(asked.problem.images, problem.images)
     np.testing.assert_array_equal(asked.problem.labels, problem.labels)

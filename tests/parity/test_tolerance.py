@@ -15,13 +15,13 @@ from googlenet.backend.geometry import window_count
 from googlenet.data.images import load_image_set
 from googlenet.proof.conformance.networks import probe
 from googlenet.proof.parity.compare import compare, compare_step, measure
+from googlenet.proof.parity.decisions import decisions
 from googlenet.proof.parity.problem import Problem, random_problem
 from googlenet.proof.parity.rows import Comparison, Group, Row, differing
 from googlenet.proof.parity.tolerance import (
     EPS,
     FACTOR,
     Distance,
-    decisions,
     distance,
     forward_yardstick,
     limit,
@@ -333,14 +333,16 @@ def test_decisions_are_those_of_the_pass():
     ("spoilt", "left"),
     [
         ("first", set()),  # the images are its input
-        ("relu", {"relu", "mixed.one", "mixed.two.pool"}),
+        ("conv", {"relu"}),
+        ("relu", {"mixed.one", "mixed.two.pool"}),
         ("mixed.one", set()),
-        ("mixed.two.conv.relu", {"mixed.two.conv.relu"}),
-        ("vector", {"vector"}),
-        ("conv", set()),
+        ("mixed.two.conv.conv", {"mixed.two.conv.relu"}),
+        ("mixed.two.conv.relu", set()),
+        ("flat", {"vector"}),
+        ("vector", set()),
     ],
 )
-def test_a_layer_whose_output_is_missing_or_misshapen_is_left_to_the_reference(spoilt, left):
+def test_a_layer_whose_input_is_missing_or_misshapen_is_left_to_the_reference(spoilt, left):
     images, outputs, _ = _decided()
     for wrong in (
         {name: array for name, array in outputs.items() if name != spoilt},

@@ -77,8 +77,8 @@ def test_every_step_has_its_loss_and_every_array(yardstick):
 
 
 def test_float32_strays_little_and_the_first_step_by_rounding_alone(yardstick):
-    assert all(EPS / 100 < step["stem.conv.weight"] < 1e-4 for step in yardstick)
-    assert yardstick[0]["loss"] < 100 * EPS
+    assert all(EPS / 100 < step.arrays["stem.conv.weight"] < 1e-4 for step in yardstick)
+    assert yardstick[0].arrays["loss"] < 100 * EPS
 
 
 def test_what_every_step_is_compared_with_falls_in_rate_and_has_momentum_and_decay():
@@ -215,7 +215,7 @@ def test_ten_steps_of_googlenet_stay_within_a_few_units_in_the_last_place():
     problem = Problem(network, params, digits.images, digits.labels)
     yardstick = trajectory_yardstick(problem, recipe=recipe, steps=10, size=8)
     batch = problem.batch(0, 8)
-    assert max(step["loss"] for step in yardstick) < 1e-5
+    assert max(step.arrays["loss"] for step in yardstick) < 1e-5
     exact = Trainer(reference.build(network, params, dtype=np.float64), recipe)
     again = Trainer(reference.build(network, params, dtype=np.float64), recipe)
     for trainer in (exact, again):
