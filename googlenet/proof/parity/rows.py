@@ -36,10 +36,13 @@ class Row:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the error is within the limit, where that can be told; NaN is not."""
+        """Whether the error is within the limit, where that can be told; NaN and infinity never
+        are.
+        """
         if not self.provable:
             return Verdict.UNPROVED
-        return Verdict.SAME if self.error <= self.limit else Verdict.DIFFERENT
+        within = math.isfinite(self.error) and self.error <= self.limit
+        return Verdict.SAME if within else Verdict.DIFFERENT
 
     @property
     def passed(self) -> bool:
