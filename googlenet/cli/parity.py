@@ -218,6 +218,8 @@ def _print(report: Report) -> None:
 
 def _remarks(report: Report, result: Result) -> Iterator[str]:
     """What there is to say of one framework beside its figures."""
+    from ..proof.parity.rows import Verdict
+
     if result.error is not None:
         yield in_words(result.error)
         return
@@ -231,8 +233,11 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
         )
     elif lacking := [each for each in report.asked if each not in result.compared]:
         yield f"{listed(result.compared)} only; {listed(lacking)} could not be compared"
-    counts = ", ".join(f"{count:,} {verdict.value}" for verdict, count in found.counts.items())
-    yield f"{counts} on these images; largest share of a limit {found.largest_share:.2f}"
+    same, different, unproved = (found.counts[verdict] for verdict in Verdict)
+    yield (
+        f"{counted(same, 'tensor')} the same, {different:,} different, {unproved:,} not provable on"
+        f" these images; largest error {found.largest_share:.2f} of its limit"
+    )
     if result.device is not None:
         settings = ", ".join(f"{name}={value}" for name, value in result.precision.items())
         threads = "" if result.threads is None else f", threads: {result.threads}"

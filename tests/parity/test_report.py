@@ -63,7 +63,8 @@ def test_all_the_same(capsys):
         "2 of 2 compute the same function as the float64 reference, in outputs and gradients."
     ) in text
     assert (
-        "one: 3 same, 0 different, 0 not provable on these images; largest share of a limit 0.50"
+        "one: 3 tensors the same, 0 different, 0 not provable on these images; largest error 0.50"
+        " of its limit"
     ) in text
 
 
@@ -75,7 +76,7 @@ def test_what_cannot_be_told_is_said_with_what_to_give(capsys):
         "one: not proved on these images: 2 of 2 gradients, where float32 cannot tell right from"
         " wrong; give count=8, a larger input_shape (such as 64×64), other images or other weights"
     ) in text
-    assert "one: 2 same, 0 different, 2 not provable on these images;" in text
+    assert "one: 2 tensors the same, 0 different, 2 not provable on these images;" in text
     assert "1 of 2 compute the same function" in text
     enough = report(result("one", groups), count=8, side=224)
     assert enough.advice == (

@@ -21,7 +21,10 @@ from googlenet.proof.parity.trajectory import (
     trajectory_yardstick,
 )
 from googlenet.reference.network import Pass, piecewise_matmul
+from googlenet.reference.ops import Choice
 from googlenet.reference.training import Trainer
+from googlenet.spec import ReLU, param_specs
+from googlenet.spec.traversal import walk
 
 PROBLEM = random_problem(probe(), batch=8)
 RECIPE = trajectory_recipe(Loss(label_smoothing=0.1))
@@ -174,6 +177,53 @@ def test_a_step_that_rounds_otherwise_than_eager_mode_passes(yardstick):
     found = rows(Backend(Piecewise), yardstick)
     assert first_failure(found) is None
     assert max(row.error for row in found) > 0
+
+
+class Leaky(Trainer):
+    """Every ReLU lets every gradient pass."""
+
+    def advance(self, images, labels, run, *, learning_rate):
+        choices = {
+            site.path: Choice(fixed=np.array(True))
+            for site in walk(self.model.network)
+            if isinstance(site.layer, ReLU)
+        }
+        run = Pass(train=run.train, choices=choices)
+        return super().advance(images, labels, run, learning_rate=learning_rate)
+
+
+def test_a_trainer_whose_relus_let_every_gradient_pass_does_not_excuse_itself(yardstick):
+    """The outputs of its eager pass, max(x, 1e-30), are positive everywhere."""
+    relus = {site.path for site in walk(PROBLEM.network) if isinstance(site.layer, ReLU)}
+
+    def forward(model, images, **settings):
+        found = reference.forward(model, images, **settings)
+        return {
+            path: np.maximum(array, np.float32(1e-30)) if path in relus else array
+            for path, array in found.items()
+        }
+
+    backend = Backend(Leaky)
+    backend.forward = forward
+    assert first_failure(rows(backend, yardstick)).startswith("step 1")
+
+
+def test_a_statistic_that_cannot_be_told_stays_so():
+    """Of a batch of two on maps of one pixel, whose batch norms divide rounding by rounding."""
+    network = get_network("googlenet_bn", input_shape=(1, 32, 32))
+    params = init_params(network, initializer="he_normal")
+    digits = load_image_set(None, network.input_shape, 10, count=4)
+    problem = Problem(network, params, digits.images, digits.labels)
+    strays = trajectory_yardstick(problem, recipe=RECIPE, steps=2, size=2)
+    first, second = (set(step.unknown) for step in strays)
+    assert 0 < len(first) < sum(not spec.trainable for spec in param_specs(network).values())
+    assert first <= second
+    assert all(path.endswith((".running_mean", ".running_var")) for path in second)
+    found = compare_trajectory(reference, problem, strays, recipe=RECIPE, size=2)
+    assert first_failure(found) is None
+    assert {row.name for row in found if not row.provable} >= {
+        f"step {number}: {path}" for number, step in enumerate(strays, 1) for path in step.unknown
+    }
 
 
 def test_batch_norm_under_both_conventions():
