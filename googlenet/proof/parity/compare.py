@@ -94,7 +94,25 @@ def compare_forward(
             distances.setdefault(name, Distance()).add(None, piece)  # nobody asked for it
         done += len(piece)
         report(done)
-    return [judge(name, measured, yardstick.get(name, 0.0)) for name, measured in distances.items()]
+    return _forward_rows(problem, distances, yardstick)
+
+
+def _forward_rows(
+    problem: Problem, distances: Mapping[str, Distance], yardstick: Mapping[str, float]
+) -> list[Row]:
+    """A row for each of `distances`, which are in the order of execution: nothing can be told of
+    what comes after something faint.
+    """
+    known, rows = not _faint(problem), []
+    for name, measured in distances.items():
+        known = known and not measured.faint
+        rows.append(judge(name, measured, yardstick.get(name, 0.0), known=known))
+    return rows
+
+
+def _faint(problem: Problem) -> bool:
+    images = problem.images.astype(np.float64)
+    return apart(images, images).faint
 
 
 def compare_step(
@@ -139,6 +157,12 @@ def compare_step(
     held = backend.params_of(model)
     report(3)
     extra = [Row(path, math.inf, limit(0)) for path in grads if path not in exact.gradients]
+    measured = {
+        name: apart(passed.get(name), exact.outputs[name]) for name in output_names(network)
+    }
+    outputs = _forward_rows(problem, measured, yardstick.outputs)
+    unknown = unknown_statistics(network, {row.name for row in outputs if not row.provable})
+    clear = not _faint(problem) and not any(each.faint for each in measured.values())
 
     def rows(
         actual: Mapping[str, Array],
@@ -147,19 +171,20 @@ def compare_step(
         unknown: Collection[str] = (),
     ) -> list[Row]:
         return [
-            judge(path, apart(actual.get(path), array), allowed[path], known=path not in unknown)
+            judge(
+                path,
+                apart(actual.get(path), array),
+                allowed[path],
+                known=clear and path not in unknown,
+            )
             for path, array in expected.items()
         ]
 
-    outputs = rows(
-        passed, {name: exact.outputs[name] for name in output_names(network)}, yardstick.outputs
-    )
-    unknown = unknown_statistics(network, {row.name for row in outputs if not row.provable})
     off = apart(np.array([value]), np.array([exact.loss]))
     return Comparison(
         {
             Group.STEP_OUTPUTS: outputs,
-            Group.LOSS: [judge("loss", off, yardstick.loss)],
+            Group.LOSS: [judge("loss", off, yardstick.loss, known=clear)],
             Group.GRADIENTS: extra + rows(grads, exact.gradients, yardstick.gradients)[::-1],
             Group.STATISTICS: rows(held, exact.statistics, yardstick.statistics, unknown),
         }

@@ -37,7 +37,8 @@ EPS = float(np.finfo(np.float32).eps)
 #: A tensor can be told right from wrong where its limit is at most this, ...
 PROVABLE = 0.01
 #: ... and its root mean square at least this: 2²³ times the smallest normal number of float32,
-#: below which some frameworks have only 0.
+#: below which some frameworks have only 0. Nothing can be told of what is made of less, either: a
+#: batch norm makes it larger.
 SMALLEST = 2.0**-103
 
 
@@ -65,7 +66,7 @@ class Distance:
         if actual is None or actual.shape != expected.shape:
             self.difference, self.fits = math.inf, False
             return
-        gap = actual.astype(np.float64).ravel() - expected.ravel()
+        gap = np.subtract(actual, expected, dtype=np.float64).ravel()
         self.difference += float(gap @ gap)
         self.norm += float(expected.ravel() @ expected.ravel())
         self.size += expected.size
@@ -92,7 +93,12 @@ class Distance:
             return math.isfinite(yardstick)
         if self.norm == 0:
             return yardstick == 0 and self.difference > 0
-        return limit(yardstick) <= PROVABLE and self.norm >= self.size * SMALLEST**2
+        return limit(yardstick) <= PROVABLE and not self.faint
+
+    @property
+    def faint(self) -> bool:
+        """Whether the expected tensor is not 0, and so small that some frameworks may have 0."""
+        return 0 < self.norm < self.size * SMALLEST**2
 
 
 def unproved(outputs: Mapping[str, Array], yardsticks: Mapping[str, float]) -> set[str]:

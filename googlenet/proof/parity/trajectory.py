@@ -44,8 +44,8 @@ from .tolerance import (
 @dataclass(frozen=True)
 class StepStrays:
     """How far float32 strays in one step of a trajectory: in the loss and every array by path; how
-    near a tie lets rounding decide (`Ties`); and the running statistics that cannot be told, since
-    a step so far took them from something that cannot.
+    near a tie lets rounding decide (`Ties`); and what cannot be told, such as running statistics,
+    since a step so far made it of something that cannot.
     """
 
     arrays: Mapping[str, float]
@@ -125,6 +125,9 @@ def trajectory_yardstick(
         worst[LOSS] = max(worst[LOSS], loss_reach(run.outputs, loss, run.output_grads, strayed))
         untold = unproved(run.outputs, strayed)
         unknown |= unknown_statistics(network, untold)
+        shown: list[Array] = [batch.images.astype(np.float64), *run.outputs.values()]
+        if any(apart(array, array).faint for array in shown):
+            unknown |= worst.keys()
         found.append(StepStrays(worst, ties.measured(FACTOR, untold), sorted(unknown)))
         report(number + 1)
     return found
