@@ -10,7 +10,7 @@ from ..architectures import as_network
 from ..arrays import Array
 from ..backend.discovery import chosen_frameworks
 from ..data.images import load_image_set
-from ..errors import ShapeError
+from ..errors import ShapeError, UnknownNameError
 from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
 from ..spec.analysis import norm_of_one_value
 from ..spec.layers import Network, Shape
@@ -38,6 +38,7 @@ def parity(
     label_smoothing: float = 0.1,
     train_steps: int = 0,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    devices: Mapping[str, str] | None = None,
     jobs: int = 1,
     threads: int | None = None,
     chunk: int = 16,
@@ -54,13 +55,16 @@ def parity(
     are drawn by `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the
     loss, and `train_steps` is the number of training steps to compare.
 
+    `devices` has the device of those that are not to use their default, in the framework's own
+    words ("cuda:0"). None of them may compute float32 in less than float32.
+
     `jobs` frameworks run at a time, each in a process with `threads` threads and `chunk` images per
     pass. After `timeout` seconds without progress the process is killed, and only its own row
     fails.
 
     Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `DataError` or
-    `WeightsError` for arguments that are not valid. A framework that differs raises nothing:
-    `report.passed` is False.
+    `WeightsError` for arguments that are not valid. A framework that differs raises nothing, nor do
+    images and weights on which too little can be proved: `report.passed` is False.
     """
     count = None if count is None else integer("count", count, 1)
     seed, chunk, jobs = (
@@ -75,6 +79,12 @@ def parity(
     )
     paths = by_framework(interpreters)
     chosen = chosen_frameworks(None if frameworks is None else several(frameworks), paths)
+    placed = by_framework(devices)
+    for framework in placed:
+        if framework not in chosen:
+            raise UnknownNameError(
+                f"devices: '{framework}' is not compared here; choose from {', '.join(chosen)}"
+            )
     image_set = load_image_set(
         None if images is None else Path(images),
         spec.input_shape,
@@ -94,6 +104,7 @@ def parity(
         gradients=gradients,
         train_steps=train_steps,
         interpreters=paths,
+        devices=placed,
     )
     return run_parity(
         spec, chosen, image_set, params, seed=seed, options=options, progress=progress

@@ -146,6 +146,23 @@ class SetsThreads(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class SetsPrecision(Backend, Protocol):
+    """A backend that may compute float32 in less than float32, such as TensorFloat-32 on a GPU, and
+    can be told not to.
+
+    The variables of `googlenet.backend.precision` are set before a framework is imported; this is
+    for what those do not reach.
+    """
+
+    def set_full_precision(self) -> dict[str, str]:
+        """Compute float32 in float32 from now on; returns what was set, by the framework's own
+        names.
+
+        Called by the proof, once, after the backend is imported and before `build`.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -203,6 +220,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "trainer": Trains,
     "parallel": TrainsInParallel,
     "threads": SetsThreads,
+    "precision": SetsPrecision,
 }
 
 

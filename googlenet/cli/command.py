@@ -15,6 +15,7 @@ from ..errors import GoogLeNetError
 OTHER_NAMES = {
     "aux_weights": "aux_weight",
     "checkpoint_seconds": "checkpoint_minutes",
+    "devices": "device",
     "folder": "out",
     "frameworks": "framework",
     "input_shape": "size",

@@ -104,6 +104,14 @@ Device = Annotated[
     str | None,
     typer.Option("--device", metavar="D", help="Device to use, as the framework itself names it."),
 ]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="X=D",
+        help="Device for framework X, as it names it itself: torch=cuda:0; can be repeated.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -202,12 +210,20 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def interpreters_of(pairs: list[str] | None) -> dict[str, str]:
     """The interpreters that `--python X=PATH` names, by framework. Raises `UnknownNameError`."""
+    return _pairs(pairs, "--python: expected FRAMEWORK=PATH, such as mxnet=/path/to/python")
+
+
+def devices_of(pairs: list[str] | None) -> dict[str, str]:
+    """The devices that `--device X=D` names, by framework. Raises `UnknownNameError`."""
+    return _pairs(pairs, "--device: expected FRAMEWORK=DEVICE, such as torch=cuda:0")
+
+
+def _pairs(pairs: list[str] | None, expected: str) -> dict[str, str]:
+    """What stands after the first `=` of each pair, by what stands before it."""
     found: dict[str, str] = {}
     for pair in pairs or []:
-        name, separator, path = pair.partition("=")
-        if not separator or not name or not path:
-            raise UnknownNameError(
-                f"--python: expected FRAMEWORK=PATH, such as mxnet=/path/to/python, got '{pair}'"
-            )
-        found[name] = path
+        name, separator, value = pair.partition("=")
+        if not separator or not name or not value:
+            raise UnknownNameError(f"{expected}, got '{pair}'")
+        found[name] = value
     return found

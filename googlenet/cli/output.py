@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -35,6 +35,12 @@ def shape_text(shape: Shape) -> str:
 def counted(count: int, what: str) -> str:
     """1 epoch, 2 epochs, 1,438 images."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """outputs; outputs and gradients; outputs, gradients and training steps."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def print_json(value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from .options import (
     AuxHeads,
     Channels,
     Classes,
+    Devices,
     Dialect,
     Frameworks,
     Images,
@@ -23,6 +25,7 @@ from .options import (
     Size,
     Threads,
     Timeout,
+    devices_of,
     interpreters_of,
     shape_of,
 )
@@ -30,6 +33,7 @@ from .output import (
     add,
     bars,
     counted,
+    listed,
     print_json,
     say,
     say_command,
@@ -111,6 +115,7 @@ def command(
     count: Count = None,
     framework: Frameworks = None,
     python: Interpreters = None,
+    device: Devices = None,
     weights: Weights = None,
     initializer: Initializer = "he_normal",
     seed: Seed = 0,
@@ -131,7 +136,8 @@ def command(
     """Prove that every framework computes the same function.
 
     Compares each layer, the logits and each gradient with the float64 reference, and with
-    --train-steps several training steps too; exits with 1 if a framework differs or fails.
+    --train-steps several training steps too; exits with 1 if a framework differs or fails, or if
+    too little can be proved on these images.
     """
     from ..actions.parity import parity
     from ..jobs.signals import terminated_as_interrupted
@@ -153,6 +159,7 @@ def command(
             label_smoothing=label_smoothing,
             train_steps=train_steps,
             interpreters=interpreters_of(python),
+            devices=devices_of(device),
             jobs=jobs,
             threads=threads,
             chunk=chunk,
@@ -183,15 +190,11 @@ def _print(report: Report) -> None:
         made = narrow if widths(narrow)[0] <= terminal().width else made
     show(made)
     for result in report.results:
-        if result.error is not None:
-            say(f"{result.framework}: {in_words(result.error)}", indent="  ")
-        elif not result.passed:
-            where = result.comparison.first_divergence
-            say(f"{result.framework}: first divergence at the {where}", indent="  ")
-    same = sum(result.passed for result in report.results)
+        for text in _remarks(report, result):
+            say(f"{result.framework}: {text}", indent="  ")
     say(
-        f"{same} of {len(report.results)} compute the same function as the float64 reference."
-        " Errors are relative L2 distances from it; limits come from float32's own rounding."
+        f"{_summary(report)} Errors are relative L2 distances from it; limits come from float32's own"
+        " rounding."
     )
     if [result.framework for result in report.results] == [REFERENCE]:
         say(
@@ -205,28 +208,71 @@ def _print(report: Report) -> None:
             say_command(line)
 
 
+def _remarks(report: Report, result: Result) -> Iterator[str]:
+    """What there is to say of one framework beside its figures."""
+    from ..proof.parity.rows import Verdict
+
+    if result.error is not None:
+        yield in_words(result.error)
+        return
+    found = result.comparison
+    if not found.passed:
+        yield f"first divergence at the {found.first_divergence}"
+    elif not found.proved:
+        yield (
+            f"not proved on these images: {listed(found.shortfall)}, where float32 cannot tell"
+            f" right from wrong; {in_words(report.advice)}"
+        )
+    elif lacking := [each for each in report.asked if each not in result.compared]:
+        yield f"{listed(result.compared)} only; {listed(lacking)} could not be compared"
+    same, different, unproved = (found.counts[verdict] for verdict in Verdict)
+    yield (
+        f"{counted(same, 'tensor')} the same, {different:,} different, {unproved:,} not provable on"
+        f" these images; largest error {found.largest_share:.2f} of its limit"
+    )
+    if result.device is not None:
+        settings = ", ".join(f"{name}={value}" for name, value in result.precision.items())
+        threads = "" if result.threads is None else f", threads: {result.threads}"
+        yield f"on {result.device}{threads}; {settings}"
+
+
+def _summary(report: Report) -> str:
+    """How many are the same, and in what: those of which less was compared are not among them."""
+    same = sum(result.passed and result.compared == report.asked for result in report.results)
+    count, what = f"{same} of {len(report.results)}", listed(report.asked)
+    if report.gradients:
+        return f"{count} compute the same function as the float64 reference, in {what}."
+    only = " only" if len(report.asked) == 1 else ""
+    return f"{count} agree with the float64 reference, in {what}{only}."
+
+
 def _table(report: Report, width: int | None = None) -> Table:
     """All frameworks, with paths broken before their dots into lines of `width` columns."""
     made = table("Framework", "Compared", "Error", "Limit", "Worst at", right=("Error", "Limit"))
     for result in report.results:
-        _add_rows(made, result, report.train_steps, width)
+        _add_rows(made, result, report, width)
     return made
 
 
-def _add_rows(made: Table, result: Result, train_steps: int, width: int | None) -> None:
+def _add_rows(made: Table, result: Result, report: Report, width: int | None) -> None:
     """Several lines per framework: its name, version and verdict beside the logits, the worst
     layer, gradient and array of a training run.
     """
     from rich.text import Text
 
     from ..proof.parity.rows import Group
+    from ..proof.parity.run import Outcome
 
     version = result.versions.get(result.framework, "")
-    if result.error is not None:
-        add(made, result.framework, Text("failed", style="bold red"), "", "", "")
+    outcome = result.outcome
+    if outcome is Outcome.FAILED:
+        add(made, result.framework, Text(outcome.value, style="bold red"), "", "", "")
         made.add_section()
         return
-    verdict = Text("same", style="green") if result.passed else Text("differs", style="bold red")
+    styles = {Outcome.SAME: "green", Outcome.UNPROVED: "bold yellow"}
+    verdict = Text(outcome.value, style=styles.get(outcome, "bold red"))
+    if outcome is Outcome.SAME and result.compared == ("outputs",):
+        verdict = Text("same outputs", style="green")
     comparison = result.comparison
     outputs = comparison[Group.OUTPUTS]
     compared = [
@@ -234,14 +280,14 @@ def _add_rows(made: Table, result: Result, train_steps: int, width: int | None) 
         ("layers", [*outputs, *comparison[Group.STEP_OUTPUTS]]),
         ("gradients", comparison[Group.GRADIENTS]),
     ]
-    if train_steps:
+    if report.train_steps:
         compared.append(("training", comparison[Group.TRAJECTORY]))
     for first, (what, rows) in zip(
         (result.framework, version, verdict, "")[: len(compared)], compared, strict=True
     ):
         row = result.worst(rows)
         if row is None:
-            add(made, first, what, "", "", "not compared")
+            add(made, first, what, "", "", "not provable" if rows else "not compared")
         else:
             where = "" if what == "logits" else _broken(row.name, width)
             style = None if row.passed else "bold red"

@@ -98,6 +98,7 @@ def run_gradients(
     images = check_images(model.network, images, train=run.train)
     labels = check_labels(model.network, labels, len(images))
     backward = model.run(images, run)
+    run.settle()
     total = 0.0
     for output, weight in loss.output_weights(model.network).items():
         value, grad = cross_entropy(run.outputs[output], labels, loss.label_smoothing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
@@ -69,13 +69,14 @@ class Pass:
 
     `outputs` collects `logits`, auxiliary heads and `taps` in NCHW; `grads` the gradients in native
     layout; `choices` what each ReLU and max pool decided in the backward pass, by path, or has to
-    decide.
+    decide. `decide`, if given, makes choices of the outputs, between the two passes.
     """
 
     train: bool = False
     taps: frozenset[str] = frozenset()
     dot: ops.Dot = matmul
     choices: dict[str, ops.Choice] = field(default_factory=dict)
+    decide: Callable[[Mapping[str, Array]], Mapping[str, ops.Choice]] | None = None
     outputs: dict[str, Array] = field(default_factory=dict)
     output_grads: dict[str, Array] = field(default_factory=dict)
     grads: dict[str, Array] = field(default_factory=dict)
@@ -83,6 +84,12 @@ class Pass:
     def choice(self, path: str) -> ops.Choice:
         """The choice of the ReLU or max pool at `path`, free unless one was given."""
         return self.choices.setdefault(path, ops.Choice())
+
+    def settle(self) -> None:
+        """Have `decide` make its choices, after the forward pass and before the backward pass."""
+        if self.decide is not None:
+            for path, choice in self.decide(self.outputs).items():
+                self.choice(path).fixed = choice.fixed
 
     def tap(self, path: str, y: Array) -> None:
         """Keep the output of the layer at `path` if it was asked for."""

@@ -230,6 +230,21 @@ def winners(x: Array, layer: MaxPool, count: Pair) -> Array:
     return winner
 
 
+def chosen(x: Array, layer: MaxPool, count: Pair, at: tuple[Array, ...], position: Array) -> Array:
+    """The element of x (N, H, W, C) at `position` (k,) of each window `at` (n, row, column,
+    channel), k of each; −∞ in the padding.
+    """
+    n, row, column, channel = at
+    (top, _), (left, _) = explicit_padding(layer)
+    below, right = np.divmod(position.astype(np.intp), layer.kernel_size[1])
+    y = row * layer.stride[0] + below - top
+    z = column * layer.stride[1] + right - left
+    inside = (y >= 0) & (y < x.shape[1]) & (z >= 0) & (z < x.shape[2])
+    found = np.full(position.shape, -np.inf, x.dtype)
+    found[inside] = x[n[inside], y[inside], z[inside], channel[inside]]
+    return found
+
+
 def avg_pool(x: Array, layer: AvgPool, count: Pair) -> tuple[Array, Backward]:
     """The mean of each window over the elements that the divisor counts."""
     kernel, stride, padding = layer.kernel_size, layer.stride, explicit_padding(layer)

@@ -51,6 +51,7 @@ MEASURED = (
     (re.compile(r"\bloss \d\.\d+"), "loss 0.0000"),
     (re.compile(r"\b0\.\d{3,4}\b"), "0.000"),
     (re.compile(r"\d+\.\d\d %"), "00.00 %"),
+    (re.compile(r"\d\.\d\d(?=\s+of\s+its\s+limit)"), "0.00"),
     (re.compile(r"(?<=^ numpy {7})\d[\d.]+$", re.M), "(version)"),
 )
 

@@ -12,20 +12,23 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+import types
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from googlenet import Loss, WeightsError, get_network, init_params, version
+from googlenet import Loss, WeightsError, get_network, init_params, reference, version
 from googlenet.data.images import ImageSet, load_image_set
 from googlenet.proof.conformance.networks import probe
-from googlenet.proof.parity.compare import Yardsticks
+from googlenet.proof.parity import worker
+from googlenet.proof.parity.compare import Yardsticks, measure
 from googlenet.proof.parity.files import Question, load
 from googlenet.proof.parity.problem import random_problem
 from googlenet.proof.parity.rows import Comparison, Group, Row, differing
 from googlenet.proof.parity.run import ParityOptions, run_parity
 from googlenet.proof.parity.tolerance import StepYardstick
+from googlenet.proof.parity.trajectory import StepStrays
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 from ..core.test_jobs import gone
@@ -81,8 +84,13 @@ def test_json_has_everything_in_whole_words(images):
         assert list(result) == [
             "framework",
             "passed",
+            "outcome",
             "error",
             "first_divergence",
+            "compared",
+            "verdicts",
+            "not_proved",
+            "largest_share_of_limit",
             "worst",
             "weights",
             "outputs",
@@ -91,12 +99,14 @@ def test_json_has_everything_in_whole_words(images):
             "gradients",
             "statistics",
             "trajectory",
+            "device",
+            "precision",
             "versions",
             "threads",
             "seconds",
             "peak_memory_bytes",
         ]
-        assert {"name", "error", "limit", "passed"} == result["outputs"][0].keys()
+        assert {"name", "error", "limit", "passed", "verdict"} == result["outputs"][0].keys()
 
 
 @pytest.mark.parametrize(
@@ -238,6 +248,7 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
         "error": None,
         "limit": result.comparison[Group.OUTPUTS][-1].limit,
         "passed": False,
+        "verdict": "different",
     }
 
 
@@ -276,15 +287,48 @@ def test_what_failed_survives_json():
 
 def test_a_question_comes_back_from_its_files(tmp_path):
     problem = replace(random_problem(probe()), loss=Loss(0.1, (0.5, 0.25)))
-    measured = Yardsticks({"logits": 1e-7}, StepYardstick({}, 1e-7, {}, {}), [{"loss": 1e-7}])
+    steps = [StepStrays({"loss": 1e-7}), StepStrays({"loss": 2e-7}, {"b": np.ones(2)}, ["c"])]
+    ties = {"a.relu": np.array([1e-7, np.inf]), "pool": np.zeros(3)}
+    measured = Yardsticks({"logits": 1e-7}, StepYardstick({}, 1e-7, {}, {}, ties), steps)
     Question(problem, 5, measured).save(tmp_path)
     asked = load(tmp_path)
-    assert (asked.chunk, asked.yardsticks) == (5, measured)
+    assert asked.chunk == 5
+    found = asked.yardsticks
+    np.testing.assert_equal(asdict(found), asdict(measured))
     assert (asked.problem.network, asked.problem.loss) == (problem.network, problem.loss)
     np.testing.assert_array_equal(asked.problem.images, problem.images)
     np.testing.assert_array_equal(asked.problem.labels, problem.labels)
     for path, array in problem.params.items():
         np.testing.assert_array_equal(asked.problem.params[path], array)
+
+
+def test_a_device_reaches_its_framework_only(images):
+    """The reference has no GPU; each says in which precision it computed."""
+    devices = {"numpy": "cuda:0", "faulty": "cpu"}
+    numpy, faulty = _run(["numpy", "faulty"], images, gradients=False, devices=devices).results
+    assert numpy.error == "device: 'cuda:0' cannot be used by numpy: it only runs on 'cpu'"
+    assert (numpy.device, faulty.device) == ("cuda:0", "cpu")
+    assert faulty.passed
+    assert faulty.precision["NVIDIA_TF32_OVERRIDE"] == "0"
+
+
+def test_the_hook_for_full_precision_is_called_before_a_model_is_built(tmp_path, monkeypatch):
+    called = []
+    backend = types.SimpleNamespace(**vars(reference), set_full_precision=lambda: {"tf32": "off"})
+
+    def build(network, params, **settings):
+        called.append(os.environ["NVIDIA_TF32_OVERRIDE"])
+        return reference.build(network, params, **settings)
+
+    backend.build = build
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setattr(worker, "get_backend", lambda framework: backend)
+    problem = random_problem(probe())
+    Question(problem, 5, measure(problem, gradients=False)).save(tmp_path)
+    found = worker.answer("numpy", {}, tmp_path, lambda *progress: None)
+    assert called == ["0"]
+    assert found["precision"]["tf32"] == "off"
+    assert found["precision"]["NVIDIA_TF32_OVERRIDE"] == "0"
 
 
 def test_weights_that_do_not_fit_start_no_worker(images):

@@ -2,6 +2,7 @@
 backend's own, only near a tie.
 """
 
+import json
 import math
 
 import numpy as np
@@ -15,20 +16,23 @@ from googlenet.backend.geometry import window_count
 from googlenet.data.images import load_image_set
 from googlenet.proof.conformance.networks import probe
 from googlenet.proof.parity.compare import compare, compare_step, measure
+from googlenet.proof.parity.decisions import accepted, deciding, decision_sources, decisions
 from googlenet.proof.parity.problem import Problem, random_problem
-from googlenet.proof.parity.rows import Comparison, Group, Row, differing
+from googlenet.proof.parity.rows import Comparison, Group, Row, Verdict, differing
 from googlenet.proof.parity.tolerance import (
     EPS,
     FACTOR,
+    PROVABLE,
     Distance,
-    decisions,
+    apart,
     distance,
     forward_yardstick,
+    judge,
     limit,
     step_yardstick,
 )
 from googlenet.reference.layout import to_nhwc
-from googlenet.reference.network import Pass
+from googlenet.reference.network import Pass, matmul, piecewise_matmul
 from googlenet.reference.ops import Choice, winners
 from googlenet.spec import blocks
 from googlenet.spec.traversal import walk
@@ -103,9 +107,11 @@ class Backend:
         choices=dict,
         gradients=lambda grads: grads,
         running_statistics=False,
+        dot=matmul,
     ):
         self.change_outputs, self.choices, self.change_gradients = outputs, choices, gradients
         self.running_statistics = running_statistics
+        self.dot = dot
 
     build = staticmethod(reference.build)
     params_of = staticmethod(reference.params_of)
@@ -118,7 +124,11 @@ class Backend:
 
     def gradients(self, model, images, labels, *, loss, train=True):
         value, grads = reference.run_gradients(
-            model, images, labels, Pass(train=train, choices=self.choices()), loss=loss
+            model,
+            images,
+            labels,
+            Pass(train=train, choices=self.choices(), dot=self.dot),
+            loss=loss,
         )
         return value, self.change_gradients(grads)
 
@@ -333,14 +343,16 @@ def test_decisions_are_those_of_the_pass():
     ("spoilt", "left"),
     [
         ("first", set()),  # the images are its input
-        ("relu", {"relu", "mixed.one", "mixed.two.pool"}),
+        ("conv", {"relu"}),
+        ("relu", {"mixed.one", "mixed.two.pool"}),
         ("mixed.one", set()),
-        ("mixed.two.conv.relu", {"mixed.two.conv.relu"}),
-        ("vector", {"vector"}),
-        ("conv", set()),
+        ("mixed.two.conv.conv", {"mixed.two.conv.relu"}),
+        ("mixed.two.conv.relu", set()),
+        ("flat", {"vector"}),
+        ("vector", set()),
     ],
 )
-def test_a_layer_whose_output_is_missing_or_misshapen_is_left_to_the_reference(spoilt, left):
+def test_a_layer_whose_input_is_missing_or_misshapen_is_left_to_the_reference(spoilt, left):
     images, outputs, _ = _decided()
     for wrong in (
         {name: array for name, array in outputs.items() if name != spoilt},
@@ -399,6 +411,204 @@ def test_the_winner_is_the_one_of_the_outputs():
     assert step(Backend(ahead, winner(1))) is None
     assert step(Backend(ahead, winner(0))) == "gradient of stem.weight"
     assert step(Backend(ahead)) == "gradient of stem.weight"
+
+
+def _relus(network):
+    return [site.path for site in walk(network) if isinstance(site.layer, spec.ReLU)]
+
+
+def test_a_relu_that_lets_every_gradient_pass_does_not_excuse_itself(small_googlenet):
+    """Its outputs, max(x, 1e-30), are positive everywhere and right to within rounding."""
+    paths = _relus(small_googlenet[0].network)
+    floor = np.float32(1e-30)
+
+    def outputs(found):
+        return {**found, **{path: np.maximum(found[path], floor) for path in paths}}
+
+    everything = {path: Choice(fixed=np.array(True)) for path in paths}
+    comparison = compare_step(Backend(outputs, lambda: everything), *small_googlenet)
+    assert comparison.first_divergence.startswith("gradient of")
+    assert all(row.passed for row in comparison[Group.STEP_OUTPUTS])
+    worst = max(row.error for row in comparison[Group.GRADIENTS])
+    assert worst > 0.1
+
+
+def test_a_right_relu_with_a_trace_more_is_not_accused(small_googlenet):
+    paths = _relus(small_googlenet[0].network)
+
+    def outputs(found):
+        return {**found, **{path: found[path] + np.float32(1e-12) for path in paths}}
+
+    comparison = compare_step(Backend(outputs), *small_googlenet)
+    assert comparison.first_divergence is None
+
+
+def test_what_rounding_decides_is_accepted_and_what_it_does_not_is_float64s(small_googlenet):
+    """Inputs as far from float64's as float32 strays decide for themselves; turned round, they
+    decide nothing.
+    """
+    problem, yardstick = small_googlenet
+    network, images = problem.network, problem.images
+    run = Pass(train=True, taps=decision_sources(network))
+    reference.run_gradients(
+        reference.build(network, problem.params, dtype=np.float64), images, problem.labels, run
+    )
+    rng, strayed = np.random.default_rng(0), dict(run.outputs)
+    for site, source in deciding(network):
+        stray = yardstick.ties[site.path] / FACTOR
+        shape = run.outputs[source].shape
+        noise = rng.choice([-1, 1], shape) * stray.reshape(1, -1, *[1] * (len(shape) - 2))
+        strayed[source] = run.outputs[source] + noise
+    made = decisions(network, images, strayed)
+    held = accepted(network, images, made, run.outputs, yardstick.ties)
+    assert held.keys() == made.keys() == run.choices.keys()
+    different = 0
+    for path, choice in made.items():
+        np.testing.assert_array_equal(held[path].fixed, choice.fixed)
+        different += int((choice.fixed != run.choices[path].made).sum())
+    assert different > 10
+    turned = {path: -array for path, array in run.outputs.items()}
+    made = decisions(network, images, turned)
+    held = accepted(network, images, made, run.outputs, yardstick.ties)
+    for path, choice in held.items():
+        assert (made[path].fixed != run.choices[path].made).mean() > 0.05
+        assert (choice.fixed != run.choices[path].made).mean() < 1e-3
+
+
+def test_a_decision_is_accepted_up_to_the_bound_of_its_channel():
+    layers = blocks.sequential(conv=blocks.conv(2, 1), relu=spec.ReLU())
+    network = Network("bound", layers, (1, 1, 2), "")
+    exact = {"conv": np.array([[[[0.1, -0.3]], [[0.1, -0.3]]]])}  # N, C, H, W
+    ties = {"relu": np.array([0.2, 0.05])}
+    wanted = {"relu": Choice(fixed=np.array([[[[False, False], [True, True]]]]))}  # N, H, W, C
+    images = np.zeros((1, 1, 1, 2), np.float32)
+    found = accepted(network, images, wanted, exact, ties)["relu"].fixed
+    np.testing.assert_array_equal(found, [[[[False, True], [False, False]]]])
+    free = {"relu": np.full(2, np.inf)}
+    found = accepted(network, images, wanted, exact, free)["relu"].fixed
+    np.testing.assert_array_equal(found, wanted["relu"].fixed)
+
+
+@pytest.mark.parametrize(("second", "position", "stands"), [(0.9, 1, True), (0.7, 1, False)])
+def test_a_winner_may_be_below_the_largest_by_twice_the_bound(second, position, stands):
+    layers = blocks.sequential(conv=blocks.conv(1, 1), pool=blocks.max_pool((1, 3), 1, (0, 1)))
+    network = Network("bound", layers, (1, 1, 2), "")
+    exact = {"conv": np.array([[[[1.0, second]]]])}
+    images = np.zeros((1, 1, 1, 2), np.float32)
+    # Of the windows (padding, 1, second) and (1, second, padding).
+    wanted = {"pool": Choice(fixed=np.array([[[[2], [position]]]], np.int16))}
+    found = accepted(network, images, wanted, exact, {"pool": np.array([0.1])})["pool"].fixed
+    assert found.ravel().tolist() == ([2, 1] if stands else [1, 0])
+    padding = {"pool": Choice(fixed=np.array([[[[0], [2]]]], np.int16))}
+    found = accepted(network, images, padding, exact, {"pool": np.array([9.0])})["pool"].fixed
+    assert found.ravel().tolist() == [1, 0]
+
+
+# What can be told ---------------------------------------------------------------------------------
+
+
+def verdict(actual, expected, yardstick=EPS, **settings):
+    return judge("x", apart(actual, np.asarray(expected)), yardstick, **settings).verdict
+
+
+def test_what_can_be_told():
+    near, far = A * (1 + 1e-7), A * 1.1
+    assert verdict(near, A) is Verdict.SAME
+    assert verdict(far, A) is Verdict.DIFFERENT
+    # A limit of a hundredth and more proves nothing, nor does what is made of such a thing.
+    assert verdict(near, A, PROVABLE / FACTOR) is Verdict.SAME
+    assert verdict(far, A, PROVABLE / FACTOR) is Verdict.DIFFERENT
+    for each in (near, far):
+        assert verdict(each, A, 1.01 * PROVABLE / FACTOR) is Verdict.UNPROVED
+        assert verdict(each, A, math.inf) is Verdict.UNPROVED
+        assert verdict(each, A, known=False) is Verdict.UNPROVED
+    # Nor do numbers that are so small that some frameworks take them for 0.
+    for scale, told in ((2.0**-103, True), (2.0**-104, False)):
+        expected = np.full(4, scale)
+        assert (verdict(expected, expected) is Verdict.SAME) == told
+        assert (verdict(0 * expected, expected) is Verdict.DIFFERENT) == told
+
+
+def test_nothing_is_only_wrong_where_there_is_something():
+    zero = np.zeros(3)
+    assert verdict(zero, zero, 0.0) is Verdict.UNPROVED
+    assert verdict(zero + 1e-30, zero, 0.0) is Verdict.DIFFERENT
+    assert verdict(zero + 1e-30, zero, math.inf) is Verdict.UNPROVED  # as it is in float32
+
+
+@pytest.mark.parametrize("settings", [{}, {"known": False}, {"yardstick": 1.0}])
+def test_what_is_missing_or_not_finite_is_wrong_whatever_can_be_told(settings):
+    for wrong in (None, np.zeros(3), np.array([np.nan, 0.0])):
+        assert verdict(wrong, A, **settings) is Verdict.DIFFERENT
+    overflown = np.array([np.inf, 0.0])
+    assert verdict(overflown, A, math.inf) is Verdict.UNPROVED  # float32 is not finite there
+    assert verdict(None, A, math.inf) is Verdict.DIFFERENT
+
+
+def test_what_was_not_told_survives_json():
+    rows = [
+        judge("x", apart(actual, A), yardstick)
+        for actual, yardstick in ((A, 0), (2 * A, 0), (A, 1), (None, 0), (A, math.inf))
+    ]
+    values = [json.loads(json.dumps(row.to_json(), allow_nan=False)) for row in rows]
+    assert [Row.from_json(each) for each in values] == rows
+    assert [each["verdict"] for each in values] == [
+        "same",
+        "different",
+        "not provable",
+        "different",
+        "not provable",
+    ]
+
+
+def test_a_network_is_proved_if_enough_of_it_can_be_told():
+    told, untold = Row("x", 0.0, 1e-6), Row("x", 1.0, 10.0, provable=False)
+    outputs = {Group.OUTPUTS: [told, told]}
+    assert Comparison(outputs).proved
+    assert not Comparison().proved
+    assert not Comparison({Group.OUTPUTS: [told, untold]}).proved
+    assert not Comparison({**outputs, Group.LOSS: [untold]}).proved
+    assert Comparison({**outputs, Group.STATISTICS: [untold]}).proved
+    for group in (Group.GRADIENTS, Group.TRAJECTORY):
+        assert Comparison({**outputs, group: 19 * [told] + [untold]}).proved
+        found = Comparison({**outputs, group: 18 * [told] + 2 * [untold]})
+        assert not found.proved
+        assert found.passed
+        assert "2 of 20" in found.shortfall[0]
+        assert found.counts == {Verdict.SAME: 20, Verdict.DIFFERENT: 0, Verdict.UNPROVED: 2}
+        assert found.unproved == 2 * [untold]
+        assert found.largest_share == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_images_on_maps_of_one_pixel_prove_nothing_under_batch_norm(seed):
+    """A batch norm over two values: float32's own gradients stray by more than their norm."""
+    network = get_network("googlenet_bn", input_shape=(1, 32, 32))
+    params = init_params(network, initializer="he_normal", seed=seed)
+    images = load_image_set(None, network.input_shape, 10, count=2)
+    problem = Problem(network, params, images.images, images.labels)
+    comparison = compare_step(Backend(), problem, step_yardstick(problem))
+    assert comparison.passed
+    assert not comparison.proved
+    assert comparison.shortfall[-1].endswith(f"of {len(comparison[Group.GRADIENTS])} gradients")
+    told = {row.name for row in comparison[Group.STEP_OUTPUTS] if row.provable}
+    for row in comparison[Group.STATISTICS]:
+        norm = row.name.rpartition(".")[0]
+        assert not row.provable or norm.rpartition(".")[0] + ".conv" in told
+
+
+def test_a_layer_whose_input_cannot_be_told_decides_freely():
+    """Eight times one digit: on maps of one pixel batch norm divides rounding by rounding."""
+    network = get_network("googlenet_bn", input_shape=(1, 32, 32))
+    params = init_params(network, initializer="he_normal")
+    digits = load_image_set(None, network.input_shape, 10, count=8)
+    images = np.repeat(digits.images[:1], 8, axis=0)
+    problem = Problem(network, params, images, digits.labels)
+    yardstick = step_yardstick(problem)
+    last = "b5.inception_5b.branch_1x1.relu"
+    assert np.isinf(yardstick.ties[last]).all()
+    assert not np.isinf(yardstick.ties["b1.conv.relu"]).any()
+    assert compare_step(Backend(dot=piecewise_matmul), problem, yardstick).passed
 
 
 @st.composite

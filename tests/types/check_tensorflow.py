@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Differentiates,
     Saves,
+    SetsPrecision,
     SetsThreads,
     Trains,
     TrainsInParallel,
@@ -16,3 +17,4 @@ saves: Saves = googlenet_tensorflow
 trains: Trains = googlenet_tensorflow
 trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
+sets_precision: SetsPrecision = googlenet_tensorflow

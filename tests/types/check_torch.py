@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Differentiates,
     Saves,
+    SetsPrecision,
     SetsThreads,
     Trains,
     TrainsInParallel,
@@ -16,3 +17,4 @@ saves: Saves = googlenet_torch
 trains: Trains = googlenet_torch
 trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
+sets_precision: SetsPrecision = googlenet_torch

@@ -5,7 +5,7 @@ the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,22 +16,29 @@ from ...jobs.job import Report
 from ...reference import build
 from ...reference.network import Pass
 from ...spec.traversal import nodes
+from .decisions import accepted, decisions
 from .problem import Problem
 from .rows import Comparison, Group, Row, differing
 from .tolerance import (
     STEP_RUNS,
     Distance,
     StepYardstick,
+    apart,
     chunks,
-    decisions,
-    distance,
     forward_yardstick,
+    judge,
     limit,
     output_names,
     step,
     step_yardstick,
+    unknown_statistics,
 )
-from .trajectory import Yardstick, compare_trajectory, trajectory_recipe, trajectory_yardstick
+from .trajectory import (
+    TrajectoryYardstick,
+    compare_trajectory,
+    trajectory_recipe,
+    trajectory_yardstick,
+)
 
 #: How many images the gradients are compared on, so that memory stays bounded.
 GRADIENT_IMAGES = 8
@@ -87,10 +94,25 @@ def compare_forward(
             distances.setdefault(name, Distance()).add(None, piece)  # nobody asked for it
         done += len(piece)
         report(done)
-    return [
-        Row(name, measured.value, limit(yardstick.get(name, 0.0)))
-        for name, measured in distances.items()
-    ]
+    return _forward_rows(problem, distances, yardstick)
+
+
+def _forward_rows(
+    problem: Problem, distances: Mapping[str, Distance], yardstick: Mapping[str, float]
+) -> list[Row]:
+    """A row for each of `distances`, which are in the order of execution: nothing can be told of
+    what comes after something faint.
+    """
+    known, rows = not _faint(problem), []
+    for name, measured in distances.items():
+        known = known and not measured.faint
+        rows.append(judge(name, measured, yardstick.get(name, 0.0), known=known))
+    return rows
+
+
+def _faint(problem: Problem) -> bool:
+    images = problem.images.astype(np.float64)
+    return apart(images, images).faint
 
 
 def compare_step(
@@ -106,8 +128,8 @@ def compare_step(
     rate 0. `report` is told how many of `STEP_PARTS` are done.
 
     The gradients are compared with a float64 run that goes back through each ReLU and max pool as
-    the backend itself decided: by what those layers returned in a pass of the same model. That pass
-    is compared too, so that no decision is further from float64's than rounding.
+    the backend itself decided, wherever rounding may decide: by what those layers took in a pass of
+    the same model, which is compared too.
     """
     problem = problem.still()
     network, params, images = problem.network, problem.params, problem.images
@@ -116,7 +138,12 @@ def compare_step(
         backend.build(network, params, device=device), images, train=train, taps=taps
     )
     report(1)
-    run = Pass(train=train, taps=frozenset(taps), choices=decisions(network, images, passed))
+    made = decisions(network, images, passed)
+    run = Pass(
+        train=train,
+        taps=frozenset(taps),
+        decide=lambda outputs: accepted(network, images, made, outputs, yardstick.ties),
+    )
     reference = build(
         network,
         params,
@@ -130,23 +157,36 @@ def compare_step(
     held = backend.params_of(model)
     report(3)
     extra = [Row(path, math.inf, limit(0)) for path in grads if path not in exact.gradients]
+    measured = {
+        name: apart(passed.get(name), exact.outputs[name]) for name in output_names(network)
+    }
+    outputs = _forward_rows(problem, measured, yardstick.outputs)
+    unknown = unknown_statistics(network, {row.name for row in outputs if not row.provable})
+    clear = not _faint(problem) and not any(each.faint for each in measured.values())
 
     def rows(
-        actual: Mapping[str, Array], expected: Params, allowed: Mapping[str, float]
+        actual: Mapping[str, Array],
+        expected: Params,
+        allowed: Mapping[str, float],
+        unknown: Collection[str] = (),
     ) -> list[Row]:
         return [
-            Row(path, distance(actual.get(path), array), limit(allowed[path]))
+            judge(
+                path,
+                apart(actual.get(path), array),
+                allowed[path],
+                known=clear and path not in unknown,
+            )
             for path, array in expected.items()
         ]
 
-    outputs = {name: exact.outputs[name] for name in output_names(network)}
-    off = distance(np.array([value]), np.array([exact.loss]))
+    off = apart(np.array([value]), np.array([exact.loss]))
     return Comparison(
         {
-            Group.STEP_OUTPUTS: rows(passed, outputs, yardstick.outputs),
-            Group.LOSS: [Row("loss", off, limit(yardstick.loss))],
+            Group.STEP_OUTPUTS: outputs,
+            Group.LOSS: [judge("loss", off, yardstick.loss, known=clear)],
             Group.GRADIENTS: extra + rows(grads, exact.gradients, yardstick.gradients)[::-1],
-            Group.STATISTICS: rows(held, exact.statistics, yardstick.statistics),
+            Group.STATISTICS: rows(held, exact.statistics, yardstick.statistics, unknown),
         }
     )
 
@@ -159,7 +199,7 @@ class Yardsticks:
 
     forward: Mapping[str, float]
     step: StepYardstick | None
-    trajectory: Yardstick = field(default_factory=list)
+    trajectory: TrajectoryYardstick = field(default_factory=list)
 
 
 def measure(

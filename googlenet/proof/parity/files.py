@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ...arrays import Array
 from ...files import write_atomically
 from ...spec.loss import Loss
 from ...spec.serial import from_json, to_json
@@ -15,6 +18,7 @@ from ...weights.files import load_params, save_params
 from .compare import Yardsticks
 from .problem import Problem
 from .tolerance import StepYardstick
+from .trajectory import StepStrays
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ class Question:
             "network": to_json(problem.network),
             "chunk": self.chunk,
             **asdict(problem.loss),
-            "yardsticks": asdict(self.yardsticks),
+            "yardsticks": asdict(replace(self.yardsticks, **_without_ties(self.yardsticks))),
         }
         write_atomically(folder / "question.json", json.dumps(values).encode())
         save_params(folder / "weights.safetensors", problem.network, problem.params)
         np.save(folder / "images.npy", problem.images)
         np.save(folder / "labels.npy", problem.labels)
+        np.savez(folder / "ties.npz", **_ties(self.yardsticks))  # type: ignore[arg-type]
 
 
 def load(folder: Path) -> Question:
@@ -55,9 +60,43 @@ def load(folder: Path) -> Question:
     )
     yardsticks = values["yardsticks"]
     step = yardsticks["step"]
+    with np.load(folder / "ties.npz") as file:
+        ties = dict(file)
     measured = Yardsticks(
         yardsticks["forward"],
-        None if step is None else StepYardstick(**step),
-        yardsticks["trajectory"],
+        None if step is None else StepYardstick(**{**step, "ties": _of_step(ties, 0)}),
+        [
+            StepStrays(each["arrays"], _of_step(ties, number), each["unknown"])
+            for number, each in enumerate(yardsticks["trajectory"], start=1)
+        ],
     )
     return Question(problem, values["chunk"], measured)
+
+
+def _ties(yardsticks: Yardsticks) -> dict[str, Array]:
+    """The ties of the single step, numbered 0, and of each step of the trajectory, by number and
+    path.
+    """
+    steps = [yardsticks.step, *yardsticks.trajectory]
+    return {
+        f"{number}/{path}": array
+        for number, step in enumerate(steps)
+        if step is not None
+        for path, array in step.ties.items()
+    }
+
+
+def _of_step(ties: Mapping[str, Array], number: int) -> dict[str, Array]:
+    prefix = f"{number}/"
+    return {
+        name.removeprefix(prefix): array for name, array in ties.items() if name.startswith(prefix)
+    }
+
+
+def _without_ties(yardsticks: Yardsticks) -> dict[str, Any]:
+    """What JSON cannot hold left out: arrays are in a file of their own."""
+    step = yardsticks.step
+    return {
+        "step": None if step is None else replace(step, ties={}),
+        "trajectory": [replace(each, ties={}) for each in yardsticks.trajectory],
+    }

@@ -6,43 +6,72 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
+
+
+class Verdict(Enum):
+    """What a comparison says of one tensor, by the word that reports have for it.
+
+    `UNPROVED` is neither of the others: on these images and weights float32 itself strays too far,
+    or holds too little, to tell a right tensor from a wrong one.
+    """
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNPROVED = "not provable"
 
 
 @dataclass(frozen=True)
 class Row:
     """One tensor: its path or output name, its relative L2 distance from float64, and the largest
     that passes, which is 0 if all bits must be the same.
+
+    A row that is not `provable` passes, and proves nothing.
     """
 
     name: str
     error: float
     limit: float
+    provable: bool = True
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the error is within the limit, where that can be told; NaN and infinity never
+        are.
+        """
+        if not self.provable:
+            return Verdict.UNPROVED
+        within = math.isfinite(self.error) and self.error <= self.limit
+        return Verdict.SAME if within else Verdict.DIFFERENT
 
     @property
     def passed(self) -> bool:
-        """Whether the error is within the limit; NaN is not."""
-        return self.error <= self.limit
+        """Whether nothing is known to be different; see `verdict`."""
+        return self.verdict is not Verdict.DIFFERENT
 
     @property
     def ratio(self) -> float:
         """The error as a share of the limit."""
-        return self.error / self.limit
+        return math.inf if math.isinf(self.error) else self.error / self.limit
 
     def to_json(self) -> dict[str, Any]:
-        """Whole words as keys; an infinite error, which JSON cannot hold, becomes null."""
+        """Whole words as keys; what is infinite, which JSON cannot hold, becomes null."""
         return {
             "name": self.name,
             "error": self.error if math.isfinite(self.error) else None,
-            "limit": self.limit,
+            "limit": self.limit if math.isfinite(self.limit) else None,
             "passed": self.passed,
+            "verdict": self.verdict.value,
         }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Row:
         """The inverse of `to_json`."""
-        error = values["error"]
-        return cls(values["name"], math.inf if error is None else error, values["limit"])
+        error, limit = (
+            math.inf if values[key] is None else values[key] for key in ("error", "limit")
+        )
+        provable = values["verdict"] != Verdict.UNPROVED.value
+        return cls(values["name"], error, limit, provable)
 
 
 class Group(Enum):
@@ -87,8 +116,45 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether all weights came back and every row passed."""
+        """Whether all weights came back and no row is different; `proved` asks for more."""
         return self.first_divergence is None
+
+    @property
+    def unproved(self) -> list[Row]:
+        """The rows that these images and weights cannot prove."""
+        return [row for row in self.rows if not row.provable]
+
+    @property
+    def proved(self) -> bool:
+        """Whether enough can be told on these images and weights for `passed` to mean the same
+        function: see `shortfall`.
+        """
+        return bool(self.rows) and not self.shortfall
+
+    @property
+    def shortfall(self) -> list[str]:
+        """What cannot be told and has to be, in words: any output in evaluation mode, the loss, or
+        more than a twentieth of the gradients or of the values of a trajectory.
+        """
+        short: list[str] = []
+        for group, (share, words) in NEEDED.items():
+            rows = self[group]
+            unproved = sum(not row.provable for row in rows)
+            if len(rows) - unproved < share * len(rows):
+                count = "" if group is Group.LOSS else f"{unproved} of {len(rows)} "
+                short.append(count + words)
+        return short
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """How many rows have each verdict, a weight that did not come back among the different."""
+        rows = [*self[Group.WEIGHTS], *self.rows]
+        return {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
+
+    @property
+    def largest_share(self) -> float:
+        """The largest error as a share of its limit, of the rows that can be told."""
+        return max((row.ratio for row in self.rows if row.provable), default=0.0)
 
     @property
     def first_divergence(self) -> str | None:
@@ -122,6 +188,16 @@ class Comparison:
                 for group in Group
             }
         )
+
+
+#: How large a share of these groups must be provable before a network is called the same: every
+#: output and the loss; of gradients and trained values, some are 0 but for rounding.
+NEEDED: Final[Mapping[Group, tuple[float, str]]] = {
+    Group.OUTPUTS: (1.0, "outputs"),
+    Group.LOSS: (1.0, "the loss"),
+    Group.GRADIENTS: (0.95, "gradients"),
+    Group.TRAJECTORY: (0.95, "values of the training steps"),
+}
 
 
 def differing(name: str) -> Row:

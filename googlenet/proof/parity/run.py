@@ -4,14 +4,16 @@ worker process.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ...arrays import Params
 from ...data.images import ImageSet
@@ -25,8 +27,8 @@ from ...weights.check import check_params
 from .compare import GRADIENT_IMAGES, measure
 from .files import Question
 from .problem import Problem
-from .rows import Comparison, Row
-from .tolerance import EPS, FACTOR
+from .rows import Comparison, Group, Row
+from .tolerance import EPS, FACTOR, PROVABLE
 
 #: Called often with `REFERENCE` or a framework, its stage, how much of it is done, and how much
 #: there is.
@@ -35,12 +37,35 @@ Progress = Callable[[str, str, int, int], None]
 #: The name under which the progress of the yardstick is reported.
 REFERENCE = "reference"
 
+#: What a framework is compared in, by the group of rows that shows that it was.
+COMPARED: Final[Mapping[Group, str]] = {
+    Group.OUTPUTS: "outputs",
+    Group.GRADIENTS: "gradients",
+    Group.TRAJECTORY: "training steps",
+}
+
+#: No more than this many pixels per side are asked for: networks are published at 299 and less.
+LARGE = 448
+
 MEMORY_HINT = "give fewer images (`count`) or a smaller `chunk`"
+
+
+class Outcome(Enum):
+    """What a run says of one framework, by the words that reports have for it."""
+
+    SAME = "same"
+    DIFFERENT = "differs"
+    UNPROVED = "not proved"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One framework's row: its results, or in `error` why there are none."""
+    """One framework's row: its results, or in `error` why there are none.
+
+    `device` is the one that was asked for, None for the framework's default; `precision` are the
+    settings under which it computed in float32.
+    """
 
     framework: str
     comparison: Comparison = field(default_factory=Comparison)
@@ -49,26 +74,53 @@ class Result:
     threads: str | None = None
     seconds: float = 0.0
     peak_memory_bytes: int = 0
+    device: str | None = None
+    precision: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether it is the same, as far as it was compared (`compared`), or why it is not called
+        so.
+        """
+        if self.error is not None:
+            return Outcome.FAILED
+        if not self.comparison.passed:
+            return Outcome.DIFFERENT
+        return Outcome.SAME if self.comparison.proved else Outcome.UNPROVED
 
     @property
     def passed(self) -> bool:
-        """Whether it finished and every row passed."""
-        return self.error is None and self.comparison.passed
+        """Whether it finished, no row is different, and enough could be proved."""
+        return self.outcome is Outcome.SAME
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """What was compared, in words: outputs, gradients, training steps."""
+        return tuple(words for group, words in COMPARED.items() if self.comparison[group])
 
     def worst(self, rows: Sequence[Row]) -> Row | None:
-        """The row nearest to its limit, or farthest beyond it."""
-        return max(rows, key=lambda row: row.ratio, default=None)
+        """The row nearest to its limit, or farthest beyond it, of those that can be told."""
+        told = [row for row in rows if row.provable]
+        return max(told, key=lambda row: row.ratio, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""
-        worst = self.worst(self.comparison.rows)
+        worst, found = self.worst(self.comparison.rows), self.comparison
+        share = found.largest_share
         return {
             "framework": self.framework,
             "passed": self.passed,
+            "outcome": self.outcome.value,
             "error": self.error,
-            "first_divergence": self.comparison.first_divergence,
+            "first_divergence": found.first_divergence,
+            "compared": list(self.compared),
+            "verdicts": {verdict.value: count for verdict, count in found.counts.items()},
+            "not_proved": found.shortfall,
+            "largest_share_of_limit": share if math.isfinite(share) else None,
             "worst": None if worst is None else worst.to_json(),
-            **self.comparison.to_json(),
+            **found.to_json(),
+            "device": self.device,
+            "precision": dict(self.precision),
             "versions": dict(self.versions),
             "threads": self.threads,
             "seconds": round(self.seconds, 3),
@@ -85,11 +137,29 @@ class Report:
     seed: int
     results: tuple[Result, ...]
     train_steps: int = 0
+    gradients: bool = True
 
     @property
     def passed(self) -> bool:
-        """Whether every framework passed."""
+        """Whether every framework passed; see `Result.passed`."""
         return bool(self.results) and all(result.passed for result in self.results)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What was to be compared of every framework, in the words of `Result.compared`."""
+        wanted = (True, self.gradients, self.train_steps > 0)
+        return tuple(words for words, each in zip(COMPARED.values(), wanted, strict=True) if each)
+
+    @property
+    def advice(self) -> str:
+        """What to give so that more can be proved."""
+        more = ""
+        if self.gradients and len(self.image_set.images) < GRADIENT_IMAGES:
+            more += f"`count={GRADIENT_IMAGES}`, "
+        side = 2 * min(self.network.input_shape[1:])
+        if side <= LARGE:
+            more += f"a larger `input_shape` (such as {side}×{side}), "
+        return f"give {more}other images or other weights"
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""
@@ -109,6 +179,7 @@ class Report:
             "smallest_yardstick": EPS,
             "version": __version__,
             "passed": self.passed,
+            "provable_limit": PROVABLE,
             "frameworks": [result.to_json() for result in self.results],
         }
 
@@ -118,7 +189,8 @@ class ParityOptions:
     """How to run: workers at a time, images per chunk, threads per worker, and seconds without
     progress before a worker is killed.
 
-    `train_steps` is the length of the trajectories that are compared, 0 for none.
+    `train_steps` is the length of the trajectories that are compared, 0 for none; `devices` are by
+    framework, in its own words.
     """
 
     jobs: int = 1
@@ -129,6 +201,7 @@ class ParityOptions:
     gradients: bool = True
     train_steps: int = 0
     interpreters: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_parity(
@@ -169,8 +242,14 @@ def run_parity(
         stop = threading.Event()
 
         def work(framework: str) -> Result:
+            device = options.devices.get(framework)
             answer = run_job(
-                Job("googlenet.proof.parity.worker:answer", framework, memory_hint=MEMORY_HINT),
+                Job(
+                    "googlenet.proof.parity.worker:answer",
+                    framework,
+                    {"device": device},
+                    memory_hint=MEMORY_HINT,
+                ),
                 folder,
                 interpreter=options.interpreters.get(framework),
                 threads=options.threads,
@@ -180,7 +259,7 @@ def run_parity(
                 report=partial(progress, framework),
             )
             if answer.error is not None:
-                return Result(framework, error=answer.error)
+                return Result(framework, error=answer.error, device=device)
             return Result(
                 framework,
                 Comparison.from_json(answer.values),
@@ -188,6 +267,8 @@ def run_parity(
                 threads=answer.threads,
                 seconds=answer.seconds,
                 peak_memory_bytes=answer.peak_memory_bytes,
+                device=device,
+                precision=answer.values["precision"],
             )
 
         with ThreadPoolExecutor(max_workers=options.jobs) as pool:
@@ -199,4 +280,4 @@ def run_parity(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return Report(network, image_set, seed, results, options.train_steps)
+    return Report(network, image_set, seed, results, options.train_steps, options.gradients)

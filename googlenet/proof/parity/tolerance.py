@@ -3,34 +3,43 @@ See `docs/tolerances.md`.
 
 The metric is the relative L2 distance of a tensor, ‖a − b‖ / ‖b‖. The yardstick is the largest
 distance of several float32 reference runs that differ only in rounding; the limit is `FACTOR` times
-that. Gradients also jump where rounding decides the side of a ReLU or the winner of a max pool. So
-they are compared decision for decision: the yardstick's runs go back as float64 decided, and the
-float64 run that a backend is compared with goes back as the backend decided (`decisions`).
+that; where float32 strays too far, or holds too little, nothing can be told (`judge`).
+
+Gradients also jump where rounding decides the side of a ReLU or the winner of a max pool. So they
+are compared decision for decision: the yardstick's runs go back as float64 decided, and the float64
+run that a backend is compared with goes back as the backend decided where rounding may decide
+(`decisions.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.geometry import window_count
 from ...reference import build, run_gradients
-from ...reference.layout import to_nhwc
 from ...reference.network import Model, Pass, matmul, piecewise_matmul
-from ...reference.ops import Choice, winners
-from ...spec.layers import MaxPool, Network, ReLU
-from ...spec.traversal import inputs, nodes, walk
+from ...reference.ops import Choice
+from ...spec.layers import BatchNorm, Network
+from ...spec.traversal import inputs, join, nodes, walk
+from .decisions import Ties
 from .problem import Problem
+from .rows import Row
 
 #: A backend may stray this many times as far as float32 itself does. The one tolerance of the
 #: project.
 FACTOR = 10.0
 #: No yardstick is shorter than one unit in the last place of float32 at 1.
 EPS = float(np.finfo(np.float32).eps)
+#: A tensor can be told right from wrong where its limit is at most this, ...
+PROVABLE = 0.01
+#: ... and its root mean square at least this: 2²³ times the smallest normal number of float32,
+#: below which some frameworks have only 0. Nothing can be told of what is made of less, either: a
+#: batch norm makes it larger.
+SMALLEST = 2.0**-103
 
 
 def limit(yardstick: float) -> float:
@@ -42,19 +51,25 @@ def limit(yardstick: float) -> float:
 class Distance:
     """The relative L2 distance ‖actual − expected‖ / ‖expected‖, summed over chunks; infinite where
     either is not finite.
+
+    `norm` is ‖expected‖² and `size` its number of elements; `fits` is whether every chunk was there
+    and had the right shape.
     """
 
     difference: float = 0.0
     norm: float = 0.0
+    size: int = 0
+    fits: bool = True
 
     def add(self, actual: Array | None, expected: Array) -> None:
         """Add one chunk. An `actual` that is missing or has the wrong shape is infinitely far."""
         if actual is None or actual.shape != expected.shape:
-            self.difference = math.inf
+            self.difference, self.fits = math.inf, False
             return
-        gap = actual.astype(np.float64).ravel() - expected.ravel()
+        gap = np.subtract(actual, expected, dtype=np.float64).ravel()
         self.difference += float(gap @ gap)
         self.norm += float(expected.ravel() @ expected.ravel())
+        self.size += expected.size
 
     @property
     def value(self) -> float:
@@ -64,12 +79,55 @@ class Distance:
         ratio = math.sqrt(self.difference / self.norm) if self.norm else math.inf
         return math.inf if math.isnan(ratio) else ratio
 
+    def tells(self, yardstick: float) -> bool:
+        """Whether a tensor as far from float64 as this one can be told from a right one, which
+        float32 takes as far as `yardstick`.
+
+        What is missing or misshapen is wrong on any images, and so is what is not finite where
+        float32 is. Where float64 and all of float32's runs are exactly 0, 0 proves nothing, since
+        0 times anything is 0, and all else is wrong.
+        """
+        if not self.fits:
+            return True
+        if not math.isfinite(self.difference):
+            return math.isfinite(yardstick)
+        if self.norm == 0:
+            return yardstick == 0 and self.difference > 0
+        return limit(yardstick) <= PROVABLE and not self.faint
+
+    @property
+    def faint(self) -> bool:
+        """Whether the expected tensor is not 0, and so small that some frameworks may have 0."""
+        return 0 < self.norm < self.size * SMALLEST**2
+
+
+def unproved(outputs: Mapping[str, Array], yardsticks: Mapping[str, float]) -> set[str]:
+    """Those of float64's `outputs` by path of which float32, which strays as far as `yardsticks`
+    say, cannot tell right from wrong.
+    """
+    return {
+        path for path, array in outputs.items() if not apart(array, array).tells(yardsticks[path])
+    }
+
+
+def judge(name: str, measured: Distance, yardstick: float, *, known: bool = True) -> Row:
+    """The row of one tensor that is as far from float64 as `measured`. Without `known` it is made
+    of something that itself cannot be told.
+    """
+    told = measured.tells(yardstick) and (known or not math.isfinite(measured.value))
+    return Row(name, measured.value, limit(yardstick), told)
+
+
+def apart(actual: Array | None, expected: Array) -> Distance:
+    """How one array and the float64 `expected` differ."""
+    measured = Distance()
+    measured.add(actual, expected)
+    return measured
+
 
 def distance(actual: Array | None, expected: Array) -> float:
     """The relative L2 distance of one array from the float64 `expected`."""
-    measured = Distance()
-    measured.add(actual, expected)
-    return measured.value
+    return apart(actual, expected).value
 
 
 @dataclass(frozen=True)
@@ -174,13 +232,14 @@ def _run(model: Model, images: Array, run: Pass) -> dict[str, Array]:
 @dataclass(frozen=True)
 class StepYardstick:
     """How far float32 strays in one step: in every layer's output, the loss, each gradient, and
-    each running statistic.
+    each running statistic; and how near a tie lets rounding decide each ReLU and max pool (`Ties`).
     """
 
     outputs: Mapping[str, float]
     loss: float
     gradients: Mapping[str, float]
     statistics: Mapping[str, float]
+    ties: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,32 +263,24 @@ def step(model: Model, problem: Problem, run: Pass) -> Step:
     return Step(run.outputs, value, grads, statistics)
 
 
-def decisions(network: Network, images: Array, outputs: Mapping[str, Array]) -> dict[str, Choice]:
-    """What a backend decided in a pass of `images` (N, C, H, W): the side of 0 at each ReLU, the
-    winners of each max pool, by path.
+def norm_sources(network: Network) -> frozenset[str]:
+    """The paths of all layers whose outputs a batch norm takes."""
+    sources = inputs(network)
+    taken = {sources[site.path] for site in walk(network) if isinstance(site.layer, BatchNorm)}
+    return frozenset(source for source in taken if source is not None)
 
-    `outputs` are its layers' outputs by path. A layer whose own output, or a max pool whose input,
-    is missing or of another shape is left to the reference.
+
+def unknown_statistics(network: Network, layers: Collection[str]) -> set[str]:
+    """The running statistics of every batch norm that takes the output of one of `layers`, by path:
+    nothing can be told of what is made of something that cannot.
     """
     sources = inputs(network)
-    made: dict[str, Choice] = {}
-    for site in walk(network):
-        source = sources[site.path]
-        taken = images if source is None else outputs.get(source)
-        given = outputs.get(site.path)
-        if (
-            isinstance(site.layer, ReLU)
-            and given is not None
-            and given.shape == (len(images), *site.out_shape)
-        ):
-            made[site.path] = Choice(fixed=to_nhwc(given) > 0 if given.ndim == 4 else given > 0)
-        elif (
-            isinstance(site.layer, MaxPool)
-            and taken is not None
-            and taken.shape == (len(images), *site.in_shape)
-        ):
-            made[site.path] = Choice(fixed=winners(to_nhwc(taken), site.layer, window_count(site)))
-    return made
+    return {
+        join(site.path, name)
+        for site in walk(network)
+        if isinstance(site.layer, BatchNorm) and sources[site.path] in layers
+        for name in ("running_mean", "running_var")
+    }
 
 
 #: The number of reference runs that a step's yardstick takes: in float64, and in float32.
@@ -257,6 +308,8 @@ def step_yardstick(
         "statistics": {},
     }
 
+    ties = Ties(network, problem.images, exact.outputs)
+
     def stray(what: str, path: str, array: Array, expected: Array) -> None:
         worst[what][path] = max(worst[what].get(path, 0.0), distance(array, expected))
 
@@ -265,8 +318,10 @@ def step_yardstick(
         run = Pass(train=train, taps=taps, dot=variant.dot, choices=made)
         rough = step(build(network, params), variant.of(problem), run)
         stray("loss", "loss", np.array([rough.loss]), np.array([exact.loss]))
+        outputs = {path: variant.restore(array) for path, array in rough.outputs.items()}
+        ties.add(outputs)
         for path, array in exact.outputs.items():
-            stray("outputs", path, variant.restore(rough.outputs[path]), array)
+            stray("outputs", path, outputs[path], array)
         for path, array in exact.gradients.items():
             stray("gradients", path, rough.gradients[path], array)
         for path, array in exact.statistics.items():
@@ -274,7 +329,11 @@ def step_yardstick(
         report(number)
     reach = loss_reach(exact.outputs, exact.loss, exact_run.output_grads, worst["outputs"])
     return StepYardstick(
-        worst["outputs"], max(worst["loss"]["loss"], reach), worst["gradients"], worst["statistics"]
+        worst["outputs"],
+        max(worst["loss"]["loss"], reach),
+        worst["gradients"],
+        worst["statistics"],
+        ties.measured(FACTOR, unproved(exact.outputs, worst["outputs"])),
     )
 
 

@@ -2,32 +2,59 @@
 statistic after each.
 
 All start from the same weights. The reference follows a backend decision for decision, as in a
-single step (`tolerance.py`): a ReLU or max pool that only rounding decides differently would set
-two correct trajectories apart for good. What is left is rounding, and how the network and the
+single step: a ReLU or max pool that only rounding decides differently would set two correct
+trajectories apart for good (`decisions.py`). What is left is rounding, and how the network and the
 update rule let it grow; the limits are derived from that, step by step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
+from ...arrays import Array
 from ...backend.protocols import Trains
 from ...reference import build
 from ...reference.network import Pass
 from ...reference.ops import Choice
 from ...reference.training import Trainer
+from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.recipe import Recipe
-from ...spec.traversal import nodes
+from .decisions import Ties, accepted, decision_sources, decisions
 from .problem import Problem
 from .rows import Row
-from .tolerance import VARIANTS, decisions, distance, limit, loss_reach
+from .tolerance import (
+    FACTOR,
+    VARIANTS,
+    apart,
+    distance,
+    judge,
+    loss_reach,
+    norm_sources,
+    unknown_statistics,
+    unproved,
+)
 
-#: Yardsticks of one trajectory: for each step the loss and every array by path.
-Yardstick = list[dict[str, float]]
+
+@dataclass(frozen=True)
+class StepStrays:
+    """How far float32 strays in one step of a trajectory: in the loss and every array by path; how
+    near a tie lets rounding decide (`Ties`); and what cannot be told, such as running statistics,
+    since a step so far made it of something that cannot.
+    """
+
+    arrays: Mapping[str, float]
+    ties: Mapping[str, Array] = field(default_factory=dict)
+    unknown: Collection[str] = ()
+
+
+#: The yardsticks of one trajectory, step by step.
+TrajectoryYardstick: TypeAlias = list[StepStrays]
 
 #: The loss of a step among its rows; no array has such a path.
 LOSS = "loss"
@@ -55,7 +82,7 @@ def trajectory_yardstick(
     steps: int,
     size: int,
     report: Callable[[int], None] = lambda done: None,
-) -> Yardstick:
+) -> TrajectoryYardstick:
     """How far float32 strays in `steps` steps of `size` images: the loss of each and every array
     after it, dropout at rate 0.
 
@@ -66,16 +93,21 @@ def trajectory_yardstick(
     network, params = problem.network, problem.params
     exact = Trainer(build(network, params, dtype=np.float64), recipe)
     rough = {variant.name: Trainer(build(network, params), recipe) for variant in VARIANTS}
-    found: Yardstick = []
+    sources = decision_sources(network) | norm_sources(network)
+    found: TrajectoryYardstick = []
+    unknown: set[str] = set()
     for number in range(steps):
         batch = problem.batch(number, size)
         rate = recipe.learning_rate_at(number, steps)
-        run = Pass(train=True)
+        run = Pass(train=True, taps=sources)
         loss = exact.advance(batch.images, batch.labels, run, learning_rate=rate)[0]
         worst: dict[str, float] = {}
-        strayed: dict[str, float] = dict.fromkeys(run.output_grads, 0.0)
+        ties = Ties(network, batch.images, run.outputs)
+        strayed: dict[str, float] = dict.fromkeys(run.outputs, 0.0)
         for variant in VARIANTS:
-            other = Pass(train=True, dot=variant.dot, choices=variant.follow(run.choices))
+            other = Pass(
+                train=True, taps=sources, dot=variant.dot, choices=variant.follow(run.choices)
+            )
             trainer, taken = rough[variant.name], variant.of(batch)
             value = trainer.advance(taken.images, taken.labels, other, learning_rate=rate)[0]
             gaps = {
@@ -84,13 +116,19 @@ def trajectory_yardstick(
             }
             gaps[LOSS] = distance(np.array([value]), np.array([loss]))
             worst = {name: max(worst.get(name, 0.0), gap) for name, gap in gaps.items()}
+            outputs = {path: variant.restore(array) for path, array in other.outputs.items()}
+            ties.add(outputs)
             for output in strayed:
                 strayed[output] = max(
-                    strayed[output],
-                    distance(variant.restore(other.outputs[output]), run.outputs[output]),
+                    strayed[output], distance(outputs[output], run.outputs[output])
                 )
         worst[LOSS] = max(worst[LOSS], loss_reach(run.outputs, loss, run.output_grads, strayed))
-        found.append(worst)
+        untold = unproved(run.outputs, strayed)
+        unknown |= unknown_statistics(network, untold)
+        shown: list[Array] = [batch.images.astype(np.float64), *run.outputs.values()]
+        if any(apart(array, array).faint for array in shown):
+            unknown |= worst.keys()
+        found.append(StepStrays(worst, ties.measured(FACTOR, untold), sorted(unknown)))
         report(number + 1)
     return found
 
@@ -98,7 +136,7 @@ def trajectory_yardstick(
 def compare_trajectory(
     backend: Trains,
     problem: Problem,
-    yardstick: Yardstick,
+    yardstick: TrajectoryYardstick,
     *,
     recipe: Recipe,
     size: int,
@@ -141,14 +179,19 @@ def compare_trajectory(
         start, best, reached = exact.snapshot(), None, exact.snapshot()
         for choices in _decisions(backend, batch, recipe, rate, device):
             exact.rewind(start)
-            run = Pass(train=True, choices=choices)
+            run = Pass(
+                train=True,
+                taps=decision_sources(network),
+                decide=partial(_accepted, network, batch.images, choices, allowed.ties),
+            )
             value, _ = exact.advance(batch.images, batch.labels, run, learning_rate=rate)
             expected = {LOSS: np.array([value]), **exact.params()}
             found = [
-                Row(
+                judge(
                     f"step {number + 1}: {name}",
-                    distance(held.get(name), expected[name]),
-                    limit(allowed[name]),
+                    apart(held.get(name), expected[name]),
+                    allowed.arrays[name],
+                    known=name not in allowed.unknown,
                 )
                 for name in names
             ]
@@ -162,8 +205,19 @@ def compare_trajectory(
     return rows
 
 
+def _accepted(
+    network: Network,
+    images: Array,
+    choices: Mapping[str, Choice],
+    ties: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+) -> dict[str, Choice]:
+    """`accepted` of the choices of one step, as a `Pass` asks for it."""
+    return accepted(network, images, choices, outputs, ties)
+
+
 def _worst(rows: list[Row]) -> float:
-    return max(row.ratio for row in rows)
+    return max((row.ratio for row in rows if row.provable), default=0.0)
 
 
 def _decisions(
@@ -176,7 +230,7 @@ def _decisions(
     a tie; then they are those of float64 or of one of float32's own runs, from the same weights.
     """
     network, params = batch.network, batch.params
-    taps = [site.path for site in nodes(network)]
+    taps = sorted(decision_sources(network))
     prepared = backend.trainer(
         backend.build(network, params, device=device), recipe
     ).model  # in the layout in which it trains

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...backend.discovery import get_backend
+from ...backend.precision import FULL_PRECISION
+from ...backend.protocols import SetsPrecision
 from ...backend.threads import use_threads
 from ...jobs.job import Report
 from .compare import compare
@@ -16,13 +19,22 @@ from .files import load
 def answer(
     framework: str, values: Mapping[str, Any], folder: Path, report: Report
 ) -> dict[str, Any]:
-    """The comparison of `framework` on the question in `folder`, ready for JSON. Raises what the
-    backend raises.
+    """The comparison of `framework` on the question in `folder`, ready for JSON, and the precision
+    in which it computed. Raises what the backend raises.
     """
+    os.environ.update(FULL_PRECISION)  # before the framework is imported, which reads them
+    precision = dict(FULL_PRECISION)
     backend = get_backend(framework)
     use_threads(backend)
+    if isinstance(backend, SetsPrecision):
+        precision |= backend.set_full_precision()
     question = load(folder)
     comparison = compare(
-        backend, question.problem, question.yardsticks, chunk=question.chunk, report=report
+        backend,
+        question.problem,
+        question.yardsticks,
+        chunk=question.chunk,
+        device=values.get("device"),
+        report=report,
     )
-    return comparison.to_json()
+    return {**comparison.to_json(), "precision": precision}

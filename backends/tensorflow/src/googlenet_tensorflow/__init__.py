@@ -9,6 +9,7 @@ from .model import (
     name,
     params_of,
     save,
+    set_full_precision,
     set_threads,
     unbiased_running_variance,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "name",
     "params_of",
     "save",
+    "set_full_precision",
     "set_threads",
     "start_parallel",
     "trainer",

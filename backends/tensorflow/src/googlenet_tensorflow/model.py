@@ -259,6 +259,13 @@ def set_threads(count: int) -> None:
         return
 
 
+def set_full_precision() -> dict[str, str]:
+    """Use no TensorFloat-32 on a GPU."""
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    return {"tensor_float_32_execution_enabled": str(enabled)}
+
+
 def network_of(model: keras.Model) -> Network:
     """The network that `model` was built from."""
     network: Network = model.network

@@ -148,6 +148,18 @@ def set_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+def set_full_precision() -> dict[str, str]:
+    """Use no TensorFloat-32 on a GPU, and no bfloat16 for products of float32."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return {
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cuda.matmul.allow_tf32": str(torch.backends.cuda.matmul.allow_tf32),
+        "cudnn.allow_tf32": str(torch.backends.cudnn.allow_tf32),
+    }
+
+
 def network_of(model: nn.Module) -> Network:
     """The network that `model` was built from."""
     return cast(Network, model.network)
