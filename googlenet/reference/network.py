@@ -113,7 +113,7 @@ class Model:
     ) -> None:
         self.network = network
         self.dtype = np.dtype(dtype)
-        self._round = ops.round_float32 if rounded else ops.as_it_is
+        self.rounded = ops.round_float32 if rounded else ops.as_it_is
         self.unbiased_running_variance = unbiased_running_variance
         self.specs = param_specs(network)
         self.params = {
@@ -165,9 +165,9 @@ class Model:
 
         def step(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
             y, backward = compute(x, run)
-            y = self._round(y)
+            y = self.rounded(y)
             run.tap(site.path, y)
-            return y, lambda dy: self._round(backward(dy))
+            return y, lambda dy: self.rounded(backward(dy))
 
         return step
 
@@ -214,7 +214,7 @@ class Model:
 
     def _factor(self, x: Array, factor: float) -> Array:
         """A constant in the dtype of `x`, as it is multiplied with."""
-        return self._round(np.asarray(factor, x.dtype))
+        return self.rounded(np.asarray(factor, x.dtype))
 
     def _weights(self, path: str) -> tuple[Array, Array | None]:
         """The weight of a convolution or dense layer, and its bias if it has one."""
@@ -263,7 +263,7 @@ class Model:
             mean,
             var,
             train=run.train,
-            rounding=self._round,
+            rounding=self.rounded,
         )
         return self._weighted(path, run, result)
 
@@ -294,8 +294,8 @@ class Model:
             (y, body_back), (kept, shortcut_back) = body(x, run), shortcut(x, run)
             factor = self._factor(x, scale)
             return (
-                kept + self._round(factor * y),
-                lambda dy: shortcut_back(dy) + body_back(self._round(factor * dy)),
+                kept + self.rounded(factor * y),
+                lambda dy: shortcut_back(dy) + body_back(self.rounded(factor * dy)),
             )
 
         return compute

@@ -25,6 +25,7 @@ from ...spec.layers import (
     LocalResponseNorm,
     MaxPool,
     Residual,
+    Scale,
 )
 from ...spec.traversal import CompositeSite, LeafSite, join
 from .granules import ANY, BITS, granule
@@ -69,6 +70,17 @@ class Load:
         return not self.inexact and self.worst[1] < GRANULES
 
 
+def _is_power(layer: LocalResponseNorm, x: Array) -> bool:
+    """Whether the normalisation divides by a power of two everywhere: 1, or 16 to the power ¾."""
+    largest = layer.k + layer.alpha * float((x * x).max(initial=0.0)) * layer.size
+    if np.float32(largest) == 1:
+        return True
+    divisors = np.where(x == 0, 1.0, x) / np.where(
+        x == 0, 1.0, ops.local_response_norm(x, layer)[0]
+    )
+    return layer.beta == 0.75 and bool(np.isin(divisors, (1.0, 8.0)).all())
+
+
 class Loaded(Model):
     """The float64 reference, which notes in `load` how large the sums of a pass are."""
 
@@ -80,15 +92,17 @@ class Loaded(Model):
 
         def step(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
             y, backward = inner(x, run)
-            sums = self._sums(site, x)
-            self.load.hold(f"output of {path}", y)
+            sums = self._sums(site, x, run)
+            # One product with a constant is rounded alike everywhere.
+            once = self.rounded if isinstance(layer, Scale) else ops.as_it_is
+            self.load.hold(f"output of {path}", once(y))
             if sums is not None:
                 terms, unit, _ = sums
                 self.load.add(f"output of {path}", terms, unit)
 
             def noted(dy: Array) -> Array:
                 dx = backward(dy)
-                self.load.hold(f"gradient through {path}", dx)
+                self.load.hold(f"gradient through {path}", once(dx))
                 if sums is not None:
                     sums[2](dy)
                 for name in ("weight", "bias"):
@@ -97,16 +111,14 @@ class Loaded(Model):
                         self.load.hold(f"gradient of {path}.{name}", grad)
                 return dx
 
-            if isinstance(layer, LocalResponseNorm):
-                base = layer.k + layer.alpha * float((x * x).sum(3).max(initial=0.0))
-                if np.float32(base) != 1:
-                    self.load.inexact.append(f"output of {path}")
+            if isinstance(layer, LocalResponseNorm) and not _is_power(layer, x):
+                self.load.inexact.append(f"output of {path}")
             return y, noted
 
         return step
 
     def _sums(
-        self, site: LeafSite, x: Array
+        self, site: LeafSite, x: Array, run: Pass
     ) -> tuple[Array, float, Callable[[Array], None]] | None:
         """Σ |terms| of a leaf's output, their granule, and what notes those of its gradients."""
         path, layer, load = site.path, site.layer, self.load
@@ -151,8 +163,12 @@ class Loaded(Model):
 
                 return np.zeros(1), 1.0, gathered
             case BatchNorm():
-                mean, var = self._param(path, "running_mean"), self._param(path, "running_var")
-                normal = (x - mean) / np.sqrt(self._round(var + layer.eps))
+                mean, var = (
+                    (x.mean((0, 1, 2)), x.var((0, 1, 2)))
+                    if run.train
+                    else (self._param(path, "running_mean"), self._param(path, "running_var"))
+                )
+                normal = (x - mean) / np.sqrt(self.rounded(var + layer.eps))
 
                 def normed(dy: Array) -> None:
                     unit = granule(dy)
@@ -162,11 +178,14 @@ class Loaded(Model):
                         unit * granule(normal),
                     )
                     load.add(f"gradient of {path}.bias", np.abs(dy).sum((0, 1, 2)), unit)
+                    if run.train:
+                        terms = np.abs(dy).mean((0, 1, 2)) + np.abs(dy * normal).mean((0, 1, 2))
+                        load.add(f"gradient through {path}", terms + np.abs(dy), unit / dy.shape[0])
 
                 scale = np.abs(self._get(path, "weight")) if self._get(path, "weight") is not None else 1.0
                 terms = np.abs(x) + np.abs(mean)
                 bias = self._param(path, "bias")
-                inverse = scale / np.sqrt(self._round(var + layer.eps))
+                inverse = scale / np.sqrt(self.rounded(var + layer.eps))
                 return (
                     terms * inverse + np.abs(bias),
                     min(granule(x * inverse), granule(mean * inverse), granule(bias)),

@@ -116,11 +116,13 @@ def compare_exact(
     backend: Backend,
     exact: ExactProblem,
     *,
+    train: bool = False,
     device: str | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExactComparison:
-    """Every layer and output without and with taps, the loss, every gradient in evaluation mode,
-    and for a network that trains as it predicts, three steps of a trainer.
+    """Every layer and output without and with taps, the loss, every gradient, and for a network that
+    trains as it predicts, three steps of a trainer. All in evaluation mode, or in training mode if
+    the answers are those of training mode.
 
     Bits must be equal, apart from the sign of a zero; subnormal numbers count as 0, and the loss may
     be one unit in the last place away. Raises what the backend raises.
@@ -129,18 +131,18 @@ def compare_exact(
     tally = _Tally()
     model = backend.build(problem.network, problem.params, device=device)
     total = 2 + len(RATES)
-    plain = backend.forward(model, problem.images)
+    plain = backend.forward(model, problem.images, train=train)
     for name in problem.network.outputs:
         tally.add(OUTPUTS, name, plain.get(name), exact.outputs[name])
     tapped = backend.forward(
-        model, problem.images, taps=[site.path for site in nodes(problem.network)]
+        model, problem.images, train=train, taps=[site.path for site in nodes(problem.network)]
     )
     for name, expected in exact.outputs.items():
         tally.add(OUTPUTS, name, tapped.get(name), expected)
     report(1, total)
     if exact.gradients and isinstance(backend, Differentiates):
         loss, grads = backend.gradients(
-            model, problem.images, problem.labels, loss=problem.loss, train=False
+            model, problem.images, problem.labels, loss=problem.loss, train=train
         )
         tally.add_loss(LOSS, "loss", loss, exact.loss)
         for path, expected in reversed(exact.gradients.items()):

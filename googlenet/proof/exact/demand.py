@@ -46,16 +46,18 @@ class Demands:
     outputs: dict[str, int] = field(default_factory=dict)
     gradients: dict[str, int] = field(default_factory=dict)
     cotangent: int = 1
+    images: int = 1
 
 
 def demands(network: Network) -> Demands:
     """What the layers of `network` need of each other. Raises `ShapeError` as `walk` does."""
     sites = {site.path: site for site in walk(network)}
-    # What one average needs, every value before it is a multiple of: a layer that had to supply it
-    # anew would make its values that much larger, block after block.
-    common = math.lcm(*(_divisor(site) for site in sites.values()))
+    # Where averages follow each other block after block, every value is a multiple of what they
+    # need: layers that had to supply it anew would make their values that much larger each time.
+    windows = [site for site in sites.values() if isinstance(site.layer, AvgPool)]
+    common = math.lcm(*(_divisor(site) for site in windows)) if len(windows) > 1 else 1
     found = Demands()
-    _outputs(network.layers, "", sites, common, (1, 1), found)
+    found.images = math.prod(_outputs(network.layers, "", sites, common, (1, 1), found))
     main = _gradients(network.layers, "", sites, 1, found)
     found.cotangent = math.lcm(found.cotangent, main)
     return found

@@ -44,6 +44,9 @@ LARGEST = 2**12
 #: so that the normalisation is the identity, in float32 as in float64.
 TINY = 2.0**-80
 
+#: Logits that are farther apart leave the lower one no probability: exp(-128) is 0 in float32.
+SATURATED = 128.0
+
 #: How many images are drawn: a power of two, by which the loss divides its gradient.
 IMAGES = 2
 
@@ -168,8 +171,8 @@ class Draw(Model):
         classes = sums.shape[1]
         if self.normalised:
             return np.full(classes, unit)
-        gap = 2.0 ** math.ceil(math.log2(2 * np.abs(sums).max() + 1024))
-        return gap * unit * np.arange(classes)
+        reach = float((sums.max(1) - sums.min(1)).max()) + SATURATED
+        return math.ceil(reach / unit) * unit * np.arange(classes)
 
     # Batch norm -------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from ..parity.problem import Problem
 from ..parity.tolerance import output_names
 from .bounds import GRANULES, Load, Loaded
 from .demand import demands
-from .draw import TINY, Draw, Style, canonical, draw_images, draw_labels, exact_loss
+from .draw import Draw, Style, canonical, draw_images, draw_labels, exact_loss
 
 #: The shares of values that pass a ReLU, in the order in which they are tried.
 SHARES = (0.4, 0.3, 0.2, 0.5, 0.15, 0.1)
@@ -49,13 +49,18 @@ class ExactProblem:
     attempts: int
 
 
+#: Each residual sum with a factor makes the gradient several times as fine: a few are possible.
+MOST_FACTORS = 2
+
+
 def has_exact_gradients(network: Network) -> bool:
-    """Whether gradients can be drawn exactly: not through residual sums with a factor, which each
-    make the gradient several times as fine.
-    """
-    return all(
-        site.layer.scale == 1.0 for site in composites(network) if isinstance(site.layer, Residual)
-    )
+    """Whether gradients can be drawn exactly: not through many residual sums with a factor."""
+    factors = [
+        site
+        for site in composites(network)
+        if isinstance(site.layer, Residual) and site.layer.scale != 1.0
+    ]
+    return len(factors) <= MOST_FACTORS
 
 
 def why_unfit(network: Network) -> str | None:
@@ -124,27 +129,38 @@ def _attempt(
 ) -> ExactProblem | str:
     """One problem, or why it is not exact."""
     draw = Draw(network, style, gradients=gradients)
-    images = draw_images(network.input_shape, style.seed, TINY if draw.normalised else 1.0)
+    images = draw_images(network.input_shape, style.seed, draw.base * draw.demands.images)
     draw.run(images, Pass())
-    problem = Problem(
-        network, canonical(draw), images, draw_labels(network), exact_loss(network)
-    )
+    problem = Problem(network, canonical(draw), images, draw_labels(network), exact_loss(network))
+    return answered(problem, gradients=gradients, attempt=attempt)
+
+
+def answered(
+    problem: Problem, *, gradients: bool = True, train: bool = False, attempt: int = 1
+) -> ExactProblem | str:
+    """`problem` with its answers in the mode that `train` says, or why float32 does not compute it
+    exactly.
+    """
+    network = problem.network
     model = Loaded(network, problem.params, dtype=np.float64, rounded=True)
     model.load = Load()
-    run = Pass(taps=frozenset(site.path for site in nodes(network)))
+    run = Pass(train=train, taps=frozenset(site.path for site in nodes(network)))
     loss, grads = math.nan, Params()
     if gradients:
-        loss, grads = run_gradients(model, images, problem.labels, run, loss=problem.loss)
+        loss, grads = run_gradients(model, problem.images, problem.labels, run, loss=problem.loss)
     else:
-        model.run(images, run)
+        model.run(problem.images, run)
     load = model.load
     at, largest = load.worst
     if load.inexact:
         return f"{load.inexact[0]} needs more than 24 bits"
     if largest >= GRANULES:
-        return f"the {at} sums {largest:.2g} granules of 2²⁴"
+        return f"the {at} sums {largest:.2g} granules, of which 2²⁴ fit"
     names = output_names(network)
-    for what, arrays in (("output", {name: run.outputs[name] for name in names}), ("gradient", grads)):
+    for what, arrays in (
+        ("output", {name: run.outputs[name] for name in names}),
+        ("gradient", grads),
+    ):
         for name, array in arrays.items():
             if not array.any():
                 return f"the {what} of {name} is 0 everywhere"
