@@ -39,8 +39,11 @@ def as_it_is(x: Array) -> Array:
 
 
 def round_float32(x: Array) -> Array:
-    """`x` rounded to the nearest float32, in its own dtype."""
-    return x.astype(np.float32).astype(x.dtype)
+    """`x` rounded to the nearest float32, in its own dtype; subnormal numbers, which some
+    processors' modes drop, become 0.
+    """
+    kept = x.astype(np.float32).astype(x.dtype)
+    return np.where(np.abs(kept) < np.finfo(np.float32).tiny, 0.0, kept)
 
 
 @dataclass

@@ -40,9 +40,12 @@ WHITE = 4096
 #: How large values may become, in granules.
 LARGEST = 2**12
 
+#: The largest value behind a ReLU is at least this share of that: it has twelve bits, too.
+SMALLEST_SHARE = 0.55
+
 #: The scale of a network with local response normalisation. Squares of its values vanish beside 1,
 #: so that the normalisation is the identity, in float32 as in float64.
-TINY = 2.0**-80
+TINY = 2.0**-90
 
 #: Logits that are farther apart leave the lower one no probability: exp(-128) is 0 in float32.
 SATURATED = 128.0
@@ -150,8 +153,8 @@ class Draw(Model):
         return (flip, -flip), flip * (a - b)
 
     def _biases(self, random: _Random, sums: Array, base: float, need: int) -> Array:
-        """Biases that let a share of each column of `sums` (n, O) be positive, at least one value
-        and none too large, as multiples of `base` · `need`; never 0.
+        """Biases that let about a share of each column of `sums` (n, O) be positive, as multiples of
+        `base` · `need`; never 0. The largest value has twelve significant bits and no more.
         """
         count, unit = len(sums), base * need
         kept = np.clip(
@@ -159,7 +162,8 @@ class Draw(Model):
         ).astype(int)
         ordered = np.sort(sums, axis=0)
         edge = ordered[count - kept, np.arange(sums.shape[1])]
-        edge = np.maximum(edge, np.minimum(ordered[-1] - LARGEST * base, ordered[-1] - unit))
+        room = max(LARGEST * base, 2 * unit)
+        edge = np.clip(edge, ordered[-1] - room, ordered[-1] - room * SMALLEST_SHARE)
         biases: Array = (np.floor(-edge / unit) + 1) * unit
         biases[biases == 0] = unit
         return biases
