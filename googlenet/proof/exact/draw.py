@@ -40,8 +40,9 @@ WHITE = 4096
 #: How large values may become, in granules.
 LARGEST = 2**12
 
-#: The largest value behind a ReLU is at least this share of that: it has twelve bits, too.
-SMALLEST_SHARE = 0.55
+#: The largest value behind a ReLU is at least this share of that, `WIDE` in one channel of a few, so
+#: that every layer sees values of twelve bits. In all it would make gradients too large.
+WIDE, NARROW, WIDE_CHANNELS = 0.55, 0.02, 4
 
 #: The scale of a network with local response normalisation. Squares of its values vanish beside 1,
 #: so that the normalisation is the identity, in float32 as in float64.
@@ -154,7 +155,8 @@ class Draw(Model):
 
     def _biases(self, random: _Random, sums: Array, base: float, need: int) -> Array:
         """Biases that let about a share of each column of `sums` (n, O) be positive, as multiples of
-        `base` · `need`; never 0. The largest value has twelve significant bits and no more.
+        `base` · `need`; never 0. The largest value has at most twelve significant bits, in some
+        columns exactly twelve.
         """
         count, unit = len(sums), base * need
         kept = np.clip(
@@ -163,7 +165,8 @@ class Draw(Model):
         ordered = np.sort(sums, axis=0)
         edge = ordered[count - kept, np.arange(sums.shape[1])]
         room = max(LARGEST * base, 2 * unit)
-        edge = np.clip(edge, ordered[-1] - room, ordered[-1] - room * SMALLEST_SHARE)
+        least = np.where(np.arange(sums.shape[1]) % WIDE_CHANNELS == 0, WIDE, NARROW) * room
+        edge = np.clip(edge, ordered[-1] - room, ordered[-1] - least)
         biases: Array = (np.floor(-edge / unit) + 1) * unit
         biases[biases == 0] = unit
         return biases
