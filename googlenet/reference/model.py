@@ -103,7 +103,7 @@ def run_gradients(
     for output, weight in loss.output_weights(model.network).items():
         value, grad = cross_entropy(run.outputs[output], labels, loss.label_smoothing)
         total += weight * value
-        run.output_grads[output] = (weight * grad).astype(model.dtype)
+        run.output_grads[output] = model.rounded((weight * grad).astype(model.dtype))
     backward(run.output_grads["logits"])
     return total, {
         path: layout.from_native(spec, run.grads[path])

@@ -105,7 +105,8 @@ class Model:
     ...) with auxiliary heads.
 
     `params` holds the weights by path in the reference's own layout and `dtype`; `train_mode`
-    selects training mode.
+    selects training mode. With `rounded`, which is for float64, each leaf's result and gradient,
+    each constant factor and product with it, and batch norm's var + eps are rounded to float32.
     """
 
     def __init__(
@@ -115,9 +116,11 @@ class Model:
         *,
         dtype: npt.DTypeLike = np.float32,
         unbiased_running_variance: bool = False,
+        rounded: bool = False,
     ) -> None:
         self.network = network
         self.dtype = np.dtype(dtype)
+        self.rounded = ops.round_float32 if rounded else ops.as_it_is
         self.unbiased_running_variance = unbiased_running_variance
         self.specs = param_specs(network)
         self.params = {
@@ -169,8 +172,9 @@ class Model:
 
         def step(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
             y, backward = compute(x, run)
+            y = self.rounded(y)
             run.tap(site.path, y)
-            return y, backward
+            return y, lambda dy: self.rounded(backward(dy))
 
         return step
 
@@ -207,10 +211,17 @@ class Model:
                 )
             case Scale(factor, when):
                 return lambda x, run: _multiply(
-                    x, factor if when in ("always", "train" if run.train else "eval") else None
+                    x,
+                    self._factor(x, factor)
+                    if when in ("always", "train" if run.train else "eval")
+                    else None,
                 )
             case _:
                 assert_never(site.layer)
+
+    def _factor(self, x: Array, factor: float) -> Array:
+        """A constant in the dtype of `x`, as it is multiplied with."""
+        return self.rounded(np.asarray(factor, x.dtype))
 
     def _weights(self, path: str) -> tuple[Array, Array | None]:
         """The weight of a convolution or dense layer, and its bias if it has one."""
@@ -259,6 +270,7 @@ class Model:
             mean,
             var,
             train=run.train,
+            rounding=self.rounded,
         )
         return self._weighted(path, run, result)
 
@@ -271,7 +283,7 @@ class Model:
             case Concat():
                 compute = _concat(tuple(children.values()))
             case Residual(scale=scale):
-                compute = _residual(children["body"], children["shortcut"], scale)
+                compute = self._residual(children["body"], children["shortcut"], scale)
             case Aux():
                 return _aux(site.path.rpartition(".")[2], children["head"])
             case _:
@@ -283,6 +295,17 @@ class Model:
             return y, backward
 
         return step
+
+    def _residual(self, body: Step, shortcut: Step, scale: float) -> Step:
+        def compute(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
+            (y, body_back), (kept, shortcut_back) = body(x, run), shortcut(x, run)
+            factor = self._factor(x, scale)
+            return (
+                kept + self.rounded(factor * y),
+                lambda dy: shortcut_back(dy) + body_back(self.rounded(factor * dy)),
+            )
+
+        return compute
 
 
 def _sequential(steps: tuple[Step, ...]) -> Step:
@@ -314,15 +337,6 @@ def _concat(steps: tuple[Step, ...]) -> Step:
             return dx
 
         return np.concatenate(ys, axis=3), backward
-
-    return compute
-
-
-def _residual(body: Step, shortcut: Step, scale: float) -> Step:
-    def compute(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
-        (y, body_back), (kept, shortcut_back) = body(x, run), shortcut(x, run)
-        factor = x.dtype.type(scale)
-        return kept + factor * y, lambda dy: shortcut_back(dy) + body_back(factor * dy)
 
     return compute
 

@@ -30,6 +30,20 @@ from ..spec.layers import (
 Backward: TypeAlias = Callable[[Array], Array]
 WeightedBackward: TypeAlias = Callable[[Array], tuple[Array, dict[str, Array]]]
 Dot: TypeAlias = Callable[[Array, Array], Array]
+Rounding: TypeAlias = Callable[[Array], Array]
+
+
+def as_it_is(x: Array) -> Array:
+    """`x` itself."""
+    return x
+
+
+def round_float32(x: Array) -> Array:
+    """`x` rounded to the nearest float32, in its own dtype; subnormal numbers, which some
+    processors' modes drop, become 0.
+    """
+    kept = x.astype(np.float32).astype(x.dtype)
+    return np.where(np.abs(kept) < np.finfo(np.float32).tiny, 0.0, kept)
 
 
 @dataclass
@@ -321,11 +335,12 @@ def batch_norm(
     var: Array,
     *,
     train: bool,
+    rounding: Rounding = as_it_is,
 ) -> tuple[Array, WeightedBackward]:
     """Normalise with the `mean` and biased `var` given; in training mode they are x's own, and the
-    gradient passes through them.
+    gradient passes through them. `rounding` is applied to var + eps.
     """
-    inverse = 1 / np.sqrt(var + x.dtype.type(layer.eps))
+    inverse = 1 / np.sqrt(rounding(var + x.dtype.type(layer.eps)))
     normal = (x - mean) * inverse
     y = (normal if weight is None else normal * weight) + bias
 

@@ -98,6 +98,15 @@ def walk(network: Network) -> Iterator[LeafSite]:
     yield from sites
 
 
+def composites(network: Network) -> Iterator[CompositeSite]:
+    """Every composite of `network`, each after its children, the root last. Raises `ShapeError` as
+    `fold` does.
+    """
+    sites: list[CompositeSite] = []
+    fold(network, lambda site: None, lambda site, children: sites.append(site))
+    yield from sites
+
+
 def nodes(network: Network) -> tuple[Site, ...]:
     """Every layer, composites after their children, without the root and without the identity:
     everything that can be tapped.

@@ -1,0 +1,236 @@
+"""A backend compared with an exact problem: every bit of every output, gradient and step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array, Params
+from ...backend.protocols import Backend, Differentiates, Trains
+from ...spec.params import param_specs
+from ...spec.recipe import Recipe
+from ...spec.traversal import nodes
+from .bounds import SMALLEST_NORMAL
+from .problem import ExactProblem, trains_exactly
+
+#: The rates of the steps that are compared; with the momentum and decay below, powers of two.
+RATES = (2.0**-2, 2.0**-4, 2.0**-1)
+MOMENTUM, DECAY = 0.5, 0.25
+
+#: What is compared, in this order: JSON's keys.
+OUTPUTS, LOSS, GRADIENTS, TRAINING = "outputs", "loss", "gradients", "training"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value that differs: in what, where, what it must be and what it is."""
+
+    what: str
+    name: str
+    position: tuple[int, ...]
+    expected: float
+    actual: float
+
+    def __str__(self) -> str:
+        place = ", ".join(map(str, self.position))
+        return (
+            f"{self.what} {self.name} at ({place}): expected {self.expected!r}, got {self.actual!r}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Whole words as keys; NaN and infinity, which JSON cannot hold, as text."""
+        return {
+            "what": self.what,
+            "name": self.name,
+            "position": list(self.position),
+            "expected": _number(self.expected),
+            "actual": _number(self.actual),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Difference:
+        """The inverse of `to_json`."""
+        return cls(
+            values["what"],
+            values["name"],
+            tuple(values["position"]),
+            float(values["expected"]),
+            float(values["actual"]),
+        )
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+@dataclass(frozen=True)
+class ExactComparison:
+    """How many values were compared and how many differ, by what was compared, and the first that
+    differs.
+    """
+
+    values: Mapping[str, int]
+    differing: Mapping[str, int]
+    first: Difference | None
+
+    @property
+    def count(self) -> int:
+        """How many values were compared."""
+        return sum(self.values.values())
+
+    @property
+    def differences(self) -> int:
+        """How many of them differ."""
+        return sum(self.differing.values())
+
+    @property
+    def passed(self) -> bool:
+        """Whether values were compared, and all have the right bits."""
+        return self.count > 0 and self.differences == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Whole words as keys."""
+        return {
+            "passed": self.passed,
+            "values": dict(self.values),
+            "differing": dict(self.differing),
+            "first_difference": None if self.first is None else self.first.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ExactComparison:
+        """The inverse of `to_json`."""
+        first = values["first_difference"]
+        return cls(
+            dict(values["values"]),
+            dict(values["differing"]),
+            None if first is None else Difference.from_json(first),
+        )
+
+
+def compare_exact(
+    backend: Backend,
+    exact: ExactProblem,
+    *,
+    train: bool = False,
+    device: str | None = None,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> ExactComparison:
+    """Every layer and output without and with taps, the loss, every gradient, and for a network that
+    trains as it predicts, three steps of a trainer. All in evaluation mode, or in training mode if
+    the answers are those of training mode.
+
+    Bits must be equal, apart from the sign of a zero; subnormal numbers count as 0, and the loss may
+    be one unit in the last place away. Raises what the backend raises.
+    """
+    problem = exact.problem
+    tally = _Tally()
+    model = backend.build(problem.network, problem.params, device=device)
+    total = 2 + len(RATES)
+    plain = backend.forward(model, problem.images, train=train)
+    for name in problem.network.outputs:
+        tally.add(OUTPUTS, name, plain.get(name), exact.outputs[name])
+    tapped = backend.forward(
+        model, problem.images, train=train, taps=[site.path for site in nodes(problem.network)]
+    )
+    for name, expected in exact.outputs.items():
+        tally.add(OUTPUTS, name, tapped.get(name), expected)
+    report(1, total)
+    if exact.gradients and isinstance(backend, Differentiates):
+        loss, grads = backend.gradients(
+            model, problem.images, problem.labels, loss=problem.loss, train=train
+        )
+        tally.add_loss(LOSS, "loss", loss, exact.loss)
+        for path, expected in reversed(exact.gradients.items()):
+            tally.add(GRADIENTS, path, grads.get(path), expected)
+        report(2, total)
+        if isinstance(backend, Trains) and trains_exactly(problem.network):
+            for name, actual, expected in _steps(backend, exact, device, tally):
+                tally.add(TRAINING, name, actual, expected)
+    report(total, total)
+    return ExactComparison(tally.values, tally.differing, tally.first)
+
+
+def _steps(
+    backend: Trains, exact: ExactProblem, device: str | None, tally: _Tally
+) -> Iterator[tuple[str, Array | None, Array]]:
+    """Three single steps, each from the drawn weights and with the velocity that the backend gave:
+    logits, velocities and weights.
+    """
+    problem = exact.problem
+    loss = problem.loss
+    velocity: Params = {}
+    for number, rate in enumerate(RATES):
+        recipe = Recipe(
+            learning_rate=rate,
+            momentum=MOMENTUM,
+            weight_decay=DECAY,
+            label_smoothing=loss.label_smoothing,
+            aux_weights=loss.aux_weights,
+        )
+        trainer = backend.trainer(
+            backend.build(problem.network, problem.params, device=device), recipe
+        )
+        if velocity:
+            trainer.restore(velocity, learning_rate=RATES[number - 1])
+        value, logits = trainer.step(problem.images, problem.labels, learning_rate=rate, seed=0)
+        moved, held = trainer.velocity(), backend.params_of(trainer.model)
+        tally.add_loss(TRAINING, f"step {number + 1}: loss", value, exact.loss)
+        yield f"step {number + 1}: logits", logits, exact.outputs["logits"]
+        for path, spec in reversed(param_specs(problem.network).items()):
+            if not spec.trainable:
+                continue
+            weight = problem.params[path]
+            pull = exact.gradients[path] + np.float32(DECAY) * weight
+            before = velocity.get(path, np.zeros_like(weight))
+            expected = np.float32(MOMENTUM) * before + pull
+            yield f"step {number + 1}: velocity of {path}", moved.get(path), expected
+            yield (
+                f"step {number + 1}: {path}",
+                held.get(path),
+                weight - np.float32(rate) * expected,
+            )
+        velocity = moved
+
+
+class _Tally:
+    """Counts of values, and of those that differ."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, int] = {}
+        self.differing: dict[str, int] = {}
+        self.first: Difference | None = None
+
+    def add(self, what: str, name: str, actual: Array | None, expected: Array) -> None:
+        """Compare one array; one that is missing or has another shape differs everywhere."""
+        if actual is None or actual.shape != expected.shape:
+            actual = np.full(expected.shape, np.nan, np.float32)
+        ours, theirs = _flushed(expected), _flushed(actual)
+        wrong = ~(ours == theirs)
+        self._count(what, expected.size, int(wrong.sum()))
+        if self.first is None and wrong.any():
+            place = tuple(int(i) for i in np.argwhere(wrong)[0])
+            self.first = Difference(what, name, place, float(ours[place]), float(theirs[place]))
+
+    def add_loss(self, what: str, name: str, actual: float, expected: float) -> None:
+        """Compare one loss."""
+        near = abs(np.float64(actual) - expected) <= np.spacing(np.float32(abs(expected)))
+        self._count(what, 1, int(not near))
+        if self.first is None and not near:
+            self.first = Difference(what, name, (), expected, float(actual))
+
+    def _count(self, what: str, values: int, differing: int) -> None:
+        self.values[what] = self.values.get(what, 0) + values
+        self.differing[what] = self.differing.get(what, 0) + differing
+
+
+def _flushed(values: Array) -> Array:
+    """float32 with subnormal numbers as 0."""
+    kept = np.asarray(values)
+    if kept.dtype != np.float32:
+        kept = kept.astype(np.float64)
+    return np.where(np.abs(kept) < SMALLEST_NORMAL, np.zeros((), kept.dtype), kept)

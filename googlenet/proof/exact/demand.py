@@ -1,0 +1,172 @@
+"""What values must be multiples of for averages and scales to be exact.
+
+The mean of nine numbers is one of float32's if they are multiples of nine. Averages and scaled sums
+hand this on to the layers that can supply it: a convolution or dense layer makes its output, and
+the gradient of its input, a multiple of any odd number by a factor in its weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+
+from ...backend.geometry import average_divisor, window_count
+from ...spec.layers import (
+    AdaptiveAvgPool,
+    Aux,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    GlobalAvgPool,
+    Layer,
+    Network,
+    Residual,
+    Scale,
+    Sequential,
+)
+from ...spec.traversal import LeafSite, child_path, walk
+
+
+#: What the averages up to the next convolution or dense layer divide by, and the denominators of its
+#: residual sums.
+Demand: TypeAlias = tuple[int, int]
+
+
+@dataclass
+class Demands:
+    """Whole numbers by the path of a leaf: `outputs` must divide its output, `gradients` the gradient
+    of its input. `cotangent` must divide the gradient of the loss with respect to the logits.
+    """
+
+    outputs: dict[str, int] = field(default_factory=dict)
+    gradients: dict[str, int] = field(default_factory=dict)
+    cotangent: int = 1
+    images: int = 1
+
+
+def demands(network: Network) -> Demands:
+    """What the layers of `network` need of each other. Raises `ShapeError` as `walk` does."""
+    sites = {site.path: site for site in walk(network)}
+    # Where averages follow each other block after block, every value is a multiple of what they
+    # need: layers that had to supply it anew would make their values that much larger each time.
+    windows = [site for site in sites.values() if isinstance(site.layer, AvgPool)]
+    common = math.lcm(*(_divisor(site) for site in windows)) if len(windows) > 1 else 1
+    found = Demands()
+    found.images = math.prod(_outputs(network.layers, "", sites, common, (1, 1), found))
+    main = _gradients(network.layers, "", sites, 1, found)
+    found.cotangent = math.lcm(found.cotangent, main)
+    return found
+
+
+def _odd(number: int) -> int:
+    return number // (number & -number)
+
+
+def _divisor(site: LeafSite) -> int:
+    """What the values that enter `site` must be multiples of, because they are divided.
+
+    Where averages follow each other, also the power of two in a divisor is asked for, so that the
+    granule stays.
+    """
+    match site.layer:
+        case AvgPool() as pool:
+            divisors = average_divisor(pool, site.in_shape, window_count(site))
+            return math.lcm(*(int(each) for each in np.unique(divisors)))
+        case GlobalAvgPool():
+            return _odd(site.in_shape[1] * site.in_shape[2])
+        case AdaptiveAvgPool(output_size):
+            lengths = [
+                {
+                    -(-(i + 1) * size // out) - i * size // out
+                    for i in range(out)
+                }
+                for size, out in zip(site.in_shape[1:], output_size, strict=True)
+            ]
+            return math.lcm(*(_odd(a * b) for a in lengths[0] for b in lengths[1]))
+        case Scale(factor, when) if when != "train":
+            return _denominator(factor)
+        case _:
+            return 1
+
+
+def _denominator(factor: float) -> int:
+    """The denominator of a factor that a person wrote, such as 100 for 0.17."""
+    return Fraction(factor).limit_denominator(1000).denominator
+
+
+def _outputs(
+    layer: Layer,
+    path: str,
+    sites: dict[str, LeafSite],
+    common: int,
+    demand: Demand,
+    found: Demands,
+) -> Demand:
+    """What the input of `layer` must be a multiple of if its output has to be one of `demand`."""
+
+    def inside(name: str, child: Layer, wanted: Demand) -> Demand:
+        return _outputs(child, child_path(layer, path, name), sites, common, wanted, found)  # type: ignore[arg-type]
+
+    match layer:
+        case Sequential(children):
+            for name, child in reversed(children):
+                demand = inside(name, child, demand)
+            return demand
+        case Concat(children):
+            return _joined(*(inside(name, child, demand) for name, child in children))
+        case Residual(body, shortcut, scale):
+            divided, scaled = demand
+            return _joined(
+                inside("body", body, (divided, scaled * _denominator(scale))),
+                inside("shortcut", shortcut, demand),
+            )
+        case Aux(head):
+            return _joined(demand, inside("head", head, (1, 1)))
+    divided, scaled = demand
+    found.outputs[path] = math.lcm(divided, common) * scaled
+    if isinstance(layer, (Conv, Dense)):
+        return 1, 1
+    return divided * _divisor(sites[path]), scaled
+
+
+def _joined(*wanted: Demand) -> Demand:
+    """What satisfies all that is `wanted`."""
+    return math.lcm(*(divided for divided, _ in wanted)), math.lcm(*(scaled for _, scaled in wanted))
+
+
+def _gradients(
+    layer: Layer, path: str, sites: dict[str, LeafSite], demand: int, found: Demands
+) -> int:
+    """What the gradient of the output of `layer` must be a multiple of if that of its input has to
+    be one of `demand`.
+    """
+
+    def inside(name: str, child: Layer, wanted: int) -> int:
+        return _gradients(child, child_path(layer, path, name), sites, wanted, found)  # type: ignore[arg-type]
+
+    match layer:
+        case Sequential(children):
+            for name, child in children:
+                demand = inside(name, child, demand)
+            return demand
+        case Concat(children):
+            return math.lcm(*(inside(name, child, demand) for name, child in children))
+        case Residual(body, shortcut, scale):
+            return math.lcm(
+                inside("body", body, 1) * _denominator(scale),
+                inside("shortcut", shortcut, demand),
+            )
+        case Aux(head):
+            found.cotangent = math.lcm(found.cotangent, inside("head", head, demand))
+            return demand
+    found.gradients[path] = demand
+    if isinstance(layer, (Conv, Dense)):
+        return 1
+    return demand * _divisor(sites[path])
+
+

@@ -1,0 +1,190 @@
+"""A problem on which float32 is exact, and the right answers to it, bit for bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...arrays import Array, Params
+from ...errors import SpecError
+from ...reference.model import run_gradients
+from ...reference.network import Pass
+from ...spec.layers import BatchNorm, LocalResponseNorm, Network, Residual, Scale
+from ...spec.rewrite import with_dropout_rate
+from ...spec.traversal import composites, nodes, num_classes, walk
+from ..parity.problem import Problem
+from ..parity.tolerance import output_names
+from .bounds import GRANULES, Load, Loaded
+from .demand import demands
+from .draw import Draw, Style, canonical, draw_images, draw_labels, exact_loss
+
+#: The shares of values that pass a ReLU, in the order in which they are tried.
+SHARES = (0.4, 0.3, 0.2, 0.5, 0.15, 0.1)
+
+#: How many problems are drawn before it is given up.
+ATTEMPTS = 24
+
+#: More classes than this leave no room between the logits.
+MOST_CLASSES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class ExactProblem:
+    """A `Problem` that float32 computes exactly, and its answers: every layer and output by name,
+    and unless `gradients` is empty, the loss and every gradient in evaluation mode.
+
+    `largest_sum` is the largest Σ |terms| of all sums in granules, and at which; float32 is exact
+    below 2²⁴. `attempts` is how many problems were drawn.
+    """
+
+    problem: Problem
+    outputs: Params
+    loss: float
+    gradients: Params
+    largest_sum: float
+    largest_sum_at: str
+    attempts: int
+
+
+#: Each residual sum with a factor makes the gradient several times as fine: a few are possible.
+MOST_FACTORS = 2
+
+
+def has_exact_gradients(network: Network) -> bool:
+    """Whether gradients can be drawn exactly: not through many residual sums with a factor."""
+    factors = [
+        site
+        for site in composites(network)
+        if isinstance(site.layer, Residual) and site.layer.scale != 1.0
+    ]
+    return len(factors) <= MOST_FACTORS
+
+
+def why_unfit(network: Network) -> str | None:
+    """Why no exact problem can be drawn for `network`, and what to do; None if one can."""
+    classes = num_classes(network)
+    if classes > MOST_CLASSES:
+        return (
+            f"has {classes} classes, and exact logits have room for {MOST_CLASSES}; give `num_classes`"
+        )
+    if classes < 2:
+        return "has one class, so its loss has no gradient; give `num_classes`"
+    norms = [site.layer for site in walk(network) if isinstance(site.layer, LocalResponseNorm)]
+    if norms and classes & (classes - 1):
+        return (
+            f"has {classes} classes, and with local response normalisation only a power of two is"
+            " exact; give `num_classes`"
+        )
+    if any(norm.k != 1 for norm in norms):
+        return "has a local response normalisation whose k is not 1"
+    if has_exact_gradients(network):
+        cotangent = demands(network).cotangent
+        if cotangent > 1:
+            return (
+                f"divides the gradient of its logits by a multiple of {cotangent}: its last map must"
+                " have a power of two of pixels; give another `input_shape`"
+            )
+    return None
+
+
+def draw_problem(
+    network: Network,
+    *,
+    seed: int = 0,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> ExactProblem:
+    """Draw weights, images and a loss on which `network` is exact in float32, dropout at rate 0.
+
+    The same bytes everywhere for one `seed`. `report` is told of each attempt. Raises `SpecError`
+    for a network that cannot be drawn, and if no attempt is exact.
+    """
+    unfit = why_unfit(network)
+    if unfit is not None:
+        raise SpecError(f"network '{network.name}': no exact proof, since it {unfit}")
+    network = with_dropout_rate(network, 0.0)
+    gradients = has_exact_gradients(network)
+    failed: list[str] = []
+    for attempt, style in enumerate(_styles(seed)):
+        report(attempt, ATTEMPTS)
+        found = _attempt(network, style, gradients, attempt + 1)
+        if isinstance(found, ExactProblem):
+            return found
+        failed.append(found)
+    raise SpecError(
+        f"network '{network.name}' at {network.input_shape}: none of {ATTEMPTS} problems was exact in"
+        f" float32 (the last: {failed[-1]}); give another size or `seed`"
+    )
+
+
+def _styles(seed: int) -> Iterator[Style]:
+    for attempt in range(ATTEMPTS):
+        yield Style(seed * ATTEMPTS + attempt, SHARES[attempt % len(SHARES)])
+
+
+def _attempt(
+    network: Network, style: Style, gradients: bool, attempt: int
+) -> ExactProblem | str:
+    """One problem, or why it is not exact."""
+    draw = Draw(network, style, gradients=gradients)
+    images = draw_images(network.input_shape, style.seed, draw.base * draw.demands.images)
+    draw.run(images, Pass())
+    problem = Problem(network, canonical(draw), images, draw_labels(network), exact_loss(network))
+    return answered(problem, gradients=gradients, attempt=attempt)
+
+
+def answered(
+    problem: Problem, *, gradients: bool = True, train: bool = False, attempt: int = 1
+) -> ExactProblem | str:
+    """`problem` with its answers in the mode that `train` says, or why float32 does not compute it
+    exactly.
+    """
+    network = problem.network
+    model = Loaded(network, problem.params, dtype=np.float64, rounded=True)
+    model.load = Load()
+    run = Pass(train=train, taps=frozenset(site.path for site in nodes(network)))
+    loss, grads = math.nan, Params()
+    if gradients:
+        loss, grads = run_gradients(model, problem.images, problem.labels, run, loss=problem.loss)
+    else:
+        model.run(problem.images, run)
+    load = model.load
+    at, largest = load.worst
+    if load.inexact:
+        return f"{load.inexact[0]} needs more than 24 bits"
+    if largest >= GRANULES:
+        return f"the {at} sums {largest:.2g} granules, of which 2²⁴ fit"
+    names = output_names(network)
+    for what, arrays in (
+        ("output", {name: run.outputs[name] for name in names}),
+        ("gradient", grads),
+    ):
+        for name, array in arrays.items():
+            if not array.any():
+                return f"the {what} of {name} is 0 everywhere"
+    return ExactProblem(
+        problem,
+        {name: _float32(run.outputs[name]) for name in names},
+        loss,
+        {path: _float32(array) for path, array in grads.items()},
+        largest,
+        at,
+        attempt,
+    )
+
+
+def _float32(values: Array) -> Array:
+    return np.ascontiguousarray(values, np.float32)
+
+
+def trains_exactly(network: Network) -> bool:
+    """Whether a training step computes what evaluation mode does: no batch statistics, no factor
+    that only one of the modes has.
+    """
+    return not any(
+        isinstance(site.layer, BatchNorm)
+        or (isinstance(site.layer, Scale) and site.layer.when != "always")
+        for site in walk(network)
+    )
