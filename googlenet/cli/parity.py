@@ -193,8 +193,8 @@ def _print(report: Report) -> None:
         for text in _remarks(report, result):
             say(f"{result.framework}: {text}", indent="  ")
     say(
-        f"{_summary(report)} Errors are relative L2 distances from it; limits come from float32's own"
-        " rounding."
+        f"{_summary(report)} Errors are relative L2 distances from it; limits come from"
+        " float32's own rounding."
     )
     if [result.framework for result in report.results] == [REFERENCE]:
         say(
