@@ -274,8 +274,8 @@ def main() -> int:
         print(json.dumps(answer, indent=2))
     else:
         print(
-            f"{len(chosen)} slips of {len(every)}: the exact proof caught {seen} and named the layer;"
-            f" the logits showed {shown}"
+            f"{len(chosen)} slips of {len(every)}: the exact proof caught {seen} and named the"
+            f" layer; the logits showed {shown}"
         )
         for each in missed:
             print(f"  {each['slip']} in {each['layer']}: named {each['named']}")

@@ -11,8 +11,9 @@ from ..arrays import Array
 from ..backend.discovery import chosen_frameworks
 from ..data.images import load_image_set
 from ..errors import ShapeError, UnknownNameError
+from ..proof.exact.problem import check_fit, has_exact_loss, why_unfit
 from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
-from ..spec.analysis import norm_of_one_value
+from ..spec.analysis import norm_of_one_value, smallest_input
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
 from .common import by_framework, integer, several, weights_of
@@ -35,6 +36,7 @@ def parity(
     aux: bool = False,
     dialect: str | None = None,
     gradients: bool = True,
+    exact: bool = False,
     label_smoothing: float = 0.1,
     train_steps: int = 0,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
@@ -54,6 +56,10 @@ def parity(
     default all, or 64 digits. `weights` is a mapping from path to array, or a file; by default they
     are drawn by `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the
     loss, and `train_steps` is the number of training steps to compare.
+
+    With `exact`, the bits of every output and gradient are compared too, on weights and images with
+    which float32 rounds nothing. A network given by name, without `input_shape` or `num_classes`,
+    may be drawn smaller for it, or with 16 classes.
 
     `devices` has the device of those that are not to use their default, in the framework's own
     words ("cuda:0"). None of them may compute float32 in less than float32.
@@ -105,10 +111,51 @@ def parity(
         train_steps=train_steps,
         interpreters=paths,
         devices=placed,
+        exact=_exact_network(network, spec, num_classes, input_shape, aux, dialect)
+        if exact
+        else None,
     )
     return run_parity(
         spec, chosen, image_set, params, seed=seed, options=options, progress=progress
     )
+
+
+#: The classes of an exact problem if the network's own have no exact loss, and the sides that are
+#: tried if its own image is larger than the first of them.
+EXACT_CLASSES, EXACT_SIDES = 16, (96, 320)
+
+
+def _exact_network(
+    network: str | Network,
+    spec: Network,
+    num_classes: int | None,
+    input_shape: Shape | None,
+    aux: bool,
+    dialect: str | None,
+) -> Network:
+    """The network whose bits are compared: `spec`, where its size and classes were given or have an
+    exact problem. Raises `SpecError` if there is none.
+    """
+    if isinstance(network, Network):
+        return check_fit(spec)
+
+    def made(classes: int | None, shape: Shape | None) -> Network:
+        return as_network(network, num_classes=classes, input_shape=shape, aux=aux, dialect=dialect)
+
+    classes = num_classes
+    if classes is None and not has_exact_loss(spec):
+        classes = EXACT_CLASSES
+    channels, height, width = spec.input_shape
+    least, most = EXACT_SIDES
+    if input_shape is not None or (
+        max(height, width) <= least and why_unfit(made(classes, None)) is None
+    ):
+        return check_fit(made(classes, input_shape))
+    for side in range(max(least, smallest_input(spec) or least), most):
+        found = made(classes, (channels, side, side))
+        if why_unfit(found) is None:
+            return found
+    return check_fit(made(classes, None))
 
 
 def _check_norm(network: Network) -> None:

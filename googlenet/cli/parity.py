@@ -47,6 +47,7 @@ from .output import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..proof.exact.compare import ExactComparison
     from ..proof.parity.run import Report, Result
 
 Count = Annotated[
@@ -74,6 +75,13 @@ Seed = Annotated[
 ]
 Gradients = Annotated[
     bool, typer.Option("--gradients/--no-gradients", help="Compare gradients too, or skip them.")
+]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Compare every bit too, on weights and images with which float32 rounds nothing.",
+    ),
 ]
 LabelSmoothing = Annotated[
     float,
@@ -125,6 +133,7 @@ def command(
     aux: AuxHeads = False,
     dialect: Dialect = None,
     gradients: Gradients = True,
+    exact: Exact = False,
     label_smoothing: LabelSmoothing = 0.1,
     train_steps: TrainSteps = 0,
     jobs: Jobs = 1,
@@ -156,6 +165,7 @@ def command(
             aux=aux,
             dialect=dialect,
             gradients=gradients,
+            exact=exact,
             label_smoothing=label_smoothing,
             train_steps=train_steps,
             interpreters=interpreters_of(python),
@@ -179,6 +189,8 @@ NARROW = 31
 
 
 def _print(report: Report) -> None:
+    from ..spec.traversal import num_classes
+
     network, images = report.network, report.image_set
     say(
         f"{network.name} on {counted(len(images.images), 'image')}"
@@ -192,6 +204,13 @@ def _print(report: Report) -> None:
     for result in report.results:
         for text in _remarks(report, result):
             say(f"{result.framework}: {text}", indent="  ")
+    if report.exact is not None:
+        drawn = report.exact.problem
+        say(
+            f"Exact proof: {drawn.network.name} with {num_classes(drawn.network)} classes on"
+            f" {counted(len(drawn.images), 'image')} {shape_text(drawn.network.input_shape)}, drawn"
+            f" so that no sum needs more than 24 bits (largest: {report.exact.bits:.1f} bits)."
+        )
     say(
         f"{_summary(report)} Errors are relative L2 distances from it; limits come from"
         " float32's own rounding."
@@ -230,10 +249,21 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
         f"{counted(same, 'tensor')} the same, {different:,} different, {unproved:,} not provable on"
         f" these images; largest error {found.largest_share:.2f} of its limit"
     )
+    if result.exact is not None:
+        yield _exact_remark(result.exact)
     if result.device is not None:
         settings = ", ".join(f"{name}={value}" for name, value in result.precision.items())
         threads = "" if result.threads is None else f", threads: {result.threads}"
         yield f"on {result.device}{threads}; {settings}"
+
+
+def _exact_remark(found: ExactComparison) -> str:
+    """How many bits differ, and which first."""
+    if found.unfit is not None:
+        return f"exact proof not possible: {found.unfit}"
+    what = listed([each for each in found.values if each != "loss"])
+    text = f"exact proof: {found.differences:,} of {found.count:,} values differ ({what})"
+    return text if found.first is None else f"{text}; first {found.first}"
 
 
 def _summary(report: Report) -> str:

@@ -37,6 +37,7 @@ from .case import (
     expect_errors,
 )
 from .dropout import dropout_cases
+from .exact import exact_cases
 from .loss import loss_cases
 from .networks import (
     LARGE_POOLS,
@@ -71,6 +72,7 @@ def cases(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[AnyCase]:
         *loss_cases(),
         *state_cases(),
         *trainer_cases(),
+        *exact_cases(),
     ]
     return [case for case in every if case.capabilities <= set(capabilities)]
 

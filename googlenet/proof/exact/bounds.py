@@ -1,5 +1,5 @@
-"""Proof that float32 is exact on a drawn problem, whatever the order of its sums: Σ |terms| of every
-sum, forward and backward, in granules.
+"""Proof that float32 is exact on a drawn problem, whatever the order of its sums: Σ |terms| of
+every sum, forward and backward, in granules.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ...spec.layers import (
     Scale,
 )
 from ...spec.traversal import CompositeSite, LeafSite, join
+from ..parity.problem import Problem
 from .granules import ANY, BITS, granule
 
 #: Sums stay below this many granules.
@@ -84,7 +85,11 @@ def _is_power(layer: LocalResponseNorm, x: Array) -> bool:
 class Loaded(Model):
     """The float64 reference, which notes in `load` how large the sums of a pass are."""
 
-    load: Load
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.network, problem.params, dtype=np.float64, rounded=True)
+        self.load = Load()
+        #: The gradients of the branches' inputs, of the composites that the pass is in.
+        self._parts: list[list[Array]] = []
 
     def _compute(self, site: LeafSite) -> Step:
         inner = super()._compute(site)
@@ -182,7 +187,8 @@ class Loaded(Model):
                         terms = np.abs(dy).mean((0, 1, 2)) + np.abs(dy * normal).mean((0, 1, 2))
                         load.add(f"gradient through {path}", terms + np.abs(dy), unit / dy.shape[0])
 
-                scale = np.abs(self._get(path, "weight")) if self._get(path, "weight") is not None else 1.0
+                gamma = self._get(path, "weight")
+                scale = 1.0 if gamma is None else np.abs(gamma)
                 terms = np.abs(x) + np.abs(mean)
                 bias = self._param(path, "bias")
                 inverse = scale / np.sqrt(self.rounded(var + layer.eps))
@@ -214,17 +220,14 @@ class Loaded(Model):
                 dx = backward(dy)
                 self._parts.pop()
                 what = f"gradient into {site.path}"
-                self.load.add(what, sum(np.abs(part) for part in parts), min(map(granule, parts)))
+                terms: Array = np.sum([np.abs(part) for part in parts], axis=0)
+                self.load.add(what, terms, min(map(granule, parts)))
                 self.load.hold(what, dx)
                 return dx
 
             return y, back
 
         return step
-
-    @property
-    def _parts(self) -> list[list[Array]]:
-        return self.__dict__.setdefault("_stack", [])
 
     def _branch(self, child: Step) -> Step:
         """A branch that adds the gradient of its input to the innermost list of parts."""
@@ -240,5 +243,3 @@ class Loaded(Model):
             return y, back
 
         return step
-
-

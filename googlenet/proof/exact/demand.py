@@ -31,16 +31,16 @@ from ...spec.layers import (
 )
 from ...spec.traversal import LeafSite, child_path, walk
 
-
-#: What the averages up to the next convolution or dense layer divide by, and the denominators of its
-#: residual sums.
+#: What the averages up to the next convolution or dense layer divide by, and the denominators of
+#: the residual sums up to there.
 Demand: TypeAlias = tuple[int, int]
 
 
 @dataclass
 class Demands:
-    """Whole numbers by the path of a leaf: `outputs` must divide its output, `gradients` the gradient
-    of its input. `cotangent` must divide the gradient of the loss with respect to the logits.
+    """Whole numbers by the path of a leaf: `outputs` must divide its output, `gradients` the
+    gradient of its input. `cotangent` must divide the gradient of the loss with respect to the
+    logits, `images` the images.
     """
 
     outputs: dict[str, int] = field(default_factory=dict)
@@ -81,10 +81,7 @@ def _divisor(site: LeafSite) -> int:
             return _odd(site.in_shape[1] * site.in_shape[2])
         case AdaptiveAvgPool(output_size):
             lengths = [
-                {
-                    -(-(i + 1) * size // out) - i * size // out
-                    for i in range(out)
-                }
+                {-(-(i + 1) * size // out) - i * size // out for i in range(out)}
                 for size, out in zip(site.in_shape[1:], output_size, strict=True)
             ]
             return math.lcm(*(_odd(a * b) for a in lengths[0] for b in lengths[1]))
@@ -136,7 +133,9 @@ def _outputs(
 
 def _joined(*wanted: Demand) -> Demand:
     """What satisfies all that is `wanted`."""
-    return math.lcm(*(divided for divided, _ in wanted)), math.lcm(*(scaled for _, scaled in wanted))
+    return math.lcm(*(divided for divided, _ in wanted)), math.lcm(
+        *(scaled for _, scaled in wanted)
+    )
 
 
 def _gradients(
@@ -168,5 +167,3 @@ def _gradients(
     if isinstance(layer, (Conv, Dense)):
         return 1
     return demand * _divisor(sites[path])
-
-

@@ -1,8 +1,8 @@
-"""Weights, images and a cotangent with which float32 rounds nothing, whatever the order of its sums.
+"""Weights, images and a loss with which float32 rounds nothing, whatever the order of its sums.
 
 Weights are drawn layer by layer on the real activations. Each filter has two terms, so that values
-neither grow nor die on their way; a bias lets a share of them pass the next ReLU. Images have twelve
-significant bits, so that a framework that computes in TF32 or bfloat16 shows.
+neither grow nor die on their way; a bias lets a share of them pass the next ReLU. Images have
+twelve significant bits, so that a framework that computes in TF32 or bfloat16 shows.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ WHITE = 4096
 #: How large values may become, in granules.
 LARGEST = 2**12
 
-#: The largest value behind a ReLU is at least this share of that, `WIDE` in one channel of a few, so
-#: that every layer sees values of twelve bits. In all it would make gradients too large.
+#: The largest value behind a ReLU is at least this share of that, `WIDE` in one channel of a few,
+#: so that every layer sees values of twelve bits. In all it would make gradients too large.
 WIDE, NARROW, WIDE_CHANNELS = 0.55, 0.02, 4
 
 #: The scale of a network with local response normalisation. Squares of its values vanish beside 1,
@@ -79,7 +79,7 @@ class Draw(Model):
         self.normalised = any(isinstance(site.layer, LocalResponseNorm) for site in walk(network))
         self.share = style.share
         self.base = TINY if self.normalised else 1.0
-        self.last = dict(last_layers(network))
+        self.last = last_layers(network)
         super().__init__(network, blank, dtype=np.float64, rounded=True)
 
     def _compute(self, site: LeafSite) -> Step:
@@ -106,7 +106,7 @@ class Draw(Model):
     def _has(self, site: LeafSite, name: str) -> bool:
         return join(site.path, name) in self.specs
 
-    # Convolutions and dense layers ------------------------------------------------------------------
+    # Convolutions and dense layers ----------------------------------------------------------------
 
     def _draw_weighted(self, site: LeafSite, terms: _Terms, groups: int) -> None:
         out = site.out_shape[0]
@@ -117,10 +117,10 @@ class Draw(Model):
             need // common_factor(terms.x, unit, need), self.demands.gradients[site.path]
         )
         self.share = self.style.share / self.demands.gradients[site.path]
-        last = self.last.get(site.path)
+        last = site.path in self.last
         scale = float(factor)
-        if last is not None and not self.normalised:
-            scale /= unit * 2.0**last.shrink
+        if last and not self.normalised:
+            scale /= unit
         chosen = [terms.draw(random, group, out // groups) for group in range(groups)]
         weight = np.zeros((out, *self.specs[join(site.path, "weight")].shape[1:]))
         flat = weight.reshape(out, -1)
@@ -133,10 +133,12 @@ class Draw(Model):
             flat[number, terms.place(second)] += scale * sign[1]
         self._set(site, "weight", weight)
         if not self._has(site, "bias"):
-            if last is not None:
-                raise SpecError(f"{site.path}: the last layer has no bias; the exact proof needs one")
+            if last:
+                raise SpecError(
+                    f"{site.path}: the last layer has no bias; the exact proof needs one"
+                )
             return
-        if last is None:
+        if not last:
             self._set(site, "bias", self._biases(random, sums, unit, need))
         else:
             self._set(site, "bias", self._steps(sums, need * (unit if self.normalised else 1.0)))
@@ -154,8 +156,8 @@ class Draw(Model):
         return (flip, -flip), flip * (a - b)
 
     def _biases(self, random: _Random, sums: Array, base: float, need: int) -> Array:
-        """Biases that let about a share of each column of `sums` (n, O) be positive, as multiples of
-        `base` · `need`; never 0. The largest value has at most twelve significant bits, in some
+        """Biases that let about a share of each column of `sums` (n, O) be positive, as multiples
+        of `base` · `need`; never 0. The largest value has at most twelve significant bits, in some
         columns exactly twelve.
         """
         count, unit = len(sums), base * need
@@ -181,7 +183,7 @@ class Draw(Model):
         reach = float((sums.max(1) - sums.min(1)).max()) + SATURATED
         return math.ceil(reach / unit) * unit * np.arange(classes)
 
-    # Batch norm -------------------------------------------------------------------------------------
+    # Batch norm ----------------------------------------------------------------
 
     def _draw_norm(self, site: LeafSite, layer: BatchNorm, x: Array) -> None:
         channels = site.in_shape[0]
@@ -213,7 +215,11 @@ def variance(power: float, eps: float) -> float:
     added in float32 it is exactly that.
     """
     value = np.float32(power - eps)
-    for candidate in (value, np.nextafter(value, np.float32(0)), np.nextafter(value, np.float32(9))):
+    for candidate in (
+        value,
+        np.nextafter(value, np.float32(0)),
+        np.nextafter(value, np.float32(9)),
+    ):
         if np.float32(candidate + np.float32(eps)) == np.float32(power):
             return float(candidate)
     raise SpecError(f"no float32 variance with eps {eps} added is {power}")
@@ -295,11 +301,14 @@ class _Patches(_Terms):
         self.x, self.layer = x, layer
         self.rows, self.columns = window_count(site)
         padded = pad(
-            x, explicit_padding(layer), extent((self.rows, self.columns), layer.kernel_size, layer.stride), 0.0
+            x,
+            explicit_padding(layer),
+            extent((self.rows, self.columns), layer.kernel_size, layer.stride),
+            0.0,
         )
         self._maps = np.ascontiguousarray(padded.transpose(3, 0, 1, 2))
-        self._inputs = x.shape[3] // layer.groups
-        self._taps = math.prod(layer.kernel_size)
+        self._inputs: int = x.shape[3] // layer.groups
+        self._taps: int = math.prod(layer.kernel_size)
         self.count = len(x) * self.rows * self.columns
 
     def draw(self, random: _Random, group: int, out: int) -> list[tuple[int, int]]:
@@ -315,10 +324,11 @@ class _Patches(_Terms):
         return found
 
     def _term(self, random: _Random, channel: int) -> int:
-        """The channel at a random place of the kernel, with values that are not all 0 if there are."""
+        """The channel at a random place of the kernel where its values are not all 0."""
         places = random.order(self._taps)
         terms = [channel * self._taps + int(place) for place in places]
-        return next((term for term in terms if self.values(term).any()), terms[0])
+        alive = (term for term in terms if self.values(term).any())
+        return int(next(alive, terms[0]))
 
     def values(self, term: int) -> Array:
         channel, place = divmod(term, self._taps)
@@ -330,29 +340,22 @@ class _Patches(_Terms):
             u : u + (self.rows - 1) * sh + 1 : sh,
             v : v + (self.columns - 1) * sw + 1 : sw,
         ]
-        return window.reshape(-1)
+        flat: Array = window.reshape(-1)
+        return flat
 
     def place(self, term: int) -> int:
         return term % (self._inputs * self._taps)
 
 
-@dataclass(frozen=True)
-class Last:
-    """A layer whose outputs are those of the network: how many binary places its granule has."""
-
-    shrink: int = 0
-
-
-def last_layers(network: Network) -> Iterator[tuple[str, Last]]:
+def last_layers(network: Network) -> frozenset[str]:
     """The path of the last weighted layer of each output."""
     heads = {name for name, _ in aux_heads(network.layers)}
     found: dict[str, str] = {}
     for site in walk(network):
         if isinstance(site.layer, (Conv, Dense)):
-            parts = site.path.split(".")
-            head = next((part for part in parts if part in heads), "logits")
+            head = next((part for part in site.path.split(".") if part in heads), "logits")
             found[head] = site.path
-    yield from ((path, Last()) for path in found.values())
+    return frozenset(found.values())
 
 
 def draw_images(shape: Shape, seed: int, scale: float) -> Array:

@@ -1,8 +1,8 @@
 """Granules: the power of two that every value of an array is a whole multiple of.
 
-A sum of multiples of one granule is exact in float32, in any order of its terms, as long as Σ |terms|
-stays below 2²⁴ granules: every partial sum is then a multiple of the granule with at most 24
-significant bits.
+A sum of multiples of one granule is exact in float32, in any order of its terms, as long as
+Σ |terms| stays below 2²⁴ granules: every partial sum is then a multiple of the granule with at most
+24 significant bits.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from ...spec.rewrite import with_dropout_rate
 from ...spec.traversal import composites, nodes, num_classes, walk
 from ..parity.problem import Problem
 from ..parity.tolerance import output_names
-from .bounds import GRANULES, Load, Loaded
+from .bounds import GRANULES, Loaded
 from .demand import demands
 from .draw import Draw, Style, canonical, draw_images, draw_labels, exact_loss
 
@@ -48,6 +49,26 @@ class ExactProblem:
     largest_sum_at: str
     attempts: int
 
+    @property
+    def bits(self) -> float:
+        """How many bits the largest sum needs, of the 24 that float32 has."""
+        return math.log2(self.largest_sum) if self.largest_sum else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """What the problem is, without its arrays, with whole words as keys."""
+        network = self.problem.network
+        return {
+            "name": network.name,
+            "input_shape": list(network.input_shape),
+            "classes": num_classes(network),
+            "image_count": len(self.problem.images),
+            "gradients": bool(self.gradients),
+            "label_smoothing": self.problem.loss.label_smoothing,
+            "largest_sum": self.largest_sum,
+            "largest_sum_at": self.largest_sum_at,
+            "attempts": self.attempts,
+        }
+
 
 #: Each residual sum with a factor makes the gradient several times as fine: a few are possible.
 MOST_FACTORS = 2
@@ -63,31 +84,40 @@ def has_exact_gradients(network: Network) -> bool:
     return len(factors) <= MOST_FACTORS
 
 
+def has_exact_loss(network: Network) -> bool:
+    """Whether there is a loss whose gradient is exact for the network's number of classes."""
+    classes = num_classes(network)
+    normalised = any(isinstance(site.layer, LocalResponseNorm) for site in walk(network))
+    return 2 <= classes <= MOST_CLASSES and not (normalised and classes & (classes - 1))
+
+
 def why_unfit(network: Network) -> str | None:
     """Why no exact problem can be drawn for `network`, and what to do; None if one can."""
-    classes = num_classes(network)
-    if classes > MOST_CLASSES:
+    if not has_exact_loss(network):
         return (
-            f"has {classes} classes, and exact logits have room for {MOST_CLASSES}; give `num_classes`"
+            f"has {num_classes(network)} classes: exact are 2 to {MOST_CLASSES}, with local"
+            " response normalisation only powers of two; give `num_classes`"
         )
-    if classes < 2:
-        return "has one class, so its loss has no gradient; give `num_classes`"
-    norms = [site.layer for site in walk(network) if isinstance(site.layer, LocalResponseNorm)]
-    if norms and classes & (classes - 1):
-        return (
-            f"has {classes} classes, and with local response normalisation only a power of two is"
-            " exact; give `num_classes`"
-        )
-    if any(norm.k != 1 for norm in norms):
+    if any(
+        site.layer.k != 1 for site in walk(network) if isinstance(site.layer, LocalResponseNorm)
+    ):
         return "has a local response normalisation whose k is not 1"
     if has_exact_gradients(network):
         cotangent = demands(network).cotangent
         if cotangent > 1:
             return (
-                f"divides the gradient of its logits by a multiple of {cotangent}: its last map must"
-                " have a power of two of pixels; give another `input_shape`"
+                f"divides the gradient of its logits by a multiple of {cotangent}: its last map"
+                " must have a power of two of pixels; give another `input_shape`"
             )
     return None
+
+
+def check_fit(network: Network) -> Network:
+    """`network`. Raises `SpecError` if no exact problem can be drawn for it."""
+    unfit = why_unfit(network)
+    if unfit is not None:
+        raise SpecError(f"network '{network.name}': no exact proof, since it {unfit}")
+    return network
 
 
 def draw_problem(
@@ -101,10 +131,7 @@ def draw_problem(
     The same bytes everywhere for one `seed`. `report` is told of each attempt. Raises `SpecError`
     for a network that cannot be drawn, and if no attempt is exact.
     """
-    unfit = why_unfit(network)
-    if unfit is not None:
-        raise SpecError(f"network '{network.name}': no exact proof, since it {unfit}")
-    network = with_dropout_rate(network, 0.0)
+    network = with_dropout_rate(check_fit(network), 0.0)
     gradients = has_exact_gradients(network)
     failed: list[str] = []
     for attempt, style in enumerate(_styles(seed)):
@@ -114,8 +141,8 @@ def draw_problem(
             return found
         failed.append(found)
     raise SpecError(
-        f"network '{network.name}' at {network.input_shape}: none of {ATTEMPTS} problems was exact in"
-        f" float32 (the last: {failed[-1]}); give another size or `seed`"
+        f"network '{network.name}' at {network.input_shape}: none of {ATTEMPTS} problems was exact"
+        f" in float32 (the last: {failed[-1]}); give another `input_shape` or `seed`"
     )
 
 
@@ -124,9 +151,7 @@ def _styles(seed: int) -> Iterator[Style]:
         yield Style(seed * ATTEMPTS + attempt, SHARES[attempt % len(SHARES)])
 
 
-def _attempt(
-    network: Network, style: Style, gradients: bool, attempt: int
-) -> ExactProblem | str:
+def _attempt(network: Network, style: Style, gradients: bool, attempt: int) -> ExactProblem | str:
     """One problem, or why it is not exact."""
     draw = Draw(network, style, gradients=gradients)
     images = draw_images(network.input_shape, style.seed, draw.base * draw.demands.images)
@@ -142,8 +167,7 @@ def answered(
     exactly.
     """
     network = problem.network
-    model = Loaded(network, problem.params, dtype=np.float64, rounded=True)
-    model.load = Load()
+    model = Loaded(problem)
     run = Pass(train=train, taps=frozenset(site.path for site in nodes(network)))
     loss, grads = math.nan, Params()
     if gradients:

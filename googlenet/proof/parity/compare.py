@@ -46,6 +46,9 @@ GRADIENT_IMAGES = 8
 #: The stages of a comparison, by what they count: images, parts of a step, and steps.
 IMAGES, GRADIENTS, STEPS = "images", "gradients", "training steps"
 
+#: The stage of the exact proof, which counts attempts to draw a problem, or parts compared.
+EXACT = "exact bits"
+
 #: The parts of a compared step: the backend's pass, float64's step, the backend's gradients.
 STEP_PARTS = 3
 

@@ -24,7 +24,10 @@ from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...version import __version__
 from ...weights.check import check_params
-from .compare import GRADIENT_IMAGES, measure
+from ..exact.compare import ExactComparison
+from ..exact.files import save_exact
+from ..exact.problem import ExactProblem, draw_problem
+from .compare import EXACT, GRADIENT_IMAGES, measure
 from .files import Question
 from .problem import Problem
 from .rows import Comparison, Group, Row
@@ -76,6 +79,7 @@ class Result:
     peak_memory_bytes: int = 0
     device: str | None = None
     precision: Mapping[str, str] = field(default_factory=dict)
+    exact: ExactComparison | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -84,7 +88,7 @@ class Result:
         """
         if self.error is not None:
             return Outcome.FAILED
-        if not self.comparison.passed:
+        if not self.comparison.passed or (self.exact is not None and self.exact.differences):
             return Outcome.DIFFERENT
         return Outcome.SAME if self.comparison.proved else Outcome.UNPROVED
 
@@ -119,6 +123,7 @@ class Result:
             "largest_share_of_limit": share if math.isfinite(share) else None,
             "worst": None if worst is None else worst.to_json(),
             **found.to_json(),
+            "exact": None if self.exact is None else self.exact.to_json(),
             "device": self.device,
             "precision": dict(self.precision),
             "versions": dict(self.versions),
@@ -138,6 +143,7 @@ class Report:
     results: tuple[Result, ...]
     train_steps: int = 0
     gradients: bool = True
+    exact: ExactProblem | None = None
 
     @property
     def passed(self) -> bool:
@@ -180,6 +186,7 @@ class Report:
             "version": __version__,
             "passed": self.passed,
             "provable_limit": PROVABLE,
+            "exact_problem": None if self.exact is None else self.exact.to_json(),
             "frameworks": [result.to_json() for result in self.results],
         }
 
@@ -190,7 +197,7 @@ class ParityOptions:
     progress before a worker is killed.
 
     `train_steps` is the length of the trajectories that are compared, 0 for none; `devices` are by
-    framework, in its own words.
+    framework, in its own words; `exact` is the network whose bits are compared, too.
     """
 
     jobs: int = 1
@@ -202,6 +209,7 @@ class ParityOptions:
     train_steps: int = 0
     interpreters: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, str] = field(default_factory=dict)
+    exact: Network | None = None
 
 
 def run_parity(
@@ -218,7 +226,8 @@ def run_parity(
     `params`.
 
     Workers run one after another, or `options.jobs` at a time; one that crashes, hangs or runs out
-    of memory fails only its own row. Raises `WeightsError` if the weights do not fit the network.
+    of memory fails only its own row. Raises `WeightsError` if the weights do not fit the network,
+    and `SpecError` if `options.exact` cannot be drawn exactly.
     """
     params = check_params(network, params)
     loss = Loss(label_smoothing=options.label_smoothing)
@@ -230,10 +239,15 @@ def run_parity(
         train_steps=options.train_steps,
         report=partial(progress, REFERENCE),
     )
+    exact = None
+    if options.exact is not None:
+        exact = draw_problem(options.exact, seed=seed, report=partial(progress, REFERENCE, EXACT))
     with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
         folder = Path(name)
         try:
             Question(problem, options.chunk, yardsticks).save(folder)
+            if exact is not None:
+                save_exact(folder, exact)
         except OSError as error:
             raise DataError(
                 f"{folder}: cannot be written ({error.strerror or error}); the environment variable"
@@ -269,6 +283,7 @@ def run_parity(
                 peak_memory_bytes=answer.peak_memory_bytes,
                 device=device,
                 precision=answer.values["precision"],
+                exact=None if exact is None else ExactComparison.from_json(answer.values["exact"]),
             )
 
         with ThreadPoolExecutor(max_workers=options.jobs) as pool:
@@ -280,4 +295,4 @@ def run_parity(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return Report(network, image_set, seed, results, options.train_steps, options.gradients)
+    return Report(network, image_set, seed, results, options.train_steps, options.gradients, exact)

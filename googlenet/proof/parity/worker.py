@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from ...backend.precision import FULL_PRECISION
 from ...backend.protocols import SetsPrecision
 from ...backend.threads import use_threads
 from ...jobs.job import Report
-from .compare import compare
+from ..exact.compare import compare_exact
+from ..exact.files import load_exact
+from .compare import EXACT, compare
 from .files import load
 
 
@@ -37,4 +40,11 @@ def answer(
         device=values.get("device"),
         report=report,
     )
-    return {**comparison.to_json(), "precision": precision}
+    values_found = {**comparison.to_json(), "precision": precision}
+    exact = load_exact(folder)
+    if exact is not None:
+        found = compare_exact(
+            backend, exact, device=values.get("device"), report=partial(report, EXACT)
+        )
+        values_found["exact"] = found.to_json()
+    return values_found
