@@ -23,12 +23,14 @@ from googlenet.proof.parity.tolerance import (
     EPS,
     FACTOR,
     PROVABLE,
+    SMALLEST,
     Distance,
     apart,
     distance,
     forward_yardstick,
     judge,
     limit,
+    step,
     step_yardstick,
 )
 from googlenet.reference.layout import to_nhwc
@@ -394,7 +396,7 @@ def test_the_winner_is_the_one_of_the_outputs():
     problem = Problem(network, params, images, np.array([0]))
     yardstick = step_yardstick(problem)
 
-    def step(backend):
+    def diverges(backend):
         return compare_step(backend, problem, yardstick).first_divergence
 
     def ahead(found):
@@ -405,12 +407,12 @@ def test_the_winner_is_the_one_of_the_outputs():
 
     # Of equal elements the first in row-major order wins; only a lead in the backend's own output
     # changes that.
-    assert step(Backend()) is None
-    assert step(Backend(choices=winner(0))) is None
-    assert step(Backend(choices=winner(1))) == "gradient of stem.weight"
-    assert step(Backend(ahead, winner(1))) is None
-    assert step(Backend(ahead, winner(0))) == "gradient of stem.weight"
-    assert step(Backend(ahead)) == "gradient of stem.weight"
+    assert diverges(Backend()) is None
+    assert diverges(Backend(choices=winner(0))) is None
+    assert diverges(Backend(choices=winner(1))) == "gradient of stem.weight"
+    assert diverges(Backend(ahead, winner(1))) is None
+    assert diverges(Backend(ahead, winner(0))) == "gradient of stem.weight"
+    assert diverges(Backend(ahead)) == "gradient of stem.weight"
 
 
 def _relus(network):
@@ -609,6 +611,47 @@ def test_a_layer_whose_input_cannot_be_told_decides_freely():
     assert np.isinf(yardstick.ties[last]).all()
     assert not np.isinf(yardstick.ties["b1.conv.relu"]).any()
     assert compare_step(Backend(dot=piecewise_matmul), problem, yardstick).passed
+
+
+def test_nothing_can_be_told_behind_something_faint():
+    """Batch norms make ordinary numbers of subnormals, which a framework may take for 0."""
+    norm = spec.BatchNorm(1e-10, 0.1, True)
+    layers = blocks.sequential(
+        one=blocks.conv(3, 1, norm=norm),
+        two=blocks.conv(3, 1, norm=norm),
+        pool=spec.GlobalAvgPool(),
+        dense=spec.Dense(3, bias=False),
+    )
+    network = Network("faint", layers, (2, 4, 5), "")
+    params = {
+        path: np.zeros_like(array) if path.endswith(("bias", "mean")) else array
+        for path, array in random_params(network).items()
+    }
+    images = (1e-38 * random_images(network)).astype(np.float32)
+    problem = Problem(network, params, images, random_labels(classes=3))
+    measured = measure(problem, train_steps=1)
+    # float32 has no difficulty here, where it has subnormals.
+    assert measured.step.outputs["two.norm"] < 1e-5
+    assert np.sqrt((step_of(problem).outputs["two.norm"] ** 2).mean()) > SMALLEST
+
+    class Flushing(Backend):
+        def forward(self, model, images, **settings):
+            return super().forward(model, 0 * images, **settings)
+
+        def gradients(self, model, images, *arguments, **settings):
+            return super().gradients(model, 0 * images, *arguments, **settings)
+
+    comparison = compare(Flushing(), problem, measured)
+    assert comparison.passed
+    assert not comparison.proved
+    assert {row.name for row in comparison.rows} == {row.name for row in comparison.unproved}
+    assert measured.trajectory[0].unknown == sorted(measured.trajectory[0].arrays)
+
+
+def step_of(problem):
+    """The step of the reference in float64."""
+    run = Pass(train=True, taps=frozenset(site.path for site in nodes(problem.network)))
+    return step(reference.build(problem.network, problem.params, dtype=np.float64), problem, run)
 
 
 @st.composite
