@@ -236,16 +236,27 @@ def _steps(
         for path, spec in reversed(param_specs(problem.network).items()):
             if not spec.trainable:
                 continue
-            weight = problem.params[path]
-            pull = exact.gradients[path] + np.float32(DECAY) * weight
-            before = momenta.get(path, np.zeros_like(weight))
-            momenta[path] = np.float32(MOMENTUM) * before + pull
+            weight = problem.params[path].astype(np.float64)
+            # The three terms of a step come in another order in each framework: only what no
+            # order rounds is asked for.
+            pull = exact.gradients[path] + DECAY * weight
+            momentum = MOMENTUM * momenta.get(path, 0.0) + pull
+            expected = weight - rate * momentum
+            momenta[path] = momentum.astype(np.float32).astype(np.float64)
+            kept = held.get(path)
+            whole = _is_float32(pull) & _is_float32(momentum) & _is_float32(expected)
             yield (
                 f"step {number + 1}: {path}",
-                held.get(path),
-                weight - np.float32(rate) * momenta[path],
+                kept[whole] if kept is not None and kept.shape == whole.shape else None,
+                expected[whole].astype(np.float32),
             )
         velocity = trainer.velocity()
+
+
+def _is_float32(values: Array) -> Array:
+    """Which of the float64 `values` float32 holds exactly."""
+    same: Array = values == values.astype(np.float32)
+    return same
 
 
 class _Tally:
