@@ -216,6 +216,7 @@ def _steps(
     loss = problem.loss
     velocity: Params = {}
     momenta: Params = {}
+    exactly: dict[str, Array] = {}
     for number, rate in enumerate(RATES):
         recipe = Recipe(
             learning_rate=rate,
@@ -239,12 +240,15 @@ def _steps(
             weight = problem.params[path].astype(np.float64)
             # The three terms of a step come in another order in each framework: only what no
             # order rounds is asked for.
-            pull = exact.gradients[path] + DECAY * weight
-            momentum = MOMENTUM * momenta.get(path, 0.0) + pull
+            gradient, kept = exact.gradients[path].astype(np.float64), held.get(path)
+            before = MOMENTUM * momenta.get(path, np.zeros(()))
+            pull = gradient + DECAY * weight
+            momentum = before + pull
             expected = weight - rate * momentum
-            momenta[path] = momentum.astype(np.float32).astype(np.float64)
-            kept = held.get(path)
-            whole = _is_float32(pull) & _is_float32(momentum) & _is_float32(expected)
+            whole = exactly.get(path, np.full(weight.shape, True))
+            for values in (before + gradient, pull, momentum, expected):
+                whole = whole & _is_float32(values)
+            momenta[path], exactly[path] = momentum, whole
             yield (
                 f"step {number + 1}: {path}",
                 kept[whole] if kept is not None and kept.shape == whole.shape else None,
