@@ -220,7 +220,7 @@ def variance(power: float, eps: float) -> float:
         np.nextafter(value, np.float32(0)),
         np.nextafter(value, np.float32(9)),
     ):
-        if np.float32(candidate + np.float32(eps)) == np.float32(power):
+        if candidate >= 0 and np.float32(candidate + np.float32(eps)) == np.float32(power):
             return float(candidate)
     raise SpecError(f"no float32 variance with eps {eps} added is {power}")
 

@@ -128,8 +128,8 @@ def draw_problem(
 ) -> ExactProblem:
     """Draw weights, images and a loss on which `network` is exact in float32, dropout at rate 0.
 
-    The same bytes everywhere for one `seed`. `report` is told of each attempt. Raises `SpecError`
-    for a network that cannot be drawn, and if no attempt is exact.
+    The same bytes everywhere for one `seed`. `report` is told of each attempt and of the end.
+    Raises `SpecError` for a network that cannot be drawn, and if no attempt is exact.
     """
     network = with_dropout_rate(check_fit(network), 0.0)
     gradients = has_exact_gradients(network)
@@ -138,6 +138,7 @@ def draw_problem(
         report(attempt, ATTEMPTS)
         found = _attempt(network, style, gradients, attempt + 1)
         if isinstance(found, ExactProblem):
+            report(ATTEMPTS, ATTEMPTS)
             return found
         failed.append(found)
     raise SpecError(
