@@ -73,22 +73,39 @@ def _divisor(site: LeafSite) -> int:
     Where averages follow each other, also the power of two in a divisor is asked for, so that the
     granule stays.
     """
+    if isinstance(site.layer, Scale):
+        return 1 if site.layer.when == "train" else _denominator(site.layer.factor)
+    divided = math.lcm(*_counts(site))
+    return divided if isinstance(site.layer, AvgPool) else _odd(divided)
+
+
+def _counts(site: LeafSite) -> set[int]:
+    """How many values each mean that `site` takes is of; none if it takes no mean."""
     match site.layer:
         case AvgPool() as pool:
             divisors = average_divisor(pool, site.in_shape, window_count(site))
-            return math.lcm(*(int(each) for each in np.unique(divisors)))
+            return {int(each) for each in np.unique(divisors)}
         case GlobalAvgPool():
-            return _odd(site.in_shape[1] * site.in_shape[2])
+            return {site.in_shape[1] * site.in_shape[2]}
         case AdaptiveAvgPool(output_size):
-            lengths = [
+            rows, columns = (
                 {-(-(i + 1) * size // out) - i * size // out for i in range(out)}
                 for size, out in zip(site.in_shape[1:], output_size, strict=True)
-            ]
-            return math.lcm(*(_odd(a * b) for a in lengths[0] for b in lengths[1]))
-        case Scale(factor, when) if when != "train":
-            return _denominator(factor)
+            )
+            return {a * b for a in rows for b in columns}
         case _:
-            return 1
+            return set()
+
+
+def rounded_reciprocals(network: Network) -> tuple[int, ...]:
+    """The numbers n of values that means of `network` are taken of, for which n · (1 / n) may be
+    other than 1 in float32: some frameworks multiply by the rounded reciprocal.
+    """
+    counts = set[int]().union(*(_counts(site) for site in walk(network)))
+    half = Fraction(1, 2**25)  # of a unit in the last place, relative to the largest mantissa
+    return tuple(
+        n for n in sorted(counts) if abs(Fraction(float(np.float32(1 / n))) * n - 1) > half
+    )
 
 
 def _denominator(factor: float) -> int:

@@ -19,7 +19,7 @@ from ...spec.traversal import composites, nodes, num_classes, walk
 from ..parity.problem import Problem
 from ..parity.tolerance import output_names
 from .bounds import GRANULES, Loaded
-from .demand import demands
+from .demand import demands, rounded_reciprocals
 from .draw import Draw, Style, canonical, draw_images, draw_labels, exact_loss
 
 #: The shares of values that pass a ReLU, in the order in which they are tried.
@@ -102,6 +102,11 @@ def why_unfit(network: Network) -> str | None:
         site.layer.k != 1 for site in walk(network) if isinstance(site.layer, LocalResponseNorm)
     ):
         return "has a local response normalisation whose k is not 1"
+    if rounded := rounded_reciprocals(network):
+        return (
+            f"takes a mean of {rounded[0]} values, and some frameworks multiply by a rounded"
+            f" 1 / {rounded[0]}; give another `input_shape`"
+        )
     if has_exact_gradients(network):
         cotangent = demands(network).cotangent
         if cotangent > 1:
