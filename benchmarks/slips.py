@@ -89,7 +89,8 @@ def _leaf_slips(site: LeafSite) -> Iterator[tuple[str, Change]]:
             if max(kernel) > 1:
                 yield "kernel flipped", _weights(lambda w: w[::-1, ::-1])
             yield "two channels of the output swapped", _weights(_swapped)
-            yield "two channels of the input swapped", _weights(_swapped_inputs)
+            if site.in_shape[0] > 1:
+                yield "two channels of the input swapped", _weights(_swapped_inputs)
             yield "a weight halved", _weights(_halved)
             if bias:
                 yield "bias lost", _bias(np.zeros_like)

@@ -166,11 +166,15 @@ class Draw(Model):
         ).astype(int)
         ordered = np.sort(sums, axis=0)
         edge = ordered[count - kept, np.arange(sums.shape[1])]
-        room = max(LARGEST * base, 2 * unit)
-        least = np.where(np.arange(sums.shape[1]) % WIDE_CHANNELS == 0, WIDE, NARROW) * room
+        # Multiples of a power of two have that many fewer bits.
+        room = max(LARGEST * base * (need & -need), 2 * unit)
+        wide = np.arange(sums.shape[1]) % WIDE_CHANNELS == 0
+        least = np.where(wide, WIDE, NARROW) * room
         edge = np.clip(edge, ordered[-1] - room, ordered[-1] - least)
         biases: Array = (np.floor(-edge / unit) + 1) * unit
-        biases[biases == 0] = unit
+        # An odd number of units, so that the last of twelve bits is set.
+        biases[wide & ((ordered[-1] + biases) / unit % 2 == 0)] += unit
+        biases[biases == 0] = 2 * unit
         return biases
 
     def _steps(self, sums: Array, unit: float) -> Array:
