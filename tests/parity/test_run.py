@@ -99,6 +99,7 @@ def test_json_has_everything_in_whole_words(images):
             "gradients",
             "statistics",
             "trajectory",
+            "exact",
             "device",
             "precision",
             "versions",
