@@ -162,5 +162,8 @@ def _saving(framework: str) -> Saves:
     """The backend of `framework`. Raises `BackendError` if it writes no files."""
     backend = prepared_backend(framework)
     if not isinstance(backend, Saves):
-        raise BackendError(f"framework '{backend.name}': its backend cannot write weights files")
+        raise BackendError(
+            f"framework '{backend.name}': its backend cannot write weights files; leave"
+            " out `framework` to write .safetensors"
+        )
     return backend

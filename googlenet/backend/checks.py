@@ -23,10 +23,15 @@ def check_images(network: Network, images: Array, *, train: bool = False) -> Arr
     images = np.asarray(images)
     expected = ("N", *network.input_shape)
     if images.ndim != 4 or images.shape[1:] != network.input_shape or images.shape[0] < 1:
+        if images.ndim != 4:
+            advice = "give them four axes"
+        elif images.shape[1:] == network.input_shape:
+            advice = "give at least one image"
+        else:
+            advice = f"resize them or build the network with input_shape={images.shape[1:]}"
         raise ShapeError(
             f"images: expected (N, channels, height, width) = ({', '.join(map(str, expected))})"
-            f" with N at least 1 for network '{network.name}', got {images.shape}; resize them or"
-            f" build the network with input_shape={images.shape[1:]}"
+            f" with N at least 1 for network '{network.name}', got {images.shape}; {advice}"
         )
     if images.dtype.kind not in "fiu":
         raise DataError(f"images: expected real numbers, got dtype {images.dtype}")
@@ -37,8 +42,8 @@ def check_images(network: Network, images: Array, *, train: bool = False) -> Arr
         )
     if train and len(images) == 1 and (norm := norm_of_one_value(network)) is not None:
         raise ShapeError(
-            f"images: batch norm '{norm}' needs at least 2 values a channel in training mode, got 1"
-            " (one image, a 1×1 map), whose variance is 0; give at least 2 images, or larger ones"
+            f"images: batch norm '{norm}' needs at least 2 values per channel in training mode, got"
+            " 1 (one image, a 1×1 map), whose variance is 0; give at least 2 images, or larger ones"
         )
     return images
 
@@ -55,9 +60,11 @@ def check_labels(network: Network, labels: Array, count: int) -> Array:
     if labels.dtype.kind not in "iu":
         raise DataError(f"labels: expected integers, got dtype {labels.dtype}")
     if labels.min() < 0 or labels.max() >= classes:
+        advice = "correct them"
+        if labels.min() >= 0:
+            advice += f", or build the network with num_classes={labels.max() + 1}"
         raise DataError(
-            f"labels: expected 0 to {classes - 1}, got {labels.min()} to {labels.max()}; build with"
-            " a larger num_classes?"
+            f"labels: expected 0 to {classes - 1}, got {labels.min()} to {labels.max()}; {advice}"
         )
     return labels.astype(np.int64)
 

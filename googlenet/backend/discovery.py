@@ -119,7 +119,10 @@ def chosen_frameworks(
     paths = interpreters or {}
     for name, path in paths.items():
         if not os.path.isfile(path):
-            raise UnknownNameError(f"`interpreters`: there is no file {path} for '{name}'")
+            raise UnknownNameError(
+                f"`interpreters`: {path}, given for '{name}', is not a file; give the path of a"
+                f" Python interpreter in which {name} is installed"
+            )
     installed = backends()
     if names is None:
         return sorted({*installed, *paths}, key=lambda name: (name != REFERENCE, name))

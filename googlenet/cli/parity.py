@@ -53,7 +53,9 @@ if TYPE_CHECKING:
 Count = Annotated[
     int | None,
     typer.Option(
-        "--count", metavar="N", help="Number of images to use; by default all, or 64 digits."
+        "--count",
+        metavar="N",
+        help="Number of images; by default all of --images, or 64 of scikit-learn's digits.",
     ),
 ]
 Weights = Annotated[
@@ -61,7 +63,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file with the spec's names; by default the weights are random, from --seed.",
+        help="Weights file with this project's array names; by default random, from --seed.",
     ),
 ]
 Seed = Annotated[
@@ -80,7 +82,7 @@ Exact = Annotated[
     bool,
     typer.Option(
         "--exact",
-        help="Compare every bit too, on weights and images with which float32 rounds nothing.",
+        help="Also compare bit for bit, on weights and images for which float32 rounds nothing.",
     ),
 ]
 LabelSmoothing = Annotated[
@@ -247,7 +249,7 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
     same, different, unproved = (found.counts[verdict] for verdict in Verdict)
     yield (
         f"{counted(same, 'tensor')} the same, {different:,} different, {unproved:,} not provable on"
-        f" these images; largest error {found.largest_share:.2f} of its limit"
+        f" these images; largest error {found.largest_share:.2f} times its limit"
     )
     if result.exact is not None:
         yield _exact_remark(result.exact)
@@ -263,7 +265,7 @@ def _exact_remark(found: ExactComparison) -> str:
         return f"exact proof not possible: {found.unfit}"
     what = listed([each for each in found.values if each != "loss"])
     text = f"exact proof: {found.differences:,} of {found.count:,} values differ ({what})"
-    return text if found.first is None else f"{text}; first {found.first}"
+    return text if found.first is None else f"{text}; first difference: {found.first}"
 
 
 def _summary(report: Report) -> str:

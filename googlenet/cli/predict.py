@@ -27,7 +27,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file with the spec's names, from this project or saved by a backend.",
+        help="Weights file with this project's array names, as convert and train write them.",
     ),
 ]
 Model = Annotated[
@@ -55,7 +55,7 @@ PreprocessingName = Annotated[
     typer.Option(
         "--preprocessing",
         metavar="NAME",
-        help="How images are preprocessed; by default as the weights file says, otherwise unit.",
+        help="Preprocessing of images; by default what the weights file names, otherwise 'unit'.",
     ),
 ]
 Npy = Annotated[

@@ -44,7 +44,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file to start from, with the spec's names; by default random weights.",
+        help="Weights to start from, a file with this project's array names; by default random.",
     ),
 ]
 Resume = Annotated[

@@ -60,12 +60,13 @@ def _check_parts(count: int, batch_size: int, processes: int) -> None:
     if count < processes:
         raise DataError(
             f"{count} images to train on are fewer than the {processes} processes; start at most"
-            f" {count}"
+            f" {count} processes"
         )
     number, held = _first_below(count, batch_size, processes)
     raise DataError(
-        f"`batch_size`: with {batch_size}, batch {number} of {count} images has {held}, fewer than"
-        f" the {processes} processes; give `batch_size` {_nearest(count, batch_size, processes)}"
+        f"`batch_size`: with {batch_size}, batch {number} would hold only {held} of the {count}"
+        f" images, fewer than the {processes} processes; give `batch_size`"
+        f" {_nearest(count, batch_size, processes)}"
     )
 
 
@@ -77,18 +78,23 @@ def _check_norm(norm: str, count: int, batch_size: int, processes: int) -> None:
     if _smallest(count, batch_size) >= least:
         return
     each = f" in each of {processes} processes" if processes > 1 else ""
-    needs = f"batch norm '{norm}' needs 2{each} (its map is 1×1)"
+    needs = f"batch norm '{norm}' needs at least 2 images{each} (its map is 1×1)"
     if count < least:
-        fewer = f"start at most {count // 2}, or " if count > 1 else ""
+        fewer = f"start at most {_processes(count // 2)}, or " if count > 1 else ""
         images = f"{count} images to train on are" if count > 1 else "one image to train on is"
         raise ShapeError(
             f"{images} too few: {needs}; {fewer}give more images or a larger `input_shape`"
         )
     number, held = _first_below(count, batch_size, least)
     raise ShapeError(
-        f"`batch_size`: with {batch_size}, batch {number} of {count} images has {held}, but {needs}"
-        f"; give `batch_size` {_nearest(count, batch_size, least)}, or a larger `input_shape`"
+        f"`batch_size`: with {batch_size}, batch {number} would hold only {held} of the {count}"
+        f" images, but {needs}; give `batch_size` {_nearest(count, batch_size, least)}, or a larger"
+        " `input_shape`"
     )
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def _smallest(count: int, batch_size: int) -> int:

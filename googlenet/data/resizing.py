@@ -23,7 +23,7 @@ def check_channels(input_shape: Shape) -> None:
     if input_shape[0] not in (1, 3):
         raise ShapeError(
             f"images have 1 or 3 channels, but the network expects {input_shape[0]}; build it with"
-            " 1 or 3"
+            " an `input_shape` of 1 or 3 channels"
         )
 
 

@@ -118,7 +118,7 @@ def _fashion_mnist(data_dir: Path | None, input_shape: Shape, report: Report) ->
             description="Fashion-MNIST",
         )
     data = _idx(FASHION_MNIST, Path(named), FASHION_CLASSES, input_shape, report)
-    counts = f"{len(data.train.labels)} to train and {len(data.test.labels)} to test"
+    counts = f"{len(data.train.labels):,} for training and {len(data.test.labels):,} for testing"
     return replace(data, description=f"Fashion-MNIST's files in {named} ({counts})")
 
 

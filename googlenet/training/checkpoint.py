@@ -137,7 +137,9 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
             **{**values, "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"])}
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: is a damaged checkpoint ({error})") from error
+        raise TrainingError(
+            f"{path}: is a damaged checkpoint ({error}); start again with another `out`"
+        ) from error
     _check_same(path, made, settings)
     weights, velocity = (
         {name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
@@ -151,7 +153,8 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
         name not in params or params[name].shape != a.shape for name, a in velocity.items()
     ):
         raise TrainingError(
-            f"{path}: is a damaged checkpoint: its velocity or position does not fit the network"
+            f"{path}: is a damaged checkpoint: its velocity or position does not fit the network;"
+            " start again with another `out`"
         )
     return Checkpoint(made, position, params, velocity)
 
@@ -168,7 +171,7 @@ def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) 
                 name, before, now = f"{name}'s {key}", before.get(key), now.get(key)
             raise TrainingError(
                 f"{path}: was made with {name} {_short(before)}, but this run has {_short(now)};"
-                " give the same, or another `out`"
+                " give the same value, or another `out`"
             )
 
 

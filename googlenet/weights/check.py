@@ -44,8 +44,8 @@ def check_params(
             )
         if not np.isfinite(array).all():
             raise WeightsError(
-                f"{source}: '{path}' contains NaN or infinity; the weights are damaged or diverged"
-                " in training"
+                f"{source}: '{path}' contains NaN or infinity; the weights are damaged, or"
+                " their training diverged"
             )
         if spec.name == "running_var" and (array < 0).any():
             raise WeightsError(

@@ -317,7 +317,7 @@ def test_parity():
 
 def test_parity_of_an_interpreter_that_is_not_there():
     with pytest.raises(
-        UnknownNameError, match="`interpreters`: there is no file /nowhere for 'torch'"
+        UnknownNameError, match="`interpreters`: /nowhere, given for 'torch', is not a file"
     ):
         googlenet.parity("googlenet", interpreters={"pytorch": "/nowhere"})
 

@@ -193,7 +193,7 @@ def test_parity_shows_what_failed():
         (("parity", "--python", "mxnet"), "--python: expected FRAMEWORK=PATH"),
         (
             ("parity", "--python", "mxnet=/no/python"),
-            "--python: there is no file /no/python for 'mxnet'",
+            "--python: /no/python, given for 'mxnet', is not a file",
         ),
         (("parity", "--images", "/no/images"), "/no/images: does not exist"),
         (("parity", "--count", "0"), "--count: expected an integer of at least 1, got 0"),
@@ -209,7 +209,7 @@ def test_parity_shows_what_failed():
         (("parity", "--jobs", "many"), "--jobs"),
         (
             ("parity", "googlenet_bn", "--size", "32", "--count", "1"),
-            "--count 1: a training step needs 2 images, because the map of batch norm"
+            "--count 1: a training step needs at least 2 images, because the map of batch norm"
             " 'b5.inception_5a.branch_1x1.norm' is 1×1; give more images, a larger --size, or"
             " --no-gradients without --train-steps",
         ),

@@ -220,8 +220,9 @@ def test_batch_norm_of_one_value_is_refused_before_the_start(shades, tmp_path, c
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "googlenet: --batch-size: with 3, batch 14 of 40 images has 1, but batch norm"
-        " 'b3.inception_3a.branch_1x1.norm' needs 2 (its map is 1×1); give --batch-size 2 or 4, or"
+        "googlenet: --batch-size: with 3, batch 14 would hold only 1 of the 40 images, but"
+        " batch norm 'b3.inception_3a.branch_1x1.norm' needs at least 2 images (its map is 1×1);"
+        " give --batch-size 2 or 4, or"
         " a larger --size\n"
     )
     assert not (tmp_path / "run").exists()

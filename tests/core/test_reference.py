@@ -57,7 +57,7 @@ def test_batch_norm_of_one_value_a_channel_is_refused_in_training():
     with pytest.raises(ShapeError) as refusal:
         check_images(network, images[:1], train=True)
     assert str(refusal.value) == (
-        "images: batch norm 'block.left.norm' needs at least 2 values a channel in training mode,"
+        "images: batch norm 'block.left.norm' needs at least 2 values per channel in training mode,"
         " got 1 (one image, a 1×1 map), whose variance is 0; give at least 2 images, or larger ones"
     )
     assert len(check_images(network, images[:1])) == 1

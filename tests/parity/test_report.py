@@ -64,7 +64,7 @@ def test_all_the_same(capsys):
     ) in text
     assert (
         "one: 3 tensors the same, 0 different, 0 not provable on these images; largest error 0.50"
-        " of its limit"
+        " times its limit"
     ) in text
 
 

@@ -29,6 +29,9 @@ CHANNELS = 64
 #: What is compared, in this order: JSON's keys.
 OUTPUTS, LOSS, GRADIENTS, TRAINING = "outputs", "loss", "gradients", "training"
 
+#: What stands before the name of one of them.
+WORDS = {OUTPUTS: "output of ", LOSS: "", GRADIENTS: "gradient of ", TRAINING: "training "}
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -41,9 +44,9 @@ class Difference:
     actual: float
 
     def __str__(self) -> str:
-        place = ", ".join(map(str, self.position))
+        place = f"[{', '.join(map(str, self.position))}]" if self.position else ""
         return (
-            f"{self.what} {self.name} at ({place}): expected {self.expected!r}, got {self.actual!r}"
+            f"{WORDS[self.what]}{self.name}{place}: expected {self.expected!r}, got {self.actual!r}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -200,8 +203,8 @@ def approximate_norm(
         error = np.abs(found - images)
         if error.any() and (error <= NEAR * np.spacing(images.astype(np.float32))).all():
             return (
-                f"batch norm of {backend.name} takes 1 / √ by an approximation on this processor,"
-                " which is a unit in the last place away from a power of two"
+                f"{backend.name}'s batch norm approximates 1/√x on this processor: where the exact"
+                " result is a power of two, it is off in the last digits"
             )
     return None
 

@@ -226,7 +226,9 @@ def variance(power: float, eps: float) -> float:
     ):
         if candidate >= 0 and np.float32(candidate + np.float32(eps)) == np.float32(power):
             return float(candidate)
-    raise SpecError(f"no float32 variance with eps {eps} added is {power}")
+    raise SpecError(
+        f"no exact proof: no float32 variance plus the eps {eps} of a batch norm is {power}"
+    )
 
 
 class _Random:

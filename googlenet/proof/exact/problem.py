@@ -95,8 +95,8 @@ def why_unfit(network: Network) -> str | None:
     """Why no exact problem can be drawn for `network`, and what to do; None if one can."""
     if not has_exact_loss(network):
         return (
-            f"has {num_classes(network)} classes: exact are 2 to {MOST_CLASSES}, with local"
-            " response normalisation only powers of two; give `num_classes`"
+            f"has {num_classes(network)} classes, but needs 2 to {MOST_CLASSES}, and with local"
+            " response normalisation a power of two; give such a `num_classes`"
         )
     if any(
         site.layer.k != 1 for site in walk(network) if isinstance(site.layer, LocalResponseNorm)
@@ -111,8 +111,8 @@ def why_unfit(network: Network) -> str | None:
         cotangent = demands(network).cotangent
         if cotangent > 1:
             return (
-                f"divides the gradient of its logits by a multiple of {cotangent}: its last map"
-                " must have a power of two of pixels; give another `input_shape`"
+                f"divides the gradient of its logits by a multiple of {cotangent}: the number"
+                " of pixels in its last map must be a power of two; give another `input_shape`"
             )
     return None
 
@@ -147,8 +147,8 @@ def draw_problem(
             return found
         failed.append(found)
     raise SpecError(
-        f"network '{network.name}' at {network.input_shape}: none of {ATTEMPTS} problems was exact"
-        f" in float32 (the last: {failed[-1]}); give another `input_shape` or `seed`"
+        f"network '{network.name}' at {network.input_shape}: none of the {ATTEMPTS} problems drawn"
+        f" was exact in float32 (the last one: {failed[-1]}); give another `input_shape` or `seed`"
     )
 
 
@@ -185,7 +185,7 @@ def answered(
     if load.inexact:
         return f"{load.inexact[0]} needs more than 24 bits"
     if largest >= GRANULES:
-        return f"the {at} sums {largest:.2g} granules, of which 2²⁴ fit"
+        return f"a sum in the {at} needs more than 24 bits"
     names = output_names(network)
     for what, arrays in (
         ("output", {name: run.outputs[name] for name in names}),

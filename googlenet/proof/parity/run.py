@@ -250,8 +250,8 @@ def run_parity(
                 save_exact(folder, exact)
         except OSError as error:
             raise DataError(
-                f"{folder}: cannot be written ({error.strerror or error}); the environment variable"
-                " TMPDIR names another place for temporary files"
+                f"{folder}: cannot be written ({error.strerror or error}); set the environment"
+                " variable TMPDIR to another folder for temporary files"
             ) from error
         stop = threading.Event()
 

@@ -74,7 +74,8 @@ def test_a_batch_larger_than_the_set():
             4,
             2,
             (
-                r"`batch_size`: with 4, batch 4 of 13 images has 1, fewer than the 2 processes;"
+                r"`batch_size`: with 4, batch 4 would hold only 1 of the 13 images, fewer than"
+                r" the 2 processes;"
                 r" give `batch_size` 5"
             ),
         ),
@@ -82,11 +83,16 @@ def test_a_batch_larger_than_the_set():
             2,
             3,
             (
-                r"`batch_size`: with 2, batch 1 of 13 images has 2, fewer than the 3 processes;"
+                r"`batch_size`: with 2, batch 1 would hold only 2 of the 13 images, fewer than"
+                r" the 3 processes;"
                 r" give `batch_size` 5"
             ),
         ),
-        (5, 14, r"13 images to train on are fewer than the 14 processes; start at most 13"),
+        (
+            5,
+            14,
+            r"13 images to train on are fewer than the 14 processes; start at most 13 processes",
+        ),
     ],
 )
 def test_more_processes_than_images_in_a_batch(batch_size, processes, message):
@@ -132,28 +138,32 @@ def test_the_batch_sizes_that_are_advised_will_do(count, batch_size, processes, 
             1438,
             3,
             1,
-            "`batch_size`: with 3, batch 480 of 1438 images has 1, but batch norm 'second' needs 2"
+            "`batch_size`: with 3, batch 480 would hold only 1 of the 1438 images, but batch"
+            " norm 'second' needs at least 2 images"
             " (its map is 1×1); give `batch_size` 2 or 4, or a larger `input_shape`",
         ),
         (
             60,
             59,
             1,
-            "`batch_size`: with 59, batch 2 of 60 images has 1, but batch norm 'second' needs 2"
+            "`batch_size`: with 59, batch 2 would hold only 1 of the 60 images, but batch norm"
+            " 'second' needs at least 2 images"
             " (its map is 1×1); give `batch_size` 58 or 60, or a larger `input_shape`",
         ),
         (
             60,
             1,
             1,
-            "`batch_size`: with 1, batch 1 of 60 images has 1, but batch norm 'second' needs 2"
+            "`batch_size`: with 1, batch 1 would hold only 1 of the 60 images, but batch norm"
+            " 'second' needs at least 2 images"
             " (its map is 1×1); give `batch_size` 2, or a larger `input_shape`",
         ),
         (
             23,
             10,
             2,
-            "`batch_size`: with 10, batch 3 of 23 images has 3, but batch norm 'second' needs 2 in"
+            "`batch_size`: with 10, batch 3 would hold only 3 of the 23 images, but batch norm"
+            " 'second' needs at least 2 images in"
             " each of 2 processes (its map is 1×1); give `batch_size` 9 or 12, or a larger"
             " `input_shape`",
         ),
@@ -161,15 +171,18 @@ def test_the_batch_sizes_that_are_advised_will_do(count, batch_size, processes, 
             1,
             1,
             1,
-            "one image to train on is too few: batch norm 'second' needs 2 (its map is 1×1); give"
+            "one image to train on is too few: batch norm 'second' needs at least 2 images"
+            " (its map is 1×1); give"
             " more images or a larger `input_shape`",
         ),
         (
             5,
             5,
             3,
-            "5 images to train on are too few: batch norm 'second' needs 2 in each of 3 processes"
-            " (its map is 1×1); start at most 2, or give more images or a larger `input_shape`",
+            "5 images to train on are too few: batch norm 'second' needs at least 2 images in"
+            " each of 3 processes"
+            " (its map is 1×1); start at most 2 processes, or give more images or a larger"
+            " `input_shape`",
         ),
     ],
 )
