@@ -56,7 +56,7 @@ def load_image_set(
     if count is not None and count > len(raw):
         holder = origin if source is None else source
         raise DataError(
-            f"{holder}: holds {len(raw)} images, but `count` asks for {count}; give at most"
+            f"{holder}: holds {_images(len(raw))}, but `count` asks for {count}; give at most"
             f" {len(raw)}"
         )
     chosen = raw[:count]
@@ -82,10 +82,14 @@ def _digits() -> _Named:
     return [(DIGITS, image) for image in images], labels, DESCRIPTION
 
 
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
 def _named(source: Path) -> _Named:
     found = named_images(source)
     if source.is_dir():
-        return found, None, f"{source} ({len(found)} images)"
+        return found, None, f"{source} ({_images(len(found))})"
     labels_path = labels_beside(source)
     if labels_path is None:
         return found, None, str(source)

@@ -231,8 +231,8 @@ def _every_fifth(root: Path, by_class: dict[str, list[Path]]) -> tuple[Labelled,
     for label, (name, files) in enumerate(by_class.items()):
         if len(files) < TEST_EVERY:
             raise DataError(
-                f"{root / name}: holds {len(files)} images, of which every {TEST_EVERY}th is for"
-                f" testing; give at least {TEST_EVERY}, or make folders named train and test"
+                f"{root / name}: number of images {len(files)}, of which every {TEST_EVERY}th is"
+                f" for testing; give at least {TEST_EVERY}, or make folders named train and test"
             )
         for index, file in enumerate(files):
             testing = index % TEST_EVERY == TEST_EVERY - 1

@@ -53,8 +53,8 @@ class Loss:
         )
         if len(weights) != len(heads):
             raise SpecError(
-                f"`aux_weights`: network '{network.name}' has {len(heads)} auxiliary heads, got"
-                f" {len(weights)} weights"
+                f"`aux_weights`: expected one for each auxiliary head of network '{network.name}',"
+                f" {len(heads)}, got {len(weights)}"
             )
         return {"logits": 1.0} | {
             name: weight for (name, _), weight in zip(heads, weights, strict=True)

@@ -196,7 +196,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--size", "9"), "holds images of (1, 8, 8), but the network expects (1, 9, 9)"),
         (("--num-classes", "1"), "has 2 classes, but the network has 1"),
         (("--parallel",), "framework 'numpy': can only train in one process"),
-        (("--aux-weight", "0.3"), "network 'googlenet' has 0 auxiliary heads, got 1 weights"),
+        (("--aux-weight", "0.3"), "auxiliary head of network 'googlenet', 0, got 1"),
         (
             ("--data", "nowhere"),
             "expected digits, fashion-mnist or a path that exists, got nowhere",
@@ -368,4 +368,4 @@ def test_what_fails_in_a_race_speaks_of_options(shades, tmp_path):
     assert googlenet("race", *arguments, cwd=tmp_path).returncode == 0
     done = googlenet("race", *arguments, "--momentum", "0.5", cwd=tmp_path)
     assert done.returncode == 1
-    assert "give the same, or another --out" in done.stdout
+    assert "give the same value, or another --out" in done.stdout

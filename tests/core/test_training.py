@@ -401,7 +401,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
 def test_a_checkpoint_of_another_run(tmp_path, changes, message):
     run(tmp_path).train()
     before = (tmp_path / CHECKPOINT).read_bytes()
-    with pytest.raises(TrainingError, match="give the same, or another `out`") as caught:
+    with pytest.raises(TrainingError, match="give the same value, or another `out`") as caught:
         run(tmp_path, resume=True, **changes).train()
     assert message in str(caught.value)
     assert (tmp_path / CHECKPOINT).read_bytes() == before

@@ -199,7 +199,11 @@ def test_no_answer_is_dead_and_no_sum_too_large(drawn):
     ("weight", "x", "says"),
     [
         ((1, 1), (2**23, 2**23 - 2), None),  # with the bias, 2^24 - 1
-        ((1, -1), (2**23, 2**23), "a sum in the output of dense needs"),  # the value is 1, the terms too large
+        (
+            (1, -1),
+            (2**23, 2**23),
+            "a sum in the output of dense needs",
+        ),  # the value is 1, the terms too large
         ((1, 1), (2**23, 2**23), "needs more than 24 bits"),
     ],
 )

@@ -98,7 +98,7 @@ def test_an_empty_class(tmp_path, root):
 def test_a_class_too_small_to_test(tmp_path):
     write_images(tmp_path / "cat", 5)
     write_images(tmp_path / "dog", 4)
-    refused(tmp_path / "dog", "holds 4 images", "at least 5", source=tmp_path)
+    refused(tmp_path / "dog", "number of images 4", "at least 5", source=tmp_path)
 
 
 def test_a_test_class_that_has_no_training_folder(tmp_path):
