@@ -254,12 +254,12 @@ def test_two_processes_take_the_steps_of_one(framework, tmp_path, count):
         row = Row(
             f"loss of step {step + 1}",
             distance(np.array([loss]), np.array([expected])),
-            limit(yardstick[step]["loss"]),
+            limit(yardstick[step].arrays["loss"]),
         )
         assert row.passed, row
     held = load_params(tmp_path / "run" / WEIGHTS, NETWORK)
     rows = [
-        Row(path, distance(held[path], array), limit(yardstick[-1][path]))
+        Row(path, distance(held[path], array), limit(yardstick[-1].arrays[path]))
         for path, array in exact.params().items()
     ]
     worst = max(rows, key=lambda row: row.ratio)
