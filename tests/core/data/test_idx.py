@@ -34,7 +34,7 @@ def test_fashion_mnist_from_a_folder_downloads_nothing(tmp_path, monkeypatch, by
     assert data.name == "fashion-mnist"
     assert data.classes[0] == "T-shirt/top"
     assert data.classes[9] == "Ankle boot"
-    for words in (str(tmp_path / "files"), "13 to train", "7 to test"):
+    for words in (str(tmp_path / "files"), "13 for training", "7 for testing"):
         assert words in data.description
 
 
