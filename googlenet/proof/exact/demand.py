@@ -19,6 +19,7 @@ from ...spec.layers import (
     AdaptiveAvgPool,
     Aux,
     AvgPool,
+    Composite,
     Concat,
     Conv,
     Dense,
@@ -123,24 +124,24 @@ def _outputs(
 ) -> Demand:
     """What the input of `layer` must be a multiple of if its output has to be one of `demand`."""
 
-    def inside(name: str, child: Layer, wanted: Demand) -> Demand:
-        return _outputs(child, child_path(layer, path, name), sites, common, wanted, found)  # type: ignore[arg-type]
+    def inside(whole: Composite, name: str, child: Layer, wanted: Demand) -> Demand:
+        return _outputs(child, child_path(whole, path, name), sites, common, wanted, found)
 
     match layer:
-        case Sequential(children):
+        case Sequential(children) as whole:
             for name, child in reversed(children):
-                demand = inside(name, child, demand)
+                demand = inside(whole, name, child, demand)
             return demand
-        case Concat(children):
-            return _joined(*(inside(name, child, demand) for name, child in children))
-        case Residual(body, shortcut, scale):
+        case Concat(children) as whole:
+            return _joined(*(inside(whole, name, child, demand) for name, child in children))
+        case Residual(body, shortcut, scale) as whole:
             divided, scaled = demand
             return _joined(
-                inside("body", body, (divided, scaled * _denominator(scale))),
-                inside("shortcut", shortcut, demand),
+                inside(whole, "body", body, (divided, scaled * _denominator(scale))),
+                inside(whole, "shortcut", shortcut, demand),
             )
-        case Aux(head):
-            return _joined(demand, inside("head", head, (1, 1)))
+        case Aux(head) as whole:
+            return _joined(demand, inside(whole, "head", head, (1, 1)))
     divided, scaled = demand
     found.outputs[path] = math.lcm(divided, common) * scaled
     if isinstance(layer, (Conv, Dense)):
@@ -162,23 +163,23 @@ def _gradients(
     be one of `demand`.
     """
 
-    def inside(name: str, child: Layer, wanted: int) -> int:
-        return _gradients(child, child_path(layer, path, name), sites, wanted, found)  # type: ignore[arg-type]
+    def inside(whole: Composite, name: str, child: Layer, wanted: int) -> int:
+        return _gradients(child, child_path(whole, path, name), sites, wanted, found)
 
     match layer:
-        case Sequential(children):
+        case Sequential(children) as whole:
             for name, child in children:
-                demand = inside(name, child, demand)
+                demand = inside(whole, name, child, demand)
             return demand
-        case Concat(children):
-            return math.lcm(*(inside(name, child, demand) for name, child in children))
-        case Residual(body, shortcut, scale):
+        case Concat(children) as whole:
+            return math.lcm(*(inside(whole, name, child, demand) for name, child in children))
+        case Residual(body, shortcut, scale) as whole:
             return math.lcm(
-                inside("body", body, 1) * _denominator(scale),
-                inside("shortcut", shortcut, demand),
+                inside(whole, "body", body, 1) * _denominator(scale),
+                inside(whole, "shortcut", shortcut, demand),
             )
-        case Aux(head):
-            found.cotangent = math.lcm(found.cotangent, inside("head", head, demand))
+        case Aux(head) as whole:
+            found.cotangent = math.lcm(found.cotangent, inside(whole, "head", head, demand))
             return demand
     found.gradients[path] = demand
     if isinstance(layer, (Conv, Dense)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -248,20 +249,20 @@ class _Random:
         return found
 
 
-class _Terms:
+class _Terms(Protocol):
     """What the filters of a layer add up: columns of values, one for each position in a filter."""
 
     x: Array
     count: int
 
     def draw(self, random: _Random, group: int, out: int) -> list[tuple[int, int]]:
-        raise NotImplementedError
+        """The two terms of each of `out` filters of a group."""
 
     def values(self, term: int) -> Array:
-        raise NotImplementedError
+        """The values (count,) of a term."""
 
     def place(self, term: int) -> int:
-        raise NotImplementedError
+        """Where a term stands in a flat filter."""
 
 
 def _pairs(random: _Random, alive: Array, out: int) -> Iterator[tuple[int, int]]:
@@ -278,7 +279,7 @@ def _pairs(random: _Random, alive: Array, out: int) -> Iterator[tuple[int, int]]
         yield first, (following() if first == second and len(alive) > 1 else second)
 
 
-class _Features(_Terms):
+class _Features:
     """The inputs of a dense layer, x (N, H, W, C) or (N, C)."""
 
     def __init__(self, x: Array) -> None:
@@ -298,7 +299,7 @@ class _Features(_Terms):
         return term
 
 
-class _Patches(_Terms):
+class _Patches:
     """The windows of a convolution over x (N, H, W, C): a term is a channel at a place of the
     kernel.
     """
