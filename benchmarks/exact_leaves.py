@@ -193,7 +193,7 @@ def leaf(seed: int, number: int) -> tuple[str, Network]:
 def described(network: Network) -> dict[str, Any]:
     """The leaf, in words that build it again."""
     before, layer = network.layers.children[0][1], network.layers.children[1][1]
-    channels = before.children[0][1].out_channels  # type: ignore[union-attr]
+    channels = before.children[0][1].out_channels
     return {"layer": repr(layer), "input": [channels, *network.input_shape[1:]]}
 
 

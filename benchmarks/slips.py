@@ -59,12 +59,12 @@ class Slipped(Model):
     def _compose(self, site: CompositeSite, children: dict[str, Step]) -> Step:
         _, path, change = self.slip
         if site.path == path:
-            children = change(self, site, children)  # type: ignore[arg-type,assignment]
+            children = change(self, site, children)
         return super()._compose(site, children)
 
     def other(self, site: LeafSite, **fields: Any) -> Step:
         """The step of a layer with other fields, at the same place and of the same shapes."""
-        layer = replace(site.layer, **fields)  # type: ignore[arg-type]
+        layer = replace(site.layer, **fields)
         return Model._compute(self, replace(site, layer=layer))
 
 
@@ -193,13 +193,13 @@ def _halved(weight: Array) -> Array:
 
 
 def _shifted(model: Any, site: LeafSite, right: Step) -> Step:
-    (top, bottom), (left, right_) = explicit_padding(site.layer)  # type: ignore[arg-type]
+    (top, bottom), (left, right_) = explicit_padding(site.layer)
     padding = (
         ((top - 1, bottom + 1), (left, right_)) if top else ((top, bottom), (left - 1, right_ + 1))
     )
-    kernel = site.layer.kernel_size  # type: ignore[union-attr]
+    kernel = site.layer.kernel_size
     if isinstance(site.layer, Conv) or max(map(max, padding)) <= min(kernel) // 2:
-        return model.other(site, padding=padding)  # type: ignore[no-any-return]
+        return model.other(site, padding=padding)
     step: Step = model.other(site)
 
     def moved(x: Array, run: Pass) -> Any:

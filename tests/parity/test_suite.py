@@ -210,9 +210,11 @@ def test_a_function_that_was_imported_early_is_told_so():
     early = module.leaves.leaf
     module.built = lambda: fold(probe(), early, module.model.compose)
     mutant = next(mutant for mutant in mutants() if mutant.name == "ReLU left out")
-    with pytest.raises(ConformanceError, match=r"leaves\.leaf of adapter was never called"):  # noqa: SIM117
-        with mutant.sabotage(module):
-            module.built()
+    with (
+        pytest.raises(ConformanceError, match=r"leaves\.leaf of adapter was never called"),
+        mutant.sabotage(module),
+    ):
+        module.built()
 
 
 def harmless(name="forward"):

@@ -22,7 +22,6 @@ from ...reference import build
 from ...reference.network import Pass
 from ...reference.ops import Choice
 from ...reference.training import Trainer
-from ...spec.layers import Network
 from ...spec.loss import Loss
 from ...spec.recipe import Recipe
 from .decisions import Ties, accepted, decision_sources, decisions
@@ -182,7 +181,7 @@ def compare_trajectory(
             run = Pass(
                 train=True,
                 taps=decision_sources(network),
-                decide=partial(_accepted, network, batch.images, choices, allowed.ties),
+                decide=partial(accepted, network, batch.images, choices, ties=allowed.ties),
             )
             value, _ = exact.advance(batch.images, batch.labels, run, learning_rate=rate)
             expected = {LOSS: np.array([value]), **exact.params()}
@@ -203,17 +202,6 @@ def compare_trajectory(
         rows.extend(best or [])
         report(number + 1)
     return rows
-
-
-def _accepted(
-    network: Network,
-    images: Array,
-    choices: Mapping[str, Choice],
-    ties: Mapping[str, Array],
-    outputs: Mapping[str, Array],
-) -> dict[str, Choice]:
-    """`accepted` of the choices of one step, as a `Pass` asks for it."""
-    return accepted(network, images, choices, outputs, ties)
 
 
 def _worst(rows: list[Row]) -> float:
