@@ -25,11 +25,11 @@ from googlenet.proof.exact.compare import (
     approximate_norm,
     compare_exact,
 )
-from googlenet.proof.exact.demand import demands
+from googlenet.proof.exact.demand import demands, rounded_reciprocals
 from googlenet.proof.exact.draw import variance
 from googlenet.proof.exact.files import load_exact, save_exact
 from googlenet.proof.exact.granules import ANY, common_factor, granule, significant_bits
-from googlenet.proof.exact.problem import answered, draw_problem
+from googlenet.proof.exact.problem import answered, draw_problem, why_unfit
 from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.rows import Comparison, Group, Row
 from googlenet.proof.parity.run import Outcome, Result
@@ -284,6 +284,26 @@ def test_demands_reach_the_images_the_logits_and_each_other():
     pools = {"a": avg_pool(3, stride=1), "b": avg_pool(5, stride=1)}
     twice = demands(network(first=FIRST, **pools, last=LAST))
     assert (twice.outputs["first"], twice.gradients["last"]) == (225, 225)
+
+
+# Means, and the frameworks that multiply by a rounded reciprocal ---------------------------------
+
+
+def test_a_mean_over_a_number_with_a_rounded_reciprocal_is_refused():
+    """A last map of 5×3: PaddlePaddle multiplies the gradient of the mean by fl(1 / 15)."""
+    spec = get_network("googlenet", input_shape=(1, 160, 96))
+    assert rounded_reciprocals(spec) == (15,)
+    assert "a mean of 15 values" in str(why_unfit(spec))
+    for safe in (get_network("googlenet"), get_network("inception_v3"), get_network("nin")):
+        assert rounded_reciprocals(safe) == ()
+
+
+@pytest.mark.parametrize("side", range(1, 9))
+def test_what_is_not_refused_is_exact_with_a_reciprocal_too(side):
+    spec = network(shape=(1, side, 7), pool=GlobalAvgPool(), dense=Dense(2, bias=True))
+    values, count = np.arange(1, 2**12, dtype=np.float32), np.float32(7 * side)
+    kept = np.array_equal(values * count * (np.float32(1) / count), values)
+    assert kept or rounded_reciprocals(spec) == (7 * side,)
 
 
 # Networks that have no exact proof ----------------------------------------------------------------
