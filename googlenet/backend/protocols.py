@@ -8,7 +8,7 @@ thing, `capabilities` for all; nothing has to be declared.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
 from ..arrays import Array, Params
@@ -163,6 +163,23 @@ class SetsPrecision(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class Compiles(Backend, Protocol):
+    """A backend with forms of its models that run faster, such as a compiled graph: what users
+    deploy, which the exact proof can compare, too.
+    """
+
+    #: The forms, by the names that the framework's users know them by.
+    compiled_forms: tuple[str, ...]
+
+    def compiled(self, model: Any, form: str) -> Callable[[Array], dict[str, Array]]:
+        """`model`, as it is now, in evaluation mode and in one of `compiled_forms`: a function of
+        images (N, C, H, W) that returns the outputs by name, as `forward` does without taps.
+
+        `model` itself stays as it is. Raises `UnknownNameError` for another form.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -221,6 +238,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "parallel": TrainsInParallel,
     "threads": SetsThreads,
     "precision": SetsPrecision,
+    "compiled": Compiles,
 }
 
 

@@ -98,6 +98,49 @@ def state_mutants() -> Iterator[Mutant]:
         "parallel-without-a-launcher",
     )
 
+    yield Mutant(
+        "a compiled form swaps aux1 and aux2",
+        "'aux2 of",
+        sabotage.instead("compiled", _compiled(_swapped), "compiled"),
+        "compiled-auxiliary",
+    )
+    yield Mutant(
+        "a compiled form computes on 11 bits of each pixel",
+        "have other bits; the first: logits of",
+        sabotage.instead("compiled", _compiled_from_eleven_bits, "compiled"),
+        "compiled-exact",
+    )
+
+
+def _swapped(found: Outputs) -> Outputs:
+    return {**found, "aux1": found["aux2"], "aux2": found["aux1"]}
+
+
+def _compiled(change: Callable[[Outputs], Outputs]) -> Callable[[ModuleType, Any], Any]:
+    def make(module: ModuleType, right: Any) -> Callable[..., Any]:
+        def wrong(model: Any, form: str) -> Callable[[Array], Outputs]:
+            call = right(model, form)
+            return lambda images: change(call(images))
+
+        return wrong
+
+    return make
+
+
+def _compiled_from_eleven_bits(module: ModuleType, right: Any) -> Callable[..., Any]:
+    def wrong(model: Any, form: str) -> Callable[[Array], Outputs]:
+        call = right(model, form)
+        return lambda images: call(_of_eleven_bits(images))
+
+    return wrong
+
+
+def _of_eleven_bits(images: Array) -> Array:
+    """As TensorFloat-32 would take them."""
+    mantissa, exponent = np.frexp(images)
+    rounded: Array = np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent).astype(np.float32)
+    return rounded
+
 
 def _moving(module: ModuleType, right: Any) -> Callable[..., Gradients]:
     def wrong(model: Any, images: Array, labels: Array, **kwargs: Any) -> Gradients:
@@ -137,9 +180,7 @@ def _spoiling(position: int) -> Callable[[ModuleType, Any], Callable[..., Any]]:
 def _swapping_untapped(module: ModuleType, right: Any) -> Callable[..., Outputs]:
     def wrong(model: Any, images: Array, *, taps: Iterable[str] = (), **kwargs: Any) -> Outputs:
         found: Outputs = right(model, images, taps=taps, **kwargs)
-        if taps or "aux2" not in found:
-            return found
-        return {**found, "aux1": found["aux2"], "aux2": found["aux1"]}
+        return found if taps or "aux2" not in found else _swapped(found)
 
     return wrong
 

@@ -12,7 +12,7 @@ from googlenet.backend import shared
 from googlenet.backend.checks import check_form, check_images
 
 from . import layout
-from .model import build, device_of, _mode, name, network_of, params_of
+from .model import _mode, build, device_of, name, network_of, params_of
 
 compiled_forms = ("graph mode",)
 

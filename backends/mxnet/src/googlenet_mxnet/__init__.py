@@ -1,6 +1,7 @@
 """The backend `mxnet`: native Gluon HybridBlocks."""
 
 from . import layout, leaves, model, modules
+from .compiling import compiled, compiled_forms
 from .model import (
     build,
     file_suffix,
@@ -16,6 +17,8 @@ from .training import start_parallel, trainer
 
 __all__ = [
     "build",
+    "compiled",
+    "compiled_forms",
     "file_suffix",
     "forward",
     "gradients",

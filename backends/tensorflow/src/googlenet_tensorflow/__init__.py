@@ -1,6 +1,7 @@
 """The backend `tensorflow`: native Keras models on TensorFlow."""
 
 from . import layout, leaves, model, modules
+from .compiling import compiled, compiled_forms
 from .model import (
     build,
     file_suffix,
@@ -17,6 +18,8 @@ from .training import start_parallel, trainer
 
 __all__ = [
     "build",
+    "compiled",
+    "compiled_forms",
     "file_suffix",
     "forward",
     "gradients",

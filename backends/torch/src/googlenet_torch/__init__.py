@@ -1,6 +1,7 @@
 """The backend `torch`: native PyTorch modules."""
 
 from . import layout, leaves, model, modules
+from .compiling import compiled, compiled_forms
 from .model import (
     build,
     file_suffix,
@@ -17,6 +18,8 @@ from .training import leave_parallel, start_parallel, trainer
 
 __all__ = [
     "build",
+    "compiled",
+    "compiled_forms",
     "file_suffix",
     "forward",
     "gradients",
