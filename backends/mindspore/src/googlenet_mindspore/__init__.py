@@ -1,6 +1,6 @@
 """The backend `mindspore`: native MindSpore cells."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, traps
 from .model import (
     build,
     file_suffix,
@@ -13,6 +13,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .training import start_parallel, trainer
+from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
     "build",
@@ -25,9 +26,13 @@ __all__ = [
     "modules",
     "name",
     "params_of",
+    "run_function",
+    "run_layers",
     "save",
     "set_threads",
+    "shown_traps",
     "start_parallel",
     "trainer",
+    "traps",
     "unbiased_running_variance",
 ]

@@ -1,6 +1,6 @@
 """The backend `tensorflow`: native Keras models on TensorFlow."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, traps
 from .model import (
     build,
     file_suffix,
@@ -14,6 +14,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .training import start_parallel, trainer
+from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
     "build",
@@ -26,10 +27,14 @@ __all__ = [
     "modules",
     "name",
     "params_of",
+    "run_function",
+    "run_layers",
     "save",
     "set_full_precision",
     "set_threads",
+    "shown_traps",
     "start_parallel",
     "trainer",
+    "traps",
     "unbiased_running_variance",
 ]
