@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...arrays import Array, Params, uniform
+from ...data.images import load_image_set
 from ...reference import build
 from ...reference.network import Pass
 from ...spec.blocks import sequential
@@ -67,11 +68,13 @@ def on_layer(
     statistics_scale: float = 1.0,
     fresh: bool = False,
     unbiased: bool = False,
+    digits: bool = False,
 ) -> Question:
     """What `layer` gives for `batch` maps of `input_shape` (C, H, W), uniform in [−scale, scale).
 
     Its weights are random; with `fresh`, batch norm's are as they are when it is made. Running
-    variances are uniform in `statistics_scale` times [0.5, 1.5).
+    variances are uniform in `statistics_scale` times [0.5, 1.5). With `digits` the maps are those
+    images of handwriting on which parity is proved.
     """
     network = Network("trap", sequential(**{LAYER: layer}), input_shape, "googlenet.proof.traps")
     params = random_params(network)
@@ -80,7 +83,11 @@ def on_layer(
             params[path] = np.full(spec.shape, spec.name in ("weight", "running_var"), np.float32)
         elif spec.name == "running_var":
             params[path] *= np.float32(statistics_scale)
-    images = np.float32(scale) * random_images(network, batch=batch)
+    images = (
+        load_image_set(None, input_shape, 10, count=batch).images
+        if digits
+        else np.float32(scale) * random_images(network, batch=batch)
+    )
     problem = Problem(network, params, images)
     found = Question(
         {"images": images, **{path.rpartition(".")[2]: each for path, each in params.items()}},
@@ -113,7 +120,8 @@ def _reference(
     model = build(problem.network, problem.params, dtype=dtype, unbiased_running_variance=unbiased)
     run.taps = frozenset({LAYER})
     model.run(problem.images, run)
-    return run.outputs[LAYER] if observed == "output" else model.params[observed]
+    found: Array = run.outputs[LAYER] if observed == "output" else model.params[observed]
+    return found
 
 
 #: What a trap about the loss is asked on: logits (8, 10) in [−4, 4) and their labels.
@@ -142,7 +150,8 @@ def on_draws(right: float, count: int, kurtosis: float) -> Question:
 
 def root_mean_square(answer: Array) -> Array:
     """√(Σ x² / n) of all elements, as an array without axes."""
-    return np.sqrt(np.square(answer, dtype=np.float64).mean())
+    found: Array = np.sqrt(np.square(answer, dtype=np.float64).mean())
+    return found
 
 
 def on_dropout(layer: Layer, rate: float, input_shape: Shape) -> Question:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
+from ...backend.call import Chain
 from ...backend.discovery import get_backend
 from ...backend.precision import FULL_PRECISION
 from ...backend.protocols import SetsPrecision, ShowsTraps
@@ -154,17 +156,22 @@ def _right_code(gallery: Gallery, shown: Shown, asked: Question) -> Code | None:
 
 def answer_of(backend: ShowsTraps, code: Code, asked: Question) -> Array:
     """What `code` answers, as the question sums it up. Raises what the framework raises."""
-    if isinstance(code, tuple):
-        if asked.network is None:
-            raise BackendError(f"{backend.name}: this trap is not about a layer: give a function")
-        images = asked.arguments["images"]
-        layers = backend.run_layers(code, asked.network, asked.params, images, train=asked.train)
-        found = layers[asked.observed]
-    else:
-        names = inspect.signature(code).parameters
-        found = backend.run_function(code, {each: asked.arguments[each] for each in names})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what counts is what it computes
+        if isinstance(code, tuple):
+            found = _layers(backend, code, asked)[asked.observed]
+        else:
+            names = inspect.signature(code).parameters
+            found = backend.run_function(code, {each: asked.arguments[each] for each in names})
     found = asked.summary(found)
     return np.reshape(found, ()) if is_number(asked) else found
+
+
+def _layers(backend: ShowsTraps, chain: Chain, asked: Question) -> dict[str, Array]:
+    if asked.network is None:
+        raise BackendError(f"{backend.name}: this trap is not about a layer: give a function")
+    images = asked.arguments["images"]
+    return backend.run_layers(chain, asked.network, asked.params, images, train=asked.train)
 
 
 def measure_all(
@@ -197,21 +204,20 @@ def measure_all(
 def answer(
     framework: str, values: Mapping[str, Any], folder: Path, report: Report
 ) -> dict[str, Any]:
-    """A worker's answer: the traps `names` in `framework`, ready for JSON. Raises `BackendError` if
-    its backend shows none.
+    """A worker's answer: the traps `names` in `framework`, ready for JSON; `shown` is False if its
+    backend shows none.
     """
     os.environ.update(FULL_PRECISION)  # before the framework is imported, which reads them
     backend = get_backend(framework)
     if not isinstance(backend, ShowsTraps):
-        raise BackendError(
-            f"framework '{framework}': its backend shows no traps: it has no `shown_traps`"
-        )
+        return {"shown": False}
     use_threads(backend)
     if isinstance(backend, SetsPrecision):
         backend.set_full_precision()
     names = values["names"]
     found = measure_all(backend, names, lambda done: report("traps", done, len(names)))
     return {
+        "shown": True,
         "imports": backend.shown_traps().imports,
         "traps": [each.to_json() for each in found],
     }

@@ -12,7 +12,7 @@ from typing import Final
 
 from ...errors import UnknownNameError
 from ...spec.blocks import avg_pool, batch_norm, conv_layer, local_response_norm, max_pool
-from ...spec.layers import Dense, Dropout
+from ...spec.layers import Dense, Dropout, GlobalAvgPool
 from .question import Question, on_batches, on_draws, on_dropout, on_layer, on_loss
 
 BOOK = "Dive into Deep Learning, section 8.4"
@@ -56,9 +56,9 @@ _PADDING = (
         wrong="The convolution looks at other pixels: it begins one pixel later.",
         why="On an even input SAME pads less before it than after it, 2 and 3 rows for a 7×7 kernel"
         " at stride 2; the book's other tabs and the papers' code pad 3 and 3. Shapes and counts"
-        " are the same.",
+        " are the same. Here on two handwritten digits.",
         source=BOOK,
-        ask=lambda: on_layer(conv_layer(64, 7, 2, 3), (1, 96, 96)),
+        ask=lambda: on_layer(conv_layer(64, 7, 2, 3), (1, 96, 96), digits=True),
     ),
     _trap(
         "same-pooling",
@@ -132,6 +132,24 @@ _POOLING = (
         " the input; frameworks disagree on the default.",
         source="arXiv:1602.07261, as its authors' code has it",
         ask=lambda: on_layer(avg_pool(3, 1, 1, count_include_pad=False), (16, 35, 35)),
+    ),
+    _trap(
+        "auxiliary-pool",
+        "The pool of an auxiliary head: windows, or an output size",
+        wrong="Windows are 4×4 or 5×5 and overlap otherwise; shapes are the same at 224×224.",
+        why="The paper's head has 5×5 windows at stride 3, which give 4×4 of a 14×14 map;"
+        " torchvision asks for an output of 4×4.",
+        source="arXiv:1409.4842, section 5",
+        ask=lambda: on_layer(avg_pool(5, 3), (16, 14, 14)),
+    ),
+    _trap(
+        "head-pool",
+        "A global average with a fixed window",
+        wrong="All but the first window of the map is ignored, or there are several.",
+        why="A 7×7 window is the whole map at 224×224, and only a part of it at larger sizes. Here"
+        " the map is 9×9.",
+        source=BOOK,
+        ask=lambda: on_layer(GlobalAvgPool(), (16, 9, 9)),
     ),
 )
 
@@ -336,11 +354,22 @@ _LOSS = (
         ask=lambda: on_loss(0.1),
     ),
     _trap(
-        "softmax-twice",
-        "A softmax before a loss that takes logits",
+        "softmax-layer",
+        "A softmax layer before a loss that takes logits",
         wrong="The network trains on the softmax of a softmax: gradients are small and lead"
         " elsewhere.",
         why="The loss applies the softmax itself. Nothing fails: probabilities are valid logits.",
+        source=BOOK,
+        measured="gradient of the loss",
+        ask=lambda: on_loss(),
+    ),
+    _trap(
+        "softmax-function",
+        "The function softmax before a loss that takes logits",
+        wrong="The network trains on the softmax of a softmax: gradients are small and lead"
+        " elsewhere.",
+        why="The loss applies the softmax itself. A framework that finds the logits behind a layer"
+        " may not find them behind a function.",
         source=BOOK,
         measured="gradient of the loss",
         ask=lambda: on_loss(),

@@ -123,7 +123,13 @@ def smoothed_loss(logits, labels):
     return ms.grad(loss)(logits, labels)
 
 
-def loss_of_probabilities(logits, labels):
+def loss_after_softmax_layer(logits, labels):
+    softmax = nn.Softmax()
+    loss = nn.SoftmaxCrossEntropyWithLogits(sparse=True, reduction="mean")
+    return ms.grad(lambda x: loss(softmax(x), labels))(logits)
+
+
+def loss_after_softmax(logits, labels):
     loss = nn.SoftmaxCrossEntropyWithLogits(sparse=True, reduction="mean")
     return ms.grad(lambda x: loss(ops.softmax(x), labels))(logits)
 
@@ -179,13 +185,13 @@ def normal_weights():
 
 def batch_then_shuffle():
     examples = ms.dataset.NumpySlicesDataset(list(range(64)), shuffle=False)
-    batches = examples.batch(8).shuffle(8)
+    batches = examples.batch(8).shuffle(8).create_tuple_iterator(num_epochs=2)
     return ms.Tensor([[x.tolist() for (x,) in batches] for epoch in range(2)])
 
 
 def shuffle_then_batch():
     examples = ms.dataset.NumpySlicesDataset(list(range(64)), shuffle=False)
-    batches = examples.shuffle(64).batch(8)
+    batches = examples.shuffle(64).batch(8).create_tuple_iterator(num_epochs=2)
     return ms.Tensor([[x.tolist() for (x,) in batches] for epoch in range(2)])
 
 
@@ -203,6 +209,8 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "pool-stride": differs((Call(nn.MaxPool2d, (2,)),)),
     "average-border": differs((Call(nn.AvgPool2d, (3, 1), {"pad_mode": "same"}),)),
     "average-border-excluded": agrees((Call(nn.AvgPool2d, (3, 1), {"pad_mode": "same"}),)),
+    "auxiliary-pool": differs((Call(nn.AdaptiveAvgPool2d, (4,)),)),
+    "head-pool": differs((Call(nn.AvgPool2d, (7,)), Call(nn.Flatten))),
     "lrn-alpha": differs(lrn),
     "lrn-window": differs(lrn_of_radius_5),
     "lrn-defaults": differs(lrn_as_it_comes),
@@ -221,7 +229,8 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "dropout-rate": differs((Call(nn.Dropout, (0.4,)),)),
     "dropout-mode": agrees((Call(nn.Dropout, (), {"p": 0.4}),)),
     "label-smoothing": agrees(smoothed_loss),
-    "softmax-twice": differs(loss_of_probabilities, loss_of_logits),
+    "softmax-layer": differs(loss_after_softmax_layer, loss_of_logits),
+    "softmax-function": differs(loss_after_softmax, loss_of_logits),
     "loss-reduction": differs(loss_as_it_comes, loss_of_logits),
     "initial-weights": differs(default_weights, xavier_weights),
     "initial-bias": differs(default_bias, zero_bias),

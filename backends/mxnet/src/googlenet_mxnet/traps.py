@@ -1,7 +1,7 @@
 """What goes wrong in MXNet and what is right, in Gluon's own code; `googlenet traps` shows it.
 
-Each function is printed as it stands here, so it imports nothing and names only `NAMESPACES`. Arrays
-are those of `mx.np`, and NumPy semantics are on.
+Each function is printed as it stands here, so it imports nothing and names only `NAMESPACES`.
+Arrays are those of `mx.np`, and NumPy semantics are on.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def run_layers(
     statistics move in it.
     """
     layers = [call.evaluate() for call in chain]
-    specs = {layout.native_path(each).rpartition(".")[2]: each for each in param_specs(network).values()}
+    specs = {
+        layout.native_path(each).rpartition(".")[2]: each for each in param_specs(network).values()
+    }
     held = {}
     for layer in layers:
         layer.initialize()
@@ -79,9 +81,7 @@ def run_layers(
 def run_function(function: Callable[..., Any], arguments: Mapping[str, Array]) -> Array:
     """What `function` returns for arrays of `arguments`, as an array."""
     mx.random.seed(0)
-    native = {
-        name: mx.np.array(array, dtype=array.dtype) for name, array in arguments.items()
-    }
+    native = {name: mx.np.array(array, dtype=array.dtype) for name, array in arguments.items()}
     answer = function(**native)
     return answer.asnumpy() if isinstance(answer, mx.np.ndarray) else np.array(answer)
 
@@ -92,6 +92,11 @@ def run_function(function: Callable[..., Any], arguments: Mapping[str, Array]) -
 def pool_of_zeros(images):
     padded = mx.np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
     return nn.MaxPool2D(3, 2)(padded)
+
+
+def adaptive_pool(images):
+    x = images.as_nd_ndarray()
+    return mx.nd.contrib.AdaptiveAvgPooling2D(x, output_size=4).as_np_ndarray()
 
 
 def lrn(images):
@@ -206,7 +211,16 @@ def loss_of_smoothed_labels(logits, labels):
     return logits.grad
 
 
-def loss_of_probabilities(logits, labels):
+def loss_after_softmax_layer(logits, labels):
+    loss = gluon.loss.SoftmaxCrossEntropyLoss()
+    logits.attach_grad()
+    with autograd.record():
+        value = loss(nn.Activation("softmax")(logits), labels).mean()
+    value.backward()
+    return logits.grad
+
+
+def loss_after_softmax(logits, labels):
     loss = gluon.loss.SoftmaxCrossEntropyLoss()
     logits.attach_grad()
     with autograd.record():
@@ -292,6 +306,8 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "pool-stride": agrees((Call(nn.MaxPool2D, (2,)),)),
     "average-border": agrees((Call(nn.AvgPool2D, (3, 1), {"padding": 1}),)),
     "average-border-excluded": differs((Call(nn.AvgPool2D, (3, 1), {"padding": 1}),)),
+    "auxiliary-pool": differs(adaptive_pool),
+    "head-pool": differs((Call(nn.AvgPool2D, (7,)), Call(nn.Flatten))),
     "lrn-alpha": agrees(lrn),
     "lrn-window": agrees(lrn, remark="It asks for the size."),
     "lrn-defaults": differs(lrn_as_it_comes, remark="Its k is 2, as in AlexNet's paper."),
@@ -312,7 +328,10 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "dropout-rate": agrees((Call(nn.Dropout, (0.4,)),)),
     "dropout-mode": agrees((Call(nn.Dropout, (0.4,)),)),
     "label-smoothing": differs(smoothed_loss, loss_of_smoothed_labels, _DOUBLE),
-    "softmax-twice": differs(loss_of_probabilities, loss_of_logits, _DOUBLE),
+    "softmax-layer": refuses(
+        loss_after_softmax_layer, loss_of_logits, "Gluon has no layer of softmax."
+    ),
+    "softmax-function": differs(loss_after_softmax, loss_of_logits, _DOUBLE),
     "loss-reduction": differs(
         loss_as_it_comes, loss_of_logits, "`Trainer.step(batch_size)` divides by its argument."
     ),

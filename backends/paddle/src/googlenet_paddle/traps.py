@@ -130,7 +130,13 @@ def smoothed_loss(logits, labels):
     return logits.grad
 
 
-def loss_of_probabilities(logits, labels):
+def loss_after_softmax_layer(logits, labels):
+    logits.stop_gradient = False
+    nn.CrossEntropyLoss()(nn.Softmax()(logits), labels).backward()
+    return logits.grad
+
+
+def loss_after_softmax(logits, labels):
     logits.stop_gradient = False
     nn.CrossEntropyLoss()(functional.softmax(logits), labels).backward()
     return logits.grad
@@ -194,6 +200,8 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "pool-stride": agrees((Call(nn.MaxPool2D, (2,)),)),
     "average-border": differs((Call(nn.AvgPool2D, (3, 1), {"padding": 1}),)),
     "average-border-excluded": agrees((Call(nn.AvgPool2D, (3, 1), {"padding": 1}),)),
+    "auxiliary-pool": differs((Call(nn.AdaptiveAvgPool2D, (4,)),)),
+    "head-pool": differs((Call(nn.AvgPool2D, (7,)), Call(nn.Flatten))),
     "lrn-alpha": agrees((Call(nn.LocalResponseNorm, (5, 1e-4, 0.75, 1.0)),)),
     "lrn-window": agrees(
         (Call(nn.LocalResponseNorm, (), {"size": 5}),), remark="It asks for the size."
@@ -214,7 +222,8 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "dropout-rate": agrees((Call(nn.Dropout, (0.4,)),)),
     "dropout-mode": differs((Call(nn.Dropout, (0.4,), {"mode": "downscale_in_infer"}),)),
     "label-smoothing": agrees(smoothed_loss),
-    "softmax-twice": differs(loss_of_probabilities, loss_of_logits),
+    "softmax-layer": differs(loss_after_softmax_layer, loss_of_logits),
+    "softmax-function": differs(loss_after_softmax, loss_of_logits),
     "loss-reduction": agrees(loss_of_logits),
     "initial-weights": differs(default_weights, xavier_weights),
     "initial-bias": agrees(default_bias),

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from googlenet.arrays import Array, Params
 from googlenet.backend.call import Call, Chain
-from googlenet.backend.snippets import Gallery, Shown, absent, agrees, differs
+from googlenet.backend.snippets import Gallery, Shown, agrees, differs, refuses
 from googlenet.spec import Network, param_specs
 
 from . import layout, leaves
@@ -77,9 +77,7 @@ def run_function(function: Callable[..., Any], arguments: Mapping[str, Array]) -
 
 
 def lrn(images):
-    return tf.nn.local_response_normalization(
-        images, depth_radius=2, bias=1, alpha=1e-4, beta=0.75
-    )
+    return tf.nn.local_response_normalization(images, depth_radius=2, bias=1, alpha=1e-4, beta=0.75)
 
 
 def lrn_of_radius_5(images):
@@ -161,7 +159,15 @@ def smoothed_loss(logits, labels):
     return tape.gradient(value, logits)
 
 
-def loss_of_probabilities(logits, labels):
+def loss_after_softmax_layer(logits, labels):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = loss(labels, keras.layers.Softmax()(logits))
+    return tape.gradient(value, logits)
+
+
+def loss_after_softmax(logits, labels):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     with tf.GradientTape() as tape:
         tape.watch(logits)
@@ -228,10 +234,14 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "zero-padding": differs((Call(keras.layers.ZeroPadding2D, (1,)), Call(_MAX, (3, 2)))),
     "default-padding": agrees((Call(_CONV, (16, 3)),)),
     "ceil-mode": differs((Call(_MAX, (3, 2)),)),
-    "ceil-window": absent("Pools always round down, so there is no such window."),
+    "ceil-window": refuses(
+        (Call(_MAX, (2, 3), {"ceil_mode": True}),), remark="Pools always round down."
+    ),
     "pool-stride": agrees((Call(_MAX, (2,)),)),
     "average-border": differs((Call(_AVERAGE, (3, 1), {"padding": "same"}),)),
     "average-border-excluded": agrees((Call(_AVERAGE, (3, 1), {"padding": "same"}),)),
+    "auxiliary-pool": differs((Call(keras.layers.AdaptiveAveragePooling2D, (4,)),)),
+    "head-pool": differs((Call(_AVERAGE, (7,)), Call(keras.layers.Flatten))),
     "lrn-alpha": differs(lrn),
     "lrn-window": differs(lrn_of_radius_5),
     "lrn-defaults": differs(lrn_as_it_comes),
@@ -250,7 +260,10 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "dropout-rate": agrees((Call(keras.layers.Dropout, (0.4,)),)),
     "dropout-mode": agrees((Call(keras.layers.Dropout, (0.4,)),)),
     "label-smoothing": agrees(smoothed_loss),
-    "softmax-twice": differs(loss_of_probabilities, loss_of_logits),
+    "softmax-layer": agrees(
+        loss_after_softmax_layer, "Keras finds the logits behind its own softmax, and warns."
+    ),
+    "softmax-function": differs(loss_after_softmax, loss_of_logits),
     "loss-reduction": agrees(loss_of_logits),
     "initial-weights": agrees(default_weights),
     "initial-bias": agrees(default_bias),

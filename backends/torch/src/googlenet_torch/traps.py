@@ -103,8 +103,14 @@ def smoothed_loss(logits, labels):
     return logits.grad
 
 
-def loss_of_probabilities(logits, labels):
+def loss_after_softmax_layer(logits, labels):
     probabilities = nn.Softmax(dim=1)(logits.requires_grad_())
+    nn.CrossEntropyLoss()(probabilities, labels).backward()
+    return logits.grad
+
+
+def loss_after_softmax(logits, labels):
+    probabilities = functional.softmax(logits.requires_grad_(), dim=1)
     nn.CrossEntropyLoss()(probabilities, labels).backward()
     return logits.grad
 
@@ -169,6 +175,8 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "pool-stride": agrees((Call(nn.MaxPool2d, (2,)),)),
     "average-border": agrees((Call(nn.AvgPool2d, (3, 1), {"padding": 1}),)),
     "average-border-excluded": differs((Call(nn.AvgPool2d, (3, 1), {"padding": 1}),)),
+    "auxiliary-pool": differs((Call(nn.AdaptiveAvgPool2d, (4,)),)),
+    "head-pool": differs((Call(nn.AvgPool2d, (7,)), Call(nn.Flatten))),
     "lrn-alpha": agrees((Call(nn.LocalResponseNorm, (5, 1e-4, 0.75, 1.0)),)),
     "lrn-window": agrees(
         (Call(nn.LocalResponseNorm, (), {"size": 5}),), remark="It asks for the size."
@@ -189,7 +197,8 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "dropout-rate": agrees((Call(nn.Dropout, (0.4,)),)),
     "dropout-mode": agrees((Call(nn.Dropout, (0.4,)),)),
     "label-smoothing": agrees(smoothed_loss),
-    "softmax-twice": differs(loss_of_probabilities, loss_of_logits),
+    "softmax-layer": differs(loss_after_softmax_layer, loss_of_logits),
+    "softmax-function": differs(loss_after_softmax, loss_of_logits),
     "loss-reduction": agrees(loss_of_logits),
     "initial-weights": differs(default_weights, xavier_weights),
     "initial-bias": differs(default_bias, zero_bias),
