@@ -9,6 +9,7 @@ gallery's `namespaces` have.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from ..spec.traversal import LeafSite
-from .call import Call, Chain
+from .call import Argument, Call, Chain
 
 #: A chain of layers, or a function of native tensors that are called as the trap calls them.
 Code: TypeAlias = "Chain | Callable[..., Any]"
@@ -67,12 +68,12 @@ def absent(remark: str) -> Shown:
 @dataclass(frozen=True)
 class Gallery:
     """What a framework shows: an entry for each trap by name, the modules that its code names by
-    the names in the code, and the adapter's `leaf`, which spells the spec's layers.
+    the names in the code, and the adapter's `leaf`, which spells the spec's layers, if it has one.
     """
 
     entries: Mapping[str, Shown]
     namespaces: Mapping[str, ModuleType]
-    leaf: Callable[[LeafSite], Chain]
+    leaf: Callable[[LeafSite], Chain] | None = None
 
     @property
     def imports(self) -> str:
@@ -99,7 +100,12 @@ class Gallery:
 
     def _spelled(self, call: Call) -> str:
         found = self._namespace(call)
-        return str(call) if found is None else f"{found}.{call}"
+        name = call.target.__name__ if found is None else f"{found}.{call.target.__name__}"
+        arguments = [
+            *map(_spelled, call.args),
+            *(f"{keyword}={_spelled(value)}" for keyword, value in call.kwargs.items()),
+        ]
+        return f"{name}({', '.join(arguments)})"
 
     def _namespace(self, call: Call) -> str | None:
         """The name of the module that has the target of `call`; None if it is the adapter's own."""
@@ -107,6 +113,16 @@ class Gallery:
             if getattr(module, call.target.__name__, None) is call.target:
                 return name
         return None
+
+
+def _spelled(argument: Argument) -> str:
+    """An argument as it is written here: strings have double quotes."""
+    if isinstance(argument, str):
+        return json.dumps(argument)
+    if isinstance(argument, tuple):
+        inside = ", ".join(map(_spelled, argument))
+        return f"({inside},)" if len(argument) == 1 else f"({inside})"
+    return repr(argument)
 
 
 def _import(name: str, module: str) -> str:

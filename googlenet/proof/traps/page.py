@@ -114,6 +114,9 @@ def _row(framework: FrameworkTraps, found: Found) -> Iterator[str]:
     yield ""
     yield "</td><td>"
     yield from _code(found.corrected)
+    if found.outcome is Outcome.AGREES and found.as_expected:
+        yield ""
+        yield "the same"
     yield ""
     yield "</td></tr>"
 

@@ -145,11 +145,15 @@ def _words(error: Exception) -> str:
 
 
 def _right_code(gallery: Gallery, shown: Shown, asked: Question) -> Code | None:
-    """The right code, None if the users' is: by default the adapter's own layer."""
+    """The right code, None if the users' is: by default the adapter's own layer. Raises
+    `BackendError` if there is none.
+    """
     if shown.expected in (Outcome.AGREES, Outcome.ABSENT):
         return None
-    if shown.right is not None or asked.network is None:
+    if shown.right is not None:
         return shown.right
+    if asked.network is None or gallery.leaf is None:
+        raise BackendError("the plugin gives no right code")
     (site,) = walk(asked.network)
     return gallery.leaf(site)
 
