@@ -339,10 +339,7 @@ def test_what_is_not_as_known_is_said(site, entry, message):
     plugin(site, "shows", code)
     done = run("flatten-order", "--framework", "shows", PYTHONPATH=os.environ["PYTHONPATH"])
     assert done.returncode == 1
-    assert f"shows: {message}" in done.stdout or message in done.stdout
-    table = run("--framework", "shows", "flatten-order", "--json")
-    assert table.returncode == 1
-    assert json.loads(table.stdout)["passed"] is False
+    assert message in done.stdout
 
 
 def test_a_framework_that_crashes_fails_by_itself(site):

@@ -148,4 +148,8 @@ def test_the_page_has_this_code_and_this_figure(name, measured, framework):
     header = re.search(r"^\| trap \|(.*)\|$", page, re.MULTILINE)[1].split("|")
     cells = re.search(rf"^\| \[{name}\]\(#{name}\) \|(.*)\|$", page, re.MULTILINE)[1].split("|")
     shown = dict(zip(map(str.strip, header), map(str.strip, cells), strict=True))
-    assert shown[framework] == short(found)
+    for printed, here in zip(shown[framework].split(), short(found).split(), strict=True):
+        if printed[0].isdigit():  # what is drawn may differ a little on another machine
+            assert float(printed) == pytest.approx(float(here), rel=0.03)
+        else:
+            assert printed == here

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from ...backend.snippets import Outcome
+from .question import STANDARD_ERRORS
 from .report import FrameworkTraps, TrapReport, short, surprises, words
 from .run import Found
 from .table import Trap
@@ -26,12 +27,12 @@ def page_of(report: TrapReport) -> str:
         ),
         "",
         *_wrapped(
-            "This page is written by the command that measures it; every figure, message and line"
-            " of code comes from that run. `googlenet traps NAME` shows one trap in the terminal."
+            "This page is written by the call that measures it; every figure, message and line of"
+            " code comes from that run. `googlenet traps NAME` shows one trap in the terminal."
         ),
         "",
-        "```sh",
-        "googlenet traps --python torch=PATH --python tensorflow=PATH … --page docs/traps.md",
+        "```python",
+        *_call(report),
         "```",
         "",
         *_wrapped(f"Versions: {_versions(report)}."),
@@ -41,7 +42,8 @@ def page_of(report: TrapReport) -> str:
             " difference, or the number itself if it should be 0. “Shape” is another shape,"
             " “refused” an error that the framework raises, “right” code that is right as it comes,"
             " and “–” what cannot be written there. The code on the right agrees with the reference"
-            " within [the one tolerance](tolerances.md) of this project."
+            " within [the one tolerance](tolerances.md) of this project, and a number that is drawn"
+            f" within {STANDARD_ERRORS:g} standard errors."
         ),
         "",
         *_overview(report),
@@ -51,6 +53,17 @@ def page_of(report: TrapReport) -> str:
         lines += ["", *_section(trap, report)]
     lines += _helpers(report)
     return "\n".join(lines) + "\n"
+
+
+def _call(report: TrapReport) -> Iterator[str]:
+    """The call that wrote the page: PATH is that of an interpreter, which was another for each."""
+    yield "googlenet.traps("
+    yield "    interpreters={"
+    for each in report.frameworks:
+        yield f'        "{each.framework}": PATH,'
+    yield "    },"
+    yield '    page="docs/traps.md",'
+    yield ")"
 
 
 def _wrapped(text: str) -> list[str]:

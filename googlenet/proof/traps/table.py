@@ -136,7 +136,7 @@ _POOLING = (
     _trap(
         "auxiliary-pool",
         "The pool of an auxiliary head: windows, or an output size",
-        wrong="Windows are 4×4 or 5×5 and overlap otherwise; shapes are the same at 224×224.",
+        wrong="Windows are 4×4, not 5×5, and lie elsewhere; shapes are the same at 224×224.",
         why="The paper's head has 5×5 windows at stride 3, which give 4×4 of a 14×14 map;"
         " torchvision asks for an output of 4×4.",
         source="arXiv:1409.4842, section 5",
@@ -200,8 +200,8 @@ _BATCH_NORM = (
         "norm-momentum",
         "Batch norm's momentum of 0.1",
         wrong="The running mean takes nine tenths of every batch, not one tenth.",
-        why="In PyTorch, and in the papers' formulas here, momentum is the weight of the new batch;"
-        " elsewhere it is that of the old mean, so that PyTorch's number means its opposite.",
+        why="In PyTorch and in the spec here, momentum is the weight of the new batch; elsewhere it"
+        " is that of the old mean, so that the same number means the opposite.",
         source="docs/spec.md",
         measured="running mean after one step",
         ask=lambda: on_layer(
@@ -358,7 +358,8 @@ _LOSS = (
         "A softmax layer before a loss that takes logits",
         wrong="The network trains on the softmax of a softmax: gradients are small and lead"
         " elsewhere.",
-        why="The loss applies the softmax itself. Nothing fails: probabilities are valid logits.",
+        why="The loss applies the softmax itself. Nothing fails: probabilities are valid logits."
+        " The book's TensorFlow tab once did this (d2l-en#1096).",
         source=BOOK,
         measured="gradient of the loss",
         ask=lambda: on_loss(),
@@ -417,7 +418,7 @@ _INITIAL = (
         why="Where an initialiser is an object, making it draws nothing, and setting it once the"
         " weights exist changes nothing. The book's PaddlePaddle tab does this. Here they should"
         " have a standard deviation of 0.01.",
-        source="arXiv:1409.4842, as torchvision has it",
+        source="torchvision's googlenet",
         measured="root mean square of the weights",
         ask=lambda: on_draws(0.01, _COUNT, 3.0),
     ),
@@ -429,7 +430,7 @@ _DATA = (
         "Batches made before they are shuffled",
         wrong="Each epoch has the same batches, in another order.",
         why="Where a data set is a chain of steps, the order of the steps counts. The book's"
-        " TensorFlow tab does this.",
+        " TensorFlow tab does this (d2l-en#2700).",
         source=BOOK,
         measured="share of batches that the epoch before had",
         ask=on_batches,
