@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
     from .actions.race import race
     from .actions.summary import summary
     from .actions.train import train
+    from .actions.traps import traps
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
 _ACTIONS = (
@@ -65,6 +66,7 @@ _ACTIONS = (
     "race",
     "summary",
     "train",
+    "traps",
 )
 
 __all__ = [
@@ -111,6 +113,7 @@ __all__ = [
     "stages",
     "summary",
     "train",
+    "traps",
     "walk",
 ]
 

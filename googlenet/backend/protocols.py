@@ -15,6 +15,8 @@ from ..arrays import Array, Params
 from ..spec.layers import Network
 from ..spec.loss import Loss
 from ..spec.recipe import Recipe
+from .call import Chain
+from .snippets import Gallery
 
 
 @runtime_checkable
@@ -180,6 +182,34 @@ class Compiles(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class ShowsTraps(Backend, Protocol):
+    """A backend that shows what goes wrong in its framework and what is right: `googlenet.traps`.
+
+    Its functions may set the framework's seed; they are called in a process of their own.
+    """
+
+    def shown_traps(self) -> Gallery:
+        """The framework's code for each trap of `googlenet.proof.traps`, or why it has none."""
+
+    def run_layers(
+        self, chain: Chain, network: Network, params: Params, images: Array, *, train: bool
+    ) -> dict[str, Array]:
+        """The layers of `chain` in sequence on images (N, C, H, W), in training mode or not, with
+        those of `params` that they have: `output`, as (N, C, H, W) or (N, K); `parameters`, how
+        many numbers training changes; and the arrays of `network`, which has one layer, as they are
+        after the pass, by path, as far as the layers have them.
+
+        Used to run layers that need not be those of the spec: what `build` makes always is.
+        """
+
+    def run_function(self, function: Callable[..., Any], arguments: Mapping[str, Array]) -> Array:
+        """What `function` returns for native tensors of `arguments`, of which `images` (N, C, H, W)
+        go in, and a result with four axes comes back, in the framework's own layout; all others
+        keep their axes.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -239,6 +269,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "threads": SetsThreads,
     "precision": SetsPrecision,
     "compiled": Compiles,
+    "traps": ShowsTraps,
 }
 
 

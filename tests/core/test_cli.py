@@ -39,6 +39,7 @@ COMMANDS = (
     "predict",
     "train",
     "race",
+    "traps",
 )
 
 

@@ -7,6 +7,7 @@ from googlenet.backend.protocols import (
     Differentiates,
     Saves,
     SetsThreads,
+    ShowsTraps,
     Trains,
     TrainsInParallel,
 )
@@ -18,3 +19,4 @@ saves: Saves = googlenet_mindspore
 trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
+shows_traps: ShowsTraps = googlenet_mindspore

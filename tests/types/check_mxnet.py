@@ -7,6 +7,7 @@ from googlenet.backend.protocols import (
     Differentiates,
     Saves,
     SetsThreads,
+    ShowsTraps,
     Trains,
     TrainsInParallel,
 )
@@ -18,3 +19,4 @@ saves: Saves = googlenet_mxnet
 trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
+shows_traps: ShowsTraps = googlenet_mxnet

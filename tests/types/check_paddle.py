@@ -7,6 +7,7 @@ from googlenet.backend.protocols import (
     Differentiates,
     Saves,
     SetsThreads,
+    ShowsTraps,
     Trains,
     TrainsInParallel,
 )
@@ -18,3 +19,4 @@ saves: Saves = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
+shows_traps: ShowsTraps = googlenet_paddle

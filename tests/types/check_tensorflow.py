@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsPrecision,
     SetsThreads,
+    ShowsTraps,
     Trains,
     TrainsInParallel,
 )
@@ -20,3 +21,4 @@ trains: Trains = googlenet_tensorflow
 trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
+shows_traps: ShowsTraps = googlenet_tensorflow

@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsPrecision,
     SetsThreads,
+    ShowsTraps,
     Trains,
     TrainsInParallel,
 )
@@ -20,3 +21,4 @@ trains: Trains = googlenet_torch
 trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
+shows_traps: ShowsTraps = googlenet_torch

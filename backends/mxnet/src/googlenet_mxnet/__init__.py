@@ -1,6 +1,6 @@
 """The backend `mxnet`: native Gluon HybridBlocks."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, traps
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -14,6 +14,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .training import start_parallel, trainer
+from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
     "build",
@@ -28,9 +29,13 @@ __all__ = [
     "modules",
     "name",
     "params_of",
+    "run_function",
+    "run_layers",
     "save",
     "set_threads",
+    "shown_traps",
     "start_parallel",
     "trainer",
+    "traps",
     "unbiased_running_variance",
 ]

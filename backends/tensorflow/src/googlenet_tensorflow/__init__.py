@@ -1,6 +1,6 @@
 """The backend `tensorflow`: native Keras models on TensorFlow."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, traps
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -15,6 +15,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .training import start_parallel, trainer
+from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
     "build",
@@ -29,10 +30,14 @@ __all__ = [
     "modules",
     "name",
     "params_of",
+    "run_function",
+    "run_layers",
     "save",
     "set_full_precision",
     "set_threads",
+    "shown_traps",
     "start_parallel",
     "trainer",
+    "traps",
     "unbiased_running_variance",
 ]
