@@ -28,9 +28,15 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         help=(
-            "Folder that already has Fashion-MNIST's files; by default GOOGLENET_DATA_DIR. Without"
-            " either, they are downloaded."
+            "Folder that already has Fashion-MNIST's files; by default the one that the environment"
+            " variable GOOGLENET_DATA_DIR names. Without either, they are downloaded."
         ),
+    ),
+]
+Classes = Annotated[
+    int | None,
+    typer.Option(
+        "--num-classes", metavar="N", help="Number of classes; by default as many as the data has."
     ),
 ]
 Epochs = Annotated[
@@ -99,6 +105,17 @@ Out = Annotated[
         "--out",
         metavar="DIR",
         help="Folder for the checkpoint, log, curves and weights; by default one inside runs.",
+    ),
+]
+RaceOut = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help=(
+            "Folder for the curves, the results, and a folder for each run; by default one inside"
+            " runs."
+        ),
     ),
 ]
 Curves = Annotated[

@@ -75,7 +75,7 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert "95 %" in lines[4]
     assert lines[5:] == [
         "curves: runs/googlenet-shades-numpy-seed0/curves.png",
-        "weights: runs/googlenet-shades-numpy-seed0/weights.safetensors",
+        "Weights: runs/googlenet-shades-numpy-seed0/weights.safetensors",
     ]
     folder = tmp_path / "runs" / "googlenet-shades-numpy-seed0"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -185,7 +185,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--epochs", "0"), "--epochs: expected an integer of at least 1, got 0"),
         (
             ("--batch-size", "41"),
-            "41 is larger than the 40 images to train on; give at most 40",
+            "41 is larger than the number of images to train on, 40; give at most 40",
         ),
         (("--learning-rate", "-1"), "--learning-rate: expected a number above 0, got -1.0"),
         (

@@ -663,7 +663,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
     assert {
         key: answer[key] for key in ("format", "model", "name", "arrays", "output", "bytes")
     } == {
-        "format": "numpy archive",
+        "format": "NumPy archive",
         "model": "torchvision:googlenet",
         "name": "torchvision:googlenet_paper",
         "arrays": 305,

@@ -170,7 +170,7 @@ class _Source:
             return None
         side = _fitting_side(self.model, network, entry.path, array.shape[1 - outputs])
         fits = (
-            f"it fits images of {side}×{side}, so give `input_size={side}`"
+            f"it fits images of {side}×{side}, so give `input_size` {side}×{side}"
             if side
             else "it fits no square image size"
         )

@@ -47,7 +47,7 @@ def test_a_folder_that_is_named_comes_before_the_variable(tmp_path, monkeypatch)
 
 def test_a_folder_for_a_set_that_is_not_fashion_mnist(tmp_path):
     refused(
-        f"`data_dir`: is only for `source` fashion-mnist, got {tmp_path} with `source` digits",
+        f"`data_dir`: is only for `data` fashion-mnist, got {tmp_path} with `data` digits",
         source="digits",
         data_dir=tmp_path,
     )
@@ -117,7 +117,7 @@ def test_a_label_beyond_fashion_mnists_classes(tmp_path):
     refused(
         tmp_path / "train-labels-idx1-ubyte",
         "label 10 is out of range for 10 classes",
-        "give its folder as `source`",
+        "give its folder as `data`",
         **options,
     )
     assert len(load_data(str(tmp_path), SHAPE).classes) == 11
