@@ -3,6 +3,7 @@
 import googlenet_mindspore
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsThreads,
@@ -11,6 +12,7 @@ from googlenet.backend.protocols import (
 )
 
 backend: Backend = googlenet_mindspore
+compiles: Compiles = googlenet_mindspore
 differentiates: Differentiates = googlenet_mindspore
 saves: Saves = googlenet_mindspore
 trains: Trains = googlenet_mindspore

@@ -3,6 +3,7 @@
 import googlenet_mxnet
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsThreads,
@@ -11,6 +12,7 @@ from googlenet.backend.protocols import (
 )
 
 backend: Backend = googlenet_mxnet
+compiles: Compiles = googlenet_mxnet
 differentiates: Differentiates = googlenet_mxnet
 saves: Saves = googlenet_mxnet
 trains: Trains = googlenet_mxnet

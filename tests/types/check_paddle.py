@@ -3,6 +3,7 @@
 import googlenet_paddle
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsThreads,
@@ -11,6 +12,7 @@ from googlenet.backend.protocols import (
 )
 
 backend: Backend = googlenet_paddle
+compiles: Compiles = googlenet_paddle
 differentiates: Differentiates = googlenet_paddle
 saves: Saves = googlenet_paddle
 trains: Trains = googlenet_paddle

@@ -3,6 +3,7 @@
 import googlenet_tensorflow
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsPrecision,
@@ -12,6 +13,7 @@ from googlenet.backend.protocols import (
 )
 
 backend: Backend = googlenet_tensorflow
+compiles: Compiles = googlenet_tensorflow
 differentiates: Differentiates = googlenet_tensorflow
 saves: Saves = googlenet_tensorflow
 trains: Trains = googlenet_tensorflow

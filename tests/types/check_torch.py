@@ -3,6 +3,7 @@
 import googlenet_torch
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsPrecision,
@@ -12,6 +13,7 @@ from googlenet.backend.protocols import (
 )
 
 backend: Backend = googlenet_torch
+compiles: Compiles = googlenet_torch
 differentiates: Differentiates = googlenet_torch
 saves: Saves = googlenet_torch
 trains: Trains = googlenet_torch

@@ -152,8 +152,10 @@ def compare_exact(
         return ExactComparison({}, {}, None, unfit)
     tally = _Tally()
     model = backend.build(problem.network, problem.params, device=device)
-    forms = backend.compiled_forms if compiled and isinstance(backend, Compiles) else ()
-    total = 2 + len(forms)
+    calls: dict[str, Callable[[Array], dict[str, Array]]] = {}
+    if compiled and isinstance(backend, Compiles):
+        calls = {form: backend.compiled(model, form) for form in backend.compiled_forms}
+    total = 2 + len(calls)
     plain = backend.forward(model, problem.images, train=train)
     for name in problem.network.outputs:
         tally.add(OUTPUTS, name, plain.get(name), exact.outputs[name])
@@ -174,9 +176,9 @@ def compare_exact(
         if isinstance(backend, Trains) and trains_exactly(problem.network):
             for name, actual, expected in _steps(backend, exact, device, tally):
                 tally.add(TRAINING, name, actual, expected)
-    for done, form in enumerate(forms):
+    for done, (form, call) in enumerate(calls.items()):
         report(2 + done, total)
-        found = backend.compiled(model, form)(problem.images)
+        found = call(problem.images)
         for name in problem.network.outputs:
             tally.add(COMPILED, f"{name} of {form}", found.get(name), exact.outputs[name])
     report(total, total)
