@@ -133,7 +133,7 @@ def get_network(
         if side is not None and min(network.input_shape[1:]) >= side:
             fitting += ", but not every larger one does"
         raise ShapeError(
-            f"network '{network.name}' on {network.input_shape}: {error}; {fitting}"
+            f"network '{network.name}' at {network.input_shape}: {error}; {fitting}"
         ) from error
     return network
 

@@ -88,8 +88,10 @@ Compiled = Annotated[
     bool,
     typer.Option(
         "--compiled",
-        help="With --exact, also the outputs of each framework's compiled forms, such as"
-        " torch.compile; compiling may take minutes.",
+        help=(
+            "With --exact, compare the outputs of each framework's compiled forms too, such as"
+            " torch.compile; compiling may take minutes."
+        ),
     ),
 ]
 LabelSmoothing = Annotated[

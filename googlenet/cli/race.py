@@ -16,7 +16,6 @@ from .options import (
     AuxHeads,
     Channels,
     Dialect,
-    Frameworks,
     Initializer,
     Interpreters,
     NetworkName,
@@ -45,7 +44,7 @@ Seeds = Annotated[
 
 def command(
     name: NetworkName = "googlenet",
-    framework: Frameworks = None,
+    framework: options.RaceFrameworks = None,
     python: Interpreters = None,
     seeds: Seeds = 1,
     data: options.Data = "digits",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..spec.recipe import SCHEDULES, Recipe
+from .options import _frameworks
 
 #: The defaults of every command that trains.
 BOOK = Recipe()
@@ -105,6 +106,18 @@ Out = Annotated[
         "--out",
         metavar="DIR",
         help="Folder for the checkpoint, log, curves and weights; by default one inside runs.",
+    ),
+]
+RaceFrameworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--framework",
+        metavar="X",
+        help=(
+            "Train in this framework; can be repeated. By default all installed ones that can"
+            " train are used, except numpy."
+        ),
+        autocompletion=_frameworks,
     ),
 ]
 RaceOut = Annotated[

@@ -56,8 +56,7 @@ def load_image_set(
     if count is not None and count > len(raw):
         holder = origin if source is None else source
         raise DataError(
-            f"{holder}: holds {_images(len(raw))}, but `count` asks for {count}; give at most"
-            f" {len(raw)}"
+            f"{holder}: holds {_images(len(raw))}, but `count` is {count}; give at most {len(raw)}"
         )
     chosen = raw[:count]
     images = np.stack([fit(decode(image, name), input_shape) for name, image in chosen])

@@ -174,6 +174,11 @@ def test_compare_answers_the_books_exercise():
     )
 
 
+def test_compare_says_a_small_share_in_plain_figures():
+    done = googlenet("compare", "alexnet", "torchvision:googlenet_paper", "--size", "224")
+    assert "dense layers, torchvision:googlenet_paper 15 %: global" in done.stdout
+
+
 def test_compare_as_json():
     answer = answer_of(
         "compare",
@@ -339,7 +344,7 @@ def test_diff_where_the_weights_do_not_fit(tmp_path):
     )
     assert "b3.inception_3a.branch_5x5.conv.conv and 8 more such layers: kernel 5×5 → 3×3" in text
     assert "b4.pool: kernel 3×3 → 2×2" in text
-    assert "Logits not compared: their inputs differ, 1×20×20 and 1×224×224." in shown(
+    assert "Logits not compared: the networks' inputs differ, 1×20×20 and 1×224×224." in shown(
         "diff", "googlenet", "vgg11_small", "--size", "20"
     )
 
@@ -620,7 +625,7 @@ def test_names_of_classes_that_do_not_fit(files, tmp_path, classes):
     save_params(
         tmp_path / "w.safetensors", network, init_params(network), extra={"classes": classes}
     )
-    message = "its metadata 'classes' is not a list of 3 names"
+    message = "its metadata 'classes' is not a list with a name for each class (3)"
     refused(
         "predict",
         files / "images" / "a.png",
@@ -716,7 +721,7 @@ def test_an_array_that_is_too_small(tmp_path):
         "--out",
         tmp_path / "o.npy",
     )
-    refused("predict", *arguments, message="network 'bn_inception' on (1, 20, 20): ")
+    refused("predict", *arguments, message="network 'bn_inception' at (1, 20, 20): ")
     assert sorted(os.listdir(tmp_path)) == ["w.safetensors", "x.npy"]
 
 

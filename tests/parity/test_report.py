@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from googlenet import UnknownNameError, get_network, parity
-from googlenet.cli.parity import _print
+from googlenet.cli.parity import _exact_remark, _print
 from googlenet.data.images import ImageSet
 from googlenet.proof.exact.compare import ExactComparison
 from googlenet.proof.exact.problem import draw_problem
@@ -156,3 +156,31 @@ def test_a_device_is_said_with_its_precision(capsys):
 def test_a_device_of_a_framework_that_is_not_compared_is_refused():
     with pytest.raises(UnknownNameError, match="'torch' is not compared here; choose from numpy"):
         parity(frameworks=["numpy"], devices={"torch": "cpu"})
+
+
+@pytest.mark.parametrize(
+    ("count", "differing", "words"),
+    [
+        (1, 0, "0 of 1 value differ ("),
+        (1, 1, "1 of 1 value differs ("),
+        (9, 1, "1 of 9 values differs ("),
+        (9, 2, "2 of 9 values differ ("),
+    ],
+)
+def test_the_exact_proof_counts_in_english(count, differing, words):
+    found = ExactComparison({"outputs": count}, {"outputs": differing}, None)
+    assert f"exact proof: {words}outputs)" in _exact_remark(found)
+
+
+def test_what_to_install_is_said_unless_the_reference_itself_failed(capsys):
+    text = printed(capsys, result("numpy", WHOLE))
+    assert "Only the NumPy reference was compared. To compare a framework, install it" in text
+    failed = printed(capsys, Result("numpy", error="killed"))
+    assert "Only the NumPy reference" not in failed
+    assert "0 of 1 shown to compute the same function" in failed
+
+
+def test_a_wrong_training_step_is_named_as_the_exact_proof_names_it(capsys):
+    wrong = {**WHOLE, Group.TRAJECTORY: [Row("step 1: loss", 1.0, 1e-6)]}
+    text = printed(capsys, result("one", wrong), train_steps=1)
+    assert "one: first divergence: training step 1: loss\n" in text

@@ -40,7 +40,7 @@ def read_npz(path: Path) -> WeightsFile:
         for name in archive.files:
             array = archive[name]
             if not isinstance(array, np.ndarray):
-                raise ValueError(f"member '{name}' is not an array in numpy's format")
+                raise ValueError(f"member '{name}' is not an array in NumPy's format")
             arrays[name] = array
     return WeightsFile(path, "NumPy archive", plain_arrays(arrays), {})
 

@@ -106,7 +106,7 @@ def test_images_and_labels_of_different_counts(tmp_path):
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(6)))
     refused(
         tmp_path / "t10k-labels-idx1-ubyte",
-        "holds 6 labels for 7 images in t10k-images-idx3-ubyte",
+        "too few labels (6) for the images in t10k-images-idx3-ubyte (7)",
         source=tmp_path,
     )
 
