@@ -78,8 +78,8 @@ def test_bits_are_counted_beside_the_limits(capsys):
     results = [result("one", WHOLE, exact=right), result("two", WHOLE, exact=unfit)]
     text = " ".join(printed(capsys, *results, exact=exact).split())
     assert (
-        "2 of 2 compute the same function as the float64 reference, in outputs and gradients; where"
-        " float32 rounds nothing, 1 of 2 to the last bit."
+        "2 of 2 shown to compute the same function as the float64 reference, in outputs and"
+        " gradients; where float32 rounds nothing, 1 of 2 to the last bit."
     ) in text
     assert "two: exact proof not possible: no reason" in text
 
