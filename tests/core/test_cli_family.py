@@ -71,7 +71,7 @@ def test_what_libraries_call_googlenet():
     [
         (
             ("summary", "inception_v3", "--dialect", "kers"),
-            "dialect: network 'inception_v3' has torchvision, timm, gluon",
+            "dialect: expected one of torchvision, timm, gluon",
         ),
         (
             ("summary", "keras:inception_v3", "--dialect", "timm"),
