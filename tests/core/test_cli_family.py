@@ -79,7 +79,7 @@ def test_what_libraries_call_googlenet():
         ),
         (
             ("summary", "torchvision:nin"),
-            "dialect: network 'nin' has no dialect 'torchvision'; use googlenet_paper",
+            "dialect: network 'nin' has no dialect 'torchvision'; use one of googlenet_paper",
         ),
         (
             ("summary", "inception_v4", "--aux"),
@@ -90,7 +90,10 @@ def test_what_libraries_call_googlenet():
             "the smallest square image that fits is 75×75",
         ),
         (("min-size", "inception_v9"), "network: expected one of googlenet"),
-        (("min-size", "googlenet", "--channels", "0"), "input_shape: expected (channels"),
+        (
+            ("min-size", "googlenet", "--channels", "0"),
+            "--channels: expected an integer of at least 1, got 0",
+        ),
         (("diff", "googlenet"), "Missing argument 'B'"),
         (("diff", "googlenet", "inception_v9"), "network: expected one of googlenet"),
         (("diff", "googlenet_paper", "nin", "--aux"), "aux: network 'nin' has no auxiliary heads"),
