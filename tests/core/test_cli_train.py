@@ -66,7 +66,7 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     done = googlenet("train", *SMALL, "--data", shades, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "googlenet 1×8×8 in numpy, on 40 images of two shades; tested on 10"
+    assert lines[0] == "googlenet at 1×8×8 in numpy, on 40 images from two shades; tested on 10"
     assert lines[1].startswith(
         "2 epochs, batch size 16, learning rate 0.01, seed 0; 6 steps; in runs/"
     )
@@ -74,7 +74,7 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert "test accuracy" in lines[4]
     assert "95 %" in lines[4]
     assert lines[5:] == [
-        "curves: runs/googlenet-shades-numpy-seed0/curves.png",
+        "Curves: runs/googlenet-shades-numpy-seed0/curves.png",
         "Weights: runs/googlenet-shades-numpy-seed0/weights.safetensors",
     ]
     folder = tmp_path / "runs" / "googlenet-shades-numpy-seed0"
@@ -99,7 +99,7 @@ def test_curves_that_cannot_be_drawn_do_not_end_the_run(shades, tmp_path):
     done = googlenet("train", *SMALL, "--data", shades, "--out", "here", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "curves not drawn: here/curves.png: cannot be written" in done.stderr
-    assert "curves:" not in done.stdout
+    assert "Curves:" not in done.stdout
     assert (tmp_path / "here" / "weights.safetensors").exists()
 
 
