@@ -115,7 +115,7 @@ def parity(
         train_steps=train_steps,
         interpreters=paths,
         devices=placed,
-        exact=_exact_network(network, spec, num_classes, input_shape, aux, dialect)
+        exact=exact_network(network, spec, num_classes, input_shape, aux, dialect)
         if exact
         else None,
         compiled=compiled,
@@ -130,7 +130,7 @@ def parity(
 EXACT_CLASSES, EXACT_SIDES = 16, (96, 320)
 
 
-def _exact_network(
+def exact_network(
     network: str | Network,
     spec: Network,
     num_classes: int | None,
