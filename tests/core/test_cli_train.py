@@ -196,7 +196,10 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--size", "9"), "holds images of (1, 8, 8), but the network expects (1, 9, 9)"),
         (("--num-classes", "1"), "has 2 classes, but the network has 1"),
         (("--parallel",), "framework 'numpy': can only train in one process"),
-        (("--aux-weight", "0.3"), "auxiliary head of network 'googlenet', 0, got 1"),
+        (
+            ("--aux-weight", "0.3"),
+            "expected 0, one for each auxiliary head of network 'googlenet', got 1",
+        ),
         (
             ("--data", "nowhere"),
             "expected digits, fashion-mnist or a path that exists, got nowhere",
