@@ -22,7 +22,9 @@ from googlenet.proof.exact.problem import draw_problem
 
 
 def drawn(name, folder):
-    """The exact problem of a network, from `folder` if it is there, and the seconds that drawing it took."""
+    """The exact problem of a network, from `folder` if it is there, and the seconds that drawing it
+    took.
+    """
     place, took = folder / name, folder / name / "seconds.json"
     if not took.exists():
         place.mkdir(parents=True, exist_ok=True)
