@@ -305,12 +305,12 @@ def test_parity():
     assert stages >= {
         (who, stage)
         for who in ("reference", "numpy")
-        for stage in ("images", "gradients", "training steps")
+        for stage in ("images", "gradient passes", "training steps")
     }
     assert ("numpy", "starting") in stages
     # Of a worker not all is heard, but the end is.
     assert heard[-1] == ("numpy", "training steps", 1, 1)
-    ends = [told for told in heard if told[:2] == ("reference", "gradients")]
+    ends = [told for told in heard if told[:2] == ("reference", "gradient passes")]
     assert ends[0][2] == 0
     assert ends[-1][2] == ends[-1][3]
 

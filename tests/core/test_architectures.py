@@ -383,7 +383,7 @@ def test_an_image_that_is_too_small_is_answered_with_the_smallest():
     with pytest.raises(
         ShapeError,
         match=(
-            r"network 'keras:inception_v3' on \(3, 74, 74\): .*; the smallest square image"
+            r"network 'keras:inception_v3' at \(3, 74, 74\): .*; the smallest square image"
             r" that fits is 75×75"
         ),
     ):

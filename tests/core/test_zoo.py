@@ -683,7 +683,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
     done = googlenet("convert", ours, smaller, "--no-aux", "--size", "64x96")
     assert done.returncode == 0, done.stderr
     assert "18 arrays: b4.aux1.conv.conv.weight, " in done.stdout
-    assert "torchvision:googlenet_paper on 3×64×96, 7 classes" in done.stdout
+    assert "torchvision:googlenet_paper at 3×64×96, 7 classes" in done.stdout
     assert read_safetensors(smaller)[1] == {
         **metadata,
         "input_shape": "3,64,96",
