@@ -14,7 +14,7 @@ from googlenet.backend.checks import check_form, check_images
 from . import layout
 from .model import _mode, build, device_of, name, network_of, params_of
 
-compiled_forms = ("graph mode",)
+compiled_forms: tuple[str, ...] = ("graph mode",)
 
 
 def compiled(model: nn.Cell, form: str) -> Callable[[Array], dict[str, Array]]:

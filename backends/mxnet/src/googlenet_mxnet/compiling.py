@@ -14,7 +14,7 @@ from googlenet.backend.checks import check_form, check_images
 from . import layout
 from .model import build, device_of, name, network_of, numpy_semantics, params_of
 
-compiled_forms = ("hybridize",)
+compiled_forms: tuple[str, ...] = ("hybridize",)
 
 
 def compiled(model: HybridBlock, form: str) -> Callable[[Array], dict[str, Array]]:

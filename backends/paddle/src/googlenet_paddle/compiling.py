@@ -15,7 +15,7 @@ from googlenet.backend.checks import check_form, check_images
 from . import layout
 from .model import device_of, name, network_of
 
-compiled_forms = ("paddle.jit.to_static",)
+compiled_forms: tuple[str, ...] = ("paddle.jit.to_static",)
 
 
 def compiled(model: nn.Layer, form: str) -> Callable[[Array], dict[str, Array]]:
