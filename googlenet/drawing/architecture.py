@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from ..errors import UnknownNameError
+from ..errors import DataError
+from ..files import write_atomically
 from ..spec.analysis import leaf_parameters
-from ..spec.layers import Aux, Concat, Network, Residual, Sequential, Shape
-from ..spec.outline import Part, Reduction, find, parts, ratios, reductions, splits
+from ..spec.layers import Aux, Network, Shape
+from ..spec.outline import Part, find, has_blocks, parts, ratios, reductions, words_of
 from ..spec.shapes import size_text
 from .detail import Bar, Chain, Maker, Piece, fitted
+from .figures import check_picture, save_figure
 from .flow import Stage, draw_flow, page_of, stage_of, stages_of
-from .items import Block, Item, has_blocks, items_of
+from .items import Block, Item, LayerBox, items_of
 from .page import (
     FILLS,
+    PAGE,
     SHEET,
     caption,
     finish,
@@ -23,7 +26,7 @@ from .page import (
     heading_of,
     scale_for,
 )
-from .scene import Group, Scene
+from .scene import Group, Scene, to_figure, to_svg
 
 
 @dataclass(frozen=True)
@@ -32,64 +35,49 @@ class Architecture:
     the scene's description in full.
     """
 
-    network: Network
     part: Part
     scene: Scene
     alt: str
 
 
-def blocks_of(network: Network) -> tuple[str, ...]:
-    """The paths of the stages of `network`, of its blocks and auxiliary heads, in the order of
-    execution. Raises `ShapeError` if the input does not fit.
+def save_picture(path: Path, scene: Scene) -> None:
+    """Draw `scene` to `path`, a .png, .svg or .pdf; the file is complete at any moment, and the
+    same scene always makes the same file.
+
+    Raises `DataError` for another ending, or a file that cannot be written.
     """
-    return tuple(path for stage in parts(network).children for path in _paths(stage, True))
-
-
-def _paths(part: Part, stage: bool) -> Iterator[str]:
-    layer = part.site.layer
-    block = isinstance(layer, (Aux, Concat, Residual)) or (
-        isinstance(layer, Sequential) and bool(layer.block) and splits(part)
-    )
-    if stage or block:
-        yield part.path
-    if isinstance(layer, Sequential) and (not block or has_blocks(part)):
-        for child in part.children:
-            yield from _paths(child, False)
+    if path.suffix.lower() != ".svg":
+        check_picture(path)
+        save_figure(path, to_figure(scene), scene.title)
+        return
+    try:
+        write_atomically(path, to_svg(scene).encode())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def architecture(network: Network, block: str | None = None) -> Architecture:
-    """The whole of `network`, or what has the path `block` in it: a block with all its layers; a
-    part of several blocks, of which that would be longer than a sheet of A4, in cells as the whole.
+    """The whole of `network`, or what has the path or name `block` in it: a block with all its
+    layers; a part of several blocks that would be longer than a sheet of A4, in cells.
 
     Raises `UnknownNameError` if nothing has that path, and `ShapeError` if the input does not fit.
     """
-    root = parts(network)
     if block is None:
+        root = parts(network)
         return _in_cells(network, root, stages_of(root))
-    found = None if block == "" else find(root, block)
-    if found is None:
-        known = blocks_of(network)
-        close = difflib.get_close_matches(block, known, 1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise UnknownNameError(
-            f"`block`: {network.name} has no '{block}'{meant} It has {', '.join(known)}".replace(
-                "' It", "'; it"
-            )
-        )
-    items = items_of(found, inside=not has_blocks(found))
+    found = find(network, block)
+    inside = found.children[0] if isinstance(found.site.layer, Aux) else found
+    items = items_of(inside, inside=not has_blocks(inside))
     drawn = _in_detail(network, found, items)
     several = len(items) > 1 and any(isinstance(item, Block) for item in items)
-    if several and drawn.scene.height > SHEET * drawn.scene.width / SHEET_WIDTH:
+    if several and drawn.scene.height > SHEET * drawn.scene.width / PAGE:
         return _in_cells(network, found, stage_of(found))
     return drawn
 
 
-SHEET_WIDTH = SHEET * 210 / 297
-
-
 def _in_detail(network: Network, part: Part, items: Sequence[Item]) -> Architecture:
     shape = part.site.in_shape
-    reduced = {each.path: each for each in _all_reductions(part)}
+    reduced = {each.path: each for each in reductions(part)}
     shapes = list(_shapes(part))
 
     def make(most: float) -> Piece:
@@ -107,7 +95,6 @@ def _in_detail(network: Network, part: Part, items: Sequence[Item]) -> Architect
     )
     alt = _alt_of_part(network, part, items)
     return Architecture(
-        network,
         part,
         finish(
             body,
@@ -128,10 +115,9 @@ def _in_cells(network: Network, part: Part, stages: Sequence[Stage]) -> Architec
     title = f"{part.path} of {network.name}" if part.path else network.name
     heading = heading_of(title, _heading(network, part), page.width)
     body, bottom = draw_flow(page, heading_height(heading))
-    alt = _alt_of_network(network, part)
+    alt = _alt_of_cells(network, part)
     cells = "; ".join(cell.label for stage in stages for cell in stage.cells)
     return Architecture(
-        network,
         part,
         finish(
             body,
@@ -160,21 +146,21 @@ def _walk(part: Part) -> Iterator[Part]:
         yield from _walk(child)
 
 
-def _all_reductions(part: Part) -> tuple[Reduction, ...]:
-    """Those of every concatenation in it; of a branch, those that it has as a part of its block."""
-    return reductions(part)
-
-
 # Words --------------------------------------------------------------------------------------------
 
 
 def _heading(network: Network, part: Part) -> list[str]:
     count = sum(map(leaf_parameters, part.leaves()))
-    block = part.site.layer.block if part.children and part.path else ""  # type: ignore[union-attr]
-    name = f"{block}: " if block else f"{network.source}: " if not part.path else ""
+    name = (
+        f"{part.block}: "
+        if part.path and part.block
+        else f"{network.source}: "
+        if not part.path
+        else ""
+    )
     shapes = f"{size_text(part.site.in_shape)} → {size_text(part.out_shape)}"
     return [
-        f"{name}{shapes}; {count:,} parameters.",
+        f"{name}{': ' if name else ''}{shapes}; {count:,} parameters.",
         "Shapes are channels×height×width; the width of a box shows its channels.",
     ]
 
@@ -202,17 +188,31 @@ def _alt_of_part(network: Network, part: Part, items: Sequence[Item]) -> str:
     return f"{found}."
 
 
-def _alt_of_network(network: Network, part: Part) -> str:
-    children = [child for child in part.children if child.children or not part.path]
-    steps = ", ".join(f"{child.name} ({size_text(child.out_shape)})" for child in children)
-    if part.path:
-        return f"{part.path} of {network.name}: {size_text(part.site.in_shape)} maps pass {steps}."
-    return f"{network.name}: {size_text(part.site.in_shape)} images pass {steps}."
+def _alt_of_cells(network: Network, part: Part) -> str:
+    where = f"{part.path} of {network.name}" if part.path else network.name
+    begin, end = size_text(part.site.in_shape), size_text(part.out_shape)
+    steps = (
+        [_step(item) for item in items_of(part)] if part.path else map(_stage_step, part.children)
+    )
+    through = f" through {', '.join(filter(None, steps))}"
+    return f"{where}: from {begin} to {end}{through if part.children else ''}."
+
+
+def _stage_step(part: Part) -> str:
+    return f"{part.name} ({size_text(part.out_shape)})"
+
+
+def _step(item: Item) -> str:
+    match item:
+        case LayerBox():
+            return f"{item.words} ({size_text(item.out_shape)})"
+        case Block():
+            return f"{item.name} ({size_text(item.out_shape)})"
+        case _:
+            return ""
 
 
 def _layers_in_words(part: Part) -> str:
-    from ..spec.outline import words_of
-
     return " ".join(
         f"{site.path.removeprefix(f'{part.path}.')}: {words_of(site.layer)},"
         f" {size_text(site.out_shape)}."

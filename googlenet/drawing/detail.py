@@ -46,6 +46,7 @@ class Bar:
 
     @property
     def height(self) -> float:
+        """Its height, whatever the scale."""
         return BAR + 4 + self.text.height
 
     def long(self, scale: Scale) -> float:
@@ -53,6 +54,7 @@ class Bar:
         return sum(scale.width(shape) for shape, _, _ in self.segments)
 
     def width(self, scale: Scale) -> float:
+        """Its width."""
         return max(self.long(scale), self.text.width)
 
     def centres(self, x: float, scale: Scale) -> Iterator[float]:
@@ -63,6 +65,7 @@ class Bar:
             left += scale.width(shape)
 
     def draw(self, group: Group, x: float, y: float, scale: Scale) -> None:
+        """Draw it, centred at `x` below `y`."""
         item = group.group("listitem", self.label)
         for centre, (shape, fill, path) in zip(self.centres(x, scale), self.segments, strict=True):
             wide = scale.width(shape)
@@ -78,12 +81,15 @@ class Chain:
 
     @property
     def height(self) -> float:
+        """Its height, whatever the scale."""
         return sum(piece.height for piece in self.pieces) + STEP * max(len(self.pieces) - 1, 0)
 
     def width(self, scale: Scale) -> float:
+        """Its width."""
         return max((piece.width(scale) for piece in self.pieces), default=0.0)
 
     def draw(self, group: Group, x: float, y: float, scale: Scale) -> None:
+        """Draw it, centred at `x` below `y`."""
         for number, piece in enumerate(self.pieces):
             if number:
                 group.add(Line(((x, y + 2), (x, y + STEP - 2)), not isinstance(piece, Fork)))
@@ -102,12 +108,15 @@ class Branch:
 
     @property
     def height(self) -> float:
+        """Its height, whatever the scale."""
         return LINE + 4 + (STEP - 6 + self.inside.height if self.inside.pieces else 0)
 
     def width(self, scale: Scale) -> float:
+        """Its width."""
         return max(text_width(self.name, SIZE), self.inside.width(scale))
 
     def draw(self, group: Group, x: float, y: float, scale: Scale) -> None:
+        """Draw it, centred at `x` below `y`."""
         group.add(Words(x, y + SIZE, self.name, SIZE))
         if self.inside.pieces:
             top = y + LINE + 4
@@ -126,9 +135,11 @@ class Fork:
 
     @property
     def height(self) -> float:
+        """Its height, whatever the scale."""
         return 2 * FAN + max(branch.height for branch in self.branches) + self.joined.height
 
     def width(self, scale: Scale) -> float:
+        """Its width."""
         return max(self._side_by_side(scale), self.joined.width(scale))
 
     def _side_by_side(self, scale: Scale) -> float:
@@ -136,6 +147,7 @@ class Fork:
         return sum(branch.width(scale) for branch in self.branches) + gaps
 
     def draw(self, group: Group, x: float, y: float, scale: Scale) -> None:
+        """Draw it, centred at `x` below `y`."""
         inner = group.group("listitem", self.label).group("list", "Branches, side by side")
         bottom = y + FAN + max(branch.height for branch in self.branches)
         left = x - self._side_by_side(scale) / 2
@@ -165,12 +177,15 @@ class Frame:
 
     @property
     def height(self) -> float:
+        """Its height, whatever the scale."""
         return LINE + 14 + self.inside.height + 12
 
     def width(self, scale: Scale) -> float:
+        """Its width."""
         return max(self.inside.width(scale), text_width(self.name, SIZE, True)) + 24
 
     def draw(self, group: Group, x: float, y: float, scale: Scale) -> None:
+        """Draw it, centred at `x` below `y`."""
         wide = self.width(scale)
         item = group.group("listitem", self.name)
         item.add(Box(x - wide / 2, y, wide, self.height, Fill("#f6f6f6", "#8c8c8c")))
@@ -191,12 +206,15 @@ class Beside:
 
     @property
     def height(self) -> float:
+        """Its height, whatever the scale."""
         return 2 * STEP + LINE + self.inside.height
 
     def width(self, scale: Scale) -> float:
+        """Its width."""
         return 2 * (40 + max(self.inside.width(scale), text_width(self.name, SIZE, True)))
 
     def draw(self, group: Group, x: float, y: float, scale: Scale) -> None:
+        """Draw it, centred at `x` below `y`."""
         aside = x + 40 + self.width(scale) / 4 - 20
         item = group.group("listitem", self.name)
         item.add(Line(((x, y - 2), (x, y + self.height))))
@@ -229,7 +247,7 @@ class Maker:
             case Branches():
                 return self._fork(item)
             case Block():
-                block = item.part.site.layer.block  # type: ignore[union-attr]
+                block = item.part.block
                 name = f"{item.name}: {block}" if block else item.name
                 return Frame(name, self.chain(item.items))
             case Side():

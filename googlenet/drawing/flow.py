@@ -87,7 +87,7 @@ def stage_of(part: Part) -> list[Stage]:
 def _stages(part: Part) -> list[Stage]:
     """A part as a stage, and the auxiliary heads in it."""
     items = items_of(part)
-    found = [Stage(part.name, _block_name(part), _cells(items, part.path))]
+    found = [Stage(part.name, part.block, _cells(items, part.path))]
     for item in items:
         if isinstance(item, Side):
             name = f"{item.part.name}, from {_before(items, item, part)}"
@@ -100,10 +100,6 @@ def _input(part: Part) -> Stage:
     text = size_text(shape)
     bar = ((shape, FILLS["input"], ""),)
     return Stage("", "", [Cell((bar,), (("input", True), (text, False)), f"Input: {text}")])
-
-
-def _block_name(part: Part) -> str:
-    return part.site.layer.block if part.children else ""  # type: ignore[union-attr]
 
 
 def _before(items: Sequence[Item], side: Side, part: Part) -> str:
@@ -139,7 +135,7 @@ def _layer_cell(item: LayerBox, root: str) -> Cell:
 
 def _block_cell(item: Block, root: str) -> Cell:
     part, shape = item.part, item.out_shape
-    block = _block_name(part)
+    block = part.block
     joined = list(_joined(item.items))
     inner = [_segments(branches) for branches in joined]
     direct = isinstance(part.site.layer, Concat)
@@ -327,7 +323,7 @@ def _arrow(
 
 
 def _caption(page: Page, cell: Cell) -> Caption:
-    return caption(page.inner, *cell.texts)
+    return caption(page.inner + 10, *cell.texts)
 
 
 def _bars_height(cell: Cell) -> float:

@@ -18,10 +18,9 @@ from ..spec.layers import (
     ReLU,
     Residual,
     Scale,
-    Sequential,
     Shape,
 )
-from ..spec.outline import Part, splits, words_of
+from ..spec.outline import Part, has_blocks, splits, words_of
 from ..spec.traversal import LeafSite
 
 #: Layers that take each value as it is: they share the box of the layer before them.
@@ -138,7 +137,7 @@ def _collect(part: Part, found: list[Item], inside: bool) -> None:
             part, tuple((child, items_of(child, inside=True)) for child in part.children)
         )
         _append(found, branches if inside else Block((part,), (branches,)))
-    elif layer.block and splits(part) and not inside and not has_blocks(part):
+    elif part.block and splits(part) and not inside and not has_blocks(part):
         inner: list[Item] = []
         for child in part.children:
             _collect(child, inner, True)
@@ -146,11 +145,6 @@ def _collect(part: Part, found: list[Item], inside: bool) -> None:
     else:
         for child in part.children:
             _collect(child, found, inside)
-
-
-def has_blocks(part: Part) -> bool:
-    """Whether several blocks follow each other in it, as in a stem."""
-    return isinstance(part.site.layer, Sequential) and sum(map(splits, part.children)) > 1
 
 
 def _append(found: list[Item], item: Block | Branches) -> None:

@@ -57,10 +57,12 @@ def norm_of_one_value(network: Network) -> str | None:
 
 
 def leaf_parameters(site: LeafSite) -> int:
+    """The number of trainable values of a leaf."""
     return sum(math.prod(spec.shape) for spec in leaf_param_specs(site) if spec.trainable)
 
 
 def leaf_multiply_adds(site: LeafSite) -> int:
+    """The multiply-adds of a leaf for one image."""
     match site.layer:
         case Conv(_, kernel_size, _, _, groups, _):
             return math.prod(site.out_shape) * (site.in_shape[0] // groups) * math.prod(kernel_size)

@@ -7,13 +7,15 @@ The ratios and reductions are those that *Dive into Deep Learning* tells in sect
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import assert_never
+from typing import Any, assert_never
 
+from ..errors import UnknownNameError
 from .analysis import leaf_multiply_adds, leaf_parameters, receptive_fields
 from .layers import (
     AdaptiveAvgPool,
@@ -62,7 +64,14 @@ class Part:
     @property
     def out_shape(self) -> Shape:
         """The shape of its output, (C, H, W) or (C,); of an auxiliary head that of the head."""
-        return self.children[0].out_shape if isinstance(self.site.layer, Aux) else shape_of(self)
+        aux = isinstance(self.site.layer, Aux)
+        return self.children[0].out_shape if aux else self.site.out_shape
+
+    @property
+    def block(self) -> str:
+        """What the paper calls it, if anything."""
+        layer = self.site.layer
+        return "" if isinstance(layer, Leaf) else layer.block
 
     def leaves(self) -> Iterator[LeafSite]:
         """The leaves in it, in the order of execution."""
@@ -70,11 +79,6 @@ class Part:
             yield self.site
         for child in self.children:
             yield from child.leaves()
-
-
-def shape_of(part: Part) -> Shape:
-    """The shape that the main path has after `part`."""
-    return part.site.out_shape
 
 
 def parts(network: Network) -> Part:
@@ -87,11 +91,57 @@ def splits(part: Part) -> bool:
     return isinstance(part.site.layer, (Concat, Residual)) or any(map(splits, part.children))
 
 
-def find(part: Part, path: str) -> Part | None:
-    """The part of that path in `part`, the outermost if several share it; None if there is none."""
+def has_blocks(part: Part) -> bool:
+    """Whether several blocks follow each other in it, as in a stem."""
+    return isinstance(part.site.layer, Sequential) and sum(map(splits, part.children)) > 1
+
+
+def blocks(root: Part) -> tuple[Part, ...]:
+    """The stages of a network, their blocks and auxiliary heads, in the order of execution."""
+    return tuple(part for stage in root.children for part in _blocks(stage, True))
+
+
+def _blocks(part: Part, stage: bool) -> Iterator[Part]:
+    layer = part.site.layer
+    block = isinstance(layer, (Aux, Concat, Residual)) or (bool(part.block) and splits(part))
+    if stage or block:
+        yield part
+    if isinstance(layer, Sequential) and (not block or has_blocks(part)):
+        for child in part.children:
+            yield from _blocks(child, False)
+
+
+def find(network: Network, block: str) -> Part:
+    """The part of `network` with the path `block`, or the one block with that name. Raises
+    `UnknownNameError` if there is none, or if several blocks have the name, and `ShapeError` if the
+    input does not fit.
+    """
+    root = parts(network)
+    exact = _at(root, block) if block else None
+    if exact is not None:
+        return exact
+    known = blocks(root)
+    named = [part for part in known if part.name == block]
+    if len(named) == 1:
+        return named[0]
+    paths = [part.path for part in named or known]
+    if named:
+        raise UnknownNameError(
+            f"`block`: several blocks of {network.name} are called '{block}'; give the path of one:"
+            f" {', '.join(paths)}"
+        )
+    close = difflib.get_close_matches(block, [*paths, *(part.name for part in known)], 1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise UnknownNameError(
+        f"`block`: {network.name} has no '{block}'; {meant}it has {', '.join(paths)}"
+    )
+
+
+def _at(part: Part, path: str) -> Part | None:
+    """The part of that path in `part`, the outermost if several share it."""
     if part.path == path:
         return part
-    return next((found for child in part.children if (found := find(child, path))), None)
+    return next((found for child in part.children if (found := _at(child, path))), None)
 
 
 # Ratios and reductions ----------------------------------------------------------------------------
@@ -109,6 +159,10 @@ class Ratio:
         """The same in lowest terms: (64, 128, 32, 32) → (2, 4, 1, 1)."""
         divisor = math.gcd(*self.channels)
         return tuple(count // divisor for count in self.channels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole words as keys."""
+        return {"path": self.path, "channels": list(self.channels), "terms": list(self.terms)}
 
     def __str__(self) -> str:
         channels, terms = (" : ".join(map(str, each)) for each in (self.channels, self.terms))
@@ -128,6 +182,11 @@ class Reduction:
         """What is left of the channels: 96 of 192 are 1/2."""
         return Fraction(self.after, self.before)
 
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole words as keys."""
+        scale = [self.scale.numerator, self.scale.denominator]
+        return {"path": self.path, "before": self.before, "after": self.after, "scale": scale}
+
     def __str__(self) -> str:
         return f"{self.before} → {self.after} = {self.scale}"
 
@@ -135,7 +194,7 @@ class Reduction:
 def ratios(part: Part) -> tuple[Ratio, ...]:
     """The ratios of the concatenations in `part`, without those inside another's branches."""
     if isinstance(part.site.layer, Concat):
-        return (Ratio(part.path, tuple(shape_of(child)[0] for child in part.children)),)
+        return (Ratio(part.path, tuple(child.out_shape[0] for child in part.children)),)
     return tuple(found for child in part.children for found in ratios(child))
 
 
@@ -306,8 +365,8 @@ def _kind(part: Part, leaves: list[LeafSite]) -> str:
     if isinstance(layer, Leaf):
         return words_of(layer)
     if splits(part) or isinstance(layer, Aux):
-        return layer.block
-    return ", ".join(words_of(site.layer) for site in leaves) if len(leaves) <= 3 else layer.block
+        return part.block
+    return ", ".join(words_of(site.layer) for site in leaves) if len(leaves) <= 3 else part.block
 
 
 def _below(part: Part, level: Level) -> Iterator[tuple[Part, Level]]:
