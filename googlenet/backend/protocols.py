@@ -15,6 +15,8 @@ from ..arrays import Array, Params
 from ..spec.layers import Network
 from ..spec.loss import Loss
 from ..spec.recipe import Recipe
+from ..spec.traversal import LeafSite
+from .call import Chain
 
 
 @runtime_checkable
@@ -163,6 +165,22 @@ class SetsPrecision(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class Spells(Backend, Protocol):
+    """A backend that tells how its framework's users would write a layer: what `googlenet.summary`
+    shows of it.
+    """
+
+    @property
+    def axes(self) -> str:
+        """The order of a map's axes in the framework, "NCHW" or "NHWC". Shapes are shown in it."""
+
+    def leaf(self, site: LeafSite) -> Chain:
+        """The native layers of a leaf, as data, in the order of execution: those that `build`
+        makes. Their classes and arguments are shown.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -221,6 +239,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "parallel": TrainsInParallel,
     "threads": SetsThreads,
     "precision": SetsPrecision,
+    "layers": Spells,
 }
 
 

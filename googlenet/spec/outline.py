@@ -287,7 +287,7 @@ class Row:
     """One row of an outline: a stage, a block or layer of it, a branch, or a layer.
 
     `name` is its path in the row above that it is inside of; `indent` is how many rows it is inside
-    of; `kind` is the paper's name of a block, or what a
+    of; `kind` is the paper's name of a stage or block, or what a
     layer is, in words. Shapes are (C, H, W) or (C,), the receptive field is in pixels. `ratios` and
     `reductions` are those of a block, or of a stage that is one.
     """
@@ -304,6 +304,21 @@ class Row:
     receptive_field: Pair
     ratios: tuple[Ratio, ...] = ()
     reductions: tuple[Reduction, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole words as keys."""
+        return {
+            "path": self.path,
+            "level": self.level.name.lower(),
+            "kind": self.kind,
+            "input_shape": list(self.in_shape),
+            "output_shape": list(self.out_shape),
+            "parameters": self.parameters,
+            "multiply_adds": self.multiply_adds,
+            "receptive_field": list(self.receptive_field),
+            "ratios": [ratio.to_json() for ratio in self.ratios],
+            "reductions": [reduction.to_json() for reduction in self.reductions],
+        }
 
 
 def outline(network: Network, depth: int) -> tuple[Row, ...]:
@@ -348,7 +363,7 @@ def _row(part: Part, level: Level, above: tuple[Row, ...], field: Pair) -> Row:
         part.path.removeprefix(f"{above[-1].path}." if above else ""),
         level,
         len(above),
-        _kind(part, leaves),
+        part.block if level == Level.STAGE else _kind(part, leaves),
         part.site.in_shape,
         part.out_shape,
         sum(map(leaf_parameters, leaves)),

@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Differentiates,
     Saves,
     SetsThreads,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -16,3 +17,4 @@ saves: Saves = googlenet_mindspore
 trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
+spells: Spells = googlenet_mindspore

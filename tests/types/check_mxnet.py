@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Differentiates,
     Saves,
     SetsThreads,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -16,3 +17,4 @@ saves: Saves = googlenet_mxnet
 trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
+spells: Spells = googlenet_mxnet

@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Differentiates,
     Saves,
     SetsThreads,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -16,3 +17,4 @@ saves: Saves = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
+spells: Spells = googlenet_paddle

@@ -7,6 +7,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsPrecision,
     SetsThreads,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -18,3 +19,4 @@ trains: Trains = googlenet_tensorflow
 trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
+spells: Spells = googlenet_tensorflow

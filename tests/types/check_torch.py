@@ -7,6 +7,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsPrecision,
     SetsThreads,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -18,3 +19,4 @@ trains: Trains = googlenet_torch
 trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
+spells: Spells = googlenet_torch

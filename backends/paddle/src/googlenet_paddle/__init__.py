@@ -1,6 +1,8 @@
 """The backend `paddle`: native PaddlePaddle layers."""
 
 from . import layout, leaves, model, modules
+from .layout import axes
+from .leaves import leaf
 from .model import (
     build,
     file_suffix,
@@ -15,11 +17,13 @@ from .model import (
 from .training import start_parallel, trainer
 
 __all__ = [
+    "axes",
     "build",
     "file_suffix",
     "forward",
     "gradients",
     "layout",
+    "leaf",
     "leaves",
     "model",
     "modules",

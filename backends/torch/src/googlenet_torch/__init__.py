@@ -1,6 +1,8 @@
 """The backend `torch`: native PyTorch modules."""
 
 from . import layout, leaves, model, modules
+from .layout import axes
+from .leaves import leaf
 from .model import (
     build,
     file_suffix,
@@ -16,11 +18,13 @@ from .model import (
 from .training import leave_parallel, start_parallel, trainer
 
 __all__ = [
+    "axes",
     "build",
     "file_suffix",
     "forward",
     "gradients",
     "layout",
+    "leaf",
     "leave_parallel",
     "leaves",
     "model",
