@@ -151,13 +151,7 @@ def _walk(part: Part) -> Iterator[Part]:
 
 def _heading(network: Network, part: Part) -> list[str]:
     count = sum(map(leaf_parameters, part.leaves()))
-    name = (
-        f"{part.block}: "
-        if part.path and part.block
-        else f"{network.source}: "
-        if not part.path
-        else ""
-    )
+    name = part.block if part.path else network.source
     shapes = f"{size_text(part.site.in_shape)} → {size_text(part.out_shape)}"
     return [
         f"{name}{': ' if name else ''}{shapes}; {count:,} parameters.",

@@ -99,7 +99,9 @@ class Block:
         """The name of one, or of the first and the last, and how many they are."""
         first, last = self.parts[0].name, self.parts[-1].name
         count = len(self.parts)
-        return first if count == 1 else f"{first} … {last} (×{count})"
+        if count == 1:
+            return first
+        return f"{first}{' and' if count == 2 else ' …'} {last} (×{count})"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ BAR: Final = 24.0
 GREY: Final = "#444444"
 
 #: The fill and the words of the legend by kind. Kernels are darker the larger they are, pools
-#: hatched: black-and-white prints tell them apart.
+#: hatched: black-and-white prints tell them apart, too.
 FILLS: Final = {
     "1×1": Fill("#d4e6f4"),
     "3×3": Fill("#6fa8d6"),
@@ -31,7 +31,7 @@ FILLS: Final = {
     "pool": Fill("#ffffff", "#8a4b08", "/"),
     "dense": Fill("#f3d37f", "#7a5a00", "x"),
     "other": Fill("#ffffff"),
-    "sum": Fill("#c9c9c9"),
+    "sum": Fill("#ffffff", "#3a3a3a", "-"),
     "input": Fill("#333333"),
 }
 LEGEND: Final = {

@@ -24,8 +24,8 @@ ASCENT, DESCENT = 0.76, 0.24
 
 @dataclass(frozen=True)
 class Fill:
-    """How a box is filled: a colour, and a pattern of lines in the colour of its edge: "", "/" or
-    "x", so that black-and-white prints tell boxes apart, too.
+    """How a box is filled: a colour, and a pattern of lines in the colour of its edge: one of
+    `PATTERNS` or "", so that black-and-white prints tell boxes apart, too.
     """
 
     colour: str
@@ -161,7 +161,12 @@ def _broken(word: str, size: float, most: float, bold: bool) -> list[str]:
 
 # SVG ----------------------------------------------------------------------------------------------
 
-PATTERNS: Final = {"/": "M-2,2 l4,-4 M0,8 l8,-8 M6,10 l4,-4", "x": "M0,0 l8,8 M0,8 l8,-8"}
+#: Each pattern by its name, for SVG as a path in a square of 8 points, and as matplotlib has it.
+PATTERNS: Final = {
+    "/": ("M-2,2 l4,-4 M0,8 l8,-8 M6,10 l4,-4", "///"),
+    "x": ("M0,0 l8,8 M0,8 l8,-8", "xxx"),
+    "-": ("M0,2 h8 M0,6 h8", "---"),
+}
 
 
 def to_svg(scene: Scene) -> str:
@@ -174,7 +179,7 @@ def to_svg(scene: Scene) -> str:
     patterns = [
         f'    <pattern id={quoteattr(_pattern_id(fill))} width="8" height="8"'
         f' patternUnits="userSpaceOnUse"><rect width="8" height="8" fill="{fill.colour}"/>'
-        f'<path d="{PATTERNS[fill.pattern]}" stroke="{fill.edge}" stroke-width="1"/></pattern>'
+        f'<path d="{PATTERNS[fill.pattern][0]}" stroke="{fill.edge}" stroke-width="1"/></pattern>'
         for fill in sorted(fills, key=_pattern_id)
     ]
     return "\n".join(
@@ -245,7 +250,8 @@ def _dashes(dashed: bool) -> str:
 
 
 def _pattern_id(fill: Fill) -> str:
-    return f"{'lines' if fill.pattern == '/' else 'crosses'}-{fill.colour[1:]}-{fill.edge[1:]}"
+    name = {"/": "slanted", "x": "crossed", "-": "level"}[fill.pattern]
+    return f"{name}-{fill.colour[1:]}-{fill.edge[1:]}"
 
 
 def _n(value: float, digits: int = 1) -> str:
@@ -290,7 +296,7 @@ def _draw(axes: Axes, element: Box | Line | Words, order: int) -> None:
 
     match element:
         case Box(x, y, width, height, fill, _, _, dashed, edge_width):
-            hatch = {"": None, "/": "///", "x": "xxx"}[fill.pattern]
+            hatch = PATTERNS[fill.pattern][1] if fill.pattern else None
             axes.add_patch(
                 Rectangle(
                     (x, y),
