@@ -97,6 +97,8 @@ def command(
         _print(found)
 
 
+#: Columns for a table of stages, and narrower ones for a table that has more.
+MORE = (("Multiply-adds", "Receptive field"), ("Multiply-\nadds", "Receptive\nfield"))
 #: What the rows of each depth are, as the title of their column.
 TITLES = ("Stage", "Block", "Branch", "Layer")
 
@@ -125,9 +127,10 @@ def _fitting(found: Summary) -> Table:
 def _table(found: Summary, *, indented: bool) -> Table:
     natives = found.natives
     # Beside several frameworks there is no room for what is the same in all.
-    more = ("Multiply-adds", "Receptive field") if len(natives) < 2 else ()
+    more = MORE[found.depth > 1] if len(natives) < 2 else ()
     numbers = ("Parameters", *more)
-    columns = tuple(each.framework for each in natives) or ("Output shape",)
+    shape = "Output shape" if found.depth == 1 else "Output\nshape"
+    columns = tuple(each.framework for each in natives) or (shape,)
     kinds = ("Kind",) if found.depth > 1 and not natives else ()
     rows = table(TITLES[found.depth - 1], *kinds, *columns, *numbers, right=numbers, wrap=kinds)
     shapes = [_native_text(each.input_shape) for each in natives] or [
@@ -184,10 +187,9 @@ def _print_ratios(rows: Sequence[Row]) -> None:
     """How the branches of each block share its channels, and where it reduces them."""
     if not any(row.ratios or row.reductions for row in rows):
         return
-    made = table("Block", "Channels of its branches", "Reductions", wrap=("Reductions",))
+    made = table("Block", "Channels of its branches", "Reductions")
     for row in rows:
         if row.ratios or row.reductions:
-            shares = "\n".join(map(str, row.ratios))
-            found = dict.fromkeys(map(str, row.reductions))
-            add(made, row.path, shares, ", ".join(found))
+            shares, found = (dict.fromkeys(map(str, each)) for each in (row.ratios, row.reductions))
+            add(made, row.path, ",\n".join(shares), ",\n".join(found))
     show(made)
