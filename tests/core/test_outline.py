@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from fractions import Fraction
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -134,14 +135,21 @@ def test_every_depth_adds_up(name):
 
 
 def ends(rows):
-    paths = [row.path for row in rows]
-    return [row for row in rows if not any(path.startswith(f"{row.path}.") for path in paths)]
+    after = [*rows[1:], None]
+    return [
+        row
+        for row, below in zip(rows, after, strict=True)
+        if below is None or below.indent <= row.indent
+    ]
+
+
+@cache
+def leaf_paths(network):
+    return tuple(site.path for site in walk(network))
 
 
 def leaves_of(network, path):
-    return [
-        site.path for site in walk(network) if site.path == path or site.path.startswith(f"{path}.")
-    ]
+    return [leaf for leaf in leaf_paths(network) if f"{leaf}.".startswith(f"{path}.")]
 
 
 def lone(network, row):

@@ -235,7 +235,9 @@ def test_trains_with_the_frameworks_own_optimiser(native, framework):
 @EVERY_NETWORK
 def test_the_summary_has_the_models_own_layers_and_axes(native, framework, network):
     """As often as the model has them, and in the order of axes that the framework's users know."""
-    (found,) = googlenet.summary(network, framework=framework, depth=4).natives
+    (found,) = googlenet.summary(
+        network, framework=framework, depth=4, interpreters={framework: sys.executable}
+    ).natives
     model = googlenet.get_model(network, framework=framework)
     held = Counter(type(layer).__name__ for layer in native.layers(model))
     named = Counter(found.layers[""].classes)
