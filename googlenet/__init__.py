@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
     from .actions.race import race
     from .actions.summary import summary
     from .actions.train import train
+    from .actions.traps import traps
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
 _ACTIONS = (
@@ -67,6 +68,7 @@ _ACTIONS = (
     "race",
     "summary",
     "train",
+    "traps",
 )
 
 __all__ = [
@@ -114,6 +116,7 @@ __all__ = [
     "stages",
     "summary",
     "train",
+    "traps",
     "walk",
 ]
 

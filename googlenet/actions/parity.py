@@ -10,7 +10,7 @@ from ..architectures import as_network
 from ..arrays import Array
 from ..backend.discovery import chosen_frameworks
 from ..data.images import load_image_set
-from ..errors import ShapeError, UnknownNameError
+from ..errors import ShapeError, SpecError, UnknownNameError
 from ..proof.exact.problem import check_fit, has_exact_loss, why_unfit
 from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
 from ..spec.analysis import norm_of_one_value, smallest_input
@@ -37,6 +37,7 @@ def parity(
     dialect: str | None = None,
     gradients: bool = True,
     exact: bool = False,
+    compiled: bool = False,
     label_smoothing: float = 0.1,
     train_steps: int = 0,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
@@ -59,7 +60,8 @@ def parity(
 
     With `exact`, the bits of every output and gradient are compared too, on weights and images with
     which float32 rounds nothing. A network given by name, without `input_shape` or `num_classes`,
-    may be drawn smaller for it, or with 16 classes.
+    may be drawn smaller for it, or with 16 classes. With `compiled`, which asks for `exact`, so are
+    the outputs of each compiled form that a framework has; compiling may take minutes.
 
     `devices` has the device of those that are not to use their default, in the framework's own
     words ("cuda:0"). None of them may compute float32 in less than float32.
@@ -72,6 +74,8 @@ def parity(
     `WeightsError` for arguments that are not valid. A framework that differs raises nothing, nor do
     images and weights on which too little can be proved: `report.passed` is False.
     """
+    if compiled and not exact:
+        raise SpecError("`compiled`: compares bits, which needs `exact=True`")
     count = None if count is None else integer("count", count, 1)
     seed, chunk, jobs = (
         integer("seed", seed, 0),
@@ -111,9 +115,10 @@ def parity(
         train_steps=train_steps,
         interpreters=paths,
         devices=placed,
-        exact=_exact_network(network, spec, num_classes, input_shape, aux, dialect)
+        exact=exact_network(network, spec, num_classes, input_shape, aux, dialect)
         if exact
         else None,
+        compiled=compiled,
     )
     return run_parity(
         spec, chosen, image_set, params, seed=seed, options=options, progress=progress
@@ -125,7 +130,7 @@ def parity(
 EXACT_CLASSES, EXACT_SIDES = 16, (96, 320)
 
 
-def _exact_network(
+def exact_network(
     network: str | Network,
     spec: Network,
     num_classes: int | None,

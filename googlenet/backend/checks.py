@@ -69,6 +69,15 @@ def check_labels(network: Network, labels: Array, count: int) -> Array:
     return labels.astype(np.int64)
 
 
+def check_form(framework: str, form: str, forms: Iterable[str]) -> str:
+    """`form`. Raises `UnknownNameError` unless it is one of the compiled `forms` of `framework`."""
+    if form not in forms:
+        raise UnknownNameError(
+            f"form: {framework} has no compiled form '{form}'; choose from {', '.join(forms)}"
+        )
+    return form
+
+
 def check_taps(network: Network, taps: Iterable[str]) -> frozenset[str]:
     """`taps` as a set of paths that can be tapped. Raises `UnknownNameError` for the first one that
     cannot.

@@ -8,7 +8,7 @@ thing, `capabilities` for all; nothing has to be declared.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
 from ..arrays import Array, Params
@@ -17,6 +17,7 @@ from ..spec.loss import Loss
 from ..spec.recipe import Recipe
 from ..spec.traversal import LeafSite
 from .call import Chain
+from .snippets import Gallery
 
 
 @runtime_checkable
@@ -181,6 +182,51 @@ class Spells(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class Compiles(Backend, Protocol):
+    """A backend with forms of its models that run faster, such as a compiled graph: what users
+    deploy, which the exact proof can compare, too.
+    """
+
+    #: The forms, by the names that the framework's users know them by.
+    compiled_forms: tuple[str, ...]
+
+    def compiled(self, model: Any, form: str) -> Callable[[Array], dict[str, Array]]:
+        """`model`, as it is now, in evaluation mode and in one of `compiled_forms`: a function of
+        images (N, C, H, W) that returns the outputs by name, as `forward` does without taps.
+
+        `model` itself stays as it is. Raises `UnknownNameError` for another form.
+        """
+
+
+@runtime_checkable
+class ShowsTraps(Backend, Protocol):
+    """A backend that shows what goes wrong in its framework and what is right: `googlenet.traps`.
+
+    Its functions may set the framework's seed; they are called in a process of their own.
+    """
+
+    def shown_traps(self) -> Gallery:
+        """The framework's code for each trap of `googlenet.proof.traps`, or why it has none."""
+
+    def run_layers(
+        self, chain: Chain, network: Network, params: Params, images: Array, *, train: bool
+    ) -> dict[str, Array]:
+        """The layers of `chain` in sequence on images (N, C, H, W), in training mode or not, with
+        those of `params` that they have: `output`, as (N, C, H, W) or (N, K); `parameters`, how
+        many numbers training changes; and the arrays of `network`, which has one layer, as they are
+        after the pass, by path, as far as the layers have them.
+
+        Used to run layers that need not be those of the spec: what `build` makes always is.
+        """
+
+    def run_function(self, function: Callable[..., Any], arguments: Mapping[str, Array]) -> Array:
+        """What `function` returns for native tensors of `arguments`, of which `images` (N, C, H, W)
+        go in, and a result with four axes comes back, in the framework's own layout; all others
+        keep their axes.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -240,6 +286,8 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "threads": SetsThreads,
     "precision": SetsPrecision,
     "layers": Spells,
+    "compiled": Compiles,
+    "traps": ShowsTraps,
 }
 
 

@@ -15,7 +15,7 @@ import typer
 
 from ..errors import GoogLeNetError
 from ..version import __version__
-from . import compare, convert, diff, draw, min_size, parity, predict, race, summary, train
+from . import compare, convert, diff, draw, min_size, parity, predict, race, summary, train, traps
 from . import list as list_command
 from .command import Command
 from .output import clean
@@ -48,6 +48,7 @@ for module in (
     predict,
     train,
     race,
+    traps,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     app.command(name, cls=Command, context_settings=SETTINGS)(module.command)

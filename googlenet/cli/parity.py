@@ -85,6 +85,14 @@ Exact = Annotated[
         help="Also compare bit for bit, on weights and images for which float32 rounds nothing.",
     ),
 ]
+Compiled = Annotated[
+    bool,
+    typer.Option(
+        "--compiled",
+        help="With --exact, also the outputs of each framework's compiled forms, such as"
+        " torch.compile; compiling may take minutes.",
+    ),
+]
 LabelSmoothing = Annotated[
     float,
     typer.Option(
@@ -136,6 +144,7 @@ def command(
     dialect: Dialect = None,
     gradients: Gradients = True,
     exact: Exact = False,
+    compiled: Compiled = False,
     label_smoothing: LabelSmoothing = 0.1,
     train_steps: TrainSteps = 0,
     jobs: Jobs = 1,
@@ -168,6 +177,7 @@ def command(
             dialect=dialect,
             gradients=gradients,
             exact=exact,
+            compiled=compiled,
             label_smoothing=label_smoothing,
             train_steps=train_steps,
             interpreters=interpreters_of(python),
@@ -259,11 +269,15 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
         yield f"on {result.device}{threads}; {settings}"
 
 
+#: What was compared bit for bit, where JSON's key is not the word for it.
+_EXACTLY = {"compiled": "compiled forms"}
+
+
 def _exact_remark(found: ExactComparison) -> str:
     """How many bits differ, and which first."""
     if found.unfit is not None:
         return f"exact proof not possible: {found.unfit}"
-    what = listed([each for each in found.values if each != "loss"])
+    what = listed([_EXACTLY.get(each, each) for each in found.values if each != "loss"])
     text = f"exact proof: {found.differences:,} of {found.count:,} values differ ({what})"
     return text if found.first is None else f"{text}; first difference: {found.first}"
 
@@ -272,10 +286,13 @@ def _summary(report: Report) -> str:
     """How many are the same, and in what: those of which less was compared are not among them."""
     same = sum(result.passed and result.compared == report.asked for result in report.results)
     count, what = f"{same} of {len(report.results)}", listed(report.asked)
-    if report.gradients:
-        return f"{count} compute the same function as the float64 reference, in {what}."
-    only = " only" if len(report.asked) == 1 else ""
-    return f"{count} agree with the float64 reference, in {what}{only}."
+    only = " only" if len(report.asked) == 1 and not report.gradients else ""
+    verb = "compute the same function as" if report.gradients else "agree with"
+    exactly = ""
+    if report.exact is not None:
+        bits = sum(result.exact is not None and result.exact.passed for result in report.results)
+        exactly = f"; where float32 rounds nothing, {bits} of {len(report.results)} to the last bit"
+    return f"{count} {verb} the float64 reference, in {what}{only}{exactly}."
 
 
 def _table(report: Report, width: int | None = None) -> Table:

@@ -5,9 +5,11 @@ import pytest
 from googlenet.backend.protocols import capabilities
 from googlenet.proof.conformance import cases
 
-# Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
+# Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy), and PyTorch 2.13 when it
+# compiles.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning",
 )
 
 

@@ -40,6 +40,7 @@ COMMANDS = (
     "predict",
     "train",
     "race",
+    "traps",
 )
 
 

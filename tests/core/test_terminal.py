@@ -42,6 +42,8 @@ COMMANDS = {
     "train": ["train", *TRAIN, "--learning-rate", "0.01", "--out", "run"],
     "race": ["race", *TRAIN, "--learning-rate", "0.01", "--out", "race"],
     "parity": ["parity", "googlenet", "--framework", "numpy", "--size", "8", "--count", "1"],
+    "traps": ["traps", "--framework", "example"],
+    "traps-code": ["traps", "zero-padding", "flatten-order", "--framework", "example"],
     "help": ["--help"],
     "help-train": ["train", "--help"],
 }
@@ -59,6 +61,7 @@ MEASURED = (
     (re.compile(r"\d\.\d\d(?=\s+of\s+its\s+limit)"), "0.00"),
     (re.compile(r"\b(numpy|example)(\s)\d+\.[\d.]*\d"), r"\1\g<2>0.0"),
     (re.compile(r"(?<=^ numpy {7})\d[\d.]+$", re.M), "(version)"),
+    (re.compile(r"\bexample \d+\.[\d.]+\d"), "example 0.0.0"),
 )
 
 
@@ -153,7 +156,8 @@ def test_in_a_terminal(name, columns, place):
         if len(line.rstrip()) > columns
         and len(line.split()) > 2 + line.startswith("  ")
         and not line.startswith(("  NAME-env/bin/pip", "  torch-env/bin/pip", "  googlenet parity"))
-    ]  # commands to copy stay in one line
+        and not line.startswith("    " if name == "traps-code" else "\n")
+    ]  # commands and code to copy stay in one line
     check(f"{name}.{columns}", text)
 
 

@@ -479,6 +479,33 @@ def test_a_backend_without_gradients_or_training_is_compared_in_what_it_has(smal
     assert set(both.values) == {"outputs", "loss", "gradients"}
 
 
+def test_compiled_forms_are_compared_if_asked_for(small):
+    def compiled(wrong):
+        def made(model, form):
+            def call(images):
+                found = reference.forward(model, images)
+                return {name: array + (form == wrong) for name, array in found.items()}
+
+            return call
+
+        return backend(compiled=made, compiled_forms=("graph", "fused"))
+
+    assert "compiled" not in compare_exact(compiled("fused"), small).values
+    right = compare_exact(compiled(None), small, compiled=True)
+    assert right.passed
+    assert right.values["compiled"] == 2 * small.outputs["logits"].size
+    found = compare_exact(compiled("fused"), small, compiled=True)
+    assert found.differing["compiled"] == small.outputs["logits"].size
+    assert str(found.first).startswith("logits of fused[0, 0]: expected ")
+    assert compare_exact(reference, small, compiled=True).passed
+
+
+def test_gradients_are_drawn_only_if_asked_for():
+    drawn = draw_problem(network(conv=conv(6, 3), dense=Dense(4, bias=True)), gradients=False)
+    assert not drawn.gradients
+    assert set(compare_exact(reference, drawn).values) == {"outputs"}
+
+
 def test_a_network_with_batch_norm_is_not_trained():
     spec = network(conv=conv(6, 3, norm=batch_norm(1e-3)), dense=Dense(4, bias=True))
     found = compare_exact(reference, draw_problem(spec))
@@ -546,12 +573,17 @@ def test_parity_compares_bits_too():
     assert set(found) == {"passed", "not_exact", "values", "differing", "first_difference"}
     assert found["passed"] is True
     assert (found["first_difference"], found["not_exact"]) == (None, None)
-    assert list(found["values"]) == ["outputs", "loss", "gradients", "training"]
+    assert list(found["values"]) == ["outputs"]
     assert set(found["differing"].values()) == {0}
 
 
+def test_compiled_forms_without_bits_are_refused():
+    with pytest.raises(SpecError, match=r"`compiled`: compares bits, which needs `exact=True`"):
+        googlenet.parity("googlenet", ["numpy"], compiled=True)
+
+
 def test_the_command_says_how_many_values_differ():
-    arguments = "parity --framework numpy --size 32 --count 2 --no-gradients --exact"
+    arguments = "parity --framework numpy --size 32 --count 2 --exact --compiled"
     done = subprocess.run(
         [sys.executable, "-m", "googlenet", *arguments.split()],
         capture_output=True,
@@ -562,6 +594,7 @@ def test_the_command_says_how_many_values_differ():
     assert "numpy: exact proof: 0 of " in text
     assert " values differ (outputs, gradients and training)" in text
     assert "Exact proof: googlenet with 10 classes on 2 images 1×32×32" in text
+    assert "where float32 rounds nothing, 1 of 1 to the last bit." in text
 
 
 # Slips --------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ import pytest
 from googlenet import UnknownNameError, get_network, parity
 from googlenet.cli.parity import _print
 from googlenet.data.images import ImageSet
+from googlenet.proof.exact.compare import ExactComparison
+from googlenet.proof.exact.problem import draw_problem
 from googlenet.proof.parity.rows import Comparison, Group, Row, differing
 from googlenet.proof.parity.run import Outcome, Report, Result
 
@@ -66,6 +68,19 @@ def test_all_the_same(capsys):
         "one: 3 tensors the same, 0 different, 0 not provable on these images; largest error 0.50"
         " times its limit"
     ) in text
+
+
+def test_bits_are_counted_beside_the_limits(capsys):
+    exact = draw_problem(get_network("googlenet", input_shape=(1, 32, 32)), gradients=False)
+    right = ExactComparison({"outputs": 9}, {"outputs": 0}, None)
+    unfit = ExactComparison({}, {}, None, "no reason")
+    results = [result("one", WHOLE, exact=right), result("two", WHOLE, exact=unfit)]
+    text = " ".join(printed(capsys, *results, exact=exact).split())
+    assert (
+        "2 of 2 compute the same function as the float64 reference, in outputs and gradients; where"
+        " float32 rounds nothing, 1 of 2 to the last bit."
+    ) in text
+    assert "two: exact proof not possible: no reason" in text
 
 
 def test_what_cannot_be_told_is_said_with_what_to_give(capsys):

@@ -3,18 +3,22 @@
 import googlenet_mindspore
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsThreads,
+    ShowsTraps,
     Spells,
     Trains,
     TrainsInParallel,
 )
 
 backend: Backend = googlenet_mindspore
+compiles: Compiles = googlenet_mindspore
 differentiates: Differentiates = googlenet_mindspore
 saves: Saves = googlenet_mindspore
 trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
 spells: Spells = googlenet_mindspore
+shows_traps: ShowsTraps = googlenet_mindspore

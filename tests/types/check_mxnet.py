@@ -3,18 +3,22 @@
 import googlenet_mxnet
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsThreads,
+    ShowsTraps,
     Spells,
     Trains,
     TrainsInParallel,
 )
 
 backend: Backend = googlenet_mxnet
+compiles: Compiles = googlenet_mxnet
 differentiates: Differentiates = googlenet_mxnet
 saves: Saves = googlenet_mxnet
 trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
 spells: Spells = googlenet_mxnet
+shows_traps: ShowsTraps = googlenet_mxnet

@@ -3,18 +3,22 @@
 import googlenet_paddle
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsThreads,
+    ShowsTraps,
     Spells,
     Trains,
     TrainsInParallel,
 )
 
 backend: Backend = googlenet_paddle
+compiles: Compiles = googlenet_paddle
 differentiates: Differentiates = googlenet_paddle
 saves: Saves = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
 spells: Spells = googlenet_paddle
+shows_traps: ShowsTraps = googlenet_paddle

@@ -3,16 +3,19 @@
 import googlenet_tensorflow
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsPrecision,
     SetsThreads,
+    ShowsTraps,
     Spells,
     Trains,
     TrainsInParallel,
 )
 
 backend: Backend = googlenet_tensorflow
+compiles: Compiles = googlenet_tensorflow
 differentiates: Differentiates = googlenet_tensorflow
 saves: Saves = googlenet_tensorflow
 trains: Trains = googlenet_tensorflow
@@ -20,3 +23,4 @@ trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
 spells: Spells = googlenet_tensorflow
+shows_traps: ShowsTraps = googlenet_tensorflow

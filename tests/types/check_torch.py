@@ -3,16 +3,19 @@
 import googlenet_torch
 from googlenet.backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     SetsPrecision,
     SetsThreads,
+    ShowsTraps,
     Spells,
     Trains,
     TrainsInParallel,
 )
 
 backend: Backend = googlenet_torch
+compiles: Compiles = googlenet_torch
 differentiates: Differentiates = googlenet_torch
 saves: Saves = googlenet_torch
 trains: Trains = googlenet_torch
@@ -20,3 +23,4 @@ trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
 spells: Spells = googlenet_torch
+shows_traps: ShowsTraps = googlenet_torch

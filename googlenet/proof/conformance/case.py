@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
-import numpy as np
-
 from ...backend.protocols import (
     Backend,
+    Compiles,
     Differentiates,
     Saves,
     Trains,
@@ -17,12 +16,8 @@ from ...backend.protocols import (
     capabilities,
 )
 from ...errors import GoogLeNetError
-from ...reference import build as build_reference
-from ...reference.network import Pass
 from ...spec.layers import Network
-from ..parity.problem import Problem
 from ..parity.rows import Row
-from ..parity.tolerance import distance, limit
 
 
 @runtime_checkable
@@ -69,12 +64,17 @@ def _trains_in_parallel(backend: object) -> TypeGuard[TrainsInParallel]:
     return isinstance(backend, TrainsInParallel)
 
 
+def _compiles(backend: object) -> TypeGuard[Compiles]:
+    return isinstance(backend, Compiles)
+
+
 FORWARD: Final = Need(frozenset[str](), _is_backend)
 SAVE: Final = Need(frozenset({"save"}), _saves)
 GRADIENTS: Final = Need(frozenset({"gradients"}), _differentiates)
 TRAINER: Final = Need(frozenset({"trainer"}), _trains)
 LEARNER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
 PARALLEL: Final = Need(frozenset({"parallel"}), _trains_in_parallel)
+COMPILED: Final = Need(frozenset({"compiled"}), _compiles)
 
 
 class ConformanceError(AssertionError):
@@ -121,6 +121,7 @@ AnyCase: TypeAlias = (
     | Case[Trains]
     | Case[Learns]
     | Case[TrainsInParallel]
+    | Case[Compiles]
 )
 
 
@@ -138,32 +139,6 @@ def expect(condition: bool, message: str) -> None:
     """Raises `ConformanceError` with `message` unless `condition` holds."""
     if not condition:
         raise ConformanceError(message)
-
-
-def check_untapped(
-    backend: Backend, model: object, problem: Problem, yardstick: Mapping[str, float]
-) -> None:
-    """The outputs by name of a pass of all images without taps, which is what users run. Raises
-    `ConformanceError`.
-    """
-    network = problem.network
-    run = Pass()
-    build_reference(network, problem.params, dtype=np.float64).run(problem.images, run)
-    found = backend.forward(model, problem.images)
-    expect(
-        found.keys() == set(network.outputs),
-        f"{network.name}: forward without taps returned {', '.join(found)} in {backend.name},"
-        f" expected {', '.join(network.outputs)}",
-    )
-    rows = [
-        Row(
-            f"{name} without taps",
-            distance(found[name], run.outputs[name]),
-            limit(yardstick[name]),
-        )
-        for name in reversed(network.outputs)
-    ]
-    check_rows(backend, network, rows)
 
 
 def expect_errors(

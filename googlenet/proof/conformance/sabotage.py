@@ -38,6 +38,8 @@ Wrong: TypeAlias = Callable[[ModuleType, Any, Reach], Any]
 Step: TypeAlias = Callable[..., tuple[float, Array]]
 #: Loss and gradients.
 Gradients: TypeAlias = tuple[float, Params]
+#: The outputs by name.
+Outputs: TypeAlias = dict[str, Array]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ...backend.protocols import Backend, Differentiates, Saves, TrainsInParalle
 from ...errors import BackendError, DeviceError, GoogLeNetError, WeightsError
 from ...spec.params import param_specs
 from ...weights.samples import random_params
-from ..parity.compare import compare_weights
+from ..parity.compare import compare_forward, compare_weights
 from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit, step_yardstick
@@ -26,7 +26,6 @@ from .case import (
     AnyCase,
     Case,
     check_rows,
-    check_untapped,
     expect,
     expect_errors,
 )
@@ -93,7 +92,8 @@ def _check_gradients(backend: Differentiates) -> None:
         check_rows(backend, network, rows)
     held = backend.params_of(model)
     after = Problem(network, held, images)
-    check_untapped(backend, model, after, forward_yardstick(after, chunk=8))
+    rows = compare_forward(backend, model, after, forward_yardstick(after, chunk=8), chunk=8)
+    check_rows(backend, network, rows)
 
 
 def _check_save(backend: Saves) -> None:

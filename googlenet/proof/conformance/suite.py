@@ -32,10 +32,10 @@ from .case import (
     Case,
     ConformanceError,
     check_rows,
-    check_untapped,
     expect,
     expect_errors,
 )
+from .compiled import compiled_cases
 from .dropout import dropout_cases
 from .exact import exact_cases
 from .loss import loss_cases
@@ -73,6 +73,7 @@ def cases(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[AnyCase]:
         *state_cases(),
         *trainer_cases(),
         *exact_cases(),
+        *compiled_cases(),
     ]
     return [case for case in every if case.capabilities <= set(capabilities)]
 
@@ -141,8 +142,6 @@ def check_network(
     comparison = compare(backend, problem, yardsticks)
     _check_weights(backend, network, [row.name for row in comparison[Group.WEIGHTS]])
     check_rows(backend, network, comparison.rows)
-    model = backend.build(network, problem.params)
-    check_untapped(backend, model, problem, yardsticks.forward)
 
 
 def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> None:
@@ -153,7 +152,6 @@ def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> 
     yardstick = forward_yardstick(problem, chunk=8)
     rows = compare_forward(backend, model, problem, yardstick, chunk=8)
     check_rows(backend, network, rows)
-    check_untapped(backend, model, problem, yardstick)
 
 
 def _check_weights(backend: Backend, network: Network, changed: list[str]) -> None:

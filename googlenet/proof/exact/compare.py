@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.protocols import Backend, Differentiates, Trains
+from ...backend.protocols import Backend, Compiles, Differentiates, Trains
 from ...spec.layers import BatchNorm, Network, Sequential
 from ...spec.params import param_specs
 from ...spec.recipe import Recipe
@@ -28,9 +28,16 @@ CHANNELS = 64
 
 #: What is compared, in this order: JSON's keys.
 OUTPUTS, LOSS, GRADIENTS, TRAINING = "outputs", "loss", "gradients", "training"
+COMPILED = "compiled"
 
 #: What stands before the name of one of them.
-WORDS = {OUTPUTS: "output of ", LOSS: "", GRADIENTS: "gradient of ", TRAINING: "training "}
+WORDS = {
+    OUTPUTS: "output of ",
+    LOSS: "",
+    GRADIENTS: "gradient of ",
+    TRAINING: "training ",
+    COMPILED: "",
+}
 
 
 @dataclass(frozen=True)
@@ -128,12 +135,13 @@ def compare_exact(
     exact: ExactProblem,
     *,
     train: bool = False,
+    compiled: bool = False,
     device: str | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExactComparison:
     """Every layer and output without and with taps, the loss, every gradient, and for a network
     that trains as it predicts, three steps of a trainer. All in evaluation mode, or with `train` in
-    training mode.
+    training mode. With `compiled` also the outputs of each compiled form that the backend has.
 
     Bits must be equal, apart from the sign of a zero; subnormal numbers count as 0, and the loss
     may be one unit in the last place away. Raises what the backend raises.
@@ -144,7 +152,10 @@ def compare_exact(
         return ExactComparison({}, {}, None, unfit)
     tally = _Tally()
     model = backend.build(problem.network, problem.params, device=device)
-    total = 2 + len(RATES)
+    calls: dict[str, Callable[[Array], dict[str, Array]]] = {}
+    if compiled and isinstance(backend, Compiles):
+        calls = {form: backend.compiled(model, form) for form in backend.compiled_forms}
+    total = 2 + len(calls)
     plain = backend.forward(model, problem.images, train=train)
     for name in problem.network.outputs:
         tally.add(OUTPUTS, name, plain.get(name), exact.outputs[name])
@@ -165,6 +176,11 @@ def compare_exact(
         if isinstance(backend, Trains) and trains_exactly(problem.network):
             for name, actual, expected in _steps(backend, exact, device, tally):
                 tally.add(TRAINING, name, actual, expected)
+    for done, (form, call) in enumerate(calls.items()):
+        report(2 + done, total)
+        found = call(problem.images)
+        for name in problem.network.outputs:
+            tally.add(COMPILED, f"{name} of {form}", found.get(name), exact.outputs[name])
     report(total, total)
     return ExactComparison(tally.values, tally.differing, tally.first)
 

@@ -129,15 +129,17 @@ def draw_problem(
     network: Network,
     *,
     seed: int = 0,
+    gradients: bool = True,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExactProblem:
-    """Draw weights, images and a loss on which `network` is exact in float32, dropout at rate 0.
+    """Draw weights, images and a loss on which `network` is exact in float32, dropout at rate 0;
+    without `gradients` its outputs only.
 
     The same bytes everywhere for one `seed`. `report` is told of each attempt and of the end.
     Raises `SpecError` for a network that cannot be drawn, and if no attempt is exact.
     """
     network = with_dropout_rate(check_fit(network), 0.0)
-    gradients = has_exact_gradients(network)
+    gradients = gradients and has_exact_gradients(network)
     failed: list[str] = []
     for attempt, style in enumerate(_styles(seed)):
         report(attempt, ATTEMPTS)

@@ -81,11 +81,13 @@ def compare_forward(
     report: Callable[[int], None] = lambda done: None,
 ) -> list[Row]:
     """Every layer and output of a forward pass of all images through `model`, in chunks so that
-    memory stays bounded. `report` is told how many are done.
+    memory stays bounded; in evaluation mode also the outputs of a pass without taps, which is what
+    users run. `report` is told how many are done.
     """
-    names = output_names(problem.network)
+    names, outputs = output_names(problem.network), problem.network.outputs
     taps = [site.path for site in nodes(problem.network)]
     distances = {name: Distance() for name in names}
+    plain: dict[str, Distance] = {} if train else {name: Distance() for name in reversed(outputs)}
     done = 0
     for piece in chunks(problem.images, chunk):
         run = Pass(train=train, taps=frozenset(taps))
@@ -95,9 +97,17 @@ def compare_forward(
             distances[name].add(actual.get(name), run.outputs[name])
         for name in actual.keys() - run.outputs.keys():
             distances.setdefault(name, Distance()).add(None, piece)  # nobody asked for it
+        if not train:  # which must not move statistics a second time
+            found = backend.forward(model, piece)
+            for name in outputs:
+                plain[name].add(found.get(name), run.outputs[name])
+            for name in found.keys() - set(outputs):
+                plain.setdefault(name, Distance()).add(None, piece)
         done += len(piece)
         report(done)
-    return _forward_rows(problem, distances, yardstick)
+    untapped = {f"{name} without taps": measured for name, measured in plain.items()}
+    allowed = {f"{name} without taps": yardstick[name] for name in outputs}
+    return _forward_rows(problem, {**distances, **untapped}, {**yardstick, **allowed})
 
 
 def _forward_rows(

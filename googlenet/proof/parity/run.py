@@ -197,7 +197,8 @@ class ParityOptions:
     progress before a worker is killed.
 
     `train_steps` is the length of the trajectories that are compared, 0 for none; `devices` are by
-    framework, in its own words; `exact` is the network whose bits are compared, too.
+    framework, in its own words; `exact` is the network whose bits are compared, too, with
+    `compiled` also in the compiled forms of each framework.
     """
 
     jobs: int = 1
@@ -210,6 +211,7 @@ class ParityOptions:
     interpreters: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, str] = field(default_factory=dict)
     exact: Network | None = None
+    compiled: bool = False
 
 
 def run_parity(
@@ -241,7 +243,12 @@ def run_parity(
     )
     exact = None
     if options.exact is not None:
-        exact = draw_problem(options.exact, seed=seed, report=partial(progress, REFERENCE, EXACT))
+        exact = draw_problem(
+            options.exact,
+            seed=seed,
+            gradients=options.gradients,
+            report=partial(progress, REFERENCE, EXACT),
+        )
     with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
         folder = Path(name)
         try:
@@ -261,7 +268,7 @@ def run_parity(
                 Job(
                     "googlenet.proof.parity.worker:answer",
                     framework,
-                    {"device": device},
+                    {"device": device, "compiled": options.compiled},
                     memory_hint=MEMORY_HINT,
                 ),
                 folder,

@@ -44,7 +44,11 @@ def answer(
     exact = load_exact(folder)
     if exact is not None:
         found = compare_exact(
-            backend, exact, device=values.get("device"), report=partial(report, EXACT)
+            backend,
+            exact,
+            compiled=values["compiled"],
+            device=values.get("device"),
+            report=partial(report, EXACT),
         )
         values_found["exact"] = found.to_json()
     return values_found

@@ -1,6 +1,7 @@
 """The backend `mindspore`: native MindSpore cells."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, traps
+from .compiling import compiled, compiled_forms
 from .layout import axes
 from .leaves import leaf
 from .model import (
@@ -15,10 +16,13 @@ from .model import (
     unbiased_running_variance,
 )
 from .training import start_parallel, trainer
+from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
     "axes",
     "build",
+    "compiled",
+    "compiled_forms",
     "file_suffix",
     "forward",
     "gradients",
@@ -29,9 +33,13 @@ __all__ = [
     "modules",
     "name",
     "params_of",
+    "run_function",
+    "run_layers",
     "save",
     "set_threads",
+    "shown_traps",
     "start_parallel",
     "trainer",
+    "traps",
     "unbiased_running_variance",
 ]

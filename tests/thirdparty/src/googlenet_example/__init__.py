@@ -2,9 +2,10 @@
 public names of googlenet.
 """
 
-from . import layout, leaves, model
+from . import layout, leaves, model, traps
 from .files import file_suffix, save
 from .model import build, forward, name, params_of, unbiased_running_variance
+from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
     "build",
@@ -15,6 +16,10 @@ __all__ = [
     "model",
     "name",
     "params_of",
+    "run_function",
+    "run_layers",
     "save",
+    "shown_traps",
+    "traps",
     "unbiased_running_variance",
 ]

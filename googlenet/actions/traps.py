@@ -1,0 +1,63 @@
+"""What goes wrong when a network is written in a framework, and by how much."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..backend.discovery import REFERENCE, chosen_frameworks
+from ..errors import BackendError, DataError
+from ..files import write_atomically
+from ..proof.traps.page import page_of
+from ..proof.traps.report import Progress, TrapReport, run_traps
+from ..proof.traps.table import TRAPS, find_trap
+from .common import by_framework, several
+
+
+def traps(
+    names: str | Sequence[str] = (),
+    frameworks: str | Sequence[str] | None = None,
+    *,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    page: str | os.PathLike[str] | None = None,
+    timeout: float = 600.0,
+    progress: Progress = lambda who, stage, done, total: None,
+) -> TrapReport:
+    """The known traps `names`, by default all: the code that users of each of `frameworks` would
+    write, the code that is right, and how far apart they are, measured by running both.
+
+    `frameworks` are by default all that are installed, or have an interpreter in `interpreters` (a
+    path by framework), and show traps. Each runs in a process of its own, which is killed after
+    `timeout` seconds without progress. `page` is a Markdown file to write it all to.
+
+    Raises `UnknownNameError`, `BackendError` or `DataError` for arguments that are not valid. A
+    trap that is not as the framework's backend says raises nothing: `report.passed` is False.
+    """
+    chosen_traps = [find_trap(name) for name in dict.fromkeys(several(names))] or [*TRAPS.values()]
+    paths = by_framework(interpreters)
+    chosen = chosen_frameworks(None if frameworks is None else several(frameworks), paths)
+    if frameworks is None:
+        chosen = [framework for framework in chosen if framework != REFERENCE]
+    target = None if page is None else _checked(Path(page))
+    report = run_traps(chosen_traps, chosen, interpreters=paths, timeout=timeout, progress=progress)
+    if hidden := [each.framework for each in report.frameworks if not each.shown]:
+        if frameworks is not None:
+            raise BackendError(f"framework '{hidden[0]}': its backend shows no traps; leave it out")
+        shown = tuple(each for each in report.frameworks if each.shown)
+        report = TrapReport(report.traps, shown)
+    if target is not None:
+        try:
+            write_atomically(target, page_of(report).encode())
+        except OSError as error:
+            raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
+    return report
+
+
+def _checked(path: Path) -> Path:
+    """`path`. Raises `DataError` unless it ends in .md, in a folder that exists."""
+    if path.suffix.lower() != ".md":
+        raise DataError(f"{path}: expected a name that ends in .md")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: its folder does not exist; make it first")
+    return path

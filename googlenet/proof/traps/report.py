@@ -1,0 +1,209 @@
+"""The traps of several frameworks, each measured in its own process; and what is said of them."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...backend.snippets import Outcome
+from ...jobs.job import Job, run_job
+from ...version import __version__
+from .run import Found
+from .table import Trap
+
+#: Called often with a framework, its stage, how much of it is done, and how much there is.
+Progress = Callable[[str, str, int, int], None]
+
+
+@dataclass(frozen=True)
+class FrameworkTraps:
+    """The traps of one framework in the order asked for, or in `error` why there are none.
+
+    `shown` is whether its backend shows any; `imports` are the lines that its code needs.
+    """
+
+    framework: str
+    found: tuple[Found, ...] = ()
+    error: str | None = None
+    shown: bool = True
+    imports: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it finished, and every trap is as its backend says."""
+        return self.error is None and all(each.as_expected for each in self.found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the traps, with whole-word keys."""
+        return {
+            "framework": self.framework,
+            "passed": self.passed,
+            "error": self.error,
+            "imports": self.imports,
+            "versions": dict(self.versions),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class TrapReport:
+    """The traps that were asked for, and what becomes of them in each framework."""
+
+    traps: tuple[Trap, ...]
+    frameworks: tuple[FrameworkTraps, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether each framework finished, every trap is there or not as its backend says, and
+        every right code is right.
+        """
+        return all(each.passed for each in self.frameworks)
+
+    def of(self, trap: Trap) -> list[tuple[FrameworkTraps, Found]]:
+        """What becomes of `trap` in each framework that finished."""
+        return [
+            (framework, found)
+            for framework in self.frameworks
+            for found in framework.found
+            if found.trap == trap.name
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole-word keys."""
+        return {
+            "version": __version__,
+            "passed": self.passed,
+            "frameworks": [each.to_json() for each in self.frameworks],
+            "traps": [
+                {
+                    **{name: text for name, text in asdict(trap).items() if name != "ask"},
+                    "frameworks": [
+                        {"framework": framework.framework, "words": words(found), **found.to_json()}
+                        for framework, found in self.of(trap)
+                    ],
+                }
+                for trap in self.traps
+            ],
+        }
+
+
+def run_traps(
+    traps: Sequence[Trap],
+    frameworks: Sequence[str],
+    *,
+    interpreters: Mapping[str, str],
+    timeout: float,
+    progress: Progress = lambda who, stage, done, total: None,
+) -> TrapReport:
+    """Measure `traps` in each of `frameworks`, one after another, each in its own process; one that
+    crashes or hangs for `timeout` seconds fails by itself.
+    """
+    names = [trap.name for trap in traps]
+
+    def work(framework: str, folder: Path) -> FrameworkTraps:
+        answer = run_job(
+            Job("googlenet.proof.traps.run:answer", framework, {"names": names}),
+            folder,
+            interpreter=interpreters.get(framework),
+            timeout=timeout,
+            report=partial(progress, framework),
+        )
+        if answer.error is not None:
+            return FrameworkTraps(framework, error=answer.error)
+        return FrameworkTraps(
+            framework,
+            tuple(Found.from_json(each) for each in answer.values.get("traps", ())),
+            shown=answer.values["shown"],
+            imports=answer.values.get("imports", ""),
+            versions=answer.versions,
+            seconds=answer.seconds,
+        )
+
+    with tempfile.TemporaryDirectory(prefix="googlenet-traps-") as name:
+        return TrapReport(
+            tuple(traps), tuple(work(framework, Path(name)) for framework in frameworks)
+        )
+
+
+# In words -----------------------------------------------------------------------------------------
+
+
+def percent(share: float) -> str:
+    """0.137 → 14 %, 0.0082 → 0.82 %, 1.38 → 138 %."""
+    return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"
+
+
+def number(value: float) -> str:
+    """12352.0 → 12,352, 0.0270369 → 0.02704."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
+
+
+def short(found: Found) -> str:
+    """What becomes of a trap in one framework, in a cell of a table."""
+    match found.outcome:
+        case Outcome.DIFFERS:
+            error = math.inf if found.error is None else found.error
+            if math.isinf(error):
+                return "shape"
+            return f"{error:.2g}" if found.right == 0 else percent(error)
+        case Outcome.AGREES:
+            return "right"
+        case Outcome.REFUSES:
+            return "refused"
+        case Outcome.ABSENT:
+            return "–"
+        case Outcome.FAILED:
+            return "failed"
+
+
+def words(found: Found) -> str:
+    """The same as a phrase, with the figures."""
+    answer, right = found.answer, found.right
+    match found.outcome:
+        case Outcome.DIFFERS if isinstance(answer, tuple) and isinstance(right, tuple):
+            if answer == right:
+                return f"off by {short(found)}"
+            return f"shape {_shape(answer)}, not {_shape(right)}"
+        case Outcome.DIFFERS if isinstance(answer, float) and isinstance(right, float):
+            off = "" if right == 0 else f": off by {short(found)}"
+            return f"{number(answer)}, not {number(right)}{off}"
+        case Outcome.AGREES:
+            return "right as it comes"
+        case Outcome.REFUSES:
+            return "refused"
+        case Outcome.ABSENT:
+            return "cannot be written"
+        case Outcome.FAILED:
+            return f"failed: {found.message}"
+        case _:
+            return short(found)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def surprises(framework: FrameworkTraps) -> Iterator[str]:
+    """What is not as the backend says, one sentence each."""
+    for found in framework.found:
+        if found.as_expected:
+            continue
+        if found.outcome is Outcome.FAILED:
+            yield f"{found.trap}: the right code failed: {found.message}"
+        elif found.right_error is not None and found.right_error > found.limit:
+            yield (
+                f"{found.trap}: the right code is {found.right_error:.1e} away from the reference,"
+                f" limit {found.limit:.1e}"
+            )
+        else:
+            yield (
+                f"{found.trap}: the plugin says that the framework {found.expected.value}, but here"
+                f" it {found.outcome.value}: this version of it is another one"
+            )

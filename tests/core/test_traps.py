@@ -1,0 +1,435 @@
+"""The table of traps, what is right, the report, the command, and the page."""
+
+import inspect
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import googlenet
+from googlenet.backend.call import Call
+from googlenet.backend.discovery import SHIPPED
+from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs
+from googlenet.proof.parity.tolerance import EPS, FACTOR
+from googlenet.proof.traps import question
+from googlenet.proof.traps.report import FrameworkTraps, TrapReport, number, percent, short, words
+from googlenet.proof.traps.run import Found, measure
+from googlenet.proof.traps.table import TRAPS, find_trap
+
+from .plugins import FORWARD, plugin
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")
+
+# The table ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS)
+def test_a_trap_is_said_in_whole_sentences(trap):
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", trap.name)
+    assert trap.title
+    assert trap.title[0].isupper()
+    assert trap.title[-1] not in ".:"
+    for text in (trap.wrong, trap.why):
+        assert text[0].isupper()
+        assert text.endswith(".")
+        assert "  " not in text
+    assert trap.source
+    assert trap.measured
+
+
+def test_what_is_known_to_go_wrong_is_there():
+    wanted = "same ceil border lrn-alpha lrn-window eps momentum variance bias zero-padding"
+    wanted += " label-smoothing initial not-applied softmax shuffle"
+    assert all(any(word in name for name in TRAPS) for word in wanted.split())
+    titles = [trap.title for trap in TRAPS.values()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_an_unknown_trap_names_the_nearest():
+    with pytest.raises(
+        googlenet.UnknownNameError, match=r"no trap 'zero-pading'; the nearest are zero-padding, "
+    ):
+        find_trap("zero-pading")
+
+
+# What is right ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS)
+def test_the_question_has_one_tolerance(trap):
+    asked, again = trap.ask(), trap.ask()
+    assert np.array_equal(asked.right, again.right)
+    assert all(np.array_equal(each, again.arguments[n]) for n, each in asked.arguments.items())
+    assert asked.right.dtype == np.float64
+    assert np.isfinite(asked.right).all()
+    assert question.error_of(asked.right, asked) == 0 or float(asked.right) == 0
+    if question.is_number(asked):
+        assert asked.limit < 0.03
+    else:
+        assert FACTOR * EPS <= asked.limit < 100 * FACTOR * EPS
+
+
+def test_a_running_variance_that_is_right_is_unbiased():
+    asked = TRAPS["norm-variance"].ask()
+    images = asked.arguments["images"].astype(np.float64)
+    before = asked.arguments["running_var"].astype(np.float64)
+    by_hand = 0.9 * before + 0.1 * images.var((0, 2, 3), ddof=1)
+    assert question.error_of(by_hand, asked) < 1e-12
+    assert question.error_of(0.9 * before + 0.1 * images.var((0, 2, 3)), asked) > asked.limit
+
+
+def test_smoothed_labels_count_all_classes():
+    asked = TRAPS["label-smoothing"].ask()
+    logits, labels = asked.arguments["logits"].astype(np.float64), asked.arguments["labels"]
+    share = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    classes = logits.shape[1]
+    for others, is_right in ((0.1 / classes, True), (0.1 / (classes - 1), False)):
+        true = 0.9 + others if is_right else 0.9
+        target = np.where(np.eye(classes)[labels] == 1, true, others)
+        error = question.error_of((share - target) / len(logits), asked)
+        assert (error < 1e-12) == is_right
+        assert is_right or error > 100 * asked.limit
+
+
+def test_a_number_that_should_be_0_is_its_own_error():
+    asked = TRAPS["initial-bias"].ask()
+    assert question.error_of(np.array(-0.02), asked) == 0.02
+    assert asked.limit == 0
+
+
+def test_drawn_numbers_may_stray_as_far_as_they_do():
+    """Of a thousand draws none is called wrong, and one off by three limits is."""
+    asked = TRAPS["initial-weights"].ask()
+    rng = np.random.default_rng(0)
+    bound = float(asked.right) * math.sqrt(3)
+    count = 96 * 208 * 9
+    for _ in range(50):
+        drawn = rng.uniform(-bound, bound, count).astype(np.float32)
+        assert question.error_of(asked.summary(drawn), asked) <= asked.limit
+        assert question.error_of(asked.summary(drawn * (1 + 3 * asked.limit)), asked) > asked.limit
+
+
+def test_batches_are_sets_of_examples():
+    asked = TRAPS["batch-before-shuffle"].ask()
+    epoch = np.arange(12).reshape(3, 4)
+    frozen = np.stack([epoch, epoch[::-1, ::-1]])
+    other = np.stack([epoch, epoch.T.reshape(3, 4)])
+    assert (float(asked.summary(frozen)), float(asked.summary(other))) == (1, 0)
+
+
+# One framework ------------------------------------------------------------------------------------
+
+
+class Shows:
+    """A backend that shows `entries`, in NumPy."""
+
+    name = "shows"
+
+    def __init__(self, **entries):
+        self.gallery = Gallery({k.replace("_", "-"): v for k, v in entries.items()}, {"np": np})
+
+    def shown_traps(self):
+        return self.gallery
+
+    def run_function(self, function, arguments):
+        return np.asarray(function(**arguments))
+
+
+def flatten(images, weight):
+    return images.reshape(2, -1) @ weight.reshape(7, -1).T
+
+
+def flatten_backwards(images, weight):
+    return images[:, ::-1].reshape(2, -1) @ weight.reshape(7, -1).T
+
+
+def fail(images):
+    raise ValueError("no\nsuch layer")
+
+
+TRAP = TRAPS["flatten-order"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "outcome", "as_expected"),
+    [
+        (differs(flatten_backwards, flatten), Outcome.DIFFERS, True),
+        (differs(flatten, flatten), Outcome.AGREES, False),
+        (differs(flatten_backwards, flatten_backwards), Outcome.DIFFERS, False),
+        (agrees(flatten), Outcome.AGREES, True),
+        (agrees(flatten_backwards), Outcome.DIFFERS, False),
+        (agrees(fail), Outcome.REFUSES, False),
+        (absent("There is none."), Outcome.ABSENT, True),
+    ],
+)
+def test_what_becomes_of_a_trap(shown, outcome, as_expected):
+    found = measure(Shows(flatten_order=shown), TRAP)
+    assert (found.outcome, found.as_expected) == (outcome, as_expected)
+    assert Found.from_json(json.loads(json.dumps(found.to_json()))) == found
+    if shown.default is not None:
+        assert found.default == inspect.getsource(shown.default).rstrip()
+    if outcome is Outcome.REFUSES:
+        assert found.message == "ValueError: no"
+
+
+def test_a_trap_that_a_plugin_leaves_out_is_absent():
+    found = measure(Shows(), TRAP)
+    assert (found.outcome, found.as_expected) == (Outcome.ABSENT, True)
+    assert found.remark
+
+
+def test_another_shape_is_a_difference_without_a_figure():
+    found = measure(Shows(flatten_order=differs(lambda images: images[0], flatten)), TRAP)
+    assert (short(found), words(found)) == ("shape", "shape 3×4×5, not 2×7")
+    assert found.to_json()["error"] is None
+    assert math.isinf(Found.from_json(found.to_json()).error)
+
+
+def test_figures_in_words():
+    assert [percent(each) for each in (0.0082, 0.0951, 0.137, 1.38, 7)] == [
+        "0.82 %",
+        "10 %",
+        "14 %",
+        "138 %",
+        "700 %",
+    ]
+    assert [number(each) for each in (12352.0, 0.0270369, 0.0)] == ["12,352", "0.02704", "0"]
+    found = Found("x", Outcome.DIFFERS, Outcome.DIFFERS, 0.25, 12288.0, 16384.0)
+    assert words(found) == "12,288, not 16,384: off by 25 %"
+    assert words(replace(found, error=0.02, answer=0.02, right=0.0)) == "0.02, not 0"
+
+
+def test_layers_are_printed_as_they_are_written():
+    calls = (Call(Path, ("a", (1, 2.5), None)), Call(re.compile, ("x",), {"flags": 1}))
+    gallery = Gallery({}, {"re": re, "json.decoder": json.decoder, "np": np, "tool": subprocess})
+    assert gallery.text(calls) == 'Path("a", (1, 2.5), None)\nre.compile("x", flags=1)'
+    assert gallery.helpers(calls).startswith("class Path")
+    assert gallery.imports == "import re\nimport numpy as np\nimport subprocess as tool"
+
+
+# The library and the command ----------------------------------------------------------------------
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "googlenet", "traps", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+    )
+
+
+def test_the_keys_of_json():
+    done = run("zero-padding", "flatten-order", "--framework", "example", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert set(answer) == {"version", "passed", "frameworks", "traps"}
+    (framework,) = answer["frameworks"]
+    assert set(framework) == {"framework", "passed", "error", "imports", "versions", "seconds"}
+    assert framework["imports"] == "import numpy as np\nfrom scipy import ndimage"
+    assert [trap["name"] for trap in answer["traps"]] == ["zero-padding", "flatten-order"]
+    for trap in answer["traps"]:
+        texts = {"name", "title", "wrong", "why", "source", "measured"}
+        assert set(trap) == {*texts, "frameworks"}
+        (found,) = trap["frameworks"]
+        keys = {each.name for each in fields(Found)}
+        assert set(found) == keys | {"framework", "words", "as_expected"}
+    first, second = (trap["frameworks"][0] for trap in answer["traps"])
+    assert first["outcome"] == "differs"
+    assert 1e-3 < first["error"] < 1
+    assert "maximum_filter" in first["default"]
+    assert "-np.inf" in first["corrected"]
+    assert (second["outcome"], second["corrected"]) == ("agrees", "")
+
+
+def test_the_function_returns_what_the_command_prints():
+    report = googlenet.traps("zero-padding", "ex")
+    assert isinstance(report, TrapReport)
+    assert report.passed
+    ((framework, found),) = report.of(report.traps[0])
+    assert (framework.framework, found.trap) == ("example", "zero-padding")
+    done = run("zero-padding", "--framework", "example")
+    assert words(found) in done.stdout
+    indented = "".join(f"    {line}\n" for line in found.corrected.split("\n"))
+    assert indented in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["zero-pading"], "NAME: no trap 'zero-pading'; the nearest are zero-padding"),
+        (["--framework", "torch"], r"framework 'torch': .*--python torch=PATH"),
+        (["--framework", "numpy"], "framework 'numpy': its backend shows no traps"),
+        (["--framework", "example", "--page", "traps.html"], "traps.html: .*ends in .md"),
+        (["--framework", "example", "--page", "no/such.md"], "no/such.md: its folder"),
+        (["--python", "torch=/no/python"], "--python: /no/python, given for 'torch'"),
+        (["--python", "torch"], "--python: expected FRAMEWORK=PATH"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.match(f"googlenet: {message}", done.stderr), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+MENDED = (
+    FORWARD
+    + """
+import numpy as np
+from googlenet.backend.snippets import Gallery, agrees, differs, refuses
+
+
+def right(images, weight):
+    return images.reshape(2, -1) @ weight.reshape(7, -1).T
+
+
+def wrong(images, weight):
+    return 2 * right(images, weight)
+
+
+def shown_traps():
+    entries = {"flatten-order": ENTRY, "norm-variance": agrees(crash)}
+    return Gallery(entries, {"np": np})
+
+
+def run_layers(chain, network, params, images, *, train):
+    raise NotImplementedError
+
+
+def run_function(function, arguments):
+    return np.asarray(function(**arguments))
+
+
+def crash(images):
+    import os
+
+    os._exit(7)
+
+
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "differs(right, right)",
+            "flatten-order: the plugin says that the framework differs, but here it agrees",
+        ),
+        ("differs(wrong, wrong)", "flatten-order: the right code is 1.0e+00 away"),
+        ("differs(wrong, crash_softly)", "flatten-order: the right code failed: NameError"),
+        ("differs(wrong)", "flatten-order: the right code failed: BackendError: the plugin gives"),
+        ("refuses(wrong, right)", "says that the framework refuses, but here it differs"),
+    ],
+)
+def test_what_is_not_as_known_is_said(site, entry, message):
+    code = MENDED.replace("ENTRY", entry)
+    code += "def crash_softly(images):\n    return nothing\n"
+    plugin(site, "shows", code)
+    done = run("flatten-order", "--framework", "shows", PYTHONPATH=os.environ["PYTHONPATH"])
+    assert done.returncode == 1
+    assert message in done.stdout
+
+
+def test_a_framework_that_crashes_fails_by_itself(site):
+    code = MENDED.replace("ENTRY", "differs(wrong, right)")
+    plugin(site, "shows", code)
+    plugin(site, "other", code.replace("os._exit(7)", "raise OSError"))
+    report = googlenet.traps(["norm-variance", "flatten-order"], ["shows", "other"])
+    shows, other = report.frameworks
+    assert "exited with code 7" in shows.error
+    assert (shows.found, report.passed) == ((), False)
+    assert [each.outcome for each in other.found] == [Outcome.REFUSES, Outcome.DIFFERS]
+
+
+def test_without_a_framework_the_traps_are_listed(site):
+    plugin(site, "quiet")
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert all(f" {trap.name} " in done.stdout for trap in TRAPS.values())
+    assert "googlenet traps --python torch=torch-env/bin/python" in done.stdout
+
+
+# The page -----------------------------------------------------------------------------------------
+
+
+def test_a_page_is_written_whole(tmp_path):
+    path = tmp_path / "traps.md"
+    report = googlenet.traps(["zero-padding", "flatten-order"], "example", page=path)
+    text = path.read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## zero-padding",
+        "## flatten-order",
+    ]
+    for _, found in report.of(report.traps[0]):
+        assert f"```python\n{found.default}\n```" in text
+        assert f"| [zero-padding](#zero-padding) | {short(found)} |" in text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def sections():
+    return dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])
+
+
+def test_the_page_has_every_trap_in_every_framework():
+    names = [name for name in sections() if name in TRAPS]
+    assert names == list(TRAPS)
+    for name in names:
+        text = " ".join(sections()[name].split())
+        for part in (TRAPS[name].title, TRAPS[name].wrong, TRAPS[name].why, TRAPS[name].source):
+            assert part in text, name
+        rows = re.findall(r"<tr><td>\n\n\*\*(\w+)\*\*\n", sections()[name])
+        assert rows == sorted(SHIPPED), name
+    header, *lines = re.findall(r"^\| (.*) \|$", PAGE, re.MULTILINE)
+    assert header.split(" | ") == ["trap", *sorted(SHIPPED)]
+    assert len(lines) == len(TRAPS)
+    assert not [line for line in lines if "failed" in line or "–" in line]
+
+
+def test_the_page_was_written_with_the_tested_versions():
+    (said,) = re.findall(r"^Versions: (.*)\.$", PAGE, re.MULTILINE)
+    found = dict(each.split(" ") for each in said.split(", "))
+    for name in SHIPPED:
+        pins = (ROOT / "constraints" / f"{name}.txt").read_text().split()
+        pinned = dict(line.split("==") for line in pins)
+        distribution = {"paddle": "paddlepaddle"}.get(name, name)
+        assert found[name].partition("+")[0] == pinned[distribution].partition("+")[0]
+
+
+def test_the_pages_functions_are_those_of_the_plugins():
+    sources = {
+        name: (ROOT / f"backends/{name}/src/googlenet_{name}/traps.py").read_text(encoding="utf-8")
+        for name in SHIPPED
+    }
+    seen = 0
+    for name in TRAPS:
+        for row in sections()[name].split("<tr><td>")[1:]:
+            framework = re.search(r"\*\*(\w+)\*\*", row)[1]
+            for code in re.findall(r"```python\n(def .*?)\n```", row, re.DOTALL):
+                assert f"\n{code}\n" in sources[framework], (name, framework)
+                seen += 1
+    assert seen > 100
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shown_code_imports_nothing(name):
+    """Above the entries, only the module's head has imports."""
+    source = (ROOT / f"backends/{name}/src/googlenet_{name}/traps.py").read_text(encoding="utf-8")
+    assert not re.search(r"^[ \t]+(import|from) ", source, re.MULTILINE)
+
+
+def test_a_report_without_frameworks_has_passed():
+    assert TrapReport((TRAP,), ()).passed
+    assert not TrapReport((TRAP,), (FrameworkTraps("x", error="it crashed"),)).passed
