@@ -163,7 +163,9 @@ class Fork:
             item.add(Line(((x, y), (middle, y + FAN - 2))))
             branch.draw(chain, middle, y + FAN, scale)
             end = y + FAN + branch.height + 2
-            item.add(Line(((middle, end), (middle, bottom + 2), (centre, bottom + FAN)), True))
+            tip = bottom + FAN - 1
+            turns = ((middle, end), (middle, bottom + 2), (centre, tip - 12), (centre, tip))
+            item.add(Line(turns, True))
             left += branch.width(scale) + APART
         self.joined.draw(group, x, bottom + FAN, scale)
 
