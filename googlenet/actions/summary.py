@@ -141,7 +141,7 @@ def summary(
         native(
             name,
             spec,
-            [row.path for row in found.rows],
+            {row.path: row.out_shape for row in found.rows},
             apart=len(chosen) > 1 or name in paths,
             interpreter=paths.get(name),
             timeout=timeout,

@@ -77,7 +77,8 @@ def architecture(network: Network, block: str | None = None) -> Architecture:
 
 def _in_detail(network: Network, part: Part, items: Sequence[Item]) -> Architecture:
     shape = part.site.in_shape
-    reduced = {each.path: each for each in reductions(part)}
+    # Of the whole network: what a branch reduces can be told only from the block that it is in.
+    reduced = {each.path: each for each in reductions(parts(network))}
     shapes = list(_shapes(part))
 
     def make(most: float) -> Piece:

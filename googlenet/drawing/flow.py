@@ -11,14 +11,14 @@ from ..spec.outline import Part, ratios, reductions
 from ..spec.shapes import size_text
 from .detail import branch_kind, layer_label, spoken
 from .items import Block, Branches, Item, LayerBox, Side, items_of
-from .page import BAR, FILLS, MARGIN, PAGE, SIZE, Caption, Scale, caption, scale_for
-from .scene import Box, Fill, Group, Line, Words
+from .page import BAR, FILLS, MARGIN, PAGE, Caption, Scale, caption, scale_for
+from .scene import Box, Fill, Group, Line
 
 #: How many cells a row may have, and how wide a cell is at most.
 COLUMNS: Final = (6, 5, 4, 3, 2, 1)
 WIDEST_CELL: Final = 290.0
-#: The height of a stage's name, the space inside its panel, and that between rows.
-HEAD, PAD, ROWS = 26.0, 9.0, 30.0
+#: The space around a stage's name, inside its panel, and between rows.
+HEAD, PAD, ROWS = 6.5, 9.0, 30.0
 THIN: Final = 11.0
 #: How far the cells of a row that is not full may move apart.
 SPREAD: Final = 1.5
@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass
 class Stage:
-    """The cells of a stage, an auxiliary head, or the input; `after` is where a head begins."""
+    """The cells of a stage, of an auxiliary head if `aside`, or of the input, which has no name."""
 
     name: str
     label: str
@@ -59,6 +59,13 @@ class Panel:
     cells: list[Cell]
     continued: bool = False
     column: int = 0
+
+    def heading(self, wide: float) -> Caption:
+        """The name above a panel of that width."""
+        stage = self.stage
+        known = not stage.label or stage.label.lower() == stage.name or len(stage.cells) == 1
+        name = stage.name if known else f"{stage.name}: {stage.label}"
+        return caption(wide - 24, (f"{name} (continued)" if self.continued else name, True))
 
 
 @dataclass
@@ -261,21 +268,25 @@ def draw_flow(page: Page, top: float) -> tuple[Group, float]:
             for panel, texts in zip(row, captions, strict=True)
             for cell, text in zip(panel.cells, texts, strict=True)
         )
-        height = HEAD + PAD + tall + PAD
-        for panel, texts in zip(row, captions, strict=True):
+        heads = [panel.heading(pitch * len(panel.cells)) for panel in row]
+        head = HEAD + max(each.height for each in heads)
+        height = head + PAD + tall + PAD
+        for panel, name, texts in zip(row, heads, captions, strict=True):
             group = opened.setdefault(id(panel.stage), Group())
             left = MARGIN + panel.column * pitch
             if panel.stage.name:
                 if not panel.continued:
                     listed.add(group)
                     group.role, group.label = "listitem", _stage_label(panel.stage)
-                _draw_panel(group, panel, left, y, pitch * len(panel.cells), height)
+                wide = pitch * len(panel.cells) - 8
+                group.add(Box(left + 4, y, wide, height, PANEL, dashed=panel.stage.aside))
+                name.draw(group, left + 14, y + HEAD / 2, anchor="start")
                 inner = group.group("list", f"Layers and blocks of {panel.stage.name}")
             else:
                 listed.add(group)
                 inner = group
             for place, (cell, text) in enumerate(zip(panel.cells, texts, strict=True)):
-                x, middle = left + (place + 0.5) * pitch, y + HEAD + PAD + BAR / 2
+                x, middle = left + (place + 0.5) * pitch, y + head + PAD + BAR / 2
                 long = _long(page, cell)
                 starts = panel.stage.aside and place == 0 and not panel.continued
                 if last is not None and not starts:
@@ -289,18 +300,6 @@ def draw_flow(page: Page, top: float) -> tuple[Group, float]:
 def _stage_label(stage: Stage) -> str:
     kind = "Output" if stage.aside else "Stage"
     return f"{kind} {stage.name}{f': {stage.label}' if stage.label else ''}"
-
-
-def _draw_panel(
-    group: Group, panel: Panel, left: float, y: float, wide: float, height: float
-) -> None:
-    stage = panel.stage
-    group.add(Box(left + 4, y, wide - 8, height, PANEL, dashed=stage.aside))
-    said = not stage.label or stage.label.lower() == stage.name or len(stage.cells) == 1
-    name = stage.name if said else f"{stage.name}: {stage.label}"
-    name += " (continued)" if panel.continued else ""
-    text = caption(wide - 24, (name, True)).lines[0][0]
-    group.add(Words(left + 14, y + 6 + SIZE, text, SIZE + 1, True, anchor="start"))
 
 
 def _arrow(

@@ -6,6 +6,7 @@ Lengths are in points, from the top left. The order of the elements is the order
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -123,20 +124,22 @@ class Scene:
 
 
 @cache
-@in_our_look
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """How wide a line of text is in DejaVu Sans, without hinting."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(size=size, weight="bold" if bold else "normal")
-    width: float = text_to_path.get_text_width_height_descent(printable(text), font, False)[0]
+    font = FontProperties(family=FONTS[0], size=size, weight="bold" if bold else "normal")
+    with warnings.catch_warnings():
+        # A letter that it has not is as wide as a box.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        width: float = text_to_path.get_text_width_height_descent(printable(text), font, False)[0]
     return width
 
 
 def wrapped(text: str, size: float, most: float, bold: bool = False) -> list[str]:
-    """`text` in lines of at most `most`, broken at spaces, or else after an underscore; a piece
-    that is longer than a line stays whole, and so does a stride.
+    """`text` in lines of at most `most`, broken at spaces; a word that is longer than a line after
+    its underscores or, if need be, anywhere. A stride stays whole.
     """
     lines: list[str] = []
     for word in re.findall(r"stride \S+|\S+", text):
@@ -152,10 +155,13 @@ def wrapped(text: str, size: float, most: float, bold: bool = False) -> list[str
 
 def _broken(word: str, size: float, most: float, bold: bool) -> list[str]:
     lines = [""]
-    for piece in word.replace("_", "_ ").split(" "):
+    for piece in re.findall(r"[^_]*_|[^_]+", word):
         if lines[-1] and text_width(lines[-1] + piece, size, bold) > most:
             lines.append("")
-        lines[-1] += piece
+        for letter in piece:
+            if lines[-1] and text_width(lines[-1] + letter, size, bold) > most:
+                lines.append("")
+            lines[-1] += letter
     return lines
 
 

@@ -82,7 +82,7 @@ class Native:
 def native(
     framework: str,
     network: Network,
-    paths: Sequence[str],
+    shapes: Mapping[str, Shape],
     *,
     apart: bool,
     interpreter: str | None,
@@ -90,30 +90,27 @@ def native(
     report: Report,
 ) -> Native:
     """The native model of `network` in `framework`, built and run on one image of zeros, and its
-    parts at `paths`; `apart` in another process, by `interpreter` or this one. Raises
+    parts at the paths of `shapes`; `apart` in another process, by `interpreter` or this one.
+
+    `shapes` are those of the spec, for parts without any layer, which no model has. Raises
     `BackendError`.
     """
     if not apart:
         backend = prepared_backend(framework)
-        return _read(
-            framework,
-            framework_version(framework),
-            network,
-            paths,
-            _describe(backend, network, paths),
-        )
+        values = _describe(backend, network, list(shapes))
+        return _read(framework, framework_version(framework), network, shapes, values)
     with tempfile.TemporaryDirectory(prefix="googlenet-summary-") as folder:
         job = Job(
             "googlenet.jobs.native:answer",
             framework,
-            {"network": to_json(network), "paths": list(paths)},
+            {"network": to_json(network), "paths": list(shapes)},
             memory_hint="give a smaller `input_shape`",
         )
         found = run_job(job, Path(folder), interpreter=interpreter, timeout=timeout, report=report)
     if found.error is not None:
         about = f"framework '{framework}': "
         raise BackendError(found.error if found.error.startswith(about) else about + found.error)
-    return _read(framework, found.versions[framework], network, paths, found.values)
+    return _read(framework, found.versions[framework], network, shapes, found.values)
 
 
 def answer(
@@ -154,7 +151,7 @@ def _read(
     framework: str,
     version: str,
     network: Network,
-    paths: Sequence[str],
+    shapes: Mapping[str, Shape],
     found: Mapping[str, Any],
 ) -> Native:
     axes = found["axes"]
@@ -167,7 +164,7 @@ def _read(
         calls = [
             call for site, calls in found["layers"].items() if _inside(site, path) for call in calls
         ]
-        shape = tuple(found["shapes"].get(path or "logits", ()))
+        shape = tuple(found["shapes"].get(path or "logits", shapes.get(path)))
         held = [n for name, n in found["parameters"].items() if _inside(name, path)]
         return NativeLayer(
             tuple(name for name, _ in calls),
@@ -182,7 +179,7 @@ def _read(
         version,
         axes,
         native_shape(network.input_shape),
-        {path: layer(path) for path in (*paths, "")},
+        {path: layer(path) for path in (*shapes, "")},
     )
 
 

@@ -239,6 +239,8 @@ def test_widths_of_text_are_those_of_the_font():
     assert text_width("MMMM", 30) == pytest.approx(2 * text_width("MMMM", 15))
     assert wrapped("3×3 convolution, stride 2", 15, 180) == ["3×3 convolution,", "stride 2"]
     assert wrapped("a_very_long_name", 15, 70) == ["a_very_", "long_", "name"]
+    assert "".join(wrapped("averylongname", 15, 50)) == "averylongname"
+    assert max(text_width(line, 15) for line in wrapped("averylongname", 15, 50)) <= 50
 
 
 # Reading aloud ------------------------------------------------------------------------------------
@@ -328,12 +330,12 @@ def test_odd_networks():
                 plain=residual(sequential()),
                 last=concat(only=max_pool(3, 2)),
             ),
-            head=Dense(3, bias=True),
+            thisstagehasanamewithoutanyunderscoreinit=Dense(3, bias=True),
         ),
         (2, 9, 11),
         "a test",
     )
-    for path in (None, *block_paths(odd), "stage.wide.branch_with_a_long_name_3", "head"):
+    for path in (None, *block_paths(odd), "stage.wide.branch_with_a_long_name_3"):
         drawing = googlenet.draw(odd, block=path)
         assert not list(faults(drawing)), path
         assert parsed(drawing).find(f"{SVG}title").text == drawing.title
@@ -342,6 +344,10 @@ def test_odd_networks():
     assert "3×5×7" in words_in(googlenet.draw(only))
     nothing = Network("none", sequential(), (2, 5, 7), "a test")
     assert "2×5×7" in words_in(googlenet.draw(nothing))
+
+
+def test_a_branch_has_its_reduction():
+    assert "192 → 96 = 1/2" in words_in(drawing_of("googlenet", "b3.inception_3a.branch_3x3"))
 
 
 def test_a_block_of_the_networks_own_input():

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -348,6 +349,9 @@ def test_layers_and_axes_of_a_framework(monkeypatch):
     assert native.layers["b1"].parameters == math.prod((4, 2, 3, 3)) + 4
     assert native.layers[""].counted == "Pad, Convolution, 2 Other"
     assert found.stages == googlenet.stages(network)
+    empty = replace(network, layers=sequential(none=sequential(), b1=conv(4, 3)))
+    (native,) = googlenet.summary(empty, framework="numpy").natives
+    assert native.layers["none"].native_shape == (None, 5, 7, 2)
     answer = found.to_json()
     assert answer["frameworks"][0]["rows"][0]["native_shape"] == [None, 3, 5, 4]
     json.dumps(answer)
