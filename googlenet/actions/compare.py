@@ -9,7 +9,7 @@ from typing import Any
 from ..architectures import as_network
 from ..spec.analysis import Budget, budget, smallest_input
 from ..spec.layers import Network, Shape
-from .common import several
+from .common import integer, several
 
 #: The third exercise of the book's section on GoogLeNet compares these, all at the same size: costs
 #: can only be compared at one size.
@@ -60,6 +60,7 @@ def compare(
     (height, width) say otherwise. Raises `UnknownNameError`, `SpecError` or `ShapeError`.
     """
     given = several(networks, (str, Network))
+    channels = None if channels is None else integer("channels", channels, 1)
     if not given and input_size is None:
         input_size = EXERCISE_SIZE
     found = []

@@ -96,8 +96,8 @@ def convert(
     count = classes_of(imported.network)
     if names is not None and len(names) != count:
         raise DataError(
-            f"{classes}: expected {count} class names, one per line, one for each class of the"
-            f" weights, got {len(names)}"
+            f"{classes}: expected one class name per line, as many as the weights have classes"
+            f" ({count}), got {len(names)}"
         )
     if backend is None:
         extra = _extra(file, designator, names)

@@ -212,7 +212,7 @@ def _class_names(path: Path, metadata: Mapping[str, str], count: int) -> tuple[s
         names = None
     if not isinstance(names, list) or len(names) != count:
         raise WeightsError(
-            f"{path}: its metadata 'classes' is not a list of {count} names; convert the weights"
-            " again with a file of class names"
+            f"{path}: its metadata 'classes' is not a list with a name for each class ({count});"
+            " convert the weights again with a file of class names"
         )
     return tuple(map(str, names))

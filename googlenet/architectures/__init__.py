@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ..errors import ShapeError, SpecError, UnknownNameError
@@ -113,7 +113,7 @@ def get_network(
                 if "aux" in inspect.signature(maker).parameters
             ]
             raise UnknownNameError(
-                f"aux: network '{name}' has no auxiliary heads; use {', '.join(having)}"
+                f"aux: network '{name}' has no auxiliary heads; use {_one_of(having)}"
             )
     network = make(**arguments)
     if dialect is not None:
@@ -133,7 +133,7 @@ def get_network(
         if side is not None and min(network.input_shape[1:]) >= side:
             fitting += ", but not every larger one does"
         raise ShapeError(
-            f"network '{network.name}' on {network.input_shape}: {error}; {fitting}"
+            f"network '{network.name}' at {network.input_shape}: {error}; {fitting}"
         ) from error
     return network
 
@@ -193,12 +193,16 @@ def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
         return name, dialect
     if known:
         raise UnknownNameError(
-            f"dialect: network '{name}' has {', '.join(known)}, got"
+            f"dialect: expected one of {', '.join(known)} for network '{name}', got"
             f" '{dialect}'{_close(dialect, known)}"
         )
     having = [other for other, others in DIALECTS.items() if dialect in others]
-    instead = f"use {', '.join(having)}" if having else "leave it out"
+    instead = f"use {_one_of(having)}" if having else "leave it out"
     raise UnknownNameError(f"dialect: network '{name}' has no dialect '{dialect}'; {instead}")
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
 
 
 def _close(name: str, known: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ def check_images(network: Network, images: Array, *, train: bool = False) -> Arr
         elif images.shape[1:] == network.input_shape:
             advice = "give at least one image"
         else:
-            advice = f"resize them or build the network with input_shape={images.shape[1:]}"
+            advice = "give images of that shape"
         raise ShapeError(
             f"images: expected (N, channels, height, width) = ({', '.join(map(str, expected))})"
             f" with N at least 1 for network '{network.name}', got {images.shape}; {advice}"

@@ -69,7 +69,7 @@ def backends() -> tuple[str, ...]:
 
 #: Why two frameworks are never installed into one environment: the second would replace the numpy
 #: of the first, and break both.
-WHY_APART = "frameworks need different versions of numpy"
+WHY_APART = "frameworks need different versions of NumPy"
 
 
 def install_lines(name: str) -> tuple[str, str]:
@@ -137,7 +137,7 @@ def chosen_frameworks(
                 get_backend(name)
             except BackendError as error:
                 raise BackendError(
-                    f"{error}; or name an interpreter that has it: `interpreters={name}=PATH`"
+                    f"{error}; or name an interpreter that has it: `interpreters` {name}=PATH"
                 ) from error
     return chosen
 
@@ -196,7 +196,12 @@ def get_backend(framework: str) -> Backend:
             )
         missing = [shipped for shipped in SHIPPED if shipped not in found]
         others = f"; can be installed: {', '.join(missing)}" if missing else ""
-        hint = f"; {_install_hint('NAME')}" if missing else ""
+        hint = (
+            f"; to install one of these from a checkout, into a new environment, since {WHY_APART}:"
+            f" {install_command('NAME')}"
+            if missing
+            else ""
+        )
         raise UnknownNameError(f"framework: no backend '{framework}' ({installed}{others}){hint}")
     try:
         return cast(Backend, found[name].load())

@@ -17,7 +17,7 @@ from ..errors import GoogLeNetError
 from ..version import __version__
 from . import compare, convert, diff, draw, min_size, parity, predict, race, summary, train, traps
 from . import list as list_command
-from .command import Command
+from .command import Command, value_error
 from .output import clean
 
 #: -h is --help everywhere, and help is as wide as the terminal, up to 80 columns.
@@ -36,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+_NAMES: list[str] = []
 for module in (
     list_command,
     summary,
@@ -51,6 +52,7 @@ for module in (
     traps,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
+    _NAMES.append(name)
     app.command(name, cls=Command, context_settings=SETTINGS)(module.command)
 
 
@@ -88,11 +90,15 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False, prog_name="googlenet")
     except _USAGE_ERROR as error:
+        if wrong := value_error(error):
+            _fail(wrong, 2)
         context, message = (
             getattr(error, "ctx", None),
             getattr(error, "format_message", error.__str__)(),
         )
-        command = context.command_path if context else "googlenet"
+        # An error of the parser itself does not say which command it was parsing.
+        named = [word for word in sys.argv[1:2] if word in _NAMES]
+        command = context.command_path if context else " ".join(["googlenet", *named])
         _fail(f"{message.rstrip('.')}; see '{command} --help'", 2)
     except GoogLeNetError as error:
         _fail(str(error), 2)

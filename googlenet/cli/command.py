@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from typer.core import TyperCommand
 
@@ -23,8 +23,6 @@ OTHER_NAMES = {
     "interpreters": "python",
     "network": "name",
     "networks": "names",
-    "paths": "images",
-    "source": "data",
     "taps": "tap",
 }
 #: An argument as the library writes it: `name` or `name=value`, or at the start what is wrong.
@@ -32,7 +30,18 @@ ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`|^(?:Network\.)?(\w+)(?=: )")
 
 
 class Command(TyperCommand):
-    """A command whose errors name its options."""
+    """A command whose errors name its options, and whose help shows arguments by their names."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            if param.param_type_name == "argument":
+                # typer would add the type in Python's words: `NAME <list[str]>`.
+                cast(Any, param).display_type_rich = _nothing
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """`[OPTIONS] A B`: typer puts required arguments into braces, the sign of a choice."""
+        return [re.sub(r"^\{(.*)\}", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
 
     def invoke(self, ctx: Any) -> Any:
         """Run it; an error of the library says `--num-classes 12` for `num_classes=12`."""
@@ -51,6 +60,39 @@ class Command(TyperCommand):
         """The first sentence of the help, whole: the list of commands wraps it."""
         first, _, _ = (self.help or "").partition("\n\n")
         return " ".join(first.split())
+
+
+def _nothing(ctx: Any) -> None:
+    """What help shows of an argument's type."""
+
+
+def value_error(error: Exception) -> str | None:
+    """What is wrong with the value of an option, as the library says it of an argument, if `error`
+    says that it is not a number or too small: typer passes on the words of pydantic, which do not
+    tell what was given.
+    """
+    param = getattr(error, "param", None)
+    kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
+    number = next((each for each in NUMBERS if each in (kind, *get_args(kind))), None)
+    faults: list[Any] = getattr(error.__cause__, "errors", list)()
+    if param is None or number is None or not faults:
+        return None
+    given, least = faults[0]["input"], getattr(param, "min", None)
+    bound = "" if least is None else f" of at least {least:g}"
+    shown = given if _is_number(given) else f"'{given}'"
+    return f"{option_of(param)}: expected {NUMBERS[number]}{bound}, got {shown}"
+
+
+#: The types of options that hold numbers, in words.
+NUMBERS = {int: "an integer", float: "a number"}
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def in_options(message: str, params: Sequence[Any], words: Collection[str] = ()) -> str:

@@ -85,7 +85,7 @@ def _answer(found: Sequence[Costs]) -> str:
     if len(found) < 2 or most.budget.dense_share - least.budget.dense_share < 0.5:
         return ""
     few = least.budget.dense_share
-    none = "none" if least.budget.dense_parameters == 0 else f"{100 * few:.1g} %"
+    none = "none" if least.budget.dense_parameters == 0 else f"{100 * few:.2g} %"
     return (
         f"{most.network.name} has {100 * most.budget.dense_share:.0f} % of its parameters in dense"
         f" layers, {least.network.name} {none}: global average pooling replaces them."

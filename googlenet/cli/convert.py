@@ -94,7 +94,7 @@ def _print(converted: Converted) -> None:
     lines = {
         "Read": f"{converted.format}, {converted.model or 'from this project'}",
         "Network": (
-            f"{answer['name']} on {shape_text(converted.network.input_shape)},"
+            f"{answer['name']} at {shape_text(converted.network.input_shape)},"
             f" {answer['num_classes']:,} {classes}{heads}"
         ),
         "Parameters": (

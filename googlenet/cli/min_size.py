@@ -17,8 +17,8 @@ def command(
     dialect: Dialect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show three smallest square images: for the network to run at all, for no stage to be 1×1,
-    and for no kernel to be larger than its input.
+    """Show the sizes of the smallest square images on which the network runs at all, no stage is
+    1×1, and no kernel is larger than its input.
     """
     answer = collect(
         network_of(name, num_classes=None, channels=channels, size=None, aux=aux, dialect=dialect)

@@ -35,7 +35,7 @@ NetworkNames = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME",
-        help="Names of the networks; by default alexnet, vgg11, nin and googlenet.",
+        help="Names of the networks; by default alexnet, vgg11, nin and googlenet, at 224×224.",
         show_default=False,
         autocompletion=_networks,
     ),
@@ -88,7 +88,11 @@ Channels = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
-        "--size", metavar="H[xW]", help="Height and width of the images in pixels: 96 or 96x128."
+        "--size",
+        metavar="H[xW]",
+        help=(
+            "Height and width of the images in pixels: 96 or 96x128; by default the network's own."
+        ),
     ),
 ]
 AuxHeads = Annotated[bool, typer.Option("--aux", help="Include the auxiliary heads.")]
@@ -97,7 +101,10 @@ Dialect = Annotated[
     typer.Option(
         "--dialect",
         metavar="ZOO",
-        help="Library whose version of the network to use; the same as naming it ZOO:NAME.",
+        help=(
+            "Dialect of the network: the library whose version to use; the same as naming the"
+            " network ZOO:NAME."
+        ),
     ),
 ]
 Device = Annotated[
@@ -109,13 +116,19 @@ Devices = Annotated[
     typer.Option(
         "--device",
         metavar="X=D",
-        help="Device for framework X, as it names it itself: torch=cuda:0; can be repeated.",
+        help=(
+            "Device for framework X, as the framework itself names it, such as torch=cuda:0; can be"
+            " repeated."
+        ),
     ),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", min=1, help="Number of threads to use; by default all cores."
+        "--threads",
+        metavar="N",
+        min=1,
+        help="Number of threads to use; by default what OMP_NUM_THREADS says, or all cores.",
     ),
 ]
 Timeout = Annotated[
@@ -170,10 +183,12 @@ def shape_of(
     dialect: str | None = None,
 ) -> Shape | None:
     """The input shape (C, H, W) that `--channels` and `--size` mean for the network `name`; None if
-    neither is given. Raises `UnknownNameError` for an invalid size.
+    neither is given. Raises `UnknownNameError` for an invalid one.
     """
     if channels is None and size is None:
         return None
+    if channels is not None and channels < 1:
+        raise UnknownNameError(f"--channels: expected an integer of at least 1, got {channels}")
     own = get_network(name, aux=aux, dialect=dialect).input_shape
     height, width = own[1:] if size is None else parse_size(size)
     return (own[0] if channels is None else channels, height, width)
@@ -201,10 +216,9 @@ def parse_size(text: str) -> tuple[int, int]:
             f"--size: expected pixels as 96 or 96x128 (height x width), got '{text}'"
         )
     height, width = match[1], match[2] or match[1]
-    if max(len(height), len(width)) > 6 or max(int(height), int(width)) > MOST_SIDE:
-        raise UnknownNameError(
-            f"--size: expected at most {MOST_SIDE} pixels per side, got '{text}'"
-        )
+    # A number of many digits is not even read.
+    if any(len(side) > 6 or not 1 <= int(side) <= MOST_SIDE for side in (height, width)):
+        raise UnknownNameError(f"--size: expected 1 to {MOST_SIDE} pixels per side, got '{text}'")
     return int(height), int(width)
 
 

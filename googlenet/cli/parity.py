@@ -23,7 +23,6 @@ from .options import (
     Interpreters,
     NetworkName,
     Size,
-    Threads,
     Timeout,
     devices_of,
     interpreters_of,
@@ -89,8 +88,10 @@ Compiled = Annotated[
     bool,
     typer.Option(
         "--compiled",
-        help="With --exact, also the outputs of each framework's compiled forms, such as"
-        " torch.compile; compiling may take minutes.",
+        help=(
+            "With --exact, compare the outputs of each framework's compiled forms too, such as"
+            " torch.compile; compiling may take minutes."
+        ),
     ),
 ]
 LabelSmoothing = Annotated[
@@ -114,6 +115,18 @@ Jobs = Annotated[
     int,
     typer.Option(
         "--jobs", metavar="N", min=1, help="Number of frameworks to run at the same time."
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help=(
+            "Number of threads for each framework; by default what OMP_NUM_THREADS says, or its"
+            " share of the cores."
+        ),
     ),
 ]
 Chunk = Annotated[
@@ -206,7 +219,7 @@ def _print(report: Report) -> None:
     network, images = report.network, report.image_set
     say(
         f"{network.name} on {counted(len(images.images), 'image')}"
-        f" {shape_text(network.input_shape)} from {images.description}; seed {report.seed}"
+        f" of {shape_text(network.input_shape)} from {images.description}; seed {report.seed}"
     )
     made = _table(report)
     if terminal().is_terminal and widths(made)[0] > terminal().width:
@@ -220,17 +233,18 @@ def _print(report: Report) -> None:
         drawn = report.exact.problem
         say(
             f"Exact proof: {drawn.network.name} with {num_classes(drawn.network)} classes on"
-            f" {counted(len(drawn.images), 'image')} {shape_text(drawn.network.input_shape)}, drawn"
-            f" so that no sum needs more than 24 bits (largest: {report.exact.bits:.1f} bits)."
+            f" {counted(len(drawn.images), 'image')} of {shape_text(drawn.network.input_shape)},"
+            " drawn so that no sum needs more than 24 bits (largest:"
+            f" {report.exact.bits:.1f} bits)."
         )
     say(
         f"{_summary(report)} Errors are relative L2 distances from it; limits come from"
         " float32's own rounding."
     )
-    if [result.framework for result in report.results] == [REFERENCE]:
+    if [(each.framework, each.error) for each in report.results] == [(REFERENCE, None)]:
         say(
-            "Only the NumPy reference is installed here. Install a framework from a checkout, into"
-            f" a new environment, since {WHY_APART}, and compare it from here:"
+            "Only the NumPy reference was compared. To compare a framework, install it from a"
+            f" checkout, into a new environment, since {WHY_APART}, and run from here:"
         )
         for line in (
             *install_lines("torch"),
@@ -248,7 +262,7 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
         return
     found = result.comparison
     if not found.passed:
-        yield f"first divergence at the {found.first_divergence}"
+        yield f"first divergence: {found.first_divergence}"
     elif not found.proved:
         yield (
             f"not proved on these images: {listed(found.shortfall)}, where float32 cannot tell"
@@ -278,7 +292,9 @@ def _exact_remark(found: ExactComparison) -> str:
     if found.unfit is not None:
         return f"exact proof not possible: {found.unfit}"
     what = listed([_EXACTLY.get(each, each) for each in found.values if each != "loss"])
-    text = f"exact proof: {found.differences:,} of {found.count:,} values differ ({what})"
+    verb = "differs" if found.differences == 1 else "differ"
+    differing = f"{found.differences:,} of {counted(found.count, 'value')} {verb}"
+    text = f"exact proof: {differing} ({what})"
     return text if found.first is None else f"{text}; first difference: {found.first}"
 
 
@@ -292,7 +308,7 @@ def _summary(report: Report) -> str:
     if report.exact is not None:
         bits = sum(result.exact is not None and result.exact.passed for result in report.results)
         exactly = f"; where float32 rounds nothing, {bits} of {len(report.results)} to the last bit"
-    return f"{count} {verb} the float64 reference, in {what}{only}{exactly}."
+    return f"{count} shown to {verb} the float64 reference, in {what}{only}{exactly}."
 
 
 def _table(report: Report, width: int | None = None) -> Table:

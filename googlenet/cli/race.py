@@ -15,9 +15,7 @@ from .options import (
     AsJson,
     AuxHeads,
     Channels,
-    Classes,
     Dialect,
-    Frameworks,
     Initializer,
     Interpreters,
     NetworkName,
@@ -46,7 +44,7 @@ Seeds = Annotated[
 
 def command(
     name: NetworkName = "googlenet",
-    framework: Frameworks = None,
+    framework: options.RaceFrameworks = None,
     python: Interpreters = None,
     seeds: Seeds = 1,
     data: options.Data = "digits",
@@ -62,12 +60,12 @@ def command(
     decay_epochs: options.DecayEpochs = options.BOOK.decay_epochs,
     decay_factor: options.DecayFactor = options.BOOK.decay_factor,
     initializer: Initializer = "xavier_uniform",
-    num_classes: Classes = None,
+    num_classes: options.Classes = None,
     channels: Channels = None,
     size: Size = None,
     aux: AuxHeads = False,
     dialect: Dialect = None,
-    out: options.Out = None,
+    out: options.RaceOut = None,
     picture: options.Curves = None,
     threads: Threads = None,
     timeout: Timeout = 1800.0,
@@ -153,9 +151,9 @@ def _announce(raced: Raced, seeds: int) -> None:
     from ..training.captions import settings_text
 
     say(
-        f"{raced.network.name} {shape_text(raced.network.input_shape)} on"
-        f" {counted(len(raced.data.train.labels), 'image')} of {raced.data.description}; tested on"
-        f" {len(raced.data.test.labels):,}"
+        f"{raced.network.name} at {shape_text(raced.network.input_shape)}, on"
+        f" {counted(len(raced.data.train.labels), 'image')} from {raced.data.description}; tested"
+        f" on {len(raced.data.test.labels):,}"
     )
     say(f"{settings_text(raced.recipe, seeds=seeds)}; in {raced.folder}")
 

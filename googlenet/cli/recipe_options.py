@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..spec.recipe import SCHEDULES, Recipe
+from .options import _frameworks
 
 #: The defaults of every command that trains.
 BOOK = Recipe()
@@ -28,9 +29,15 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         help=(
-            "Folder that already has Fashion-MNIST's files; by default GOOGLENET_DATA_DIR. Without"
-            " either, they are downloaded."
+            "Folder that already has Fashion-MNIST's files; by default the one that the environment"
+            " variable GOOGLENET_DATA_DIR names. Without either, they are downloaded."
         ),
+    ),
+]
+Classes = Annotated[
+    int | None,
+    typer.Option(
+        "--num-classes", metavar="N", help="Number of classes; by default as many as the data has."
     ),
 ]
 Epochs = Annotated[
@@ -99,6 +106,29 @@ Out = Annotated[
         "--out",
         metavar="DIR",
         help="Folder for the checkpoint, log, curves and weights; by default one inside runs.",
+    ),
+]
+RaceFrameworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--framework",
+        metavar="X",
+        help=(
+            "Train in this framework; can be repeated. By default all installed ones that can"
+            " train are used, except numpy."
+        ),
+        autocompletion=_frameworks,
+    ),
+]
+RaceOut = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help=(
+            "Folder for the curves, the results, and a folder for each run; by default one inside"
+            " runs."
+        ),
     ),
 ]
 Curves = Annotated[

@@ -57,13 +57,13 @@ class Watch:
             return
         run = self._run
         self._say(
-            f"{run.network.name} {shape_text(run.network.input_shape)} in {run.backend.name}, on"
-            f" {counted(len(run.data.train.labels), 'image')} of {run.data.description}; tested on"
-            f" {len(run.data.test.labels):,}"
+            f"{run.network.name} at {shape_text(run.network.input_shape)} in {run.backend.name}, on"
+            f" {counted(len(run.data.train.labels), 'image')} from {run.data.description}; tested"
+            f" on {len(run.data.test.labels):,}"
         )
         self._say(f"{settings_text(run.recipe)}; {counted(steps, 'step')}; in {run.folder}")
         if position.step:
-            self._say(f"resuming after step {position.step}")
+            self._say(f"resuming after step {position.step:,}")
 
     def _step(self, step: int, loss: float, accuracy: float, speed: float) -> None:
         epoch = (step - 1) // self._run.per_epoch + 1
@@ -131,5 +131,5 @@ class Watch:
             f" {last.test_accuracy:.3f} (95 %: {low:.3f} to {high:.3f})"
         )
         if self._drawn:
-            self._say(f"curves: {self._picture}")
-        self._say(f"weights: {trained.weights}")
+            self._say(f"Curves: {self._picture}")
+        self._say(f"Weights: {trained.weights}")

@@ -43,8 +43,8 @@ def check_batch_size(
     count = len(data.train.labels)
     if recipe.batch_size > count:
         raise DataError(
-            f"`batch_size`: {recipe.batch_size} is larger than the {count} images to train on; give"
-            f" at most {count}"
+            f"`batch_size`: {recipe.batch_size} is larger than the number of images to train on,"
+            f" {count}; give at most {count}"
         )
     if (norm := norm_of_one_value(network)) is not None:
         _check_norm(norm, count, recipe.batch_size, processes)
@@ -59,8 +59,8 @@ def _check_parts(count: int, batch_size: int, processes: int) -> None:
         return
     if count < processes:
         raise DataError(
-            f"{count} images to train on are fewer than the {processes} processes; start at most"
-            f" {count} processes"
+            f"fewer images to train on ({count}) than processes ({processes}); start at most"
+            f" {_processes(count)}"
         )
     number, held = _first_below(count, batch_size, processes)
     raise DataError(

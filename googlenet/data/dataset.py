@@ -50,7 +50,7 @@ def check_classes(data: DataSet, num_classes: int) -> None:
             f"{data.description}: has {len(data.classes)} classes, but the network has"
             f" {num_classes}; give `num_classes` {len(data.classes)}"
         )
-    for what, split in (("train", data.train), ("test", data.test)):
+    for what, split in (("training", data.train), ("test", data.test)):
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= num_classes:
             wrong = low if low < 0 else high

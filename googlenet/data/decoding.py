@@ -254,9 +254,10 @@ def read_labels(path: Path, images: Path, count: int) -> Array:
     """
     labels = read_idx(path, axes=1).astype(np.int64)
     if len(labels) != count:
+        amount = "few" if len(labels) < count else "many"
         raise DataError(
-            f"{path}: holds {len(labels)} labels for {count} images in {images.name}; they do not"
-            " match"
+            f"{path}: too {amount} labels ({len(labels)}) for the images in {images.name}"
+            f" ({count}); give the files that belong together"
         )
     return labels
 

@@ -51,13 +51,12 @@ def load_image_set(
     """
     check_channels(input_shape)
     if count is not None and count < 1:
-        raise DataError(f"`count`: expected at least 1, got {count}")
+        raise DataError(f"`count`: expected an integer of at least 1, got {count}")
     raw, labels, origin = _digits() if source is None else _named(source)
     if count is not None and count > len(raw):
         holder = origin if source is None else source
         raise DataError(
-            f"{holder}: holds {_images(len(raw))}, but `count` asks for {count}; give at most"
-            f" {len(raw)}"
+            f"{holder}: holds {_images(len(raw))}, but `count` is {count}; give at most {len(raw)}"
         )
     chosen = raw[:count]
     images = np.stack([fit(decode(image, name), input_shape) for name, image in chosen])
@@ -67,7 +66,7 @@ def load_image_set(
     labels = labels[: len(images)]
     if labels.max() >= num_classes:
         raise DataError(
-            f"{origin}: label {labels.max()} is out of range for {num_classes} classes; give"
+            f"{origin}: label {labels.max()} is out of range, expected 0 to {num_classes - 1}; give"
             f" `num_classes` {labels.max() + 1}"
         )
     return ImageSet(images, labels, origin)
@@ -130,16 +129,16 @@ class Inputs:
         return images
 
 
-def load_inputs(paths: Sequence[Path], input_shape: Shape, preprocessing: Preprocessing) -> Inputs:
-    """All images of `paths`, in order, by `preprocessing` at `input_shape` (C, H, W).
+def load_inputs(images: Sequence[Path], input_shape: Shape, preprocessing: Preprocessing) -> Inputs:
+    """All images of the paths `images`, in order, by `preprocessing` at `input_shape` (C, H, W).
 
     Each path is of any kind that `load_image_set` accepts. Raises `DataError`, naming the path, if
     one is missing, empty, truncated or holds no images, or if there are none; `ShapeError` for a
     number of channels other than 1 or 3.
     """
     check_channels(input_shape)
-    found = [named for path in paths for named in named_images(path)]
+    found = [named for path in images for named in named_images(path)]
     if not found:
-        raise DataError("`paths`: expected at least one file or folder of images, got none")
+        raise DataError("`images`: expected at least one file or folder of images, got none")
     names, sources = zip(*found, strict=True)
     return Inputs(names, input_shape, preprocessing, sources)

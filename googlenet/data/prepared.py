@@ -88,8 +88,12 @@ def _check_split(folder: Path, part: str, split: Split, input_shape: Shape) -> N
             f" (N,) int64, got {images.shape} {images.dtype} and {labels.shape} {labels.dtype};"
             " prepare the set again"
         )
-    if images.shape[1:] != tuple(input_shape):
+    channels, *sides = images.shape[1:]
+    if (channels, *sides) != tuple(input_shape):
+        same = channels == input_shape[0]
+        needed = "1 channel" if channels == 1 else f"{channels} channels"
+        how = "at that `input_shape`" if same else f"for {needed}"
         raise DataError(
             f"{folder}: {part}_images.npy holds images of {images.shape[1:]}, but the network"
-            f" expects {tuple(input_shape)}; prepare the set again"
+            f" expects {tuple(input_shape)}; build the network {how}, or prepare the set again"
         )

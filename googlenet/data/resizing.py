@@ -22,8 +22,8 @@ def check_channels(input_shape: Shape) -> None:
     """Raises `ShapeError` unless `input_shape` (C, H, W) has 1 or 3 channels."""
     if input_shape[0] not in (1, 3):
         raise ShapeError(
-            f"images have 1 or 3 channels, but the network expects {input_shape[0]}; build it with"
-            " an `input_shape` of 1 or 3 channels"
+            f"images have 1 or 3 channels, but the network expects {input_shape[0]}; build the"
+            " network for 1 or 3 channels"
         )
 
 
@@ -69,8 +69,8 @@ def _middle(
         size = (high * picture.width // picture.height, high)
     if size[0] * size[1] > MOST_PIXELS:
         raise DataError(
-            f"{name}: {picture.width}×{picture.height} is too narrow for this preprocessing; crop"
-            " it, or give `preprocessing` unit"
+            f"{name}: an image of {picture.height}×{picture.width} (height×width) is too elongated"
+            " for this preprocessing; crop it, or give `preprocessing` unit"
         )
     picture = picture.resize(size, resampling)
     left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)

@@ -45,13 +45,13 @@ Labelled: TypeAlias = list[tuple[Path, int]]
 
 
 def load_data(
-    source: str,
+    data: str,
     input_shape: Shape,
     *,
     data_dir: Path | None = None,
     report: Report = lambda what, done, total: None,
 ) -> DataSet:
-    """The set `source` at `input_shape` (C, H, W): `digits`, `fashion-mnist`, or a path.
+    """The set `data` at `input_shape` (C, H, W): `digits`, `fashion-mnist`, or a path.
 
     A path is a folder of IDX files with the names of MNIST's, one that `save_data` wrote, or one of
     images: `train/CLASS/…` and `test/CLASS/…`, or `CLASS/…`. The files of Fashion-MNIST are those
@@ -63,29 +63,29 @@ def load_data(
     together; `ShapeError` for a number of channels other than 1 or 3.
     """
     check_channels(input_shape)
-    if data_dir is not None and source != FASHION_MNIST:
+    if data_dir is not None and data != FASHION_MNIST:
         raise DataError(
-            f"`data_dir`: is only for `source` {FASHION_MNIST}, got {data_dir} with `source`"
-            f" {source}; leave it out"
+            f"`data_dir`: is only for `data` {FASHION_MNIST}, got {data_dir} with `data` {data};"
+            " leave it out"
         )
-    with reading(source):
-        if source == DIGITS:
+    with reading(data):
+        if data == DIGITS:
             return _digits(input_shape, report)
-        if source == FASHION_MNIST:
+        if data == FASHION_MNIST:
             return _fashion_mnist(data_dir, input_shape, report)
-        return _from_path(source, input_shape, report)
+        return _from_path(data, input_shape, report)
 
 
-def _from_path(source: str, input_shape: Shape, report: Report) -> DataSet:
-    path = Path(source)
+def _from_path(data: str, input_shape: Shape, report: Report) -> DataSet:
+    path = Path(data)
     if not path.exists():
         raise DataError(
-            f"`source`: expected {DIGITS}, {FASHION_MNIST} or a path that exists, got {source}"
+            f"`data`: expected {DIGITS}, {FASHION_MNIST} or a path that exists, got {data}"
         )
     if not path.is_dir():
         raise DataError(
             f"{path}: is a file; give the folder that holds train-images-idx3-ubyte.gz and the"
-            " others, or a folder for each class of images"
+            " others, or one that holds a folder of images for each class"
         )
     if is_prepared(path):
         return read_prepared(path, input_shape)
@@ -133,7 +133,7 @@ def _idx(
         if classes is not None and labels[-1].max() >= len(classes):
             raise DataError(
                 f"{labels_path}: label {labels[-1].max()} is out of range for {len(classes)}"
-                f" classes; if this is not {FASHION_MNIST}, give its folder as `source`"
+                f" classes; if this is not {FASHION_MNIST}, give its folder as `data`"
             )
     highest = max(int(part.max()) for part in labels)
     if classes is None and highest == 0:
@@ -231,8 +231,8 @@ def _every_fifth(root: Path, by_class: dict[str, list[Path]]) -> tuple[Labelled,
     for label, (name, files) in enumerate(by_class.items()):
         if len(files) < TEST_EVERY:
             raise DataError(
-                f"{root / name}: number of images {len(files)}, of which every {TEST_EVERY}th is"
-                f" for testing; give at least {TEST_EVERY}, or make folders named train and test"
+                f"{root / name}: too few images ({len(files)}), since every {TEST_EVERY}th is for"
+                f" testing; give at least {TEST_EVERY}, or make folders named train and test"
             )
         for index, file in enumerate(files):
             testing = index % TEST_EVERY == TEST_EVERY - 1

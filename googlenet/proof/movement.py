@@ -47,7 +47,10 @@ def movement(a: Network, b: Network, images: Array, *, seed: int = 0) -> Movemen
         return Movement(
             None,
             None,
-            f"their inputs differ, {size_text(a.input_shape)} and {size_text(b.input_shape)}",
+            (
+                f"the networks' inputs differ, {size_text(a.input_shape)} and"
+                f" {size_text(b.input_shape)}"
+            ),
         )
     params, unfit = _shared(a, b, seed)
     if unfit is not None:
@@ -81,7 +84,7 @@ def _shared(a: Network, b: Network, seed: int) -> tuple[Params, str | None]:
                     ),
                 )
         elif len(spec.shape) > 1:
-            return {}, f"the weights do not fit: only one of them has {path}"
+            return {}, f"the weights do not fit: only one network has {path}"
         else:
             array[...] = float(spec.name in ("weight", "running_var"))
     return params, None

@@ -53,8 +53,8 @@ class Loss:
         )
         if len(weights) != len(heads):
             raise SpecError(
-                f"`aux_weights`: expected one for each auxiliary head of network '{network.name}',"
-                f" {len(heads)}, got {len(weights)}"
+                f"`aux_weights`: expected {len(heads)}, one for each auxiliary head of network"
+                f" '{network.name}', got {len(weights)}"
             )
         return {"logits": 1.0} | {
             name: weight for (name, _), weight in zip(heads, weights, strict=True)

@@ -31,8 +31,9 @@ def settings_text(recipe: Recipe, *, seeds: int = 1) -> str:
     words = [f"{epochs}, batch size {recipe.batch_size}", rate]
     words += [f"{what} {value:g}" for what, value in more.items() if value]
     if recipe.aux_weights:
-        weights = " and ".join(f"{weight:g}" for weight in recipe.aux_weights)
-        words.append(f"auxiliary loss weights {weights}")
+        *others, last_weight = (f"{weight:g}" for weight in recipe.aux_weights)
+        weights = f"s {', '.join(others)} and {last_weight}" if others else f" {last_weight}"
+        words.append(f"auxiliary loss weight{weights}")
     last = recipe.seed + seeds - 1
     words.append(f"seed {recipe.seed}" if seeds == 1 else f"seeds {recipe.seed} to {last}")
     return ", ".join(words)

@@ -74,6 +74,6 @@ def entrants(
     if running or named is None:
         return running or [REFERENCE]
     raise BackendError(
-        f"frameworks: none of {', '.join(chosen)} has a trainer; name one that can train, such as"
-        f" {REFERENCE}"
+        f"frameworks: no trainer in the backend of {', '.join(chosen)}; name a framework that can"
+        f" train, such as {REFERENCE}"
     )

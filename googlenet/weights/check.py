@@ -36,7 +36,7 @@ def check_params(
         if array.shape != spec.shape:
             raise WeightsError(
                 f"{source}: '{path}' has shape {array.shape}, expected {spec.shape}; "
-                "was it made for another number of classes, channels or input size?"
+                "was it made for another number of classes or channels, or another input size?"
             )
         if array.dtype.kind != "f":
             raise WeightsError(
@@ -54,8 +54,9 @@ def check_params(
         checked[path] = np.ascontiguousarray(array, np.float32)
     extra = [path for path in params if path not in specs]
     if extra:
+        arrays = "array" if len(extra) == 1 else "arrays"
         raise WeightsError(
             f"{source}: '{extra[0]}' does not belong to network '{network.name}' ({len(extra)} such"
-            " arrays); remove it or build the network that it belongs to"
+            f" {arrays}); remove it or build the network that it belongs to"
         )
     return checked

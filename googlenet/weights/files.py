@@ -85,7 +85,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
     except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
         # TypeError and AttributeError: a dtype that numpy lacks, such as bfloat16.
         raise WeightsError(
-            f"{path}: is not a complete safetensors file of arrays that numpy can hold ({error})"
+            f"{path}: is not a complete safetensors file of arrays that NumPy can hold ({error})"
         ) from error
 
 
@@ -110,7 +110,7 @@ def check_file(
     made_for = metadata.get("network", network.name)
     if made_for != network.name:
         raise WeightsError(
-            f"{path}: holds weights of network '{made_for}', expected '{network.name}'; build that"
-            " network instead"
+            f"{path}: holds weights of network '{made_for}', expected '{network.name}'; use network"
+            f" '{made_for}' instead"
         )
     return check_params(network, params, source=str(path))

@@ -167,7 +167,7 @@ def test_seeds_of_a_race_that_cannot_be(shades, seeds, message):
 
 def test_a_race_refuses_its_arguments_before_it_starts(shades, tmp_path):
     recipe = Recipe(epochs=1, batch_size=41)
-    with pytest.raises(DataError, match="`batch_size`: 41 is larger than the 40 images"):
+    with pytest.raises(DataError, match="`batch_size`: 41 is larger than the number of images"):
         googlenet.race(
             "googlenet", shades, recipe, frameworks=["numpy"], out=tmp_path / "race", **SMALL
         )

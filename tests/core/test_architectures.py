@@ -549,22 +549,25 @@ def test_one_dialect_given_twice_is_that_dialect():
         (
             {"name": "inception_v3", "dialect": "tmm"},
             (
-                r"dialect: network 'inception_v3' has torchvision, .*, got 'tmm'; did you mean"
-                r" 'timm'\?"
+                r"dialect: expected one of torchvision, .* for network 'inception_v3', got 'tmm';"
+                r" did you mean 'timm'\?"
             ),
         ),
-        ({"name": "torch:inception_v3"}, r"dialect: network 'inception_v3' has .*, got 'torch'"),
+        (
+            {"name": "torch:inception_v3"},
+            r"dialect: expected one of .* for network 'inception_v3', got 'torch'",
+        ),
         (
             {"name": "keras:googlenet"},
             (
-                r"dialect: network 'googlenet_paper' has torchvision, gluoncv, mindcv, paddle, got"
-                r" 'keras'"
+                r"dialect: expected one of torchvision, gluoncv, mindcv, paddle for network"
+                r" 'googlenet_paper', got 'keras'"
             ),
         ),
         (
             {"name": "torchvision:nin"},
             (
-                r"dialect: network 'nin' has no dialect 'torchvision'; use googlenet_paper,"
+                r"dialect: network 'nin' has no dialect 'torchvision'; use one of googlenet_paper,"
                 r" inception_v3, alexnet"
             ),
         ),
@@ -581,11 +584,14 @@ def test_one_dialect_given_twice_is_that_dialect():
         ),
         (
             {"name": "googlenet", "aux": True},
-            r"aux: network 'googlenet' has no auxiliary heads; use googlenet_paper, inception_v3$",
+            (
+                r"aux: network 'googlenet' has no auxiliary heads; use one of googlenet_paper,"
+                r" inception_v3$"
+            ),
         ),
         (
             {"name": "timm:inception_v4", "aux": True},
-            r"aux: network 'inception_v4' has no auxiliary heads; use googlenet_paper",
+            r"aux: network 'inception_v4' has no auxiliary heads; use one of googlenet_paper",
         ),
     ],
 )

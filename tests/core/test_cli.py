@@ -50,6 +50,22 @@ def test_help_without_arguments():
     assert all(command in done.stdout for command in COMMANDS)
 
 
+@pytest.mark.parametrize(
+    ("command", "usage", "argument"),
+    [
+        ("compare", "[OPTIONS] [NAME]...", "NAME"),
+        ("convert", "[OPTIONS] IN OUT", "IN"),
+        ("diff", "[OPTIONS] A B", "A"),
+        ("predict", "[OPTIONS] [IMAGE]...", "IMAGE"),
+    ],
+)
+def test_help_shows_arguments_by_their_names(command, usage, argument):
+    lines = googlenet(command, "--help", COLUMNS="200").stdout.splitlines()
+    assert lines[0] == f"Usage: googlenet {command} {usage}"
+    row = lines[lines.index("Arguments:") + 1]
+    assert row.split("  ")[1].strip() == argument
+
+
 def test_list():
     done = googlenet("list")
     assert done.returncode == 0
@@ -149,10 +165,7 @@ def test_parity_shows_what_failed():
     )
     done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="layer")
     assert done.returncode == 1
-    assert (
-        "faulty: first divergence at the output of b3.inception_3b.branch_5x5.conv.relu"
-        in done.stdout
-    )
+    assert "faulty: first divergence: output of b3.inception_3b.branch_5x5.conv.relu" in done.stdout
     done = googlenet(*arguments, GOOGLENET_EXAMPLE_FAULT="exit")
     assert done.returncode == 1
     assert "faulty: exited with code 7" in done.stdout
@@ -176,7 +189,19 @@ def test_parity_shows_what_failed():
         ),
         (
             ("summary", "--size", "0"),
-            ("--size: expected (channels, height, width), each at least 1, got (1, 0, 0)"),
+            "googlenet: --size: expected 1 to 65536 pixels per side, got '0'\n",
+        ),
+        (
+            ("compare", "--size", "96x70000"),
+            "googlenet: --size: expected 1 to 65536 pixels per side, got '96x70000'\n",
+        ),
+        (
+            ("summary", "--channels", "0"),
+            "googlenet: --channels: expected an integer of at least 1, got 0\n",
+        ),
+        (
+            ("compare", "--channels", "0"),
+            "googlenet: --channels: expected an integer of at least 1, got 0\n",
         ),
         (
             ("summary", "--num-classes", "0"),
@@ -188,10 +213,22 @@ def test_parity_shows_what_failed():
         ),
         (
             ("summary", "--aux"),
-            "aux: network 'googlenet' has no auxiliary heads; use googlenet_paper",
+            "aux: network 'googlenet' has no auxiliary heads; use one of googlenet_paper,",
+        ),
+        (
+            ("summary", "inception_v3", "--dialect", "tim"),
+            "for network 'inception_v3', got 'tim'; did you mean 'timm'?",
+        ),
+        (
+            ("summary", "nin", "--dialect", "keras"),
+            "--dialect: network 'nin' has no dialect 'keras'; use one of ",
         ),
         (("summary", "--framework", "caffe"), "framework: no backend 'caffe' (installed: "),
         (("parity", "--framework", "caffe"), "framework: no backend 'caffe' (installed: "),
+        (
+            ("parity", "--framework", "caffe"),
+            "); to install one of these from a checkout, into a new environment, since",
+        ),
         (("parity", "--python", "mxnet"), "--python: expected FRAMEWORK=PATH"),
         (
             ("parity", "--python", "mxnet=/no/python"),
@@ -201,18 +238,36 @@ def test_parity_shows_what_failed():
         (("parity", "--count", "0"), "--count: expected an integer of at least 1, got 0"),
         (
             ("parity", "--channels", "2"),
-            "googlenet: images have 1 or 3 channels, but the network expects 2",
+            "googlenet: images have 1 or 3 channels, but the network expects 2; build the network"
+            " for 1 or 3 channels\n",
         ),
         (("parity", "--weights", "/no/weights"), "/no/weights: does not exist"),
         (
             ("parity", "--initializer", "zeros"),
             "initializer: expected one of xavier_uniform, he_normal, got 'zeros'",
         ),
-        (("parity", "--jobs", "many"), "--jobs"),
+        (
+            ("parity", "--jobs", "many"),
+            "googlenet: --jobs: expected an integer of at least 1, got 'many'\n",
+        ),
+        (
+            ("parity", "--threads", "0"),
+            "googlenet: --threads: expected an integer of at least 1, got 0\n",
+        ),
+        (("train", "--epochs", "x"), "googlenet: --epochs: expected an integer, got 'x'\n"),
+        (
+            ("train", "--aux-weight", "0.3", "--aux-weight", "y"),
+            "googlenet: --aux-weight: expected a number, got 'y'\n",
+        ),
+        (
+            ("race", "--timeout", "0.5"),
+            "googlenet: --timeout: expected a number of at least 1, got 0.5\n",
+        ),
+        (("train", "--resume=3"), "see 'googlenet train --help'"),
         (
             ("parity", "googlenet_bn", "--size", "32", "--count", "1"),
-            "--count 1: a training step needs at least 2 images, because the map of batch norm"
-            " 'b5.inception_5a.branch_1x1.norm' is 1×1; give more images, a larger --size, or"
+            "googlenet: a training step needs at least 2 images, got 1, because the map of batch"
+            " norm 'b5.inception_5a.branch_1x1.norm' is 1×1; give more images, a larger --size, or"
             " --no-gradients without --train-steps",
         ),
         (

@@ -71,7 +71,7 @@ def test_what_libraries_call_googlenet():
     [
         (
             ("summary", "inception_v3", "--dialect", "kers"),
-            "dialect: network 'inception_v3' has torchvision, timm, gluon",
+            "dialect: expected one of torchvision, timm, gluon",
         ),
         (
             ("summary", "keras:inception_v3", "--dialect", "timm"),
@@ -79,18 +79,21 @@ def test_what_libraries_call_googlenet():
         ),
         (
             ("summary", "torchvision:nin"),
-            "dialect: network 'nin' has no dialect 'torchvision'; use googlenet_paper",
+            "dialect: network 'nin' has no dialect 'torchvision'; use one of googlenet_paper",
         ),
         (
             ("summary", "inception_v4", "--aux"),
-            "aux: network 'inception_v4' has no auxiliary heads; use googlenet_paper, inception_v3",
+            "aux: network 'inception_v4' has no auxiliary heads; use one of googlenet_paper,",
         ),
         (
             ("summary", "keras:inception_v3", "--size", "74"),
             "the smallest square image that fits is 75×75",
         ),
         (("min-size", "inception_v9"), "network: expected one of googlenet"),
-        (("min-size", "googlenet", "--channels", "0"), "input_shape: expected (channels"),
+        (
+            ("min-size", "googlenet", "--channels", "0"),
+            "--channels: expected an integer of at least 1, got 0",
+        ),
         (("diff", "googlenet"), "Missing argument 'B'"),
         (("diff", "googlenet", "inception_v9"), "network: expected one of googlenet"),
         (("diff", "googlenet_paper", "nin", "--aux"), "aux: network 'nin' has no auxiliary heads"),
@@ -172,6 +175,11 @@ def test_compare_answers_the_books_exercise():
     assert (
         "vgg11 has 93 % of its parameters in dense layers, nin none: global average pooling" in text
     )
+
+
+def test_compare_says_a_small_share_in_plain_figures():
+    done = googlenet("compare", "alexnet", "torchvision:googlenet_paper", "--size", "224")
+    assert "dense layers, torchvision:googlenet_paper 15 %: global" in done.stdout
 
 
 def test_compare_as_json():
@@ -339,7 +347,7 @@ def test_diff_where_the_weights_do_not_fit(tmp_path):
     )
     assert "b3.inception_3a.branch_5x5.conv.conv and 8 more such layers: kernel 5×5 → 3×3" in text
     assert "b4.pool: kernel 3×3 → 2×2" in text
-    assert "Logits not compared: their inputs differ, 1×20×20 and 1×224×224." in shown(
+    assert "Logits not compared: the networks' inputs differ, 1×20×20 and 1×224×224." in shown(
         "diff", "googlenet", "vgg11_small", "--size", "20"
     )
 
@@ -620,7 +628,7 @@ def test_names_of_classes_that_do_not_fit(files, tmp_path, classes):
     save_params(
         tmp_path / "w.safetensors", network, init_params(network), extra={"classes": classes}
     )
-    message = "its metadata 'classes' is not a list of 3 names"
+    message = "its metadata 'classes' is not a list with a name for each class (3)"
     refused(
         "predict",
         files / "images" / "a.png",
@@ -716,7 +724,7 @@ def test_an_array_that_is_too_small(tmp_path):
         "--out",
         tmp_path / "o.npy",
     )
-    refused("predict", *arguments, message="network 'bn_inception' on (1, 20, 20): ")
+    refused("predict", *arguments, message="network 'bn_inception' at (1, 20, 20): ")
     assert sorted(os.listdir(tmp_path)) == ["w.safetensors", "x.npy"]
 
 

@@ -66,7 +66,7 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     done = googlenet("train", *SMALL, "--data", shades, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "googlenet 1×8×8 in numpy, on 40 images of two shades; tested on 10"
+    assert lines[0] == "googlenet at 1×8×8 in numpy, on 40 images from two shades; tested on 10"
     assert lines[1].startswith(
         "2 epochs, batch size 16, learning rate 0.01, seed 0; 6 steps; in runs/"
     )
@@ -74,8 +74,8 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert "test accuracy" in lines[4]
     assert "95 %" in lines[4]
     assert lines[5:] == [
-        "curves: runs/googlenet-shades-numpy-seed0/curves.png",
-        "weights: runs/googlenet-shades-numpy-seed0/weights.safetensors",
+        "Curves: runs/googlenet-shades-numpy-seed0/curves.png",
+        "Weights: runs/googlenet-shades-numpy-seed0/weights.safetensors",
     ]
     folder = tmp_path / "runs" / "googlenet-shades-numpy-seed0"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -99,7 +99,7 @@ def test_curves_that_cannot_be_drawn_do_not_end_the_run(shades, tmp_path):
     done = googlenet("train", *SMALL, "--data", shades, "--out", "here", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "curves not drawn: here/curves.png: cannot be written" in done.stderr
-    assert "curves:" not in done.stdout
+    assert "Curves:" not in done.stdout
     assert (tmp_path / "here" / "weights.safetensors").exists()
 
 
@@ -185,7 +185,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--epochs", "0"), "--epochs: expected an integer of at least 1, got 0"),
         (
             ("--batch-size", "41"),
-            "41 is larger than the 40 images to train on; give at most 40",
+            "41 is larger than the number of images to train on, 40; give at most 40",
         ),
         (("--learning-rate", "-1"), "--learning-rate: expected a number above 0, got -1.0"),
         (
@@ -196,7 +196,10 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--size", "9"), "holds images of (1, 8, 8), but the network expects (1, 9, 9)"),
         (("--num-classes", "1"), "has 2 classes, but the network has 1"),
         (("--parallel",), "framework 'numpy': can only train in one process"),
-        (("--aux-weight", "0.3"), "auxiliary head of network 'googlenet', 0, got 1"),
+        (
+            ("--aux-weight", "0.3"),
+            "expected 0, one for each auxiliary head of network 'googlenet', got 1",
+        ),
         (
             ("--data", "nowhere"),
             "expected digits, fashion-mnist or a path that exists, got nowhere",

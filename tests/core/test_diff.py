@@ -346,16 +346,16 @@ def test_the_first_divergence_is_the_first_in_the_order_of_execution():
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (_network((4, 12, 13), conv=CONV), "their inputs differ, 4×12×12 and 4×12×13"),
+        (_network((4, 12, 13), conv=CONV), "the networks' inputs differ, 4×12×12 and 4×12×13"),
         (
             _network(conv=blocks.conv_layer(4, 5, 1, 2)),
             "the weights do not fit: conv.weight is 4×4×3×3 in one, 4×4×5×5 in the other",
         ),
         (
             _network(conv=CONV, more=blocks.conv_layer(2, 1)),
-            "the weights do not fit: only one of them has more.weight",
+            "the weights do not fit: only one network has more.weight",
         ),
-        (_network(other=CONV), "the weights do not fit: only one of them has other.weight"),
+        (_network(other=CONV), "the weights do not fit: only one network has other.weight"),
     ],
 )
 def test_weights_that_do_not_fit_are_not_compared(other, words):

@@ -164,7 +164,7 @@ FIRST = "stem.conv.weight"
         ),
         (
             lambda p: p.update(extra=p[FIRST]),
-            r"weights: 'extra' does not belong to network 'probe' \(1 such arrays\)",
+            r"weights: 'extra' does not belong to network 'probe' \(1 such array\)",
         ),
         (
             lambda p: p.update({FIRST: p[FIRST][:4]}),

@@ -253,6 +253,18 @@ def test_settings_in_words():
     )
 
 
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ((0.4,), "auxiliary loss weight 0.4, seed 0"),
+        ((0.3, 0.5), "auxiliary loss weights 0.3 and 0.5, seed 0"),
+        ((0.4, 0.3, 0.2), "auxiliary loss weights 0.4, 0.3 and 0.2, seed 0"),
+    ],
+)
+def test_weights_of_auxiliary_heads_in_words(weights, words):
+    assert settings_text(Recipe(aux_weights=weights)).endswith(words)
+
+
 def test_curves_that_part_are_explained():
     same = run([2.0, 1.0, 0.5])
     span = np.subtract(*limits(same)[::-1])

@@ -69,9 +69,9 @@ def test_a_registered_reader_is_asked_by_the_end_of_the_name(site, tmp_path):
 
 def test_our_own_readers_come_first(site, tmp_path):
     np.savez(tmp_path / "a.npz", w=np.ones(3, np.float32))
-    assert read_weights_file(tmp_path / "a.npz").format == "numpy archive"
+    assert read_weights_file(tmp_path / "a.npz").format == "NumPy archive"
     (tmp_path / "a.npz").rename(tmp_path / "a.txt")
-    assert read_weights_file(tmp_path / "a.txt").format == "numpy archive"
+    assert read_weights_file(tmp_path / "a.txt").format == "NumPy archive"
     assert "text_reader" not in sys.modules
     # What is no whole file of ours may be one of theirs: \n is how MindSpore's files begin.
     assert read_weights_file(write(tmp_path / "b.txt", "\n2.5")).format == "text file"

@@ -184,7 +184,7 @@ def test_names_and_figures_are_whole(columns, place):
 
 def test_bars_say_what_they_count(place):
     text = run(COMMANDS["parity"], place, 100, errors=True)
-    for words in ("reference", "numpy", "images", "gradients", "starting"):
+    for words in ("reference", "numpy", "images", "gradient passes", "starting"):
         assert words in text
     text = run([*COMMANDS["train"][:-1], "another"], place, 100, errors=True)
     for words in ("training", "testing", "images/s"):

@@ -387,9 +387,9 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     [
         (
             {"recipe": replace(RECIPE, learning_rate=0.1)},
-            "recipe's learning_rate 0.05, but this run has 0.1",
+            "the recipe's learning_rate 0.05, but this run has 0.1",
         ),
-        ({"recipe": replace(RECIPE, seed=4)}, "recipe's seed 3, but this run has 4"),
+        ({"recipe": replace(RECIPE, seed=4)}, "the recipe's seed 3, but this run has 4"),
         ({"data": data(seed=1)}, "data's digest"),
         ({"params": random_params(NETWORK, 1)}, "weights's digest"),
         (

@@ -49,7 +49,7 @@ if FRAMEWORK == "numpy":
 
     def test_numpy_savez(tmp_path):
         np.savez(tmp_path / "a.npz", **ARRAYS)
-        check(tmp_path / "a.npz", ARRAYS, "numpy archive")
+        check(tmp_path / "a.npz", ARRAYS, "NumPy archive")
 
 
 if FRAMEWORK == "torch":

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from googlenet import UnknownNameError, get_network, parity
-from googlenet.cli.parity import _print
+from googlenet.cli.parity import _exact_remark, _print
 from googlenet.data.images import ImageSet
 from googlenet.proof.exact.compare import ExactComparison
 from googlenet.proof.exact.problem import draw_problem
@@ -62,7 +62,8 @@ def test_only_what_is_proved_passes(groups, outcome):
 def test_all_the_same(capsys):
     text = printed(capsys, result("one", WHOLE), result("two", WHOLE))
     assert (
-        "2 of 2 compute the same function as the float64 reference, in outputs and gradients."
+        "2 of 2 shown to compute the same function as the float64 reference, in outputs and"
+        " gradients."
     ) in text
     assert (
         "one: 3 tensors the same, 0 different, 0 not provable on these images; largest error 0.50"
@@ -77,8 +78,8 @@ def test_bits_are_counted_beside_the_limits(capsys):
     results = [result("one", WHOLE, exact=right), result("two", WHOLE, exact=unfit)]
     text = " ".join(printed(capsys, *results, exact=exact).split())
     assert (
-        "2 of 2 compute the same function as the float64 reference, in outputs and gradients; where"
-        " float32 rounds nothing, 1 of 2 to the last bit."
+        "2 of 2 shown to compute the same function as the float64 reference, in outputs and"
+        " gradients; where float32 rounds nothing, 1 of 2 to the last bit."
     ) in text
     assert "two: exact proof not possible: no reason" in text
 
@@ -92,7 +93,7 @@ def test_what_cannot_be_told_is_said_with_what_to_give(capsys):
         " wrong; give count=8, a larger input_shape (such as 64×64), other images or other weights"
     ) in text
     assert "one: 2 tensors the same, 0 different, 2 not provable on these images;" in text
-    assert "1 of 2 compute the same function" in text
+    assert "1 of 2 shown to compute the same function as" in text
     enough = report(result("one", groups), count=8, side=224)
     assert enough.advice == (
         "give a larger `input_shape` (such as 448×448), other images or other weights"
@@ -111,7 +112,7 @@ def test_the_command_says_what_to_give_in_its_own_words():
     assert done.returncode == 1
     assert "not proved on these images: the loss and 173 of 173 gradients" in done.stdout
     assert "give --count 8, a larger --size (such as 64×64), other images" in done.stdout
-    assert "0 of 1 compute the same function" in done.stdout
+    assert "0 of 1 shown to compute the same function as" in done.stdout
 
 
 def test_the_worst_is_one_that_can_be_told():
@@ -124,7 +125,7 @@ def test_the_worst_is_one_that_can_be_told():
 
 def test_outputs_only_are_not_the_same_function(capsys):
     text = printed(capsys, result("whole", WHOLE), result("half", OUTPUTS))
-    assert "1 of 2 compute the same function" in text
+    assert "1 of 2 shown to compute the same function as" in text
     assert "half: outputs only; gradients could not be compared" in text
     assert "same outputs  gradients                    not compared" in text
     assert report(result("half", OUTPUTS)).passed  # nothing is wrong, and it says what was proved
@@ -133,14 +134,14 @@ def test_outputs_only_are_not_the_same_function(capsys):
 
 def test_without_gradients_nothing_is_called_the_same_function(capsys):
     text = printed(capsys, result("one", OUTPUTS), gradients=False)
-    assert "1 of 1 agree with the float64 reference, in outputs only." in text
+    assert "1 of 1 shown to agree with the float64 reference, in outputs only." in text
     assert "same function" not in text
 
 
 def test_training_steps_are_named_if_they_were_compared(capsys):
     trained = {**WHOLE, Group.TRAJECTORY: [Row("step 1: loss", 0.0, 1e-6)]}
     text = printed(capsys, result("one", trained), result("two", WHOLE), train_steps=1)
-    assert "1 of 2 compute the same function" in text
+    assert "1 of 2 shown to compute the same function as" in text
     assert "in outputs, gradients and training steps." in text
     assert "two: outputs and gradients only; training steps could not be compared" in text
 
@@ -155,3 +156,31 @@ def test_a_device_is_said_with_its_precision(capsys):
 def test_a_device_of_a_framework_that_is_not_compared_is_refused():
     with pytest.raises(UnknownNameError, match="'torch' is not compared here; choose from numpy"):
         parity(frameworks=["numpy"], devices={"torch": "cpu"})
+
+
+@pytest.mark.parametrize(
+    ("count", "differing", "words"),
+    [
+        (1, 0, "0 of 1 value differ ("),
+        (1, 1, "1 of 1 value differs ("),
+        (9, 1, "1 of 9 values differs ("),
+        (9, 2, "2 of 9 values differ ("),
+    ],
+)
+def test_the_exact_proof_counts_in_english(count, differing, words):
+    found = ExactComparison({"outputs": count}, {"outputs": differing}, None)
+    assert f"exact proof: {words}outputs)" in _exact_remark(found)
+
+
+def test_what_to_install_is_said_unless_the_reference_itself_failed(capsys):
+    text = printed(capsys, result("numpy", WHOLE))
+    assert "Only the NumPy reference was compared. To compare a framework, install it" in text
+    failed = printed(capsys, Result("numpy", error="killed"))
+    assert "Only the NumPy reference" not in failed
+    assert "0 of 1 shown to compute the same function" in failed
+
+
+def test_a_wrong_training_step_is_named_as_the_exact_proof_names_it(capsys):
+    wrong = {**WHOLE, Group.TRAJECTORY: [Row("step 1: loss", 1.0, 1e-6)]}
+    text = printed(capsys, result("one", wrong), train_steps=1)
+    assert "one: first divergence: training step 1: loss\n" in text

@@ -254,7 +254,7 @@ def test_a_comparison_holds_a_trajectory_only_if_it_is_asked_for():
     wrong = Backend(lambda model, recipe: Trainer(model, replace(recipe, momentum=0.0)))
     wrong.gradients = reference.gradients
     divergence = compare(wrong, PROBLEM, asked).first_divergence
-    assert divergence.startswith("training of step 2: ")
+    assert divergence.startswith("training step 2: ")
 
 
 def test_ten_steps_of_googlenet_stay_within_a_few_units_in_the_last_place():

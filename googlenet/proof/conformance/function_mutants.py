@@ -291,37 +291,37 @@ def function_mutants() -> list[Mutant]:
         ),
         Mutant(
             "training without momentum",
-            "training of step 2",
+            "training step 2",
             sabotage.recipe(lambda recipe: replace(recipe, momentum=0.0)),
             needs=TRAINING,
         ),
         Mutant(
             "training without weight decay",
-            "training of step 1",
+            "training step 1",
             sabotage.recipe(lambda recipe: replace(recipe, weight_decay=0.0)),
             needs=TRAINING,
         ),
         Mutant(
             "training on another loss",
-            "training of step 1: loss",
+            "training step 1: loss",
             sabotage.recipe(lambda recipe: replace(recipe, label_smoothing=0.2)),
             needs=TRAINING,
         ),
         Mutant(
             "training at the first rate for good",
-            "training of step 2",
+            "training step 2",
             sabotage.trainer(step=_first_rate),
             needs=TRAINING,
         ),
         Mutant(
             "training with the rate within the velocity",
-            "training of step 2",
+            "training step 2",
             sabotage.trainer(step=_velocity_with_rate),
             needs=TRAINING,
         ),
         Mutant(
             "training on the sum over the batch",
-            "training of step 1",
+            "training step 1",
             sabotage.trainer(step=_summed),
             needs=TRAINING,
         ),
@@ -337,7 +337,7 @@ def function_mutants() -> list[Mutant]:
         *(
             Mutant(
                 f"training ignores the {ignored} class",
-                "training of step 1: loss",
+                "training step 1: loss",
                 _ignoring_step(ignored),
                 needs=TRAINING,
             )

@@ -95,8 +95,8 @@ def why_unfit(network: Network) -> str | None:
     """Why no exact problem can be drawn for `network`, and what to do; None if one can."""
     if not has_exact_loss(network):
         return (
-            f"has {num_classes(network)} classes, but needs 2 to {MOST_CLASSES}, and with local"
-            " response normalisation a power of two; give such a `num_classes`"
+            f"needs 2 to {MOST_CLASSES} classes, and with local response normalisation a power of"
+            f" two, but has {num_classes(network)}; give such a `num_classes`"
         )
     if any(
         site.layer.k != 1 for site in walk(network) if isinstance(site.layer, LocalResponseNorm)

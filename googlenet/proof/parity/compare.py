@@ -43,11 +43,11 @@ from .trajectory import (
 #: How many images the gradients are compared on, so that memory stays bounded.
 GRADIENT_IMAGES = 8
 
-#: The stages of a comparison, by what they count: images, parts of a step, and steps.
-IMAGES, GRADIENTS, STEPS = "images", "gradients", "training steps"
+#: The stages of a comparison, by what they count.
+IMAGES, GRADIENTS, STEPS = "images", "gradient passes", "training steps"
 
-#: The stage of the exact proof, which counts attempts to draw a problem, or parts compared.
-EXACT = "exact bits"
+#: The stages of the exact proof, by what they count.
+ATTEMPTS, EXACT = "attempts at an exact problem", "parts of the exact proof"
 
 #: The parts of a compared step: the backend's pass, float64's step, the backend's gradients.
 STEP_PARTS = 3

@@ -161,8 +161,11 @@ class Comparison:
         """The first layer, output or array that fails, and in what; None if all pass."""
         for group in Group:
             for row in self[group]:
-                if not row.passed:
-                    return row.name if row.name == group.what else f"{group.what} of {row.name}"
+                if row.passed:
+                    continue
+                if group is Group.TRAJECTORY:
+                    return f"training {row.name}"
+                return row.name if row.name == group.what else f"{group.what} of {row.name}"
         return None
 
     def to_json(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from ...weights.check import check_params
 from ..exact.compare import ExactComparison
 from ..exact.files import save_exact
 from ..exact.problem import ExactProblem, draw_problem
-from .compare import EXACT, GRADIENT_IMAGES, measure
+from .compare import ATTEMPTS, GRADIENT_IMAGES, measure
 from .files import Question
 from .problem import Problem
 from .rows import Comparison, Group, Row
@@ -247,7 +247,7 @@ def run_parity(
             options.exact,
             seed=seed,
             gradients=options.gradients,
-            report=partial(progress, REFERENCE, EXACT),
+            report=partial(progress, REFERENCE, ATTEMPTS),
         )
     with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
         folder = Path(name)

@@ -32,7 +32,7 @@ READABLE = (
     "Paddle parameters (.pdparams)",
     "MindSpore checkpoints (.ckpt)",
     "safetensors",
-    "numpy archives (.npz)",
+    "NumPy archives (.npz)",
 )
 """The formats that `read_weights_file` reads by itself, in words."""
 
@@ -51,7 +51,7 @@ def _in_zip(path: Path) -> tuple[str, _Reader] | None:
     if keras.MEMBER in names:
         return "Keras 3 model", keras.read_zip
     if not names or any(name.endswith(".npy") for name in names):
-        return "numpy archive", numpy.read_npz
+        return "NumPy archive", numpy.read_npz
     return None
 
 

@@ -83,10 +83,10 @@ def read(path: Path) -> WeightsFile:
         bytes(cursor.take(cursor.integer(8))).decode("utf-8") for _ in range(cursor.integer(8))
     ]
     if cursor.left:
-        raise ValueError(f"{cursor.left} bytes after the last name")
+        raise ValueError(f"bytes after the last name: {cursor.left}")
     keys = [_name(name) for name in names] or [str(index) for index in range(len(arrays))]
     if len(keys) != len(arrays) or len(set(keys)) != len(keys):
-        raise ValueError(f"{len(arrays)} arrays under {len(set(keys))} names")
+        raise ValueError(f"arrays: {len(arrays)}, but different names: {len(set(keys))}")
     return WeightsFile(
         path, "MXNet parameters", plain_arrays(dict(zip(keys, arrays, strict=True))), {}
     )

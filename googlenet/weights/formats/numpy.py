@@ -1,4 +1,4 @@
-"""numpy archives, .npz, and safetensors files."""
+"""NumPy archives, .npz, and safetensors files."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def read_npz(path: Path) -> WeightsFile:
         for name in archive.files:
             array = archive[name]
             if not isinstance(array, np.ndarray):
-                raise ValueError(f"member '{name}' is not an array in numpy's format")
+                raise ValueError(f"member '{name}' is not an array in NumPy's format")
             arrays[name] = array
-    return WeightsFile(path, "numpy archive", plain_arrays(arrays), {})
+    return WeightsFile(path, "NumPy archive", plain_arrays(arrays), {})
 
 
 def _header(path: Path) -> dict[str, Any]:

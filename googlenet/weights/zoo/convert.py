@@ -170,7 +170,7 @@ class _Source:
             return None
         side = _fitting_side(self.model, network, entry.path, array.shape[1 - outputs])
         fits = (
-            f"it fits images of {side}×{side}, so give `input_size={side}`"
+            f"it fits images of {side}×{side}, so give `input_size` {side}×{side}"
             if side
             else "it fits no square image size"
         )
@@ -222,8 +222,8 @@ def described(file: WeightsFile, *, besides: str | None = None) -> str:
     percent = f"{math.floor(100 * share)} % of the arrays match"
     if not models:
         return (
-            f"it does not look like any known model (the first of its {len(file.arrays)} arrays is"
-            f" '{next(iter(file.arrays))}')"
+            f"it does not look like any known model (number of arrays: {len(file.arrays)}; the"
+            f" first is '{next(iter(file.arrays))}')"
         )
     if besides in models:
         return f"apart from that it is {besides} ({percent}); download or save it again"

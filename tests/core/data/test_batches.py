@@ -40,8 +40,9 @@ def test_more_classes_than_the_network_has():
 def test_a_label_out_of_range(part, label):
     data = data_set()
     getattr(data, part).labels[5] = label
+    what = {"train": "training", "test": "test"}[part]
     with pytest.raises(
-        DataError, match=f"numbered images: a {part} label is {label}, out of range for 3 classes"
+        DataError, match=f"numbered images: a {what} label is {label}, out of range for 3 classes"
     ):
         check_classes(data, 3)
 
@@ -62,7 +63,7 @@ def test_a_batch_larger_than_the_set():
     check_batch_size(Recipe(batch_size=13), data_set(train=13), PLAIN)
     with pytest.raises(
         DataError,
-        match="`batch_size`: 14 is larger than the 13 images to train on; give at most 13",
+        match="`batch_size`: 14 is larger than the number of images to train on, 13; give at most",
     ):
         check_batch_size(Recipe(batch_size=14), data_set(train=13), PLAIN)
 
@@ -91,7 +92,7 @@ def test_a_batch_larger_than_the_set():
         (
             5,
             14,
-            r"13 images to train on are fewer than the 14 processes; start at most 13 processes",
+            r"fewer images to train on \(13\) than processes \(14\); start at most 13 processes",
         ),
     ],
 )

@@ -67,7 +67,7 @@ def test_colour(tmp_path):
 
 def test_a_path_that_is_not_there(tmp_path):
     refused(
-        "`source`: expected digits, fashion-mnist or a path that exists, got",
+        "`data`: expected digits, fashion-mnist or a path that exists, got",
         tmp_path / "nowhere",
         source=tmp_path / "nowhere",
     )
@@ -98,7 +98,7 @@ def test_an_empty_class(tmp_path, root):
 def test_a_class_too_small_to_test(tmp_path):
     write_images(tmp_path / "cat", 5)
     write_images(tmp_path / "dog", 4)
-    refused(tmp_path / "dog", "number of images 4", "at least 5", source=tmp_path)
+    refused(tmp_path / "dog", "too few images (4)", "at least 5", source=tmp_path)
 
 
 def test_a_test_class_that_has_no_training_folder(tmp_path):

@@ -47,7 +47,7 @@ def test_a_folder_that_is_named_comes_before_the_variable(tmp_path, monkeypatch)
 
 def test_a_folder_for_a_set_that_is_not_fashion_mnist(tmp_path):
     refused(
-        f"`data_dir`: is only for `source` fashion-mnist, got {tmp_path} with `source` digits",
+        f"`data_dir`: is only for `data` fashion-mnist, got {tmp_path} with `data` digits",
         source="digits",
         data_dir=tmp_path,
     )
@@ -106,7 +106,7 @@ def test_images_and_labels_of_different_counts(tmp_path):
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(6)))
     refused(
         tmp_path / "t10k-labels-idx1-ubyte",
-        "holds 6 labels for 7 images in t10k-images-idx3-ubyte",
+        "too few labels (6) for the images in t10k-images-idx3-ubyte (7)",
         source=tmp_path,
     )
 
@@ -117,7 +117,7 @@ def test_a_label_beyond_fashion_mnists_classes(tmp_path):
     refused(
         tmp_path / "train-labels-idx1-ubyte",
         "label 10 is out of range for 10 classes",
-        "give its folder as `source`",
+        "give its folder as `data`",
         **options,
     )
     assert len(load_data(str(tmp_path), SHAPE).classes) == 11

@@ -35,7 +35,14 @@ def test_a_prepared_set_is_read_as_it_was_written(tmp_path):
 
 def test_a_prepared_set_of_another_size(tmp_path):
     save_data(tmp_path, data_set())
-    refused(tmp_path, "(1, 2, 3)", "(1, 9, 7)", "prepare the set again", source=tmp_path)
+    refused(
+        tmp_path,
+        "(1, 2, 3)",
+        "(1, 9, 7)",
+        "build the network at that `input_shape`",
+        source=tmp_path,
+    )
+    refused(tmp_path, "build the network for 1 channel, or", source=tmp_path, shape=(3, 2, 3))
 
 
 @pytest.mark.parametrize("name", module.ARRAYS)

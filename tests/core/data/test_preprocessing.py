@@ -243,7 +243,8 @@ def test_any_image_covers_any_input(height, width, rows, columns):
 def test_an_image_that_would_become_too_long_is_named():
     with pytest.raises(
         DataError,
-        match=r"^thin\.png: 1×2000 is too narrow .*; crop it, or give `preprocessing` unit$",
+        match=r"^thin\.png: an image of 2000×1 \(height×width\) is too elongated .*; crop it, or"
+        r" give `preprocessing` unit$",
     ):
         preprocess(
             np.zeros((2000, 1), np.uint8),

@@ -39,8 +39,11 @@ def test_mxnet_scalars_are_scalars_under_numpys_rules_only(file):
         (mxnet_list([struct.pack("<Ii", 0xF993FAC9, 1) + bytes(99)], ["w"]), "sparse"),
         (mxnet_list([struct.pack("<Ii", 0xF993FACA, 0) + struct.pack("<i", -1)], ["w"]), "-1 axes"),
         (mxnet_list([mxnet_array(BASE, flag=99)], ["w"]), "dtype number 99"),
-        (mxnet_list([mxnet_array(BASE)] * 2, ["arg:w", "aux:w"]), "2 arrays under 1 names"),
-        (mxnet_list([mxnet_array(BASE)] * 2, ["w"]), "2 arrays under 1 names"),
+        (
+            mxnet_list([mxnet_array(BASE)] * 2, ["arg:w", "aux:w"]),
+            "arrays: 2, but different names: 1",
+        ),
+        (mxnet_list([mxnet_array(BASE)] * 2, ["w"]), "arrays: 2, but different names: 1"),
         (mxnet_list([mxnet_array(BASE)], ["w"]) + b"x", "after the last name"),
         (struct.pack("<QQQ", 0x112, 0, 2**60), "expected 4 more bytes"),
     ],

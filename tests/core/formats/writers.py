@@ -293,7 +293,7 @@ FORMATS = {
     "Keras 3 weights": write_keras3,
     "Keras 3 model": write_keras_zip,
     "Keras legacy weights": write_keras_legacy,
-    "numpy archive": write_npz,
+    "NumPy archive": write_npz,
     "safetensors file": safetensors.numpy.save,
 }
 ANY = pytest.mark.parametrize("format", FORMATS)

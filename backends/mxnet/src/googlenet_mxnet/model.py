@@ -282,7 +282,7 @@ def _context(device: str | None) -> mx.Context:
         raise shared.unusable_device(device, name, expected)
     kind, index, found = match[1], int(match[2] or match[3] or 0), mx.context.num_gpus()
     if kind == "gpu" and index >= found:
-        raise shared.unusable_device(device, name, f"it finds {found} GPUs here")
+        raise shared.unusable_device(device, name, f"GPUs found here: {found}")
     return mx.Context(kind, index)
 
 

@@ -39,8 +39,8 @@ def start_parallel() -> tuple[int, int]:
         if os.environ.get("DMLC_ROLE") != "worker" or missing:
             raise BackendError(
                 f"mxnet: no launcher started this process: expected {', '.join(needed)} and"
-                " DMLC_ROLE=worker in the environment; start one process with DMLC_ROLE=scheduler"
-                " and one with DMLC_ROLE=server of `python -c 'import mxnet'`, then the workers"
+                " DMLC_ROLE=worker in the environment; run `python -c 'import mxnet'` once with"
+                " DMLC_ROLE=scheduler and once with DMLC_ROLE=server, then start the workers"
             )
         if os.environ.get("PORT"):
             raise BackendError(

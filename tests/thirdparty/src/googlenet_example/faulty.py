@@ -48,10 +48,9 @@ def forward(
     print("a framework that prints on standard output")
     _fail(fault)
     outputs = right.forward(model, images, train=train, taps=taps)
-    if fault == "layer":
-        outputs["b3.inception_3b.branch_5x5.conv.relu"] = outputs[
-            "b3.inception_3b.branch_5x5.conv.relu"
-        ] * np.float32(1.0001)
+    path = "b3.inception_3b.branch_5x5.conv.relu"
+    if fault == "layer" and path in outputs:  # a pass without taps does not have it
+        outputs[path] = outputs[path] * np.float32(1.0001)
     if fault == "nan":
         outputs["logits"] = outputs["logits"] * np.nan
     return outputs
