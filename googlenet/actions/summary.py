@@ -118,7 +118,8 @@ def summary(
     depth = integer("depth", depth, Level.STAGE)
     if depth > Level.LAYER:
         raise UnknownNameError(
-            f"`depth={depth}`: expected at most 4; 1 is stages, 2 blocks, 3 branches, 4 layers"
+            "`depth`: expected at most 4, which is layers; 1 is stages, 2 blocks, 3 branches; got"
+            f" {depth}"
         )
     spec = as_network(
         network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect

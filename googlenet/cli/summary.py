@@ -38,7 +38,6 @@ Depth = Annotated[
         "--depth",
         metavar="N",
         min=1,
-        max=4,
         help="How deep to go: 1 for stages, 2 for blocks, 3 for branches, 4 for layers.",
     ),
 ]

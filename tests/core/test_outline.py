@@ -136,12 +136,8 @@ def test_every_depth_adds_up(name):
 
 
 def ends(rows):
-    after = [*rows[1:], None]
-    return [
-        row
-        for row, below in zip(rows, after, strict=True)
-        if below is None or below.indent <= row.indent
-    ]
+    indents = [*(row.indent for row in rows[1:]), 0]
+    return [row for row, below in zip(rows, indents, strict=False) if below <= row.indent]
 
 
 @cache
@@ -248,18 +244,18 @@ def test_json_has_the_rows():
 def test_a_depth_that_is_none_is_refused(depth):
     done = run("summary", "--depth", depth)
     assert done.returncode == 2
-    assert "--depth" in done.stderr
+    assert done.stderr.startswith("googlenet: --depth")
     assert done.stderr.count("\n") == 1
 
 
 def test_arguments():
-    with pytest.raises(UnknownNameError, match=r"`depth=5`: expected at most 4; 1 is stages"):
+    with pytest.raises(UnknownNameError, match=r"`depth`: expected at most 4, .*; got 5"):
         googlenet.summary(depth=5)
     with pytest.raises(SpecError, match=r"`depth`: expected an integer of at least 1"):
         googlenet.summary(depth=0)
     with pytest.raises(UnknownNameError, match="is not a file"):
         googlenet.summary(interpreters={"torch": "/no/such/python"})
-    with pytest.raises(BackendError, match="interpreters=mxnet=PATH"):
+    with pytest.raises(BackendError, match="`interpreters` mxnet=PATH"):
         googlenet.summary(framework=["numpy", "mxnet"])
 
 
