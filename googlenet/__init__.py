@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
     from .actions.compare import compare
     from .actions.convert import convert
     from .actions.diff import diff
+    from .actions.draw import draw
     from .actions.listing import listing
     from .actions.parity import parity
     from .actions.predict import predict
@@ -60,6 +61,7 @@ _ACTIONS = (
     "compare",
     "convert",
     "diff",
+    "draw",
     "listing",
     "parity",
     "predict",
@@ -93,6 +95,7 @@ __all__ = [
     "count_multiply_adds",
     "count_parameters",
     "diff",
+    "draw",
     "fold",
     "get_backend",
     "get_model",

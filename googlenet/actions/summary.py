@@ -1,16 +1,19 @@
-"""The book's walk through the stages of a network, by the spec or as a native model gives it."""
+"""The book's walk through the stages of a network, and on to blocks, branches and layers: by the
+spec, or as native models have them.
+"""
 
 from __future__ import annotations
 
-import math
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..architectures import as_network
-from ..backend.discovery import canonical_name, framework_version
-from ..backend.threads import prepared_backend
+from ..backend.discovery import chosen_frameworks
+from ..errors import UnknownNameError
+from ..jobs.native import Native, native
 from ..spec.analysis import (
     Stage,
     count_multiply_adds,
@@ -19,17 +22,22 @@ from ..spec.analysis import (
     stages,
 )
 from ..spec.layers import Network, Shape
-from ..spec.params import param_specs
-from ..weights.initial import init_params
+from ..spec.outline import Level, Row, outline
+from .common import by_framework, integer, several
+
+#: Called with a framework, what it is doing, how much is done, and how much there is.
+Progress = Callable[[str, str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A network stage by stage: `stages` have output shapes (channels, height, width) without the
-    batch axis, trainable parameters, multiply-adds of one image, and receptive fields in pixels.
+    """A network down to `depth`: `rows` are its stages, and the blocks, branches and layers in
+    them; `stages` only the stages. Shapes are (channels, height, width) without the batch axis,
+    parameters the trainable ones, multiply-adds those of one image, receptive fields in pixels.
 
-    With `framework`, shapes and parameters are those of its native model. `smallest_input` is the
-    side of the smallest square image in pixels, None if there is none up to 1024.
+    `natives` has what frameworks make of it. If there is one, `stages` and `parameters` are those
+    of its native model. `smallest_input` is the side of the smallest square image in pixels, None
+    if there is none up to 1024.
     """
 
     network: Network
@@ -37,8 +45,19 @@ class Summary:
     parameters: int
     multiply_adds: int
     smallest_input: int | None
-    framework: str | None = None
-    framework_version: str | None = None
+    depth: int
+    rows: tuple[Row, ...]
+    natives: tuple[Native, ...] = ()
+
+    @property
+    def framework(self) -> str | None:
+        """The framework whose native model was measured, None if it was none or several."""
+        return self.natives[0].framework if len(self.natives) == 1 else None
+
+    @property
+    def framework_version(self) -> str | None:
+        """Its version."""
+        return self.natives[0].version if len(self.natives) == 1 else None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
@@ -60,29 +79,48 @@ class Summary:
                 }
                 for stage in self.stages
             ],
+            "depth": self.depth,
+            "rows": [row.to_json() for row in self.rows],
         }
         if self.framework is not None:
             answer |= {
                 "framework": self.framework,
                 "framework_version": self.framework_version,
             }
+        if self.natives:
+            answer["frameworks"] = [each.to_json() for each in self.natives]
         return answer
 
 
 def summary(
     network: str | Network = "googlenet",
     *,
-    framework: str | None = None,
+    framework: str | Sequence[str] | None = None,
+    depth: int = 1,
     num_classes: int | None = None,
     input_shape: Shape | None = None,
     aux: bool = False,
     dialect: str | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    timeout: float = 600.0,
+    progress: Progress = lambda who, stage, done, total: None,
 ) -> Summary:
-    """Each stage of `network`, a name or a `Network`, by the spec; with `framework` the native
-    model is built, run on one image of zeros, and what it really gives stands in their place.
+    """What `network`, a name or a `Network`, consists of, by the spec: down to its stages (`depth`
+    1), their blocks and the layers outside them (2), the blocks' branches (3), or all layers (4).
+
+    With `framework`, one or several, native models are built and run on one image of zeros, and
+    what they really give is there too, with their own layer classes and axes. A single one is built
+    in this process; several, and those with an interpreter in `interpreters` (a path by framework),
+    each in a process of its own, which is killed after `timeout` seconds.
 
     Raises `UnknownNameError`, `SpecError`, `ShapeError` or `BackendError`.
     """
+    depth = integer("depth", depth, Level.STAGE)
+    if depth > Level.LAYER:
+        raise UnknownNameError(
+            "`depth`: expected at most 4, which is layers; 1 is stages, 2 blocks, 3 branches; got"
+            f" {depth}"
+        )
     spec = as_network(
         network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
     )
@@ -92,36 +130,40 @@ def summary(
         count_parameters(spec),
         count_multiply_adds(spec),
         smallest_input(spec),
+        depth,
+        outline(spec, depth),
     )
-    return found if framework is None else _measured(found, framework)
+    paths = by_framework(interpreters)
+    asked = tuple(paths) if framework is None else several(framework)
+    if not asked:
+        return found
+    chosen = chosen_frameworks(asked, paths)
+    natives = tuple(
+        native(
+            name,
+            spec,
+            {row.path: row.out_shape for row in found.rows},
+            apart=len(chosen) > 1 or name in paths,
+            interpreter=paths.get(name),
+            timeout=timeout,
+            report=partial(progress, name),
+        )
+        for name in chosen
+    )
+    return _measured(replace(found, natives=natives))
 
 
-def _measured(found: Summary, framework: str) -> Summary:
-    """The same with shapes and parameters as the native model of `framework` gives them."""
-    network = found.network
-    backend = prepared_backend(framework)
-    model = backend.build(network, init_params(network))
-    names = [name for name, _ in network.layers.children]
-    image = np.zeros((1, *network.input_shape), np.float32)
-    outputs = backend.forward(model, image, taps=names)
-    specs = param_specs(network)
-    held = {
-        path: math.prod(array.shape)
-        for path, array in backend.params_of(model).items()
-        if specs[path].trainable
-    }
+def _measured(found: Summary) -> Summary:
+    """The same with the shapes and parameters of a single native model in place of the spec's."""
+    if len(found.natives) != 1:
+        return found
+    layers = found.natives[0].layers
     measured = tuple(
         replace(
             stage,
-            output_shape=tuple(outputs[stage.name].shape[1:]),
-            parameters=sum(n for path, n in held.items() if path.startswith(f"{stage.name}.")),
+            output_shape=layers[stage.name].output_shape,
+            parameters=layers[stage.name].parameters,
         )
         for stage in found.stages
     )
-    return replace(
-        found,
-        stages=measured,
-        parameters=sum(held.values()),
-        framework=canonical_name(framework),
-        framework_version=framework_version(framework),
-    )
+    return replace(found, stages=measured, parameters=layers[""].parameters)

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..arrays import Array, Params
 from ..reference import build, forward
-from ..spec.diff import size_text
 from ..spec.layers import Network
 from ..spec.params import param_specs
+from ..spec.shapes import size_text
 from ..spec.traversal import nodes
 from ..weights.samples import random_params
 from .parity.tolerance import distance

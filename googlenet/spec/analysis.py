@@ -32,14 +32,14 @@ from .traversal import CompositeSite, LeafSite, fold, join, walk
 
 def count_parameters(network: Network) -> int:
     """The number of trainable values. Raises `ShapeError` if the input does not fit."""
-    return sum(_leaf_parameters(site) for site in walk(network))
+    return sum(leaf_parameters(site) for site in walk(network))
 
 
 def count_multiply_adds(network: Network) -> int:
     """The multiply-adds of one image, auxiliary heads included. Raises `ShapeError` if the input
     does not fit.
     """
-    return sum(_leaf_multiply_adds(site) for site in walk(network))
+    return sum(leaf_multiply_adds(site) for site in walk(network))
 
 
 def norm_of_one_value(network: Network) -> str | None:
@@ -56,11 +56,13 @@ def norm_of_one_value(network: Network) -> str | None:
     )
 
 
-def _leaf_parameters(site: LeafSite) -> int:
+def leaf_parameters(site: LeafSite) -> int:
+    """The number of trainable values of a leaf."""
     return sum(math.prod(spec.shape) for spec in leaf_param_specs(site) if spec.trainable)
 
 
-def _leaf_multiply_adds(site: LeafSite) -> int:
+def leaf_multiply_adds(site: LeafSite) -> int:
+    """The multiply-adds of a leaf for one image."""
     match site.layer:
         case Conv(_, kernel_size, _, _, groups, _):
             return math.prod(site.out_shape) * (site.in_shape[0] // groups) * math.prod(kernel_size)
@@ -169,8 +171,8 @@ def stages(network: Network) -> tuple[Stage, ...]:
     for name, _ in network.layers.children:
         inside = [site for site in leaves if site.path == name or site.path.startswith(f"{name}.")]
         parameters, multiply_adds = (
-            sum(map(_leaf_parameters, inside)),
-            sum(map(_leaf_multiply_adds, inside)),
+            sum(map(leaf_parameters, inside)),
+            sum(map(leaf_multiply_adds, inside)),
         )
         rows.append(Stage(name, shapes[name], parameters, multiply_adds, fields[name].size))
     return tuple(rows)
@@ -236,9 +238,9 @@ def budget(network: Network) -> Budget:
     multiply_adds, outputs = 0, [0]
     for site in walk(network):
         outputs.append(FLOAT32_BYTES * math.prod(site.out_shape))
-        multiply_adds += _leaf_multiply_adds(site)
+        multiply_adds += leaf_multiply_adds(site)
         if isinstance(site.layer, (Conv, Dense, BatchNorm)):
-            parameters[type(site.layer)] += _leaf_parameters(site)
+            parameters[type(site.layer)] += leaf_parameters(site)
     return Budget(
         parameters[Conv],
         parameters[Dense],

@@ -20,6 +20,7 @@ from .layers import (
     Sequential,
 )
 from .rewrite import resolve
+from .shapes import size_text
 from .traversal import child_path
 
 
@@ -135,11 +136,6 @@ def _plainly(name: str) -> Callable[[Any, Any], str]:
         name.replace("_", " "),
         lambda value: f"{value:g}" if isinstance(value, float) else str(value),
     )
-
-
-def size_text(value: tuple[int, ...]) -> str:
-    """(3, 5) as 3×5."""
-    return "×".join(map(str, value))
 
 
 def _pair(value: tuple[int, int]) -> str:

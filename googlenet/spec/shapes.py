@@ -115,3 +115,8 @@ def sum_shape(path: str, shapes: dict[str, Shape]) -> Shape:
             " shape; project the shortcut"
         )
     return shapes["body"]
+
+
+def size_text(size: tuple[int, ...]) -> str:
+    """A shape or size in words: (3, 5) as 3×5."""
+    return "×".join(map(str, size))

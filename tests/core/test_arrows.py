@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[2] / "googlenet"
 #: From the ground up. The modules at the root are ground too, but for the facade.
 FLOORS = [
     "",
-    "drawing",
     "spec",
+    "drawing",
     "architectures",
     "weights",
     "data",

@@ -31,6 +31,7 @@ def test_version():
 COMMANDS = (
     "list",
     "summary",
+    "draw",
     "parity",
     "compare",
     "diff",

@@ -5,6 +5,8 @@ import configparser
 import inspect
 import itertools
 import re
+import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -242,6 +244,18 @@ def test_the_zoo_page_verifies_every_model():
     for page in in_both("docs/weights"):
         said = float(re.search(r"\de-\d", read(page))[0])
         assert worst <= said < 2 * worst
+
+
+# Pictures -----------------------------------------------------------------------------------------
+
+
+def test_the_page_of_pictures_is_what_its_command_writes(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks/pictures.py", "--out", tmp_path]
+    subprocess.run(command, check=True)
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == ["draw.md", "googlenet.svg", "inception.svg"]
+    for name in written:
+        assert (tmp_path / name).read_bytes() == (ROOT / "docs" / name).read_bytes(), name
 
 
 # Counts -------------------------------------------------------------------------------------------

@@ -26,9 +26,14 @@ from googlenet.data.prepared import save_data
 GOLDEN = Path(__file__).parent / "golden"
 TRAIN = ["googlenet", "--framework", "numpy", "--size", "8", "--data", "data"]
 TRAIN += ["--batch-size", "16", "--epochs", "2"]
+BOTH = ["--framework", "numpy", "--framework", "example"]
 COMMANDS = {
     "list": ["list"],
     "summary": ["summary", "googlenet"],
+    "summary-blocks": ["summary", "googlenet", "--depth", "2"],
+    "summary-layers": ["summary", "nin", "--depth", "4"],
+    "summary-frameworks": ["summary", "--size", "32", *BOTH, "--depth", "2"],
+    "draw": ["draw", "googlenet", "--block", "inception_3a", "--out", "block.svg"],
     "compare": ["compare", "alexnet", "nin", "inception_resnet_v2", "torchvision:googlenet"],
     "min-size": ["min-size", "inception_v3"],
     "diff": ["diff", "torchvision:googlenet", "mindcv:googlenet", "--no-logits"],
@@ -54,6 +59,7 @@ MEASURED = (
     (re.compile(r"\b0\.\d{3,4}\b"), "0.000"),
     (re.compile(r"\d+\.\d\d %"), "00.00 %"),
     (re.compile(r"\d\.\d\d(?=\s+of\s+its\s+limit)"), "0.00"),
+    (re.compile(r"\b(numpy|example)(\s)\d+\.[\d.]*\d"), r"\1\g<2>0.0"),
     (re.compile(r"(?<=^ numpy {7})\d[\d.]+$", re.M), "(version)"),
     (re.compile(r"\bexample \d+\.[\d.]+\d"), "example 0.0.0"),
 )

@@ -7,6 +7,7 @@ is in a file of its own.
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import googlenet
 from googlenet.proof.conformance.networks import LEAVES, composites, sandwich
 from googlenet.proof.parity.compare import compare_weights
+from googlenet.spec import walk
 from googlenet.spec.blocks import inception, sequential
 from googlenet.weights.samples import random_images, random_params
 
@@ -228,6 +230,27 @@ def test_trains_with_the_frameworks_own_optimiser(native, framework):
     images = native.tensor(random_images(model.network, batch=4))
     losses = native.train(model, images, [0, 3, 5, 9], 12)
     assert losses[-1] < losses[0]
+
+
+@EVERY_NETWORK
+def test_the_summary_has_the_models_own_layers_and_axes(native, framework, network):
+    """As often as the model has them, and in the order of axes that the framework's users know."""
+    (found,) = googlenet.summary(
+        network, framework=framework, depth=4, interpreters={framework: sys.executable}
+    ).natives
+    model = googlenet.get_model(network, framework=framework)
+    held = Counter(type(layer).__name__ for layer in native.layers(model))
+    named = Counter(found.layers[""].classes)
+    assert named
+    assert {name: held[name] for name in named} == named
+    for site in walk(network):
+        layer = found.layers[site.path]
+        assert layer.classes
+        whole = (None, *site.out_shape)
+        assert layer.native_shape == (native.shape(*whole) if len(whole) == 4 else whole)
+        assert len(layer.spelled) == len(layer.classes)
+    images = np.zeros((1, *network.input_shape), np.float32)
+    assert found.input_shape[1:] == tuple(native.tensor(images).shape)[1:]
 
 
 def test_the_command_prints_its_result_and_nothing_else(framework):

@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -19,4 +20,5 @@ saves: Saves = googlenet_mindspore
 trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
+spells: Spells = googlenet_mindspore
 shows_traps: ShowsTraps = googlenet_mindspore

@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -19,4 +20,5 @@ saves: Saves = googlenet_mxnet
 trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
+spells: Spells = googlenet_mxnet
 shows_traps: ShowsTraps = googlenet_mxnet

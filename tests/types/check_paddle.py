@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -19,4 +20,5 @@ saves: Saves = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
+spells: Spells = googlenet_paddle
 shows_traps: ShowsTraps = googlenet_paddle

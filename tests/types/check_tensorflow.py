@@ -9,6 +9,7 @@ from googlenet.backend.protocols import (
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -21,4 +22,5 @@ trains: Trains = googlenet_tensorflow
 trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
+spells: Spells = googlenet_tensorflow
 shows_traps: ShowsTraps = googlenet_tensorflow

@@ -9,6 +9,7 @@ from googlenet.backend.protocols import (
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
+    Spells,
     Trains,
     TrainsInParallel,
 )
@@ -21,4 +22,5 @@ trains: Trains = googlenet_torch
 trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
+spells: Spells = googlenet_torch
 shows_traps: ShowsTraps = googlenet_torch

@@ -2,6 +2,8 @@
 
 from . import layout, leaves, model, modules, traps
 from .compiling import compiled, compiled_forms
+from .layout import axes
+from .leaves import leaf
 from .model import (
     build,
     file_suffix,
@@ -18,6 +20,7 @@ from .training import start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
+    "axes",
     "build",
     "compiled",
     "compiled_forms",
@@ -25,6 +28,7 @@ __all__ = [
     "forward",
     "gradients",
     "layout",
+    "leaf",
     "leaves",
     "model",
     "modules",
