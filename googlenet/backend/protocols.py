@@ -15,6 +15,7 @@ from ..arrays import Array, Params
 from ..spec.layers import Network
 from ..spec.loss import Loss
 from ..spec.recipe import Recipe
+from .spelling import Spelling
 
 
 @runtime_checkable
@@ -163,6 +164,18 @@ class SetsPrecision(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class Writes(Backend, Protocol):
+    """A backend whose networks can be written as source: `googlenet.code`."""
+
+    @property
+    def spelling(self) -> Spelling:
+        """How the framework's users write what stands around a leaf: a class or a function, a
+        concatenation, a sum; and the table of leaves that `build` evaluates. Used to print a
+        network as stand-alone source, which loads the files that `save` writes.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -221,6 +234,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "parallel": TrainsInParallel,
     "threads": SetsThreads,
     "precision": SetsPrecision,
+    "source": Writes,
 }
 
 

@@ -1,0 +1,132 @@
+"""A whole file of source, or that of one block."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..backend.protocols import Writes
+from ..backend.spelling import Classes
+from ..errors import UnknownNameError
+from ..spec.analysis import count_parameters
+from ..spec.layers import Composite, Network
+from ..spec.traversal import CompositeSite, composites
+from .blocks import blocks_of, used_blocks
+from .calls import shape_text
+from .classes import ClassWriter
+from .functions import FunctionWriter
+from .printing import WIDTH
+from .scope import Scope
+from .tree import Block, Node, tree
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file of source, and what it defines for its users: the class, or the function that makes
+    the model.
+    """
+
+    text: str
+    name: str
+
+
+def write(network: Network, backend: Writes, *, block: str | None = None) -> Written:
+    """`network` as stand-alone source in the idiom of a framework; with `block`, a path or its last
+    name, only what that composite needs, and the line that makes it.
+
+    The file holds no name of this project. Loaded with the weights that the backend saves, by the
+    framework's own loader, it is the same function. Raises `SpecError` for a name that cannot be
+    written, `UnknownNameError` for a block that does not exist or is not the only one of its name,
+    `ShapeError` if the input does not fit.
+    """
+    path = None if block is None else block_path(network, block)
+    scope = Scope(backend.spelling)
+    root = tree(network, backend.spelling)
+    blocks = blocks_of(root, network.name, scope.reserved)
+    writer = _writer(backend, scope)
+    about = _about(network, channels_last=backend.spelling.channels_last)
+    if path is None:
+        text = _file(about, [writer.block(each) for each in blocks], backend, scope)
+        return Written(text, writer.name(blocks[-1]))
+    node = next(each for each in root.below() if each.path == path)
+    needed = list(dict.fromkeys(used_blocks(node)))
+    parts = [writer.block(each) for each in blocks if each in needed]
+    about = [*_comment(f"{path} of {network.name}: {network.source}."), _passage(node, backend)]
+    text = _file(about, [*parts, writer.instance(node)], backend, scope)
+    return Written(text, node.name)
+
+
+def block_path(network: Network, block: str) -> str:
+    """The path of the composite that `block` names, by its whole path or by its last name.
+
+    Raises `UnknownNameError` if there is none, or more than one.
+    """
+    sites: list[CompositeSite] = [site for site in composites(network) if site.path]
+    paths = list(dict.fromkeys(site.path for site in sites))
+    if block in paths:
+        return block
+    found = [path for path in paths if path.rpartition(".")[2] == block]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnknownNameError(
+            f"`block`: '{block}' is the name of {len(found)} blocks of {network.name}; give the"
+            f" path of one: {_listed(found)}"
+        )
+    named = [site.path for site in sites if _label(site) or "." not in site.path]
+    raise UnknownNameError(
+        f"`block`: {network.name} has no block '{block}'; it has {_listed(dict.fromkeys(named))}"
+    )
+
+
+#: How many blocks an error names.
+MOST = 40
+
+
+def _listed(paths: Iterable[str]) -> str:
+    every = list(paths)
+    more = f" and {len(every) - MOST} more" if len(every) > MOST else ""
+    return ", ".join(every[:MOST]) + more
+
+
+def _label(site: CompositeSite) -> str:
+    return site.layer.block if isinstance(site.layer, Composite) else ""
+
+
+def _writer(backend: Writes, scope: Scope) -> ClassWriter | FunctionWriter:
+    spelling = backend.spelling
+    if isinstance(spelling, Classes):
+        return ClassWriter(spelling, scope)
+    return FunctionWriter(spelling, scope)
+
+
+def _about(network: Network, *, channels_last: bool) -> list[str]:
+    """What the file is, in comments."""
+    axes = "height × width × channels" if channels_last else "channels × height × width"
+    shape = shape_text(network.input_shape, channels_last=channels_last)
+    said = f"{network.name}: {network.source}."
+    numbers = f"Images of {shape} ({axes}); {count_parameters(network):,} parameters."
+    return [line for text in (said, numbers) for line in _comment(text)]
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+
+
+def _passage(node: Node, backend: Writes) -> str:
+    last = backend.spelling.channels_last
+    given, result = (
+        shape_text(shape, channels_last=last) for shape in (node.site.in_shape, node.site.out_shape)
+    )
+    return f"# {given} → {result}"
+
+
+def _file(about: list[str], parts: list[list[str]], backend: Writes, scope: Scope) -> str:
+    spelling = backend.spelling
+    code = [*scope.helpers, *("\n".join(part) for part in parts)]
+    body = "\n\n\n".join(code)
+    preamble = list(spelling.preamble)
+    imports = scope.imports("\n".join([*preamble, body]))
+    start = [*about, "", *imports, *(["", *preamble] if preamble else [])]
+    return "\n".join(start) + f"\n\n\n{body}\n"

@@ -1,0 +1,52 @@
+"""Printed source in a process that knows its framework and nothing of this project.
+
+`python written.py FRAMEWORK FOLDER` imports FOLDER/written.py, makes its network, loads FOLDER's
+weights with the framework's own loader, and writes what the network gives for FOLDER/images.npy
+(N, C, H, W) to FOLDER/written.npz, in the order of its outputs, and its counts to written.json.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.frameworks.native import LOADERS, PACKAGES  # noqa: E402
+from tests.native.described import described  # noqa: E402
+
+
+def imported(path):
+    """The module in a file, which MindSpore also reads as text."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def outputs(native, model, images):
+    """The arrays (N, K) that a native model gives for images (N, C, H, W), in order."""
+    found = model(native.tensor(images))
+    several = found if isinstance(found, (tuple, list)) else (found,)
+    return [native.array(each) for each in several]
+
+
+def run(framework, folder):
+    about = json.loads((folder / "about.json").read_text())
+    native = described(framework)
+    model = getattr(imported(folder / "written.py"), about["name"])()
+    LOADERS[framework](model, str(folder / about["weights"]))
+    model = native.evaluating(model)
+    arrays = outputs(native, model, np.load(folder / "images.npy"))
+    np.savez(folder / "written.npz", *arrays)
+    found = {"parameters": native.count(model), "names": sorted(native.names(model))}
+    (folder / "written.json").write_text(json.dumps(found))
+    assert set(sys.modules) & PACKAGES == {framework}
+    assert not [name for name in sys.modules if name.partition(".")[0].startswith("googlenet")]
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], Path(sys.argv[2]))
