@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..backend.spelling import Classes
 from ..errors import BackendError
 from .calls import call, docstring, literal, loop_range, runs, shape_text, signature
-from .names import is_composite
+from .names import is_unit
 from .printing import INDENT, WIDTH, Code, Group, Part, flat, lines
 from .scope import Scope
 from .tree import Block, Node, kind
@@ -49,8 +49,7 @@ class ClassWriter:
         first = block.first
         given, result = map(self._shape, (first.site.in_shape, first.site.out_shape))
         if first.path:
-            unit = kind(first) == "sequence" and not any(map(is_composite, first.children.values()))
-            return "" if unit else f"{given} → {result} in {first.path}."
+            return "" if is_unit(first) else f"{given} → {result} in {first.path}."
         heads = {node.name: self._shape(node.site.out_shape) for node in first.below() if node.aux}
         several = [f"{shape} as {name}" for name, shape in {"logits": result, **heads}.items()]
         return f"{given} → {', '.join(several) if heads else result}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ def snake(label: str) -> str:
     """ConvNormReLU → conv_norm_relu, Inception5b → inception_5b."""
     for word, one in ONE_WORD.items():
         label = label.replace(word, one)
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|\d+[a-z]*|[a-z]+", label)
-    return "_".join(parts).lower()
+    parts = re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z][a-z]+|\d+[a-z]*|[a-z]+", label)
+    name = "_".join(parts).lower()
+    return f"{name}_block" if keyword.iskeyword(name) or not name.isidentifier() else name
 
 
 def network_name(name: str) -> str:
@@ -96,7 +98,7 @@ def _candidates(group: Sequence[Column], columns: Sequence[Column]) -> Iterator[
     first = group[0][0]
     namesakes = sum(column[0].item.name == first.item.name for column in columns)
     ours = sum(column[0].item.name == first.item.name for column in group)
-    if first.is_input or (_is_unit(first.instance) and ours == namesakes):
+    if first.is_input or (is_unit(first.instance) and ours == namesakes):
         yield first.item.name
     outs = [column for column in group if all(place.is_channels for place in column)]
     if outs:
@@ -109,7 +111,7 @@ def _candidates(group: Sequence[Column], columns: Sequence[Column]) -> Iterator[
         number += 1
 
 
-def _is_unit(instance: Node) -> bool:
+def is_unit(instance: Node) -> bool:
     """Whether it only holds layers, such as a convolution with its ReLU."""
     return kind(instance) == "sequence" and not any(map(is_composite, instance.children.values()))
 

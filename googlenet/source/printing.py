@@ -65,9 +65,11 @@ def lines(
     inner = indent + INDENT
     opening, closing = f"{indent}{before}{code.opening}", f"{indent}{code.closing}{after}"
     members = inner + _members(code.parts)
-    # Arguments may stand together on the next line; the members of a list may not.
+    # Arguments may stand together on the next line; the members of a list may not, nor those of a
+    # call that is called again: formatters would break the second call.
+    called = code.closing != ")" and len(opening + _members(code.parts)) < WIDTH - 1
     together = not _is_long(code) and len(members) <= WIDTH and code.closing[0] == ")"
-    if together:
+    if together and not (called and code.closing.endswith(")")):
         return _commented([opening, members, closing], indent, comment)
     return _commented([opening, *_each(code.parts, inner), closing], indent, comment)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..backend.protocols import Writes
@@ -44,7 +44,7 @@ def write(network: Network, backend: Writes, *, block: str | None = None) -> Wri
     scope = Scope(backend.spelling)
     root = tree(network, backend.spelling)
     blocks = blocks_of(root, network.name, scope.reserved)
-    writer = _writer(backend, scope)
+    writer = _writer(backend, scope, blocks)
     about = _about(network, channels_last=backend.spelling.channels_last)
     if path is None:
         text = _file(about, [writer.block(each) for each in blocks], backend, scope)
@@ -94,11 +94,13 @@ def _label(site: CompositeSite) -> str:
     return site.layer.block if isinstance(site.layer, Composite) else ""
 
 
-def _writer(backend: Writes, scope: Scope) -> ClassWriter | FunctionWriter:
+def _writer(
+    backend: Writes, scope: Scope, blocks: Sequence[Block]
+) -> ClassWriter | FunctionWriter:
     spelling = backend.spelling
     if isinstance(spelling, Classes):
         return ClassWriter(spelling, scope)
-    return FunctionWriter(spelling, scope)
+    return FunctionWriter(spelling, scope, blocks)
 
 
 def _about(network: Network, *, channels_last: bool) -> list[str]:

@@ -1,6 +1,6 @@
 """The backend `mxnet`: native Gluon HybridBlocks."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, source
 from .model import (
     build,
     file_suffix,
@@ -12,6 +12,7 @@ from .model import (
     set_threads,
     unbiased_running_variance,
 )
+from .source import spelling
 from .training import start_parallel, trainer
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "params_of",
     "save",
     "set_threads",
+    "source",
+    "spelling",
     "start_parallel",
     "trainer",
     "unbiased_running_variance",

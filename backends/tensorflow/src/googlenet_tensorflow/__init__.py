@@ -1,6 +1,6 @@
 """The backend `tensorflow`: native Keras models on TensorFlow."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, source
 from .model import (
     build,
     file_suffix,
@@ -13,6 +13,7 @@ from .model import (
     set_threads,
     unbiased_running_variance,
 )
+from .source import spelling
 from .training import start_parallel, trainer
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "save",
     "set_full_precision",
     "set_threads",
+    "source",
+    "spelling",
     "start_parallel",
     "trainer",
     "unbiased_running_variance",
