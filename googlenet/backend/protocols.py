@@ -15,7 +15,7 @@ from ..arrays import Array, Params
 from ..spec.layers import Network
 from ..spec.loss import Loss
 from ..spec.recipe import Recipe
-from .spelling import Spelling
+from .spelling import Classes, Functions
 
 
 @runtime_checkable
@@ -169,7 +169,7 @@ class Writes(Backend, Protocol):
     """A backend whose networks can be written as source: `googlenet.code`."""
 
     @property
-    def spelling(self) -> Spelling:
+    def spelling(self) -> Classes | Functions:
         """How the framework's users write what stands around a leaf: a class or a function, a
         concatenation, a sum; and the table of leaves that `build` evaluates. Used to print a
         network as stand-alone source, which loads the files that `save` writes.

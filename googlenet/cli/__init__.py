@@ -15,7 +15,7 @@ import typer
 
 from ..errors import GoogLeNetError
 from ..version import __version__
-from . import compare, convert, diff, min_size, parity, predict, race, summary, train
+from . import code, compare, convert, diff, min_size, parity, predict, race, summary, train
 from . import list as list_command
 from .command import Command
 from .output import clean
@@ -39,6 +39,7 @@ app = typer.Typer(
 for module in (
     list_command,
     summary,
+    code,
     parity,
     compare,
     diff,

@@ -128,9 +128,7 @@ def _default(column: Column) -> Any:
     return default
 
 
-def _names(
-    root: Node, groups: Sequence[Sequence[Node]], reserved: Iterable[str]
-) -> dict[int, str]:
+def _names(root: Node, groups: Sequence[Sequence[Node]], reserved: Iterable[str]) -> dict[int, str]:
     """The name of each class by the identity of its first instance: what the paper calls it, or
     what the spec calls that instance. Of several with one name, the first has it as it is.
     """

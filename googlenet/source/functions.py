@@ -206,9 +206,7 @@ class FunctionWriter:
                 given = result
                 continue
             (child,) = members
-            given = self._layer(
-                child, given, result, f"{start}{child.name}", body, shapes=shapes
-            )
+            given = self._layer(child, given, result, f"{start}{child.name}", body, shapes=shapes)
         return given
 
     def _alone(self, node: Node) -> str:
@@ -239,9 +237,9 @@ def _returned(found: Iterable[str]) -> list[str]:
     if len(every) < 2 or every[-1] != f"{INDENT}return x":
         return every
     start = max(i for i, line in enumerate(every) if line.startswith(f"{INDENT}x = "))
-    if any("  # " in line for line in every[start:]) or start < len(every) - 2 and not every[
-        start
-    ].endswith("("):
+    if any("  # " in line for line in every[start:]) or (
+        start < len(every) - 2 and not every[start].endswith("(")
+    ):
         return every
     every[start] = every[start].replace(f"{INDENT}x = ", f"{INDENT}return ", 1)
     return every[:-1]

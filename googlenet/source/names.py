@@ -26,6 +26,7 @@ ONE_WORD: Final = {"ReLU": "Relu", "ResNet": "Resnet", "GoogLeNet": "Googlenet"}
 #: What an argument is called in every class, and so what no argument may be called.
 TAKEN: Final = frozenset({"self", "x", "name", "F", "branches", "body"})
 
+
 def camel(text: str) -> str:
     """mixed_3a → Mixed3a, inception_resnet_v2 → InceptionResNetV2."""
     words = re.findall(r"[A-Za-z0-9]+", text)

@@ -1,4 +1,6 @@
-"""Calls, lists and signatures as lines of at most 100 columns, broken as formatters of Python do."""
+"""Calls, lists and signatures as lines of at most 100 columns, broken as formatters of Python
+break them.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ def _is_long(code: Code) -> bool:
 def lines(
     code: Code, indent: str = "", *, before: str = "", after: str = "", comment: str = ""
 ) -> list[str]:
-    """`before`, `code` and `after` from `indent` on, with a comment at the end of the first line, or
+    """`before`, `code` and `after` from `indent` on, with a comment at the end of the line, or
     above it if it does not fit there.
     """
     line = f"{indent}{before}{flat(code)}{after}"
@@ -83,7 +85,6 @@ def _commented(found: list[str], indent: str, comment: str) -> list[str]:
     if not comment:
         return found
     first = f"{found[0]}  # {comment}"
-    # On the first of several lines it would be taken for the first member's.
     if len(found) == 1 and len(first) <= WIDTH:
         return [first]
     return [f"{indent}# {comment}", *found]

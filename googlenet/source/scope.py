@@ -39,7 +39,7 @@ class Scope:
     def _copy(self, target: Any) -> None:
         """Note the source of a layer of `modules`, after that of what it uses of them."""
         modules, named = self._spelling.modules, target.__name__
-        if getattr(modules, named, None) is not target:
+        if named not in vars(modules) or vars(modules)[named] is not target:
             raise BackendError(
                 f"{target.__module__}.{named}: cannot be written as source; it is neither in the"
                 f" framework's namespaces {', '.join(self._spelling.namespaces)} nor in"
@@ -49,7 +49,7 @@ class Scope:
             return
         source = textwrap.dedent(inspect.getsource(target)).rstrip()
         for used in sorted(used_names(source) - {named}):
-            other = getattr(modules, used, None)
+            other: Any = getattr(modules, used, None)
             if getattr(other, "__module__", None) == modules.__name__:
                 self._copy(other)
         self._helpers[named] = source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..backend.protocols import Writes
@@ -11,7 +11,7 @@ from ..backend.spelling import Classes
 from ..errors import UnknownNameError
 from ..spec.analysis import count_parameters
 from ..spec.layers import Composite, Network
-from ..spec.traversal import CompositeSite, composites
+from ..spec.traversal import Site, nodes
 from .blocks import blocks_of, used_blocks
 from .calls import shape_text
 from .classes import ClassWriter
@@ -62,11 +62,11 @@ def block_path(network: Network, block: str) -> str:
 
     Raises `UnknownNameError` if there is none, or more than one.
     """
-    sites: list[CompositeSite] = [site for site in composites(network) if site.path]
-    paths = list(dict.fromkeys(site.path for site in sites))
-    if block in paths:
+    paths = [site.path for site in nodes(network)]
+    blocks = [site.path for site in nodes(network) if isinstance(site.layer, Composite)]
+    if block in blocks:
         return block
-    found = [path for path in paths if path.rpartition(".")[2] == block]
+    found = [path for path in blocks if path.rpartition(".")[2] == block]
     if len(found) == 1:
         return found[0]
     if found:
@@ -74,29 +74,40 @@ def block_path(network: Network, block: str) -> str:
             f"`block`: '{block}' is the name of {len(found)} blocks of {network.name}; give the"
             f" path of one: {_listed(found)}"
         )
-    named = [site.path for site in sites if _label(site) or "." not in site.path]
+    what = f"has no block '{block}'"
+    if block in paths:
+        what = f"has a single layer at '{block}', expected a block"
     raise UnknownNameError(
-        f"`block`: {network.name} has no block '{block}'; it has {_listed(dict.fromkeys(named))}"
+        f"`block`: {network.name} {what}; choose from {_listed(_worth_naming(network))}, or what is"
+        " inside"
     )
 
 
 #: How many blocks an error names.
-MOST = 40
+MOST = 30
 
 
-def _listed(paths: Iterable[str]) -> str:
-    every = list(paths)
-    more = f" and {len(every) - MOST} more" if len(every) > MOST else ""
-    return ", ".join(every[:MOST]) + more
+def _worth_naming(network: Network) -> list[str]:
+    """The stages of a network, and what is called something in them, in their order."""
+    every = [site for site in nodes(network) if isinstance(site.layer, Composite)]
+    first = {name: i for i, (name, _) in enumerate(network.layers.children)}
+    named = [site.path for site in every if site.path.count(".") <= 1 and _holds_blocks(site)]
+    return sorted(named, key=lambda path: (first[path.partition(".")[0]], path.count(".")))
 
 
-def _label(site: CompositeSite) -> str:
-    return site.layer.block if isinstance(site.layer, Composite) else ""
+def _holds_blocks(site: Site) -> bool:
+    stage = "." not in site.path
+    return isinstance(site.layer, Composite) and (
+        stage or any(isinstance(child, Composite) for _, child in site.layer.children)
+    )
 
 
-def _writer(
-    backend: Writes, scope: Scope, blocks: Sequence[Block]
-) -> ClassWriter | FunctionWriter:
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - MOST} more" if len(paths) > MOST else ""
+    return ", ".join(paths[:MOST]) + more
+
+
+def _writer(backend: Writes, scope: Scope, blocks: Sequence[Block]) -> ClassWriter | FunctionWriter:
     spelling = backend.spelling
     if isinstance(spelling, Classes):
         return ClassWriter(spelling, scope)
