@@ -1,12 +1,13 @@
 """Every network as `googlenet code` prints it, run without this project: `python benchmarks/code.py
 torch`.
 
-Each designator's source is written to a file, and imported in a new process that has the framework
-alone. It loads the native weights file that `save` wrote, with the framework's own loader. Its
-parameters, their names, and every bit of its outputs must be those of the model that `get_model`
-gives; exits with 1 if one is not. With --json the rows are JSON; --only names some designators, and
---out FILE keeps the rows. `python benchmarks/code.py --page FILE ...` writes the table of
-docs/code.md from such files.
+Each designator's source is written to a file, and imported in a process that has the framework
+alone and was started for it and a few others (--batch). It loads the native weights file that
+`save` wrote, with the framework's own loader. Its parameters, their names, and every bit of its
+outputs must be those of the model that `get_model` gives; exits with 1 if one is not. With --json
+the rows are JSON; --only names some designators, and --out FILE keeps the rows.
+
+`python benchmarks/code.py --page FILE ...` writes the table of docs/code.md from such files.
 """
 
 import argparse
@@ -41,42 +42,48 @@ def heads(name):
     return True
 
 
-def written(name, framework, folder, aux):
-    """The row of a designator: its source written, run, and compared with the native model."""
+def written(cases, framework, folder):
+    """The rows of some networks, given as (designator, whether with heads): their sources written,
+    run in one new process, and compared with the native models.
+    """
     backend = googlenet.get_backend(framework)
-    network = googlenet.get_network(name, aux=aux)
-    source = write(network, backend)
-    images = random_images(network)[:2]
-    about, expected = prepare(folder, source, backend, network, random_params(network), images)
-    started = time.perf_counter()
+    rows, folders = [], []
+    for i, (name, aux) in enumerate(cases):
+        network = googlenet.get_network(name, aux=aux)
+        source = write(network, backend)
+        folders.append(folder / f"{i}")
+        folders[-1].mkdir()
+        params, images = random_params(network), random_images(network)[:2]
+        expected = prepare(folders[-1], source, backend, network, params, images)
+        row = {
+            "network": f"{name}{' with aux' if aux else ''}",
+            "lines": len(source.text.splitlines()),
+            "parameters": googlenet.count_parameters(network),
+        }
+        rows.append((row, expected))
     done = subprocess.run(
-        [sys.executable, str(RUN), framework, str(folder)], capture_output=True, text=True
+        [sys.executable, str(RUN), framework, *map(str, folders)], capture_output=True, text=True
     )
-    row = {
-        "network": f"{name}{' with aux' if aux else ''}",
-        "lines": len(source.text.splitlines()),
-        "parameters": googlenet.count_parameters(network),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
     if done.returncode:
         print(done.stderr[-3000:], file=sys.stderr)
-        return {**row, "error": done.stderr.strip().splitlines()[-1:], "same": False}
-    found = json.loads((folder / "written.json").read_text())
-    count, values = differing(folder, expected)
-    same = {"same_names_and_parameters": found == about}
-    return {
-        **row,
-        **same,
-        "values": values,
-        "differing": count,
-        "same": not count and found == about,
-    }
+    return [compared(row, *expected, at) for (row, expected), at in zip(rows, folders, strict=True)]
+
+
+def compared(row, about, arrays, folder):
+    """The row of a network with what its run in `folder` gave beside what its native model is."""
+    if not (folder / "written.json").exists():
+        return {**row, "same": False, "error": "it did not run"}
+    same = json.loads((folder / "written.json").read_text()) == about
+    count, values = differing(folder, arrays)
+    found = {"same_names_and_parameters": same, "values": values, "differing": count}
+    return {**row, **found, "same": same and not count}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("framework", nargs="?")
-    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--only", nargs="*", help="designators, by default all")
+    parser.add_argument("--batch", type=int, default=4, help="networks that share a process")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--page", nargs="*", type=Path)
@@ -84,15 +91,20 @@ def main():
     if options.page:
         write_page([json.loads(path.read_text()) for path in options.page])
         return
-    rows = []
+    rows, started = [], time.perf_counter()
     names = options.only or designators()
-    for name, aux in [(n, a) for n in names for a in ([False, True] if heads(n) else [False])]:
+    cases = [(name, aux) for name in names for aux in ([False, True] if heads(name) else [False])]
+    for first in range(0, len(cases), options.batch):
         with tempfile.TemporaryDirectory(prefix="googlenet-code-") as folder:
-            rows.append(written(name, options.framework, Path(folder), aux))
+            batch = cases[first : first + options.batch]
+            found = written(batch, options.framework, Path(folder))
+        rows += found
         if not options.json:
-            print(*rows[-1].values(), sep="\t", flush=True)
+            for row in found:
+                print(*row.values(), sep="\t", flush=True)
     version = framework_version(options.framework)
-    answer = {"framework": options.framework, "version": version, "rows": rows}
+    seconds = round(time.perf_counter() - started)
+    answer = {"framework": options.framework, "version": version, "seconds": seconds, "rows": rows}
     text = json.dumps(answer, indent=2)
     if options.json:
         print(text)

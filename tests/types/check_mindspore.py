@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     SetsThreads,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_mindspore
@@ -16,3 +17,4 @@ saves: Saves = googlenet_mindspore
 trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
+writes: Writes = googlenet_mindspore

@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     SetsThreads,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_mxnet
@@ -16,3 +17,4 @@ saves: Saves = googlenet_mxnet
 trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
+writes: Writes = googlenet_mxnet

@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     SetsThreads,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_paddle
@@ -16,3 +17,4 @@ saves: Saves = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
+writes: Writes = googlenet_paddle

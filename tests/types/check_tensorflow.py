@@ -9,6 +9,7 @@ from googlenet.backend.protocols import (
     SetsThreads,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_tensorflow
@@ -18,3 +19,4 @@ trains: Trains = googlenet_tensorflow
 trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
+writes: Writes = googlenet_tensorflow

@@ -9,6 +9,7 @@ from googlenet.backend.protocols import (
     SetsThreads,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_torch
@@ -18,3 +19,4 @@ trains: Trains = googlenet_torch
 trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
+writes: Writes = googlenet_torch
