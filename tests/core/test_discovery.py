@@ -26,26 +26,7 @@ from googlenet.data.sets import DataSet, Split
 from googlenet.jobs.probe import probe
 from googlenet.training.choice import default_trainer, entrants
 
-from .plugins import FORWARD, ROOT, TRAINS, distribution, hide_installed, plugin, project
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A folder of distributions that hides all other backends but the reference, here and in
-    workers.
-    """
-    folder = tmp_path / "site"
-    folder.mkdir()
-    hide_installed(folder)
-    project(folder, ROOT / "pyproject.toml")
-    before = os.environ.get("PYTHONPATH", "")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT), before]))
-    monkeypatch.syspath_prepend(folder)
-    loaded = set(sys.modules)
-    yield folder
-    for name in set(sys.modules) - loaded:
-        if name.endswith("_plugin"):
-            del sys.modules[name]
+from .plugins import FORWARD, ROOT, TRAINS, distribution, plugin
 
 
 def imported():

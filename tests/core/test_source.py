@@ -110,7 +110,7 @@ def test_every_layer_of_every_network_is_made_as_the_table_has_it(network):
     check(network)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(networks())
 def test_every_layer_of_any_network_is_made_as_the_table_has_it(network):
     check(network)
