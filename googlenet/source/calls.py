@@ -91,7 +91,7 @@ def runs(nodes: Sequence[Node], written: Sequence[str]) -> Iterator[tuple[list[N
     def key(pair: tuple[int, Node]) -> tuple[str, str, int]:
         position, node = pair
         match = re.fullmatch(r"(.*?)(0|[1-9]\d*)", node.name)
-        if match is None or node.aux or node.is_trunk:
+        if match is None or node.aux or node.is_trunk or not written[position]:
             return "", node.name, 0
         return match[1], written[position], int(match[2]) - position
 

@@ -147,7 +147,10 @@ class FunctionWriter:
                 self._sum(node, given, result, path, body, comment)
             case _:
                 found = self._sequence(node, given, result, path, body, shapes=shapes)
-                return kept if node.aux else found
+                if not node.aux:
+                    return found
+                if found != result:  # a head without layers
+                    body.found.append(f"{body.indent}{result} = {found}")
         return kept
 
     def _function(

@@ -14,6 +14,7 @@ import googlenet
 from googlenet import spec
 from googlenet.architectures import designators
 from googlenet.architectures.googlenet import INCEPTION
+from googlenet.proof.conformance.networks import composites
 from googlenet.source.names import camel, network_name, snake
 from googlenet.source.pages import coloured, html_page, markdown
 from googlenet.source.printing import WIDTH, Group, Part, lines
@@ -27,6 +28,7 @@ from googlenet.spec.blocks import (
     residual,
     sequential,
 )
+from googlenet.spec.layers import Aux
 from googlenet.spec.traversal import walk
 
 from . import fake_nn
@@ -114,6 +116,29 @@ def test_every_layer_of_every_network_is_made_as_the_table_has_it(network):
 @given(networks())
 def test_every_layer_of_any_network_is_made_as_the_table_has_it(network):
     check(network)
+
+
+@pytest.mark.parametrize("name", composites())
+def test_every_composite_of_the_conformance_suite(name):
+    check(composites()[name])
+
+
+def test_what_has_no_layers_is_left_out_or_passed_on():
+    nothing = sequential()
+    layers = sequential(
+        stage=sequential(part_1=nothing, part_2=nothing, part_3=nothing),
+        aux1=Aux(nothing, 0.3),
+        conv_1=conv(2, 1),
+        conv_2=conv(2, 1),
+        conv_3=conv(2, 1),
+        block=concat(left=nothing, right=conv(2, 1)),
+        sum=residual(nothing),
+    )
+    network = googlenet.Network("n", layers, (2, 5, 7), "test")
+    check(network)
+    model, _ = run(network, AS_FUNCTIONS)
+    # The images of fake_nn are their shape, and its layers pass it on.
+    assert model.outputs[1] == (5, 7, 2)
 
 
 @STYLES
