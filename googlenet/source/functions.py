@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..backend.spelling import Functions
@@ -234,15 +234,15 @@ def _applied(code: Group, to: str) -> Group:
     return Group(code.opening, code.parts, f"{code.closing}({to})", code.long)
 
 
-def _returned(found: Iterable[str]) -> list[str]:
-    """The lines of a function whose last two are `x = ...` and `return x`, in one statement."""
-    every = list(found)
-    if len(every) < 2 or every[-1] != f"{INDENT}return x":
-        return every
-    start = max(i for i, line in enumerate(every) if line.startswith(f"{INDENT}x = "))
-    if any("  # " in line for line in every[start:]) or (
-        start < len(every) - 2 and not every[start].endswith("(")
-    ):
-        return every
-    every[start] = every[start].replace(f"{INDENT}x = ", f"{INDENT}return ", 1)
-    return every[:-1]
+def _returned(found: list[str]) -> list[str]:
+    """The lines of a function, `x = ...` and `return x` at its end as one statement."""
+    assigned = f"{INDENT}x = "
+    starts = [i for i, line in enumerate(found) if line.startswith(assigned)]
+    if not starts or found[-1] != f"{INDENT}return x":
+        return found
+    first, *others = found[starts[-1] : -1]
+    whole = first.endswith("(") if others else "  # " not in first
+    if not whole:  # something else follows, or a comment on a shape belongs to x
+        return found
+    returned = first.replace(assigned, f"{INDENT}return ", 1)
+    return [*found[: starts[-1]], returned, *others]

@@ -238,6 +238,17 @@ def test_equal_neighbours_are_a_loop():
     ) in text
 
 
+def test_a_class_may_be_a_loop():
+    blocks = sequential(**{f"part_{i}": conv(2, 1) for i in range(3)})
+    deep = replace(blocks, block="Deep")
+    layers = sequential(stage=sequential(one=deep, two=deep, three=conv(3, 1)))
+    network = googlenet.Network("n", layers, (2, 5, 7), "test")
+    check(network)
+    text = write(network, AS_FUNCTIONS).text
+    assert text.count("    for i in range(0, 3):\n") == 1
+    assert len(re.findall(r'deep\(\w+, name="stage\.', text)) == 2
+
+
 def test_neighbours_that_differ_or_are_counted_otherwise_are_no_loop():
     blocks = {f"block_{i}": conv(3 + (i == 2), 1) for i in range(1, 5)}
     network = googlenet.Network("n", sequential(stage=sequential(**blocks)), (2, 5, 7), "test")
