@@ -44,6 +44,7 @@ from .weights.files import load_params, save_params
 from .weights.initial import init_params
 
 if TYPE_CHECKING:  # the actions are imported only when first asked for: importing them takes time
+    from .actions.code import code
     from .actions.compare import compare
     from .actions.convert import convert
     from .actions.diff import diff
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
 _ACTIONS = (
+    "code",
     "compare",
     "convert",
     "diff",
@@ -90,6 +92,7 @@ __all__ = [
     "__version__",
     "backends",
     "check_params",
+    "code",
     "compare",
     "convert",
     "count_multiply_adds",

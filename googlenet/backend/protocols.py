@@ -18,6 +18,7 @@ from ..spec.recipe import Recipe
 from ..spec.traversal import LeafSite
 from .call import Chain
 from .snippets import Gallery
+from .spelling import Classes, Functions
 
 
 @runtime_checkable
@@ -227,6 +228,18 @@ class ShowsTraps(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class Writes(Backend, Protocol):
+    """A backend whose networks can be written as source: `googlenet.code`."""
+
+    @property
+    def spelling(self) -> Classes | Functions:
+        """How the framework's users write what stands around a leaf: a class or a function, a
+        concatenation, a sum; and the table of leaves that `build` evaluates. Used to print a
+        network as stand-alone source, which loads the files that `save` writes.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -288,6 +301,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "layers": Spells,
     "compiled": Compiles,
     "traps": ShowsTraps,
+    "source": Writes,
 }
 
 

@@ -15,7 +15,20 @@ import typer
 
 from ..errors import GoogLeNetError
 from ..version import __version__
-from . import compare, convert, diff, draw, min_size, parity, predict, race, summary, train, traps
+from . import (
+    code,
+    compare,
+    convert,
+    diff,
+    draw,
+    min_size,
+    parity,
+    predict,
+    race,
+    summary,
+    train,
+    traps,
+)
 from . import list as list_command
 from .command import Command, value_error
 from .output import clean
@@ -40,6 +53,7 @@ _NAMES: list[str] = []
 for module in (
     list_command,
     summary,
+    code,
     draw,
     parity,
     compare,

@@ -1,5 +1,5 @@
-"""A place for plugins; and Hypothesis without deadlines: how long an example takes says how busy
-the machine is, not whether the code is right.
+"""Hypothesis without deadlines: how long an example takes says how busy the machine is, not whether
+the code is right. And a place for plugins of a test's own.
 """
 
 import os

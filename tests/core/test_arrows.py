@@ -16,6 +16,7 @@ FLOORS = [
     "data",
     "backend",
     "jobs",
+    "source",
     "reference",
     "proof",
     "training",

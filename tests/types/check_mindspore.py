@@ -11,6 +11,7 @@ from googlenet.backend.protocols import (
     Spells,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_mindspore
@@ -22,3 +23,4 @@ trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
 spells: Spells = googlenet_mindspore
 shows_traps: ShowsTraps = googlenet_mindspore
+writes: Writes = googlenet_mindspore

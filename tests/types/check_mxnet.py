@@ -11,6 +11,7 @@ from googlenet.backend.protocols import (
     Spells,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_mxnet
@@ -22,3 +23,4 @@ trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
 spells: Spells = googlenet_mxnet
 shows_traps: ShowsTraps = googlenet_mxnet
+writes: Writes = googlenet_mxnet

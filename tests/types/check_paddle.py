@@ -11,6 +11,7 @@ from googlenet.backend.protocols import (
     Spells,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_paddle
@@ -22,3 +23,4 @@ trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
 spells: Spells = googlenet_paddle
 shows_traps: ShowsTraps = googlenet_paddle
+writes: Writes = googlenet_paddle

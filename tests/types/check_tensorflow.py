@@ -12,6 +12,7 @@ from googlenet.backend.protocols import (
     Spells,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_tensorflow
@@ -24,3 +25,4 @@ sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
 spells: Spells = googlenet_tensorflow
 shows_traps: ShowsTraps = googlenet_tensorflow
+writes: Writes = googlenet_tensorflow

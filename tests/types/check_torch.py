@@ -12,6 +12,7 @@ from googlenet.backend.protocols import (
     Spells,
     Trains,
     TrainsInParallel,
+    Writes,
 )
 
 backend: Backend = googlenet_torch
@@ -24,3 +25,4 @@ sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
 spells: Spells = googlenet_torch
 shows_traps: ShowsTraps = googlenet_torch
+writes: Writes = googlenet_torch

@@ -1,6 +1,6 @@
 """The backend `mindspore`: native MindSpore cells."""
 
-from . import layout, leaves, model, modules, traps
+from . import layout, leaves, model, modules, source, traps
 from .compiling import compiled, compiled_forms
 from .layout import axes
 from .leaves import leaf
@@ -15,6 +15,7 @@ from .model import (
     set_threads,
     unbiased_running_variance,
 )
+from .source import spelling
 from .training import start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
@@ -38,6 +39,8 @@ __all__ = [
     "save",
     "set_threads",
     "shown_traps",
+    "source",
+    "spelling",
     "start_parallel",
     "trainer",
     "traps",

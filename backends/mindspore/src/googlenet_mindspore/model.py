@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -64,7 +63,7 @@ def compose(site: spec.CompositeSite, children: dict[str, nn.Cell]) -> nn.Cell:
     return shared.composed(
         site,
         children,
-        sequence=lambda layers: nn.SequentialCell(OrderedDict(layers)),
+        sequence=lambda layers: modules.sequential(**layers),
         trunk=modules.Trunk,
         concatenation=modules.Concatenation,
         total=modules.ResidualSum,

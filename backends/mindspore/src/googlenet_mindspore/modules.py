@@ -1,4 +1,4 @@
-"""Layers that MindSpore lacks. Each class can be copied out whole: it needs MindSpore and nothing
+"""Layers that MindSpore lacks. Each can be copied out whole: it needs MindSpore and nothing
 else, and runs in eager and in graph mode.
 
 Paddings are ((top, bottom), (left, right)). Maps are (N, C, H, W) of any floating dtype.
@@ -10,6 +10,11 @@ from collections import OrderedDict
 
 import mindspore as ms
 from mindspore import nn, ops
+
+
+def sequential(**layers: nn.Cell) -> nn.SequentialCell:
+    """Layers in sequence, under their names."""
+    return nn.SequentialCell(OrderedDict(layers))
 
 
 class UnscaledBatchNorm2d(nn.BatchNorm2d):

@@ -73,18 +73,11 @@ def compose(site: spec.CompositeSite, children: dict[str, HybridBlock]) -> Hybri
     return shared.composed(
         site,
         children,
-        sequence=partial(_in_sequence, prefix),
+        sequence=lambda layers: modules.sequential(prefix, **layers),
         trunk=partial(modules.Trunk, prefix=prefix),
         concatenation=partial(modules.Concatenation, prefix=prefix),
         total=partial(modules.ResidualSum, prefix=prefix),
     )
-
-
-def _in_sequence(prefix: str, children: dict[str, HybridBlock]) -> HybridBlock:
-    block = nn.HybridSequential(prefix=prefix)
-    for child, native in children.items():
-        setattr(block, child, native)
-    return block
 
 
 def params_of(model: HybridBlock) -> Params:

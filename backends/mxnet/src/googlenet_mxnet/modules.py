@@ -1,4 +1,4 @@
-"""Layers that Gluon lacks. Each class can be copied out whole: it needs MXNet and nothing else.
+"""Layers that Gluon lacks. Each can be copied out whole: it needs MXNet and nothing else.
 
 Paddings are ((top, bottom), (left, right)). Maps are (N, C, H, W), arrays of `mx.np`, and NumPy
 semantics are on; where a graph is made, they are symbols and `F` is `mx.sym`.
@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
+
+
+def sequential(prefix: str | None = None, /, **layers: HybridBlock) -> nn.HybridSequential:
+    """Layers in sequence, under their names."""
+    block = nn.HybridSequential(prefix=prefix)
+    for name, layer in layers.items():
+        setattr(block, name, layer)
+    return block
 
 
 class PaddedConv2D(nn.Conv2D):

@@ -55,7 +55,7 @@ def compose(site: spec.CompositeSite, children: dict[str, nn.Layer]) -> nn.Layer
     return shared.composed(
         site,
         children,
-        sequence=lambda layers: nn.Sequential(*layers.items()),
+        sequence=lambda layers: modules.sequential(**layers),
         trunk=modules.Trunk,
         concatenation=modules.Concatenation,
         total=modules.ResidualSum,

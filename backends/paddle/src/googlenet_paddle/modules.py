@@ -1,4 +1,4 @@
-"""Layers that Paddle lacks. Each class can be copied out whole: it needs Paddle and nothing else.
+"""Layers that Paddle lacks. Each can be copied out whole: it needs Paddle and nothing else.
 
 Maps are (N, C, H, W) of any floating dtype.
 """
@@ -8,6 +8,11 @@ from __future__ import annotations
 import paddle
 from paddle import nn
 from paddle.nn import functional
+
+
+def sequential(**layers: nn.Layer) -> nn.Sequential:
+    """Layers in sequence, under their names."""
+    return nn.Sequential(*layers.items())
 
 
 class UnscaledBatchNorm2D(nn.BatchNorm2D):

@@ -1,6 +1,6 @@
 """The backend `torch`: native PyTorch modules."""
 
-from . import layout, leaves, model, modules, traps
+from . import layout, leaves, model, modules, source, traps
 from .compiling import compiled, compiled_forms
 from .layout import axes
 from .leaves import leaf
@@ -16,6 +16,7 @@ from .model import (
     set_threads,
     unbiased_running_variance,
 )
+from .source import spelling
 from .training import leave_parallel, start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
@@ -41,6 +42,8 @@ __all__ = [
     "set_full_precision",
     "set_threads",
     "shown_traps",
+    "source",
+    "spelling",
     "start_parallel",
     "trainer",
     "traps",

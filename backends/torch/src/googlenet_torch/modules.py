@@ -1,13 +1,20 @@
-"""Layers that PyTorch lacks. Each class can be copied out whole: it needs PyTorch and nothing else.
+"""Layers that PyTorch lacks. Each can be copied out whole: it needs PyTorch and nothing else.
 
 Paddings are ((top, bottom), (left, right)). Maps are (N, C, H, W) of any floating dtype.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+
+def sequential(**layers: nn.Module) -> nn.Sequential:
+    """Layers in sequence, under their names."""
+    return nn.Sequential(OrderedDict(layers))
 
 
 class PaddedConv2d(nn.Conv2d):

@@ -1,0 +1,23 @@
+"""How MindSpore's users write a network."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mindspore import nn
+
+from googlenet.backend.spelling import Classes
+
+from . import leaves, modules
+
+spelling: Final = Classes(
+    leaf=leaves.leaf,
+    namespaces={"nn": nn},
+    modules=modules,
+    imports={},
+    base="nn.Cell",
+    method="construct(self, x)",
+    concatenation="ops.cat({branches}, axis=1)",
+    sequence=modules.sequential,
+    total=modules.ResidualSum,
+)

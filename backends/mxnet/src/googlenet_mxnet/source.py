@@ -1,0 +1,24 @@
+"""How Gluon's users write a network."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mxnet.gluon import nn
+
+from googlenet.backend.spelling import Classes
+
+from . import leaves, modules
+
+spelling: Final = Classes(
+    leaf=leaves.leaf,
+    namespaces={"nn": nn},
+    modules=modules,
+    imports={"npx": "from mxnet import npx"},
+    preamble=("npx.set_np()",),
+    base="HybridBlock",
+    method="hybrid_forward(self, F, x)",
+    concatenation="F.np.concatenate({branches}, axis=1)",
+    sequence=modules.sequential,
+    total=modules.ResidualSum,
+)

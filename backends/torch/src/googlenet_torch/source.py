@@ -1,0 +1,23 @@
+"""How PyTorch's users write a network."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from torch import nn
+
+from googlenet.backend.spelling import Classes
+
+from . import leaves, modules
+
+spelling: Final = Classes(
+    leaf=leaves.leaf,
+    namespaces={"nn": nn},
+    modules=modules,
+    imports={},
+    base="nn.Module",
+    method="forward(self, x)",
+    concatenation="torch.cat({branches}, dim=1)",
+    sequence=modules.sequential,
+    total=modules.ResidualSum,
+)

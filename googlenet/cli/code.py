@@ -1,0 +1,94 @@
+"""`googlenet code NAME`: a network as stand-alone source, in one framework or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import (
+    AsJson,
+    AuxHeads,
+    Channels,
+    Classes,
+    Dialect,
+    Frameworks,
+    Interpreters,
+    NetworkName,
+    Size,
+    interpreters_of,
+    network_of,
+)
+from .output import counted, print_json, say
+
+Block = Annotated[
+    str | None,
+    typer.Option(
+        "--block",
+        metavar="PATH",
+        help="Write only this block: its path, such as b3.inception_3a, or its last name.",
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out", metavar="FILE", help="Write to this .py, .md or .html file instead of printing."
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORM",
+        help=(
+            "py for one framework, or a page for several: md or html. By default what --out ends"
+            " in, or else py or md."
+        ),
+    ),
+]
+
+
+def command(
+    name: NetworkName = "googlenet",
+    framework: Frameworks = None,
+    python: Interpreters = None,
+    block: Block = None,
+    num_classes: Classes = None,
+    channels: Channels = None,
+    size: Size = None,
+    aux: AuxHeads = False,
+    dialect: Dialect = None,
+    form: Format = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the network as source code, as the framework's own users would write it.
+
+    The code stands alone, and loads the weights that `googlenet convert --to` writes for the
+    framework.
+    """
+    from ..actions.code import check_format, code, format_of
+
+    if form is None and out is not None:
+        form = format_of(out)
+    check_format(form, len(framework or ()) or 1)
+    found = code(
+        network_of(
+            name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
+        ),
+        framework,
+        block=block,
+        interpreters=interpreters_of(python),
+    )
+    if out is not None:
+        found.save(out, form)
+    if as_json:
+        print_json(found.to_json())
+    elif out is not None:
+        for each in found.sources:
+            lines = counted(each.lines, "line")
+            say(f"{each.framework} {each.framework_version}: {each.name}, {lines}")
+        say(f"Written: {Path(out)}")
+    else:
+        print(found.formatted(form), end="", flush=True)
