@@ -158,8 +158,8 @@ def code(
         sources = _from_workers(spec, path, chosen, paths, timeout, skip=asked is None)
     if not sources:
         raise UnknownNameError(
-            "`frameworks`: no installed framework can be written; install one, or name an"
-            " interpreter that has it: `interpreters=torch=PATH`"
+            "`frameworks`: no installed framework has a backend that can write source code; install"
+            " one, or name an interpreter that has it: `interpreters` torch=PATH"
         )
     return Code(spec, path, tuple(sources))
 
@@ -170,8 +170,7 @@ def _source(framework: str, version: str, written: Written) -> Source:
 
 def _unwritable(framework: str) -> BackendError:
     return BackendError(
-        f"framework '{framework}': its networks cannot be written as source, since its backend has"
-        " no `spelling`; name another framework"
+        f"framework '{framework}': its backend cannot write source code; name another framework"
     )
 
 
@@ -237,7 +236,7 @@ def check_format(form: str | None, count: int) -> str:
         raise UnknownNameError(f"`format`: expected one of {', '.join(FORMATS)}, got '{form}'")
     if form == "py" and count > 1:
         raise UnknownNameError(
-            f"`format`: py has room for one framework, got {count}; use md or html, or name one"
-            " framework"
+            f"a .py file holds the code of one framework, got {count}; give `format` md or html,"
+            " and an `out` that ends in it, or name one framework"
         )
     return form

@@ -13,10 +13,10 @@ from .options import (
     Channels,
     Classes,
     Dialect,
-    Frameworks,
     Interpreters,
     NetworkName,
     Size,
+    WritingFrameworks,
     interpreters_of,
     network_of,
 )
@@ -27,7 +27,7 @@ Block = Annotated[
     typer.Option(
         "--block",
         metavar="PATH",
-        help="Write only this block: its path, such as b3.inception_3a, or its last name.",
+        help="Write only this block: its path, such as b3.inception_3a, or the last part of it.",
     ),
 ]
 Out = Annotated[
@@ -51,7 +51,7 @@ Format = Annotated[
 
 def command(
     name: NetworkName = "googlenet",
-    framework: Frameworks = None,
+    framework: WritingFrameworks = None,
     python: Interpreters = None,
     block: Block = None,
     num_classes: Classes = None,

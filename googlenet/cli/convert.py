@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..actions.convert import Converted, convert
+from ..spec.params import param_specs
 from .options import AsJson, Size, parse_size
 from .output import counted, print_json, say, shape_text
 
@@ -91,6 +92,8 @@ def _print(converted: Converted) -> None:
     if len(unused) > MOST_NAMES:
         shown += f" and {len(unused) - MOST_NAMES:,} more"
     classes = "class" if answer["num_classes"] == 1 else "classes"
+    held = any(not spec.trainable for spec in param_specs(converted.network).values())
+    statistics = ", including running statistics" if held else ""
     lines = {
         "Read": f"{converted.format}, {converted.model or 'from this project'}",
         "Network": (
@@ -98,8 +101,7 @@ def _print(converted: Converted) -> None:
             f" {answer['num_classes']:,} {classes}{heads}"
         ),
         "Parameters": (
-            f"{answer['parameters']:,}; {counted(answer['arrays'], 'array')}, including"
-            " running statistics"
+            f"{answer['parameters']:,}; {counted(answer['arrays'], 'array')}{statistics}"
         ),
         "Unused": f"{counted(len(unused), 'array')}: {shown}" if unused else "none",
         "Written": (

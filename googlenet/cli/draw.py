@@ -24,8 +24,8 @@ Out = Annotated[
         "--out",
         metavar="FILE",
         help=(
-            "File to draw to, a .svg, .png or .pdf; can be repeated. By default an .svg named after"
-            " the network."
+            "File to draw to, an .svg, .png or .pdf; can be repeated. By default an .svg named"
+            " after the network and --block."
         ),
     ),
 ]
@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Draw the architecture: stages in a row, branches side by side, boxes as wide as channels.
 
-    Pictures have shapes, the ratios of the branches' channels and the reductions before them. An
-    .svg can be read aloud by a screen reader.
+    Pictures show output shapes, the ratios of the branches' channels, and the reductions before
+    the branches. An .svg can be read aloud by a screen reader.
     """
     from ..actions.draw import draw
     from ..drawing.figures import check_picture

@@ -17,8 +17,8 @@ def command(
     dialect: Dialect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the sizes of the smallest square images on which the network runs at all, no stage is
-    1×1, and no kernel is larger than its input.
+    """Show the smallest square image on which the network runs at all, the smallest on which no
+    stage is 1×1, and the smallest on which no kernel is larger than its input.
     """
     answer = collect(
         network_of(name, num_classes=None, channels=channels, size=None, aux=aux, dialect=dialect)

@@ -65,6 +65,16 @@ Frameworks = Annotated[
         autocompletion=_frameworks,
     ),
 ]
+WritingFrameworks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--framework",
+        metavar="X",
+        help="Use this framework; can be repeated. By default all installed ones are used, except"
+        " numpy.",
+        autocompletion=_frameworks,
+    ),
+]
 Interpreters = Annotated[
     list[str] | None,
     typer.Option(

@@ -219,7 +219,7 @@ def _print(raced: Raced) -> None:
     spread = f"Means of {seeds} seeds ± their standard deviation. " if seeds > 1 else ""
     say(
         f"After the last epoch. {spread}Intervals are 95 % confidence intervals (Wilson) for"
-        f" {tested:,} test images."
+        f" {counted(tested, 'test image')}."
     )
 
 

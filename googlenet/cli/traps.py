@@ -8,7 +8,7 @@ import typer
 
 from ..backend.discovery import WHY_APART, install_lines
 from .command import in_words
-from .options import AsJson, Frameworks, Interpreters, Timeout, interpreters_of
+from .options import AsJson, Interpreters, Timeout, WritingFrameworks, interpreters_of
 from .output import add, bars, clean, listed, print_json, say, say_command, show, table
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Page = Annotated[
 
 def command(
     names: Names = None,
-    framework: Frameworks = None,
+    framework: WritingFrameworks = None,
     python: Interpreters = None,
     page: Page = None,
     timeout: Timeout = 600.0,
@@ -50,7 +50,8 @@ def command(
     """Show what goes wrong when a network is written in a framework, and by how much.
 
     Runs the code that users of each framework would write, and the code that is right, on the same
-    input; exits with 1 if a trap is not there as it is known, or the right code is not right.
+    input; exits with 1 if a framework fails, a trap does not behave as its backend says, or the
+    right code gives a wrong answer.
     """
     from ..actions.traps import traps
     from ..jobs.signals import terminated_as_interrupted
@@ -119,10 +120,12 @@ def _print_table(report: TrapReport) -> None:
         versions = [f"{each.framework} {_version(each)}" for each in finished]
         say(
             f"Measured in {listed(versions)}: the relative L2 distance of what users' code gives"
-            " from what is right, or of numbers their relative difference. 'right' is right as it"
-            " comes, 'shape' another shape, 'refused' an error, '–' cannot be written there."
+            " from what is right, or, for numbers, their relative difference. 'right' is right as"
+            " it comes, 'shape' another shape, 'refused' an error, '–' cannot be written there."
         )
-    say(f"googlenet traps {report.traps[0].name} shows the code of one.")
+    shown = (trap.name for trap in report.traps if any(each.default for _, each in report.of(trap)))
+    if finished and (first := next(shown, None)) is not None:
+        say(f"googlenet traps {first} shows the code of that trap.")
 
 
 def _version(framework: FrameworkTraps) -> str:
@@ -151,7 +154,7 @@ def _print_found(framework: FrameworkTraps, found: Found) -> None:
     if found.remark:
         say(f"  {found.remark}", indent="  ")
     if found.corrected:
-        _print_code("As it is right:", found.corrected)
+        _print_code("As it should be:", found.corrected)
     if found.helpers:
         _print_code(f"What {framework.framework} lacks:", found.helpers)
 

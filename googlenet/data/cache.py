@@ -105,4 +105,4 @@ def stored_array(path: Path) -> Array:
     try:
         return map_npy(path)
     except DataError as error:
-        raise DataError(f"{error}; delete it, and prepare the set again") from error
+        raise DataError(f"{error}; delete it") from error

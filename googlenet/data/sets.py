@@ -204,8 +204,8 @@ def _with_test_folder(path: Path, by_class: dict[str, list[Path]]) -> tuple[Labe
     train, test = path / "train", path / "test"
     if not test.is_dir():
         raise DataError(
-            f"{test}: is missing, although there is {train}; add it, or put the classes straight"
-            f" into {path}"
+            f"{test}: is missing, although there is {train}; add it, or move the classes straight"
+            f" into {path} and remove {train}"
         )
     present = _folders_in(test)
     if stray := [name for name in present if name not in by_class]:
@@ -214,7 +214,10 @@ def _with_test_folder(path: Path, by_class: dict[str, list[Path]]) -> tuple[Labe
             " here"
         )
     if not present:
-        raise DataError(f"{test}: holds no PNG or JPEG images of any class; add some, or remove it")
+        raise DataError(
+            f"{test}: holds no PNG or JPEG images of any class; add some, or move the classes from"
+            f" {train} straight into {path} and remove both folders"
+        )
     for_training = [(file, label) for label, name in enumerate(by_class) for file in by_class[name]]
     for_testing = [
         (file, label)

@@ -78,8 +78,8 @@ def block_path(network: Network, block: str) -> str:
     if block in paths:
         what = f"has a single layer at '{block}', expected a block"
     raise UnknownNameError(
-        f"`block`: {network.name} {what}; choose from {_listed(_worth_naming(network))}, or what is"
-        " inside"
+        f"`block`: {network.name} {what}; choose from {_listed(_worth_naming(network))}, or a"
+        " block inside one of these"
     )
 
 

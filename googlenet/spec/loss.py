@@ -51,6 +51,11 @@ class Loss:
             if self.aux_weights is None
             else list(self.aux_weights)
         )
+        if weights and not heads:
+            raise SpecError(
+                f"`aux_weights`: network '{network.name}' is built without auxiliary heads; leave"
+                " out `aux_weights`, or give `aux=True`"
+            )
         if len(weights) != len(heads):
             raise SpecError(
                 f"`aux_weights`: expected {len(heads)}, one for each auxiliary head of network"

@@ -74,6 +74,6 @@ def entrants(
     if running or named is None:
         return running or [REFERENCE]
     raise BackendError(
-        f"frameworks: no trainer in the backend of {', '.join(chosen)}; name a framework that can"
-        f" train, such as {REFERENCE}"
+        f"frameworks: no backend with a trainer among {', '.join(chosen)}; name a framework that"
+        f" can train, such as {REFERENCE}"
     )

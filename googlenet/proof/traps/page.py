@@ -102,7 +102,7 @@ def _section(trap: Trap, report: TrapReport) -> Iterator[str]:
     yield from _wrapped(f"Right: {trap.source}. Compared: the {trap.measured}.")
     yield ""
     yield "<table>"
-    yield "<tr><th></th><th>as users write it</th><th>as it is right</th></tr>"
+    yield "<tr><th></th><th>as users write it</th><th>as it should be</th></tr>"
     for framework, found in report.of(trap):
         yield from _row(framework, found)
     yield "</table>"

@@ -205,5 +205,6 @@ def surprises(framework: FrameworkTraps) -> Iterator[str]:
         else:
             yield (
                 f"{found.trap}: the plugin says that the framework {found.expected.value}, but here"
-                f" it {found.outcome.value}: this version of it is another one"
+                f" it {found.outcome.value}; the plugin may have been written for another version"
+                " of it"
             )

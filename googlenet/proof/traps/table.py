@@ -145,7 +145,8 @@ _POOLING = (
     _trap(
         "head-pool",
         "A global average with a fixed window",
-        wrong="All but the first window of the map is ignored, or there are several.",
+        wrong="Everything outside the first window of the map is ignored, or there are several"
+        " averages instead of one.",
         why="A 7×7 window is the whole map at 224×224, and only a part of it at larger sizes. Here"
         " the map is 9×9.",
         source=BOOK,

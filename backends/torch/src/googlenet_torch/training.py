@@ -29,8 +29,10 @@ def start_parallel() -> tuple[int, int]:
     if not distributed.is_initialized():
         needed = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
         if missing := [name for name in needed if name not in os.environ]:
+            are = "is" if len(missing) == 1 else "are"
             raise BackendError(
-                f"torch: {', '.join(missing)} not set, so this process does not know of any others;"
+                f"torch: {', '.join(missing)} {are} not set, so this process does not know of any"
+                " others;"
                 " start it with torchrun --nproc-per-node 2 -m googlenet train …"
             )
         cuda = torch.cuda.is_available()
