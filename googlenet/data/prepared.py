@@ -63,7 +63,10 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
         raise DataError(
             f"{path}: does not describe a prepared set ({error!r}); prepare the set again"
         ) from error
-    arrays = [stored_array(folder / f"{each}.npy") for each in ARRAYS]
+    try:
+        arrays = [stored_array(folder / f"{each}.npy") for each in ARRAYS]
+    except DataError as error:
+        raise DataError(f"{error}, and prepare the set again") from error
     data = DataSet(name, description, classes, Split(*arrays[:2]), Split(*arrays[2:]))
     _check_split(folder, "train", data.train, input_shape)
     _check_split(folder, "test", data.test, input_shape)

@@ -266,9 +266,9 @@ def test_parity_shows_what_failed():
         (("train", "--resume=3"), "see 'googlenet train --help'"),
         (
             ("parity", "googlenet_bn", "--size", "32", "--count", "1"),
-            "googlenet: a training step needs at least 2 images, got 1, because the map of batch"
-            " norm 'b5.inception_5a.branch_1x1.norm' is 1×1; give more images, a larger --size, or"
-            " --no-gradients without --train-steps",
+            "googlenet: a training step needs at least 2 images, because the map of batch norm"
+            " 'b5.inception_5a.branch_1x1.norm' is 1×1, but got 1; give more images, a larger"
+            " --size, or --no-gradients without --train-steps",
         ),
         (
             ("parity", "bn_inception", "--size", "32", "--count", "1", "--train-steps", "1"),

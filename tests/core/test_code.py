@@ -114,20 +114,20 @@ def test_a_file_of_python_runs(writers, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--framework", "mute"], "framework 'mute': its networks cannot be written as source"),
+        (["--framework", "mute"], "framework 'mute': its backend cannot write source code"),
         (
             ["--framework", "mute", "--framework", "halide"],
-            "framework 'mute': its networks cannot be written as source",
+            "framework 'mute': its backend cannot write source code",
         ),
-        (["--framework", "numpy"], "framework 'numpy': its networks cannot be written"),
+        (["--framework", "numpy"], "framework 'numpy': its backend cannot write source code"),
         (["--framework", "caffe"], "--framework: no backend 'caffe'"),
         (
             ["--framework", "halide", "--framework", "other", "--format", "py"],
-            "--format: py has room for one framework, got 2; use md or html",
+            "a .py file holds the code of one framework, got 2; give --format md or html",
         ),
         (
             ["--framework", "halide", "--framework", "other", "--out", "net.py"],
-            "--format: py has room for one framework",
+            "a .py file holds the code of one framework",
         ),
         (["--framework", "halide", "--format", "pdf"], "--format: expected one of py, md, html"),
         (["--framework", "halide", "--out", "net.txt"], "net.txt: expected a name that ends in"),
@@ -148,7 +148,10 @@ def test_mistakes_are_one_line_and_exit_code_2(writers, tmp_path, arguments, mes
 
 def test_where_nothing_writes(site, tmp_path):
     plugin(site, "mute")
-    refused(cwd=tmp_path, message="--framework: no installed framework can be written; install one")
+    refused(
+        cwd=tmp_path,
+        message="--framework: no installed framework has a backend that can write source code",
+    )
 
 
 def test_a_layer_that_cannot_be_spelled_is_one_line(site, tmp_path):

@@ -211,7 +211,7 @@ def test_a_race_leaves_out_what_has_no_trainer(site):
     assert heard == ["skipped: framework 'beta': its backend has no trainer"]
     assert entrants(["numpy", "beta", "gamma"]) == ["numpy", "gamma"]
     with pytest.raises(
-        googlenet.BackendError, match=r"no trainer in the backend of beta; name a framework"
+        googlenet.BackendError, match=r"no backend with a trainer among beta; name a framework"
     ):
         entrants(["beta"])
 
