@@ -198,7 +198,8 @@ def test_a_resumed_run_is_the_run_that_never_stopped(shades, tmp_path):
         (("--parallel",), "framework 'numpy': can only train in one process"),
         (
             ("--aux-weight", "0.3"),
-            "expected 0, one for each auxiliary head of network 'googlenet', got 1",
+            "network 'googlenet' is built without auxiliary heads; leave out --aux-weight, or give"
+            " --aux",
         ),
         (
             ("--data", "nowhere"),
