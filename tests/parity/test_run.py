@@ -244,13 +244,15 @@ def test_nan_never_passes_and_is_null_in_json(images, monkeypatch):
     report = _run(["faulty"], images)
     (result,) = report.results
     assert result.comparison.first_divergence == "output of logits"
-    assert report.to_json()["frameworks"][0]["outputs"][-1] == {
+    tapped, plain = report.to_json()["frameworks"][0]["outputs"][-2:]
+    assert tapped == {
         "name": "logits",
         "error": None,
-        "limit": result.comparison[Group.OUTPUTS][-1].limit,
+        "limit": result.comparison[Group.OUTPUTS][-2].limit,
         "passed": False,
         "verdict": "different",
     }
+    assert plain == {**tapped, "name": "logits without taps"}
 
 
 def test_the_network_that_is_given_is_the_one_that_is_proved():
