@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -34,7 +34,8 @@ def compiled(model: nn.Module, form: str) -> Callable[[Array], dict[str, Array]]
     """
     order, compiles = _FORMS[check_form(name, form, compiled_forms)]
     network, device = network_of(model), device_of(model)
-    native = copy.deepcopy(model).eval().to(memory_format=order)
+    native: Any = copy.deepcopy(model).eval()  # PyTorch's types do not know `memory_format`
+    native = native.to(memory_format=order)
     run = torch.compile(native, fullgraph=True) if compiles else native
 
     def outputs(images: Array) -> dict[str, Array]:
