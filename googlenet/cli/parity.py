@@ -235,7 +235,7 @@ def _print(report: Report) -> None:
             f"Exact proof: {drawn.network.name} with {num_classes(drawn.network)} classes on"
             f" {counted(len(drawn.images), 'image')} of {shape_text(drawn.network.input_shape)},"
             " drawn so that no sum needs more than 24 bits (largest:"
-            f" {report.exact.bits:.1f} bits)."
+            f" {report.exact.bits:.1f} bits).{_without_gradients(report)}"
         )
     say(
         f"{_summary(report)} Errors are relative L2 distances from it; limits come from"
@@ -281,6 +281,13 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
         settings = ", ".join(f"{name}={value}" for name, value in result.precision.items())
         threads = "" if result.threads is None else f", threads: {result.threads}"
         yield f"on {result.device}{threads}; {settings}"
+
+
+def _without_gradients(report: Report) -> str:
+    """What to say if gradients were asked for, and no problem with exact ones was found."""
+    if report.exact is None or report.exact.gradients or not report.gradients:
+        return ""
+    return " Gradients are not among the values: their sums need more bits here."
 
 
 #: What was compared bit for bit, where JSON's key is not the word for it.

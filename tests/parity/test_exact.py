@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import googlenet
 from googlenet import SpecError, get_network, reference
 from googlenet.arrays import uniform
+from googlenet.proof.exact import problem as drawing
 from googlenet.proof.exact.bounds import GRANULES
 from googlenet.proof.exact.compare import (
     CHANNELS,
@@ -507,6 +508,23 @@ def test_gradients_are_drawn_only_if_asked_for():
     drawn = draw_problem(network(conv=conv(6, 3), dense=Dense(4, bias=True)), gradients=False)
     assert not drawn.gradients
     assert set(compare_exact(reference, drawn).values) == {"outputs"}
+
+
+def test_a_network_whose_gradients_cannot_be_drawn_is_drawn_without(monkeypatch):
+    spec = network(conv=conv(6, 3), dense=Dense(4, bias=True))
+    tried = []
+
+    def attempt(spec, style, gradients, number):
+        tried.append((number, gradients))
+        return "no reason" if gradients else made(spec, style, gradients, number)
+
+    made = drawing._attempt
+    monkeypatch.setattr(drawing, "_attempt", attempt)
+    drawn = draw_problem(spec)
+    first = drawing.GRADIENT_ATTEMPTS + 1
+    assert tried == [*((number, True) for number in range(1, first)), (first, False)]
+    assert (drawn.attempts, drawn.gradients) == (first, {})
+    assert compare_exact(reference, drawn).passed
 
 
 def test_a_network_with_batch_norm_is_not_trained():

@@ -82,6 +82,7 @@ def test_bits_are_counted_beside_the_limits(capsys):
         " gradients; where float32 rounds nothing, 1 of 2 to the last bit."
     ) in text
     assert "two: exact proof not possible: no reason" in text
+    assert "Gradients are not among the values: their sums need more bits here." in text
 
 
 def test_what_cannot_be_told_is_said_with_what_to_give(capsys):

@@ -21,11 +21,11 @@ from ...spec.loss import Loss
 from ...spec.params import param_specs
 from ...weights.samples import random_images
 from ..exact.compare import compare_exact
-from ..exact.problem import ExactProblem, answered, draw_problem
+from ..exact.problem import ExactProblem, answered, draw_problem, has_exact_gradients
 from ..parity.compare import compare_forward
 from ..parity.problem import Problem, random_problem
 from ..parity.tolerance import forward_yardstick
-from .case import FORWARD, GRADIENTS, AnyCase, Case, ConformanceError, check_rows
+from .case import FORWARD, GRADIENTS, AnyCase, Case, ConformanceError, check_rows, expect
 from .networks import INPUT_SHAPE, LARGE_POOLS, LEAVES, composites
 
 #: A power of two, so that local response normalisation is exact, too.
@@ -83,7 +83,12 @@ def _between(name: str, layer: Layer) -> Network:
 
 def check_exact(backend: Backend, network: Network) -> None:
     """Every bit of every output and gradient of a drawn problem. Raises `ConformanceError`."""
-    _check(backend, draw_problem(network))
+    exact = draw_problem(network)
+    expect(
+        bool(exact.gradients) == has_exact_gradients(network),
+        f"{network.name}: the case is not exact in its gradients",
+    )
+    _check(backend, exact)
 
 
 def _check(backend: Backend, exact: ExactProblem, *, train: bool = False) -> None:

@@ -25,8 +25,9 @@ from .draw import Draw, Style, canonical, draw_images, draw_labels, exact_loss
 #: The shares of values that pass a ReLU, in the order in which they are tried.
 SHARES = (0.4, 0.3, 0.2, 0.5, 0.15, 0.1)
 
-#: How many problems are drawn before it is given up.
-ATTEMPTS = 24
+#: How many problems are drawn before it is given up, and before gradients are, whose sums are
+#: longer.
+ATTEMPTS, GRADIENT_ATTEMPTS = 24, 12
 
 #: More classes than this leave no room between the logits.
 MOST_CLASSES = 256
@@ -133,24 +134,28 @@ def draw_problem(
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExactProblem:
     """Draw weights, images and a loss on which `network` is exact in float32, dropout at rate 0;
-    without `gradients` its outputs only.
+    without `gradients`, or if in `GRADIENT_ATTEMPTS` none is exact in its gradients, its outputs
+    only.
 
     The same bytes everywhere for one `seed`. `report` is told of each attempt and of the end.
     Raises `SpecError` for a network that cannot be drawn, and if no attempt is exact.
     """
     network = with_dropout_rate(check_fit(network), 0.0)
-    gradients = gradients and has_exact_gradients(network)
+    backward = GRADIENT_ATTEMPTS if gradients and has_exact_gradients(network) else 0
+    styles = list(_styles(seed))
+    attempts = [(style, True) for style in styles[:backward]] + [(style, False) for style in styles]
     failed: list[str] = []
-    for attempt, style in enumerate(_styles(seed)):
-        report(attempt, ATTEMPTS)
-        found = _attempt(network, style, gradients, attempt + 1)
+    for number, (style, with_gradients) in enumerate(attempts):
+        report(number, len(attempts))
+        found = _attempt(network, style, with_gradients, number + 1)
         if isinstance(found, ExactProblem):
-            report(ATTEMPTS, ATTEMPTS)
+            report(len(attempts), len(attempts))
             return found
         failed.append(found)
     raise SpecError(
-        f"network '{network.name}' at {network.input_shape}: none of the {ATTEMPTS} problems drawn"
-        f" was exact in float32 (the last one: {failed[-1]}); give another `input_shape` or `seed`"
+        f"network '{network.name}' at {network.input_shape}: none of the {len(attempts)} problems"
+        f" drawn was exact in float32 (the last one: {failed[-1]}); give another `input_shape` or"
+        " `seed`"
     )
 
 
