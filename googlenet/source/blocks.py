@@ -71,9 +71,9 @@ def skeleton(node: Node) -> Hashable:
     return (
         kind(node),
         node.label,
-        node.aux and node.is_trunk,
+        node.is_trunk,
         calls,
-        tuple((name, skeleton(child)) for name, child in node.children.items()),
+        tuple((name, child.aux, skeleton(child)) for name, child in node.children.items()),
     )
 
 

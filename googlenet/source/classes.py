@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..backend.spelling import Classes
 from ..errors import BackendError
 from .calls import call, docstring, literal, loop_range, runs, shape_text, signature
@@ -121,9 +123,11 @@ class ClassWriter:
     def _step(self, child: Node, outputs: list[str]) -> str:
         """One layer run on `x`; the names of auxiliary outputs are added to `outputs`."""
         if child.aux:
-            outputs.append(_local(child.name))
+            outputs.append(_local(child.name, outputs))
             return f"{outputs[-1]} = self.{child.name}(x)"
-        more = [_local(name) for name in child.outputs]
+        more: list[str] = []
+        for name in child.outputs:
+            more.append(_local(name, [*outputs, *more]))
         outputs.extend(more)
         return f"{', '.join(['x', *more])} = self.{child.name}(x)"
 
@@ -145,6 +149,8 @@ def _identity(child: Node) -> str:
     return "the identity" if kind(child) == "sequence" and not child.children else ""
 
 
-def _local(name: str) -> str:
-    """A local variable for the output of an auxiliary head."""
-    return f"{name}_" if name in ("x", "self", "F") else name
+def _local(name: str, outputs: Sequence[str]) -> str:
+    """A local variable for the output of an auxiliary head, besides those of `outputs`."""
+    while name in ("x", "self", "F", *outputs):
+        name += "_"
+    return name

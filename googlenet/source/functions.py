@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from ..backend.spelling import Functions
 from ..spec.layers import Shape
@@ -12,6 +13,22 @@ from .names import is_unit, snake
 from .printing import INDENT, Group, Part, lines
 from .scope import Scope
 from .tree import Block, Node, Use, kind
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """A statement that gives `result` what `code` makes; its first line is number `start`."""
+
+    start: int
+    indent: str
+    code: Group
+    result: str
+    comment: str
+
+    def lines(self, before: str | None = None) -> list[str]:
+        """The statement; with `before` in place of `result = `."""
+        before = f"{self.result} = " if before is None else before
+        return lines(self.code, self.indent, before=before, comment=self.comment)
 
 
 @dataclass
@@ -26,10 +43,26 @@ class _Body:
     indent: str = INDENT
     found: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    #: What `add` wrote last, and at which line it begins.
+    last: _Assignment | None = None
 
     def add(self, code: Group, result: str, comment: str = "") -> None:
         """The statement that gives `result` what `code` makes."""
-        self.found += lines(code, self.indent, before=f"{result} = ", comment=comment)
+        self.last = _Assignment(len(self.found), self.indent, code, result, comment)
+        self.found += self.last.lines()
+
+    def returned(self, result: str) -> list[str]:
+        """All lines, and at their end what returns `result` and the auxiliary outputs: the last
+        statement, if that is what gives `x`, and there is nothing else to return.
+        """
+        last, values = self.last, ", ".join([result, *self.outputs])
+        if last is not None and (last.indent, last.result, values) == (INDENT, "x", "x"):
+            written = last.lines()
+            ends = last.start + len(written) == len(self.found)
+            # A comment on a shape in the same line belongs to x.
+            if ends and not (len(written) == 1 and last.comment):
+                return [*self.found[: last.start], *last.lines("return ")]
+        return [*self.found, f"{INDENT}return {values}"]
 
     def path(self, inside: str) -> str:
         """The name of a layer `inside` the function, as source."""
@@ -37,6 +70,10 @@ class _Body:
             return self.named
         path = f"{{{self.named}}}.{inside}" if self.named else inside
         return f'f"{path}"' if "{" in path else f'"{path}"'
+
+    def counter(self) -> str:
+        """A variable for a loop, free here and in the loops around: i, j, k, ..."""
+        return next(each for each in _counters() if each not in self.taken)
 
     def variable(self, name: str) -> str:
         """A variable that is not taken, called `name` if that is free."""
@@ -82,8 +119,8 @@ class FunctionWriter:
             self._join(block.body, body)
         else:
             result = self._sequence(block.body, "x", "x", "", body, shapes=block.count == 1)
-            body.found.append(f"{INDENT}return {', '.join([result, *body.outputs])}")
-        return [*found, *_returned(body.found)]
+            return [*found, *body.returned(result)]
+        return [*found, *body.found]
 
     def instance(self, node: Node) -> list[str]:
         """The statements that apply a layer to an input of its own."""
@@ -199,12 +236,15 @@ class FunctionWriter:
         start = f"{path}." if path else ""
         for members, prefix in runs(children, [self._alone(child) for child in children]):
             if prefix:
-                body.found.append(f"{body.indent}for i in {loop_range(members, prefix)}:")
+                counter = body.counter()
+                body.found.append(f"{body.indent}for {counter} in {loop_range(members, prefix)}:")
                 if given != result:
                     body.found.insert(-1, f"{body.indent}{result} = {given}")
-                inner = f"{start}{prefix}{{i}}"
+                inner = f"{start}{prefix}{{{counter}}}"
                 body.indent += INDENT
+                body.taken.add(counter)
                 self._layer(members[0], result, result, inner, body, shapes=shapes)
+                body.taken.remove(counter)
                 body.indent = body.indent.removesuffix(INDENT)
                 given = result
                 continue
@@ -229,20 +269,12 @@ class FunctionWriter:
         body.found.append(f"{body.indent}return {target}(name=name)(branches)")
 
 
+def _counters() -> Iterator[str]:
+    """i to z, and then as many as there may be."""
+    yield from "ijklmnopqrstuvwyz"
+    yield from (f"i{number}" for number in count(1))
+
+
 def _applied(code: Group, to: str) -> Group:
     """The layer that `code` makes, called with `to`."""
     return Group(code.opening, code.parts, f"{code.closing}({to})", code.long)
-
-
-def _returned(found: list[str]) -> list[str]:
-    """The lines of a function, `x = ...` and `return x` at its end as one statement."""
-    assigned = f"{INDENT}x = "
-    starts = [i for i, line in enumerate(found) if line.startswith(assigned)]
-    if not starts or found[-1] != f"{INDENT}return x":
-        return found
-    first, *others = found[starts[-1] : -1]
-    whole = first.endswith("(") if others else "  # " not in first
-    if not whole:  # something else follows, or a comment on a shape belongs to x
-        return found
-    returned = first.replace(assigned, f"{INDENT}return ", 1)
-    return [*found[: starts[-1]], returned, *others]

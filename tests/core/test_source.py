@@ -173,6 +173,103 @@ def test_a_loop_or_a_class_changes_with_the_spec():
     assert re.sub(r"\b128, 256\b", "130, 256", old) == new
 
 
+# Names and order that are easily mistaken ---------------------------------------------------------
+
+
+def network_of(name="n", **layers):
+    return googlenet.Network(name, sequential(**layers), (3, 9, 9), "test")
+
+
+def returned(text):
+    """The statements behind the return of a function, of which there must be none."""
+    for function in ast.walk(ast.parse(text)):
+        if isinstance(function, ast.FunctionDef):
+            ends = [isinstance(each, ast.Return) for each in function.body]
+            yield from function.body[ends.index(True) + 1 :] if True in ends else []
+
+
+@pytest.mark.parametrize("out", [3, 96])
+def test_nothing_stands_behind_a_return(out):
+    """A statement on several lines, and after it a loop."""
+
+    def stage(channels):
+        layer = spec.Conv(channels, (3, 1), (2, 1), ((1, 1), (1, 1)), 3, False)
+        scales = {f"drop_{i}": spec.Scale(0.5, "always") for i in range(1, 4)}
+        return replace(sequential(conv=layer, **scales), block="Stage")
+
+    network = network_of(a=stage(out), b=stage(out + 3))
+    check(network)
+    assert not [*returned(write(network, AS_FUNCTIONS).text)]
+
+
+@settings(max_examples=60)
+@given(networks())
+def test_nothing_stands_behind_a_return_of_any_network(network):
+    assert not [*returned(write(network, AS_FUNCTIONS).text)]
+
+
+def test_what_is_returned_is_broken_as_it_is_returned():
+    """`return ` is longer than `x = `: for some of these names only it goes over the edge."""
+    for length in range(40, 70):
+        last = {"z" * length: conv(3, 1)}
+        network = network_of(
+            a=replace(sequential(c=conv(3, 1), **last), block="Stage"),
+            b=replace(sequential(c=conv(4, 1), **last), block="Stage"),
+        )
+        for style in (AS_CLASSES, AS_FUNCTIONS):
+            assert max(map(len, write(network, style).text.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("label", ["", "Stage"])
+def test_a_trunk_and_a_sequence_of_the_same_layers_are_two_classes(first, label):
+    def head():
+        return sequential(pool=spec.GlobalAvgPool(), fc=spec.Dense(5, True))
+
+    trunk = replace(sequential(conv=conv_layer(4, 1), aux1=Aux(head(), 0.3)), block=label)
+    plain = replace(sequential(conv=conv_layer(4, 1), aux1=sequential(r=spec.ReLU())), block=label)
+    other = replace(
+        trunk, children=(trunk.children[0], ("aux1", Aux(sequential(r=spec.ReLU()), 1)))
+    )
+    layers = [other, plain] if first else [plain, other]
+    network = network_of(s1=layers[0], s2=layers[1])
+    check(network)
+    for style in (AS_CLASSES, AS_FUNCTIONS):
+        model, _ = run(network, style)
+        found = model.forward(1) if style is AS_CLASSES else model.outputs
+        assert len(found) == 2
+
+
+def test_heads_have_a_variable_each():
+    """As `x` is taken, it becomes `x_`; another head may be called that."""
+    head = Aux(sequential(r=spec.ReLU()), 0.3)
+    network = network_of(
+        x=head, a=sequential(x__=head, r=spec.ReLU()), x_=head, self=head, b=conv(2, 1)
+    )
+    check(network)
+    for style in (AS_CLASSES, AS_FUNCTIONS):
+        written = write(network, style)
+        (made,) = [
+            node
+            for node in ast.parse(written.text).body
+            if getattr(node, "name", "") == written.name
+        ]
+        end = [node for node in ast.walk(made) if isinstance(node, ast.Return)][-1].value
+        values = end if style is AS_CLASSES else end.args[1]
+        assert len({ast.unparse(each) for each in values.elts}) == len(values.elts) == 5
+
+
+def test_a_loop_has_a_variable_of_its_own():
+    head = Aux(sequential(r=spec.ReLU()), 0.3)
+    inner = sequential(**{f"b{j}": conv(3, 1) for j in range(3)})
+    outer = sequential(**{f"a{i}": inner for i in range(4)})
+    network = network_of(i=head, s=sequential(**{f"k{i}": outer for i in range(3)}))
+    check(network)
+    text = write(network, AS_FUNCTIONS).text
+    assert 'name=f"s.k{j}.a{k}.b{l}"' in text
+    assert 'nn.Model(images, (x, i), name="n")' in text
+
+
 # Classes and their arguments ----------------------------------------------------------------------
 
 
