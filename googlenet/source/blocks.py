@@ -8,7 +8,7 @@ to each other in every instance become one, and all others stay literals.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
 from typing import Any
 
 from .names import Column, Place, camel, is_composite, network_name, parameter_names
@@ -19,15 +19,19 @@ def blocks_of(root: Node, name: str, reserved: frozenset[str] = frozenset()) -> 
     """The classes of the network `root` that is called `name`, each after those that it uses, the
     network's own last. Their instances in the tree become calls of them.
 
-    No class has one of the names `reserved`.
+    No class and no argument has one of the names `reserved`.
     """
     chosen = _chosen(root)
     # The smallest first, so that a class finds those that it uses.
     order = sorted(chosen, key=lambda group: _height(group[0]))
-    names = _names(root, chosen, {network_name(name), *reserved})
+    own = network_name(name)
+    while own in reserved:
+        own += "Network"
+    names = _names(root, chosen, {own, *reserved})
+    taken = {own, *reserved, *names.values()}
     for group in order:
-        _block(names[id(group[0])], group)
-    return [*dict.fromkeys(used_blocks(root)), Block(network_name(name), (), root, root)]
+        _block(names[id(group[0])], group, taken)
+    return [*dict.fromkeys(used_blocks(root)), Block(own, (), root, root)]
 
 
 def used_blocks(node: Node) -> Iterator[Block]:
@@ -81,15 +85,16 @@ def _height(node: Node) -> int:
     return 1 + max((_height(child) for child in node.children.values()), default=0)
 
 
-def _block(name: str, instances: Sequence[Node]) -> None:
-    """Make `instances` calls of one class."""
+def _block(name: str, instances: Sequence[Node], taken: Set[str]) -> None:
+    """Make `instances` calls of one class, of whose arguments none is called as what is `taken`."""
     found = [[Place(node, *place) for place in columns(node)] for node in instances]
     every: list[Column] = list(zip(*found, strict=True))
     groups: dict[Hashable, list[Column]] = {}
     for column in every:
         if not all(same(place.item.value, column[0].item.value) for place in column):
             groups.setdefault(_values(column), []).append(column)
-    names = dict(zip(groups, parameter_names(list(groups.values()), every), strict=True))
+    arguments_of = parameter_names(list(groups.values()), every, taken)
+    names = dict(zip(groups, arguments_of, strict=True))
     params = [Param(names[key], _default(group[0])) for key, group in groups.items()]
     # First what has no default, and of that what comes in.
     order = sorted(

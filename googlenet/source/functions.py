@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Final
 
 from ..backend.spelling import Functions
 from ..spec.layers import Shape
@@ -13,6 +14,9 @@ from .names import is_unit, snake
 from .printing import INDENT, Group, Part, lines
 from .scope import Scope
 from .tree import Block, Node, Use, kind
+
+#: The variables and arguments of every function.
+HERE: Final = frozenset({"x", "name", "images", "branches", "body", "shortcut"})
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,15 @@ class FunctionWriter:
     def __init__(self, spelling: Functions, scope: Scope, blocks: Sequence[Block]) -> None:
         self._spelling = spelling
         self._scope = scope
+        # What a function would hide: all that the file may use, and arguments of other functions.
+        hidden = {*scope.reserved, *HERE, *(each.name for block in blocks for each in block.params)}
         self._functions: dict[str, str] = {}
         for block in blocks:
             named = snake(block.name)
-            while named in self._functions.values():
+            while named in hidden or named in self._functions.values():
                 named += "_"
             self._functions[block.name] = named
-        self._names = {*self._functions.values(), *spelling.namespaces, *spelling.imports}
+        self._names = {*self._functions.values(), *(scope.reserved - {"i"})}
 
     def name(self, block: Block) -> str:
         """What the function of a block is called."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -84,13 +84,16 @@ class Place:
 Column: TypeAlias = Sequence[Place]
 
 
-def parameter_names(groups: Sequence[Sequence[Column]], columns: Sequence[Column]) -> list[str]:
+def parameter_names(
+    groups: Sequence[Sequence[Column]], columns: Sequence[Column], taken: Set[str]
+) -> list[str]:
     """A name for each argument of a class, which stands for a group of columns, those that are
-    equal in every instance; `columns` are all, those of literals too.
+    equal in every instance; `columns` are all, those of literals too. None is `taken`.
     """
     names: list[str] = []
     for group in groups:
-        free = (n for n in _candidates(group, columns) if n not in TAKEN and n not in names)
+        hidden = {*TAKEN, *taken, *names}
+        free = (each for each in _candidates(group, columns) if each not in hidden)
         names.append(next(name for name in free if name.isidentifier()))
     return names
 

@@ -5,7 +5,9 @@ classes, and layers that the framework lacks, whose source is copied.
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
+import keyword
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -61,10 +63,13 @@ class Scope:
 
     @property
     def reserved(self) -> frozenset[str]:
-        """Names that no class of a file may have."""
+        """Names that no class or function of a file may have: keywords, and what code uses that
+        stands in it.
+        """
         spelling = self._spelling
-        own = (name for name in vars(spelling.modules) if not name.startswith("_"))
-        return frozenset({*own, *spelling.namespaces, *spelling.imports})
+        given = {*spelling.namespaces, *spelling.imports, *vars(spelling.modules)}
+        # `i` counts in loops.
+        return frozenset({*given, *dir(builtins), *keyword.kwlist, "self", "i"})
 
     def imports(self, text: str) -> list[str]:
         """The statements that bind the names which `text` uses, in two groups, sorted."""

@@ -124,6 +124,13 @@ def _about(network: Network, *, channels_last: bool) -> list[str]:
 
 
 def _comment(text: str) -> list[str]:
+    """`text` in lines of comments; what cannot be printed is escaped, since a line of source may
+    not have all of it.
+    """
+    spaced = " ".join(text.split())
+    text = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in spaced
+    )
     return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 

@@ -8,9 +8,11 @@ is the normative text of every formula below.
 
 from __future__ import annotations
 
+import keyword
 import math
 import operator
 import re
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -385,8 +387,16 @@ def _check_children(kind: str, children: object) -> None:
 
 
 def _check_block(kind: str, block: object) -> None:
-    named = isinstance(block, str) and (block == "" or block.isidentifier())
+    named = isinstance(block, str) and (block == "" or _is_class_name(block))
     check(named, kind, "block", "a name such as InceptionA, or none", block)
+
+
+def _is_class_name(name: str) -> bool:
+    """Whether a class of Python may have the name, and only that one: Python takes names that are
+    equal under NFKC for one.
+    """
+    plain = unicodedata.normalize("NFKC", name) == name
+    return plain and name.isidentifier() and not keyword.iskeyword(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def test_a_loop_or_a_class_changes_with_the_spec():
 # Names and order that are easily mistaken ---------------------------------------------------------
 
 
-def network_of(name="n", **layers):
+def network_of(name="n", /, **layers):
     return googlenet.Network(name, sequential(**layers), (3, 9, 9), "test")
 
 
@@ -210,11 +210,11 @@ def test_nothing_stands_behind_a_return_of_any_network(network):
 
 def test_what_is_returned_is_broken_as_it_is_returned():
     """`return ` is longer than `x = `: for some of these names only it goes over the edge."""
-    for length in range(40, 70):
-        last = {"z" * length: conv(3, 1)}
+    for length in range(30, 60):
+        last = {"z" * length: conv_layer(3, 1)}
         network = network_of(
-            a=replace(sequential(c=conv(3, 1), **last), block="Stage"),
-            b=replace(sequential(c=conv(4, 1), **last), block="Stage"),
+            a=replace(sequential(c=conv_layer(3, 1), **last), block="Stage"),
+            b=replace(sequential(c=conv_layer(4, 1), **last), block="Stage"),
         )
         for style in (AS_CLASSES, AS_FUNCTIONS):
             assert max(map(len, write(network, style).text.splitlines())) <= WIDTH
@@ -268,6 +268,86 @@ def test_a_loop_has_a_variable_of_its_own():
     text = write(network, AS_FUNCTIONS).text
     assert 'name=f"s.k{j}.a{k}.b{l}"' in text
     assert 'nn.Model(images, (x, i), name="n")' in text
+
+
+@STYLES
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nn",
+        "images",
+        "x",
+        "range",
+        "i",
+        "self",
+        "super",
+        "branches",
+        "name",
+        "math",
+        "body",
+        "shortcut",
+        "sequential",
+        "base",
+        "out_a",
+    ],
+)
+def test_a_name_hides_nothing_that_the_code_uses(style, name):
+    """A block, a head, a label and a network with the name of something else."""
+    head = Aux(sequential(r=spec.ReLU(), s=spec.Scale(0.5, "always")), 0.3)
+    parts = concat(a=conv(2, 1), b=spec.Scale(0.5, "always"))
+    loop = {f"{name}_{i}": residual(conv(5, 1), sequential(r=spec.ReLU())) for i in range(3)}
+    labelled = [
+        replace(concat(a=conv(n, 1), b=sequential(p=conv(n, 1), q=max_pool(1, 1))), block=name)
+        for n in (2, 3)
+    ]
+    block = network_of(name, **{name: parts}, loop=sequential(**loop))
+    layers = network_of(
+        name, **{name: head}, parts=parts, loop=sequential(**loop), one=labelled[0], two=labelled[1]
+    )
+    for network in (block, layers):
+        check(network)
+        defined = [*definitions(write(network, style).text)]
+        assert len(defined) == len(set(defined))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_an_argument_hides_no_function_that_is_called(count):
+    def part(channels):
+        inner = sequential(u=conv(channels, 1), out_a=concat(p=conv(channels, 1)))
+        return replace(concat(branch_a=conv(channels, 1), b=inner), block="M")
+
+    check(network_of(m2=part(2), m3=part(count)))
+
+
+@STYLES
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sum",
+        "odd",
+        "named_sum",
+        "base",
+        "none",
+        "class",
+        "true",
+        "a\x00b",
+        "a\u2028b",
+        "a\nb\tc\ud800",
+    ],
+)
+def test_any_name_of_a_network(style, name):
+    network = network_of(
+        name,
+        r=residual(conv(3, 1), scale=0.5),
+        odd=spec.Scale(0.5, "train"),
+        z=concat(a=conv(2, 1)),
+    )
+    check(network)
+    text = write(network, style).text
+    text.encode()
+    assert all(line.isprintable() for line in text.split("\n"))
+    defined = [*definitions(text)]
+    assert len(defined) == len(set(defined))
 
 
 # Classes and their arguments ----------------------------------------------------------------------
@@ -392,6 +472,14 @@ def test_names_that_would_hide_others(style):
     network = googlenet.Network("x", layers, (2, 5, 7), "test")
     check(network)
     compile(write(network, style).text, "written.py", "exec")
+
+
+@pytest.mark.parametrize("label", ["class", "None", "\N{LATIN SMALL LIGATURE FI}", "a b"])
+def test_a_label_that_no_class_can_have_is_refused(label):
+    """Python takes the ligature for the letters f and i, and so two names for one."""
+    for layer in (concat(a=conv(2, 1)), sequential(a=conv(2, 1)), residual(conv(2, 1))):
+        with pytest.raises(googlenet.SpecError, match=r"\.block: expected a name such as"):
+            replace(layer, block=label)
 
 
 @STYLES
