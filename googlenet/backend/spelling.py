@@ -31,6 +31,8 @@ class Spelling:
     modules: ModuleType
     imports: Mapping[str, str]
     preamble: tuple[str, ...] = ()
+    #: Names that no layer can have in source: attributes that the framework itself needs.
+    attributes: frozenset[str] = frozenset()
     #: Whether maps are (N, H, W, C) here.
     channels_last: bool = False
 

@@ -137,7 +137,8 @@ def tree(network: Network, spelling: Spelling) -> Node:
 
     def made(site: LeafSite) -> Node:
         calls = spelling.leaf(site)
-        return Node(_name(site), site, tuple(bound(call, own) for call in calls))
+        name = _name(site, spelling)
+        return Node(name, site, tuple(bound(call, own) for call in calls))
 
     def compose(site: CompositeSite, children: dict[str, Node]) -> Node:
         if isinstance(site.layer, Aux):
@@ -146,17 +147,22 @@ def tree(network: Network, spelling: Spelling) -> Node:
             return head
         scale = getattr(site.layer, "scale", None)
         uses = () if scale is None else (Use(Residual, (Item("scale", scale),)),)
-        return Node(_name(site), site, uses, children)
+        return Node(_name(site, spelling), site, uses, children)
 
     return fold(network, made, compose)
 
 
-def _name(site: Site) -> str:
+def _name(site: Site, spelling: Spelling) -> str:
     name = site.path.rpartition(".")[2]
     if keyword.iskeyword(name):
         raise SpecError(
             f"{site.path}: a layer called '{name}' cannot be written as source, since that is a"
             " keyword of Python; rename it"
+        )
+    if name in spelling.attributes:
+        raise SpecError(
+            f"{site.path}: a layer called '{name}' cannot be written as source, since the"
+            " framework's own layers have an attribute of that name; rename it"
         )
     return name
 

@@ -491,6 +491,14 @@ def test_a_keyword_is_refused(style, name):
         write(network, style)
 
 
+@STYLES
+def test_an_attribute_of_the_framework_is_refused(style):
+    style = type(style)(replace(style.spelling, attributes=frozenset({"train"})))
+    for layers in ({"train": conv_layer(3, 1)}, {"a": concat(train=conv(3, 1))}):
+        with pytest.raises(googlenet.SpecError, match=r"train: .* an attribute of that name; ren"):
+            write(network_of(**layers), style)
+
+
 def test_a_layer_from_nowhere_is_refused():
     def elsewhere(site):
         return (replace(leaf(site)[0], target=Part, args=("",), kwargs={}),)

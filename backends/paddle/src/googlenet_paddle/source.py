@@ -20,4 +20,5 @@ spelling: Final = Classes(
     concatenation="paddle.concat({branches}, axis=1)",
     sequence=modules.sequential,
     total=modules.ResidualSum,
+    attributes=frozenset({*dir(nn.Layer), "training"}),
 )
