@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,9 @@ from .common import by_framework, several
 
 #: The forms of the answer: a file of Python, or pages.
 FORMATS: Final = ("py", "md", "html")
+
+#: Told the framework, the stage of its work, and how much of how much of that is done.
+Progress = Callable[[str, str, int, int], None]
 
 #: The file in which a worker finds the network.
 NETWORK: Final = "network.pickle"
@@ -75,7 +79,7 @@ class Code:
 
         Raises `UnknownNameError` for any other form, or for `py` with several frameworks.
         """
-        form = check_format(form, len(self.sources))
+        form = check_format(form, [each.framework for each in self.sources])
         if form == "py":
             return self.sources[0].text
         page = markdown if form == "md" else html_page
@@ -84,9 +88,10 @@ class Code:
 
     def save(self, path: str | os.PathLike[str], form: str | None = None) -> None:
         """Write `formatted(form)` to `path`, whose ending decides if `form` is None. Raises
-        `UnknownNameError` as `formatted` does, `DataError` if the file cannot be written.
+        `UnknownNameError` as `formatted` does, and for a `path` that ends as another form does;
+        `DataError` if the file cannot be written.
         """
-        form = format_of(path) if form is None else form
+        form = format_of(path, form)
         try:
             write_atomically(path, self.formatted(form).encode())
         except OSError as error:
@@ -123,6 +128,7 @@ def code(
     dialect: str | None = None,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     timeout: float = 300.0,
+    progress: Progress = lambda who, stage, done, total: None,
 ) -> Code:
     """`network`, a name or a `Network`, as stand-alone source in each of `frameworks`, by default
     all installed ones that can be written.
@@ -134,7 +140,7 @@ def code(
 
     One framework is imported in this process. Several, or one with an interpreter in
     `interpreters` (a path by framework), are each imported in a process of their own, which is
-    killed after `timeout` seconds.
+    killed after `timeout` seconds without progress. `progress` is told how far each is.
 
     Raises `UnknownNameError`, `SpecError`, `ShapeError` or `BackendError`.
     """
@@ -155,7 +161,7 @@ def code(
         written = write(spec, backend, block=path)
         sources = [_source(framework, framework_version(framework), written)]
     else:
-        sources = _from_workers(spec, path, chosen, paths, timeout, skip=asked is None)
+        sources = _from_workers(spec, path, chosen, paths, timeout, progress, skip=asked is None)
     if not sources:
         raise UnknownNameError(
             "`frameworks`: no installed framework has a backend that can write source code; install"
@@ -180,6 +186,7 @@ def _from_workers(
     frameworks: Sequence[str],
     interpreters: Mapping[str, str],
     timeout: float,
+    progress: Progress,
     *,
     skip: bool,
 ) -> list[Source]:
@@ -194,7 +201,8 @@ def _from_workers(
         for framework in frameworks:
             job = Job("googlenet.actions.code:answer", framework, {"block": block})
             python = interpreters.get(framework)
-            got = run_job(job, folder, interpreter=python, timeout=timeout)
+            report = partial(progress, framework)
+            got = run_job(job, folder, interpreter=python, timeout=timeout, report=report)
             if got.error is not None:
                 about = f"framework '{framework}': "
                 raise BackendError(about + got.error.removeprefix(about))
@@ -218,18 +226,32 @@ def answer(
     return {"text": written.text, "name": written.name}
 
 
-def format_of(path: str | os.PathLike[str]) -> str:
-    """The form that a file's ending says. Raises `UnknownNameError` if it is none of `FORMATS`."""
-    ending = Path(path).suffix.removeprefix(".").lower()
-    if ending not in FORMATS:
-        raise UnknownNameError(f"{path}: expected a name that ends in .py, .md or .html")
-    return ending
-
-
-def check_format(form: str | None, count: int) -> str:
-    """`form`, or by default the one for `count` frameworks. Raises `UnknownNameError` for one that
-    does not exist, or that has room for only one framework.
+def format_of(path: str | os.PathLike[str], form: str | None = None) -> str:
+    """The form of a file: `form`, or by default what its ending says. Raises `UnknownNameError` if
+    that says none of `FORMATS`, or another than `form`.
     """
+    ending = Path(path).suffix.removeprefix(".").lower()
+    if ending not in FORMATS and form is None:
+        raise UnknownNameError(f"{path}: expected a name that ends in .py, .md or .html")
+    if form not in (None, ending) and form in FORMATS and ending in FORMATS:
+        raise UnknownNameError(
+            f"{path}: expected a name that ends in .{form}, since `format` is {form}; leave"
+            " `format` out, or rename the file"
+        )
+    return ending if form is None else form
+
+
+def check_out(path: str | os.PathLike[str]) -> None:
+    """Raises `DataError` unless the folder of a file that is to be written exists."""
+    if not Path(path).parent.is_dir():
+        raise DataError(f"{path}: its folder does not exist; make it first")
+
+
+def check_format(form: str | None, frameworks: Sequence[str]) -> str:
+    """`form`, or by default the one for so many different `frameworks`. Raises `UnknownNameError`
+    for one that does not exist, or that has room for only one framework.
+    """
+    count = len(set(map(canonical_name, frameworks))) or 1
     if form is None:
         return "py" if count == 1 else "md"
     if form not in FORMATS:

@@ -16,11 +16,12 @@ from .options import (
     Interpreters,
     NetworkName,
     Size,
+    Timeout,
     WritingFrameworks,
     interpreters_of,
     network_of,
 )
-from .output import counted, print_json, say
+from .output import bars, counted, print_json, say
 
 Block = Annotated[
     str | None,
@@ -61,6 +62,7 @@ def command(
     dialect: Dialect = None,
     form: Format = None,
     out: Out = None,
+    timeout: Timeout = 300.0,
     as_json: AsJson = False,
 ) -> None:
     """Write the network as source code, as the framework's own users would write it.
@@ -68,23 +70,34 @@ def command(
     The code stands alone, and loads the weights that `googlenet convert --to` writes for the
     framework.
     """
-    from ..actions.code import check_format, code, format_of
+    from ..actions.code import check_format, check_out, code, format_of
+    from ..jobs.signals import terminated_as_interrupted
 
-    if form is None and out is not None:
-        form = format_of(out)
-    check_format(form, len(framework or ()) or 1)
-    found = code(
-        network_of(
-            name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
-        ),
-        framework,
-        block=block,
-        interpreters=interpreters_of(python),
-    )
+    if out is not None:
+        form = format_of(out, form)
+        check_out(out)
+    check_format(form, framework or ())
+    with terminated_as_interrupted(), bars(as_json) as shown:
+        found = code(
+            network_of(
+                name,
+                num_classes=num_classes,
+                channels=channels,
+                size=size,
+                aux=aux,
+                dialect=dialect,
+            ),
+            framework,
+            block=block,
+            interpreters=interpreters_of(python),
+            timeout=timeout,
+            progress=shown.stage,
+        )
     if out is not None:
         found.save(out, form)
     if as_json:
-        print_json(found.to_json())
+        files = {} if out is None else {"files": [str(Path(out))]}
+        print_json({**found.to_json(), **files})
     elif out is not None:
         for each in found.sources:
             lines = counted(each.lines, "line")

@@ -94,6 +94,33 @@ def test_json_has_everything(writers, tmp_path):
     assert source["name"] == "inception_3a"
 
 
+def test_a_framework_named_twice_is_one(writers, tmp_path):
+    twice = ["--framework", "halide", "--framework", "Halide", "--format", "py"]
+    done = command(*twice, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == googlenet.code("googlenet", "halide").formatted()
+
+
+def test_json_says_which_file_was_written(writers, tmp_path):
+    done = command("--framework", "halide", "--out", "net.py", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert found == {**googlenet.code("googlenet", "halide").to_json(), "files": ["net.py"]}
+    assert (tmp_path / "net.py").read_text(encoding="utf-8") == found["sources"][0]["text"]
+
+
+def test_several_frameworks_say_how_far_they_are(writers):
+    told = []
+    googlenet.code("nin", ["halide", "other"], progress=lambda *each: told.append(each))
+    assert {who for who, *_ in told} == {"halide", "other"}
+
+
+def test_a_framework_that_takes_too_long_is_stopped(site, tmp_path):
+    plugin(site, "other", FUNCTIONS)
+    plugin(site, "halide", "import time\ntime.sleep(60)\n" + CLASSES)
+    frameworks = ["--framework", "other", "--framework", "halide"]
+    refused(*frameworks, "--timeout", "5", cwd=tmp_path, message="framework 'halide': ")
+
+
 @pytest.mark.parametrize(("name", "start"), [("a.md", "# b3 of"), ("a.html", "<!DOCTYPE html>")])
 def test_a_page_is_written_to_a_file(writers, tmp_path, name, start):
     frameworks = ["--framework", "halide", "--framework", "other"]
@@ -131,7 +158,11 @@ def test_a_file_of_python_runs(writers, tmp_path):
         ),
         (["--framework", "halide", "--format", "pdf"], "--format: expected one of py, md, html"),
         (["--framework", "halide", "--out", "net.txt"], "net.txt: expected a name that ends in"),
-        (["--framework", "halide", "--out", "no/net.py"], "no/net.py: cannot be written"),
+        (["--framework", "halide", "--out", "no/net.py"], "no/net.py: its folder does not exist"),
+        (
+            ["--framework", "halide", "--format", "html", "--out", "net.md"],
+            "net.md: expected a name that ends in .html, since --format is html",
+        ),
         (["--framework", "halide", "--block", "nope"], "--block: googlenet has no block 'nope'"),
         (
             ["--framework", "halide", "--block", "branch_3x3"],
