@@ -16,7 +16,7 @@ import pytest
 import googlenet
 from googlenet.backend.call import Call
 from googlenet.backend.discovery import SHIPPED
-from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs
+from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs, refuses
 from googlenet.proof.parity.tolerance import EPS, FACTOR
 from googlenet.proof.traps import question
 from googlenet.proof.traps.report import FrameworkTraps, TrapReport, number, percent, short, words
@@ -178,6 +178,34 @@ def test_what_becomes_of_a_trap(shown, outcome, as_expected):
         assert found.default == inspect.getsource(shown.default).rstrip()
     if outcome is Outcome.REFUSES:
         assert found.message == "ValueError: no"
+
+
+def misshapen(images, weight):
+    return flatten(images, weight)[:1]
+
+
+def not_finite(images, weight):
+    return flatten(images, weight) * np.nan
+
+
+@pytest.mark.parametrize("right", [misshapen, not_finite])
+@pytest.mark.parametrize(
+    ("make", "default", "outcome"),
+    [
+        (differs, flatten_backwards, Outcome.DIFFERS),
+        (refuses, fail, Outcome.REFUSES),
+        (differs, flatten, Outcome.AGREES),
+    ],
+)
+def test_right_code_that_is_infinitely_wrong_is_wrong_in_the_report_too(
+    make, default, outcome, right
+):
+    found = measure(Shows(flatten_order=make(default, right)), TRAP)
+    again = Found.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
+    assert again == found
+    assert (again.outcome, again.right_error, again.as_expected) == (outcome, math.inf, False)
+    assert again.to_json()["as_expected"] is False
+    assert not FrameworkTraps("shows", (again,)).passed
 
 
 def test_a_trap_that_a_plugin_leaves_out_is_absent():

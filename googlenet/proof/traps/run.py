@@ -85,7 +85,8 @@ class Found:
             found[name] = tuple(found[name]) if isinstance(found[name], list) else found[name]
         if found["error"] is None and found["answer"] is not None:
             found["error"] = math.inf
-        if found["right_error"] is None and found["outcome"] is Outcome.FAILED:
+        has_right_code = found["corrected"] or found["outcome"] is Outcome.FAILED
+        if found["right_error"] is None and has_right_code:
             found["right_error"] = math.inf
         return cls(**found)
 
