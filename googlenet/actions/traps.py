@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..backend.discovery import REFERENCE, chosen_frameworks
@@ -29,7 +30,8 @@ def traps(
 
     `frameworks` are by default all that are installed, or have an interpreter in `interpreters` (a
     path by framework), and show traps. Each runs in a process of its own, which is killed after
-    `timeout` seconds without progress. `page` is a Markdown file to write it all to.
+    `timeout` seconds without progress. `page` is a Markdown file to write it all to if every
+    framework finishes; otherwise it stays as it is, and `report.page` is None.
 
     Raises `UnknownNameError`, `BackendError` or `DataError` for arguments that are not valid. A
     trap that is not as the framework's backend says raises nothing: `report.passed` is False.
@@ -46,11 +48,12 @@ def traps(
             raise BackendError(f"framework '{hidden[0]}': its backend shows no traps; leave it out")
         shown = tuple(each for each in report.frameworks if each.shown)
         report = TrapReport(report.traps, shown)
-    if target is not None:
+    if target is not None and not report.unfinished:
         try:
             write_atomically(target, page_of(report).encode())
         except OSError as error:
             raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
+        report = replace(report, page=str(target))
     return report
 
 

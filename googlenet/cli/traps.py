@@ -70,9 +70,13 @@ def command(
     else:
         _print(report, whole=bool(names))
         if page is not None:
-            say(f"Page: {page}")
+            say(f"Page: {report.page}" if report.page else _not_written(page, report))
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _not_written(page: str, report: TrapReport) -> str:
+    return f"Page: {page} is not written, since {listed(report.unfinished)} did not finish"
 
 
 def _print(report: TrapReport, *, whole: bool) -> None:

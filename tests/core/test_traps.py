@@ -260,7 +260,8 @@ def test_the_keys_of_json():
     done = run("zero-padding", "flatten-order", "--framework", "example", "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert set(answer) == {"version", "passed", "frameworks", "traps"}
+    assert set(answer) == {"version", "passed", "page", "frameworks", "traps"}
+    assert answer["page"] is None
     (framework,) = answer["frameworks"]
     assert set(framework) == {"framework", "passed", "error", "imports", "versions", "seconds"}
     assert framework["imports"] == "import numpy as np\nfrom scipy import ndimage"
@@ -404,7 +405,27 @@ def test_a_page_is_written_whole(tmp_path):
     for _, found in report.of(report.traps[0]):
         assert f"```python\n{found.default}\n```" in text
         assert f"| [zero-padding](#zero-padding) | {short(found)} |" in text
+    assert report.page == str(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_stays_as_it_is_if_a_framework_does_not_finish(site, tmp_path):
+    code = MENDED.replace("ENTRY", "differs(wrong, right)")
+    plugin(site, "shows", code)
+    plugin(site, "fine", code.replace("os._exit(7)", "raise OSError"))
+    path = tmp_path / "traps.md"
+    for before in (None, "an earlier page"):
+        if before is not None:
+            path.write_text(before)
+        asked = ("norm-variance", "flatten-order", "--framework", "shows", "--page", str(path))
+        done = run(*asked, PYTHONPATH=os.environ["PYTHONPATH"])
+        assert done.returncode == 1, done.stderr
+        said = f"Page: {path} is not written, since shows did not finish"
+        assert said in " ".join(done.stdout.split())
+        assert [each.read_text() for each in tmp_path.glob("*.md")] == ([before] if before else [])
+    report = googlenet.traps("norm-variance", ["fine", "shows"], page=path)
+    assert (report.page, report.unfinished) == (None, ("shows",))
+    assert path.read_text() == "an earlier page"
 
 
 def sections():

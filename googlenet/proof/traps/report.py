@@ -54,10 +54,13 @@ class FrameworkTraps:
 
 @dataclass(frozen=True)
 class TrapReport:
-    """The traps that were asked for, and what becomes of them in each framework."""
+    """The traps that were asked for, and what becomes of them in each framework; `page` is the file
+    that it was written to, None if it was not.
+    """
 
     traps: tuple[Trap, ...]
     frameworks: tuple[FrameworkTraps, ...]
+    page: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -65,6 +68,11 @@ class TrapReport:
         every right code is right.
         """
         return all(each.passed for each in self.frameworks)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The frameworks that did not finish."""
+        return tuple(each.framework for each in self.frameworks if each.error is not None)
 
     def of(self, trap: Trap) -> list[tuple[FrameworkTraps, Found]]:
         """What becomes of `trap` in each framework that finished."""
@@ -80,6 +88,7 @@ class TrapReport:
         return {
             "version": __version__,
             "passed": self.passed,
+            "page": self.page,
             "frameworks": [each.to_json() for each in self.frameworks],
             "traps": [
                 {
