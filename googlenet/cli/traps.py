@@ -125,7 +125,8 @@ def _print_table(report: TrapReport) -> None:
         say(
             f"Measured in {listed(versions)}: the relative L2 distance of what users' code gives"
             " from what is right, or, for numbers, their relative difference. 'right' is right as"
-            " it comes, 'shape' another shape, 'refused' an error, '–' cannot be written there."
+            " it comes, 'shape' another shape, 'not finite' NaN or infinity, 'refused' an error,"
+            " '–' cannot be written there."
         )
     shown = (trap.name for trap in report.traps if any(each.default for _, each in report.of(trap)))
     if finished and (first := next(shown, None)) is not None:

@@ -19,7 +19,15 @@ from googlenet.backend.discovery import SHIPPED
 from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs, refuses
 from googlenet.proof.parity.tolerance import EPS, FACTOR
 from googlenet.proof.traps import question
-from googlenet.proof.traps.report import FrameworkTraps, TrapReport, number, percent, short, words
+from googlenet.proof.traps.report import (
+    FrameworkTraps,
+    TrapReport,
+    number,
+    percent,
+    short,
+    surprises,
+    words,
+)
 from googlenet.proof.traps.run import Found, measure
 from googlenet.proof.traps.table import TRAPS, find_trap
 
@@ -219,6 +227,48 @@ def test_another_shape_is_a_difference_without_a_figure():
     assert (short(found), words(found)) == ("shape", "shape 3×4×5, not 2×7")
     assert found.to_json()["error"] is None
     assert math.isinf(Found.from_json(found.to_json()).error)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_a_difference_of_their_own(value):
+    def odd(images, weight):
+        return flatten(images, weight) * value
+
+    found = measure(Shows(flatten_order=differs(odd, flatten)), TRAP)
+    assert (found.outcome, found.as_expected) == (Outcome.DIFFERS, True)
+    assert (short(found), words(found)) == ("not finite", "NaN or infinite values")
+    assert Found.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+
+
+@pytest.mark.parametrize(("value", "said"), [(math.nan, "NaN"), (math.inf, "∞"), (-math.inf, "−∞")])
+@pytest.mark.parametrize(("name", "right"), [("initial-bias", 0.0), ("dropout-rate", 0.4)])
+def test_a_number_that_is_not_finite_is_a_difference(name, right, value, said):
+    def odd():
+        return np.array(value)
+
+    def fine():
+        return np.array(0.0)
+
+    trap = replace(TRAPS[name], ask=lambda: replace(TRAPS[name].ask(), summary=lambda given: given))
+    shown = {name.replace("-", "_"): differs(odd, fine)}
+    found = measure(Shows(**shown), trap)
+    assert (found.outcome, found.error) == (Outcome.DIFFERS, math.inf)
+    assert short(found) == "not finite"
+    assert words(found) == f"{said}, not {number(right)}"
+    text = json.dumps(found.to_json(), allow_nan=False)
+    again = Found.from_json(json.loads(text))
+    assert str(again) == str(found)  # NaN is not equal to itself
+    report = TrapReport((TRAPS[name],), (FrameworkTraps("shows", (again,)),))
+    assert f'"answer": "{value}"' in json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_right_code_that_is_not_finite_is_said():
+    found = measure(Shows(flatten_order=differs(flatten_backwards, not_finite)), TRAP)
+    (said,) = surprises(FrameworkTraps("shows", (found,)))
+    assert said == (
+        "flatten-order: the right code gives another shape than the reference, or values that are"
+        " not finite"
+    )
 
 
 def test_figures_in_words():

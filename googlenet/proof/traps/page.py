@@ -39,7 +39,8 @@ def page_of(report: TrapReport) -> str:
         "",
         *_wrapped(
             "An error is the relative L2 distance of the two answers; for a number, the relative"
-            " difference, or the number itself if it should be 0. “Shape” is another shape,"
+            " difference, or the number itself if it should be 0. “Shape” is another shape, “not"
+            " finite” NaN or infinite values,"
             " “refused” an error that the framework raises, “right” code that is right as it comes,"
             " and “–” what cannot be written there. The code on the right agrees with the reference"
             " within [the one tolerance](tolerances.md) of this project, and a number that is drawn"

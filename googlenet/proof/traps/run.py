@@ -34,7 +34,8 @@ class Found:
     """A trap in one framework, as it was measured.
 
     `error` is that of the users' code, None if it raises an error, whose text is `message`, or if
-    there is none; infinite if the shape differs. `answer` and `right` are both numbers or shapes.
+    there is none; infinite if the shape differs, or something is not finite. `answer` and `right`
+    are both numbers or shapes.
     `right_error` is that of the right code, which must be at most `limit`. Code is text, "" where
     there is none: `default`, `corrected` and `helpers`, the classes that the framework lacks.
     """
@@ -64,13 +65,13 @@ class Found:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys; an infinite error is null, and `answer` has the shape
-        that differs.
+        that differs. An answer that is no finite number is "nan", "inf" or "-inf".
         """
         values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in ("outcome", "expected"):
             values[name] = values[name].value
         for name in ("answer", "right"):
-            values[name] = list(values[name]) if isinstance(values[name], tuple) else values[name]
+            values[name] = _plain(values[name])
         for name in ("error", "right_error"):
             values[name] = _finite(values[name])
         return {**values, "as_expected": self.as_expected}
@@ -82,13 +83,23 @@ class Found:
         for name in ("outcome", "expected"):
             found[name] = Outcome(found[name])
         for name in ("answer", "right"):
-            found[name] = tuple(found[name]) if isinstance(found[name], list) else found[name]
+            if isinstance(found[name], list):
+                found[name] = tuple(found[name])
+            elif isinstance(found[name], str):
+                found[name] = float(found[name])
         if found["error"] is None and found["answer"] is not None:
             found["error"] = math.inf
         has_right_code = found["corrected"] or found["outcome"] is Outcome.FAILED
         if found["right_error"] is None and has_right_code:
             found["right_error"] = math.inf
         return cls(**found)
+
+
+def _plain(answer: float | tuple[int, ...] | None) -> float | str | list[int] | None:
+    """An answer as JSON can hold it, which has no NaN and no infinity."""
+    if isinstance(answer, tuple):
+        return list(answer)
+    return answer if _finite(answer) == answer else str(answer)
 
 
 def _finite(value: float | None) -> float | None:
