@@ -48,6 +48,11 @@ def traps(
             raise BackendError(f"framework '{hidden[0]}': its backend shows no traps; leave it out")
         shown = tuple(each for each in report.frameworks if each.shown)
         report = TrapReport(report.traps, shown)
+    if target is not None and not report.frameworks:
+        raise BackendError(
+            f"{target}: not written, since no framework that shows traps is installed here; install"
+            " one, or give the path of an interpreter that has one as `interpreters`"
+        )
     if target is not None and not report.unfinished:
         try:
             write_atomically(target, page_of(report).encode())

@@ -28,7 +28,7 @@ from googlenet.proof.traps.report import (
     surprises,
     words,
 )
-from googlenet.proof.traps.run import Found, measure
+from googlenet.proof.traps.run import Found, measure, measure_all
 from googlenet.proof.traps.table import TRAPS, find_trap
 
 from .plugins import FORWARD, plugin
@@ -220,6 +220,17 @@ def test_a_trap_that_a_plugin_leaves_out_is_absent():
     found = measure(Shows(), TRAP)
     assert (found.outcome, found.as_expected) == (Outcome.ABSENT, True)
     assert found.remark
+
+
+def test_a_question_that_cannot_be_asked_is_a_failure_even_of_a_trap_left_out(monkeypatch):
+    def ask():
+        raise OSError("no images")
+
+    monkeypatch.setitem(TRAPS, TRAP.name, replace(TRAP, ask=ask))
+    for shows in (Shows(), Shows(flatten_order=agrees(flatten))):
+        (found,) = measure_all(shows, [TRAP.name])
+        assert (found.outcome, found.message) == (Outcome.FAILED, "OSError: no images")
+        assert not found.as_expected
 
 
 def test_another_shape_is_a_difference_without_a_figure():
@@ -439,6 +450,16 @@ def test_without_a_framework_the_traps_are_listed(site):
     assert done.returncode == 0, done.stderr
     assert all(f" {trap.name} " in done.stdout for trap in TRAPS.values())
     assert "googlenet traps --python torch=torch-env/bin/python" in done.stdout
+
+
+def test_without_a_framework_there_is_no_page(site, tmp_path):
+    plugin(site, "quiet")
+    done = run("--page", str(tmp_path / "traps.md"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "traps.md: not written, since no framework that shows traps" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "traps.md").exists()
 
 
 # The page -----------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def measure(backend: ShowsTraps, trap: Trap) -> Found:
     raises is a result.
     """
     gallery = backend.shown_traps()
-    shown = gallery.entries.get(trap.name, absent("its plugin does not show this trap"))
+    shown = _shown(gallery, trap.name)
     asked = trap.ask()
     corrected = _right_code(gallery, shown, asked)
     texts = {
@@ -146,6 +146,10 @@ def measure(backend: ShowsTraps, trap: Trap) -> Found:
         right=float(asked.right) if is_number(asked) else tuple(asked.right.shape),
         **common,
     )
+
+
+def _shown(gallery: Gallery, name: str) -> Shown:
+    return gallery.entries.get(name, absent("its plugin does not show this trap"))
 
 
 def _words(error: Exception) -> str:
@@ -204,7 +208,7 @@ def measure_all(
             found.append(measure(backend, trap))
         # The right code of one trap may fail on another version of the framework: the others stand.
         except Exception as error:
-            shown = backend.shown_traps().entries[name]
+            shown = _shown(backend.shown_traps(), name)
             found.append(
                 Found(
                     name,
