@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..backend.discovery import REFERENCE, chosen_frameworks
 from ..errors import BackendError, DataError
-from ..files import write_atomically
+from ..files import check_folder, write_atomically
 from ..proof.traps.page import page_of
 from ..proof.traps.report import Progress, TrapReport, run_traps
 from ..proof.traps.table import TRAPS, find_trap
@@ -66,6 +66,5 @@ def _checked(path: Path) -> Path:
     """`path`. Raises `DataError` unless it ends in .md, in a folder that exists."""
     if path.suffix.lower() != ".md":
         raise DataError(f"{path}: expected a name that ends in .md")
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: its folder does not exist; make it first")
+    check_folder(path)
     return path

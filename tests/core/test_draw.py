@@ -458,7 +458,8 @@ def test_the_command(tmp_path):
     [
         (("--block", "b9"), "--block: googlenet has no 'b9'"),
         (("--out", "a.bmp"), "a.bmp: expected a name that ends in .png, .svg or .pdf"),
-        (("--out", "no/a.svg"), "no/a.svg: cannot be written (No such file or directory)"),
+        (("--out", "no/a.svg"), "no/a.svg: its folder does not exist; make it first"),
+        (("--out", "a.svg", "--out", "no/b.svg"), "no/b.svg: its folder does not exist"),
         (("inception_v3", "--size", "20"), "the smallest square image that fits is 75×75"),
     ],
 )
