@@ -10,8 +10,8 @@ from pathlib import Path
 from ..backend.discovery import REFERENCE, chosen_frameworks
 from ..errors import BackendError, DataError
 from ..files import check_folder, write_atomically
-from ..proof.traps.page import page_of
-from ..proof.traps.report import Progress, TrapReport, run_traps
+from ..proof.traps.page import Asked, page_of
+from ..proof.traps.report import TIMEOUT, Progress, TrapReport, run_traps
 from ..proof.traps.table import TRAPS, find_trap
 from .common import by_framework, several
 
@@ -22,7 +22,7 @@ def traps(
     *,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     page: str | os.PathLike[str] | None = None,
-    timeout: float = 600.0,
+    timeout: float = TIMEOUT,
     progress: Progress = lambda who, stage, done, total: None,
 ) -> TrapReport:
     """The known traps `names`, by default all: the code that users of each of `frameworks` would
@@ -42,6 +42,13 @@ def traps(
     if frameworks is None:
         chosen = [framework for framework in chosen if framework != REFERENCE]
     target = None if page is None else _checked(Path(page))
+    asked = Asked(
+        names=tuple(trap.name for trap in chosen_traps) if several(names) else (),
+        frameworks=() if frameworks is None else tuple(chosen),
+        interpreters=tuple(paths),
+        page=target,
+        timeout=None if timeout == TIMEOUT else timeout,
+    )
     report = run_traps(chosen_traps, chosen, interpreters=paths, timeout=timeout, progress=progress)
     if hidden := [each.framework for each in report.frameworks if not each.shown]:
         if frameworks is not None:
@@ -55,7 +62,7 @@ def traps(
         )
     if target is not None and not report.unfinished:
         try:
-            write_atomically(target, page_of(report).encode())
+            write_atomically(target, page_of(report, asked).encode())
         except OSError as error:
             raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
         report = replace(report, page=str(target))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -478,6 +479,36 @@ def test_a_page_is_written_whole(tmp_path):
         assert f"| [zero-padding](#zero-padding) | {short(found)} |" in text
     assert report.page == str(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def called(text):
+    """The call that a page shows, made with a function that returns its arguments."""
+    (code,) = re.findall(r"```python\n(googlenet\.traps\(.*?\n\))\n```", text, re.DOTALL)
+    assert max(map(len, code.split("\n"))) <= 100
+    place = SimpleNamespace(traps=lambda *given, **named: (given, named))
+    return eval(code, {"googlenet": place, "PATH": "PATH"})
+
+
+def test_a_page_shows_the_call_that_made_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    many = [name for name in TRAPS if name.startswith(("norm", "same", "lrn", "average"))]
+    for names, more in (
+        (["zero-padding"], {"frameworks": ["example"], "page": "sub/own.md"}),
+        (many, {"frameworks": ["example"], "page": "other.md", "timeout": 123.0}),
+    ):
+        googlenet.traps(names, **more)
+        assert called(Path(more["page"]).read_text(encoding="utf-8")) == ((names,), more)
+    path = tmp_path / "here.md"
+    interpreters = {"example": sys.executable}
+    googlenet.traps("zero-padding", "ex", interpreters=interpreters, page=path)
+    text = path.read_text(encoding="utf-8")
+    assert called(text) == (
+        (["zero-padding"],),
+        {"frameworks": ["example"], "interpreters": {"example": "PATH"}, "page": "here.md"},
+    )
+    assert str(tmp_path) not in text
+    assert sys.executable not in text
 
 
 def test_a_page_stays_as_it_is_if_a_framework_does_not_finish(site, tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from ...backend.snippets import Outcome
 from .question import STANDARD_ERRORS
@@ -15,8 +18,21 @@ from .table import Trap
 WIDTH = 120
 
 
-def page_of(report: TrapReport) -> str:
-    """The whole page."""
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of the call that writes a page, each as that of `googlenet.traps`; of
+    `interpreters` the frameworks, and what is None or empty was not given.
+    """
+
+    names: tuple[str, ...] = ()
+    frameworks: tuple[str, ...] = ()
+    interpreters: tuple[str, ...] = ()
+    page: Path | None = None
+    timeout: float | None = None
+
+
+def page_of(report: TrapReport, asked: Asked) -> str:
+    """The whole page of `report`, which was `asked` for."""
     lines = [
         "# Traps",
         "",
@@ -32,7 +48,7 @@ def page_of(report: TrapReport) -> str:
         ),
         "",
         "```python",
-        *_call(report),
+        *_call(asked),
         "```",
         "",
         *_wrapped(f"Versions: {_versions(report)}."),
@@ -56,15 +72,38 @@ def page_of(report: TrapReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _call(report: TrapReport) -> Iterator[str]:
-    """The call that wrote the page: PATH is that of an interpreter, which was another for each."""
+def _call(asked: Asked) -> Iterator[str]:
+    """The call that wrote the page, without paths that only one machine has: PATH is that of an
+    interpreter, which was another for each, and an absolute path of the page is its name.
+    """
     yield "googlenet.traps("
-    yield "    interpreters={"
-    for each in report.frameworks:
-        yield f'        "{each.framework}": PATH,'
-    yield "    },"
-    yield '    page="docs/traps.md",'
+    yield from _listed("", asked.names)
+    yield from _listed("frameworks=", asked.frameworks)
+    if asked.interpreters:
+        yield "    interpreters={"
+        yield from (f"        {json.dumps(each)}: PATH," for each in asked.interpreters)
+        yield "    },"
+    if asked.page is not None:
+        shown = asked.page.name if asked.page.is_absolute() else asked.page.as_posix()
+        yield f"    page={json.dumps(shown, ensure_ascii=False)},"
+    if asked.timeout is not None:
+        yield f"    timeout={asked.timeout:g},"
     yield ")"
+
+
+def _listed(start: str, words: tuple[str, ...]) -> Iterator[str]:
+    """An argument that is a list of `words`, if there are any, in one line or with a line for each;
+    `start` is its keyword.
+    """
+    if not words:
+        return
+    line = f"    {start}[{', '.join(map(json.dumps, words))}],"
+    if len(line) <= 100:
+        yield line
+        return
+    yield f"    {start}["
+    yield from (f"        {json.dumps(each)}," for each in words)
+    yield "    ],"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -16,6 +16,9 @@ from ...version import __version__
 from .run import Found
 from .table import Trap
 
+#: A framework that makes no progress for so many seconds hangs, unless the caller says otherwise.
+TIMEOUT = 600.0
+
 #: Called often with a framework, its stage, how much of it is done, and how much there is.
 Progress = Callable[[str, str, int, int], None]
 
