@@ -161,7 +161,10 @@ def _print_found(framework: FrameworkTraps, found: Found) -> None:
     if found.corrected:
         _print_code("As it should be:", found.corrected)
     if found.helpers:
-        _print_code(f"What {framework.framework} lacks:", found.helpers)
+        _print_code(
+            f"What {framework.framework} lacks:",
+            f"{found.helper_imports}\n\n\n{found.helpers}".lstrip(),
+        )
 
 
 def _print_code(title: str, text: str) -> None:

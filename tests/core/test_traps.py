@@ -1,5 +1,8 @@
 """The table of traps, what is right, the report, the command, and the page."""
 
+import ast
+import builtins
+import importlib
 import inspect
 import json
 import math
@@ -20,6 +23,7 @@ from googlenet.backend.discovery import SHIPPED
 from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs, refuses
 from googlenet.proof.parity.tolerance import EPS, FACTOR
 from googlenet.proof.traps import question
+from googlenet.proof.traps.page import Asked, page_of
 from googlenet.proof.traps.report import (
     FrameworkTraps,
     TrapReport,
@@ -301,8 +305,76 @@ def test_layers_are_printed_as_they_are_written():
     calls = (Call(Path, ("a", (1, 2.5), None)), Call(re.compile, ("x",), {"flags": 1}))
     gallery = Gallery({}, {"re": re, "json.decoder": json.decoder, "np": np, "tool": subprocess})
     assert gallery.text(calls) == 'Path("a", (1, 2.5), None)\nre.compile("x", flags=1)'
-    assert gallery.helpers(calls).startswith("class Path")
+    assert list(gallery.lacking(calls)) == [Path]
     assert gallery.imports == "import re\nimport numpy as np\nimport subprocess as tool"
+
+
+LACKING = """
+from __future__ import annotations
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+UNUSED: Final = 0
+
+
+def doubled(value):
+    return math.ldexp(value, 1)
+
+
+class Base:
+    def __init__(self, *sizes: Any) -> None:
+        self.sizes: Sequence[Any] = sizes
+
+
+class Own(Base):
+    def value(self) -> float:
+        return doubled(self.sizes[0])
+"""
+
+
+def test_what_a_framework_lacks_runs_as_it_is_printed(tmp_path, monkeypatch):
+    (tmp_path / "own_layers.py").write_text(LACKING)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = importlib.import_module("own_layers")
+
+    class Layers(Shows):
+        def run_layers(self, chain, network, params, images, *, train):
+            layers = [call.evaluate() for call in chain]
+            return {"output": images * layers[0].value()}
+
+    shown = differs((Call(own.Base, (1,)),), (Call(own.Own, (2,)),))
+    trap = replace(TRAP, ask=TRAPS["same-pooling"].ask)
+    monkeypatch.setattr(own.Base, "value", lambda self: 1.0, raising=False)
+    found = measure(Layers(flatten_order=shown), trap)
+    assert found.corrected == "Own(2)"
+    place = {}
+    exec(f"{found.helper_imports}\n{found.helpers}\nlayer = {found.corrected}", place)
+    assert place["layer"].value() == 4
+    assert "import math" in found.helper_imports
+    assert "Final" not in found.helper_imports + found.helpers
+    report = TrapReport((TRAP,), (FrameworkTraps("shows", (found,)),))
+    text = page_of(report, Asked()).partition("### In shows")[2]
+    (code,) = re.findall(r"```python\n(.*?)\n```", text, re.DOTALL)
+    exec(code, place := {})
+    assert place["Own"](3).value() == 6
+
+
+def test_the_pages_layers_name_nothing_that_is_not_bound():
+    """Above or in them; what a framework itself has is not looked up."""
+    part = PAGE.partition("## Layers that a framework lacks")[2]
+    for code in re.findall(r"```python\n(.*?)\n```", part, re.DOTALL):
+        nodes = list(ast.walk(ast.parse(code)))
+        bound = {each.asname or each.name.partition(".")[0] for each in nodes_of(nodes, ast.alias)}
+        bound |= {each.arg for each in nodes_of(nodes, ast.arg)}
+        bound |= {each.name for each in nodes_of(nodes, ast.ClassDef, ast.FunctionDef)}
+        names = nodes_of(nodes, ast.Name)
+        bound |= {each.id for each in names if isinstance(each.ctx, ast.Store)}
+        assert {each.id for each in names} - bound - set(dir(builtins)) == set()
+
+
+def nodes_of(nodes, *kinds):
+    return [each for each in nodes if isinstance(each, kinds)]
 
 
 # The library and the command ----------------------------------------------------------------------

@@ -189,6 +189,9 @@ def _helpers(report: TrapReport) -> list[str]:
         sources = dict.fromkeys(each.helpers for each in framework.found if each.helpers)
         if sources:
             lines += ["", f"### In {framework.framework}", "", "```python"]
+            found = {each.helper_imports for each in framework.found}
+            imports = sorted({line for text in found for line in text.split("\n") if line})
+            lines += [*imports, *(["", ""] if imports else [])]
             lines += ["\n\n\n".join(dict.fromkeys(sources)), "```"]
     if not lines:
         return []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -21,10 +22,12 @@ from ...backend.discovery import get_backend
 from ...backend.precision import FULL_PRECISION
 from ...backend.protocols import SetsPrecision, ShowsTraps
 from ...backend.snippets import Code, Gallery, Outcome, Shown, absent
+from ...backend.spelling import Spelling
 from ...backend.threads import use_threads
 from ...errors import BackendError
 from ...jobs.job import Report
-from ...spec.traversal import walk
+from ...source.scope import Scope
+from ...spec.traversal import LeafSite, walk
 from .question import Question, error_of, is_number
 from .table import TRAPS, Trap, find_trap
 
@@ -37,7 +40,8 @@ class Found:
     there is none; infinite if the shape differs, or something is not finite. `answer` and `right`
     are both numbers or shapes.
     `right_error` is that of the right code, which must be at most `limit`. Code is text, "" where
-    there is none: `default`, `corrected` and `helpers`, the classes that the framework lacks.
+    there is none: `default`, `corrected` and `helpers`, the classes that the framework lacks, which
+    run after the statements `helper_imports`.
     """
 
     trap: str
@@ -51,6 +55,7 @@ class Found:
     default: str = ""
     corrected: str = ""
     helpers: str = ""
+    helper_imports: str = ""
     message: str = ""
     remark: str = ""
 
@@ -117,7 +122,7 @@ def measure(backend: ShowsTraps, trap: Trap) -> Found:
     texts = {
         "default": "" if shown.default is None else gallery.text(shown.default),
         "corrected": "" if corrected is None else gallery.text(corrected),
-        "helpers": "" if corrected is None else gallery.helpers(corrected),
+        **({} if corrected is None else _helpers(gallery, corrected)),
         "remark": shown.remark,
     }
     if corrected is not None:
@@ -146,6 +151,32 @@ def measure(backend: ShowsTraps, trap: Trap) -> Found:
         right=float(asked.right) if is_number(asked) else tuple(asked.right.shape),
         **common,
     )
+
+
+def _helpers(gallery: Gallery, code: Code) -> dict[str, str]:
+    """The sources of what the framework lacks and `code` uses, with what these use in turn of their
+    own modules, and the statements that import the rest.
+    """
+    sources: dict[str, None] = {}
+    imports: dict[str, None] = {}
+    for target in gallery.lacking(code):
+        scope = Scope(
+            Spelling(
+                leaf=_no_leaf,
+                namespaces=gallery.namespaces,
+                modules=sys.modules[target.__module__],
+                imports={},
+            )
+        )
+        scope.name(target)
+        sources |= dict.fromkeys(scope.helpers)
+        imports |= dict.fromkeys(filter(None, scope.imports("\n".join(scope.helpers))))
+    return {"helpers": "\n\n\n".join(sources), "helper_imports": "\n".join(imports)}
+
+
+def _no_leaf(site: LeafSite) -> Chain:
+    """The spelling of targets that no leaf has made."""
+    raise BackendError(f"{site.path}: not written here")
 
 
 def _shown(gallery: Gallery, name: str) -> Shown:
