@@ -358,6 +358,8 @@ def test_what_a_framework_lacks_runs_as_it_is_printed(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)\n```", text, re.DOTALL)
     exec(code, place := {})
     assert place["Own"](3).value() == 6
+    head = code.partition("\n\n\n")[0].split("\n")
+    assert head == ["import math", "from collections.abc import Sequence", "from typing import Any"]
 
 
 def test_the_pages_layers_name_nothing_that_is_not_bound():

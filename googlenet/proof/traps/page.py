@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...backend.snippets import Outcome
+from ...source.scope import sorted_imports
 from .question import STANDARD_ERRORS
 from .report import FrameworkTraps, TrapReport, short, surprises, words
 from .run import Found
@@ -189,8 +190,7 @@ def _helpers(report: TrapReport) -> list[str]:
         sources = dict.fromkeys(each.helpers for each in framework.found if each.helpers)
         if sources:
             lines += ["", f"### In {framework.framework}", "", "```python"]
-            found = {each.helper_imports for each in framework.found}
-            imports = sorted({line for text in found for line in text.split("\n") if line})
+            imports = sorted_imports("\n".join(each.helper_imports for each in framework.found))
             lines += [*imports, *(["", ""] if imports else [])]
             lines += ["\n\n\n".join(dict.fromkeys(sources)), "```"]
     if not lines:

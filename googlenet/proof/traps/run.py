@@ -26,7 +26,7 @@ from ...backend.spelling import Spelling
 from ...backend.threads import use_threads
 from ...errors import BackendError
 from ...jobs.job import Report
-from ...source.scope import Scope
+from ...source.scope import Scope, sorted_imports
 from ...spec.traversal import LeafSite, walk
 from .question import Question, error_of, is_number
 from .table import TRAPS, Trap, find_trap
@@ -158,7 +158,7 @@ def _helpers(gallery: Gallery, code: Code) -> dict[str, str]:
     own modules, and the statements that import the rest.
     """
     sources: dict[str, None] = {}
-    imports: dict[str, None] = {}
+    imports: list[str] = []
     for target in gallery.lacking(code):
         scope = Scope(
             Spelling(
@@ -170,8 +170,11 @@ def _helpers(gallery: Gallery, code: Code) -> dict[str, str]:
         )
         scope.name(target)
         sources |= dict.fromkeys(scope.helpers)
-        imports |= dict.fromkeys(filter(None, scope.imports("\n".join(scope.helpers))))
-    return {"helpers": "\n\n\n".join(sources), "helper_imports": "\n".join(imports)}
+        imports += scope.imports("\n".join(scope.helpers))
+    return {
+        "helpers": "\n\n\n".join(sources),
+        "helper_imports": "\n".join(sorted_imports("\n".join(imports))),
+    }
 
 
 def _no_leaf(site: LeafSite) -> Chain:
