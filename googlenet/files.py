@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import WeightsError
+from .errors import DataError, WeightsError
+
+
+def check_folder(path: Path) -> None:
+    """Raises `DataError` unless `path` is in a folder that exists, before any work is done for what
+    cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: its folder does not exist; make it first")
 
 
 @contextmanager

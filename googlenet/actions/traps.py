@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..backend.discovery import REFERENCE, chosen_frameworks
 from ..errors import BackendError, DataError
-from ..files import write_atomically
-from ..proof.traps.page import page_of
-from ..proof.traps.report import Progress, TrapReport, run_traps
+from ..files import check_folder, write_atomically
+from ..proof.traps.page import Asked, page_of
+from ..proof.traps.report import TIMEOUT, Progress, TrapReport, run_traps
 from ..proof.traps.table import TRAPS, find_trap
 from .common import by_framework, several
 
@@ -21,7 +22,7 @@ def traps(
     *,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     page: str | os.PathLike[str] | None = None,
-    timeout: float = 600.0,
+    timeout: float = TIMEOUT,
     progress: Progress = lambda who, stage, done, total: None,
 ) -> TrapReport:
     """The known traps `names`, by default all: the code that users of each of `frameworks` would
@@ -29,7 +30,8 @@ def traps(
 
     `frameworks` are by default all that are installed, or have an interpreter in `interpreters` (a
     path by framework), and show traps. Each runs in a process of its own, which is killed after
-    `timeout` seconds without progress. `page` is a Markdown file to write it all to.
+    `timeout` seconds without progress. `page` is a Markdown file to write it all to if every
+    framework finishes; otherwise it stays as it is, and `report.page` is None.
 
     Raises `UnknownNameError`, `BackendError` or `DataError` for arguments that are not valid. A
     trap that is not as the framework's backend says raises nothing: `report.passed` is False.
@@ -40,17 +42,30 @@ def traps(
     if frameworks is None:
         chosen = [framework for framework in chosen if framework != REFERENCE]
     target = None if page is None else _checked(Path(page))
+    asked = Asked(
+        names=tuple(trap.name for trap in chosen_traps) if several(names) else (),
+        frameworks=() if frameworks is None else tuple(chosen),
+        interpreters=tuple(paths),
+        page=target,
+        timeout=None if timeout == TIMEOUT else timeout,
+    )
     report = run_traps(chosen_traps, chosen, interpreters=paths, timeout=timeout, progress=progress)
     if hidden := [each.framework for each in report.frameworks if not each.shown]:
         if frameworks is not None:
             raise BackendError(f"framework '{hidden[0]}': its backend shows no traps; leave it out")
         shown = tuple(each for each in report.frameworks if each.shown)
         report = TrapReport(report.traps, shown)
-    if target is not None:
+    if target is not None and not report.frameworks:
+        raise BackendError(
+            f"{target}: not written, since no framework that shows traps is installed here; install"
+            " one, or give the path of an interpreter that has one as `interpreters`"
+        )
+    if target is not None and not report.unfinished:
         try:
-            write_atomically(target, page_of(report).encode())
+            write_atomically(target, page_of(report, asked).encode())
         except OSError as error:
             raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
+        report = replace(report, page=str(target))
     return report
 
 
@@ -58,6 +73,5 @@ def _checked(path: Path) -> Path:
     """`path`. Raises `DataError` unless it ends in .md, in a folder that exists."""
     if path.suffix.lower() != ".md":
         raise DataError(f"{path}: expected a name that ends in .md")
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: its folder does not exist; make it first")
+    check_folder(path)
     return path

@@ -87,16 +87,11 @@ class Gallery:
             return "\n".join(map(self._spelled, code))
         return inspect.getsource(code).rstrip()
 
-    def helpers(self, code: Code) -> str:
-        """The source of what the framework lacks and `code` uses, "" if that is nothing."""
-        if not isinstance(code, tuple):
-            return ""
-        return "\n\n".join(self._sources(code))
-
-    def _sources(self, chain: Chain) -> Iterator[str]:
-        for call in chain:
+    def lacking(self, code: Code) -> Iterator[Any]:
+        """What the framework lacks and `code` uses: the adapter's own classes and functions."""
+        for call in code if isinstance(code, tuple) else ():
             if self._namespace(call) is None:
-                yield inspect.getsource(call.target).rstrip()
+                yield call.target
 
     def _spelled(self, call: Call) -> str:
         found = self._namespace(call)

@@ -49,6 +49,7 @@ def command(
     """
     from ..actions.draw import draw
     from ..drawing.figures import check_picture
+    from ..files import check_folder
 
     network = network_of(
         name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
@@ -57,6 +58,7 @@ def command(
     paths = [Path(each) for each in out or [made_up]]
     for path in paths:
         check_picture(path)
+        check_folder(path)
     drawing = draw(network, block=block)
     for path in paths:
         drawing.save(path)

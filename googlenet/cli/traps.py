@@ -70,9 +70,13 @@ def command(
     else:
         _print(report, whole=bool(names))
         if page is not None:
-            say(f"Page: {page}")
+            say(f"Page: {report.page}" if report.page else _not_written(page, report))
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _not_written(page: str, report: TrapReport) -> str:
+    return f"Page: {page} is not written, since {listed(report.unfinished)} did not finish"
 
 
 def _print(report: TrapReport, *, whole: bool) -> None:
@@ -121,7 +125,8 @@ def _print_table(report: TrapReport) -> None:
         say(
             f"Measured in {listed(versions)}: the relative L2 distance of what users' code gives"
             " from what is right, or, for numbers, their relative difference. 'right' is right as"
-            " it comes, 'shape' another shape, 'refused' an error, '–' cannot be written there."
+            " it comes, 'shape' another shape, 'not finite' NaN or infinity, 'refused' an error,"
+            " '–' cannot be written there."
         )
     shown = (trap.name for trap in report.traps if any(each.default for _, each in report.of(trap)))
     if finished and (first := next(shown, None)) is not None:
@@ -156,7 +161,10 @@ def _print_found(framework: FrameworkTraps, found: Found) -> None:
     if found.corrected:
         _print_code("As it should be:", found.corrected)
     if found.helpers:
-        _print_code(f"What {framework.framework} lacks:", found.helpers)
+        _print_code(
+            f"What {framework.framework} lacks:",
+            f"{found.helper_imports}\n\n\n{found.helpers}".lstrip(),
+        )
 
 
 def _print_code(title: str, text: str) -> None:

@@ -184,7 +184,8 @@ class Frame:
 
     def width(self, scale: Scale) -> float:
         """Its width."""
-        return max(self.inside.width(scale), text_width(self.name, SIZE, True)) + 24
+        # The name stands to the left of the line that comes in at the middle.
+        return max(self.inside.width(scale), 2 * text_width(self.name, SIZE, True)) + 24
 
     def draw(self, group: Group, x: float, y: float, scale: Scale) -> None:
         """Draw it, centred at `x` below `y`."""

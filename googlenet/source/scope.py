@@ -106,6 +106,11 @@ def _bound(body: Iterable[ast.stmt]) -> dict[str, tuple[str, str]]:
     return found
 
 
+def sorted_imports(text: str) -> list[str]:
+    """The import statements of `text`, each name once, in two groups as tools sort them."""
+    return _sorted(set(_bound(ast.parse(text).body).values()))
+
+
 def _sorted(imports: Iterable[tuple[str, str]]) -> list[str]:
     """Import statements as tools sort them: the standard library first, modules before what comes
     from one.

@@ -13,6 +13,7 @@ from functools import cache
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import googlenet
@@ -22,7 +23,7 @@ from googlenet.architectures import googlenet as table
 from googlenet.drawing.items import FOLLOWING
 from googlenet.drawing.page import FILLS, PAGE, SHEET, SIZE
 from googlenet.drawing.scene import Line, Words, text_width, wrapped
-from googlenet.spec import Aux, Concat, Dense, GlobalAvgPool, Residual, walk
+from googlenet.spec import Aux, Concat, Dense, GlobalAvgPool, Leaf, Residual, walk
 from googlenet.spec.blocks import concat, conv, conv_layer, max_pool, residual, sequential
 from googlenet.spec.outline import blocks, parts, words_of
 from googlenet.spec.shapes import size_text
@@ -315,6 +316,41 @@ def test_any_network_can_be_drawn(network):
         parsed(drawing)
 
 
+def labelled(draw, layer):
+    """`layer` with random labels on it and on what is in it."""
+    if isinstance(layer, Leaf):
+        return layer
+    label = draw(st.sampled_from(["", "A", "InceptionA", "AVeryLongLabelOfABlockThatIsNotWide"]))
+    if isinstance(layer, Residual):
+        body, shortcut = (labelled(draw, each) for each in (layer.body, layer.shortcut))
+        return replace(layer, body=body, shortcut=shortcut, block=label)
+    inside = tuple((name, labelled(draw, each)) for name, each in layer.children)
+    return replace(layer, children=inside, block=label)
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(), st.data())
+def test_any_network_with_labels_can_be_drawn(network, data):
+    """The whole, as the only stage of another, and each part that is not one layer."""
+    stage = labelled(data.draw, network.layers)
+    network = replace(network, layers=sequential(stage=stage))
+    inner = [part.path for part in every_part(network) if part.children]
+    for path in dict.fromkeys((None, *filter(None, inner))):
+        drawing = googlenet.draw(network, block=path)
+        assert not list(faults(drawing)), path
+
+
+def test_a_line_into_a_block_does_not_cross_its_name():
+    one, two = (concat(a=conv_layer(4, 1)) for _ in range(2))
+    stage = sequential(
+        inception_3a=replace(one, block="InceptionA"), reduction_3b=replace(two, block="ReductionB")
+    )
+    network = Network("labels", sequential(stage=stage), (3, 8, 8), "a test")
+    drawing = googlenet.draw(network, block="stage")
+    assert "reduction_3b: ReductionB" in words_in(drawing)
+    assert not list(faults(drawing))
+
+
 def test_odd_networks():
     branch = sequential(one=conv(3, 1), two=conv(5, (1, 7), padding=(0, 3)))
     wide = concat(**{f"branch_with_a_long_name_{i}": branch for i in range(12)})
@@ -422,7 +458,8 @@ def test_the_command(tmp_path):
     [
         (("--block", "b9"), "--block: googlenet has no 'b9'"),
         (("--out", "a.bmp"), "a.bmp: expected a name that ends in .png, .svg or .pdf"),
-        (("--out", "no/a.svg"), "no/a.svg: cannot be written (No such file or directory)"),
+        (("--out", "no/a.svg"), "no/a.svg: its folder does not exist; make it first"),
+        (("--out", "a.svg", "--out", "no/b.svg"), "no/b.svg: its folder does not exist"),
         (("inception_v3", "--size", "20"), "the smallest square image that fits is 75×75"),
     ],
 )

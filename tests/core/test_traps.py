@@ -1,5 +1,8 @@
 """The table of traps, what is right, the report, the command, and the page."""
 
+import ast
+import builtins
+import importlib
 import inspect
 import json
 import math
@@ -9,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +20,20 @@ import pytest
 import googlenet
 from googlenet.backend.call import Call
 from googlenet.backend.discovery import SHIPPED
-from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs
+from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs, refuses
 from googlenet.proof.parity.tolerance import EPS, FACTOR
 from googlenet.proof.traps import question
-from googlenet.proof.traps.report import FrameworkTraps, TrapReport, number, percent, short, words
-from googlenet.proof.traps.run import Found, measure
+from googlenet.proof.traps.page import Asked, page_of
+from googlenet.proof.traps.report import (
+    FrameworkTraps,
+    TrapReport,
+    number,
+    percent,
+    short,
+    surprises,
+    words,
+)
+from googlenet.proof.traps.run import Found, measure, measure_all
 from googlenet.proof.traps.table import TRAPS, find_trap
 
 from .plugins import FORWARD, plugin
@@ -180,10 +193,49 @@ def test_what_becomes_of_a_trap(shown, outcome, as_expected):
         assert found.message == "ValueError: no"
 
 
+def misshapen(images, weight):
+    return flatten(images, weight)[:1]
+
+
+def not_finite(images, weight):
+    return flatten(images, weight) * np.nan
+
+
+@pytest.mark.parametrize("right", [misshapen, not_finite])
+@pytest.mark.parametrize(
+    ("make", "default", "outcome"),
+    [
+        (differs, flatten_backwards, Outcome.DIFFERS),
+        (refuses, fail, Outcome.REFUSES),
+        (differs, flatten, Outcome.AGREES),
+    ],
+)
+def test_right_code_that_is_infinitely_wrong_is_wrong_in_the_report_too(
+    make, default, outcome, right
+):
+    found = measure(Shows(flatten_order=make(default, right)), TRAP)
+    again = Found.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
+    assert again == found
+    assert (again.outcome, again.right_error, again.as_expected) == (outcome, math.inf, False)
+    assert again.to_json()["as_expected"] is False
+    assert not FrameworkTraps("shows", (again,)).passed
+
+
 def test_a_trap_that_a_plugin_leaves_out_is_absent():
     found = measure(Shows(), TRAP)
     assert (found.outcome, found.as_expected) == (Outcome.ABSENT, True)
     assert found.remark
+
+
+def test_a_question_that_cannot_be_asked_is_a_failure_even_of_a_trap_left_out(monkeypatch):
+    def ask():
+        raise OSError("no images")
+
+    monkeypatch.setitem(TRAPS, TRAP.name, replace(TRAP, ask=ask))
+    for shows in (Shows(), Shows(flatten_order=agrees(flatten))):
+        (found,) = measure_all(shows, [TRAP.name])
+        assert (found.outcome, found.message) == (Outcome.FAILED, "OSError: no images")
+        assert not found.as_expected
 
 
 def test_another_shape_is_a_difference_without_a_figure():
@@ -191,6 +243,48 @@ def test_another_shape_is_a_difference_without_a_figure():
     assert (short(found), words(found)) == ("shape", "shape 3×4×5, not 2×7")
     assert found.to_json()["error"] is None
     assert math.isinf(Found.from_json(found.to_json()).error)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_a_difference_of_their_own(value):
+    def odd(images, weight):
+        return flatten(images, weight) * value
+
+    found = measure(Shows(flatten_order=differs(odd, flatten)), TRAP)
+    assert (found.outcome, found.as_expected) == (Outcome.DIFFERS, True)
+    assert (short(found), words(found)) == ("not finite", "NaN or infinite values")
+    assert Found.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+
+
+@pytest.mark.parametrize(("value", "said"), [(math.nan, "NaN"), (math.inf, "∞"), (-math.inf, "−∞")])
+@pytest.mark.parametrize(("name", "right"), [("initial-bias", 0.0), ("dropout-rate", 0.4)])
+def test_a_number_that_is_not_finite_is_a_difference(name, right, value, said):
+    def odd():
+        return np.array(value)
+
+    def fine():
+        return np.array(0.0)
+
+    trap = replace(TRAPS[name], ask=lambda: replace(TRAPS[name].ask(), summary=lambda given: given))
+    shown = {name.replace("-", "_"): differs(odd, fine)}
+    found = measure(Shows(**shown), trap)
+    assert (found.outcome, found.error) == (Outcome.DIFFERS, math.inf)
+    assert short(found) == "not finite"
+    assert words(found) == f"{said}, not {number(right)}"
+    text = json.dumps(found.to_json(), allow_nan=False)
+    again = Found.from_json(json.loads(text))
+    assert str(again) == str(found)  # NaN is not equal to itself
+    report = TrapReport((TRAPS[name],), (FrameworkTraps("shows", (again,)),))
+    assert f'"answer": "{value}"' in json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_right_code_that_is_not_finite_is_said():
+    found = measure(Shows(flatten_order=differs(flatten_backwards, not_finite)), TRAP)
+    (said,) = surprises(FrameworkTraps("shows", (found,)))
+    assert said == (
+        "flatten-order: the right code gives another shape than the reference, or values that are"
+        " not finite"
+    )
 
 
 def test_figures_in_words():
@@ -211,8 +305,78 @@ def test_layers_are_printed_as_they_are_written():
     calls = (Call(Path, ("a", (1, 2.5), None)), Call(re.compile, ("x",), {"flags": 1}))
     gallery = Gallery({}, {"re": re, "json.decoder": json.decoder, "np": np, "tool": subprocess})
     assert gallery.text(calls) == 'Path("a", (1, 2.5), None)\nre.compile("x", flags=1)'
-    assert gallery.helpers(calls).startswith("class Path")
+    assert list(gallery.lacking(calls)) == [Path]
     assert gallery.imports == "import re\nimport numpy as np\nimport subprocess as tool"
+
+
+LACKING = """
+from __future__ import annotations
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+UNUSED: Final = 0
+
+
+def doubled(value):
+    return math.ldexp(value, 1)
+
+
+class Base:
+    def __init__(self, *sizes: Any) -> None:
+        self.sizes: Sequence[Any] = sizes
+
+
+class Own(Base):
+    def value(self) -> float:
+        return doubled(self.sizes[0])
+"""
+
+
+def test_what_a_framework_lacks_runs_as_it_is_printed(tmp_path, monkeypatch):
+    (tmp_path / "own_layers.py").write_text(LACKING)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = importlib.import_module("own_layers")
+
+    class Layers(Shows):
+        def run_layers(self, chain, network, params, images, *, train):
+            layers = [call.evaluate() for call in chain]
+            return {"output": images * layers[0].value()}
+
+    shown = differs((Call(own.Base, (1,)),), (Call(own.Own, (2,)),))
+    trap = replace(TRAP, ask=TRAPS["same-pooling"].ask)
+    monkeypatch.setattr(own.Base, "value", lambda self: 1.0, raising=False)
+    found = measure(Layers(flatten_order=shown), trap)
+    assert found.corrected == "Own(2)"
+    place = {}
+    exec(f"{found.helper_imports}\n{found.helpers}\nlayer = {found.corrected}", place)
+    assert place["layer"].value() == 4
+    assert "import math" in found.helper_imports
+    assert "Final" not in found.helper_imports + found.helpers
+    report = TrapReport((TRAP,), (FrameworkTraps("shows", (found,)),))
+    text = page_of(report, Asked()).partition("### In shows")[2]
+    (code,) = re.findall(r"```python\n(.*?)\n```", text, re.DOTALL)
+    exec(code, place := {})
+    assert place["Own"](3).value() == 6
+    head = code.partition("\n\n\n")[0].split("\n")
+    assert head == ["import math", "from collections.abc import Sequence", "from typing import Any"]
+
+
+def test_the_pages_layers_name_nothing_that_is_not_bound():
+    """Above or in them; what a framework itself has is not looked up."""
+    part = PAGE.partition("## Layers that a framework lacks")[2]
+    for code in re.findall(r"```python\n(.*?)\n```", part, re.DOTALL):
+        nodes = list(ast.walk(ast.parse(code)))
+        bound = {each.asname or each.name.partition(".")[0] for each in nodes_of(nodes, ast.alias)}
+        bound |= {each.arg for each in nodes_of(nodes, ast.arg)}
+        bound |= {each.name for each in nodes_of(nodes, ast.ClassDef, ast.FunctionDef)}
+        names = nodes_of(nodes, ast.Name)
+        bound |= {each.id for each in names if isinstance(each.ctx, ast.Store)}
+        assert {each.id for each in names} - bound - set(dir(builtins)) == set()
+
+
+def nodes_of(nodes, *kinds):
+    return [each for each in nodes if isinstance(each, kinds)]
 
 
 # The library and the command ----------------------------------------------------------------------
@@ -232,7 +396,8 @@ def test_the_keys_of_json():
     done = run("zero-padding", "flatten-order", "--framework", "example", "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert set(answer) == {"version", "passed", "frameworks", "traps"}
+    assert set(answer) == {"version", "passed", "page", "frameworks", "traps"}
+    assert answer["page"] is None
     (framework,) = answer["frameworks"]
     assert set(framework) == {"framework", "passed", "error", "imports", "versions", "seconds"}
     assert framework["imports"] == "import numpy as np\nfrom scipy import ndimage"
@@ -362,6 +527,16 @@ def test_without_a_framework_the_traps_are_listed(site):
     assert "googlenet traps --python torch=torch-env/bin/python" in done.stdout
 
 
+def test_without_a_framework_there_is_no_page(site, tmp_path):
+    plugin(site, "quiet")
+    done = run("--page", str(tmp_path / "traps.md"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "traps.md: not written, since no framework that shows traps" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "traps.md").exists()
+
+
 # The page -----------------------------------------------------------------------------------------
 
 
@@ -376,7 +551,57 @@ def test_a_page_is_written_whole(tmp_path):
     for _, found in report.of(report.traps[0]):
         assert f"```python\n{found.default}\n```" in text
         assert f"| [zero-padding](#zero-padding) | {short(found)} |" in text
+    assert report.page == str(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def called(text):
+    """The call that a page shows, made with a function that returns its arguments."""
+    (code,) = re.findall(r"```python\n(googlenet\.traps\(.*?\n\))\n```", text, re.DOTALL)
+    assert max(map(len, code.split("\n"))) <= 100
+    place = SimpleNamespace(traps=lambda *given, **named: (given, named))
+    return eval(code, {"googlenet": place, "PATH": "PATH"})
+
+
+def test_a_page_shows_the_call_that_made_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    many = [name for name in TRAPS if name.startswith(("norm", "same", "lrn", "average"))]
+    for names, more in (
+        (["zero-padding"], {"frameworks": ["example"], "page": "sub/own.md"}),
+        (many, {"frameworks": ["example"], "page": "other.md", "timeout": 123.0}),
+    ):
+        googlenet.traps(names, **more)
+        assert called(Path(more["page"]).read_text(encoding="utf-8")) == ((names,), more)
+    path = tmp_path / "here.md"
+    interpreters = {"example": sys.executable}
+    googlenet.traps("zero-padding", "ex", interpreters=interpreters, page=path)
+    text = path.read_text(encoding="utf-8")
+    assert called(text) == (
+        (["zero-padding"],),
+        {"frameworks": ["example"], "interpreters": {"example": "PATH"}, "page": "here.md"},
+    )
+    assert str(tmp_path) not in text
+    assert sys.executable not in text
+
+
+def test_a_page_stays_as_it_is_if_a_framework_does_not_finish(site, tmp_path):
+    code = MENDED.replace("ENTRY", "differs(wrong, right)")
+    plugin(site, "shows", code)
+    plugin(site, "fine", code.replace("os._exit(7)", "raise OSError"))
+    path = tmp_path / "traps.md"
+    for before in (None, "an earlier page"):
+        if before is not None:
+            path.write_text(before)
+        asked = ("norm-variance", "flatten-order", "--framework", "shows", "--page", str(path))
+        done = run(*asked, PYTHONPATH=os.environ["PYTHONPATH"])
+        assert done.returncode == 1, done.stderr
+        said = f"Page: {path} is not written, since shows did not finish"
+        assert said in " ".join(done.stdout.split())
+        assert [each.read_text() for each in tmp_path.glob("*.md")] == ([before] if before else [])
+    report = googlenet.traps("norm-variance", ["fine", "shows"], page=path)
+    assert (report.page, report.unfinished) == (None, ("shows",))
+    assert path.read_text() == "an earlier page"
 
 
 def sections():

@@ -114,6 +114,9 @@ def test_a_layer_that_the_framework_lacks_is_printed_whole(backend, measured):
         own = re.findall(r"^([A-Z]\w+)\(", found.corrected, re.MULTILINE)
         assert re.findall(r"^class (\w+)\(", found.helpers, re.MULTILINE) == own, name
         assert all(hasattr(backend.modules, each) for each in own)
+        place = {}
+        exec(f"{found.helper_imports}\n{found.helpers}", place)
+        assert all(isinstance(place[each], type) for each in own)
 
 
 def test_a_trap_that_is_mended_shows(backend, gallery, monkeypatch):

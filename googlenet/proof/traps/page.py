@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from ...backend.snippets import Outcome
+from ...source.scope import sorted_imports
 from .question import STANDARD_ERRORS
 from .report import FrameworkTraps, TrapReport, short, surprises, words
 from .run import Found
@@ -15,8 +19,21 @@ from .table import Trap
 WIDTH = 120
 
 
-def page_of(report: TrapReport) -> str:
-    """The whole page."""
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of the call that writes a page, each as that of `googlenet.traps`; of
+    `interpreters` the frameworks, and what is None or empty was not given.
+    """
+
+    names: tuple[str, ...] = ()
+    frameworks: tuple[str, ...] = ()
+    interpreters: tuple[str, ...] = ()
+    page: Path | None = None
+    timeout: float | None = None
+
+
+def page_of(report: TrapReport, asked: Asked) -> str:
+    """The whole page of `report`, which was `asked` for."""
     lines = [
         "# Traps",
         "",
@@ -32,14 +49,15 @@ def page_of(report: TrapReport) -> str:
         ),
         "",
         "```python",
-        *_call(report),
+        *_call(asked),
         "```",
         "",
         *_wrapped(f"Versions: {_versions(report)}."),
         "",
         *_wrapped(
             "An error is the relative L2 distance of the two answers; for a number, the relative"
-            " difference, or the number itself if it should be 0. “Shape” is another shape,"
+            " difference, or the number itself if it should be 0. “Shape” is another shape, “not"
+            " finite” NaN or infinite values,"
             " “refused” an error that the framework raises, “right” code that is right as it comes,"
             " and “–” what cannot be written there. The code on the right agrees with the reference"
             " within [the one tolerance](tolerances.md) of this project, and a number that is drawn"
@@ -55,15 +73,38 @@ def page_of(report: TrapReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _call(report: TrapReport) -> Iterator[str]:
-    """The call that wrote the page: PATH is that of an interpreter, which was another for each."""
+def _call(asked: Asked) -> Iterator[str]:
+    """The call that wrote the page, without paths that only one machine has: PATH is that of an
+    interpreter, which was another for each, and an absolute path of the page is its name.
+    """
     yield "googlenet.traps("
-    yield "    interpreters={"
-    for each in report.frameworks:
-        yield f'        "{each.framework}": PATH,'
-    yield "    },"
-    yield '    page="docs/traps.md",'
+    yield from _listed("", asked.names)
+    yield from _listed("frameworks=", asked.frameworks)
+    if asked.interpreters:
+        yield "    interpreters={"
+        yield from (f"        {json.dumps(each)}: PATH," for each in asked.interpreters)
+        yield "    },"
+    if asked.page is not None:
+        shown = asked.page.name if asked.page.is_absolute() else asked.page.as_posix()
+        yield f"    page={json.dumps(shown, ensure_ascii=False)},"
+    if asked.timeout is not None:
+        yield f"    timeout={asked.timeout:g},"
     yield ")"
+
+
+def _listed(start: str, words: tuple[str, ...]) -> Iterator[str]:
+    """An argument that is a list of `words`, if there are any, in one line or with a line for each;
+    `start` is its keyword.
+    """
+    if not words:
+        return
+    line = f"    {start}[{', '.join(map(json.dumps, words))}],"
+    if len(line) <= 100:
+        yield line
+        return
+    yield f"    {start}["
+    yield from (f"        {json.dumps(each)}," for each in words)
+    yield "    ],"
 
 
 def _wrapped(text: str) -> list[str]:
@@ -149,6 +190,8 @@ def _helpers(report: TrapReport) -> list[str]:
         sources = dict.fromkeys(each.helpers for each in framework.found if each.helpers)
         if sources:
             lines += ["", f"### In {framework.framework}", "", "```python"]
+            imports = sorted_imports("\n".join(each.helper_imports for each in framework.found))
+            lines += [*imports, *(["", ""] if imports else [])]
             lines += ["\n\n\n".join(dict.fromkeys(sources)), "```"]
     if not lines:
         return []

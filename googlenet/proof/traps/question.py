@@ -188,8 +188,8 @@ def is_number(asked: Question) -> bool:
 
 def error_of(answer: Array, asked: Question) -> float:
     """How far `answer` is from the right one: their relative L2 distance, infinite if shapes
-    differ; where a number should be 0, the number.
+    differ or it is not finite; where a number should be 0, the number.
     """
     if is_number(asked) and float(asked.right) == 0:
-        return abs(float(answer))
+        return abs(float(answer)) if math.isfinite(answer) else math.inf
     return distance(answer, asked.right)

@@ -16,6 +16,9 @@ from ...version import __version__
 from .run import Found
 from .table import Trap
 
+#: A framework that makes no progress for so many seconds hangs, unless the caller says otherwise.
+TIMEOUT = 600.0
+
 #: Called often with a framework, its stage, how much of it is done, and how much there is.
 Progress = Callable[[str, str, int, int], None]
 
@@ -54,10 +57,13 @@ class FrameworkTraps:
 
 @dataclass(frozen=True)
 class TrapReport:
-    """The traps that were asked for, and what becomes of them in each framework."""
+    """The traps that were asked for, and what becomes of them in each framework; `page` is the file
+    that it was written to, None if it was not.
+    """
 
     traps: tuple[Trap, ...]
     frameworks: tuple[FrameworkTraps, ...]
+    page: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -65,6 +71,11 @@ class TrapReport:
         every right code is right.
         """
         return all(each.passed for each in self.frameworks)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The frameworks that did not finish."""
+        return tuple(each.framework for each in self.frameworks if each.error is not None)
 
     def of(self, trap: Trap) -> list[tuple[FrameworkTraps, Found]]:
         """What becomes of `trap` in each framework that finished."""
@@ -80,6 +91,7 @@ class TrapReport:
         return {
             "version": __version__,
             "passed": self.passed,
+            "page": self.page,
             "frameworks": [each.to_json() for each in self.frameworks],
             "traps": [
                 {
@@ -141,7 +153,9 @@ def percent(share: float) -> str:
 
 
 def number(value: float) -> str:
-    """12352.0 → 12,352, 0.0270369 → 0.02704."""
+    """12352.0 → 12,352, 0.0270369 → 0.02704, and NaN, ∞ or −∞."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
 
 
@@ -150,8 +164,9 @@ def short(found: Found) -> str:
     match found.outcome:
         case Outcome.DIFFERS:
             error = math.inf if found.error is None else found.error
-            if math.isinf(error):
-                return "shape"
+            if not math.isfinite(error):
+                same = isinstance(found.answer, float) or found.answer == found.right
+                return "not finite" if same else "shape"
             return f"{error:.2g}" if found.right == 0 else percent(error)
         case Outcome.AGREES:
             return "right"
@@ -169,10 +184,10 @@ def words(found: Found) -> str:
     match found.outcome:
         case Outcome.DIFFERS if isinstance(answer, tuple) and isinstance(right, tuple):
             if answer == right:
-                return f"off by {short(found)}"
+                return _off(found)
             return f"shape {_shape(answer)}, not {_shape(right)}"
         case Outcome.DIFFERS if isinstance(answer, float) and isinstance(right, float):
-            off = "" if right == 0 else f": off by {short(found)}"
+            off = "" if right == 0 or not math.isfinite(answer) else f": {_off(found)}"
             return f"{number(answer)}, not {number(right)}{off}"
         case Outcome.AGREES:
             return "right as it comes"
@@ -186,6 +201,11 @@ def words(found: Found) -> str:
             return short(found)
 
 
+def _off(found: Found) -> str:
+    said = short(found)
+    return "NaN or infinite values" if said == "not finite" else f"off by {said}"
+
+
 def _shape(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
@@ -197,6 +217,11 @@ def surprises(framework: FrameworkTraps) -> Iterator[str]:
             continue
         if found.outcome is Outcome.FAILED:
             yield f"{found.trap}: the right code failed: {found.message}"
+        elif found.right_error is not None and math.isinf(found.right_error):
+            yield (
+                f"{found.trap}: the right code gives another shape than the reference, or values"
+                " that are not finite"
+            )
         elif found.right_error is not None and found.right_error > found.limit:
             yield (
                 f"{found.trap}: the right code is {found.right_error:.1e} away from the reference,"

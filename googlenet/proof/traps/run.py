@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -21,10 +22,12 @@ from ...backend.discovery import get_backend
 from ...backend.precision import FULL_PRECISION
 from ...backend.protocols import SetsPrecision, ShowsTraps
 from ...backend.snippets import Code, Gallery, Outcome, Shown, absent
+from ...backend.spelling import Spelling
 from ...backend.threads import use_threads
 from ...errors import BackendError
 from ...jobs.job import Report
-from ...spec.traversal import walk
+from ...source.scope import Scope, sorted_imports
+from ...spec.traversal import LeafSite, walk
 from .question import Question, error_of, is_number
 from .table import TRAPS, Trap, find_trap
 
@@ -34,9 +37,11 @@ class Found:
     """A trap in one framework, as it was measured.
 
     `error` is that of the users' code, None if it raises an error, whose text is `message`, or if
-    there is none; infinite if the shape differs. `answer` and `right` are both numbers or shapes.
+    there is none; infinite if the shape differs, or something is not finite. `answer` and `right`
+    are both numbers or shapes.
     `right_error` is that of the right code, which must be at most `limit`. Code is text, "" where
-    there is none: `default`, `corrected` and `helpers`, the classes that the framework lacks.
+    there is none: `default`, `corrected` and `helpers`, the classes that the framework lacks, which
+    run after the statements `helper_imports`.
     """
 
     trap: str
@@ -50,6 +55,7 @@ class Found:
     default: str = ""
     corrected: str = ""
     helpers: str = ""
+    helper_imports: str = ""
     message: str = ""
     remark: str = ""
 
@@ -64,13 +70,13 @@ class Found:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys; an infinite error is null, and `answer` has the shape
-        that differs.
+        that differs. An answer that is no finite number is "nan", "inf" or "-inf".
         """
         values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in ("outcome", "expected"):
             values[name] = values[name].value
         for name in ("answer", "right"):
-            values[name] = list(values[name]) if isinstance(values[name], tuple) else values[name]
+            values[name] = _plain(values[name])
         for name in ("error", "right_error"):
             values[name] = _finite(values[name])
         return {**values, "as_expected": self.as_expected}
@@ -82,12 +88,23 @@ class Found:
         for name in ("outcome", "expected"):
             found[name] = Outcome(found[name])
         for name in ("answer", "right"):
-            found[name] = tuple(found[name]) if isinstance(found[name], list) else found[name]
+            if isinstance(found[name], list):
+                found[name] = tuple(found[name])
+            elif isinstance(found[name], str):
+                found[name] = float(found[name])
         if found["error"] is None and found["answer"] is not None:
             found["error"] = math.inf
-        if found["right_error"] is None and found["outcome"] is Outcome.FAILED:
+        has_right_code = found["corrected"] or found["outcome"] is Outcome.FAILED
+        if found["right_error"] is None and has_right_code:
             found["right_error"] = math.inf
         return cls(**found)
+
+
+def _plain(answer: float | tuple[int, ...] | None) -> float | str | list[int] | None:
+    """An answer as JSON can hold it, which has no NaN and no infinity."""
+    if isinstance(answer, tuple):
+        return list(answer)
+    return answer if _finite(answer) == answer else str(answer)
 
 
 def _finite(value: float | None) -> float | None:
@@ -99,13 +116,13 @@ def measure(backend: ShowsTraps, trap: Trap) -> Found:
     raises is a result.
     """
     gallery = backend.shown_traps()
-    shown = gallery.entries.get(trap.name, absent("its plugin does not show this trap"))
+    shown = _shown(gallery, trap.name)
     asked = trap.ask()
     corrected = _right_code(gallery, shown, asked)
     texts = {
         "default": "" if shown.default is None else gallery.text(shown.default),
         "corrected": "" if corrected is None else gallery.text(corrected),
-        "helpers": "" if corrected is None else gallery.helpers(corrected),
+        **({} if corrected is None else _helpers(gallery, corrected)),
         "remark": shown.remark,
     }
     if corrected is not None:
@@ -134,6 +151,39 @@ def measure(backend: ShowsTraps, trap: Trap) -> Found:
         right=float(asked.right) if is_number(asked) else tuple(asked.right.shape),
         **common,
     )
+
+
+def _helpers(gallery: Gallery, code: Code) -> dict[str, str]:
+    """The sources of what the framework lacks and `code` uses, with what these use in turn of their
+    own modules, and the statements that import the rest.
+    """
+    sources: dict[str, None] = {}
+    imports: list[str] = []
+    for target in gallery.lacking(code):
+        scope = Scope(
+            Spelling(
+                leaf=_no_leaf,
+                namespaces=gallery.namespaces,
+                modules=sys.modules[target.__module__],
+                imports={},
+            )
+        )
+        scope.name(target)
+        sources |= dict.fromkeys(scope.helpers)
+        imports += scope.imports("\n".join(scope.helpers))
+    return {
+        "helpers": "\n\n\n".join(sources),
+        "helper_imports": "\n".join(sorted_imports("\n".join(imports))),
+    }
+
+
+def _no_leaf(site: LeafSite) -> Chain:
+    """The spelling of targets that no leaf has made."""
+    raise BackendError(f"{site.path}: not written here")
+
+
+def _shown(gallery: Gallery, name: str) -> Shown:
+    return gallery.entries.get(name, absent("its plugin does not show this trap"))
 
 
 def _words(error: Exception) -> str:
@@ -192,7 +242,7 @@ def measure_all(
             found.append(measure(backend, trap))
         # The right code of one trap may fail on another version of the framework: the others stand.
         except Exception as error:
-            shown = backend.shown_traps().entries[name]
+            shown = _shown(backend.shown_traps(), name)
             found.append(
                 Found(
                     name,
