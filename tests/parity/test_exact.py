@@ -433,6 +433,20 @@ def test_a_loss_may_be_one_unit_off_and_no_more(small):
     assert losing(math.nan).first.name == "loss"
 
 
+def test_a_loss_of_several_outputs_may_be_one_unit_off_for_each():
+    spec = get_network("googlenet_paper", num_classes=8, input_shape=(3, 79, 95), aux=True)
+    drawn = draw_problem(spec)
+
+    def losing(units):
+        def gradients(model, images, labels, **settings):
+            return drawn.loss + units * float(np.spacing(np.float32(drawn.loss))), drawn.gradients
+
+        return compare_exact(backend(gradients=gradients, trainer=None), drawn)
+
+    assert losing(3).passed
+    assert losing(3.5).differing["loss"] == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "step"), [({"momentum": 0.4}, 2), ({"weight_decay": 0.0}, 1)], ids=str
 )
