@@ -210,6 +210,17 @@ class ShowsTraps(Backend, Protocol):
     def shown_traps(self) -> Gallery:
         """The framework's code for each trap of `googlenet.proof.traps`, or why it has none."""
 
+    def run_function(self, function: Callable[..., Any], arguments: Mapping[str, Array]) -> Array:
+        """What `function` returns for native tensors of `arguments`, of which `images` (N, C, H, W)
+        go in, and a result with four axes comes back, in the framework's own layout; all others
+        keep their axes.
+        """
+
+
+@runtime_checkable
+class RunsLayers(ShowsTraps, Protocol):
+    """A backend whose traps are shown as chains of `Call`s too, not as functions only."""
+
     def run_layers(
         self, chain: Chain, network: Network, params: Params, images: Array, *, train: bool
     ) -> dict[str, Array]:
@@ -219,12 +230,6 @@ class ShowsTraps(Backend, Protocol):
         after the pass, by path, as far as the layers have them.
 
         Used to run layers that need not be those of the spec: what `build` makes always is.
-        """
-
-    def run_function(self, function: Callable[..., Any], arguments: Mapping[str, Array]) -> Array:
-        """What `function` returns for native tensors of `arguments`, of which `images` (N, C, H, W)
-        go in, and a result with four axes comes back, in the framework's own layout; all others
-        keep their axes.
         """
 
 

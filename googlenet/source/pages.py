@@ -12,21 +12,18 @@ from collections.abc import Mapping
 from typing import Final
 
 STYLE: Final = """
-:root { color-scheme: light dark; --comment: #57606a; --string: #0a3069; --keyword: #8250df; }
-@media (prefers-color-scheme: dark) {
-  :root { --comment: #9198a1; --string: #a5d6ff; --keyword: #d2a8ff; }
-}
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 1.5rem; }
 pre { font: 13px/1.45 ui-monospace, monospace; overflow-x: auto; margin: 0; }
-pre i { color: var(--comment); font-style: normal; }
-pre q { color: var(--string); quotes: none; }
-pre b { color: var(--keyword); font-weight: normal; }
+pre i { color: light-dark(#57606a, #9198a1); font-style: normal; }
+pre q { color: light-dark(#0a3069, #a5d6ff); quotes: none; }
+pre b { color: light-dark(#8250df, #d2a8ff); font-weight: normal; }
 h2 { font-size: 1rem; margin: 1rem 0 .5rem; }
 input { position: absolute; opacity: 0; }
 label { display: inline-block; padding: .3rem .8rem; cursor: pointer; border-bottom: 3px solid
   transparent; }
-input:checked + label { border-color: var(--keyword); }
-input:focus-visible + label { outline: 2px solid var(--keyword); }
+input:checked + label { border-color: light-dark(#8250df, #d2a8ff); }
+input:focus-visible + label { outline: 2px solid light-dark(#8250df, #d2a8ff); }
 .sources { margin-top: 1rem; }
 section { display: none; min-width: 0; }
 """

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import googlenet
+from googlenet import reference
 from googlenet.backend.call import Call
 from googlenet.backend.discovery import SHIPPED
 from googlenet.backend.snippets import Gallery, Outcome, absent, agrees, differs, refuses
@@ -145,6 +146,10 @@ class Shows:
     """A backend that shows `entries`, in NumPy."""
 
     name = "shows"
+    unbiased_running_variance = reference.unbiased_running_variance
+    build = staticmethod(reference.build)
+    params_of = staticmethod(reference.params_of)
+    forward = staticmethod(reference.forward)
 
     def __init__(self, **entries):
         self.gallery = Gallery({k.replace("_", "-"): v for k, v in entries.items()}, {"np": np})
@@ -466,10 +471,6 @@ def wrong(images, weight):
 def shown_traps():
     entries = {"flatten-order": ENTRY, "norm-variance": agrees(crash)}
     return Gallery(entries, {"np": np})
-
-
-def run_layers(chain, network, params, images, *, train):
-    raise NotImplementedError
 
 
 def run_function(function, arguments):

@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    RunsLayers,
     Saves,
     SetsThreads,
     ShowsTraps,
@@ -23,4 +24,5 @@ trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
 spells: Spells = googlenet_mindspore
 shows_traps: ShowsTraps = googlenet_mindspore
+runs_layers: RunsLayers = googlenet_mindspore
 writes: Writes = googlenet_mindspore

@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    RunsLayers,
     Saves,
     SetsThreads,
     ShowsTraps,
@@ -23,4 +24,5 @@ trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
 spells: Spells = googlenet_mxnet
 shows_traps: ShowsTraps = googlenet_mxnet
+runs_layers: RunsLayers = googlenet_mxnet
 writes: Writes = googlenet_mxnet

@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    RunsLayers,
     Saves,
     SetsThreads,
     ShowsTraps,
@@ -23,4 +24,5 @@ trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
 spells: Spells = googlenet_paddle
 shows_traps: ShowsTraps = googlenet_paddle
+runs_layers: RunsLayers = googlenet_paddle
 writes: Writes = googlenet_paddle

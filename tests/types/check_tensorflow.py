@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    RunsLayers,
     Saves,
     SetsPrecision,
     SetsThreads,
@@ -25,4 +26,5 @@ sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
 spells: Spells = googlenet_tensorflow
 shows_traps: ShowsTraps = googlenet_tensorflow
+runs_layers: RunsLayers = googlenet_tensorflow
 writes: Writes = googlenet_tensorflow

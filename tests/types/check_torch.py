@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    RunsLayers,
     Saves,
     SetsPrecision,
     SetsThreads,
@@ -25,4 +26,5 @@ sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
 spells: Spells = googlenet_torch
 shows_traps: ShowsTraps = googlenet_torch
+runs_layers: RunsLayers = googlenet_torch
 writes: Writes = googlenet_torch

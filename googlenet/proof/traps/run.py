@@ -20,7 +20,7 @@ from ...arrays import Array
 from ...backend.call import Chain
 from ...backend.discovery import get_backend
 from ...backend.precision import FULL_PRECISION
-from ...backend.protocols import SetsPrecision, ShowsTraps
+from ...backend.protocols import RunsLayers, SetsPrecision, ShowsTraps
 from ...backend.snippets import Code, Gallery, Outcome, Shown, absent
 from ...backend.spelling import Spelling
 from ...backend.threads import use_threads
@@ -224,6 +224,8 @@ def answer_of(backend: ShowsTraps, code: Code, asked: Question) -> Array:
 def _layers(backend: ShowsTraps, chain: Chain, asked: Question) -> dict[str, Array]:
     if asked.network is None:
         raise BackendError(f"{backend.name}: this trap is not about a layer: give a function")
+    if not isinstance(backend, RunsLayers):
+        raise BackendError(f"{backend.name}: has no `run_layers`: give a function")
     images = asked.arguments["images"]
     return backend.run_layers(chain, asked.network, asked.params, images, train=asked.train)
 

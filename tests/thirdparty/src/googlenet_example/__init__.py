@@ -5,7 +5,7 @@ public names of googlenet.
 from . import layout, leaves, model, traps
 from .files import file_suffix, save
 from .model import build, forward, name, params_of, unbiased_running_variance
-from .traps import run_function, run_layers, shown_traps
+from .traps import run_function, shown_traps
 
 __all__ = [
     "build",
@@ -17,7 +17,6 @@ __all__ = [
     "name",
     "params_of",
     "run_function",
-    "run_layers",
     "save",
     "shown_traps",
     "traps",

@@ -10,22 +10,13 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from googlenet.arrays import Array, Params
-from googlenet.backend.call import Chain
+from googlenet.arrays import Array
 from googlenet.backend.snippets import Gallery, absent, agrees, differs
-from googlenet.spec import Network
 
 
 def shown_traps() -> Gallery:
     """SciPy's code for a few traps."""
     return Gallery(ENTRIES, {"np": np, "ndimage": ndimage})
-
-
-def run_layers(
-    chain: Chain, network: Network, params: Params, images: Array, *, train: bool
-) -> dict[str, Array]:
-    """SciPy has no layers, so that this gallery has only functions."""
-    raise NotImplementedError("SciPy has no layers")
 
 
 def run_function(function: Callable[..., Any], arguments: Mapping[str, Array]) -> Array:
