@@ -15,7 +15,6 @@ from ..arrays import Array, Params
 from ..spec.layers import Network
 from ..spec.loss import Loss
 from ..spec.recipe import Recipe
-from ..spec.traversal import LeafSite
 from .call import Chain
 from .snippets import Gallery
 from .spelling import Classes, Functions
@@ -168,22 +167,6 @@ class SetsPrecision(Backend, Protocol):
 
 
 @runtime_checkable
-class Spells(Backend, Protocol):
-    """A backend that tells how its framework's users would write a layer: what `googlenet.summary`
-    shows of it.
-    """
-
-    @property
-    def axes(self) -> str:
-        """The order of a map's axes in the framework, "NCHW" or "NHWC". Shapes are shown in it."""
-
-    def leaf(self, site: LeafSite) -> Chain:
-        """The native layers of a leaf, as data, in the order of execution: those that `build`
-        makes. Their classes and arguments are shown.
-        """
-
-
-@runtime_checkable
 class Compiles(Backend, Protocol):
     """A backend with forms of its models that run faster, such as a compiled graph: what users
     deploy, which the exact proof can compare, too.
@@ -303,7 +286,6 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "parallel": TrainsInParallel,
     "threads": SetsThreads,
     "precision": SetsPrecision,
-    "layers": Spells,
     "compiled": Compiles,
     "traps": ShowsTraps,
     "source": Writes,

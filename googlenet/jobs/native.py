@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.discovery import framework_version, get_backend
-from ..backend.protocols import Backend, Spells
+from ..backend.protocols import Backend, Writes
 from ..backend.threads import prepared_backend, use_threads
 from ..errors import BackendError
 from ..spec.layers import Network, Shape
@@ -131,10 +131,11 @@ def _describe(backend: Backend, network: Network, paths: Sequence[str]) -> dict[
     outputs = backend.forward(model, image, taps=sorted(tapped))
     specs = param_specs(network)
     layers, axes = {}, CANONICAL
-    if isinstance(backend, Spells):
-        axes = backend.axes
+    if isinstance(backend, Writes):
+        spelling = backend.spelling
+        axes = "NHWC" if spelling.channels_last else CANONICAL
         for site in walk(network):
-            layers[site.path] = [[call.target.__name__, str(call)] for call in backend.leaf(site)]
+            layers[site.path] = [[call.target.__name__, str(call)] for call in spelling.leaf(site)]
     return {
         "axes": axes,
         "shapes": {path: list(outputs[path].shape[1:]) for path in ("logits", *sorted(tapped))},

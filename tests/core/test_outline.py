@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -301,19 +302,20 @@ def environment(**more):
 class Spelling:
     """The reference, telling layers as a framework with channels last would."""
 
-    axes = "NHWC"
-
     def __init__(self, backend):
         self._backend = backend
 
     def __getattr__(self, name):
         return getattr(self._backend, name)
 
-    @staticmethod
-    def leaf(site):
-        if isinstance(site.layer, Conv):
-            return (Call(Pad, (3,)), Call(Convolution, (site.layer.out_channels,)))
-        return (Call(Other),)
+    @property
+    def spelling(self):
+        def leaf(site):
+            if isinstance(site.layer, Conv):
+                return (Call(Pad, (3,)), Call(Convolution, (site.layer.out_channels,)))
+            return (Call(Other),)
+
+        return SimpleNamespace(leaf=leaf, channels_last=True)
 
 
 class Pad:

@@ -9,7 +9,6 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
-    Spells,
     Trains,
     TrainsInParallel,
     Writes,
@@ -22,7 +21,6 @@ saves: Saves = googlenet_mindspore
 trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
-spells: Spells = googlenet_mindspore
 shows_traps: ShowsTraps = googlenet_mindspore
 runs_layers: RunsLayers = googlenet_mindspore
 writes: Writes = googlenet_mindspore

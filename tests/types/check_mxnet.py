@@ -9,7 +9,6 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
-    Spells,
     Trains,
     TrainsInParallel,
     Writes,
@@ -22,7 +21,6 @@ saves: Saves = googlenet_mxnet
 trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
-spells: Spells = googlenet_mxnet
 shows_traps: ShowsTraps = googlenet_mxnet
 runs_layers: RunsLayers = googlenet_mxnet
 writes: Writes = googlenet_mxnet

@@ -9,7 +9,6 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
-    Spells,
     Trains,
     TrainsInParallel,
     Writes,
@@ -22,7 +21,6 @@ saves: Saves = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
-spells: Spells = googlenet_paddle
 shows_traps: ShowsTraps = googlenet_paddle
 runs_layers: RunsLayers = googlenet_paddle
 writes: Writes = googlenet_paddle

@@ -10,7 +10,6 @@ from googlenet.backend.protocols import (
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
-    Spells,
     Trains,
     TrainsInParallel,
     Writes,
@@ -24,7 +23,6 @@ trains: Trains = googlenet_tensorflow
 trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
-spells: Spells = googlenet_tensorflow
 shows_traps: ShowsTraps = googlenet_tensorflow
 runs_layers: RunsLayers = googlenet_tensorflow
 writes: Writes = googlenet_tensorflow

@@ -10,7 +10,6 @@ from googlenet.backend.protocols import (
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
-    Spells,
     Trains,
     TrainsInParallel,
     Writes,
@@ -24,7 +23,6 @@ trains: Trains = googlenet_torch
 trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
-spells: Spells = googlenet_torch
 shows_traps: ShowsTraps = googlenet_torch
 runs_layers: RunsLayers = googlenet_torch
 writes: Writes = googlenet_torch

@@ -2,8 +2,6 @@
 
 from . import layout, leaves, model, modules, source, traps
 from .compiling import compiled, compiled_forms
-from .layout import axes
-from .leaves import leaf
 from .model import (
     build,
     file_suffix,
@@ -20,7 +18,6 @@ from .training import start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
-    "axes",
     "build",
     "compiled",
     "compiled_forms",
@@ -28,7 +25,6 @@ __all__ = [
     "forward",
     "gradients",
     "layout",
-    "leaf",
     "leaves",
     "model",
     "modules",

@@ -13,9 +13,6 @@ from googlenet.arrays import Array
 from googlenet.backend.shared import flattened
 from googlenet.spec import BatchNorm, ParamSpec
 
-#: The order of the axes of images and maps.
-axes: Final = "NCHW"
-
 #: Batch norm's own names for its arrays; every other layer has ours.
 NORM_NAMES: Final = {
     "weight": "gamma",

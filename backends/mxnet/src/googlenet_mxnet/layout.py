@@ -4,16 +4,11 @@ which it flattens.
 
 from __future__ import annotations
 
-from typing import Final
-
 import mxnet as mx
 
 from googlenet.arrays import Array
 from googlenet.backend.shared import flattened
 from googlenet.spec import BatchNorm, ParamSpec
-
-#: The order of the axes of images and maps.
-axes: Final = "NCHW"
 
 
 def native_path(spec: ParamSpec) -> str:

@@ -4,17 +4,12 @@ weight is (inputs, outputs).
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import paddle
 
 from googlenet.arrays import Array
 from googlenet.backend.shared import flattened
 from googlenet.spec import Dense, ParamSpec
-
-#: The order of the axes of images and maps.
-axes: Final = "NCHW"
 
 #: What Paddle calls the statistics of its batch norm; every other array has our name.
 NAMES = {"running_mean": "_mean", "running_var": "_variance"}

@@ -4,16 +4,11 @@ for a layer's variables.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import tensorflow as tf
 
 from googlenet.arrays import Array
 from googlenet.spec import BatchNorm, Dense, ParamSpec
-
-#: The order of the axes of images and maps.
-axes: Final = "NHWC"
 
 _NORM_NAMES = {
     "weight": "gamma",

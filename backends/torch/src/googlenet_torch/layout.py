@@ -4,17 +4,12 @@ map, which it flattens.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import torch
 
 from googlenet.arrays import Array
 from googlenet.backend.shared import flattened
 from googlenet.spec import ParamSpec
-
-#: The order of the axes of images and maps.
-axes: Final = "NCHW"
 
 
 def to_native(spec: ParamSpec, array: Array) -> torch.Tensor:
