@@ -11,7 +11,7 @@ from ..backend.spelling import Classes
 from ..errors import UnknownNameError
 from ..spec.analysis import count_parameters
 from ..spec.layers import Composite, Network
-from ..spec.traversal import Site, nodes
+from ..spec.outline import find
 from .blocks import blocks_of, used_blocks
 from .calls import shape_text
 from .classes import ClassWriter
@@ -58,53 +58,16 @@ def write(network: Network, backend: Writes, *, block: str | None = None) -> Wri
 
 
 def block_path(network: Network, block: str) -> str:
-    """The path of the composite that `block` names, by its whole path or by its last name.
+    """The path of the composite that `block` names, by its path or its name.
 
-    Raises `UnknownNameError` if there is none, or more than one.
+    Raises `UnknownNameError` if there is none, or more than one, or only a single layer.
     """
-    paths = [site.path for site in nodes(network)]
-    blocks = [site.path for site in nodes(network) if isinstance(site.layer, Composite)]
-    if block in blocks:
-        return block
-    found = [path for path in blocks if path.rpartition(".")[2] == block]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    part = find(network, block)
+    if not isinstance(part.site.layer, Composite):
         raise UnknownNameError(
-            f"`block`: '{block}' is the name of {len(found)} blocks of {network.name}; give the"
-            f" path of one: {_listed(found)}"
+            f"`block`: {network.name} has a single layer at '{part.path}', expected a block"
         )
-    what = f"has no block '{block}'"
-    if block in paths:
-        what = f"has a single layer at '{block}', expected a block"
-    raise UnknownNameError(
-        f"`block`: {network.name} {what}; choose from {_listed(_worth_naming(network))}, or a"
-        " block inside one of these"
-    )
-
-
-#: How many blocks an error names.
-MOST = 30
-
-
-def _worth_naming(network: Network) -> list[str]:
-    """The stages of a network, and what is called something in them, in their order."""
-    every = [site for site in nodes(network) if isinstance(site.layer, Composite)]
-    first = {name: i for i, (name, _) in enumerate(network.layers.children)}
-    named = [site.path for site in every if site.path.count(".") <= 1 and _holds_blocks(site)]
-    return sorted(named, key=lambda path: (first[path.partition(".")[0]], path.count(".")))
-
-
-def _holds_blocks(site: Site) -> bool:
-    stage = "." not in site.path
-    return isinstance(site.layer, Composite) and (
-        stage or any(isinstance(child, Composite) for _, child in site.layer.children)
-    )
-
-
-def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - MOST} more" if len(paths) > MOST else ""
-    return ", ".join(paths[:MOST]) + more
+    return part.path
 
 
 def _writer(backend: Writes, scope: Scope, blocks: Sequence[Block]) -> ClassWriter | FunctionWriter:

@@ -112,9 +112,9 @@ def _blocks(part: Part, stage: bool) -> Iterator[Part]:
 
 
 def find(network: Network, block: str) -> Part:
-    """The part of `network` with the path `block`, or the one block with that name. Raises
-    `UnknownNameError` if there is none, or if several blocks have the name, and `ShapeError` if the
-    input does not fit.
+    """The part of `network` with the path `block`, or the one block with that name, or if no block
+    has it the one part. Raises `UnknownNameError` if there is none, or if there are several, and
+    `ShapeError` if the input does not fit.
     """
     root = parts(network)
     exact = _at(root, block) if block else None
@@ -122,19 +122,27 @@ def find(network: Network, block: str) -> Part:
         return exact
     known = blocks(root)
     named = [part for part in known if part.name == block]
+    named = named or [part for part in _all_of(root) if part.path and part.name == block]
     if len(named) == 1:
         return named[0]
     paths = [part.path for part in named or known]
     if named:
         raise UnknownNameError(
-            f"`block`: several blocks of {network.name} are called '{block}'; give the path of one:"
-            f" {', '.join(paths)}"
+            f"`block`: '{block}' is the name of {len(named)} parts of {network.name}; give the path"
+            f" of one: {', '.join(paths)}"
         )
     close = difflib.get_close_matches(block, [*paths, *(part.name for part in known)], 1)
     meant = f"did you mean {close[0]}? " if close else ""
     raise UnknownNameError(
         f"`block`: {network.name} has no '{block}'; {meant}it has {', '.join(paths)}"
     )
+
+
+def _all_of(part: Part) -> Iterator[Part]:
+    """`part` and all inside it."""
+    yield part
+    for child in part.children:
+        yield from _all_of(child)
 
 
 def _at(part: Part, path: str) -> Part | None:

@@ -163,7 +163,7 @@ def test_a_file_of_python_runs(writers, tmp_path):
             ["--framework", "halide", "--format", "html", "--out", "net.md"],
             "net.md: expected a name that ends in .html, since --format is html",
         ),
-        (["--framework", "halide", "--block", "nope"], "--block: googlenet has no block 'nope'"),
+        (["--framework", "halide", "--block", "nope"], "--block: googlenet has no 'nope'"),
         (
             ["--framework", "halide", "--block", "branch_3x3"],
             "'branch_3x3' is the name of 9",

@@ -412,7 +412,7 @@ def test_what_cannot_be_drawn_is_said():
         googlenet.draw("googlenet", block="inception_3")
     with pytest.raises(UnknownNameError, match=r"it has b1, b2, b3, b3\.inception_3a, "):
         googlenet.draw("googlenet", block="")
-    with pytest.raises(UnknownNameError, match=r"several blocks .*: inception_a\.block_1, "):
+    with pytest.raises(UnknownNameError, match=r"the path of one: inception_a\.block_1, "):
         googlenet.draw("inception_v4", block="block_1")
     with pytest.raises(ShapeError, match=r"smallest square image that fits is 75×75"):
         googlenet.draw("inception_v3", input_shape=(3, 20, 20))

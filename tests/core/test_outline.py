@@ -191,7 +191,9 @@ def test_blocks_are_found_by_path_or_name():
     assert find(network, "stem.mixed_4a.branch_7x7.conv").out_shape == (96, 71, 71)
     with pytest.raises(UnknownNameError, match=r"did you mean stem\.mixed_4a\?|mixed_4a\?"):
         find(network, "mixed_4")
-    with pytest.raises(UnknownNameError, match="several blocks of inception_v4"):
+    with pytest.raises(UnknownNameError, match="'branch_3x3' is the name of 9 parts"):
+        find(get_network("googlenet"), "branch_3x3")
+    with pytest.raises(UnknownNameError, match="is the name of 3 parts of inception_v4"):
         find(network, "block_2")
     assert [part.path for part in blocks(parts(get_network("nin")))] == ["b1", "b2", "b3", "b4"]
 

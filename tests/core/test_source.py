@@ -544,11 +544,11 @@ def test_any_block_by_its_path_makes_its_layers(style, block):
     [
         (
             "inception_9z",
-            r"googlenet has no block 'inception_9z'; choose from b1, b2, b3",
+            r"googlenet has no 'inception_9z'; did you mean inception_\w+\? it has b1, b2, b3",
         ),
         ("head.dense", r"googlenet has a single layer at 'head\.dense', expected a block"),
-        ("branch_5x5", r"'branch_5x5' is the name of 9 blocks of googlenet; give the path of one"),
-        ("", r"googlenet has no block ''"),
+        ("branch_5x5", r"'branch_5x5' is the name of 9 parts of googlenet; give the path of one"),
+        ("", r"googlenet has no ''"),
     ],
 )
 def test_blocks_that_are_none(block, message):

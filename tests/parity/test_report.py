@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from googlenet import UnknownNameError, get_network, parity
-from googlenet.cli.parity import _exact_remark, _print
+from googlenet.cli.parity_report import exact_remark, print_report
 from googlenet.data.images import ImageSet
 from googlenet.proof.exact.compare import ExactComparison
 from googlenet.proof.exact.problem import draw_problem
@@ -36,7 +36,7 @@ def result(name, groups, **settings):
 
 
 def printed(capsys, *results, **settings):
-    _print(report(*results, **settings))
+    print_report(report(*results, **settings))
     return capsys.readouterr().out
 
 
@@ -170,7 +170,7 @@ def test_a_device_of_a_framework_that_is_not_compared_is_refused():
 )
 def test_the_exact_proof_counts_in_english(count, differing, words):
     found = ExactComparison({"outputs": count}, {"outputs": differing}, None)
-    assert f"exact proof: {words}outputs)" in _exact_remark(found)
+    assert f"exact proof: {words}outputs)" in exact_remark(found)
 
 
 def test_what_to_install_is_said_unless_the_reference_itself_failed(capsys):
