@@ -259,3 +259,21 @@ def test_the_command_prints_its_result_and_nothing_else(framework):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith("googlenet (Dive into Deep Learning, section 8.4), as")
+
+
+def test_parity_compares_the_compiled_forms_too(framework):
+    network = composites()["inception"].at((3, 8, 16))
+    report = googlenet.parity(
+        network,
+        [framework],
+        count=2,
+        gradients=False,
+        exact=True,
+        compiled=True,
+    )
+    (result,) = report.results
+    assert result.exact.passed, result.error
+    forms = googlenet.get_backend(framework).compiled_forms
+    logits = report.exact.outputs["logits"].size
+    assert result.exact.values["compiled"] == len(forms) * logits
+    assert result.exact.differing["compiled"] == 0

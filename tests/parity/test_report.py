@@ -8,8 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from googlenet import UnknownNameError, get_network, parity
+from googlenet.actions import parity as action
+from googlenet.cli import app
 from googlenet.cli.parity_report import exact_remark, print_report
 from googlenet.data.images import ImageSet
 from googlenet.proof.exact.compare import ExactComparison
@@ -185,3 +188,17 @@ def test_a_wrong_training_step_is_named_as_the_exact_proof_names_it(capsys):
     wrong = {**WHOLE, Group.TRAJECTORY: [Row("step 1: loss", 1.0, 1e-6)]}
     text = printed(capsys, result("one", wrong), train_steps=1)
     assert "one: first divergence: training step 1: loss\n" in text
+
+
+def test_the_command_asks_for_compiled_forms(monkeypatch):
+    asked = {}
+
+    def parity(name, frameworks, **settings):
+        asked.update(settings)
+        return report(result("one", WHOLE))
+
+    monkeypatch.setattr(action, "parity", parity)
+    for words, compiled in (([], False), (["--compiled"], True)):
+        done = CliRunner().invoke(app, ["parity", "--exact", *words])
+        assert done.exit_code == 0, done.output
+        assert (asked["exact"], asked["compiled"]) == (True, compiled)
