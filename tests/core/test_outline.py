@@ -198,6 +198,18 @@ def test_blocks_are_found_by_path_or_name():
     assert [part.path for part in blocks(parts(get_network("nin")))] == ["b1", "b2", "b3", "b4"]
 
 
+def test_a_block_goes_before_a_layer_of_its_name():
+    mixed = concat(a=conv_layer(3, 1), b=conv_layer(2, 1))
+    network = Network(
+        "n",
+        sequential(s=sequential(mixed=mixed), t=sequential(u=sequential(mixed=conv_layer(4, 1)))),
+        (2, 5, 7),
+        "a test",
+    )
+    assert find(network, "mixed").path == "s.mixed"
+    assert find(network, "u").path == "t.u"
+
+
 # The command --------------------------------------------------------------------------------------
 
 

@@ -198,6 +198,18 @@ def test_what_becomes_of_a_trap(shown, outcome, as_expected):
         assert found.message == "ValueError: no"
 
 
+@pytest.mark.parametrize(("share", "outcome"), [(0.5, Outcome.AGREES), (1.5, Outcome.DIFFERS)])
+def test_the_limit_decides(share, outcome):
+    asked = TRAP.ask()
+
+    def off(images, weight):
+        return flatten(images, weight).astype(np.float64) * factor
+
+    factor = 1 + share * asked.limit
+    found = measure(Shows(flatten_order=differs(off, flatten)), TRAP)
+    assert found.outcome is outcome, (found.error, asked.limit)
+
+
 def misshapen(images, weight):
     return flatten(images, weight)[:1]
 
