@@ -36,13 +36,15 @@ class Outcome(Enum):
 @dataclass(frozen=True)
 class Shown:
     """A trap in one framework: the code that its users would write (`default`), what is `expected`
-    to become of it, and what is `right`, None for the adapter's own layer.
+    to become of it, and what is `right`, None for the adapter's own layer. `raises` begins what a
+    refusal says: "ValueError: padding".
     """
 
     expected: Outcome
     default: Code | None = None
     right: Code | None = None
     remark: str = ""
+    raises: str = ""
 
 
 def differs(default: Code, right: Code | None = None, remark: str = "") -> Shown:
@@ -55,9 +57,11 @@ def agrees(default: Code, remark: str = "") -> Shown:
     return Shown(Outcome.AGREES, default, None, remark)
 
 
-def refuses(default: Code, right: Code | None = None, remark: str = "") -> Shown:
-    """The framework raises an error, so nobody falls into the trap unnoticed."""
-    return Shown(Outcome.REFUSES, default, right, remark)
+def refuses(raises: str, default: Code, right: Code | None = None, remark: str = "") -> Shown:
+    """The framework raises an error, so nobody falls into the trap unnoticed. `raises` is how the
+    error begins, its class and a few words: any other is no refusal, but broken code.
+    """
+    return Shown(Outcome.REFUSES, default, right, remark, raises)
 
 
 def absent(remark: str) -> Shown:

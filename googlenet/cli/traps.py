@@ -149,12 +149,13 @@ def _print_trap(trap: Trap, report: TrapReport) -> None:
 
 def _print_found(framework: FrameworkTraps, found: Found) -> None:
     """The code of one framework, in lines that are never broken, between what is said of it."""
+    from ..backend.snippets import Outcome
     from ..proof.traps.report import words
 
     say(f"{framework.framework} {_version(framework)}: {words(found)}")
     if found.default:
         _print_code("As users write it:", found.default)
-    if found.message and found.corrected:
+    if found.message and found.outcome is not Outcome.FAILED:  # whose words say it
         say(f"  {found.message}", indent="  ")
     if found.remark:
         say(f"  {found.remark}", indent="  ")

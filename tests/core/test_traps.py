@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -185,6 +186,8 @@ TRAP = TRAPS["flatten-order"]
         (agrees(flatten), Outcome.AGREES, True),
         (agrees(flatten_backwards), Outcome.DIFFERS, False),
         (agrees(fail), Outcome.REFUSES, False),
+        (refuses("ValueError: no", fail, flatten), Outcome.REFUSES, True),
+        (refuses("TypeError", fail, flatten), Outcome.REFUSES, False),
         (absent("There is none."), Outcome.ABSENT, True),
     ],
 )
@@ -223,7 +226,7 @@ def not_finite(images, weight):
     ("make", "default", "outcome"),
     [
         (differs, flatten_backwards, Outcome.DIFFERS),
-        (refuses, fail, Outcome.REFUSES),
+        (partial(refuses, "ValueError: no"), fail, Outcome.REFUSES),
         (differs, flatten, Outcome.AGREES),
     ],
 )
@@ -509,7 +512,15 @@ def crash(images):
         ("differs(wrong, wrong)", "flatten-order: the right code is 1.0e+00 away"),
         ("differs(wrong, crash_softly)", "flatten-order: the right code failed: NameError"),
         ("differs(wrong)", "flatten-order: the right code failed: BackendError: the plugin gives"),
-        ("refuses(wrong, right)", "says that the framework refuses, but here it differs"),
+        (
+            "refuses('ValueError: x', wrong, right)",
+            "says that the framework refuses with 'ValueError: x', but here it differs;",
+        ),
+        (
+            "refuses('ValueError: x', crash_softly, right)",
+            "says that the framework refuses with 'ValueError: x', but here it refuses with:"
+            " NameError: name 'nothing' is not defined;",
+        ),
     ],
 )
 def test_what_is_not_as_known_is_said(site, entry, message):

@@ -228,8 +228,10 @@ def surprises(framework: FrameworkTraps) -> Iterator[str]:
                 f" limit {found.limit:.1e}"
             )
         else:
+            here = f" with: {found.message}" if found.message else ""
+            said = f" with '{found.raises}'" if found.raises else ""
             yield (
-                f"{found.trap}: the plugin says that the framework {found.expected.value}, but here"
-                f" it {found.outcome.value}; the plugin may have been written for another version"
-                " of it"
+                f"{found.trap}: the plugin says that the framework {found.expected.value}{said},"
+                f" but here it {found.outcome.value}{here}; the plugin may have been written for"
+                " another version of it"
             )

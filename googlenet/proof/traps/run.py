@@ -58,15 +58,17 @@ class Found:
     helper_imports: str = ""
     message: str = ""
     remark: str = ""
+    raises: str = ""
 
     @property
     def as_expected(self) -> bool:
-        """Whether the trap is, or is not, there as the backend says, and its right code is right.
+        """Whether the trap is, or is not, there as the backend says, and its right code is right; a
+        refusal also begins as the backend says.
 
         If a trap is no longer there, an upgrade of the framework has mended it.
         """
         right = self.right_error is None or self.right_error <= self.limit
-        return right and self.outcome is self.expected
+        return right and self.outcome is self.expected and self.message.startswith(self.raises)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys; an infinite error is null, and `answer` has the shape
@@ -134,6 +136,7 @@ def measure(backend: ShowsTraps, trap: Trap) -> Found:
         "expected": shown.expected,
         "right_error": right_error,
         "limit": asked.limit,
+        "raises": shown.raises,
         **texts,
     }
     if shown.default is None:

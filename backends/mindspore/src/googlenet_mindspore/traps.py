@@ -221,7 +221,10 @@ ENTRIES: Final[Mapping[str, Shown]] = {
     "norm-statistics": agrees((Call(nn.BatchNorm2d, (8,)),)),
     "norm-gamma": agrees(normalise),
     "convolution-bias": differs((Call(nn.Conv2d, (192, 64, 1)),)),
-    "bias-none": refuses((Call(nn.Conv2d, (16, 32, 5), {"has_bias": None}),)),
+    "bias-none": refuses(
+        "TypeError: For 'Conv2d', the 'has_bias' must be a bool",
+        (Call(nn.Conv2d, (16, 32, 5), {"has_bias": None}),),
+    ),
     "parameter-count": differs(count_parameters, count_trainable_parameters),
     "flatten-order": agrees(flatten),
     "evaluation-mode": agrees(call),

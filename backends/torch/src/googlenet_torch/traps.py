@@ -161,10 +161,12 @@ def two_epochs():
 
 ENTRIES: Final[Mapping[str, Shown]] = {
     "same-convolution": refuses(
+        "ValueError: padding='same' is not supported",
         (Call(nn.Conv2d, (1, 64, 7), {"stride": 2, "padding": "same"}),),
         remark="PyTorch has SAME only at stride 1, where it is symmetric for odd kernels.",
     ),
     "same-pooling": refuses(
+        "TypeError: max_pool2d(): argument 'padding'",
         (Call(nn.MaxPool2d, (3, 2), {"padding": "same"}),),
         remark="The padding of a pool is a number.",
     ),
