@@ -54,7 +54,8 @@ def main():
             try:
                 exact, drawing = drawn(name, given.problems or Path(temporary))
             except googlenet.SpecError as error:
-                print(json.dumps({"network": name, "not_drawn": str(error)}), flush=True)
+                missing = {"network": name, "not_drawn": str(error)}
+                print(json.dumps(missing) if given.json else error, flush=True)
                 continue
             start = time.perf_counter()
             found = compare_exact(backend, exact, compiled=given.compiled)

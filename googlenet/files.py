@@ -20,6 +20,15 @@ def check_folder(path: Path) -> None:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns every `OSError` of the block into a `DataError` that names the file or folder."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name beside `path`, with the same ending, to write to: on exit it is flushed to
     disk and renamed to `path`.

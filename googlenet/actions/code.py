@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ from ..backend.discovery import (
 )
 from ..backend.protocols import Writes
 from ..backend.threads import prepared_backend
-from ..errors import BackendError, DataError, UnknownNameError
-from ..files import write_atomically
+from ..errors import BackendError, UnknownNameError
+from ..files import write_atomically, writing
 from ..jobs.job import Job, Report, run_job
 from ..source.pages import html_page, markdown
 from ..source.write import Written, block_path, write
 from ..spec.layers import Network, Shape
+from ..spec.serial import from_json, to_json
 from .common import by_framework, several
 
 #: The forms of the answer: a file of Python, or pages.
@@ -34,9 +34,6 @@ FORMATS: Final = ("py", "md", "html")
 
 #: Told the framework, the stage of its work, and how much of how much of that is done.
 Progress = Callable[[str, str, int, int], None]
-
-#: The file in which a worker finds the network.
-NETWORK: Final = "network.pickle"
 
 
 @dataclass(frozen=True)
@@ -92,10 +89,8 @@ class Code:
         `DataError` if the file cannot be written.
         """
         form = format_of(path, form)
-        try:
+        with writing(Path(path)):
             write_atomically(path, self.formatted(form).encode())
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
@@ -195,17 +190,13 @@ def _from_workers(
     """
     found: list[Source] = []
     with tempfile.TemporaryDirectory(prefix="googlenet-code-") as name:
-        folder = Path(name)
-        # Not JSON, which has no labels of blocks.
-        (folder / NETWORK).write_bytes(pickle.dumps(network))
+        values = {"network": to_json(network, labels=True), "block": block}
         for framework in frameworks:
-            job = Job("googlenet.actions.code:answer", framework, {"block": block})
+            job = Job("googlenet.actions.code:answer", framework, values)
             python = interpreters.get(framework)
             report = partial(progress, framework)
-            got = run_job(job, folder, interpreter=python, timeout=timeout, report=report)
-            if got.error is not None:
-                about = f"framework '{framework}': "
-                raise BackendError(about + got.error.removeprefix(about))
+            got = run_job(job, Path(name), interpreter=python, timeout=timeout, report=report)
+            got.check(framework)
             if got.values["text"] is not None:
                 written = Written(got.values["text"], got.values["name"])
                 found.append(_source(framework, got.versions[framework], written))
@@ -218,7 +209,7 @@ def answer(
     framework: str, values: Mapping[str, Any], folder: Path, report: Report
 ) -> dict[str, Any]:
     """What a worker answers: the text and what it defines, None for a framework that has none."""
-    network = pickle.loads((folder / NETWORK).read_bytes())
+    network = from_json(values["network"])
     backend = get_backend(framework)
     if not isinstance(backend, Writes):
         return {"text": None, "name": None}
@@ -239,12 +230,6 @@ def format_of(path: str | os.PathLike[str], form: str | None = None) -> str:
             " `format` out, or rename the file"
         )
     return ending if form is None else form
-
-
-def check_out(path: str | os.PathLike[str]) -> None:
-    """Raises `DataError` unless the folder of a file that is to be written exists."""
-    if not Path(path).parent.is_dir():
-        raise DataError(f"{path}: its folder does not exist; make it first")
 
 
 def check_format(form: str | None, frameworks: Sequence[str]) -> str:

@@ -108,4 +108,5 @@ def draw(
         network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
     )
     found = architecture(spec, block)
-    return Drawing(spec, block, found.scene, found.alt, ratios(found.part), reductions(found.part))
+    path = None if block is None else found.part.path
+    return Drawing(spec, path, found.scene, found.alt, ratios(found.part), reductions(found.part))

@@ -18,7 +18,7 @@ from ..backend.threads import prepared_backend
 from ..data.images import load_inputs
 from ..data.preprocessing import find_preprocessing
 from ..errors import DataError, UnknownNameError, WeightsError
-from ..files import replacing
+from ..files import replacing, writing
 from ..spec.layers import Network
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
@@ -75,15 +75,12 @@ class Prediction:
         `DataError` for any other ending, or if the file cannot be written.
         """
         out = check_output(path)
-        try:
-            with replacing(out) as temporary:
-                if out.suffix == ".npy":
-                    np.save(temporary, self.outputs["logits"])
-                else:
-                    # mypy sees that an output could be called `allow_pickle`, which is no array.
-                    np.savez(temporary, **self.outputs)  # type: ignore[arg-type]
-        except OSError as error:
-            raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
+        with writing(out), replacing(out) as temporary:
+            if out.suffix == ".npy":
+                np.save(temporary, self.outputs["logits"])
+            else:
+                # mypy sees that an output could be called `allow_pickle`, which is no array.
+                np.savez(temporary, **self.outputs)  # type: ignore[arg-type]
 
     def to_json(self, top: int = 5) -> dict[str, Any]:
         """The network, the framework, and for images the `top` most likely classes."""

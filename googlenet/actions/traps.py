@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..backend.discovery import REFERENCE, chosen_frameworks
 from ..errors import BackendError, DataError
-from ..files import check_folder, write_atomically
+from ..files import check_folder, write_atomically, writing
 from ..proof.traps.page import Asked, page_of
 from ..proof.traps.report import TIMEOUT, Progress, TrapReport, run_traps
 from ..proof.traps.table import TRAPS, find_trap
@@ -61,10 +61,8 @@ def traps(
             " one, or give the path of an interpreter that has one as `interpreters`"
         )
     if target is not None and not report.unfinished:
-        try:
+        with writing(target):
             write_atomically(target, page_of(report, asked).encode())
-        except OSError as error:
-            raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
         report = replace(report, page=str(target))
     return report
 

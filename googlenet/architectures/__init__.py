@@ -113,7 +113,8 @@ def get_network(
                 if "aux" in inspect.signature(maker).parameters
             ]
             raise UnknownNameError(
-                f"aux: network '{name}' has no auxiliary heads; use {_one_of(having)}"
+                f"aux: network '{name}' has no auxiliary heads; leave this out, or use"
+                f" {_one_of(having)}"
             )
     network = make(**arguments)
     if dialect is not None:

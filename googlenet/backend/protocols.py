@@ -176,8 +176,9 @@ class Compiles(Backend, Protocol):
     compiled_forms: tuple[str, ...]
 
     def compiled(self, model: Any, form: str) -> Callable[[Array], dict[str, Array]]:
-        """`model`, as it is now, in evaluation mode and in one of `compiled_forms`: a function of
-        images (N, C, H, W) that returns the outputs by name, as `forward` does without taps.
+        """`model`, as it is now and whatever becomes of it, in evaluation mode and in one of
+        `compiled_forms`: a function of images (N, C, H, W) that returns the outputs by name, as
+        `forward` does without taps.
 
         `model` itself stays as it is. Raises `UnknownNameError` for another form.
         """

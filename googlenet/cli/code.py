@@ -70,12 +70,13 @@ def command(
     The code stands alone, and loads the weights that `googlenet convert --to` writes for the
     framework.
     """
-    from ..actions.code import check_format, check_out, code, format_of
+    from ..actions.code import check_format, code, format_of
+    from ..files import check_folder
     from ..jobs.signals import terminated_as_interrupted
 
     if out is not None:
         form = format_of(out, form)
-        check_out(out)
+        check_folder(Path(out))
     check_format(form, framework or ())
     with terminated_as_interrupted(), bars(as_json) as shown:
         found = code(

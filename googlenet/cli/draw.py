@@ -15,7 +15,8 @@ Block = Annotated[
     typer.Option(
         "--block",
         metavar="PATH",
-        help="Draw only this part, with all its layers: a block such as inception_3a, or a stage.",
+        help="Draw only this part: a block such as inception_3a, with all its layers, or a stage;"
+        " a long stage is drawn block by block.",
     ),
 ]
 Out = Annotated[

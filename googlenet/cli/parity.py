@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -29,9 +29,6 @@ from .output import (
     print_json,
 )
 from .parity_report import print_report
-
-if TYPE_CHECKING:
-    pass
 
 Count = Annotated[
     int | None,

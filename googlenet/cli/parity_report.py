@@ -74,6 +74,7 @@ def print_report(report: Report) -> None:
 
 def _remarks(report: Report, result: Result) -> Iterator[str]:
     """What there is to say of one framework beside its figures."""
+    from ..proof.exact.compare import COMPILED
     from ..proof.parity.rows import Verdict
 
     if result.error is not None:
@@ -96,6 +97,8 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
     )
     if result.exact is not None:
         yield exact_remark(result.exact)
+        if report.compiled and result.exact.unfit is None and COMPILED not in result.exact.values:
+            yield "it has no compiled forms that could be compared"
     if result.device is not None:
         settings = ", ".join(f"{name}={value}" for name, value in result.precision.items())
         threads = "" if result.threads is None else f", threads: {result.threads}"

@@ -124,9 +124,10 @@ def _print_table(report: TrapReport) -> None:
         versions = [f"{each.framework} {_version(each)}" for each in finished]
         say(
             f"Measured in {listed(versions)}: the relative L2 distance of what users' code gives"
-            " from what is right, or, for numbers, their relative difference. 'right' is right as"
-            " it comes, 'shape' another shape, 'not finite' NaN or infinity, 'refused' an error,"
-            " '–' cannot be written there."
+            " from what is right, or, for numbers, their relative difference, or the number itself"
+            " if it should be 0. 'right' is right as it comes, 'shape' another shape, 'not finite'"
+            " NaN or infinity, 'refused' an error, '–' cannot be written there, or is not shown by"
+            " the plugin."
         )
     shown = (trap.name for trap in report.traps if any(each.default for _, each in report.of(trap)))
     if finished and (first := next(shown, None)) is not None:

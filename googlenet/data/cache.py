@@ -105,4 +105,5 @@ def stored_array(path: Path) -> Array:
     try:
         return map_npy(path)
     except DataError as error:
-        raise DataError(f"{error}; delete it") from error
+        advice = "delete it" if path.exists() else "it is missing, so delete the rest of its folder"
+        raise DataError(f"{error}; {advice}") from error

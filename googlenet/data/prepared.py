@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..files import replacing, write_atomically
+from ..files import replacing, write_atomically, writing
 from ..spec.layers import Shape
 from .cache import stored_array
 from .dataset import DataSet, Split
@@ -27,7 +27,7 @@ def save_data(folder: Path, data: DataSet) -> None:
     last.
     """
     arrays = (data.train.images, data.train.labels, data.test.images, data.test.labels)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in zip(ARRAYS, arrays, strict=True):
             with replacing(folder / f"{name}.npy") as temporary:
@@ -39,8 +39,6 @@ def save_data(folder: Path, data: DataSet) -> None:
             "digest": data.digest,
         }
         write_atomically(folder / DESCRIPTION, json.dumps(text, indent=2).encode())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
 def is_prepared(folder: Path) -> bool:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
-from ..files import write_atomically
+from ..files import write_atomically, writing
 from ..spec.analysis import leaf_parameters
 from ..spec.layers import Aux, Network, Shape
 from ..spec.outline import Part, find, has_blocks, parts, ratios, reductions, words_of
@@ -50,10 +49,8 @@ def save_picture(path: Path, scene: Scene) -> None:
         check_picture(path)
         save_figure(path, to_figure(scene), scene.title)
         return
-    try:
+    with writing(path):
         write_atomically(path, to_svg(scene).encode())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def architecture(network: Network, block: str | None = None) -> Architecture:
@@ -137,14 +134,8 @@ def _in_cells(network: Network, part: Part, stages: Sequence[Stage]) -> Architec
 def _shapes(part: Part) -> Iterator[Shape]:
     """The shapes that a part's layers have, its input's first."""
     yield part.site.in_shape
-    for inner in _walk(part):
+    for inner in part.below():
         yield inner.out_shape
-
-
-def _walk(part: Part) -> Iterator[Part]:
-    yield part
-    for child in part.children:
-        yield from _walk(child)
 
 
 # Words --------------------------------------------------------------------------------------------

@@ -103,7 +103,6 @@ class Branch:
     """A branch with its name above it."""
 
     name: str
-    label: str
     inside: Chain
 
     @property
@@ -158,7 +157,7 @@ class Fork:
             centres = [x + apart * (n - middle) for n in range(len(self.branches))]
         for branch, centre in zip(self.branches, centres, strict=True):
             middle = left + branch.width(scale) / 2
-            item = inner.group("listitem", branch.label)
+            item = inner.group("listitem", branch.name)
             chain = item.group("list", f"Layers of {branch.name}")
             item.add(Line(((x, y), (middle, y + FAN - 2))))
             branch.draw(chain, middle, y + FAN, scale)
@@ -274,10 +273,7 @@ class Maker:
     def _fork(self, item: Branches) -> Fork:
         layer, shape = item.part.site.layer, item.out_shape
         branches = tuple(
-            Branch(name, name, self.chain(inside))
-            for name, inside in (
-                (self._name(part, inside), inside) for part, inside in item.branches
-            )
+            Branch(self._name(part, inside), self.chain(inside)) for part, inside in item.branches
         )
         if isinstance(layer, Residual):
             scaled = f"{layer.scale:g} × body" if layer.scale != 1 else "body"

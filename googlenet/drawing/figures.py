@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from ..errors import DataError
-from ..files import replacing
+from ..files import replacing, writing
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -110,11 +110,8 @@ def save_figure(path: Path, figure: Figure, title: str) -> None:
     kind = path.suffix.lower()[1:]
     dates: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     metadata = {"Title": printable(title), **dates.get(kind, {})}
-    try:
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with writing(path), replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
 
 
 def printable(text: str) -> str:

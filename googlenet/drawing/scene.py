@@ -262,7 +262,7 @@ def _pattern_id(fill: Fill) -> str:
 
 def _n(value: float, digits: int = 1) -> str:
     """A number as short as it can be."""
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else str(round(value))
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def arrowhead(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

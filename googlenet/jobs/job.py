@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import BackendError
 from ..files import write_atomically
 from ..version import __version__, source_digest
 from .workers import failure, run_worker, worker_environment
@@ -61,6 +62,16 @@ class Answer:
     threads: str | None = None
     seconds: float = 0.0
     peak_memory_bytes: int = 0
+
+    def check(self, framework: str, failed: str = "") -> None:
+        """Raises `BackendError` that names `framework`, and what `failed` there, if the worker
+        could not do its job.
+        """
+        about = f"framework '{framework}': "
+        if self.error is not None and self.error.startswith(about):
+            raise BackendError(self.error)
+        if self.error is not None:
+            raise BackendError(about + (f"{failed}: " if failed else "") + self.error)
 
 
 def run_job(

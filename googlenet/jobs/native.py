@@ -15,7 +15,6 @@ import numpy as np
 from ..backend.discovery import framework_version, get_backend
 from ..backend.protocols import Backend, Writes
 from ..backend.threads import prepared_backend, use_threads
-from ..errors import BackendError
 from ..spec.layers import Network, Shape
 from ..spec.params import param_specs
 from ..spec.serial import from_json, to_json
@@ -107,9 +106,7 @@ def native(
             memory_hint="give a smaller `input_shape`",
         )
         found = run_job(job, Path(folder), interpreter=interpreter, timeout=timeout, report=report)
-    if found.error is not None:
-        about = f"framework '{framework}': "
-        raise BackendError(found.error if found.error.startswith(about) else about + found.error)
+    found.check(framework)
     return _read(framework, found.versions[framework], network, shapes, found.values)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from ..backend.discovery import get_backend
 from ..backend.protocols import capabilities
-from ..errors import BackendError
 from .job import Job, Report, run_job
 
 #: The number of seconds that importing a framework may take.
@@ -29,13 +28,7 @@ def probe(
     with tempfile.TemporaryDirectory(prefix="googlenet-probe-") as name:
         job = Job("googlenet.jobs.probe:answer", framework)
         found = run_job(job, Path(name), interpreter=interpreter, timeout=timeout)
-    if found.error is not None:
-        about = f"framework '{framework}': "
-        raise BackendError(
-            found.error
-            if found.error.startswith(about)
-            else f"{about}its backend cannot be imported: {found.error}"
-        )
+    found.check(framework, "its backend cannot be imported")
     return frozenset(found.values["capabilities"])
 
 

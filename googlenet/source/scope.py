@@ -11,9 +11,9 @@ import keyword
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
-from ..backend.spelling import Spelling
 from ..errors import BackendError
 from .tree import Block
 
@@ -21,8 +21,11 @@ from .tree import Block
 class Scope:
     """Spells targets, and knows afterwards which of the adapter's own layers were used."""
 
-    def __init__(self, spelling: Spelling) -> None:
-        self._spelling = spelling
+    def __init__(
+        self, namespaces: Mapping[str, Any], modules: ModuleType, imports: Mapping[str, str]
+    ) -> None:
+        """All three as a `Spelling` has them."""
+        self._namespaces, self._modules, self._imports = namespaces, modules, imports
         self._helpers: dict[str, str] = {}
 
     def name(self, target: Any) -> str:
@@ -32,7 +35,7 @@ class Scope:
         if isinstance(target, Block):
             return target.name
         named = target.__name__
-        for alias, namespace in self._spelling.namespaces.items():
+        for alias, namespace in self._namespaces.items():
             if getattr(namespace, named, None) is target:
                 return f"{alias}.{named}"
         self._copy(target)
@@ -40,11 +43,11 @@ class Scope:
 
     def _copy(self, target: Any) -> None:
         """Note the source of a layer of `modules`, after that of what it uses of them."""
-        modules, named = self._spelling.modules, target.__name__
+        modules, named = self._modules, target.__name__
         if named not in vars(modules) or vars(modules)[named] is not target:
             raise BackendError(
                 f"{target.__module__}.{named}: cannot be written as source; it is neither in the"
-                f" framework's namespaces {', '.join(self._spelling.namespaces)} nor in"
+                f" framework's namespaces {', '.join(self._namespaces)} nor in"
                 f" {modules.__name__}"
             )
         if named in self._helpers:
@@ -66,15 +69,14 @@ class Scope:
         """Names that no class or function of a file may have: keywords, and what code uses that
         stands in it.
         """
-        spelling = self._spelling
-        given = {*spelling.namespaces, *spelling.imports, *vars(spelling.modules)}
+        given = {*self._namespaces, *self._imports, *vars(self._modules)}
         # `i` counts in loops.
         return frozenset({*given, *dir(builtins), *keyword.kwlist, "self", "i"})
 
     def imports(self, text: str) -> list[str]:
         """The statements that bind the names which `text` uses, in two groups, sorted."""
         used = used_names(text)
-        known = {**_imports_of(self._spelling.modules), **_parsed(self._spelling.imports)}
+        known = {**_imports_of(self._modules), **_parsed(self._imports)}
         return _sorted({source for name, source in known.items() if name in used})
 
 

@@ -41,7 +41,8 @@ def write(network: Network, backend: Writes, *, block: str | None = None) -> Wri
     `ShapeError` if the input does not fit.
     """
     path = None if block is None else block_path(network, block)
-    scope = Scope(backend.spelling)
+    spelling = backend.spelling
+    scope = Scope(spelling.namespaces, spelling.modules, spelling.imports)
     root = tree(network, backend.spelling)
     blocks = blocks_of(root, network.name, scope.reserved)
     writer = _writer(backend, scope, blocks)

@@ -54,7 +54,7 @@ class Loss:
         if weights and not heads:
             raise SpecError(
                 f"`aux_weights`: network '{network.name}' is built without auxiliary heads; leave"
-                " out `aux_weights`, or give `aux=True`"
+                " out `aux_weights`, or give `aux=True` with a network that has such heads"
             )
         if len(weights) != len(heads):
             raise SpecError(

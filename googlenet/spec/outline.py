@@ -73,6 +73,12 @@ class Part:
         layer = self.site.layer
         return "" if isinstance(layer, Leaf) else layer.block
 
+    def below(self) -> Iterator[Part]:
+        """Itself and every part in it, each before its children."""
+        yield self
+        for child in self.children:
+            yield from child.below()
+
     def leaves(self) -> Iterator[LeafSite]:
         """The leaves in it, in the order of execution."""
         if isinstance(self.site, LeafSite):
@@ -122,7 +128,7 @@ def find(network: Network, block: str) -> Part:
         return exact
     known = blocks(root)
     named = [part for part in known if part.name == block]
-    named = named or [part for part in _all_of(root) if part.path and part.name == block]
+    named = named or [part for part in root.below() if part.path and part.name == block]
     if len(named) == 1:
         return named[0]
     paths = [part.path for part in named or known]
@@ -136,13 +142,6 @@ def find(network: Network, block: str) -> Part:
     raise UnknownNameError(
         f"`block`: {network.name} has no '{block}'; {meant}it has {', '.join(paths)}"
     )
-
-
-def _all_of(part: Part) -> Iterator[Part]:
-    """`part` and all inside it."""
-    yield part
-    for child in part.children:
-        yield from _all_of(child)
 
 
 def _at(part: Part, path: str) -> Part | None:

@@ -8,20 +8,22 @@ from typing import Any, get_args
 from .layers import Composite, Leaf, Network, check
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: Any, *, labels: bool = False) -> Any:
     """A network, layer or any of their fields as JSON values: a dataclass becomes its fields and
     its `kind`, a tuple a list.
+
+    With `labels` it also has what papers call its blocks, which is not part of what a network is.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {
             "kind": type(value).__name__,
             **{
-                field.name: to_json(getattr(value, field.name))
+                field.name: to_json(getattr(value, field.name), labels=labels)
                 for field in fields(value)
-                if field.compare  # labels are not part of what a network is
+                if field.compare or labels
             },
         }
-    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+    return [to_json(item, labels=labels) for item in value] if isinstance(value, tuple) else value
 
 
 def from_json(value: Any) -> Any:

@@ -168,10 +168,10 @@ def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) 
         if before != now:
             if isinstance(before, dict) and isinstance(now, dict):
                 key = next(key for key in {**before, **now} if before.get(key) != now.get(key))
-                name, before, now = f"the {name}'s {key}", before.get(key), now.get(key)
+                name, before, now = f"{key} of the {name}", before.get(key), now.get(key)
             raise TrainingError(
-                f"{path}: was made with {name} {_short(before)}, but this run has {_short(now)};"
-                " give the same value, or another `out`"
+                f"{path}: was made with the {name} {_short(before)}, but this run has"
+                f" {_short(now)}; give what was given then, or another `out`"
             )
 
 

@@ -100,12 +100,7 @@ def test_widths_are_in_proportion_to_channels(name, block):
 
 
 def every_part(network):
-    def walk_parts(part):
-        yield part
-        for child in part.children:
-            yield from walk_parts(child)
-
-    return walk_parts(parts(network))
+    return parts(network).below()
 
 
 def test_the_books_block():

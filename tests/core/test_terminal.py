@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from googlenet import get_network, init_params, save_params
+from googlenet.cli import app
 from googlenet.data.dataset import DataSet, Split
 from googlenet.data.prepared import save_data
 
@@ -48,6 +49,14 @@ COMMANDS = {
     "help-train": ["train", "--help"],
 }
 WIDTHS = (40, 80, 120)
+
+
+def test_every_command_is_here():
+    """But for `code`, whose lines are source and are never wrapped: test_code.py has them."""
+    shown = {words[0] for words in COMMANDS.values()}
+    assert {command.name for command in app.registered_commands} - shown == {"code"}
+
+
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 #: Figures that another machine or version of a library gives otherwise, and what stands for them.
 MEASURED = (

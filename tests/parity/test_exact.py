@@ -628,6 +628,7 @@ def test_the_command_says_how_many_values_differ():
     text = " ".join(done.stdout.split())
     assert "numpy: exact proof: 0 of " in text
     assert " values differ (outputs, gradients and training)" in text
+    assert "numpy: it has no compiled forms that could be compared" in text
     assert "Exact proof: googlenet with 10 classes on 2 images of 1×32×32" in text
     assert "where float32 rounds nothing, 1 of 1 to the last bit." in text
 

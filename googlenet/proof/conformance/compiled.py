@@ -7,15 +7,16 @@ from functools import partial
 
 import numpy as np
 
-from ...backend.protocols import Compiles
+from ...backend.protocols import Compiles, Trains
 from ...errors import GoogLeNetError, ShapeError, UnknownNameError
 from ...reference import build as build_reference
 from ...reference.network import Pass
 from ...spec.layers import Network
+from ...spec.recipe import Recipe
 from ..exact.compare import COMPILED as FORMS
 from ..exact.compare import compare_exact
 from ..exact.problem import draw_problem
-from ..parity.compare import compare_weights
+from ..parity.compare import compare_forward, compare_weights
 from ..parity.problem import random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
@@ -27,6 +28,8 @@ def compiled_cases() -> Iterator[AnyCase]:
     """Every case of compiled forms."""
     for name in ("auxiliary", "norm_residual"):
         yield Case(f"compiled-{name}", COMPILED, partial(_check_forms, network=composites()[name]))
+    stays = partial(_check_stays, network=composites()["norm_residual"])
+    yield Case("compiled-stays", COMPILED, stays)
     network = composites()["inception"].at((7, 8, 16))
     yield Case("compiled-exact", COMPILED, partial(_check_bits, network=network))
 
@@ -64,10 +67,7 @@ def _check_forms(backend: Compiles, network: Network) -> None:
     expect(
         not compare_weights(backend, model, problem.params), "compiled: the model's weights changed"
     )
-    rows = [
-        Row("logits", distance(after, run.outputs["logits"]), limit(yardstick["logits"]))
-        for after in (backend.forward(model, images)["logits"],)
-    ]
+    rows = compare_forward(backend, model, problem, yardstick, chunk=8)
     check_rows(backend, network, rows)
     unknown = partial(backend.compiled, model, "no such form")
     expect_errors(
@@ -75,6 +75,26 @@ def _check_forms(backend: Compiles, network: Network) -> None:
         "compiled",
         advice="call googlenet.backend.checks.check_form first",
     )
+
+
+def _check_stays(backend: Compiles, network: Network) -> None:
+    """A form computes with the weights and statistics that the model had, though that has trained
+    since, if the backend trains.
+    """
+    problem = random_problem(network)
+    images, model = problem.images, backend.build(network, problem.params)
+    calls = {form: backend.compiled(model, form) for form in backend.compiled_forms}
+    before = {form: call(images) for form, call in calls.items()}
+    if isinstance(backend, Trains):
+        backend.trainer(model, Recipe()).step(images, problem.labels, learning_rate=0.1, seed=0)
+    for form, call in calls.items():
+        expect(
+            all(
+                np.array_equal(output, before[form][name]) for name, output in call(images).items()
+            ),
+            f"{form} changed when the model was trained: it must keep the weights that it was made"
+            " with",
+        )
 
 
 def _check_bits(backend: Compiles, network: Network) -> None:

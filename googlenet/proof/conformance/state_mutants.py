@@ -105,6 +105,12 @@ def state_mutants() -> Iterator[Mutant]:
         "compiled-auxiliary",
     )
     yield Mutant(
+        "a compiled form follows its model",
+        "changed when the model was trained",
+        sabotage.instead("compiled", _compiled_again, "compiled", "trainer"),
+        "compiled-stays",
+    )
+    yield Mutant(
         "a compiled form computes on 11 bits of each pixel",
         "have other bits; the first: logits of",
         sabotage.instead("compiled", _compiled_from_eleven_bits, "compiled"),
@@ -125,6 +131,11 @@ def _compiled(change: Callable[[Outputs], Outputs]) -> Callable[[ModuleType, Any
         return wrong
 
     return make
+
+
+def _compiled_again(module: ModuleType, right: Any) -> Callable[..., Any]:
+    """Compiled when it is called, from what the model is then."""
+    return lambda model, form: lambda images: right(model, form)(images)
 
 
 def _compiled_from_eleven_bits(module: ModuleType, right: Any) -> Callable[..., Any]:

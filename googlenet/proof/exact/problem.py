@@ -96,13 +96,13 @@ def why_unfit(network: Network) -> str | None:
     """Why no exact problem can be drawn for `network`, and what to do; None if one can."""
     if not has_exact_loss(network):
         return (
-            f"needs 2 to {MOST_CLASSES} classes, and with local response normalisation a power of"
-            f" two, but has {num_classes(network)}; give such a `num_classes`"
+            f"needs 2 to {MOST_CLASSES} classes, and with a local response norm a power of two,"
+            f" but has {num_classes(network)}; give such a `num_classes`"
         )
     if any(
         site.layer.k != 1 for site in walk(network) if isinstance(site.layer, LocalResponseNorm)
     ):
-        return "has a local response normalisation whose k is not 1"
+        return "has a local response norm whose k is not 1"
     if rounded := rounded_reciprocals(network):
         return (
             f"takes a mean of {rounded[0]} values, and some frameworks multiply by a rounded"

@@ -144,6 +144,7 @@ class Report:
     train_steps: int = 0
     gradients: bool = True
     exact: ExactProblem | None = None
+    compiled: bool = False
 
     @property
     def passed(self) -> bool:
@@ -161,7 +162,7 @@ class Report:
         """What to give so that more can be proved."""
         more = ""
         if self.gradients and len(self.image_set.images) < GRADIENT_IMAGES:
-            more += f"`count={GRADIENT_IMAGES}`, "
+            more += f"at least {GRADIENT_IMAGES} images (`count`), "
         side = 2 * min(self.network.input_shape[1:])
         if side <= LARGE:
             more += f"a larger `input_shape` (such as {side}×{side}), "
@@ -302,4 +303,13 @@ def run_parity(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return Report(network, image_set, seed, results, options.train_steps, options.gradients, exact)
+    return Report(
+        network,
+        image_set,
+        seed,
+        results,
+        train_steps=options.train_steps,
+        gradients=options.gradients,
+        exact=exact,
+        compiled=options.compiled,
+    )

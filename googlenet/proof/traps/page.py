@@ -59,9 +59,9 @@ def page_of(report: TrapReport, asked: Asked) -> str:
             " difference, or the number itself if it should be 0. “Shape” is another shape, “not"
             " finite” NaN or infinite values,"
             " “refused” an error that the framework raises, “right” code that is right as it comes,"
-            " and “–” what cannot be written there. The code on the right agrees with the reference"
-            " within [the one tolerance](tolerances.md) of this project, and a number that is drawn"
-            f" within {STANDARD_ERRORS:g} standard errors."
+            " and “–” what cannot be written there, or what the plugin does not show. The code on"
+            " the right agrees with the reference within [the one tolerance](tolerances.md) of this"
+            f" project, and a number that is drawn within {STANDARD_ERRORS:g} standard errors."
         ),
         "",
         *_overview(report),
@@ -192,7 +192,7 @@ def _helpers(report: TrapReport) -> list[str]:
             lines += ["", f"### In {framework.framework}", "", "```python"]
             imports = sorted_imports("\n".join(each.helper_imports for each in framework.found))
             lines += [*imports, *(["", ""] if imports else [])]
-            lines += ["\n\n\n".join(dict.fromkeys(sources)), "```"]
+            lines += ["\n\n\n".join(sources), "```"]
     if not lines:
         return []
     about = (

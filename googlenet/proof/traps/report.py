@@ -194,7 +194,7 @@ def words(found: Found) -> str:
         case Outcome.REFUSES:
             return "refused"
         case Outcome.ABSENT:
-            return "cannot be written"
+            return "not shown"
         case Outcome.FAILED:
             return f"failed: {found.message}"
         case _:

@@ -22,12 +22,11 @@ from ...backend.discovery import get_backend
 from ...backend.precision import FULL_PRECISION
 from ...backend.protocols import RunsLayers, SetsPrecision, ShowsTraps
 from ...backend.snippets import Code, Gallery, Outcome, Shown, absent
-from ...backend.spelling import Spelling
 from ...backend.threads import use_threads
 from ...errors import BackendError
 from ...jobs.job import Report
 from ...source.scope import Scope, sorted_imports
-from ...spec.traversal import LeafSite, walk
+from ...spec.traversal import walk
 from .question import Question, error_of, is_number
 from .table import TRAPS, Trap, find_trap
 
@@ -163,14 +162,7 @@ def _helpers(gallery: Gallery, code: Code) -> dict[str, str]:
     sources: dict[str, None] = {}
     imports: list[str] = []
     for target in gallery.lacking(code):
-        scope = Scope(
-            Spelling(
-                leaf=_no_leaf,
-                namespaces=gallery.namespaces,
-                modules=sys.modules[target.__module__],
-                imports={},
-            )
-        )
+        scope = Scope(gallery.namespaces, sys.modules[target.__module__], {})
         scope.name(target)
         sources |= dict.fromkeys(scope.helpers)
         imports += scope.imports("\n".join(scope.helpers))
@@ -180,13 +172,8 @@ def _helpers(gallery: Gallery, code: Code) -> dict[str, str]:
     }
 
 
-def _no_leaf(site: LeafSite) -> Chain:
-    """The spelling of targets that no leaf has made."""
-    raise BackendError(f"{site.path}: not written here")
-
-
 def _shown(gallery: Gallery, name: str) -> Shown:
-    return gallery.entries.get(name, absent("its plugin does not show this trap"))
+    return gallery.entries.get(name, absent("Its plugin does not show this trap."))
 
 
 def _words(error: Exception) -> str:

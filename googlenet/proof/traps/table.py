@@ -6,7 +6,7 @@ What each framework's users write is in the plugins (`traps.py`); no number stan
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from difflib import get_close_matches
 from typing import Final
 
@@ -29,28 +29,16 @@ class Trap:
 
     name: str
     title: str
+    _: KW_ONLY
     wrong: str
     why: str
     source: str
-    measured: str
+    measured: str = "output"
     ask: Callable[[], Question]
 
 
-def _trap(
-    name: str,
-    title: str,
-    *,
-    wrong: str,
-    why: str,
-    source: str,
-    measured: str = "output",
-    ask: Callable[[], Question],
-) -> Trap:
-    return Trap(name, title, wrong, why, source, measured, ask)
-
-
 _PADDING = (
-    _trap(
+    Trap(
         "same-convolution",
         "SAME padding of a convolution at stride 2",
         wrong="The convolution looks at other pixels: it begins one pixel later.",
@@ -60,7 +48,7 @@ _PADDING = (
         source=BOOK,
         ask=lambda: on_layer(conv_layer(64, 7, 2, 3), (1, 96, 96), digits=True),
     ),
-    _trap(
+    Trap(
         "same-pooling",
         "SAME padding of a max pool at stride 2",
         wrong="Every window begins one pixel later.",
@@ -69,7 +57,7 @@ _PADDING = (
         source=BOOK,
         ask=lambda: on_layer(max_pool(3, 2, 1), (64, 48, 48)),
     ),
-    _trap(
+    Trap(
         "zero-padding",
         "Zeros around the input of a max pool",
         wrong="At the border, 0 wins over negative values.",
@@ -78,7 +66,7 @@ _PADDING = (
         source="docs/spec.md",
         ask=lambda: on_layer(max_pool(3, 2, 1), (64, 48, 48)),
     ),
-    _trap(
+    Trap(
         "default-padding",
         "A convolution whose padding is not given",
         wrong="The map keeps its size where all others lose the border.",
@@ -89,7 +77,7 @@ _PADDING = (
 )
 
 _POOLING = (
-    _trap(
+    Trap(
         "ceil-mode",
         "Pools that round their size down",
         wrong="The map is one row and one column smaller: 55×55 after the first pool, not 56×56.",
@@ -98,7 +86,7 @@ _POOLING = (
         source="arXiv:1409.4842, table 1",
         ask=lambda: on_layer(max_pool(3, 2, ceil_mode=True), (8, 112, 112)),
     ),
-    _trap(
+    Trap(
         "ceil-window",
         "A window that sees only padding",
         wrong="The map has a further row and column, with a maximum of −3.4e38.",
@@ -107,7 +95,7 @@ _POOLING = (
         source="docs/spec.md",
         ask=lambda: on_layer(max_pool(2, 3, 1, ceil_mode=True), (8, 5, 5)),
     ),
-    _trap(
+    Trap(
         "pool-stride",
         "A pool whose stride is not given",
         wrong="Windows overlap, and the map is not halved.",
@@ -115,7 +103,7 @@ _POOLING = (
         source="arXiv:1409.1556",
         ask=lambda: on_layer(max_pool(2, 2), (8, 12, 12)),
     ),
-    _trap(
+    Trap(
         "average-border",
         "An average pool that must count its padding",
         wrong="Values at the border are too large: they are divided by 4 or 6, not by 9.",
@@ -124,7 +112,7 @@ _POOLING = (
         source="torchvision's inception_v3",
         ask=lambda: on_layer(avg_pool(3, 1, 1), (16, 35, 35)),
     ),
-    _trap(
+    Trap(
         "average-border-excluded",
         "An average pool that must not count its padding",
         wrong="Values at the border are too small: they are divided by 9, not by 4 or 6.",
@@ -133,7 +121,7 @@ _POOLING = (
         source="arXiv:1602.07261, as its authors' code has it",
         ask=lambda: on_layer(avg_pool(3, 1, 1, count_include_pad=False), (16, 35, 35)),
     ),
-    _trap(
+    Trap(
         "auxiliary-pool",
         "The pool of an auxiliary head: windows, or an output size",
         wrong="Windows are 4×4, not 5×5, and lie elsewhere; shapes are the same at 224×224.",
@@ -142,7 +130,7 @@ _POOLING = (
         source="arXiv:1409.4842, section 5",
         ask=lambda: on_layer(avg_pool(5, 3), (16, 14, 14)),
     ),
-    _trap(
+    Trap(
         "head-pool",
         "A global average with a fixed window",
         wrong="Everything outside the first window of the map is ignored, or there are several"
@@ -159,7 +147,7 @@ _LARGE = 100.0
 _NORMALISED = "Maps are as large as on pixels of 0 to 255, without which alpha hardly counts."
 
 _RESPONSE = (
-    _trap(
+    Trap(
         "lrn-alpha",
         "Local response norm: alpha, or alpha by size",
         wrong="The sum of squares counts five times as much.",
@@ -168,7 +156,7 @@ _RESPONSE = (
         source="arXiv:1409.4842, as Caffe has it",
         ask=lambda: on_layer(local_response_norm(5, 1e-4, 0.75, 1.0), (10, 9, 9), scale=_LARGE),
     ),
-    _trap(
+    Trap(
         "lrn-window",
         "Local response norm: size, or radius",
         wrong="The window has 11 channels, not 5.",
@@ -177,7 +165,7 @@ _RESPONSE = (
         source=LRN,
         ask=lambda: on_layer(local_response_norm(5, 1e-4, 0.75, 1.0), (10, 9, 9), scale=_LARGE),
     ),
-    _trap(
+    Trap(
         "lrn-defaults",
         "Local response norm as it comes",
         wrong="Another function altogether, or another k.",
@@ -188,7 +176,7 @@ _RESPONSE = (
 )
 
 _BATCH_NORM = (
-    _trap(
+    Trap(
         "norm-eps",
         "Batch norm's eps",
         wrong="Every value is scaled up, most in channels of small variance.",
@@ -197,7 +185,7 @@ _BATCH_NORM = (
         source=f"{V3}, as its authors' code has it",
         ask=lambda: on_layer(batch_norm(1e-3, 0.1), (8, 9, 9), scale=0.1, statistics_scale=0.01),
     ),
-    _trap(
+    Trap(
         "norm-momentum",
         "Batch norm's momentum of 0.1",
         wrong="The running mean takes nine tenths of every batch, not one tenth.",
@@ -209,18 +197,19 @@ _BATCH_NORM = (
             batch_norm(1e-5, 0.1), (8, 5, 5), train=True, observed="layer.running_mean"
         ),
     ),
-    _trap(
+    Trap(
         "norm-momentum-default",
         "Batch norm's momentum as it comes",
         wrong="The running mean follows ten times more slowly.",
-        why="Most frameworks keep nine tenths of the old mean in each step, some 99 hundredths.",
+        why="Most frameworks keep nine tenths of the old mean in each step; some keep 99"
+        " hundredths.",
         source="docs/spec.md",
         measured="running mean after one step",
         ask=lambda: on_layer(
             batch_norm(1e-5, 0.1), (8, 5, 5), train=True, observed="layer.running_mean"
         ),
     ),
-    _trap(
+    Trap(
         "norm-variance",
         "Batch norm's running variance: biased or not",
         wrong="The running variance is too small: by an eighth of the batch's share here, where a"
@@ -237,7 +226,7 @@ _BATCH_NORM = (
             unbiased=True,
         ),
     ),
-    _trap(
+    Trap(
         "norm-statistics",
         "Running statistics after a forward pass",
         wrong="They have not moved.",
@@ -253,7 +242,7 @@ _BATCH_NORM = (
             fresh=True,
         ),
     ),
-    _trap(
+    Trap(
         "norm-gamma",
         "Batch norm's operator and its gamma",
         wrong="The weight is ignored.",
@@ -264,7 +253,7 @@ _BATCH_NORM = (
 )
 
 _PARAMETERS = (
-    _trap(
+    Trap(
         "convolution-bias",
         "A convolution that has no bias by default",
         wrong="The convolution has no bias.",
@@ -273,7 +262,7 @@ _PARAMETERS = (
         measured="trainable parameters",
         ask=lambda: on_layer(conv_layer(64, 1), (192, 12, 12), observed="parameters"),
     ),
-    _trap(
+    Trap(
         "bias-none",
         "A convolution whose bias is None",
         wrong="The convolution has no bias.",
@@ -283,7 +272,7 @@ _PARAMETERS = (
         measured="trainable parameters",
         ask=lambda: on_layer(conv_layer(32, 5, 1, 2), (16, 12, 12), observed="parameters"),
     ),
-    _trap(
+    Trap(
         "parameter-count",
         "Counting batch norm's parameters",
         wrong="Running mean and variance are counted as parameters: 4 for each channel, not 2.",
@@ -292,7 +281,7 @@ _PARAMETERS = (
         measured="trainable parameters",
         ask=lambda: on_layer(batch_norm(1e-3, 0.1), (8, 5, 5), observed="parameters"),
     ),
-    _trap(
+    Trap(
         "flatten-order",
         "A dense layer on a map whose channels come last",
         wrong="Each weight meets another pixel.",
@@ -304,7 +293,7 @@ _PARAMETERS = (
 )
 
 _MODES = (
-    _trap(
+    Trap(
         "evaluation-mode",
         "Predicting with a network as it was built",
         wrong="Batch norm uses the batch's statistics, and dropout drops: predictions depend on the"
@@ -313,7 +302,7 @@ _MODES = (
         source=f"{NORM}, algorithm 2",
         ask=lambda: on_layer(batch_norm(1e-5, 0.1), (8, 5, 5), fresh=True),
     ),
-    _trap(
+    Trap(
         "training-mode",
         "Training a network as it was built",
         wrong="Batch norm uses the running statistics, which do not move, and dropout drops"
@@ -322,7 +311,7 @@ _MODES = (
         source=f"{NORM}, algorithm 2",
         ask=lambda: on_layer(batch_norm(1e-5, 0.1), (8, 5, 5), fresh=True, train=True),
     ),
-    _trap(
+    Trap(
         "dropout-rate",
         "Dropout of 0.4: dropped, or kept",
         wrong="Six elements of ten are dropped, not four.",
@@ -331,7 +320,7 @@ _MODES = (
         measured="share of zeros in training",
         ask=lambda: on_dropout(Dropout(0.4), 0.4, (64, 32, 32)),
     ),
-    _trap(
+    Trap(
         "dropout-mode",
         "Dropout that scales when it predicts",
         wrong="In evaluation everything is multiplied by 0.6.",
@@ -344,7 +333,7 @@ _MODES = (
 )
 
 _LOSS = (
-    _trap(
+    Trap(
         "label-smoothing",
         "Label smoothing over K classes, or K − 1",
         wrong="The right class gets 1 − e, and each other one e / (K − 1).",
@@ -354,7 +343,7 @@ _LOSS = (
         measured="gradient of the loss",
         ask=lambda: on_loss(0.1),
     ),
-    _trap(
+    Trap(
         "softmax-layer",
         "A softmax layer before a loss that takes logits",
         wrong="The network trains on the softmax of a softmax: gradients are small and lead"
@@ -365,7 +354,7 @@ _LOSS = (
         measured="gradient of the loss",
         ask=lambda: on_loss(),
     ),
-    _trap(
+    Trap(
         "softmax-function",
         "The function softmax before a loss that takes logits",
         wrong="The network trains on the softmax of a softmax: gradients are small and lead"
@@ -376,7 +365,7 @@ _LOSS = (
         measured="gradient of the loss",
         ask=lambda: on_loss(),
     ),
-    _trap(
+    Trap(
         "loss-reduction",
         "A loss that is not a mean",
         wrong="The gradient is that of a sum: N times as large, so the learning rate is too.",
@@ -393,7 +382,7 @@ _FANS = (_IN + _OUT) * _FIELD
 _COUNT = _OUT * _IN * _FIELD
 
 _INITIAL = (
-    _trap(
+    Trap(
         "initial-weights",
         "Initial weights as they come",
         wrong="They are drawn from another distribution, and training takes another course.",
@@ -403,7 +392,7 @@ _INITIAL = (
         measured="root mean square of the weights",
         ask=lambda: on_draws((2 / _FANS) ** 0.5, _COUNT, 1.8),
     ),
-    _trap(
+    Trap(
         "initial-bias",
         "Initial biases as they come",
         wrong="They are not 0.",
@@ -412,7 +401,7 @@ _INITIAL = (
         measured="root mean square of the biases",
         ask=lambda: on_draws(0.0, _OUT, 1.8),
     ),
-    _trap(
+    Trap(
         "initialiser-not-applied",
         "An initialiser that is made and not applied",
         wrong="The weights are still those of the framework's default.",
@@ -426,7 +415,7 @@ _INITIAL = (
 )
 
 _DATA = (
-    _trap(
+    Trap(
         "batch-before-shuffle",
         "Batches made before they are shuffled",
         wrong="Each epoch has the same batches, in another order.",

@@ -49,9 +49,7 @@ class Cursor:
     def take(self, count: int) -> memoryview:
         """The next `count` bytes."""
         if not 0 <= count <= self.left:
-            raise ValueError(
-                f"expected {count} more bytes at offset {self.position}, got {self.left}"
-            )
+            raise ValueError(f"bytes expected at offset {self.position}: {count}, got {self.left}")
         self.position += count
         return self._data[self.position - count : self.position]
 
@@ -69,8 +67,8 @@ def from_bytes(content: bytes | bytearray | memoryview, dtype: str, shape: Seque
     stored = np.dtype("<u2" if dtype == BFLOAT16 else dtype)
     if len(content) != math.prod(shape) * stored.itemsize:
         raise ValueError(
-            f"expected {math.prod(shape)} values of {stored.itemsize} bytes for shape"
-            f" {tuple(shape)}, got {len(content)} bytes"
+            f"bytes expected for shape {tuple(shape)}: {math.prod(shape) * stored.itemsize}, got"
+            f" {len(content)}"
         )
     values = np.frombuffer(content, stored).reshape(shape)
     return widen_bfloat16(values) if dtype == BFLOAT16 else values

@@ -203,7 +203,7 @@ def read_legacy(path: Path) -> WeightsFile:
             big=False,
         )
     if cursor.left:
-        raise ValueError(f"{cursor.left} bytes after the last storage")
+        raise ValueError(f"bytes after the last storage: {cursor.left}")
     return _weights_file(
         path, "PyTorch checkpoint (before 1.6)", loaded, lambda storage: stored[storage.key]
     )
@@ -221,8 +221,8 @@ def _values(content: bytes | memoryview, storage: _Storage, *, big: bool) -> Arr
     dtype = _numpy(storage.dtype)
     if len(content) != storage.size * dtype.itemsize:
         raise ValueError(
-            f"storage {storage.key}: expected {storage.size} values of {dtype.itemsize} bytes, got"
-            f" {len(content)} bytes"
+            f"storage {storage.key}: bytes expected: {storage.size * dtype.itemsize}, got"
+            f" {len(content)}"
         )
     return np.frombuffer(content, dtype.newbyteorder(">") if big else dtype)
 

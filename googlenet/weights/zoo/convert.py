@@ -60,7 +60,7 @@ def import_weights(
     found = find_model(model)
     if aux and not found.aux:
         raise UnknownNameError(
-            f"`aux`: model '{found.designator}' has no auxiliary heads; leave them out"
+            f"`aux`: model '{found.designator}' has no auxiliary heads; leave out `aux`"
         )
     source = _Source(file, found)
     network = source.network(source.has_heads() if aux is None else aux, input_size)

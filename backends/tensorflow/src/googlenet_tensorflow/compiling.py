@@ -13,7 +13,7 @@ from googlenet.backend import shared
 from googlenet.backend.checks import check_form, check_images
 
 from . import layout
-from .model import device_of, name, network_of
+from .model import build, device_of, name, network_of, params_of
 
 #: For each form, whether XLA compiles the graph.
 _FORMS: Final = {"tf.function": False, "tf.function(jit_compile=True)": True}
@@ -26,7 +26,8 @@ def compiled(model: keras.Model, form: str) -> Callable[[Array], dict[str, Array
     """
     xla = _FORMS[check_form(name, form, compiled_forms)]
     network, device = network_of(model), device_of(model)
-    run = tf.function(lambda x: model(x, training=False), jit_compile=xla, autograph=False)
+    native = build(network, params_of(model), device=device)
+    run = tf.function(lambda x: native(x, training=False), jit_compile=xla, autograph=False)
 
     def outputs(images: Array) -> dict[str, Array]:
         with tf.device(device):

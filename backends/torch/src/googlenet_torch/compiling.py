@@ -45,9 +45,8 @@ def compiled(model: nn.Module, form: str) -> Callable[[Array], dict[str, Array]]
                 found = shared.by_name(network, run(x.contiguous(memory_format=order)))
             except InductorError as error:
                 first = str(error).strip().splitlines()[0]
-                raise BackendError(
-                    f"torch: {form} failed: {first}; it needs a C++ compiler, such as g++"
-                ) from error
+                advice = "; install a C++ compiler, such as g++" if "compiler" in first else ""
+                raise BackendError(f"torch: {form} failed: {first}{advice}") from error
         return {path: layout.output_from_native(each) for path, each in found.items()}
 
     return outputs
