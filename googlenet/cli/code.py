@@ -14,10 +14,10 @@ from .options import (
     Classes,
     Dialect,
     Interpreters,
+    NativeFrameworks,
     NetworkName,
     Size,
     Timeout,
-    WritingFrameworks,
     interpreters_of,
     network_of,
 )
@@ -52,7 +52,7 @@ Format = Annotated[
 
 def command(
     name: NetworkName = "googlenet",
-    framework: WritingFrameworks = None,
+    framework: NativeFrameworks = None,
     python: Interpreters = None,
     block: Block = None,
     num_classes: Classes = None,

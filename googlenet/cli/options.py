@@ -18,7 +18,7 @@ def _networks(incomplete: str) -> list[str]:
     return [name for name in designators() if name.startswith(incomplete)]
 
 
-def _frameworks(incomplete: str) -> list[str]:
+def framework_names(incomplete: str) -> list[str]:
     """The framework names that a shell offers for completion."""
     return [name for name in backends() if name.startswith(incomplete)]
 
@@ -54,7 +54,9 @@ SecondNetwork = Annotated[
 ]
 Framework = Annotated[
     str | None,
-    typer.Option("--framework", metavar="X", help="Framework to use.", autocompletion=_frameworks),
+    typer.Option(
+        "--framework", metavar="X", help="Framework to use.", autocompletion=framework_names
+    ),
 ]
 Frameworks = Annotated[
     list[str] | None,
@@ -62,17 +64,17 @@ Frameworks = Annotated[
         "--framework",
         metavar="X",
         help="Use this framework; can be repeated. By default all installed ones are used.",
-        autocompletion=_frameworks,
+        autocompletion=framework_names,
     ),
 ]
-WritingFrameworks = Annotated[
+NativeFrameworks = Annotated[
     list[str] | None,
     typer.Option(
         "--framework",
         metavar="X",
         help="Use this framework; can be repeated. By default all installed ones are used, except"
         " numpy.",
-        autocompletion=_frameworks,
+        autocompletion=framework_names,
     ),
 ]
 Interpreters = Annotated[

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..backend.discovery import WHY_APART, install_lines
 from ..spec.layers import Shape
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ def say(text: str, *, aside: bool = False, indent: str = "") -> None:
 def say_command(line: str) -> None:
     """A command to copy, on one line however narrow the terminal is."""
     print(f"  {line}", flush=True)
+
+
+def say_how_to_install(request: str, command: str) -> None:
+    """How to install a framework, after `request`, which asks for it, and then run `command`."""
+    say(f"{request} from a checkout, into a new environment, since {WHY_APART}, and run from here:")
+    for line in (*install_lines("torch"), command):
+        say_command(line)
 
 
 def say_aside(text: str) -> None:

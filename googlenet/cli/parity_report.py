@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..backend.discovery import REFERENCE, WHY_APART, install_lines
+from ..backend.discovery import REFERENCE
 from .command import in_words
 from .output import (
     add,
     counted,
     listed,
     say,
-    say_command,
+    say_how_to_install,
     shape_text,
     show,
     table,
@@ -61,15 +61,10 @@ def print_report(report: Report) -> None:
         " float32's own rounding."
     )
     if [(each.framework, each.error) for each in report.results] == [(REFERENCE, None)]:
-        say(
-            "Only the NumPy reference was compared. To compare a framework, install it from a"
-            f" checkout, into a new environment, since {WHY_APART}, and run from here:"
-        )
-        for line in (
-            *install_lines("torch"),
+        say_how_to_install(
+            "Only the NumPy reference was compared. To compare a framework, install it",
             "googlenet parity --python torch=torch-env/bin/python",
-        ):
-            say_command(line)
+        )
 
 
 def _remarks(report: Report, result: Result) -> Iterator[str]:

@@ -11,7 +11,7 @@ from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
 from ..data.decoding import map_npy
 from ..errors import DataError
-from .options import AsJson, Device, Threads, _frameworks
+from .options import AsJson, Device, Threads, framework_names
 from .output import add, bars, counted, print_json, say, show, table
 
 Images = Annotated[
@@ -44,7 +44,7 @@ FrameworkName = Annotated[
         "--framework",
         metavar="X",
         help="Framework to run the network in.",
-        autocompletion=_frameworks,
+        autocompletion=framework_names,
     ),
 ]
 Top = Annotated[

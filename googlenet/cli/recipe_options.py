@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..spec.recipe import SCHEDULES, Recipe
-from .options import _frameworks
+from .options import framework_names
 
 #: The defaults of every command that trains.
 BOOK = Recipe()
@@ -117,7 +117,7 @@ RaceFrameworks = Annotated[
             "Train in this framework; can be repeated. By default all installed ones that can"
             " train are used, except numpy."
         ),
-        autocompletion=_frameworks,
+        autocompletion=framework_names,
     ),
 ]
 RaceOut = Annotated[

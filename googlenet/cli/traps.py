@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..backend.discovery import WHY_APART, install_lines
 from .command import in_words
-from .options import AsJson, Interpreters, Timeout, WritingFrameworks, interpreters_of
-from .output import add, bars, clean, listed, print_json, say, say_command, show, table
+from .options import AsJson, Interpreters, NativeFrameworks, Timeout, interpreters_of
+from .output import add, bars, clean, listed, print_json, say, say_how_to_install, show, table
 
 if TYPE_CHECKING:
     from ..proof.traps.report import FrameworkTraps, TrapReport
@@ -41,7 +40,7 @@ Page = Annotated[
 
 def command(
     names: Names = None,
-    framework: WritingFrameworks = None,
+    framework: NativeFrameworks = None,
     python: Interpreters = None,
     page: Page = None,
     timeout: Timeout = 600.0,
@@ -94,15 +93,10 @@ def _print(report: TrapReport, *, whole: bool) -> None:
         for text in surprises(framework):
             say(f"{framework.framework}: {text}", indent="  ")
     if not report.frameworks:
-        say(
-            "No framework is installed here. Install one from a checkout, into a new environment,"
-            f" since {WHY_APART}, and run its code from here:"
+        say_how_to_install(
+            "No framework is installed here. Install one",
+            "googlenet traps --python torch=torch-env/bin/python",
         )
-        for line in (*install_lines("torch"), _EXAMPLE):
-            say_command(line)
-
-
-_EXAMPLE = "googlenet traps --python torch=torch-env/bin/python"
 
 
 def _print_table(report: TrapReport) -> None:

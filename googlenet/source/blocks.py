@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
 from typing import Any
 
+from ..spec.layers import AvgPool, Conv, MaxPool
 from .names import Column, Place, camel, is_composite, network_name, parameter_names
 from .tree import NONE, Block, Item, Node, Param, Ref, Use, columns, kind, rewritten, same
 
@@ -152,7 +153,7 @@ def _candidates(node: Node, above: dict[int, str], own: Counter[str]) -> Iterato
     name = camel(node.name)
     if node.label:
         yield node.label
-        if any(word in node_targets(node) for word in ("Padded", "ZeroPadding")):
+        if any(map(_is_padded_apart, node.below())):
             yield f"Padded{node.label}"
         longer = name if name.startswith(node.label) else node.label + name
     else:
@@ -166,9 +167,9 @@ def _candidates(node: Node, above: dict[int, str], own: Counter[str]) -> Iterato
         number += 1
 
 
-def node_targets(node: Node) -> str:
-    """The names of all constructors below `node`."""
-    return " ".join(use.target.__name__ for each in node.below() for use in each.uses)
+def _is_padded_apart(node: Node) -> bool:
+    """Whether a convolution or a pool takes another layer for its padding."""
+    return isinstance(node.layer, Conv | MaxPool | AvgPool) and len(node.uses) > 1
 
 
 def _labels_above(node: Node, label: str) -> Iterator[tuple[int, str]]:

@@ -298,7 +298,7 @@ def test_frameworks_side_by_side():
     assert text.count("552,432") == 1
 
 
-def test_what_a_framework_really_has_is_shown():
+def test_a_framework_that_cannot_be_imported_is_named():
     done = run(
         *("summary", "--framework", "numpy", "--framework", "faulty", "--size", "32", "--json"),
         env=environment(GOOGLENET_EXAMPLE_FAULT="import"),
@@ -330,6 +330,14 @@ class Spelling:
             return (Call(Other),)
 
         return SimpleNamespace(leaf=leaf, channels_last=True)
+
+
+class Cropping(Spelling):
+    """A backend whose first layer loses a column."""
+
+    def forward(self, *arguments, **named):
+        found = self._backend.forward(*arguments, **named)
+        return {**found, "b1": found["b1"][..., :-1]}
 
 
 class Pad:
@@ -367,3 +375,16 @@ def test_layers_and_axes_of_a_framework(monkeypatch):
     answer = found.to_json()
     assert answer["frameworks"][0]["rows"][0]["native_shape"] == [None, 3, 5, 4]
     json.dumps(answer)
+
+
+def test_the_shapes_are_those_of_the_native_model(monkeypatch):
+    backend = Cropping(googlenet.get_backend("numpy"))
+    monkeypatch.setattr(native_module, "prepared_backend", lambda framework: backend)
+    network = Network(
+        "n", sequential(b1=conv(4, 3), b2=sequential(pool=GlobalAvgPool())), (2, 5, 7), "a test"
+    )
+    found = googlenet.summary(network, framework="numpy", depth=1)
+    (native,) = found.natives
+    assert {row.path: row.out_shape for row in found.rows}["b1"] == (4, 3, 5)
+    assert native.layers["b1"].output_shape == (4, 3, 4)
+    assert native.layers["b1"].native_shape == (None, 3, 4, 4)

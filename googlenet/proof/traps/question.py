@@ -72,6 +72,10 @@ def on_layer(
 ) -> Question:
     """What `layer` gives for `batch` maps of `input_shape` (C, H, W), uniform in [−scale, scale).
 
+    `observed` is "output", a running statistic such as "layer.running_mean" after the pass, or
+    "parameters", how many can be trained. `train` says whether the pass is one of training, and
+    `unbiased` that the running variance takes the unbiased one of the batch.
+
     Its weights are random; with `fresh`, batch norm's are as they are when it is made. Running
     variances are uniform in `statistics_scale` times [0.5, 1.5). With `digits` the maps are those
     images of handwriting on which parity is proved.
