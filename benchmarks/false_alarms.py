@@ -20,17 +20,25 @@ from googlenet.proof.parity.compare import compare, measure
 from googlenet.proof.parity.problem import Problem
 from googlenet.proof.parity.rows import Group
 from googlenet.spec.loss import Loss
+from googlenet.spec.params import param_specs
 from googlenet.spec.traversal import num_classes
 
-#: What is made of the digits (N, C, H, W) of one seed.
+
+def _noise(images, seed):
+    drawn = np.random.default_rng(seed).standard_normal(images.shape)
+    return drawn.astype(np.float32)
+
+
+#: What is made of the digits (N, C, H, W) of one seed, or comes in their place.
 KINDS = {
-    "digits": lambda images: images,
-    "constant": np.ones_like,
-    "identical": lambda images: np.repeat(images[:1], len(images), axis=0),
-    "black": np.zeros_like,
-    "x255": lambda images: images * np.float32(255),
-    "x1e-30": lambda images: images * np.float32(1e-30),
-    "x1e-38": lambda images: images * np.float32(1e-38),
+    "digits": lambda images, seed: images,
+    "noise": _noise,
+    "constant": lambda images, seed: np.ones_like(images),
+    "identical": lambda images, seed: np.repeat(images[:1], len(images), axis=0),
+    "black": lambda images, seed: np.zeros_like(images),
+    "x255": lambda images, seed: images * np.float32(255),
+    "x1e-30": lambda images, seed: images * np.float32(1e-30),
+    "x1e-38": lambda images, seed: images * np.float32(1e-38),
 }
 
 
@@ -43,6 +51,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--aux", action="store_true")
     parser.add_argument("--images", choices=KINDS, default="digits")
+    parser.add_argument("--norm-bias", type=float, default=0.0, help="of every batch norm")
     parser.add_argument("--train-steps", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -56,8 +65,11 @@ def main() -> int:
     nearest, alarms, unproved, proved = Counter(), [], Counter(), 0
     for seed in range(arguments.seeds):
         params = googlenet.init_params(network, seed=seed, initializer="he_normal")
+        for path, spec in param_specs(network).items():
+            if path.removesuffix("bias") + "running_mean" in params and spec.name == "bias":
+                params[path] += np.float32(arguments.norm_bias)
         taken = (np.arange(arguments.count) + seed * arguments.count) % len(digits.images)
-        images = KINDS[arguments.images](digits.images[taken])
+        images = KINDS[arguments.images](digits.images[taken], seed)
         problem = Problem(network, params, images, digits.labels[taken], Loss(label_smoothing=0.1))
         measured = measure(problem, train_steps=arguments.train_steps)
         comparison = compare(backend, problem, measured)

@@ -8,6 +8,7 @@ formats. Code that prints or documents a layer reads the same table.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -39,11 +40,15 @@ class Call:
         return hash((self.target, self.args, tuple(sorted(self.kwargs.items()))))
 
     def __str__(self) -> str:
+        return self.written(self.target.__name__)
+
+    def written(self, target: str) -> str:
+        """The call as source, on one line, in which its target is called `target`."""
         arguments = [
-            *map(repr, self.args),
-            *(f"{name}={value!r}" for name, value in self.kwargs.items()),
+            *map(literal, self.args),
+            *(f"{name}={literal(value)}" for name, value in self.kwargs.items()),
         ]
-        return f"{self.target.__name__}({', '.join(arguments)})"
+        return f"{target}({', '.join(arguments)})"
 
     def evaluate(self, **more: Any) -> Any:
         """The result of the call; `more` are the keywords that the adapter adds."""
@@ -56,6 +61,20 @@ Chain: TypeAlias = tuple[Call, ...]
 def options(**pairs: tuple[Argument, Argument]) -> dict[str, Argument]:
     """Keyword arguments given as (value, the framework's default), without those at the default."""
     return {name: value for name, (value, default) in pairs.items() if value != default}
+
+
+def literal(value: Argument) -> str:
+    """Data as source: 64, "same", (1, 7), 1e-05; and `1 - 0.9997` for what that is."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        inside = ", ".join(map(literal, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, float) and len(repr(value)) > 8:
+        rest = f"{1 - value:.6g}"
+        if 1 - float(rest) == value:
+            return f"1 - {rest}"
+    return repr(value)
 
 
 def _is_data(argument: object) -> bool:

@@ -9,7 +9,6 @@ gallery's `namespaces` have.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,7 +16,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from ..spec.traversal import LeafSite
-from .call import Argument, Call, Chain
+from .call import Call, Chain
 
 #: A chain of layers, or a function of native tensors that are called as the trap calls them.
 Code: TypeAlias = "Chain | Callable[..., Any]"
@@ -99,12 +98,7 @@ class Gallery:
 
     def _spelled(self, call: Call) -> str:
         found = self._namespace(call)
-        name = call.target.__name__ if found is None else f"{found}.{call.target.__name__}"
-        arguments = [
-            *map(_spelled, call.args),
-            *(f"{keyword}={_spelled(value)}" for keyword, value in call.kwargs.items()),
-        ]
-        return f"{name}({', '.join(arguments)})"
+        return call.written(f"{found}.{call.target.__name__}") if found else str(call)
 
     def _namespace(self, call: Call) -> str | None:
         """The name of the module that has the target of `call`; None if it is the adapter's own."""
@@ -112,16 +106,6 @@ class Gallery:
             if getattr(module, call.target.__name__, None) is call.target:
                 return name
         return None
-
-
-def _spelled(argument: Argument) -> str:
-    """An argument as it is written here: strings have double quotes."""
-    if isinstance(argument, str):
-        return json.dumps(argument)
-    if isinstance(argument, tuple):
-        inside = ", ".join(map(_spelled, argument))
-        return f"({inside},)" if len(argument) == 1 else f"({inside})"
-    return repr(argument)
 
 
 def _import(name: str, module: str) -> str:

@@ -113,7 +113,8 @@ def main() -> NoReturn:
         # An error of the parser itself does not say which command it was parsing.
         named = [word for word in sys.argv[1:2] if word in _NAMES]
         command = context.command_path if context else " ".join(["googlenet", *named])
-        _fail(f"{message.rstrip('.')}; see '{command} --help'", 2)
+        what = f"{message} See" if message.endswith("?") else f"{message.rstrip('.')}; see"
+        _fail(f"{what} '{command} --help'", 2)
     except GoogLeNetError as error:
         _fail(str(error), 2)
     except BrokenPipeError:

@@ -18,7 +18,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Show the smallest square image on which the network runs at all, the smallest on which no
-    stage is 1×1, and the smallest on which no kernel is larger than its input.
+    stage is 1×1, and the smallest on which no kernel is larger than its input, either.
     """
     answer = collect(
         network_of(name, num_classes=None, channels=channels, size=None, aux=aux, dialect=dialect)

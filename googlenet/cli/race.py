@@ -216,6 +216,8 @@ def _print(raced: Raced) -> None:
         )
     show(rows)
     seeds = max(len(standing.ended) for standing in found)
+    if not seeds:
+        return
     spread = f"Means of {seeds} seeds ± their standard deviation. " if seeds > 1 else ""
     say(
         f"After the last epoch. {spread}Intervals are 95 % confidence intervals (Wilson) for"

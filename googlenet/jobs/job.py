@@ -39,13 +39,14 @@ class Job:
 
     `task` is "module:function" of this package: `function(framework, values, folder, report)`
     returns values ready for JSON, as `values` are, and may raise any error. `memory_hint` says what
-    to do if memory runs out.
+    to do if memory runs out, `timeout_hint` if there is no progress.
     """
 
     task: str
     framework: str
     values: Mapping[str, Any] = field(default_factory=dict)
     memory_hint: str = "close other programs"
+    timeout_hint: str = "if it only needs longer, give a larger `timeout`"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,13 @@ def run_job(
     )
     if ending.error is None and not ending.hung and answer.exists():
         return _read(answer)
-    error = failure(ending, log, timeout=timeout, memory_hint=job.memory_hint)
+    error = failure(
+        ending,
+        log,
+        timeout=timeout,
+        memory_hint=job.memory_hint,
+        timeout_hint=job.timeout_hint,
+    )
     if ending.hung or stop.is_set():  # it was ended, and did not fail to start
         return Answer(error=error)
     return Answer(error=_other_version(python, environment) or error)

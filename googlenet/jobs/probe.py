@@ -26,7 +26,8 @@ def probe(
     seconds.
     """
     with tempfile.TemporaryDirectory(prefix="googlenet-probe-") as name:
-        job = Job("googlenet.jobs.probe:answer", framework)
+        hint = "import it by hand to see why"
+        job = Job("googlenet.jobs.probe:answer", framework, timeout_hint=hint)
         found = run_job(job, Path(name), interpreter=interpreter, timeout=timeout)
     found.check(framework, "its backend cannot be imported")
     return frozenset(found.values["capabilities"])

@@ -132,14 +132,16 @@ def _follow(
     return False
 
 
-def failure(ending: Ending, log: Path, *, timeout: float, memory_hint: str) -> str:
+def failure(
+    ending: Ending, log: Path, *, timeout: float, memory_hint: str, timeout_hint: str
+) -> str:
     """A message about why a worker gave no answer."""
     if ending.error is not None:
         return ending.error
     if ending.hung:
         return (
-            f"stopped responding and was killed after {timeout:g} s without progress; last output:"
-            f" {last_output(log)}"
+            f"stopped responding and was killed after {timeout:g} s without progress;"
+            f" {timeout_hint}; last output: {last_output(log)}"
         )
     code = ending.code or 0
     ended = (

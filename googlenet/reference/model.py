@@ -18,7 +18,7 @@ from ..spec.layers import Network
 from ..spec.loss import Loss, cross_entropy
 from ..weights.check import check_params
 from . import layout
-from .network import Model, Pass
+from .network import Model, Pass, in_silence
 
 name = "numpy"
 unbiased_running_variance = False
@@ -66,6 +66,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         np.savez(temporary, **params_of(model))  # type: ignore[arg-type]
 
 
+@in_silence
 def forward(
     model: Model, images: Array, *, train: bool = False, taps: Iterable[str] = ()
 ) -> dict[str, Array]:
@@ -91,6 +92,7 @@ def gradients(
     return run_gradients(model, images, labels, Pass(train=train), loss=loss)
 
 
+@in_silence
 def run_gradients(
     model: Model, images: Array, labels: Array, run: Pass, *, loss: Loss = Loss()
 ) -> tuple[float, Params]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from functools import wraps
+from typing import ParamSpec, TypeAlias, TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,9 @@ from ..spec.rewrite import resolve
 from ..spec.traversal import CompositeSite, LeafSite, fold, join
 from . import layout, ops
 
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
 
 def matmul(a: Array, b: Array) -> Array:
     """The plain product of matrices."""
@@ -61,6 +65,19 @@ def piecewise_matmul(a: Array, b: Array) -> Array:
         start = max(end - piece, 0)
         total += matmul(a[:, start:end][:, ::-1], b[start:end][::-1])
     return total
+
+
+def in_silence(compute: Callable[Given, Found]) -> Callable[Given, Found]:
+    """`compute`, in which a number that grows too large becomes infinite without a warning, as in
+    every framework.
+    """
+
+    @wraps(compute)
+    def silent(*args: Given.args, **kwargs: Given.kwargs) -> Found:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return compute(*args, **kwargs)
+
+    return silent
 
 
 @dataclass

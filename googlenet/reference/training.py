@@ -11,7 +11,7 @@ from ..errors import BackendError
 from ..spec.recipe import Recipe, float32
 from . import layout
 from .model import forward, params_of, run_gradients
-from .network import Model, Pass
+from .network import Model, Pass, in_silence
 
 
 class Trainer:
@@ -38,6 +38,7 @@ class Trainer:
         self.model.dropout_seed = seed
         return self.advance(images, labels, Pass(train=True), learning_rate=learning_rate)
 
+    @in_silence
     def advance(
         self, images: Array, labels: Array, run: Pass, *, learning_rate: float
     ) -> tuple[float, Array]:

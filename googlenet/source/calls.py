@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from ..backend.call import literal
 from ..spec.layers import Shape
 from .printing import WIDTH, Group, Part
 from .tree import NONE, Block, Item, Node, Ref, Use
@@ -17,20 +17,9 @@ from .tree import NONE, Block, Item, Node, Ref, Use
 LOOP = 3
 
 
-def literal(value: Any) -> str:
-    """Data as source: 64, "same", (1, 7), 1e-05; and `1 - 0.9997` for what that is."""
-    if isinstance(value, Ref):
-        return value.name
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, tuple):
-        inside = ", ".join(map(literal, value))
-        return f"({inside},)" if len(value) == 1 else f"({inside})"
-    if isinstance(value, float) and len(repr(value)) > 8:
-        rest = f"{1 - value:.6g}"
-        if 1 - float(rest) == value:
-            return f"1 - {rest}"
-    return repr(value)
+def value_text(value: Any) -> str:
+    """The value of an argument as source: a name, or data."""
+    return value.name if isinstance(value, Ref) else literal(value)
 
 
 def call(target: str, use: Use, *more: Part, first: str = "") -> Group:
@@ -44,7 +33,7 @@ def call(target: str, use: Use, *more: Part, first: str = "") -> Group:
             keywords = True  # what follows it is no longer in its place
             continue
         keywords = keywords or not _is_plain(item)
-        value = literal(item.value)
+        value = value_text(item.value)
         parts.append(Part(f"{item.name}={value}" if keywords else value))
     return Group(f"{target}(", (*parts, *more), ")")
 
@@ -62,7 +51,7 @@ def _is_plain(item: Item) -> bool:
 def signature(block: Block) -> tuple[Part, ...]:
     """The arguments of a class or function in its definition."""
     return tuple(
-        Part(param.name if param.default is NONE else f"{param.name}={literal(param.default)}")
+        Part(param.name if param.default is NONE else f"{param.name}={value_text(param.default)}")
         for param in block.params
     )
 

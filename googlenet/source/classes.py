@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..backend.spelling import Classes
 from ..errors import BackendError
-from .calls import call, docstring, literal, loop_range, runs, shape_text, signature
+from .calls import call, docstring, loop_range, runs, shape_text, signature, value_text
 from .names import is_unit
 from .printing import INDENT, WIDTH, Code, Group, Part, flat, lines
 from .scope import Scope
@@ -78,7 +78,7 @@ class ClassWriter:
                 Part(f"{name}=", self._made(child), comment=_identity(child))
                 for name, child in node.children.items()
             ]
-            parts.append(Part(f"scale={literal(scale.value)}"))
+            parts.append(Part(f"scale={value_text(scale.value)}"))
             return Group(f"{self._scope.name(self._spelling.total)}(", tuple(parts), ")", True)
         return self._sequence(node, shapes=shapes)
 

@@ -272,7 +272,7 @@ class MinimumSize:
 MINIMUM_RULES = {
     "runs": "runs at all",
     "wider_than_one_pixel": "no stage is 1×1",
-    "without_padding": "no kernel is larger than its input",
+    "without_padding": "nor is any kernel larger than its input",
 }
 
 

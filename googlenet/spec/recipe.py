@@ -38,7 +38,7 @@ class Recipe:
 
     Raises `SpecError`, naming the field, unless learning_rate > 0; 0 <= momentum < 1; weight_decay
     >= 0; 0 <= label_smoothing < 1; aux_weights >= 0; epochs, batch_size and decay_epochs >= 1; 0 <
-    decay_factor <= 1; seed >= 0; all finite.
+    decay_factor <= 1; seed >= 0; all finite in float32.
     """
 
     learning_rate: float = 0.1
@@ -136,11 +136,15 @@ def float32(value: float) -> float:
     return float(np.float32(value))
 
 
+#: The largest number that float32 holds.
+LARGEST = float(np.finfo(np.float32).max)
+
+
 def _check(name: str, value: Any, expected: str, right: Any) -> None:
     if (
         isinstance(value, bool)
         or not isinstance(value, (int, float, np.integer, np.floating))
-        or not math.isfinite(value)
+        or not -LARGEST <= value <= LARGEST
         or not right(value)
     ):
         raise SpecError(f"`{name}`: expected {expected}, got {value!r}")

@@ -17,9 +17,7 @@ from ..files import write_atomically
 from ..spec.layers import Network
 from ..version import __version__
 from ..weights.check import check_params
-from ..weights.files import read_safetensors, safetensors_bytes
-
-FORMAT = "googlenet-checkpoint"
+from ..weights.files import CHECKPOINT_FORMAT, read_safetensors, safetensors_bytes
 
 
 @dataclass(frozen=True)
@@ -87,12 +85,10 @@ def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> Non
     arrays: dict[str, Array] = {f"weights/{name}": array for name, array in params.items()}
     for name, array in checkpoint.velocity.items():
         if not np.isfinite(array).all():
-            raise TrainingError(
-                f"the velocity of '{name}' is not finite: training diverged; {_kept(path)}"
-            )
+            raise TrainingError(_diverged(f"velocity of '{name}'", path))
         arrays[f"velocity/{name}"] = np.ascontiguousarray(array)
     metadata = {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "version": __version__,
         "settings": json.dumps(checkpoint.settings),
         "position": json.dumps(asdict(checkpoint.position)),
@@ -101,18 +97,30 @@ def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> Non
         write_atomically(path, safetensors_bytes(arrays, metadata))
     except OSError as error:
         raise TrainingError(
-            f"{path}: cannot be written ({error.strerror or error}); {_kept(path)}"
+            f"{path}: cannot be written ({error.strerror or error}); {kept(path)}"
         ) from error
 
 
 def _finite(path: Path, network: Network, params: Params) -> Params:
+    for name, array in params.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(_diverged(f"weight '{name}'", path))
     try:
         return check_params(network, params)
     except WeightsError as error:
-        raise TrainingError(f"{error}; {_kept(path)}") from error
+        raise TrainingError(f"{error}; {kept(path)}") from error
 
 
-def _kept(path: Path) -> str:
+def _diverged(what: str, path: Path) -> str:
+    return f"the {what} is not finite: training diverged; {kept(path)}; {AFTER_DIVERGENCE}"
+
+
+#: What to do then: a run with another rate is another run.
+AFTER_DIVERGENCE = "start again with a lower `learning_rate`, and another `out`"
+
+
+def kept(path: Path) -> str:
+    """What there is to go on from, where something could not be written."""
     return "the last checkpoint is unchanged" if path.exists() else "there is no checkpoint yet"
 
 
@@ -126,7 +134,7 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
         arrays, metadata = read_safetensors(path)
     except WeightsError as error:
         raise TrainingError(str(error)) from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != CHECKPOINT_FORMAT:
         raise TrainingError(
             f"{path}: is not a checkpoint of this project; give a weights file as `weights`"
         )
@@ -168,7 +176,8 @@ def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) 
         if before != now:
             if isinstance(before, dict) and isinstance(now, dict):
                 key = next(key for key in {**before, **now} if before.get(key) != now.get(key))
-                name, before, now = f"{key} of the {name}", before.get(key), now.get(key)
+                owner = f"{name}'" if name.endswith("s") else f"{name}'s"
+                name, before, now = f"{owner} {key}", before.get(key), now.get(key)
             raise TrainingError(
                 f"{path}: was made with the {name} {_short(before)}, but this run has"
                 f" {_short(now)}; give what was given then, or another `out`"

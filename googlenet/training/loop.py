@@ -33,7 +33,15 @@ from ..spec.serial import to_json
 from ..spec.traversal import num_classes, walk
 from ..version import __version__
 from ..weights.files import save_params
-from .checkpoint import Checkpoint, Epoch, Position, load_checkpoint, save_checkpoint
+from .checkpoint import (
+    AFTER_DIVERGENCE,
+    Checkpoint,
+    Epoch,
+    Position,
+    kept,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
 
@@ -339,6 +347,10 @@ class TrainingRun:
             log_bytes=position.log_bytes,
         )
 
+    @property
+    def _has_batch_norm(self) -> bool:
+        return any(isinstance(site.layer, BatchNorm) for site in walk(self.network))
+
     def at_chance(self, epoch: Epoch) -> bool:
         """Whether the network knows nothing yet: its loss is that of equal probabilities, and its
         answers are no better than guesses.
@@ -353,7 +365,7 @@ class TrainingRun:
         """
         classes = num_classes(self.network)
         helps = []
-        if not any(isinstance(site.layer, BatchNorm) for site in walk(self.network)):
+        if not self._has_batch_norm:
             helps.append("batch norm (googlenet_bn)")
         if self.initializer == "xavier_uniform":
             helps.append("He initialisation (`initializer=he_normal`)")
@@ -374,9 +386,10 @@ class TrainingRun:
             if path.exists()
             else "there was no checkpoint yet"
         )
+        other = "" if self._has_batch_norm else "; or try batch norm (googlenet_bn)"
         return (
             f"step {position.step + 1} (epoch {position.epoch + 1}): the loss is {loss}; {kept}. "
-            "Start again with a lower `learning_rate` or with batch norm"
+            f"{AFTER_DIVERGENCE[0].upper()}{AFTER_DIVERGENCE[1:]}{other}"
         )
 
     def _save(self, trainer: Trainer, position: Position, log: Any) -> None:
@@ -385,10 +398,7 @@ class TrainingRun:
         try:
             os.fsync(log.fileno())
         except OSError as error:
-            raise TrainingError(
-                f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is"
-                " unchanged"
-            ) from error
+            raise self._unwritable_log(error) from error
         position = replace(position, log_bytes=log.tell())
         params = self.backend.params_of(trainer.model)
         save_checkpoint(
@@ -403,10 +413,13 @@ class TrainingRun:
             if log.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise TrainingError(
-                f"{self.folder / LOG}: cannot be written ({error.strerror}); the last checkpoint is"
-                " unchanged"
-            ) from error
+            raise self._unwritable_log(error) from error
+
+    def _unwritable_log(self, error: OSError) -> TrainingError:
+        return TrainingError(
+            f"{self.folder / LOG}: cannot be written ({error.strerror});"
+            f" {kept(self.folder / CHECKPOINT)}; once it can be written, give `resume=True`"
+        )
 
     def _write_weights(self, trainer: Trainer) -> None:
         extra = (

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..data.dataset import DataSet
 from ..data.prepared import save_data
-from ..errors import TrainingError
+from ..errors import TrainingError, WeightsError
 from ..files import write_atomically
 from ..jobs.job import Job, run_job
 from ..spec.layers import Network
@@ -89,7 +89,7 @@ def run_race(
         for seed in seeds:
             start = folder / f"start-seed{seed}.safetensors"
             params = init_params(network, seed=seed, initializer=initializer)
-            if start.exists() and digest(load_params(start, network)) != digest(params):
+            if start.exists() and _start_of(start, network) != digest(params):
                 raise TrainingError(
                     f"{start}: does not hold this race's initial weights; give another `out`"
                 )
@@ -106,6 +106,14 @@ def run_race(
                 runs.append(run)
                 finished(run)
         return runs
+
+
+def _start_of(path: Path, network: Network) -> str | None:
+    """The digest of the weights in a file; None if they are not those of `network`."""
+    try:
+        return digest(load_params(path, network))
+    except WeightsError:
+        return None
 
 
 def _run_one(

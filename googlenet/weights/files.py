@@ -89,6 +89,19 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
         ) from error
 
 
+#: The format that a training run's checkpoint names in its metadata.
+CHECKPOINT_FORMAT = "googlenet-checkpoint"
+
+
+def refuse_checkpoint(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
+    """Raises `WeightsError` if a file's metadata say that it is a checkpoint of a training run."""
+    if metadata.get("format") == CHECKPOINT_FORMAT:
+        raise WeightsError(
+            f"{path}: is a checkpoint of a training run, expected weights; resume that run, and"
+            " give the weights.safetensors that it ends with"
+        )
+
+
 def load_params(path: str | os.PathLike[str], network: Network) -> Params:
     """The weights of `network` from a safetensors file: path → float32 array.
 
@@ -107,6 +120,7 @@ def check_file(
     """`check_params` for what a file holds. Also raises `WeightsError` if the file's metadata name
     another network.
     """
+    refuse_checkpoint(path, metadata)
     made_for = metadata.get("network", network.name)
     if made_for != network.name:
         raise WeightsError(

@@ -585,13 +585,13 @@ def test_one_dialect_given_twice_is_that_dialect():
         (
             {"name": "googlenet", "aux": True},
             (
-                r"aux: network 'googlenet' has no auxiliary heads; use one of googlenet_paper,"
-                r" inception_v3$"
+                r"aux: network 'googlenet' has no auxiliary heads; leave this out, or use one of"
+                r" googlenet_paper, inception_v3$"
             ),
         ),
         (
             {"name": "timm:inception_v4", "aux": True},
-            r"aux: network 'inception_v4' has no auxiliary heads; use one of googlenet_paper",
+            r"aux: network 'inception_v4' has no auxiliary heads; leave this out, or use one of",
         ),
     ],
 )

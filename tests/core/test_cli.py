@@ -164,6 +164,11 @@ def test_parity_shows_what_failed():
     ("arguments", "message"),
     [
         (("nonsense",), "No such command 'nonsense'; see 'googlenet --help'"),
+        (("sumary",), "No such command 'sumary'. Did you mean 'summary'? See 'googlenet --help'"),
+        (
+            ("train", "--learning-rate", "1e300"),
+            "--learning-rate: expected a number above 0, got 1e+300",
+        ),
         (("summary", "--nonsense"), "No such option: --nonsense"),
         (
             ("summary", "googlnet"),
@@ -202,7 +207,7 @@ def test_parity_shows_what_failed():
         ),
         (
             ("summary", "--aux"),
-            "aux: network 'googlenet' has no auxiliary heads; use one of googlenet_paper,",
+            "aux: network 'googlenet' has no auxiliary heads; leave this out, or use one of",
         ),
         (
             ("summary", "inception_v3", "--dialect", "tim"),

@@ -372,4 +372,23 @@ def test_what_fails_in_a_race_speaks_of_options(shades, tmp_path):
     assert googlenet("race", *arguments, cwd=tmp_path).returncode == 0
     done = googlenet("race", *arguments, "--momentum", "0.5", cwd=tmp_path)
     assert done.returncode == 1
-    assert "give the same value, or another --out" in done.stdout
+    assert "give what was given then, or another --out" in done.stdout
+
+
+def test_a_race_in_the_folder_of_another_network(shades, tmp_path):
+    rate = ("--learning-rate", "0.01", "--batch-size", "16", "--epochs", "1")
+    arguments = ("--data", shades, "--framework", "numpy", "--out", "race", *rate)
+    assert googlenet("race", "googlenet", "--size", "8", *arguments, cwd=tmp_path).returncode == 0
+    done = googlenet("race", "googlenet_bn", "--size", "8", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "does not hold this race's initial weights; give another --out" in done.stderr
+
+
+def test_a_race_that_nobody_finishes(shades, tmp_path):
+    rate = ("--learning-rate", "1e30", "--batch-size", "16", "--epochs", "1")
+    arguments = ("googlenet", "--size", "8", *rate, "--data", shades, "--framework", "numpy")
+    done = googlenet("race", *arguments, "--out", "race", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "failed" in done.stdout
+    assert "Start again with a lower --learning-rate, and another --out" in done.stdout
+    assert "Intervals" not in done.stdout

@@ -118,7 +118,8 @@ def test_a_worker_that_hangs_is_killed_with_its_children(tasks):
     """Though it does not listen to SIGTERM."""
     answer = tasks("hang", timeout=4.0)
     assert answer.error == (
-        "stopped responding and was killed after 4 s without progress; last output: waiting"
+        "stopped responding and was killed after 4 s without progress; if it only needs"
+        " longer, give a larger `timeout`; last output: waiting"
     )
     assert gone(int((tasks.folder / "child").read_text()))
 

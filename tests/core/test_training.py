@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import googlenet
 from googlenet import SpecError, reference
 from googlenet.data.sets import DataSet, Split
-from googlenet.errors import DataError, ShapeError, TrainingError
+from googlenet.errors import DataError, ShapeError, TrainingError, WeightsError
 from googlenet.proof.conformance.networks import CLASSES, composites, one_value_network
 from googlenet.training import Recipe
 from googlenet.training.checkpoint import (
@@ -37,6 +37,7 @@ from googlenet.training.loop import (
     TrainingRun,
     read_log,
 )
+from googlenet.weights.formats import load_weights
 from googlenet.weights.samples import random_params
 
 NETWORK = composites()["norm_residual"]
@@ -391,7 +392,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
         ),
         ({"recipe": replace(RECIPE, seed=4)}, "the recipe's seed 3, but this run has 4"),
         ({"data": data(seed=1)}, "data's digest"),
-        ({"params": random_params(NETWORK, 1)}, "weights's digest"),
+        ({"params": random_params(NETWORK, 1)}, "weights' digest"),
         (
             {"network": replace(NETWORK, name="other")},
             'network\'s name "norm_residual", but this run has "other"',
@@ -401,7 +402,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
 def test_a_checkpoint_of_another_run(tmp_path, changes, message):
     run(tmp_path).train()
     before = (tmp_path / CHECKPOINT).read_bytes()
-    with pytest.raises(TrainingError, match="give the same value, or another `out`") as caught:
+    with pytest.raises(TrainingError, match="give what was given then, or another `out`") as caught:
         run(tmp_path, resume=True, **changes).train()
     assert message in str(caught.value)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
@@ -425,7 +426,7 @@ def test_a_log_shorter_than_its_checkpoint(tmp_path):
         run(tmp_path, resume=True).train()
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     plain = composites()["inception"]
     params = random_params(plain)
@@ -436,7 +437,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
     }
     with pytest.raises(
         TrainingError,
-        match=r"step \d \(epoch 1\): the loss is (nan|inf); there was no checkpoint yet",
+        match=r"step \d \(epoch 1\): the loss is (nan|inf); there was no checkpoint yet. Start"
+        r" again with a lower `learning_rate`, and another `out`; or try batch norm",
     ):
         run(tmp_path / "a", **changes).train()
     asked = []
@@ -464,7 +466,9 @@ def test_a_disk_that_fills_up_while_it_trains(tmp_path):
 
     try:
         with pytest.raises(
-            TrainingError, match=r"cannot be written .*; the last checkpoint is unchanged"
+            TrainingError,
+            match=r"cannot be written .*; there is no checkpoint yet; once it can be written, give"
+            r" `resume=True`",
         ):
             run(
                 tmp_path,
@@ -520,11 +524,35 @@ def test_a_velocity_that_is_not_finite_is_not_kept(tmp_path):
         TrainingError,
         match=(
             f"the velocity of '{name}' is not finite: training diverged; the last checkpoint is"
-            " unchanged"
+            " unchanged; start again with a lower `learning_rate`, and another `out`"
         ),
     ):
         save_checkpoint(path, NETWORK, spoilt)
+    name = next(iter(kept.params))
+    spoilt = replace(kept, params={**kept.params, name: kept.params[name] * np.nan})
+    with pytest.raises(
+        TrainingError,
+        match=f"^the weight '{name}' is not finite: training diverged; the last checkpoint is",
+    ):
+        save_checkpoint(path, NETWORK, spoilt)
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_is_not_taken_for_weights(tmp_path):
+    run(tmp_path, stop=lambda: True).train()
+    path = tmp_path / CHECKPOINT
+    for read in (
+        lambda path: load_weights(path, NETWORK),
+        lambda path: googlenet.load_params(path, NETWORK),
+        lambda path: googlenet.convert(path, tmp_path / "w.safetensors"),
+        lambda path: googlenet.predict(np.zeros((1, 1, 8, 8), np.float32), path),
+    ):
+        with pytest.raises(
+            WeightsError,
+            match=r"is a checkpoint of a training run, expected weights; resume that run, and give"
+            r" the weights\.safetensors that it ends with",
+        ):
+            read(path)
 
 
 @pytest.mark.parametrize(

@@ -325,7 +325,7 @@ def test_what_is_not_refused_is_exact_with_a_reciprocal_too(side):
         (network(conv=conv_layer(4, 1), dense=Dense(4, bias=False)), "dense: .*has no bias"),
         (
             network(conv=conv_layer(4, 1), norm=LocalResponseNorm(5, 1e-4, 0.75, 2.0), last=LAST),
-            "normalisation whose k is not 1",
+            "norm whose k is not 1",
         ),
     ],
     ids=["classes", "lrn-classes", "last-map", "no-bias", "lrn-k"],

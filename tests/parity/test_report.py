@@ -94,7 +94,8 @@ def test_what_cannot_be_told_is_said_with_what_to_give(capsys):
     assert "not proved  gradients                    not provable" in text
     assert (
         "one: not proved on these images: 2 of 2 gradients, where float32 cannot tell right from"
-        " wrong; give count=8, a larger input_shape (such as 64×64), other images or other weights"
+        " wrong; give at least 8 images (count), a larger input_shape (such as 64×64), other"
+        " images or other weights"
     ) in text
     assert "one: 2 tensors the same, 0 different, 2 not provable on these images;" in text
     assert "1 of 2 shown to compute the same function as" in text
@@ -115,7 +116,10 @@ def test_the_command_says_what_to_give_in_its_own_words():
     )
     assert done.returncode == 1
     assert "not proved on these images: the loss and 173 of 173 gradients" in done.stdout
-    assert "give --count 8, a larger --size (such as 64×64), other images" in done.stdout
+    assert (
+        "give at least 8 images (--count), a larger --size (such as 64×64), other images"
+        in done.stdout
+    )
     assert "0 of 1 shown to compute the same function as" in done.stdout
 
 

@@ -141,7 +141,8 @@ def test_a_worker_that_hangs_is_ended(images, monkeypatch):
     monkeypatch.setenv("GOOGLENET_EXAMPLE_FAULT", "hang")
     faulty, numpy = _run(["faulty", "numpy"], images, timeout=20.0, jobs=2, gradients=False).results
     assert faulty.error == (
-        "stopped responding and was killed after 20 s without progress; last output: still waiting"
+        "stopped responding and was killed after 20 s without progress; if it only needs"
+        " longer, give a larger `timeout`; last output: still waiting"
     )
     assert numpy.passed
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arrays import Params
 from ...errors import WeightsError
-from ..files import read_safetensors
+from ..files import read_safetensors, refuse_checkpoint
 from .common import BFLOAT16, WeightsFile, from_bytes, plain_arrays
 
 _SAFETENSORS = {
@@ -76,6 +76,7 @@ def read_safetensors_file(path: Path) -> WeightsFile:
             arrays, metadata = _with_bfloat16(path)
         except Exception:
             raise error from None
+    refuse_checkpoint(path, metadata)
     header = _header(path)
     names = sorted(
         arrays, key=lambda name: (header[name]["data_offsets"], name)

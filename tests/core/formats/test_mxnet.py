@@ -45,7 +45,7 @@ def test_mxnet_scalars_are_scalars_under_numpys_rules_only(file):
         ),
         (mxnet_list([mxnet_array(BASE)] * 2, ["w"]), "arrays: 2, but different names: 1"),
         (mxnet_list([mxnet_array(BASE)], ["w"]) + b"x", "after the last name"),
-        (struct.pack("<QQQ", 0x112, 0, 2**60), "expected 4 more bytes"),
+        (struct.pack("<QQQ", 0x112, 0, 2**60), "bytes expected at offset 24: 4, got 0"),
     ],
 )
 def test_mxnet_refusals(content, reason, file):

@@ -127,7 +127,7 @@ def test_names_that_would_break_the_line(file):
 
 
 def test_bytes_after_the_last_storage(file):
-    assert "4 bytes after the last storage" in refusal(
+    assert "bytes after the last storage: 4" in refusal(
         file(write_torch_legacy(example()) + b"more")
     )
 

@@ -125,7 +125,7 @@ def test_torch_parameters_ordered_dicts_and_python_2(file):
         (tensor("0", "Float", 60, 9, (3,), (-1,)), "strides"),
         (tensor("0", "Float", 60, 0, (3, 4), (1,)), "strides"),
         (tensor("0", "Float", 60, 0, (2**40,), (0,)), "of a storage of 60 values"),
-        (tensor("0", "Double", 60, 0, (3,), (1,)), "expected 60 values of 8 bytes"),
+        (tensor("0", "Double", 60, 0, (3,), (1,)), "storage 0: bytes expected: 480, got 240"),
         (tensor("0", "Float", 60, 0, (3,), (1,), {"neg": True}), "negated"),
         (tensor("1", "Float", 60, 0, (3,), (1,)), "archive/data/1"),
         (tensor("0", "QInt8", 60, 0, (3,), (1,)), "torch.QInt8Storage"),
