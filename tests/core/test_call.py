@@ -17,7 +17,9 @@ def test_a_call_is_evaluated_with_what_the_adapter_adds():
 
 def test_a_call_prints_as_it_would_be_written():
     call = Call(Fraction, (3, (1, 7)), {"padding": "same", "bias": None})
-    assert str(call) == "Fraction(3, (1, 7), padding='same', bias=None)"
+    assert str(call) == 'Fraction(3, (1, 7), padding="same", bias=None)'
+    assert call.written("a.b").startswith("a.b(3, ")
+    assert str(Call(Fraction, ((2,), 1 - 0.9997))) == "Fraction((2,), 1 - 0.9997)"
 
 
 def test_equal_calls_are_one_key():
