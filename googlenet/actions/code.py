@@ -24,6 +24,7 @@ from ..errors import BackendError, UnknownNameError
 from ..files import write_atomically, writing
 from ..jobs.job import Job, Report, run_job
 from ..source.pages import html_page, markdown
+from ..source.printing import printed
 from ..source.write import Written, block_path, write
 from ..spec.layers import Network, Shape
 from ..spec.serial import from_json, to_json
@@ -41,7 +42,8 @@ class Source:
     """A file of source: the framework and its version, what the file defines, and its text.
 
     `name` is the class, or in a functional style the function, that makes the model when it is
-    called without arguments; for a single block it is the variable that holds it.
+    called without arguments; for a single block it is the variable that holds it, or in a
+    functional style its output.
     """
 
     framework: str
@@ -80,8 +82,9 @@ class Code:
         if form == "py":
             return self.sources[0].text
         page = markdown if form == "md" else html_page
+        title = printed(self.title)
         titled = {f"{each.framework} {each.framework_version}": each.text for each in self.sources}
-        return page(self.title, titled)
+        return page(title, titled)
 
     def save(self, path: str | os.PathLike[str], form: str | None = None) -> None:
         """Write `formatted(form)` to `path`, whose ending decides if `form` is None. Raises
@@ -222,9 +225,9 @@ def format_of(path: str | os.PathLike[str], form: str | None = None) -> str:
     that says none of `FORMATS`, or another than `form`.
     """
     ending = Path(path).suffix.removeprefix(".").lower()
-    if ending not in FORMATS and form is None:
+    if ending not in FORMATS:
         raise UnknownNameError(f"{path}: expected a name that ends in .py, .md or .html")
-    if form not in (None, ending) and form in FORMATS and ending in FORMATS:
+    if form not in (None, ending) and form in FORMATS:
         raise UnknownNameError(
             f"{path}: expected a name that ends in .{form}, since `format` is {form}; leave"
             " `format` out, or rename the file"

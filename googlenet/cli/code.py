@@ -102,7 +102,7 @@ def command(
     elif out is not None:
         for each in found.sources:
             lines = counted(each.lines, "line")
-            say(f"{each.framework} {each.framework_version}: {each.name}, {lines}")
+            say(f"{each.framework} {each.framework_version}: {lines}, which define {each.name}")
         say(f"Written: {Path(out)}")
     else:
         print(found.formatted(form), end="", flush=True)

@@ -11,6 +11,7 @@ from ..spec.analysis import leaf_parameters
 from ..spec.layers import Aux, Network, Shape
 from ..spec.outline import Part, find, has_blocks, parts, ratios, reductions, words_of
 from ..spec.shapes import size_text
+from ..spec.traversal import LeafSite
 from .detail import Bar, Chain, Maker, Piece, fitted
 from .figures import check_picture, save_figure
 from .flow import Stage, draw_flow, page_of, stage_of, stages_of
@@ -55,7 +56,7 @@ def save_picture(path: Path, scene: Scene) -> None:
 
 def architecture(network: Network, block: str | None = None) -> Architecture:
     """The whole of `network`, or what has the path or name `block` in it: a block with all its
-    layers; a part of several blocks that would be longer than a sheet of A4, in cells.
+    layers; a part of several blocks or layers that would be longer than a sheet of A4, in cells.
 
     Raises `UnknownNameError` if nothing has that path, and `ShapeError` if the input does not fit.
     """
@@ -66,8 +67,7 @@ def architecture(network: Network, block: str | None = None) -> Architecture:
     inside = found.children[0] if isinstance(found.site.layer, Aux) else found
     items = items_of(inside, inside=not has_blocks(inside))
     drawn = _in_detail(network, found, items)
-    several = len(items) > 1 and any(isinstance(item, Block) for item in items)
-    if several and drawn.scene.height > SHEET * drawn.scene.width / PAGE:
+    if len(items) > 1 and drawn.scene.height > SHEET * drawn.scene.width / PAGE:
         return _in_cells(network, found, stage_of(found))
     return drawn
 
@@ -185,7 +185,15 @@ def _alt_of_cells(network: Network, part: Part) -> str:
 
 
 def _stage_step(part: Part) -> str:
-    return f"{part.name} ({size_text(part.out_shape)})"
+    """A stage and its shape; nothing for what holds only auxiliary heads."""
+    return f"{part.name} ({size_text(part.out_shape)})" if _is_passed(part) else ""
+
+
+def _is_passed(part: Part) -> bool:
+    """Whether the path to the logits goes through a layer in `part`."""
+    if isinstance(part.site.layer, Aux):
+        return False
+    return isinstance(part.site, LeafSite) or any(map(_is_passed, part.children))
 
 
 def _step(item: Item) -> str:

@@ -42,9 +42,12 @@ class ClassWriter:
         found += ["", f"{INDENT}def {self._spelling.method}:"]
         return [*found, *(f"{INDENT * 2}{line}" if line else "" for line in self._run(body))]
 
-    def instance(self, node: Node) -> list[str]:
-        """A statement that makes a single layer."""
-        return lines(self._made(node, shapes=True), before=f"{node.name or 'network'} = ")
+    def instance(self, node: Node) -> tuple[list[str], str]:
+        """A statement that makes a single layer, and the variable that holds it."""
+        named = node.name or "network"
+        while named in self._scope.reserved:
+            named += "_"
+        return lines(self._made(node, shapes=True), before=f"{named} = "), named
 
     def _about(self, block: Block) -> str:
         """What a class does to shapes, for those that are more than a unit."""

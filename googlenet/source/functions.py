@@ -128,12 +128,14 @@ class FunctionWriter:
             return [*found, *body.returned(result)]
         return [*found, *body.found]
 
-    def instance(self, node: Node) -> list[str]:
-        """The statements that apply a layer to an input of its own."""
+    def instance(self, node: Node) -> tuple[list[str], str]:
+        """The statements that apply a layer to an input of its own, and the variable that has what
+        comes of it.
+        """
         body = _Body("", {"x", *self._names}, indent="")
         body.found.append(f"x = {self._images(node.site.in_shape)}")
         self._layer(node, "x", "x", node.path, body, shapes=True)
-        return body.found
+        return body.found, body.outputs[0] if node.aux else "x"
 
     def _network(self, block: Block) -> list[str]:
         root = block.first
@@ -227,13 +229,13 @@ class FunctionWriter:
     ) -> None:
         variable = body.variable("body")
         added = self._layer(node.children["body"], given, variable, f"{path}.body", body)
-        shortcut = body.variable("shortcut") if node.children["shortcut"].inside else given
+        shortcut = body.variable("shortcut")
         kept = self._layer(node.children["shortcut"], given, shortcut, f"{path}.shortcut", body)
         (use,) = node.uses
         target = self._scope.name(self._spelling.total)
         code = call(target, use, Part(f"name={body.path(path)}"))
         body.add(_applied(code, f"[{added}, {kept}]"), result, comment)
-        body.taken -= {variable, shortcut} - {given}
+        body.taken -= {variable, shortcut}
 
     def _sequence(
         self, node: Node, given: str, result: str, path: str, body: _Body, *, shapes: bool = False

@@ -38,6 +38,14 @@ class Group:
 Code: TypeAlias = "str | Group"
 
 
+def printed(text: str) -> str:
+    """`text` on one line; what cannot be printed is escaped."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in " ".join(text.split())
+    )
+
+
 def flat(code: Code) -> str:
     """All on one line."""
     if isinstance(code, str):

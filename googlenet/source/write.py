@@ -16,7 +16,7 @@ from .blocks import blocks_of, used_blocks
 from .calls import shape_text
 from .classes import ClassWriter
 from .functions import FunctionWriter
-from .printing import WIDTH
+from .printing import WIDTH, printed
 from .scope import Scope
 from .tree import Block, Node, tree
 
@@ -54,8 +54,8 @@ def write(network: Network, backend: Writes, *, block: str | None = None) -> Wri
     needed = list(dict.fromkeys(used_blocks(node)))
     parts = [writer.block(each) for each in blocks if each in needed]
     about = [*_comment(f"{path} of {network.name}: {network.source}."), _passage(node, backend)]
-    text = _file(about, [*parts, writer.instance(node)], backend, scope)
-    return Written(text, node.name)
+    instance, named = writer.instance(node)
+    return Written(_file(about, [*parts, instance], backend, scope), named)
 
 
 def block_path(network: Network, block: str) -> str:
@@ -88,14 +88,7 @@ def _about(network: Network, *, channels_last: bool) -> list[str]:
 
 
 def _comment(text: str) -> list[str]:
-    """`text` in lines of comments; what cannot be printed is escaped, since a line of source may
-    not have all of it.
-    """
-    spaced = " ".join(text.split())
-    text = "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in spaced
-    )
-    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.wrap(printed(text), WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 
 def _passage(node: Node, backend: Writes) -> str:

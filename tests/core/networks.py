@@ -1,5 +1,7 @@
 """Random legal networks for hypothesis."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 
 from googlenet import Network, spec
@@ -34,6 +36,35 @@ MAP_LEAVES = st.one_of(
 )
 
 
+#: Residual sums in every place, whose shortcuts are layers, blocks, residual sums and nothing.
+UNIT = replace(blocks.sequential(conv=blocks.conv_layer(3, 1), relu=spec.ReLU()), block="Unit")
+CONV = blocks.conv_layer(3, 1)
+RESIDUALS = Network(
+    "residuals",
+    blocks.sequential(
+        first=blocks.residual(blocks.conv_layer(3, 3, 1, 1), CONV),
+        side=blocks.concat(a=blocks.residual(CONV, UNIT), b=blocks.residual(UNIT, UNIT), c=CONV),
+        inside=blocks.concat(a=blocks.residual(CONV, CONV), b=CONV),
+        reduce=CONV,
+        identity=blocks.residual(blocks.sequential(), CONV),
+        nested=blocks.residual(blocks.residual(CONV, blocks.residual(CONV)), UNIT),
+        nothing=blocks.residual(blocks.sequential(), blocks.sequential()),
+        aux=spec.Aux(
+            blocks.sequential(
+                sum=blocks.residual(CONV, UNIT),
+                pool=spec.GlobalAvgPool(),
+                dense=spec.Dense(2, bias=True),
+            ),
+            0.3,
+        ),
+        pool=spec.GlobalAvgPool(),
+        dense=spec.Dense(2, bias=True),
+    ),
+    (3, 6, 5),
+    "a test",
+)
+
+
 @st.composite
 def pools(draw):
     kernel, stride = draw(pairs), draw(pairs)
@@ -53,7 +84,13 @@ def layers(draw, depth=2):
             return blocks.sequential(**{f"layer{i}": layer for i, layer in enumerate(inner)})
         if kind == "concat":
             return blocks.concat(**{f"branch{i}": layer for i, layer in enumerate(inner)})
-        return blocks.residual(inner[0], scale=0.5)
+        # What has the same shape for certain: nothing, or the body once more, alone or in a block.
+        body = inner[0]
+        again = blocks.sequential(layer=body)
+        shortcut = draw(st.sampled_from([None, body, again, replace(again, block="Again")]))
+        if shortcut is not None and draw(st.booleans()):
+            body, shortcut = shortcut, body
+        return blocks.residual(body, shortcut, scale=0.5)
     return draw(st.one_of(MAP_LEAVES, pools()))
 
 

@@ -299,6 +299,21 @@ def test_alt_texts():
     )
 
 
+def test_heads_are_no_stages_of_the_path():
+    head = Aux(sequential(pool=GlobalAvgPool(), dense=Dense(3, bias=True)), 0.3)
+    stages = {"a": conv(3, 1), "b": sequential(aux=head), "aux2": head, "pool": GlobalAvgPool()}
+    network = Network("n", sequential(**stages, dense=Dense(3, bias=True)), (3, 9, 7), "a test")
+    expected = "n: from 3×9×7 to 3 through a (3×9×7), pool (3), dense (3)."
+    assert googlenet.draw(network).alt == expected
+
+
+def test_a_long_stage_of_single_layers_fits_a_sheet():
+    stage = sequential(**{f"conv_{i}": conv(4 + i % 2, 3, padding=1) for i in range(20)})
+    network = Network("n", sequential(stage=stage, end=conv(3, 1)), (3, 9, 7), "a test")
+    scene = googlenet.draw(network, block="stage").scene
+    assert scene.height <= SHEET * scene.width / PAGE
+
+
 # Networks of one's own ----------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 import googlenet
 from googlenet.architectures import designators
@@ -20,7 +20,7 @@ from googlenet.source.write import write
 from googlenet.spec.analysis import smallest_input
 from googlenet.weights.samples import random_images, random_params
 
-from ..core.networks import networks
+from ..core.networks import RESIDUALS, networks
 from ..frameworks import written
 from .networks import NETWORKS
 
@@ -105,6 +105,7 @@ def test_other_weights_give_other_bits(framework, backend, native, tmp_path):
     deadline=None,
 )
 @given(networks())
+@example(RESIDUALS)
 def test_any_network_gives_the_same_bits(framework, backend, native, tmp_path_factory, network):
     folder = tmp_path_factory.mktemp("written")
     source = write(network, backend)
