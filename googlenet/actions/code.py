@@ -28,7 +28,7 @@ from ..source.printing import printed
 from ..source.write import Written, block_path, write
 from ..spec.layers import Network, Shape
 from ..spec.serial import from_json, to_json
-from .common import by_framework, several
+from .arguments import by_framework, path_of, seconds, several
 
 #: The forms of the answer: a file of Python, or pages.
 FORMATS: Final = ("py", "md", "html")
@@ -91,9 +91,10 @@ class Code:
         `UnknownNameError` as `formatted` does, and for a `path` that ends as another form does;
         `DataError` if the file cannot be written.
         """
-        form = format_of(path, form)
-        with writing(Path(path)):
-            write_atomically(path, self.formatted(form).encode())
+        target = path_of("path", path)
+        form = format_of(target, form)
+        with writing(target):
+            write_atomically(target, self.formatted(form).encode())
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
@@ -146,8 +147,9 @@ def code(
         network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
     )
     path = None if block is None else block_path(spec, block)
-    paths = by_framework(interpreters)
-    asked = None if frameworks is None else several(frameworks)
+    timeout = seconds(timeout)
+    paths = by_framework("interpreters", interpreters)
+    asked = None if frameworks is None else several("frameworks", frameworks)
     chosen = chosen_frameworks(asked, paths)
     if asked is None:
         chosen = [name for name in chosen if name != REFERENCE]

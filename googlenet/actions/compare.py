@@ -9,7 +9,7 @@ from typing import Any
 from ..architectures import as_network
 from ..spec.analysis import Budget, budget, smallest_input
 from ..spec.layers import Network, Shape
-from .common import integer, several
+from .arguments import integer, several, size_of
 
 #: The third exercise of the book's section on GoogLeNet compares these, all at the same size: costs
 #: can only be compared at one size.
@@ -59,9 +59,11 @@ def compare(
     Networks are names or `Network`s, each at its own input unless `channels` or `input_size`
     (height, width) say otherwise. Raises `UnknownNameError`, `SpecError` or `ShapeError`.
     """
-    given = several(networks, (str, Network))
+    given = several("networks", networks, (str, Network))
     channels = None if channels is None else integer("channels", channels, 1)
-    if not given and input_size is None:
+    if input_size is not None:
+        input_size = size_of("input_size", input_size)
+    elif not given:
         input_size = EXERCISE_SIZE
     found = []
     for each in given or EXERCISE:

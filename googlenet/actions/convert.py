@@ -17,6 +17,7 @@ from ..spec.traversal import num_classes as classes_of
 from ..weights.files import save_params
 from ..weights.formats import WeightsFile, read_weights_file
 from ..weights.zoo import find_model, import_weights, reopen_weights
+from .arguments import flag, name_of, path_of, size_of
 
 #: The ending of this project's own files.
 OWN = ".safetensors"
@@ -75,11 +76,13 @@ def convert(
     `input_size` is (height, width). `classes` is a text file of class names, one per line, to be
     stored with the weights.
 
-    Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError` or `ShapeError`, with
-    what to do; an existing `target` is then left unchanged.
+    Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError` or
+    `ShapeError`, with what to do; an existing `target` is then left unchanged.
     """
-    before, after = Path(source), Path(target)
-    designator = None if model is None else find_model(model).designator
+    before, after = path_of("source", source), path_of("target", target)
+    aux = None if aux is None else flag("aux", aux)
+    input_size = None if input_size is None else size_of("input_size", input_size)
+    designator = None if model is None else find_model(name_of("model", model)).designator
     backend = None if framework is None else _saving(framework)
     check_target(before, after, OWN if backend is None else backend.file_suffix)
     if classes is not None and backend is not None:
@@ -87,7 +90,7 @@ def convert(
             f"`classes`: {backend.name}'s own files cannot hold class names; leave out"
             " `framework` or `classes`"
         )
-    names = None if classes is None else _class_names(Path(classes))
+    names = None if classes is None else _class_names(path_of("classes", classes))
     file = read_weights_file(before)
     if designator is None:
         imported = reopen_weights(file, aux=aux, input_size=input_size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from ..architectures import as_network, get_network
@@ -15,7 +14,7 @@ from ..spec.analysis import count_parameters
 from ..spec.diff import Difference, differences
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
-from .common import integer
+from .arguments import flag, integer, path_of
 
 #: More classes than any image set has: labels do not matter here.
 MOST_CLASSES = 1 << 31
@@ -87,9 +86,9 @@ def diff(
     a = as_network(first, num_classes=num_classes, input_shape=input_shape, aux=aux)
     b = second if isinstance(second, Network) else _like(second, a, aux)
     found = tuple(differences(a, b))
-    if not logits:
+    if not flag("logits", logits):
         return Diff(a, b, found)
-    source = None if images is None else Path(images)
+    source = None if images is None else path_of("images", images)
     image_set = load_image_set(source, a.input_shape, MOST_CLASSES, count=count, seed=seed)
     return Diff(a, b, found, movement(a, b, image_set.images, seed=seed), image_set, seed)
 

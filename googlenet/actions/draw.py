@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..architectures import as_network
@@ -12,6 +11,7 @@ from ..drawing.architecture import architecture, save_picture
 from ..drawing.scene import Box, Scene, to_svg
 from ..spec.layers import Network, Shape
 from ..spec.outline import Ratio, Reduction, ratios, reductions
+from .arguments import path_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Drawing:
         """Write it to `path`, which ends in .svg, .png (2,500 pixels wide) or .pdf. Raises
         `DataError` for another ending, or a file that cannot be written.
         """
-        save_picture(Path(path), self.scene)
+        save_picture(path_of("path", path), self.scene)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the picture itself, with whole words as keys."""

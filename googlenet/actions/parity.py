@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ..architectures import as_network
 from ..arrays import Array
@@ -16,7 +15,8 @@ from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
 from ..spec.analysis import norm_of_one_value, smallest_input
 from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
-from .common import by_framework, integer, several, weights_of
+from .arguments import by_framework, flag, integer, path_of, seconds, several
+from .common import weights_of
 
 #: How many of the embedded digits are taken if no number is given.
 DIGITS = 64
@@ -74,6 +74,8 @@ def parity(
     `WeightsError` for arguments that are not valid. A framework that differs raises nothing, nor do
     images and weights on which too little can be proved: `report.passed` is False.
     """
+    gradients, exact = flag("gradients", gradients), flag("exact", exact)
+    compiled = flag("compiled", compiled)
     if compiled and not exact:
         raise SpecError("`compiled`: compares bits, which needs `exact=True`")
     count = None if count is None else integer("count", count, 1)
@@ -83,20 +85,21 @@ def parity(
         integer("jobs", jobs, 1),
     )
     threads = None if threads is None else integer("threads", threads, 1)
-    train_steps = integer("train_steps", train_steps, 0)
+    train_steps, timeout = integer("train_steps", train_steps, 0), seconds(timeout)
     spec = as_network(
         network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
     )
-    paths = by_framework(interpreters)
-    chosen = chosen_frameworks(None if frameworks is None else several(frameworks), paths)
-    placed = by_framework(devices)
+    paths = by_framework("interpreters", interpreters)
+    asked = None if frameworks is None else several("frameworks", frameworks)
+    chosen = chosen_frameworks(asked, paths)
+    placed = by_framework("devices", devices)
     for framework in placed:
         if framework not in chosen:
             raise UnknownNameError(
                 f"devices: '{framework}' is not compared here; choose from {', '.join(chosen)}"
             )
     image_set = load_image_set(
-        None if images is None else Path(images),
+        None if images is None else path_of("images", images),
         spec.input_shape,
         classes_of(spec),
         count=DIGITS if count is None and images is None else count,

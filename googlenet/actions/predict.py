@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,7 +23,8 @@ from ..spec.layers import Network
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
 from ..weights.zoo import open_weights
-from .common import Report, integer, several
+from .arguments import integer, path_of, several
+from .common import Report
 
 #: The number of images in one pass.
 CHUNK = 8
@@ -63,8 +64,10 @@ class Prediction:
         return shares
 
     def top(self, count: int = 5) -> list[list[Guess]]:
-        """The `count` most likely classes of each image, the most likely first."""
-        found = []
+        """The `count` most likely classes of each image, the most likely first. Raises `SpecError`
+        unless `count` is an integer of at least 1.
+        """
+        count, found = integer("count", count, 1), []
         for shares in self.probabilities:
             order = np.argsort(-shares, kind="stable")[:count]
             found.append([Guess(int(i), self.classes[i], float(shares[i])) for i in order])
@@ -95,7 +98,7 @@ class Prediction:
                     for guess in guesses
                 ],
             }
-            for name, guesses in zip(self.names, self.top(top), strict=True)
+            for name, guesses in zip(self.names, self.top(integer("top", top, 1)), strict=True)
         ]
         return answer | {"preprocessing": self.preprocessing, "images": rows}
 
@@ -104,7 +107,7 @@ def check_output(path: str | os.PathLike[str], *, several: bool = False) -> Path
     """The file to write outputs to; `several` layers need an `.npz`. Raises `DataError`, with what
     to do, for any other ending or a folder that does not exist.
     """
-    out = Path(path)
+    out = path_of("out", path)
     if not out.parent.is_dir():
         raise DataError(f"`out={out}`: its folder does not exist; create it first")
     if out.is_dir():
@@ -139,9 +142,11 @@ def predict(
     `BackendError` or `DeviceError`, with what to do.
     """
     threads = None if threads is None else integer("threads", threads, 1)
-    taps = tuple(map(str, several(taps)))
+    taps = tuple(map(str, several("taps", taps)))
     array = _checked(images) if isinstance(images, np.ndarray) else None
-    file = read_weights_file(weights)
+    paths = _paths(images) if array is None else []
+    source = path_of("weights", weights)
+    file = read_weights_file(source)
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
     opened = open_weights(file, model, input_size=size)
     network = opened.network
@@ -156,9 +161,9 @@ def predict(
     if array is not None:
         names, pieces = tuple(map(str, range(len(array)))), _pieces(array)
     else:
-        chosen = preprocessing or file.metadata.get("preprocessing", "unit")
-        given = [images] if isinstance(images, (str, os.PathLike)) else images
-        paths = [Path(path) for path in given]
+        chosen = (
+            file.metadata.get("preprocessing", "unit") if preprocessing is None else preprocessing
+        )
         inputs = load_inputs(paths, network.input_shape, find_preprocessing(chosen))
         names, pieces = inputs.names, inputs.chunks(CHUNK)
     report(f"loading {canonical_name(framework)}", 0, 0)
@@ -176,8 +181,14 @@ def predict(
             f"network '{network.name}': its logits are not finite; the weights are damaged, or not"
             " meant for these images"
         )
-    classes = _class_names(Path(weights), file.metadata, outputs["logits"].shape[1])
+    classes = _class_names(source, file.metadata, outputs["logits"].shape[1])
     return Prediction(network, canonical_name(framework), names, outputs, classes, chosen)
+
+
+def _paths(images: Any) -> list[Path]:
+    """The path that `images` is, or those that it holds. Raises `DataError` for anything else."""
+    one = isinstance(images, str) or not isinstance(images, Iterable)
+    return [path_of("images", each) for each in ([images] if one else images)]
 
 
 def _checked(images: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from ..training.race import (
     standings,
     write_results,
 )
-from .common import Report, by_framework, integer, network_and_data, several
+from .arguments import by_framework, check_recipe, integer, path_of, seconds, several
+from .common import Report, network_and_data
 
 #: The file in a race's folder with all standings.
 RESULTS = "results.json"
@@ -106,13 +107,21 @@ def race(
     what `train` raises for bad arguments, and `TrainingError` if files cannot be written or a run
     began elsewhere.
     """
-    numbers = range(integer("seeds", seeds, 1)) if isinstance(seeds, int) else seeds
+    try:
+        numbers: Iterable[int] = iter(seeds)  # type: ignore[arg-type]
+    except TypeError:  # a number, whoever's it is
+        numbers = range(integer("seeds", seeds, 1))
     chosen = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in numbers))
     if not chosen:
         raise SpecError("`seeds`: expected at least one, got none")
     threads = None if threads is None else integer("threads", threads, 1)
-    paths = by_framework(interpreters)
-    named = None if frameworks is None else chosen_frameworks(several(frameworks), paths)
+    check_recipe(recipe)
+    timeout = seconds(timeout)
+    given = None if out is None else path_of("out", out)
+    paths = by_framework("interpreters", interpreters)
+    named = (
+        None if frameworks is None else chosen_frameworks(several("frameworks", frameworks), paths)
+    )
     taking_part = entrants(named, interpreters=paths, tell=tell)
     spec, loaded = network_and_data(
         network,
@@ -124,8 +133,7 @@ def race(
         data_dir=data_dir,
         report=report,
     )
-    name = f"race-{spec.name.replace(':', '-')}-{loaded.name}"
-    folder = Path("runs") / name if out is None else Path(out)
+    folder = given or Path("runs") / f"race-{spec.name.replace(':', '-')}-{loaded.name}"
     check_classes(loaded, classes_of(spec))
     check_batch_size(recipe, loaded, spec)
     runs: list[RaceRun] = []

@@ -23,7 +23,7 @@ from ..spec.analysis import (
 )
 from ..spec.layers import Network, Shape
 from ..spec.outline import Level, Row, outline
-from .common import by_framework, integer, several
+from .arguments import by_framework, integer, seconds, several
 
 #: Called with a framework, what it is doing, how much is done, and how much there is.
 Progress = Callable[[str, str, int, int], None]
@@ -115,7 +115,7 @@ def summary(
 
     Raises `UnknownNameError`, `SpecError`, `ShapeError` or `BackendError`.
     """
-    depth = integer("depth", depth, Level.STAGE)
+    depth, timeout = integer("depth", depth, Level.STAGE), seconds(timeout)
     if depth > Level.LAYER:
         raise UnknownNameError(
             "`depth`: expected at most 4, which is layers; 1 is stages, 2 blocks, 3 branches; got"
@@ -133,8 +133,8 @@ def summary(
         depth,
         outline(spec, depth),
     )
-    paths = by_framework(interpreters)
-    asked = tuple(paths) if framework is None else several(framework)
+    paths = by_framework("interpreters", interpreters)
+    asked = tuple(paths) if framework is None else several("framework", framework)
     if not asked:
         return found
     chosen = chosen_frameworks(asked, paths)

@@ -19,7 +19,8 @@ from ..spec.recipe import Recipe
 from ..training.choice import default_trainer
 from ..training.interval import wilson
 from ..training.loop import WEIGHTS, Listener, TrainingRun
-from .common import Report, integer, network_and_data, weights_of
+from .arguments import check_recipe, flag, integer, number, path_of
+from .common import Report, network_and_data, weights_of
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,10 @@ def train(
     `WeightsError`, `DeviceError` or `TrainingError`, with what to do.
     """
     threads = None if threads is None else integer("threads", threads, 1)
+    check_recipe(recipe)
+    resume, parallel = flag("resume", resume), flag("parallel", parallel)
+    checkpoint_minutes = number("checkpoint_minutes", checkpoint_minutes, 0)
+    given = None if out is None else path_of("out", out)
     prepare_process(threads)
     named = canonical_name(framework) if framework is not None else default_trainer(tell=tell)
     report(f"loading {named}", 0, 0)
@@ -133,7 +138,7 @@ def train(
         params=weights_of(weights, spec, seed=recipe.seed, initializer=initializer),
         data=loaded,
         recipe=recipe,
-        folder=Path("runs") / name if out is None else Path(out),
+        folder=given or Path("runs") / name,
         resume=resume,
         checkpoint_seconds=60 * checkpoint_minutes,
         device=device,

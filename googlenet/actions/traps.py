@@ -13,7 +13,7 @@ from ..files import check_folder, write_atomically, writing
 from ..proof.traps.page import Asked, page_of
 from ..proof.traps.report import TIMEOUT, Progress, TrapReport, run_traps
 from ..proof.traps.table import TRAPS, find_trap
-from .common import by_framework, several
+from .arguments import by_framework, path_of, seconds, several
 
 
 def traps(
@@ -33,17 +33,20 @@ def traps(
     `timeout` seconds without progress. `page` is a Markdown file to write it all to if every
     framework finishes; otherwise it stays as it is, and `report.page` is None.
 
-    Raises `UnknownNameError`, `BackendError` or `DataError` for arguments that are not valid. A
-    trap that is not as the framework's backend says raises nothing: `report.passed` is False.
+    Raises `UnknownNameError`, `SpecError`, `BackendError` or `DataError` for arguments that are not
+    valid. A trap that is not as the framework's backend says raises nothing: `report.passed` is
+    False.
     """
-    chosen_traps = [find_trap(name) for name in dict.fromkeys(several(names))] or [*TRAPS.values()]
-    paths = by_framework(interpreters)
-    chosen = chosen_frameworks(None if frameworks is None else several(frameworks), paths)
-    if frameworks is None:
+    named, timeout = dict.fromkeys(map(str, several("names", names))), seconds(timeout)
+    chosen_traps = [find_trap(name) for name in named] or [*TRAPS.values()]
+    paths = by_framework("interpreters", interpreters)
+    given = None if frameworks is None else several("frameworks", frameworks)
+    chosen = chosen_frameworks(given, paths)
+    if given is None:
         chosen = [framework for framework in chosen if framework != REFERENCE]
-    target = None if page is None else _checked(Path(page))
+    target = None if page is None else _checked(path_of("page", page))
     asked = Asked(
-        names=tuple(trap.name for trap in chosen_traps) if several(names) else (),
+        names=tuple(trap.name for trap in chosen_traps) if named else (),
         frameworks=() if frameworks is None else tuple(chosen),
         interpreters=tuple(paths),
         page=target,

@@ -13,9 +13,11 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ..errors import ShapeError, SpecError, UnknownNameError
 from ..spec.analysis import smallest_input
-from ..spec.layers import Network, Shape, check_input_shape
+from ..spec.layers import Network, Shape, check_input_shape, plain
 from ..spec.traversal import walk
 from . import alexnet as _alexnet
 from . import bn_inception as _bn_inception
@@ -86,16 +88,10 @@ def get_network(
     name, dialect or auxiliary heads that do not exist, `SpecError` for a size that is not positive,
     and `ShapeError` if the input is too small.
     """
-    if num_classes is not None:
-        if (
-            not hasattr(num_classes, "__index__")
-            or isinstance(num_classes, bool)
-            or num_classes < 1
-        ):
-            raise SpecError(
-                f"`num_classes`: expected an integer of at least 1, got {num_classes!r}"
-            )
-        num_classes = int(num_classes)
+    num_classes = plain(num_classes)
+    if num_classes is not None and not (type(num_classes) is int and num_classes >= 1):
+        raise SpecError(f"`num_classes`: expected an integer of at least 1, got {num_classes!r}")
+    _check_aux(aux)
     name, dialect = _split(name, dialect)
     make = NETWORKS[name]
     given = {
@@ -157,6 +153,7 @@ def as_network(
         return get_network(
             network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
         )
+    _check_aux(aux)
     for argument, given in (
         ("num_classes", num_classes is not None),
         ("aux", aux),
@@ -169,12 +166,20 @@ def as_network(
     return network if input_shape is None else network.at(check_input_shape(input_shape))
 
 
+def _check_aux(aux: bool) -> None:
+    """Raises `SpecError` unless `aux` is True or False."""
+    if not isinstance(aux, (bool, np.bool_)):
+        raise SpecError(f"`aux`: expected True or False, got {aux!r}")
+
+
 def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
     """The network and the dialect that a designator means. Raises `UnknownNameError` if there is no
     such pair.
     """
     if not isinstance(name, str):
         raise UnknownNameError(f"network: expected a name or a Network, got {name!r}")
+    if dialect is not None and not isinstance(dialect, str):
+        raise UnknownNameError(f"dialect: expected a name such as 'torchvision', got {dialect!r}")
     prefix, colon, rest = name.partition(":")
     if colon:
         if dialect not in (None, prefix):

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
 from ..arrays import Array
-from ..errors import DataError, ShapeError, UnknownNameError
+from ..errors import DataError, ShapeError, SpecError, UnknownNameError
 from ..spec.analysis import norm_of_one_value
 from ..spec.layers import Network
-from ..spec.traversal import nodes, num_classes
+from ..spec.traversal import Site, fold, nodes, num_classes
+
+
+def check_names(network: Network, framework: str, attributes: AbstractSet[str]) -> None:
+    """Raises `SpecError` for the first layer whose name is one of `attributes`, which the layers of
+    `framework` have themselves: one of the two would hide the other.
+    """
+
+    def check(site: Site, children: object = None) -> None:
+        name = site.path.rpartition(".")[2]
+        if name in attributes:
+            raise SpecError(
+                f"{site.path}: {framework} cannot have a layer called '{name}', since its own"
+                " layers have an attribute of that name; rename it"
+            )
+
+    fold(network, check, check)
 
 
 def check_images(network: Network, images: Array, *, train: bool = False) -> Array:

@@ -42,6 +42,8 @@ class Backend(Protocol):
 
         It is what `get_model` returns: the framework's own class, with its own tools. The model has
         the attribute `network`, so that the functions below and the user know what it is.
+
+        Raises `SpecError` for a layer whose name would hide what the framework needs itself.
         """
 
     def params_of(self, model: Any) -> Params:

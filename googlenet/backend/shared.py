@@ -14,6 +14,13 @@ from ..spec.traversal import CompositeSite
 T = TypeVar("T")
 
 
+def attribute_names(*layers: object) -> frozenset[str]:
+    """The names that no child of a model may have where children are attributes: those of native
+    `layers` that hold nothing yet, and `network`, which `build` sets.
+    """
+    return frozenset({"network"}).union(*map(dir, layers))
+
+
 def by_name(network: Network, outputs: Any) -> dict[str, Any]:
     """What a native model returned, one output or a tuple or list of all, keyed by output name."""
     every = outputs if isinstance(outputs, (tuple, list)) else (outputs,)

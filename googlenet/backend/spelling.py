@@ -31,7 +31,9 @@ class Spelling:
     modules: ModuleType
     imports: Mapping[str, str]
     preamble: tuple[str, ...] = ()
-    #: Names that no layer can have in source: attributes that the framework itself needs.
+    #: The framework's name, that of its backend, for `check_names`.
+    framework: str = "the framework"
+    #: Names that no layer can have: attributes that the framework itself needs.
     attributes: frozenset[str] = frozenset()
     #: Whether maps are (N, H, W, C) here.
     channels_last: bool = False

@@ -92,8 +92,8 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
 
 def find_preprocessing(name: str) -> Preprocessing:
     """The preprocessing called `name`. Raises `UnknownNameError`, which lists them all."""
-    if name not in PREPROCESSINGS:
-        close = difflib.get_close_matches(name, PREPROCESSINGS, n=1)
+    if not isinstance(name, str) or name not in PREPROCESSINGS:
+        close = difflib.get_close_matches(str(name), PREPROCESSINGS, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise UnknownNameError(
             f"`preprocessing`: expected one of {', '.join(PREPROCESSINGS)}, got '{name}'{hint}"

@@ -78,9 +78,10 @@ def load_data(
 
 def _from_path(data: str, input_shape: Shape, report: Report) -> DataSet:
     path = Path(data)
-    if not path.exists():
+    if not data or not path.exists():  # an empty path would mean the current folder
         raise DataError(
-            f"`data`: expected {DIGITS}, {FASHION_MNIST} or a path that exists, got {data}"
+            f"`data`: expected {DIGITS}, {FASHION_MNIST} or a path that exists, got"
+            f" {data or 'an empty one'}"
         )
     if not path.is_dir():
         raise DataError(

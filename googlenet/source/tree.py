@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from ..backend.call import Call
+from ..backend.checks import check_names
 from ..backend.spelling import Spelling
 from ..errors import SpecError
 from ..spec.layers import Aux, Composite, Concat, Network, Residual, Sequential, aux_heads
@@ -133,11 +134,12 @@ def tree(network: Network, spelling: Spelling) -> Node:
     """The whole of `network`, its leaves as a framework spells them. Raises `SpecError` for a name
     that cannot be an attribute, `ShapeError` as `fold` does.
     """
+    check_names(network, spelling.framework, spelling.attributes)
     own = spelling.modules.__name__
 
     def made(site: LeafSite) -> Node:
         calls = spelling.leaf(site)
-        name = _name(site, spelling)
+        name = _name(site)
         return Node(name, site, tuple(bound(call, own) for call in calls))
 
     def compose(site: CompositeSite, children: dict[str, Node]) -> Node:
@@ -147,22 +149,17 @@ def tree(network: Network, spelling: Spelling) -> Node:
             return head
         scale = getattr(site.layer, "scale", None)
         uses = () if scale is None else (Use(Residual, (Item("scale", scale),)),)
-        return Node(_name(site, spelling), site, uses, children)
+        return Node(_name(site), site, uses, children)
 
     return fold(network, made, compose)
 
 
-def _name(site: Site, spelling: Spelling) -> str:
+def _name(site: Site) -> str:
     name = site.path.rpartition(".")[2]
     if keyword.iskeyword(name):
         raise SpecError(
             f"{site.path}: a layer called '{name}' cannot be written as source, since that is a"
             " keyword of Python; rename it"
-        )
-    if name in spelling.attributes:
-        raise SpecError(
-            f"{site.path}: a layer called '{name}' cannot be written as source, since the"
-            " framework's own layers have an attribute of that name; rename it"
         )
     return name
 

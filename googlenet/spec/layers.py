@@ -56,6 +56,16 @@ def _make_plain(layer: object, *names: str) -> None:
         object.__setattr__(layer, name, plain(getattr(layer, name)))
 
 
+def _make_floats(layer: object, *names: str) -> None:
+    """The same for fields that are floats: 1 is stored as 1.0."""
+    _make_plain(layer, *names)
+    for name in names:
+        value = getattr(layer, name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            with suppress(OverflowError):
+                object.__setattr__(layer, name, float(value))
+
+
 def _is_int(value: object, low: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
@@ -67,7 +77,7 @@ def _is_pair(value: object, low: int) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _check_window(kind: str, kernel_size: object, stride: object, padding: object) -> None:
@@ -171,7 +181,7 @@ class BatchNorm:
     scale: bool
 
     def __post_init__(self) -> None:
-        _make_plain(self, "eps", "momentum")
+        _make_floats(self, "eps", "momentum")
         check(
             _is_number(self.eps) and self.eps > 0, "BatchNorm", "eps", "a number above 0", self.eps
         )
@@ -204,7 +214,8 @@ class LocalResponseNorm:
     k: float
 
     def __post_init__(self) -> None:
-        _make_plain(self, "size", "alpha", "beta", "k")
+        _make_plain(self, "size")
+        _make_floats(self, "alpha", "beta", "k")
         odd = _is_int(self.size, 1) and self.size % 2 == 1
         check(odd, "LocalResponseNorm", "size", "an odd integer of at least 1", self.size)
         for name, value in (("alpha", self.alpha), ("beta", self.beta), ("k", self.k)):
@@ -309,7 +320,7 @@ class Dropout:
     rate: float
 
     def __post_init__(self) -> None:
-        _make_plain(self, "rate")
+        _make_floats(self, "rate")
         check(
             _is_number(self.rate) and 0 <= self.rate < 1,
             "Dropout",
@@ -356,7 +367,7 @@ class Scale:
     when: Literal["always", "train", "eval"]
 
     def __post_init__(self) -> None:
-        _make_plain(self, "factor")
+        _make_floats(self, "factor")
         check(_is_number(self.factor), "Scale", "factor", "a finite number", self.factor)
         check(
             self.when in ("always", "train", "eval"),
@@ -393,9 +404,9 @@ def _check_block(kind: str, block: object) -> None:
 
 def _is_class_name(name: str) -> bool:
     """Whether a class of Python may have the name, and only that one: Python takes names that are
-    equal under NFKC for one.
+    equal under NFKC for one, and changes those with two underscores in front inside a class.
     """
-    plain = unicodedata.normalize("NFKC", name) == name
+    plain = unicodedata.normalize("NFKC", name) == name and not name.startswith("_")
     return plain and name.isidentifier() and not keyword.iskeyword(name)
 
 
@@ -452,7 +463,7 @@ class Residual:
     def __post_init__(self) -> None:
         _check_children("Residual", self.children)
         _check_block("Residual", self.block)
-        _make_plain(self, "scale")
+        _make_floats(self, "scale")
         check(_is_number(self.scale), "Residual", "scale", "a finite number", self.scale)
         _check_no_aux("Residual", self.body, self.shortcut)
 
@@ -476,7 +487,7 @@ class Aux:
     loss_weight: float
 
     def __post_init__(self) -> None:
-        _make_plain(self, "loss_weight")
+        _make_floats(self, "loss_weight")
         check(isinstance(self.head, Sequential), "Aux", "head", "a Sequential", self.head)
         check(
             _is_number(self.loss_weight) and self.loss_weight >= 0,

@@ -123,10 +123,15 @@ def find(network: Network, block: str) -> Part:
     `ShapeError` if the input does not fit.
     """
     root = parts(network)
+    known = blocks(root)
+    if not isinstance(block, str):
+        raise UnknownNameError(
+            f"`block`: expected a path or a name, got {block!r}; {network.name} has"
+            f" {', '.join(part.path for part in known)}"
+        )
     exact = _at(root, block) if block else None
     if exact is not None:
         return exact
-    known = blocks(root)
     named = [part for part in known if part.name == block]
     named = named or [part for part in root.below() if part.path and part.name == block]
     if len(named) == 1:

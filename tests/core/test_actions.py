@@ -23,7 +23,10 @@ from googlenet import (
     load_params,
     save_params,
 )
+from googlenet.actions.code import Code
 from googlenet.data.dataset import DataSet, Split
+from googlenet.data.preprocessing import find_preprocessing
+from googlenet.data.sets import load_data
 from googlenet.training.loop import read_log
 
 RECIPE = Recipe(learning_rate=0.01, momentum=0.9, epochs=1, batch_size=16)
@@ -50,7 +53,7 @@ def test_every_action_is_public_and_documented():
         assert name in googlenet.__all__
         assert "Raises" in function.__doc__
     folder = Path(googlenet.__file__).parent / "actions"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "common"}
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "arguments", "common"}
     assert modules == set(googlenet._ACTIONS)
 
 
@@ -194,6 +197,197 @@ def test_numpys_integers_and_generators_are_taken(shades, tmp_path):
     assert report.passed
     moved = googlenet.diff("googlenet", "googlenet", count=np.int64(1), seed=np.int64(2), **SMALL)
     assert json.loads(json.dumps(moved.to_json()))["logits"]["seed"] == 2
+
+
+ONE, TWO = np.int64(1), np.int32(2)
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "arguments"),
+    [
+        (
+            "parity",
+            ["googlenet", "numpy"],
+            {
+                "label_smoothing": np.float32(0.1),
+                "count": TWO,
+                "seed": ONE,
+                "num_classes": np.int64(10),
+                "train_steps": ONE,
+                "jobs": ONE,
+                "threads": ONE,
+                "chunk": TWO,
+                "timeout": np.float32(300),
+                "exact": np.False_,
+                "input_shape": tuple(np.array((1, 32, 32))),
+            },
+        ),
+        ("compare", ["nin"], {"num_classes": TWO, "channels": ONE, "input_size": np.full(2, 224)}),
+        ("diff", ["nin", "nin"], {"num_classes": TWO, "logits": np.False_}),
+        ("draw", ["googlenet_paper"], {"num_classes": TWO, "aux": np.True_}),
+        ("summary", ["googlenet"], {"num_classes": TWO, "depth": TWO, "timeout": np.int64(9)}),
+        ("summary", ["nin"], {"framework": "numpy", "timeout": np.float64(9), "num_classes": TWO}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_numpys_numbers_are_taken(action, given, arguments):
+    found = getattr(googlenet, action)(*given, **arguments)
+    for each in found if isinstance(found, list) else [found]:
+        json.dumps(each.to_json())
+        assert getattr(each, "passed", True)
+
+
+def test_numpys_numbers_are_taken_to_train_and_convert(shades, weights, tmp_path):
+    given = {"threads": ONE, **SMALL}
+    raced = googlenet.race(
+        "googlenet",
+        shades,
+        RECIPE,
+        frameworks="numpy",
+        seeds=TWO,
+        timeout=np.float16(300),
+        out=tmp_path / "race",
+        **given,
+    )
+    assert [(run.seed, run.error) for run in raced.runs] == [(0, None), (1, None)]
+    trained = googlenet.train(
+        "googlenet",
+        shades,
+        RECIPE,
+        framework="numpy",
+        out=tmp_path / "run",
+        checkpoint_minutes=np.float32(1),
+        resume=np.True_,
+        **given,
+    )
+    json.dumps(trained.to_json())
+    size = tuple(np.array((40, 32)))
+    converted = googlenet.convert(weights, tmp_path / "w.npz", framework="numpy", input_size=size)
+    assert converted.to_json()["input_shape"] == [1, 40, 32]
+
+
+MAPPING = "`{}`: expected a mapping from frameworks to {}, as in {{'torch': …}}, got "
+PYTHON = "the path of a Python interpreter"
+PATH = "`{}`: expected a path, got {}; '.' is the current folder"
+FLAG = "`{}`: expected True or False, got 'no'"
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "arguments", "message"),
+    [
+        *(
+            (action, [], {"block": block}, f"`block`: expected a path or a name, got {block!r}; ")
+            for action in ("code", "draw")
+            for block in (3, True, Path("b3"))
+        ),
+        ("code", [], {"dialect": 3}, "dialect: expected a name such as 'torchvision', got 3"),
+        ("draw", ["vgg11"], {"dialect": []}, "dialect: expected a name such as 'torchvision'"),
+        ("code", [], {"num_classes": np.ones(2, int)}, "`num_classes`: expected an integer of"),
+        ("code", [], {"frameworks": 3}, "`frameworks`: expected a name, or several, got 3"),
+        ("parity", [], {"frameworks": True}, "`frameworks`: expected a name, or several, got True"),
+        ("race", [], {"frameworks": 3}, "`frameworks`: expected a name, or several, got 3"),
+        ("summary", [], {"framework": 3}, "`framework`: expected a name, or several, got 3"),
+        ("traps", [None], {}, "`names`: expected a name, or several, got None"),
+        ("traps", [3], {}, "`names`: expected a name, or several, got 3"),
+        ("traps", [[[]]], {}, "`names`: no trap '[]'"),
+        ("traps", [], {"frameworks": 3}, "`frameworks`: expected a name, or several, got 3"),
+        ("compare", [None], {}, "`networks`: expected a name, or several, got None"),
+        ("compare", [3], {}, "`networks`: expected a name, or several, got 3"),
+        ("compare", [], {"input_size": 3}, "`input_size`: expected (height, width), each at least"),
+        ("compare", [], {"input_size": "ab"}, "`input_size`: expected an integer of at least 1"),
+        ("convert", ["w", "v"], {"input_size": 3}, "`input_size`: expected (height, width), each"),
+        ("convert", ["w", "v"], {"model": 3}, "`model`: expected a name, got 3"),
+        ("train", [], {"recipe": {}}, "`recipe`: expected a Recipe, got {}"),
+        ("race", [], {"recipe": None}, "`recipe`: expected a Recipe, got None"),
+        ("train", [], {"checkpoint_minutes": "5"}, "`checkpoint_minutes`: expected a number of"),
+        ("train", [], {"checkpoint_minutes": np.nan}, "`checkpoint_minutes`: expected a number of"),
+        *(
+            (action, [], {"interpreters": given}, MAPPING.format("interpreters", PYTHON) + "['t")
+            for action in ("code", "parity", "race", "summary", "traps")
+            for given in (["torch"],)
+        ),
+        ("parity", [], {"devices": "cpu"}, MAPPING.format("devices", "the name of a device")),
+        *(
+            (
+                "code",
+                [],
+                {"interpreters": {"torch": given}},
+                f"`interpreters`: expected {PYTHON} for 'torch', got {given!r}",
+            )
+            for given in ("", None, 3)
+        ),
+        *(
+            (action, [], {"timeout": given}, "`timeout`: expected a finite number of at least 1, ")
+            for action in ("code", "parity", "race", "summary", "traps")
+            for given in (None, "5", 0, -1, np.nan, np.inf, True)
+        ),
+        ("parity", [], {"initializer": 3}, "`initializer`: expected a name, got 3"),
+        ("parity", [], {"images": np.zeros((2, 1))}, PATH.format("images", "array([[0.], [0.]])")),
+        ("predict", [None, "w"], {}, PATH.format("images", None)),
+        ("predict", [[3], "w"], {}, PATH.format("images", 3)),
+        ("predict", ["im.png", {}], {}, PATH.format("weights", {})),
+        ("train", [], {"data": None}, PATH.format("data", None)),
+        # An empty path would mean the current folder.
+        ("predict", ["", "w"], {}, PATH.format("images", "''")),
+        ("predict", [["im.png", ""], "w"], {}, PATH.format("images", "''")),
+        ("predict", ["im.png", ""], {}, PATH.format("weights", "''")),
+        ("parity", [], {"images": ""}, PATH.format("images", "''")),
+        ("parity", [], {"weights": ""}, PATH.format("weights", "''")),
+        ("diff", ["nin", "nin"], {"images": ""}, PATH.format("images", "''")),
+        ("train", [], {"data": ""}, PATH.format("data", "''")),
+        ("train", [], {"out": ""}, PATH.format("out", "''")),
+        ("train", [], {"data_dir": ""}, PATH.format("data_dir", "''")),
+        ("race", [], {"data": ""}, PATH.format("data", "''")),
+        ("race", [], {"out": ""}, PATH.format("out", "''")),
+        ("convert", ["", "w"], {}, PATH.format("source", "''")),
+        ("convert", ["w", ""], {}, PATH.format("target", "''")),
+        ("convert", ["w", "v.safetensors"], {"classes": ""}, PATH.format("classes", "''")),
+        ("traps", [], {"page": ""}, PATH.format("page", "''")),
+        *(
+            (action, given, {name: "no"}, FLAG.format(name))
+            for action, given, names in (
+                ("parity", [], ("aux", "exact", "gradients", "compiled")),
+                ("parity", [get_network("nin")], ("aux",)),
+                ("diff", ["nin", "nin"], ("aux", "logits")),
+                ("train", [], ("aux", "resume", "parallel")),
+                ("race", [], ("aux",)),
+                ("draw", [], ("aux",)),
+                ("convert", ["w", "v"], ("aux",)),
+            )
+            for name in names
+        ),
+    ],
+    ids=str,
+)
+def test_arguments_of_another_kind_are_named(
+    action, given, arguments, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    needed = {"train": {"framework": "numpy"}, "race": {"frameworks": "numpy"}}.get(action, {})
+    with pytest.raises(googlenet.GoogLeNetError) as caught:
+        getattr(googlenet, action)(*given, **{**needed, **arguments})
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_name_their_arguments_too(weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = googlenet.predict(np.zeros((1, 1, 32, 32), np.float32), weights)
+    assert len(found.top(np.int64(2))[0]) == 2
+    for count in ("2", -1, 0, 1.5):
+        with pytest.raises(SpecError, match="`count`: expected an integer of at least 1, got"):
+            found.top(count)
+    drawn, written = googlenet.draw("nin"), Code(get_network("nin"), None, ())
+    for name, result in (("out", found), ("path", drawn), ("path", written)):
+        for path in ("", 3):
+            with pytest.raises(DataError) as caught:
+                result.save(path)
+            assert str(caught.value) == PATH.format(name, repr(path))
+    with pytest.raises(UnknownNameError, match="`preprocessing`: expected one of unit"):
+        find_preprocessing(3)
+    with pytest.raises(DataError, match="that exists, got an empty one"):
+        load_data("", (1, 8, 8))
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,9 @@ def test_trained_weights_predict_with_the_names_of_the_classes(shades, tmp_path)
     }
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_and_says_how_to_go_on(shades, tmp_path, number, code):
     arguments = [*SMALL, "--data", shades, "--epochs", "40", "--out", "cut"]
     process = subprocess.Popen(

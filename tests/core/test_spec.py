@@ -116,6 +116,31 @@ def test_numpys_numbers_are_stored_as_pythons():
     assert json.loads(json.dumps(recipe.to_json()))["aux_weights"] == [0.25, 1.0]
 
 
+def test_an_integer_is_stored_as_the_float_that_it_is():
+    """So that two networks that are equal are also the same JSON, and the same native calls."""
+    layers = {
+        "norm": lambda one: blocks.batch_norm(one, one),
+        "lrn": lambda one: blocks.local_response_norm(3, one, one, one),
+        "scaled": lambda one: spec.Scale(one, "always"),
+        "sum": lambda one: blocks.residual(spec.ReLU(), scale=one),
+        "drop": lambda one: spec.Dropout(one - 1),
+        "aux1": lambda one: spec.Aux(blocks.sequential(), one),
+    }
+    for name, make in layers.items():
+        integer, number = make(1), make(1.0)
+        assert json.dumps(to_json(integer)) == json.dumps(to_json(number)), name
+    for value in (True, 10**400):
+        with pytest.raises(SpecError, match=r"BatchNorm\.eps: expected a number above 0, got"):
+            blocks.batch_norm(value)
+
+
+@pytest.mark.parametrize("label", ["_Foo", "__Foo", "__init__", "__class__"])
+def test_a_label_with_an_underscore_in_front_is_refused(label):
+    """Inside a class Python makes another name of `__Foo`, and takes `__init__` for its own."""
+    with pytest.raises(SpecError, match=r"Sequential\.block: expected a name such as"):
+        spec.Sequential((), block=label)
+
+
 def test_networks_are_hashable_values():
     one, two = get_network("googlenet_paper", aux=True), get_network("googlenet_paper", aux=True)
     assert one == two

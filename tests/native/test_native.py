@@ -16,8 +16,10 @@ import pytest
 import googlenet
 from googlenet.proof.conformance.networks import LEAVES, composites, sandwich
 from googlenet.proof.parity.compare import compare_weights
+from googlenet.source.write import write
 from googlenet.spec import walk
-from googlenet.spec.blocks import inception, sequential
+from googlenet.spec.blocks import concat, conv, conv_layer, inception, sequential
+from googlenet.spec.layers import Aux, Dense, GlobalAvgPool
 from googlenet.weights.samples import random_images, random_params
 
 from ..frameworks.native import LOADERS
@@ -147,6 +149,39 @@ def test_a_lone_inception_block(native, framework):
         native.tensor(np.zeros((2, 192, 28, 20), np.float32))
     )
     assert tuple(output.shape) == native.shape(2, 256, 28, 20)
+
+
+#: Attributes of the layers of one framework or of all, and ordinary words.
+NAMES = {
+    *("forward", "train", "training", "type", "float", "params", "name", "prefix", "construct"),
+    *("hybrid_forward", "collect_params", "phase", "append", "keys", "network", "add", "class"),
+    *("body", "shortcut", "scale", "heads", "trunks", "names", "x", "self", "weight", "data"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_name_works_or_is_refused(backend, framework, build, outputs, name):
+    """A model and its source refuse the same ones, in the same words."""
+    aux = Aux(sequential(**{name: conv(3, 1)}, pool=GlobalAvgPool(), last=Dense(5, bias=True)), 0.3)
+    layers = {
+        "stage": sequential(**{name: conv(4, 3, 1, 1)}),
+        "branches": concat(**{name: conv_layer(3, 1)}, other=conv_layer(2, 1)),
+        name: sequential(first=conv(4, 1), aux1=aux),
+    }
+    layers |= {"pool": GlobalAvgPool(), "dense": Dense(5, bias=True)}
+    network = googlenet.Network("n", sequential(**layers), (2, 6, 5), "this test")
+    if name in backend.spelling.attributes:
+        refused = rf"stage\.{name}: {framework} cannot have a layer called '{name}', .*; rename it"
+        with pytest.raises(googlenet.SpecError, match=refused):
+            googlenet.get_model(network, framework=framework)
+        with pytest.raises(googlenet.SpecError, match=refused):
+            write(network, backend)
+        return
+    model = build(network)
+    check_outputs(network, outputs(model, network))
+    taps = [site.path for site in googlenet.nodes(network)]
+    assert set(taps) <= set(backend.forward(model, random_images(network), taps=taps))
+    assert not compare_weights(backend, model, random_params(network))
 
 
 def test_unknown_device_is_refused(framework, unknown_device):

@@ -14,6 +14,7 @@ import sys
 import time
 import types
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -398,8 +399,8 @@ def test_ctrl_c_ends_the_workers_at_once():
     assert gone(worker)
 
 
-def test_sigterm_ends_the_workers_children_too_and_leaves_no_files(tmp_path):
-    """The worker is a shell that waits for a child which does not end."""
+def _run_of_a_shell(tmp_path, **options):
+    """A run whose worker is a shell that waits for a child which does not end; the ids of both."""
     python, started = tmp_path / "python", tmp_path / "started"
     python.write_text(f'#!/bin/sh\nsleep 600 &\necho $$ $! > "{started}"\nwait\n')
     python.chmod(0o755)
@@ -412,13 +413,33 @@ def test_sigterm_ends_the_workers_children_too_and_leaves_no_files(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
     while not started.exists() or not started.read_text().endswith("\n"):
         assert parent.poll() is None, parent.stderr.read()
         time.sleep(0.05)
     assert list(temporary.rglob("*.safetensors"))
-    parent.send_signal(signal.SIGTERM)
+    return parent, [int(process) for process in started.read_text().split()], temporary
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM,), (signal.SIGHUP,), (signal.SIGHUP,) * 2])
+def test_a_signal_ends_the_workers_children_too_and_leaves_no_files(tmp_path, numbers):
+    parent, workers, temporary = _run_of_a_shell(tmp_path)
+    for number in numbers:
+        parent.send_signal(number)
     output, error = parent.communicate(timeout=30)
     assert (parent.returncode, output, error) == (130, "", "googlenet: interrupted\n")
-    assert all(gone(int(process)) for process in started.read_text().split())
+    assert all(map(gone, workers))
     assert list(temporary.iterdir()) == []
+
+
+def test_a_hangup_that_is_ignored_ends_nothing(tmp_path):
+    """As under nohup."""
+    ignore = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    parent, workers, _ = _run_of_a_shell(tmp_path, preexec_fn=ignore)
+    parent.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert parent.poll() is None
+    parent.send_signal(signal.SIGTERM)
+    parent.communicate(timeout=30)
+    assert all(map(gone, workers))

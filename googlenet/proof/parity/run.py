@@ -8,7 +8,7 @@ import math
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -20,7 +20,7 @@ from ...data.images import ImageSet
 from ...errors import DataError
 from ...jobs.job import Job, run_job
 from ...spec.analysis import count_multiply_adds, count_parameters
-from ...spec.layers import Network
+from ...spec.layers import Network, plain
 from ...spec.loss import Loss
 from ...version import __version__
 from ...weights.check import check_params
@@ -233,7 +233,7 @@ def run_parity(
     and `SpecError` if `options.exact` cannot be drawn exactly.
     """
     params = check_params(network, params)
-    loss = Loss(label_smoothing=options.label_smoothing)
+    loss = Loss(label_smoothing=plain(options.label_smoothing))
     problem = Problem(network, params, image_set.images, image_set.labels, loss)
     yardsticks = measure(
         problem,
@@ -296,7 +296,8 @@ def run_parity(
 
         with ThreadPoolExecutor(max_workers=options.jobs) as pool:
             try:
-                results = tuple(pool.map(work, frameworks))
+                running = [pool.submit(work, framework) for framework in frameworks]
+                results = tuple(map(_awaited, running))
             except (
                 BaseException
             ):  # Ctrl-C above all: the workers, in their own sessions, do not receive it
@@ -313,3 +314,12 @@ def run_parity(
         exact=exact,
         compiled=options.compiled,
     )
+
+
+def _awaited(running: Future[Result]) -> Result:
+    """What `running` returns. It is not awaited in one go: a signal that comes just before such a
+    wait would be heard only after it.
+    """
+    while not running.done():
+        wait([running], timeout=0.2)
+    return running.result()

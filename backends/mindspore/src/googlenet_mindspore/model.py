@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Final, cast
 
 import mindspore as ms
 import numpy as np
@@ -15,7 +15,7 @@ from mindspore.nn.utils import no_init_parameters
 from googlenet import spec
 from googlenet.arrays import Array, Params
 from googlenet.backend import shared
-from googlenet.backend.checks import check_images, check_labels, check_taps
+from googlenet.backend.checks import check_images, check_labels, check_names, check_taps
 from googlenet.errors import BackendError
 from googlenet.files import native_file
 from googlenet.spec import Loss, Network, param_specs
@@ -27,15 +27,20 @@ name = "mindspore"
 unbiased_running_variance = True
 file_suffix = ".ckpt"
 
+#: Names that no layer can have.
+attributes: Final = shared.attribute_names(modules.sequential(), modules.Concatenation({}))
+
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Cell:
     """An `nn.Cell` with `params` loaded, in evaluation mode; `device` is MindSpore's name for it,
     such as "CPU" or "Ascend".
 
     MindSpore has one device for the whole process, which this sets if `device` is another one; that
-    only works before any tensor has been computed. Raises `WeightsError` if the weights do not fit,
-    `DeviceError` for a device that cannot be set.
+    only works before any tensor has been computed. Raises `SpecError` for a layer whose name
+    is one of `attributes`, `WeightsError` if the weights do not fit, `DeviceError` for a device
+    that cannot be set.
     """
+    check_names(network, name, attributes)
     params = check_params(network, params)
     if device not in (None, ms.get_context("device_target")):
         try:

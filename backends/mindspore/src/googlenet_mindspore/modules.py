@@ -191,15 +191,15 @@ class Trunk(nn.SequentialCell):
         self, children: dict[str, nn.Cell], heads: tuple[str, ...], trunks: tuple[str, ...]
     ) -> None:
         super().__init__(OrderedDict(children))
-        self.names, self.heads, self.trunks = tuple(children), heads, trunks
+        self._names, self._heads, self._trunks = tuple(children), heads, trunks
 
     def construct(self, x: ms.Tensor) -> tuple[ms.Tensor, ...]:
         outputs: tuple[ms.Tensor, ...] = ()
         for position, child in enumerate(self.cell_list):
-            name = self.names[position]
-            if name in self.heads:
+            name = self._names[position]
+            if name in self._heads:
                 outputs += (child(x),)
-            elif name in self.trunks:
+            elif name in self._trunks:
                 result = child(x)
                 x = result[0]
                 outputs += result[1:]

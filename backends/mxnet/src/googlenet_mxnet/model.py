@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import mxnet as mx
 from mxnet import autograd, gluon
@@ -18,7 +18,7 @@ from mxnet.gluon import HybridBlock, nn
 from googlenet import spec
 from googlenet.arrays import Array, Params
 from googlenet.backend import shared
-from googlenet.backend.checks import check_images, check_labels, check_taps
+from googlenet.backend.checks import check_images, check_labels, check_names, check_taps
 from googlenet.files import native_file
 from googlenet.spec import Loss, Network, ParamSpec, num_classes, param_specs
 from googlenet.weights.check import check_params
@@ -28,6 +28,10 @@ from . import layout, leaves, modules
 name = "mxnet"
 unbiased_running_variance = False
 file_suffix = ".params"
+
+#: Names that no layer can have. A layer may hide `add`, which only `HybridSequential` has and Gluon
+#: never calls.
+attributes: Final = shared.attribute_names(HybridBlock(prefix=""))
 
 
 @contextmanager
@@ -47,8 +51,10 @@ def build(network: Network, params: Params, *, device: str | None = None) -> Hyb
     layers need `npx.set_np()` to take such arrays, and so do `SymbolBlock.imports` and the methods
     of `collect_params()` that make arrays.
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that does not exist.
+    Raises `SpecError` for a layer whose name is one of `attributes`, `WeightsError` if the weights
+    do not fit, `DeviceError` for a device that does not exist.
     """
+    check_names(network, name, attributes)
     params = check_params(network, params)
     context = _context(device)
     model = spec.fold(network, _leaf, lambda site, children: compose(site, children))

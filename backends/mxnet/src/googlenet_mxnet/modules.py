@@ -221,7 +221,7 @@ class Trunk(nn.HybridSequential):
         super().__init__(**kwargs)
         for name, child in children.items():
             setattr(self, name, child)
-        self.heads, self.trunks = heads, trunks
+        self._heads, self._trunks = heads, trunks
 
     def forward(self, x: mx.np.ndarray) -> tuple[mx.np.ndarray, ...]:
         return tuple(super().forward(x))  # Gluon's graph mode makes a list of the tuple
@@ -229,9 +229,9 @@ class Trunk(nn.HybridSequential):
     def hybrid_forward(self, F: mx.nd, x: mx.np.ndarray) -> tuple[mx.np.ndarray, ...]:
         outputs = []
         for name, child in self._children.items():
-            if name in self.heads:
+            if name in self._heads:
                 outputs.append(child(x))
-            elif name in self.trunks:
+            elif name in self._trunks:
                 x, *more = child(x)
                 outputs.extend(more)
             else:

@@ -9,6 +9,7 @@ from mxnet.gluon import nn
 from googlenet.backend.spelling import Classes
 
 from . import leaves, modules
+from .model import attributes, name
 
 spelling: Final = Classes(
     leaf=leaves.leaf,
@@ -21,4 +22,6 @@ spelling: Final = Classes(
     concatenation="F.np.concatenate({branches}, axis=1)",
     sequence=modules.sequential,
     total=modules.ResidualSum,
+    framework=name,
+    attributes=attributes,
 )

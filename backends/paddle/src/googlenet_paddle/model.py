@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import paddle
 from paddle import nn
@@ -14,7 +14,7 @@ from paddle.nn import functional
 from googlenet import spec
 from googlenet.arrays import Array, Params
 from googlenet.backend import shared
-from googlenet.backend.checks import check_images, check_labels, check_taps
+from googlenet.backend.checks import check_images, check_labels, check_names, check_taps
 from googlenet.files import native_file
 from googlenet.spec import Loss, Network, num_classes, param_specs
 from googlenet.weights.check import check_params
@@ -25,13 +25,19 @@ name = "paddle"
 unbiased_running_variance = False
 file_suffix = ".pdparams"
 
+with paddle.utils.unique_name.guard():  # the user's layers are numbered as if there were no others
+    #: Names that no layer can have.
+    attributes: Final = shared.attribute_names(modules.sequential(), modules.Concatenation({}))
+
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Layer:
     """An `nn.Layer` with `params` loaded; `device` is Paddle's name for it, such as "cpu" or
     "gpu:0".
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that does not exist.
+    Raises `SpecError` for a layer whose name is one of `attributes`, `WeightsError` if the weights
+    do not fit, `DeviceError` for a device that does not exist.
     """
+    check_names(network, name, attributes)
     params = check_params(network, params)
     with _uninitialised():
         model = spec.fold(network, _leaf, lambda site, children: compose(site, children))

@@ -142,14 +142,14 @@ class Trunk(nn.LayerDict):
         self, children: dict[str, nn.Layer], heads: tuple[str, ...], trunks: tuple[str, ...]
     ) -> None:
         super().__init__(children)
-        self.heads, self.trunks = heads, trunks
+        self._heads, self._trunks = heads, trunks
 
     def forward(self, x: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
         outputs: list[paddle.Tensor] = []
         for name, child in self.items():
-            if name in self.heads:
+            if name in self._heads:
                 outputs.append(child(x))
-            elif name in self.trunks:
+            elif name in self._trunks:
                 x, *more = child(x)
                 outputs.extend(more)
             else:

@@ -9,6 +9,7 @@ from paddle import nn
 from googlenet.backend.spelling import Classes
 
 from . import leaves, modules
+from .model import attributes, name
 
 spelling: Final = Classes(
     leaf=leaves.leaf,
@@ -20,5 +21,6 @@ spelling: Final = Classes(
     concatenation="paddle.concat({branches}, axis=1)",
     sequence=modules.sequential,
     total=modules.ResidualSum,
-    attributes=frozenset({*dir(nn.Layer), "training"}),
+    framework=name,
+    attributes=attributes,
 )

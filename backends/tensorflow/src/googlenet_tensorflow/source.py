@@ -9,7 +9,7 @@ import keras
 from googlenet.backend.spelling import Functions
 
 from . import leaves, modules
-from .model import FIRST
+from .model import FIRST, name
 
 spelling: Final = Functions(
     leaf=leaves.leaf,
@@ -22,4 +22,5 @@ spelling: Final = Functions(
     concatenation=keras.layers.Concatenate,
     total=modules.ResidualSum,
     endings=FIRST,
+    framework=name,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from torch.nn import functional
 from googlenet import spec
 from googlenet.arrays import Array, Params
 from googlenet.backend import shared
-from googlenet.backend.checks import check_images, check_labels, check_taps
+from googlenet.backend.checks import check_images, check_labels, check_names, check_taps
 from googlenet.files import native_file
 from googlenet.spec import Loss, Network, param_specs
 from googlenet.weights.check import check_params
@@ -25,13 +25,18 @@ name = "torch"
 unbiased_running_variance = True
 file_suffix = (".pt", ".pth")
 
+#: Names that no layer can have.
+attributes: Final = shared.attribute_names(modules.sequential(), modules.Concatenation({}))
+
 
 def build(network: Network, params: Params, *, device: str | None = None) -> nn.Module:
     """An `nn.Module` with `params` loaded; `device` is PyTorch's name for it, such as "cpu" or
     "cuda:0".
 
-    Raises `WeightsError` if the weights do not fit, `DeviceError` for a device that does not exist.
+    Raises `SpecError` for a layer whose name is one of `attributes`, `WeightsError` if the weights
+    do not fit, `DeviceError` for a device that does not exist.
     """
+    check_names(network, name, attributes)
     params = check_params(network, params)
     # On "meta" the layers draw no initial weights, which would take longer than all the rest.
     with torch.device("meta"):

@@ -178,14 +178,14 @@ class Trunk(nn.ModuleDict):
         self, children: dict[str, nn.Module], heads: tuple[str, ...], trunks: tuple[str, ...]
     ) -> None:
         super().__init__(children)
-        self.heads, self.trunks = heads, trunks
+        self._heads, self._trunks = heads, trunks
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         outputs: list[torch.Tensor] = []
         for name, child in self.items():
-            if name in self.heads:
+            if name in self._heads:
                 outputs.append(child(x))
-            elif name in self.trunks:
+            elif name in self._trunks:
                 x, *more = child(x)
                 outputs.extend(more)
             else:

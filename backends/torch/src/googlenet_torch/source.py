@@ -9,6 +9,7 @@ from torch import nn
 from googlenet.backend.spelling import Classes
 
 from . import leaves, modules
+from .model import attributes, name
 
 spelling: Final = Classes(
     leaf=leaves.leaf,
@@ -20,4 +21,6 @@ spelling: Final = Classes(
     concatenation="torch.cat({branches}, dim=1)",
     sequence=modules.sequential,
     total=modules.ResidualSum,
+    framework=name,
+    attributes=attributes,
 )
