@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import SpecError
-from .layers import Network, aux_heads
+from .layers import Network, aux_heads, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +31,19 @@ class Loss:
     aux_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        smoothing: object = self.label_smoothing
-        if not isinstance(smoothing, (int, float, np.number)) or not 0 <= smoothing < 1:
+        smoothing, weights = plain(self.label_smoothing), self.aux_weights
+        if not _is_number(smoothing) or not 0 <= smoothing < 1:
+            raise SpecError(f"`label_smoothing`: expected a number in [0, 1), got {smoothing!r}")
+        object.__setattr__(self, "label_smoothing", float(smoothing))
+        if weights is None:
+            return
+        is_several = isinstance(weights, Iterable) and not isinstance(weights, str)
+        given = plain(tuple(weights)) if is_several else (None,)
+        if not all(_is_number(weight) and weight >= 0 for weight in given):
             raise SpecError(
-                f"`label_smoothing`: expected a number in [0, 1), got {self.label_smoothing!r}"
+                f"`aux_weights`: expected finite numbers of at least 0, got {weights!r}"
             )
-        if not all(math.isfinite(weight) and weight >= 0 for weight in self.aux_weights or ()):
-            raise SpecError(
-                f"`aux_weights`: expected finite numbers of at least 0, got {self.aux_weights!r}"
-            )
+        object.__setattr__(self, "aux_weights", tuple(map(float, given)))
 
     def output_weights(self, network: Network) -> dict[str, float]:
         """The weight of every output of `network` by name, 1 for `logits`.
@@ -64,6 +70,10 @@ class Loss:
         return {"logits": 1.0} | {
             name: weight for (name, _), weight in zip(heads, weights, strict=True)
         }
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[float, Array]:

@@ -74,10 +74,9 @@ class Recipe:
             raise SpecError(
                 f"`schedule`: expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
             )
-        _ = self.loss  # checks the rest
-        object.__setattr__(self, "label_smoothing", float(self.label_smoothing))
-        if self.aux_weights is not None:
-            object.__setattr__(self, "aux_weights", tuple(map(float, self.aux_weights)))
+        loss = self.loss  # checks the rest
+        object.__setattr__(self, "label_smoothing", loss.label_smoothing)
+        object.__setattr__(self, "aux_weights", loss.aux_weights)
 
     @property
     def loss(self) -> Loss:

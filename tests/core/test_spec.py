@@ -10,6 +10,7 @@ import pytest
 from googlenet import Network, Recipe, SpecError, spec
 from googlenet.architectures import get_network
 from googlenet.spec import blocks
+from googlenet.spec.loss import Loss
 from googlenet.spec.serial import to_json
 
 
@@ -114,6 +115,15 @@ def test_numpys_numbers_are_stored_as_pythons():
     assert json.dumps(to_json(given)) == json.dumps(to_json(expected))
     recipe = Recipe(label_smoothing=np.float32(0.5), aux_weights=(np.float32(0.25), 1))
     assert json.loads(json.dumps(recipe.to_json()))["aux_weights"] == [0.25, 1.0]
+
+
+@pytest.mark.parametrize("weights", [3, ("a",), "ab", (True,), (float("inf"),), (-1.0,), [None]])
+def test_weights_of_heads_are_numbers(weights):
+    for make in (Loss, Recipe):
+        with pytest.raises(
+            SpecError, match=r"`aux_weights`: expected finite numbers of at least 0"
+        ):
+            make(aux_weights=weights)
 
 
 def test_an_integer_is_stored_as_the_float_that_it_is():
