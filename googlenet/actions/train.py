@@ -13,7 +13,7 @@ from ..backend.discovery import canonical_name
 from ..backend.protocols import Trains, TrainsInParallel
 from ..backend.threads import prepare_process, prepared_backend
 from ..data.sets import DataSet
-from ..errors import BackendError
+from ..errors import BackendError, TrainingError
 from ..spec.layers import Network, Shape
 from ..spec.recipe import Recipe
 from ..training.choice import default_trainer
@@ -42,7 +42,14 @@ class Trained:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the last epoch's test accuracy (Wilson)."""
+        """The 95 % confidence interval of the last epoch's test accuracy (Wilson). Raises
+        `TrainingError` if no epoch has ended.
+        """
+        if not self.epochs:
+            raise TrainingError(
+                f"{self.run.folder}: no epoch has ended, so there is no test accuracy; go on with"
+                " `resume=True`"
+            )
         return wilson(self.epochs[-1].test_accuracy, len(self.run.data.test.labels))
 
     def to_json(self) -> dict[str, Any]:
@@ -55,6 +62,9 @@ class Trained:
             "recipe": run.recipe.to_json(),
             "train_image_count": len(run.data.train.labels),
             "test_image_count": len(run.data.test.labels),
+            "finished": self.finished,
+            "step": self.step,
+            "steps": run.steps,
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "folder": str(run.folder),
         }

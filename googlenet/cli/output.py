@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,8 @@ def terminal(stream: Any = None) -> Console:
     console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = UNLIMITED
+    elif console.is_dumb_terminal:  # whose width rich does not ask for
+        console.width = shutil.get_terminal_size().columns
     return console
 
 

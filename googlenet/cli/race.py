@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import DataError
 from . import recipe_options as options
 from .command import in_words
 from .options import (
@@ -97,8 +98,15 @@ def command(
     if path is not None:
         check_picture(path)
 
+    undrawn: list[str] = []
+
     def finished(raced: Raced) -> None:
-        _draw(raced, path or raced.folder / CURVES)
+        try:
+            _draw(raced, path or raced.folder / CURVES)
+        except DataError as error:  # no reason to end a race of hours
+            if str(error) not in undrawn:
+                undrawn.append(str(error))
+                say_aside(f"curves not drawn: {error}")
         if not as_json:
             run = raced.runs[-1]
             say(f"{run.framework}, seed {run.seed}: {_words(run)}", indent="  ")
@@ -134,10 +142,11 @@ def command(
         )
     curves = path or raced.folder / CURVES
     if as_json:
-        print_json({**raced.to_json(), "picture": str(curves)})
+        print_json({**raced.to_json(), "picture": None if undrawn else str(curves)})
     else:
         _print(raced)
-        say(f"Curves: {curves}")
+        if not undrawn:
+            say(f"Curves: {curves}")
         say(f"Results: {raced.results}")
     if not raced.passed:
         raise typer.Exit(1)

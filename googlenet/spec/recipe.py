@@ -130,7 +130,7 @@ class Recipe:
         return cls(**{**values, "aux_weights": None if weights is None else tuple(weights)})
 
 
-def float32(value: float) -> float:
+def float32(value: float | np.integer[Any] | np.floating[Any]) -> float:
     """`value` rounded to float32, which every framework computes with."""
     return float(np.float32(value))
 
@@ -145,5 +145,6 @@ def _check(name: str, value: Any, expected: str, right: Any) -> None:
         or not isinstance(value, (int, float, np.integer, np.floating))
         or not -LARGEST <= value <= LARGEST
         or not right(value)
+        or not right(float32(value))  # which is what training computes with
     ):
         raise SpecError(f"`{name}`: expected {expected}, got {value!r}")

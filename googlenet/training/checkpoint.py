@@ -148,7 +148,7 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
         raise TrainingError(
             f"{path}: is a damaged checkpoint ({error}); start again with another `out`"
         ) from error
-    _check_same(path, made, settings)
+    check_same(path, made, settings)
     weights, velocity = (
         {name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
         for kind in PREFIXES
@@ -170,7 +170,10 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
 PREFIXES = ("weights/", "velocity/")
 
 
-def _check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises `TrainingError`, naming `path` and the first setting that differs, unless a run `made`
+    with some settings is the one that is `wanted`.
+    """
     for name in (*made, *wanted):
         before, now = made.get(name), wanted.get(name)
         if before != now:

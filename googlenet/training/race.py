@@ -23,7 +23,7 @@ from ..spec.recipe import Recipe
 from ..spec.serial import to_json
 from ..weights.files import load_params, save_params
 from ..weights.initial import init_params
-from .checkpoint import Epoch
+from .checkpoint import Epoch, check_same
 from .loop import LOG, digest, locked, make_folder, read_log
 
 #: Called often with the framework, the seed, the stage, how much of it is done, and how much there
@@ -81,18 +81,24 @@ def run_race(
 
     The images are prepared and the initial weights drawn here, once. A run that is already there
     is resumed, or counts if it has finished; one that fails does not stop the others. Raises
-    `TrainingError` if files cannot be written, or if a run turns out to have started differently.
+    `TrainingError` if files cannot be written, if the folder holds another race, which stays as it
+    is, or if a run turns out to have started differently.
     """
     with locked(folder):
-        save_data(folder / "data", data)
-        runs: list[RaceRun] = []
+        _check_folder(folder, network, data, recipe)
+        starts: dict[int, Path] = {}
         for seed in seeds:
-            start = folder / f"start-seed{seed}.safetensors"
-            params = init_params(network, seed=seed, initializer=initializer)
-            if start.exists() and _start_of(start, network) != digest(params):
+            starts[seed] = start = folder / f"start-seed{seed}.safetensors"
+            if start.exists() and _start_of(start, network) != digest(
+                init_params(network, seed=seed, initializer=initializer)
+            ):
                 raise TrainingError(
                     f"{start}: does not hold this race's initial weights; give another `out`"
                 )
+        save_data(folder / "data", data)
+        runs: list[RaceRun] = []
+        for seed, start in starts.items():
+            params = init_params(network, seed=seed, initializer=initializer)
             save_params(start, network, params)
             asked = {
                 "network": to_json(network),
@@ -106,6 +112,23 @@ def run_race(
                 runs.append(run)
                 finished(run)
         return runs
+
+
+def _check_folder(folder: Path, network: Network, data: DataSet, recipe: Recipe) -> None:
+    """Raises `TrainingError` if a run in `folder` is one of another race, before anything there is
+    written.
+    """
+    settings = {
+        "network": to_json(network),
+        "recipe": recipe.to_json(),
+        "data": {"name": data.name, "digest": data.digest},
+    }
+    wanted = json.loads(json.dumps(settings))  # as a log returns them
+    for log in sorted(folder.glob(f"*-seed*/{LOG}")):
+        for began in read_log(log)[:1]:
+            made = {name: began.get(name) for name in wanted}
+            seed = (made["recipe"] or {}).get("seed")  # each run has one of its own
+            check_same(log, made, {**wanted, "recipe": {**wanted["recipe"], "seed": seed}})
 
 
 def _start_of(path: Path, network: Network) -> str | None:

@@ -563,7 +563,7 @@ def test_weights_that_do_not_name_their_network(files, tmp_path):
         image,
         "--weights",
         files / "bare.safetensors",
-        message="does not name its network; give --model",
+        message="does not say which network it is for; give its name as --model",
     )
     weights = ("--weights", str(files / "bare.safetensors"), "--model", "googlenet_bn")
     answer = answer_of("predict", image, *weights)

@@ -4,17 +4,19 @@ leave, refuse, and how they stop.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from googlenet import get_network, load_params
 from googlenet.data.prepared import save_data
-from googlenet.data.sets import DataSet, Split
+from googlenet.data.sets import DataSet, Split, load_data
 from googlenet.training.loop import read_log
 
 SMALL = (
@@ -284,12 +286,12 @@ def test_a_run_with_another_start_is_no_part_of_a_race(shades, tmp_path):
     assert googlenet("race", *arguments, cwd=tmp_path).returncode == 0
     log = tmp_path / "race" / "numpy-seed0" / "log.jsonl"
     text = log.read_text()
-    digest = read_log(log)[0]["data"]["digest"]
+    digest = read_log(log)[0]["weights"]["digest"]
     log.write_text(text.replace(digest, digest[::-1]))
     again = googlenet("race", *arguments, cwd=tmp_path)
     assert again.returncode == 2
     assert (
-        "numpy-seed0: started with data that are not this race's; give another --out"
+        "numpy-seed0: started with weights that are not this race's; give another --out"
         in again.stderr
     )
 
@@ -369,21 +371,46 @@ def test_a_reader_who_leaves_does_not_end_a_run(shades, tmp_path):
     assert (tmp_path / "run" / "weights.safetensors").exists()
 
 
-def test_what_fails_in_a_race_speaks_of_options(shades, tmp_path):
-    arguments = (SMALL[0], *SMALL[3:], "--data", shades, "--framework", "numpy", "--out", "race")
+def test_another_race_in_the_folder_changes_nothing(shades, tmp_path):
+    """Another network, recipe or set is refused before anything is written."""
+    arguments = (*SMALL[3:], "--data", shades, "--framework", "numpy", "--out", "race")
+    assert googlenet("race", "googlenet", *arguments, cwd=tmp_path).returncode == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    other = tmp_path.parent / "other shades"
+    data = load_data(shades, (1, 8, 8))
+    turned = Split(data.train.images[::-1], data.train.labels[::-1])
+    save_data(other, replace(data, train=turned))
+    for others, what in (
+        (("googlenet", *arguments, "--momentum", "0.5"), "the recipe's momentum 0.0, but this run"),
+        (("googlenet", *arguments, "--epochs", "3"), "the recipe's epochs 2, but this run has 3"),
+        (("googlenet_bn", *arguments), "the network's name"),
+        (("googlenet", *arguments, "--data", other), "the data's "),
+    ):
+        done = googlenet("race", *others, cwd=tmp_path)
+        assert done.returncode == 2
+        assert f"race/numpy-seed0/log.jsonl: was made with {what}" in done.stderr
+        assert "give what was given then, or another --out" in done.stderr
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_start_of_other_weights_is_refused(shades, tmp_path):
+    """Though no run is there that could tell."""
+    arguments = (*SMALL, "--data", shades, "--out", "race")
     assert googlenet("race", *arguments, cwd=tmp_path).returncode == 0
-    done = googlenet("race", *arguments, "--momentum", "0.5", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "give what was given then, or another --out" in done.stdout
-
-
-def test_a_race_in_the_folder_of_another_network(shades, tmp_path):
-    rate = ("--learning-rate", "0.01", "--batch-size", "16", "--epochs", "1")
-    arguments = ("--data", shades, "--framework", "numpy", "--out", "race", *rate)
-    assert googlenet("race", "googlenet", "--size", "8", *arguments, cwd=tmp_path).returncode == 0
-    done = googlenet("race", "googlenet_bn", "--size", "8", *arguments, cwd=tmp_path)
+    shutil.rmtree(tmp_path / "race" / "numpy-seed0")
+    done = googlenet("race", *arguments, "--initializer", "he_normal", cwd=tmp_path)
     assert done.returncode == 2
     assert "does not hold this race's initial weights; give another --out" in done.stderr
+
+
+def test_a_picture_that_cannot_be_drawn_ends_no_race(shades, tmp_path):
+    (tmp_path / "race" / "curves.png").mkdir(parents=True)
+    arguments = (*SMALL, "--framework", "example", "--data", shades, "--out", "race")
+    done = googlenet("race", *arguments, cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.count("curves not drawn: race/curves.png: cannot be written") == 1
+    assert "Results: race/results.json" in done.stdout
+    assert "Curves:" not in done.stdout
 
 
 def test_a_race_that_nobody_finishes(shades, tmp_path):

@@ -163,3 +163,12 @@ def test_networks_are_hashable_values():
 def test_outputs_are_named_in_the_order_of_execution():
     assert get_network("googlenet_paper", aux=True).outputs == ("logits", "aux1", "aux2")
     assert get_network("googlenet").outputs == ("logits",)
+
+
+@pytest.mark.parametrize(
+    "values", [{"momentum": 0.99999999999}, {"learning_rate": 1e-50}, {"learning_rate": 1e300}]
+)
+def test_a_recipe_is_checked_as_float32(values):
+    (name,) = values
+    with pytest.raises(SpecError, match=rf"`{name}`: expected a number"):
+        Recipe(**values)

@@ -618,7 +618,7 @@ def test_our_own_files_are_built_again(own):
         (
             "format",
             "pt",
-            r"was not written by this project, so `model=ZOO:MODEL` must say what it holds",
+            r"does not say which network it is for, .* so `model=ZOO:MODEL` must say it",
         ),
     ):
         with pytest.raises(WeightsError, match=message):
@@ -712,7 +712,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
         (
             ("IN", "OUT.safetensors"),
             (
-                "--from ZOO:MODEL must say what it holds; it looks like torchvision:googlenet (100"
+                "--from ZOO:MODEL must say it; it looks like torchvision:googlenet (100"
                 " % of the arrays match)"
             ),
         ),

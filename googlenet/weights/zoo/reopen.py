@@ -29,8 +29,8 @@ def reopen_weights(
     """
     if not is_own(file.metadata):
         raise WeightsError(
-            f"{file.path}: was not written by this project, so `model=ZOO:MODEL` must say what it"
-            f" holds; {described(file)}"
+            f"{file.path}: does not say which network it is for, as only this project's"
+            f" .safetensors files do, so `model=ZOO:MODEL` must say it; {described(file)}"
         )
     name, text = file.metadata.get("network", ""), file.metadata.get("input_shape", "")
     size = re.fullmatch(r"(\d+),(\d+),(\d+)", text)
@@ -74,7 +74,7 @@ def open_weights(
         return imported
     if model is None:
         raise WeightsError(
-            f"{file.path}: does not name its network; give `model`, or convert it first"
+            f"{file.path}: does not say which network it is for; give its name as `model`"
         )
     default = get_network(model)
     channels, classes = channels_and_classes(default, file.arrays)
