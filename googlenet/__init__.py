@@ -141,7 +141,7 @@ def load(framework: str) -> Backend:
     import warnings
 
     warnings.warn(
-        "googlenet.load is now called googlenet.get_backend; the old name is removed in 0.4",
+        "googlenet.load is now called googlenet.get_backend; the old name will be removed in 0.4",
         DeprecationWarning,
         stacklevel=2,
     )

@@ -43,7 +43,8 @@ def command(
     dialect: Dialect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw the architecture: stages in a row, branches side by side, boxes as wide as channels.
+    """Draw the architecture: stages in a row, branches side by side, the width of each box showing
+    its channels.
 
     Pictures show output shapes, the ratios of the branches' channels, and the reductions before
     the branches. An .svg can be read aloud by a screen reader.

@@ -120,8 +120,8 @@ def _print_table(report: TrapReport) -> None:
             f"Measured in {listed(versions)}: the relative L2 distance of what users' code gives"
             " from what is right, or, for numbers, their relative difference, or the number itself"
             " if it should be 0. 'right' is right as it comes, 'shape' another shape, 'not finite'"
-            " NaN or infinity, 'refused' an error, '–' cannot be written there, or is not shown by"
-            " the plugin."
+            " NaN or infinity, 'refused' an error, and '–' what cannot be written there, or what"
+            " the plugin does not show."
         )
     shown = (trap.name for trap in report.traps if any(each.default for _, each in report.of(trap)))
     if finished and (first := next(shown, None)) is not None:

@@ -223,9 +223,10 @@ def _idx_shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
 def _check_length(path: Path, shape: tuple[int, ...], held: int) -> None:
     size = math.prod(shape)
     if held != size:
+        said = "1 byte" if size == 1 else f"{size} bytes"
         holds = f"but it holds {held}" if held < size else "but it holds more"
         raise DataError(
-            f"{path}: is truncated or damaged: its header says {size} bytes, {holds}; copy or"
+            f"{path}: is truncated or damaged: its header says {said}, {holds}; copy or"
             " download it again"
         )
 

@@ -164,7 +164,10 @@ def _alt_of_part(network: Network, part: Part, items: Sequence[Item]) -> str:
         ratio = shares[0]
         terms = " : ".join(map(str, ratio.terms))
         count = len(ratio.channels)
-        found += f", {count} branches side by side, which give {_joined(ratio.channels)} channels"
+        side = (
+            f"{count} branches side by side, which give" if count > 1 else "one branch, which gives"
+        )
+        found += f", {side} {_joined(ratio.channels)} channels"
         found += f", {terms}" if count > 1 and ratio.terms != ratio.channels else ""
     lessened = [
         f"{each.before} channels to {each.after} ({each.scale})" for each in reductions(part)

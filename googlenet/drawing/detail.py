@@ -302,7 +302,8 @@ class Maker:
             ),
             f"Concatenation: {size_text(shape)}; the branches' channels are {spoken(ratio)}",
         )
-        return Fork(branches, bar, f"{len(branches)} branches side by side")
+        count = len(branches)
+        return Fork(branches, bar, f"{count} branches side by side" if count > 1 else "one branch")
 
     @staticmethod
     def _name(part: Part, inside: Sequence[Item]) -> str:

@@ -40,8 +40,8 @@ def leaf_shape(layer: Leaf, path: str, in_shape: Shape) -> tuple[Leaf, Shape]:
             if isinstance(layer, Conv):
                 if channels % layer.groups:
                     raise ShapeError(
-                        f"{path}: groups {layer.groups} must divide the {channels} input channels;"
-                        " change one of them"
+                        f"{path}: groups {layer.groups} must divide the number of input channels,"
+                        f" {channels}; change one of them"
                     )
                 channels = layer.out_channels
             out = tuple(_window_count(layer, path, in_shape, axis) for axis in (0, 1))

@@ -191,7 +191,8 @@ def num_classes(network: Network) -> int:
             )
         if shape != shapes["logits"]:
             raise ShapeError(
-                f"network '{network.name}': output '{name}' has {shape[0]} classes, but the logits"
-                f" have {shapes['logits'][0]}; make them equal"
+                f"network '{network.name}': output '{name}' has"
+                f" {'one class' if shape[0] == 1 else f'{shape[0]} classes'}, but the logits have"
+                f" {shapes['logits'][0]}; make them equal"
             )
     return shapes["logits"][0]

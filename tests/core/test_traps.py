@@ -302,8 +302,8 @@ def test_right_code_that_is_not_finite_is_said():
     found = measure(Shows(flatten_order=differs(flatten_backwards, not_finite)), TRAP)
     (said,) = surprises(FrameworkTraps("shows", (found,)))
     assert said == (
-        "flatten-order: the right code gives another shape than the reference, or values that are"
-        " not finite"
+        "flatten-order: the right code gives a different shape from the reference, or values that"
+        " are not finite"
     )
 
 

@@ -121,7 +121,10 @@ def test_same_padding_is_tensorflows(size, kernel, stride):
     ("layer", "message"),
     [
         (blocks.conv_layer(4, 7), "layer: the kernel of size 7 does not fit the height 5"),
-        (blocks.conv_layer(4, 3, groups=2), "layer: groups 2 must divide the 3 input channels"),
+        (
+            blocks.conv_layer(4, 3, groups=2),
+            "layer: groups 2 must divide the number of input channels, 3",
+        ),
         (
             blocks.concat(a=blocks.conv_layer(2, 1), b=blocks.conv_layer(2, 3)),
             "layer: branches must end in maps of the same height and width",

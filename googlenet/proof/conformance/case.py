@@ -108,7 +108,8 @@ class Case(Generic[Needed]):
         if not self.needs.met(backend):
             missing = sorted(self.capabilities - capabilities(backend)) or ["to be a Backend"]
             raise ConformanceError(
-                f"{self.name}: backend '{backend.name}' lacks the capability {', '.join(missing)}"
+                f"{self.name}: backend '{backend.name}' lacks"
+                f" {'a capability' if len(missing) == 1 else 'capabilities'}: {', '.join(missing)}"
             )
         self.run(backend)
 

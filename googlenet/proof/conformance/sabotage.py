@@ -75,9 +75,10 @@ class Sabotage:
                 stack.enter_context(mock.patch.object(holder, attribute, instead))
             yield
         if not reached:
+            verb, them = ("was", "it") if len(self.wrong) == 1 else ("were", "each")
             raise ConformanceError(
-                f"sabotage: {', '.join(self.wrong)} of {module.__name__} was never called for what"
-                " is spoilt; look the function up in its module when it is called"
+                f"sabotage: {', '.join(self.wrong)} of {module.__name__} {verb} never called for"
+                f" what is spoilt; look {them} up in the module when it is called"
                 " (docs/adding-a-backend.md, Mutants)"
             )
 

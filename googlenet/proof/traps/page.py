@@ -38,9 +38,10 @@ def page_of(report: TrapReport, asked: Asked) -> str:
         "# Traps",
         "",
         *_wrapped(
-            "Where the code that users of a framework write is another function than the paper's or"
-            " the book's, and nothing says so. Each piece of code below was run on the same input,"
-            " drawn from a fixed seed, and its answer compared with that of the float64 reference."
+            "A trap is a place where the code that users of a framework write computes a different"
+            " function from the paper's or the book's, and nothing says so. Each piece of code"
+            " below was run on the same input, drawn from a fixed seed, and its answer compared with"
+            " that of the float64 reference."
         ),
         "",
         *_wrapped(
@@ -61,7 +62,8 @@ def page_of(report: TrapReport, asked: Asked) -> str:
             " “refused” an error that the framework raises, “right” code that is right as it comes,"
             " and “–” what cannot be written there, or what the plugin does not show. The code on"
             " the right agrees with the reference within [the one tolerance](tolerances.md) of this"
-            f" project, and a number that is drawn within {STANDARD_ERRORS:g} standard errors."
+            f" project; a number that is drawn at random agrees within {STANDARD_ERRORS:g} standard"
+            " errors."
         ),
         "",
         *_overview(report),
@@ -196,7 +198,7 @@ def _helpers(report: TrapReport) -> list[str]:
     if not lines:
         return []
     about = (
-        "The code on the right names some layers that its framework has not. They are the adapters'"
-        " own, from `modules.py` of each plugin, and need nothing but the framework."
+        "The code on the right uses some layers that its framework does not have. They are the"
+        " adapters' own, from `modules.py` of each plugin, and need nothing but the framework."
     )
     return ["", "## Layers that a framework lacks", "", *_wrapped(about), *lines]

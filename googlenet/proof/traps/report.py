@@ -219,8 +219,8 @@ def surprises(framework: FrameworkTraps) -> Iterator[str]:
             yield f"{found.trap}: the right code failed: {found.message}"
         elif found.right_error is not None and math.isinf(found.right_error):
             yield (
-                f"{found.trap}: the right code gives another shape than the reference, or values"
-                " that are not finite"
+                f"{found.trap}: the right code gives a different shape from the reference, or"
+                " values that are not finite"
             )
         elif found.right_error is not None and found.right_error > found.limit:
             yield (

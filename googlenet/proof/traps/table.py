@@ -44,7 +44,7 @@ _PADDING = (
         wrong="The convolution looks at other pixels: it begins one pixel later.",
         why="On an even input SAME pads less before it than after it, 2 and 3 rows for a 7×7 kernel"
         " at stride 2; the book's other tabs and the papers' code pad 3 and 3. Shapes and counts"
-        " are the same. Here on two handwritten digits.",
+        " are the same. Measured here on two handwritten digits.",
         source=BOOK,
         ask=lambda: on_layer(conv_layer(64, 7, 2, 3), (1, 96, 96), digits=True),
     ),
@@ -149,7 +149,7 @@ _NORMALISED = "Maps are as large as on pixels of 0 to 255, without which alpha h
 _RESPONSE = (
     Trap(
         "lrn-alpha",
-        "Local response norm: alpha, or alpha by size",
+        "Local response norm: alpha, or alpha divided by size",
         wrong="The sum of squares counts five times as much.",
         why="Caffe's alpha is divided by the window's size; some frameworks take it as it is. "
         + _NORMALISED,
@@ -314,8 +314,8 @@ _MODES = (
     Trap(
         "dropout-rate",
         "Dropout of 0.4: dropped, or kept",
-        wrong="Six elements of ten are dropped, not four.",
-        why="The first argument is the rate in most frameworks, and what is kept in one.",
+        wrong="Six elements in ten are dropped, not four.",
+        why="The first argument is the rate in most frameworks, and in one the share that is kept.",
         source="arXiv:1409.4842, section 5",
         measured="share of zeros in training",
         ask=lambda: on_dropout(Dropout(0.4), 0.4, (64, 32, 32)),
@@ -368,7 +368,8 @@ _LOSS = (
     Trap(
         "loss-reduction",
         "A loss that is not a mean",
-        wrong="The gradient is that of a sum: N times as large, so the learning rate is too.",
+        wrong="The gradient is that of a sum, N times as large, which has the effect of a learning"
+        " rate N times as large.",
         why="Some losses return one value for each image unless told otherwise. Here N is 8.",
         source=BOOK,
         measured="gradient of the loss",

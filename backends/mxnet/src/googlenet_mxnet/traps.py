@@ -337,7 +337,7 @@ ENTRIES: Final[Mapping[str, Shown]] = {
         "MXNetError: Invalid Input: 'softmax'",
         loss_after_softmax_layer,
         loss_of_logits,
-        "Gluon has no layer of softmax.",
+        "Gluon has no softmax layer.",
     ),
     "softmax-function": differs(loss_after_softmax, loss_of_logits, _DOUBLE),
     "loss-reduction": differs(

@@ -47,8 +47,8 @@ def start_parallel() -> tuple[int, int]:
             ) from error
         if strategy.cluster_resolver.task_type != "worker":
             raise BackendError(
-                "tensorflow: TF_CONFIG makes this process a"
-                f" {strategy.cluster_resolver.task_type!r}, not a worker; {_START_EACH}"
+                "tensorflow: TF_CONFIG gives this process the task type"
+                f" {strategy.cluster_resolver.task_type!r}, not 'worker'; {_START_EACH}"
             )
         if len(strategy.extended.worker_devices) > 1:
             raise BackendError(
