@@ -21,6 +21,7 @@ from .errors import (
     GoogLeNetError,
     ShapeError,
     SpecError,
+    TraceError,
     TrainingError,
     UnknownNameError,
     WeightsError,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
     from .actions.predict import predict
     from .actions.race import race
     from .actions.summary import summary
+    from .actions.trace import trace
     from .actions.train import train
     from .actions.traps import traps
 
@@ -69,6 +71,7 @@ _ACTIONS = (
     "predict",
     "race",
     "summary",
+    "trace",
     "train",
     "traps",
 )
@@ -86,6 +89,7 @@ __all__ = [
     "Recipe",
     "ShapeError",
     "SpecError",
+    "TraceError",
     "TrainingError",
     "UnknownNameError",
     "WeightsError",
@@ -118,6 +122,7 @@ __all__ = [
     "smallest_input",
     "stages",
     "summary",
+    "trace",
     "train",
     "traps",
     "walk",

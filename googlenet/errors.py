@@ -47,3 +47,7 @@ class TrainingError(GoogLeNetError, RuntimeError):
     """A training run that cannot start, resume or be saved: a checkpoint of another run, a loss
     that is not finite, a full disk.
     """
+
+
+class TraceError(GoogLeNetError, ValueError):
+    """A user's model cannot be captured, or is not one that images can be given to."""

@@ -16,6 +16,7 @@ from ..spec.layers import Network
 from ..spec.loss import Loss
 from ..spec.recipe import Recipe
 from .call import Chain
+from .graph import Graph
 from .snippets import Gallery
 from .spelling import Classes, Functions
 
@@ -231,6 +232,19 @@ class Writes(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class Traces(Backend, Protocol):
+    """A backend that tells what a user's own model computes: `googlenet.trace`."""
+
+    def trace(self, model: Any, images: Array) -> tuple[Graph, list[Array]]:
+        """The operations of `model`, any model of the framework's, in evaluation mode on images (N,
+        C, H, W), N at least 2, and its outputs on them, the logits first.
+
+        `model` keeps its weights and its mode. Raises `TraceError` if it cannot be run on the
+        images or captured, or returns anything but tensors.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -292,6 +306,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "compiled": Compiles,
     "traps": ShowsTraps,
     "source": Writes,
+    "trace": Traces,
 }
 
 

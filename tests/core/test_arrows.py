@@ -18,6 +18,7 @@ FLOORS = [
     "jobs",
     "source",
     "reference",
+    "tracing",
     "proof",
     "training",
     "actions",

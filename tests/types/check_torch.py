@@ -10,6 +10,7 @@ from googlenet.backend.protocols import (
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
+    Traces,
     Trains,
     TrainsInParallel,
     Writes,
@@ -24,5 +25,6 @@ trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
 shows_traps: ShowsTraps = googlenet_torch
+traces: Traces = googlenet_torch
 runs_layers: RunsLayers = googlenet_torch
 writes: Writes = googlenet_torch

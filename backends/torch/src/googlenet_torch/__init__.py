@@ -1,6 +1,6 @@
 """The backend `torch`: native PyTorch modules."""
 
-from . import layout, leaves, model, modules, source, traps
+from . import layout, leaves, model, modules, source, tracing, traps
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -15,6 +15,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .source import spelling
+from .tracing import trace
 from .training import leave_parallel, start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
@@ -41,6 +42,8 @@ __all__ = [
     "source",
     "spelling",
     "start_parallel",
+    "trace",
+    "tracing",
     "trainer",
     "traps",
     "unbiased_running_variance",

@@ -1,0 +1,117 @@
+"""A user's own model in the spec's terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ..arrays import Array, Params, uniform_float32
+from ..backend.discovery import canonical_name
+from ..backend.graph import Graph
+from ..backend.protocols import Traces
+from ..backend.threads import prepared_backend
+from ..errors import BackendError, TraceError
+from ..proof.parity.tolerance import distance, limit
+from ..spec.layers import Network, Shape, check_input_shape
+from ..tracing.evaluate import evaluate, is_known
+from ..tracing.lift import lift
+from ..tracing.network import Traced, as_traced, foreign
+from ..tracing.tree import Chain, Foreign, Step
+from .arguments import name_of
+
+#: How many images a model is traced with: two, so that an axis of one is never the batch.
+BATCH: Final = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a model computes: the `graph` that its framework told, and its layers as a `tree`.
+
+    `traced` is it as a network, with weights and places, None if something in it is `foreign`, that
+    is no layer of the spec. `errors` are the relative L2 distances of the model's outputs from the
+    tree's in float64; there are none if it has a layer that nobody here knows.
+    """
+
+    framework: str
+    graph: Graph
+    tree: Chain
+    traced: Traced | None
+    foreign: tuple[Step, ...]
+    errors: tuple[float, ...]
+
+    @property
+    def network(self) -> Network:
+        """The model as a network of the spec. Raises `TraceError` if something is foreign."""
+        return self._whole.network
+
+    @property
+    def params(self) -> Params:
+        """Its weights: path → float32 array in canonical axes. Raises as `network` does."""
+        return self._whole.params
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where in the user's code each layer is, by its path. Raises as `network` does."""
+        return self._whole.places
+
+    @property
+    def _whole(self) -> Traced:
+        if self.traced is None:
+            step = self.foreign[0]
+            kind = step.layer.kind if isinstance(step.layer, Foreign) else ""
+            raise TraceError(
+                f"{step.place}: '{kind}' is no layer of the spec, so the model is none of its"
+                " networks; `foreign` has all such layers, and `tree` the rest"
+            )
+        return self.traced
+
+
+def trace(
+    model: Any, framework: str, input_shape: Shape, *, name: str = "traced", seed: int = 0
+) -> Trace:
+    """What `model`, a model of `framework` that the user wrote, computes in evaluation mode for
+    images of `input_shape` (C, H, W).
+
+    It is run once on random images of both signs; its weights and its mode stay as they are. What
+    was understood is proved each time: the tree's outputs in float64 must be the model's, within
+    the limits of parity. `name` is the name of the network.
+
+    Raises `ShapeError` for an `input_shape` that is none, `TraceError` if the model cannot be run
+    or captured, if its branches do not fork and join as a whole, or if it is another function than
+    was understood; `BackendError` if the framework is not there, or its backend cannot trace.
+    """
+    named = canonical_name(name_of("framework", framework))
+    shape = check_input_shape(input_shape)
+    backend = prepared_backend(named)
+    if not isinstance(backend, Traces):
+        raise BackendError(f"framework '{named}': its backend cannot trace models yet")
+    count = BATCH * int(np.prod(shape))
+    drawn = uniform_float32(seed, "images of a trace", count).reshape(BATCH, *shape)
+    images = 2 * drawn - 1
+    graph, outputs = backend.trace(model, images)
+    tree = lift(graph)
+    strange = tuple(foreign(tree))
+    traced = None if strange else as_traced(tree, name, shape, f"a model of {named}")
+    unknown = [step for step in strange if not is_known(step)]
+    errors = () if unknown else _proved(tree, images, outputs)
+    return Trace(named, graph, tree, traced, strange, errors)
+
+
+def _proved(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]:
+    """How far each output is from the tree's in float64. Raises `TraceError` if that is more than
+    rounding.
+    """
+    right, rough = (evaluate(tree, images, dtype) for dtype in (np.float64, np.float32))
+    errors: list[float] = []
+    for number, (given, exact, near) in enumerate(zip(outputs, right, rough, strict=True)):
+        exact = exact.reshape(given.shape)
+        error = distance(given, exact)
+        if error > limit(distance(near.reshape(given.shape), exact)):
+            raise TraceError(
+                f"output {number}: the model gives something else than its graph says (relative"
+                f" L2 distance {error:.2g}); is it random, or does it depend on the batch?"
+            )
+        errors.append(error)
+    return tuple(errors)

@@ -1,0 +1,89 @@
+"""A tree computed in NumPy, in any dtype: the spec's layers by the reference, the foreign ones by
+`foreign`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Array
+from ..errors import TraceError
+from ..reference.model import build
+from ..reference.network import Pass, in_silence
+from ..spec.layers import Conv, Dense, Leaf, Network, Sequential
+from .foreign import KNOWN, computed
+from .tree import Chain, Foreign, Fork, Head, Step
+
+
+@in_silence
+def evaluate(chain: Chain, images: Array, dtype: npt.DTypeLike = np.float64) -> list[Array]:
+    """The outputs of `chain` for images (N, C, H, W), the logits first, in evaluation mode.
+
+    Raises `TraceError` for a foreign layer that nobody knows.
+    """
+    heads: list[Array] = []
+    logits = _chain(chain, np.asarray(images, dtype), heads)
+    return [logits, *heads]
+
+
+def _chain(chain: Chain, x: Array, heads: list[Array]) -> Array:
+    for item in chain:
+        match item:
+            case Step():
+                x = _step(item, x)
+            case Head(chain=inside):
+                heads.append(_chain(inside, x, heads))
+            case Fork(join="concat", branches=branches):
+                x = np.concatenate([_chain(branch, x, heads) for branch in branches], axis=1)
+            case Fork(branches=branches):
+                x = np.sum([_chain(branch, x, heads) for branch in branches], axis=0)
+    return x
+
+
+def is_known(step: Step) -> bool:
+    """Whether a layer can be computed."""
+    return not isinstance(step.layer, Foreign) or step.layer.kind in (*KNOWN, "conv")
+
+
+def _step(step: Step, x: Array) -> Array:
+    if not isinstance(step.layer, Foreign):
+        return _layer(step.layer, step.arrays, x)
+    if step.layer.kind == "conv":
+        return _dilated(step.layer, step.arrays, x)
+    found = computed(step.layer.kind, x, step.layer.attributes, step.arrays)
+    if found is None:
+        raise TraceError(
+            f"{step.place}: '{step.layer.kind}' is an operation that nobody here knows, so the"
+            " model's function cannot be told"
+        )
+    return found
+
+
+def _layer(layer: Leaf, arrays: Mapping[str, Array], x: Array) -> Array:
+    """A layer of the spec; a vector is a map of one pixel to the reference."""
+    is_map = x.ndim == 4
+    images = x if is_map else x[:, :, None, None]
+    params = {f"layer.{role}": array for role, array in arrays.items()}
+    if isinstance(layer, Dense) and not is_map:
+        params["layer.weight"] = arrays["weight"][:, :, None, None]
+    root = Sequential((("layer", layer),))
+    network = Network("step", root, images.shape[1:], "a user's model")
+    run = Pass()
+    build(network, params, dtype=x.dtype).run(images, run)
+    found = run.outputs["logits"]
+    return found if is_map else found.reshape(len(x), -1)
+
+
+def _dilated(layer: Foreign, arrays: Mapping[str, Array], x: Array) -> Array:
+    """A convolution whose kernel has gaps: one with a larger kernel that is 0 there."""
+    weight, (down, across) = arrays["weight"], layer.attributes["dilation"]
+    out, inside, height, width = weight.shape
+    kernel = ((height - 1) * down + 1, (width - 1) * across + 1)
+    filled = np.zeros((out, inside, *kernel), weight.dtype)
+    filled[:, :, ::down, ::across] = weight
+    found = layer.attributes
+    conv = Conv(out, kernel, found["stride"], found["padding"], found["groups"], "bias" in arrays)
+    return _layer(conv, {**arrays, "weight": filled}, x)

@@ -1,0 +1,122 @@
+"""A tree without foreign layers as a network of the spec, with its weights and places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..arrays import Params
+from ..spec.layers import (
+    Aux,
+    Concat,
+    Layer,
+    Network,
+    Residual,
+    Scale,
+    Sequential,
+    Shape,
+)
+from .tree import Chain, Foreign, Fork, Head, Step, steps
+
+#: What a captured graph of evaluation does not say: the weight of a head's loss.
+LOSS_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A user's model in the spec's terms: its `network`, its weights by path (canonical axes,
+    float32), and for each layer's path the place in the user's code.
+    """
+
+    network: Network
+    params: Params
+    places: dict[str, str]
+
+
+def foreign(chain: Chain) -> Iterator[Step]:
+    """The layers that the spec has not, in the order of the tree."""
+    return (step for step in steps(chain) if isinstance(step.layer, Foreign))
+
+
+def as_traced(chain: Chain, name: str, input_shape: Shape, source: str) -> Traced:
+    """`chain`, which has no foreign layers, as a network called `name` for images `input_shape`
+    (C, H, W); layers are called by their kind, and counted.
+    """
+    maker = _Maker()
+    layers = maker.sequential(chain, "")
+    return Traced(Network(name, layers, input_shape, source), maker.params, maker.places)
+
+
+class _Maker:
+    def __init__(self) -> None:
+        self.params: Params = {}
+        self.places: dict[str, str] = {}
+
+    def sequential(self, chain: Chain, path: str) -> Sequential:
+        """The layers of a chain."""
+        children: dict[str, Layer] = {}
+        counts: dict[str, int] = {}
+        for item in chain:
+            kind = _word(item)
+            counts[kind] = counts.get(kind, 0) + 1
+            name = f"{kind}_{counts[kind]}"
+            children[name] = self._item(item, f"{path}.{name}" if path else name)
+        return Sequential(tuple(children.items()))
+
+    def _item(self, item: Step | Fork | Head, path: str) -> Layer:
+        match item:
+            case Step(layer=layer, arrays=arrays, place=place):
+                assert not isinstance(layer, Foreign)
+                self.params.update({f"{path}.{role}": array for role, array in arrays.items()})
+                self.places[path] = place
+                return layer
+            case Head(chain=chain):
+                return Aux(self.sequential(chain, path), LOSS_WEIGHT)
+            case Fork(join="concat", branches=branches, place=place):
+                self.places[path] = place
+                named = {f"branch_{n}": branch for n, branch in enumerate(branches, 1)}
+                return Concat(
+                    tuple(
+                        (name, self._branch(branch, f"{path}.{name}"))
+                        for name, branch in named.items()
+                    )
+                )
+            case Fork():
+                self.places[path] = item.place
+                return self._sum(item, path)
+
+    def _branch(self, chain: Chain, path: str) -> Layer:
+        return self.sequential(chain, path)
+
+    def _sum(self, fork: Fork, path: str) -> Residual:
+        """A sum of branches: the shorter one is the shortcut, and a factor at the end of the other
+        is its scale.
+        """
+        *rest, last = sorted(fork.branches, key=_length)
+        scale = 1.0
+        if isinstance(last[-1:], tuple) and last and isinstance(last[-1], Step):
+            layer = last[-1].layer
+            if isinstance(layer, Scale) and layer.when == "always":
+                scale, last = layer.factor, last[:-1]
+        (shortcut,) = rest
+        return Residual(
+            self.sequential(last, f"{path}.body"),
+            self.sequential(shortcut, f"{path}.shortcut"),
+            scale,
+        )
+
+
+def _length(chain: Chain) -> int:
+    return sum(1 for _ in steps(chain))
+
+
+def _word(item: Step | Fork | Head) -> str:
+    """What kind of layer it is, as a name."""
+    if isinstance(item, Head):
+        return "aux"
+    if isinstance(item, Fork):
+        return item.join
+    words = {"Conv": "conv", "BatchNorm": "norm", "LocalResponseNorm": "lrn", "ReLU": "relu"}
+    words |= {"MaxPool": "max_pool", "AvgPool": "avg_pool", "AdaptiveAvgPool": "adaptive_pool"}
+    words |= {"GlobalAvgPool": "global_pool", "Dropout": "dropout", "Dense": "dense"}
+    return words.get(type(item.layer).__name__, "scale")

@@ -1,0 +1,68 @@
+"""What a graph is in the spec's terms: a tree of its layers, which may also hold foreign ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ..arrays import Array
+from ..spec.layers import Leaf, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """An operation that the spec has no layer for: its `kind`, the framework's own name where the
+    graph does not know it either, and its attributes.
+    """
+
+    kind: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One layer of a user's model: the spec's, or a foreign one; its arrays by role, in the spec's
+    axes; the shape of its result without the batch, and where it is in the user's code.
+    """
+
+    layer: Leaf | Foreign
+    arrays: Mapping[str, Array]
+    out_shape: Shape
+    place: str
+
+
+@dataclass(frozen=True, eq=False)
+class Fork:
+    """Branches from one value whose results are joined: concatenated along the channels, or added
+    up.
+    """
+
+    join: Literal["concat", "sum"]
+    branches: tuple[Chain, ...]
+    out_shape: Shape
+    place: str
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A further output, computed by `chain` from where it stands in the main path."""
+
+    chain: Chain
+
+
+Item: TypeAlias = "Step | Fork | Head"
+Chain: TypeAlias = "tuple[Item, ...]"
+
+
+def steps(chain: Chain) -> Iterator[Step]:
+    """Every layer, in the order of the tree."""
+    for item in chain:
+        match item:
+            case Step():
+                yield item
+            case Fork(branches=branches):
+                for branch in branches:
+                    yield from steps(branch)
+            case Head(chain=inside):
+                yield from steps(inside)

@@ -1,0 +1,317 @@
+"""Users' own PyTorch models, traced: every network of ours comes back as it is, and code in any
+style is understood, or what is foreign in it named.
+"""
+
+import copy
+import inspect
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import googlenet
+from googlenet import TraceError, spec
+from googlenet.architectures import NETWORKS, get_network
+from googlenet.proof.conformance.networks import composites
+from googlenet.spec.analysis import smallest_input
+from googlenet.spec.layers import BatchNorm, Scale
+from googlenet.spec.rewrite import map_leaves, resolve
+from googlenet.spec.traversal import walk
+from googlenet.weights.samples import random_params
+
+from .networks import OWN_LAYERS
+
+SHAPE = (3, 33, 29)
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+
+def traced(model, shape=SHAPE):
+    return googlenet.trace(model, "torch", shape)
+
+
+def leaves(network):
+    """What an evaluation graph holds of a network's leaves: not batch norm's momentum, nor whether
+    it scales by ones, nor what is scaled in training only.
+    """
+    found = []
+    for site in walk(network):
+        match site.layer:
+            case BatchNorm(eps=eps):
+                found.append(("batch norm", np.float32(eps)))
+            case Scale(when="train"):
+                pass
+            case Scale(factor=factor):
+                found.append(("scale", np.float32(factor)))
+            case _:
+                found.append(site.layer)
+    return found
+
+
+def small(name, aux):
+    network = get_network(name, num_classes=7, aux=aux) if aux else get_network(name, num_classes=7)
+    channels, side = network.input_shape[0], smallest_input(network)
+    return network.at((channels, side, side))
+
+
+CASES = [
+    (name, aux)
+    for name, make in NETWORKS.items()
+    for aux in (False, True)
+    if not aux or "aux" in inspect.signature(make).parameters
+    if name not in ("vgg11", "vgg16")  # vgg11_small has their layers
+]
+
+
+@pytest.mark.parametrize(("name", "aux"), CASES)
+def test_a_network_of_ours_comes_back(backend, name, aux):
+    network = small(name, aux)
+    params = random_params(network)
+    found = traced(backend.build(network, params), network.input_shape)
+    assert leaves(found.network) == leaves(resolve(network))
+    assert (
+        found.network.outputs[1:]
+        == tuple(f"aux_{n}" for n in range(1, 1 + 2 * aux))[: len(network.outputs) - 1]
+    )
+    given, back = (list(each.values()) for each in (params, found.params))
+    scales = sum(array.size for array in back)
+    assert scales <= sum(array.size for array in given)
+    assert max(found.errors) < 1e-5
+
+
+@pytest.mark.parametrize("name", [*composites(), "own layers"])
+def test_every_composite_comes_back(backend, name):
+    network = OWN_LAYERS if name == "own layers" else composites()[name]
+    found = traced(backend.build(network, random_params(network)), network.input_shape)
+    assert leaves(found.network) == leaves(resolve(network))
+
+
+def test_weights_come_back_bit_for_bit(backend):
+    network = small("googlenet", False)
+    params = random_params(network)
+    found = traced(backend.build(network, params), network.input_shape)
+    for before, after in zip(params.values(), found.params.values(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert found.places["concat_1.branch_3.conv_2"] == "net.b3.inception_3a.branch_5x5.conv.conv"
+
+
+class Functional(nn.Module):
+    """Raw parameters, a padding apart, a bias added, a mean for the pool, a lazy dense layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 3, 3, 3))
+        self.bias = nn.Parameter(torch.randn(5))
+        self.dense = nn.LazyLinear(7)
+
+    def forward(self, x):
+        x = F.conv2d(F.pad(x, (1, 2, 3, 0)), self.weight, stride=2) + self.bias[None, :, None, None]
+        x = F.max_pool2d(F.pad(F.relu(x), (0, 1, 0, 1)), 3, 2)
+        return self.dense(x.mean(dim=(2, 3)))
+
+
+class WithHead(nn.Module):
+    """A scaled residual sum, and a further output."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.body = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1)
+        self.head, self.aux = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = F.relu_(self.conv(x))
+        aux = self.aux(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        x = F.relu(x + 0.17 * self.body(x))
+        x = torch.flatten(F.avg_pool2d(x, x.shape[2:]), 1)
+        return self.head(F.dropout(x, 0.4, self.training)), aux
+
+
+class Grouped(nn.Module):
+    """Branches that begin with one layer, and are concatenated all at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 1)
+        self.one, self.two = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 6, 1)
+        self.wide, self.high = nn.Conv2d(6, 3, (1, 3), padding="same"), nn.Conv2d(6, 3, (3, 1))
+        self.last = nn.Conv2d(18, 5, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        two = self.two(x).clamp(min=0)
+        high = self.high(F.pad(two, (0, 0, 1, 1)))
+        found = [torch.relu(self.one(x)), self.wide(two), high, F.avg_pool2d(x, 3, 1, 1)]
+        return F.adaptive_avg_pool2d(self.last(torch.cat(found, 1)), (1, 1)).squeeze(-1).squeeze(-1)
+
+
+STYLES = {
+    "functional": (
+        Functional,
+        [spec.Conv(5, (3, 3), (2, 2), ((3, 0), (1, 2)), 1, True), spec.ReLU()],
+    ),
+    "with a head": (WithHead, [spec.Conv(4, (1, 1), (1, 1), ((0, 0), (0, 0)), 1, True)]),
+    "grouped": (Grouped, [spec.Conv(8, (1, 1), (1, 1), ((0, 0), (0, 0)), 1, True)]),
+    "sequential": (
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 5, padding=2, bias=False),
+            nn.BatchNorm2d(4),
+            nn.ReLU(inplace=True),
+            nn.LocalResponseNorm(5, alpha=2e-4, k=2.0),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            nn.Flatten(),
+            nn.LazyLinear(6),
+        ),
+        [spec.Conv(4, (5, 5), (1, 1), ((2, 2), (2, 2)), 1, False)],
+    ),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_style_is_understood(style):
+    make, first = STYLES[style]
+    torch.manual_seed(0)
+    model = make()
+    found = traced(model)
+    assert leaves(found.network)[: len(first)] == first
+    assert max(found.errors) < 1e-5
+    again = copy.deepcopy(model).eval()
+    images = np.random.default_rng(1).standard_normal((3, *SHAPE)).astype(np.float32)
+    with torch.no_grad():
+        outputs = again(torch.from_numpy(images))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    reference = googlenet.get_backend("numpy")
+    answers = reference.forward(reference.build(found.network, found.params), images)
+    for output, answer in zip(outputs, answers.values(), strict=True):
+        np.testing.assert_allclose(output.numpy(), answer, rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_is_an_auxiliary_output_and_a_sum_a_residual():
+    found = traced(WithHead())
+    assert found.network.outputs == ("logits", "aux_1")
+    (residual,) = [
+        each for _, each in found.network.layers.children if isinstance(each, spec.Residual)
+    ]
+    assert residual.scale == 0.17
+    assert residual.shortcut == spec.Sequential(())
+
+
+def test_a_group_is_a_concatenation_inside_another():
+    (fork,) = [
+        each
+        for _, each in traced(Grouped()).network.layers.children
+        if isinstance(each, spec.Concat)
+    ]
+    assert [type(branch.children[-1][1]).__name__ for _, branch in fork.children] == [
+        "ReLU",
+        "Concat",
+        "AvgPool",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.LeakyReLU(0.1), "leaky_relu"),
+        (nn.ReLU6(), "clip"),
+        (nn.ELU(), "elu"),
+        (nn.GELU(), "gelu"),
+        (nn.SiLU(), "silu"),
+        (nn.Sigmoid(), "sigmoid"),
+        (nn.Softmax(dim=1), "softmax"),
+        (nn.Conv2d(3, 4, 3, dilation=2), "conv"),
+        (nn.ZeroPad2d(1), "pad"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_spec_has_not_is_foreign_and_computed(layer, kind):
+    found = traced(nn.Sequential(nn.Conv2d(3, 3, 1), layer))
+    (step,) = found.foreign
+    assert (step.layer.kind, step.place) == (kind, "net[1]")
+    assert max(found.errors) < 1e-5
+    with pytest.raises(TraceError, match=rf"net\[1\]: '{kind}' is no layer of the spec"):
+        _ = found.network
+
+
+def test_a_layer_that_nobody_knows_is_named_and_nothing_is_claimed():
+    found = traced(nn.Sequential(nn.Conv2d(3, 8, 1), nn.PixelShuffle(2)))
+    assert [(step.layer.kind, step.place) for step in found.foreign] == [
+        ("pixel_shuffle", "net[1]")
+    ]
+    assert found.errors == ()
+
+
+class Fails(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("no weights were loaded")
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class Random(nn.Module):
+    def forward(self, x):
+        return F.dropout(x.flatten(1), 0.5, training=True)
+
+
+class AcrossTheBatch(nn.Module):
+    def forward(self, x):
+        return x.flatten(1).T
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            Fails(),
+            r"cannot be run on images \(2, 3, 33, 29\).*RuntimeError: no weights were loaded",
+        ),
+        (Branching(), "or cannot be captured by torch.export"),
+        (AcrossTheBatch(), "its first axis is not the batch"),
+        (nn.Conv2d(4, 2, 1), r"cannot be run on images \(2, 3, 33, 29\)"),
+        (lambda x: x, "torch: expected an nn.Module, got function"),
+        (nn.Identity, "torch: expected an nn.Module, got type"),
+    ],
+)
+def test_what_cannot_be_traced_is_an_error(model, message):
+    with pytest.raises(TraceError, match=message):
+        traced(model)
+
+
+def test_dropout_that_is_active_is_foreign():
+    (step,) = traced(Random()).foreign
+    assert step.layer.kind == "dropout"
+    assert step.layer.attributes["active"]
+
+
+def test_the_model_stays_as_it_is():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5))
+    model[2].eval()
+    before = {name: array.clone() for name, array in model.state_dict().items()}
+    traced(model)
+    assert [module.training for module in model] == [True, True, False]
+    assert model.training
+    assert all(torch.equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_a_model_in_double_precision():
+    found = traced(nn.Conv2d(3, 4, 1).double())
+    assert max(found.errors) < 1e-12
+
+
+def test_what_a_graph_does_not_hold_is_no_difference(backend):
+    """Momentum and a scale in training leave no trace; all else does."""
+    network = composites()["norm_residual"]
+    changed = map_leaves(
+        network,
+        lambda leaf: replace(leaf, momentum=0.5) if isinstance(leaf, BatchNorm) else leaf,
+    )
+    params = random_params(network)
+    first, second = (
+        traced(backend.build(each, params), network.input_shape).network
+        for each in (network, changed)
+    )
+    assert first == second
