@@ -40,8 +40,8 @@ def page_of(report: TrapReport, asked: Asked) -> str:
         *_wrapped(
             "A trap is a place where the code that users of a framework write computes a different"
             " function from the paper's or the book's, and nothing says so. Each piece of code"
-            " below was run on the same input, drawn from a fixed seed, and its answer compared with"
-            " that of the float64 reference."
+            " below was run on the same input, drawn from a fixed seed, and its answer compared"
+            " with that of the float64 reference."
         ),
         "",
         *_wrapped(
