@@ -648,6 +648,35 @@ def test_nothing_can_be_told_behind_something_faint():
     assert measured.trajectory[0].unknown == sorted(measured.trajectory[0].arrays)
 
 
+class Overflowing(Backend):
+    """The first convolution's gradient is infinite on the way."""
+
+    def gradients(self, model, images, *arguments, **settings):
+        loss, found = super().gradients(model, images, *arguments, **settings)
+        name = next(path for path in found if path.endswith("conv.weight"))
+        return loss, {**found, name: np.full_like(found[name], np.nan)}
+
+
+@pytest.mark.parametrize(("depth", "vast"), [(1, False), (8, True)])
+def test_what_is_not_finite_next_to_a_vast_gradient_accuses_nobody(depth, vast):
+    """Batch norms of maps of almost 0 make gradients near the largest numbers of float32."""
+    norm = spec.BatchNorm(1e-10, 0.1, True)
+    units = {f"unit_{i}": blocks.conv(3, 1, norm=norm) for i in range(depth)}
+    end = {"pool": spec.GlobalAvgPool(), "dense": spec.Dense(3, bias=False)}
+    network = Network("vast", blocks.sequential(**units, **end), (2, 4, 5), "")
+    params = {
+        path: np.zeros_like(array) if path.endswith(("bias", "mean")) else array
+        for path, array in random_params(network).items()
+    }
+    images = (10.0 ** (-5 * depth) * random_images(network)).astype(np.float32)
+    problem = Problem(network, params, images, random_labels(classes=3))
+    found = step_of(problem).gradients
+    assert vast == any(np.sqrt((each**2).mean()) > 1 / SMALLEST for each in found.values())
+    comparison = compare(Overflowing(), problem, measure(problem))
+    assert comparison.passed == vast
+    assert comparison.proved != vast
+
+
 def step_of(problem):
     """The step of the reference in float64."""
     run = Pass(train=True, taps=frozenset(site.path for site in nodes(problem.network)))

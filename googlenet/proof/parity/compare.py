@@ -175,6 +175,7 @@ def compare_step(
     }
     outputs = _forward_rows(problem, measured, yardstick.outputs)
     unknown = unknown_statistics(network, {row.name for row in outputs if not row.provable})
+    vast = any(apart(each, each).vast for each in exact.gradients.values())
     clear = not _faint(problem) and not any(each.faint for each in measured.values())
 
     def rows(
@@ -182,13 +183,15 @@ def compare_step(
         expected: Params,
         allowed: Mapping[str, float],
         unknown: Collection[str] = (),
+        overflows: bool = False,
     ) -> list[Row]:
         return [
             judge(
                 path,
                 apart(actual.get(path), array),
                 allowed[path],
-                known=clear and path not in unknown,
+                known=clear and not overflows and path not in unknown,
+                overflows=overflows,
             )
             for path, array in expected.items()
         ]
@@ -198,7 +201,8 @@ def compare_step(
         {
             Group.STEP_OUTPUTS: outputs,
             Group.LOSS: [judge("loss", off, yardstick.loss, known=clear)],
-            Group.GRADIENTS: extra + rows(grads, exact.gradients, yardstick.gradients)[::-1],
+            Group.GRADIENTS: extra
+            + rows(grads, exact.gradients, yardstick.gradients, overflows=vast)[::-1],
             Group.STATISTICS: rows(held, exact.statistics, yardstick.statistics, unknown),
         }
     )

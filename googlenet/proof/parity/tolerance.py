@@ -100,6 +100,13 @@ class Distance:
         """Whether the expected tensor is not 0, and so small that some frameworks may have 0."""
         return 0 < self.norm < self.size * SMALLEST**2
 
+    @property
+    def vast(self) -> bool:
+        """Whether the expected tensor is so large that what some frameworks compute on the way to
+        it may be infinite.
+        """
+        return self.norm > self.size / SMALLEST**2
+
 
 def unproved(outputs: Mapping[str, Array], yardsticks: Mapping[str, float]) -> set[str]:
     """Those of float64's `outputs` by path of which float32, which strays as far as `yardsticks`
@@ -110,11 +117,20 @@ def unproved(outputs: Mapping[str, Array], yardsticks: Mapping[str, float]) -> s
     }
 
 
-def judge(name: str, measured: Distance, yardstick: float, *, known: bool = True) -> Row:
+def judge(
+    name: str,
+    measured: Distance,
+    yardstick: float,
+    *,
+    known: bool = True,
+    overflows: bool = False,
+) -> Row:
     """The row of one tensor that is as far from float64 as `measured`. Without `known` it is made
-    of something that itself cannot be told.
+    of something that itself cannot be told; if something `overflows`, of what may be infinite.
     """
     told = measured.tells(yardstick) and (known or not math.isfinite(measured.value))
+    if overflows and measured.fits and not math.isfinite(measured.difference):
+        told = False
     return Row(name, measured.value, limit(yardstick), told)
 
 
