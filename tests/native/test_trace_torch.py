@@ -257,6 +257,12 @@ class Random(nn.Module):
         return F.dropout(x.flatten(1), 0.5, training=True)
 
 
+class Splitting(nn.Module):
+    def forward(self, x):
+        first, *rest = x.split(1, dim=1)
+        return torch.cat([*rest, first], 1)
+
+
 class AcrossTheBatch(nn.Module):
     def forward(self, x):
         return x.flatten(1).T
@@ -271,6 +277,7 @@ class AcrossTheBatch(nn.Module):
         ),
         (Branching(), "or cannot be captured by torch.export"),
         (AcrossTheBatch(), "its first axis is not the batch"),
+        (Splitting(), "'split' gives several tensors"),
         (nn.Conv2d(4, 2, 1), r"cannot be run on images \(2, 3, 33, 29\)"),
         (lambda x: x, "torch: expected an nn.Module, got function"),
         (nn.Identity, "torch: expected an nn.Module, got type"),
@@ -295,6 +302,15 @@ def test_the_model_stays_as_it_is():
     assert [module.training for module in model] == [True, True, False]
     assert model.training
     assert all(torch.equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_the_weights_are_copies():
+    model = nn.Conv2d(3, 4, 1)
+    found = traced(model)
+    weight = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight.zero_()
+    np.testing.assert_array_equal(found.params["conv_1.weight"], weight.numpy())
 
 
 def test_a_model_in_double_precision():

@@ -86,13 +86,15 @@ class _Reader:
         constants = exported.constants
         #: The array of each placeholder; one object for one tensor, however many names it has.
         self._arrays: dict[str, Array] = {}
-        seen: dict[int, Array] = {}
+        seen: dict[Any, Array] = {}
         for node, target in named.items():
             tensor = held.get(target, constants.get(target))
-            key = tensor.data_ptr() or id(tensor)
-            self._arrays[node] = seen.setdefault(key, tensor.detach().cpu().numpy())
+            key = (tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride())
+            if key not in seen:
+                seen[key] = tensor.detach().cpu().numpy().copy()  # the model's own may change
+            self._arrays[node] = seen[key]
         for node, target in signature.inputs_to_lifted_tensor_constants.items():
-            self._arrays[node] = constants[target].detach().cpu().numpy()
+            self._arrays[node] = constants[target].detach().cpu().numpy().copy()
 
     def graph(self) -> Graph:
         """All operations."""
@@ -183,7 +185,13 @@ def _inputs(node: Any) -> list[Any]:
 
 
 def _shape(node: Any) -> tuple[int, ...]:
-    return tuple(int(size) for size in node.meta["val"].shape)
+    value = node.meta["val"]
+    if not isinstance(value, torch.Tensor):
+        raise TraceError(
+            f"{name}: '{_plain(node.target)}' gives several tensors, which no layer of the spec"
+            " does"
+        )
+    return tuple(int(size) for size in value.shape)
 
 
 def _place(path: str) -> str:
