@@ -62,7 +62,7 @@ class Trace:
             step = self.foreign[0]
             kind = step.layer.kind if isinstance(step.layer, Foreign) else ""
             raise TraceError(
-                f"{step.place}: '{kind}' is no layer of the spec, so the model is none of its"
+                f"{step.place}: '{kind}' is not a layer of the spec, so the model is not one of its"
                 " networks; `foreign` has all such layers, and `tree` the rest"
             )
         return self.traced
@@ -110,8 +110,8 @@ def _proved(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ..
         error = distance(given, exact)
         if error > limit(distance(near.reshape(given.shape), exact)):
             raise TraceError(
-                f"output {number}: the model gives something else than its graph says (relative"
-                f" L2 distance {error:.2g}); is it random, or does it depend on the batch?"
+                f"output {number}: the model gives something other than what its graph says"
+                f" (relative L2 distance {error:.2g}); is it random, or does it depend on the batch?"
             )
         errors.append(error)
     return tuple(errors)

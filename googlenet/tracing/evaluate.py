@@ -56,8 +56,8 @@ def _step(step: Step, x: Array) -> Array:
     found = computed(step.layer.kind, x, step.layer.attributes, step.arrays)
     if found is None:
         raise TraceError(
-            f"{step.place}: '{step.layer.kind}' is an operation that nobody here knows, so the"
-            " model's function cannot be told"
+            f"{step.place}: '{step.layer.kind}' is an unknown operation, so what the model"
+            " computes cannot be determined"
         )
     return found
 

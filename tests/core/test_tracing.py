@@ -252,5 +252,5 @@ def test_a_layer_that_nobody_knows_is_named():
     (step,) = foreign(tree)
     assert isinstance(step, Step)
     assert not is_known(step)
-    with pytest.raises(TraceError, match=r"net\.x: 'warp' is an operation that nobody here knows"):
+    with pytest.raises(TraceError, match=r"net\.x: 'warp' is an unknown operation"):
         evaluate(tree, array(*SHAPE))

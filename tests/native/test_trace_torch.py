@@ -230,7 +230,7 @@ def test_what_the_spec_has_not_is_foreign_and_computed(layer, kind):
     (step,) = found.foreign
     assert (step.layer.kind, step.place) == (kind, "net[1]")
     assert max(found.errors) < 1e-5
-    with pytest.raises(TraceError, match=rf"net\[1\]: '{kind}' is no layer of the spec"):
+    with pytest.raises(TraceError, match=rf"net\[1\]: '{kind}' is not a layer of the spec"):
         _ = found.network
 
 

@@ -102,7 +102,7 @@ def _check_bits(backend: Compiles, network: Network) -> None:
     found = compare_exact(backend, draw_problem(network, gradients=False), compiled=True)
     if not found.passed:
         raise ConformanceError(
-            f"{network.name}: {found.differences} of {found.count} values of {backend.name} have"
-            f" other bits; the first: {found.first}"
+            f"{network.name}: bits differ in {found.differences} of {found.count} values of"
+            f" {backend.name}; the first: {found.first}"
         )
     expect(found.values.get(FORMS, 0) > 0, "compiled_forms: names no form")

@@ -102,8 +102,8 @@ def _check(backend: Backend, exact: ExactProblem, *, train: bool = False) -> Non
         return
     if not comparison.passed:
         raise ConformanceError(
-            f"{exact.problem.network.name}: {comparison.differences} of {comparison.count} values"
-            f" of {backend.name} have other bits; the first: {comparison.first}"
+            f"{exact.problem.network.name}: bits differ in {comparison.differences} of"
+            f" {comparison.count} values of {backend.name}; the first: {comparison.first}"
         )
 
 

@@ -112,7 +112,7 @@ def state_mutants() -> Iterator[Mutant]:
     )
     yield Mutant(
         "a compiled form computes on 11 bits of each pixel",
-        "have other bits; the first: logits of",
+        "the first: logits of",
         sabotage.instead("compiled", _compiled_from_eleven_bits, "compiled"),
         "compiled-exact",
     )
