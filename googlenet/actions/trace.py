@@ -111,7 +111,8 @@ def _proved(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ..
         if error > limit(distance(near.reshape(given.shape), exact)):
             raise TraceError(
                 f"output {number}: the model gives something other than what its graph says"
-                f" (relative L2 distance {error:.2g}); is it random, or does it depend on the batch?"
+                f" (relative L2 distance {error:.2g}); is it random, or does it depend on the"
+                " batch?"
             )
         errors.append(error)
     return tuple(errors)
