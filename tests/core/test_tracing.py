@@ -73,8 +73,10 @@ def test_a_padding_apart_goes_into_the_convolution():
     [(0.0, True, True), (0.0, False, False), (-math.inf, False, True)],
 )
 def test_zeros_around_a_max_pool_win_unless_nothing_is_negative(value, positive, merges):
-    first = [op("r", "relu", "images", shape=SHAPE)] if positive else []
-    before = "r" if positive else "images"
+    first = [conv("r", "images", out=3, shape=SHAPE)]  # of both signs
+    if positive:
+        first.append(op("p0", "relu", "r", shape=SHAPE))
+    before = first[-1].name
     pad = op("p", "pad", before, shape=(2, 3, 9, 8), padding=((1, 1), (1, 1)), value=value)
     window = {"kernel_size": (3, 3), "stride": (1, 1), "padding": ((0, 0), (0, 0))}
     pool = op("m", "max_pool", "p", shape=SHAPE, ceil_mode=False, dilation=(1, 1), **window)
