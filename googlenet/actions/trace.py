@@ -13,7 +13,7 @@ from ..backend.graph import Graph
 from ..backend.protocols import Traces
 from ..backend.threads import prepared_backend
 from ..errors import BackendError, TraceError
-from ..proof.parity.tolerance import distance, limit
+from ..proof.parity.tolerance import PROVABLE, distance, limit
 from ..spec.layers import Network, Shape, check_input_shape
 from ..tracing.evaluate import evaluate, is_known
 from ..tracing.lift import lift
@@ -106,9 +106,20 @@ def _proved(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ..
     right, rough = (evaluate(tree, images, dtype) for dtype in (np.float64, np.float32))
     errors: list[float] = []
     for number, (given, exact, near) in enumerate(zip(outputs, right, rough, strict=True)):
+        if exact.size != given.size:
+            raise TraceError(
+                f"output {number}: the model gives {given.shape}, but its graph was read as giving"
+                f" {exact.shape}; it was not understood"
+            )
         exact = exact.reshape(given.shape)
         error = distance(given, exact)
-        if error > limit(distance(near.reshape(given.shape), exact)):
+        allowed = limit(distance(near.reshape(given.shape), exact))
+        if not allowed <= PROVABLE:  # float32 cannot tell right from wrong, or is not finite
+            raise TraceError(
+                f"output {number}: cannot be proved, since rounding alone moves it by"
+                f" {allowed:.2g}; give it weights with which it stays finite"
+            )
+        if not error <= allowed:
             raise TraceError(
                 f"output {number}: the model gives something other than what its graph says"
                 f" (relative L2 distance {error:.2g}); is it random, or does it depend on the"

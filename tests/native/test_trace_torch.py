@@ -288,6 +288,16 @@ def test_what_cannot_be_traced_is_an_error(model, message):
         traced(model)
 
 
+class Overflowing(nn.Module):
+    def forward(self, x):
+        return x * 1e38 * 1e3
+
+
+def test_what_is_not_finite_is_not_proved():
+    with pytest.raises(TraceError, match="output 0: cannot be proved, since rounding alone"):
+        traced(Overflowing())
+
+
 def test_dropout_that_is_active_is_foreign():
     (step,) = traced(Random()).foreign
     assert step.layer.kind == "dropout"
