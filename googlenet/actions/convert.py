@@ -99,7 +99,7 @@ def convert(
     count = classes_of(imported.network)
     if names is not None and len(names) != count:
         raise DataError(
-            f"{classes}: expected one class name per line, as many as the weights have classes"
+            f"{classes}: expected one class name per line, one for each class of the weights"
             f" ({count}), got {len(names)}"
         )
     if backend is None:

@@ -170,7 +170,7 @@ def _check_norm(network: Network) -> None:
     """Raises `ShapeError` if a training step of one image is not defined for `network`."""
     if (norm := norm_of_one_value(network)) is not None:
         raise ShapeError(
-            f"a training step needs at least 2 images, because the map of batch norm '{norm}' is"
-            " 1×1, but got 1; give more images, a larger `input_shape`, or `gradients=False`"
+            f"a training step needs at least 2 images (the map of batch norm '{norm}' is 1×1), got"
+            " 1; give more images, a larger `input_shape`, or `gradients=False`"
             " without `train_steps`"
         )

@@ -194,7 +194,7 @@ def read_idx(path: Path, *, axes: int) -> Array:
                 size = math.prod(shape)
                 if size > MOST_INFLATED * held:
                     raise DataError(
-                        f"{path}: is truncated or damaged: its header says {size} bytes, more than"
+                        f"{path}: is truncated or damaged: its header says {_bytes(size)}, more than"
                         f" its {held} compressed bytes can hold"
                     )
                 data = bytearray()
@@ -223,12 +223,15 @@ def _idx_shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
 def _check_length(path: Path, shape: tuple[int, ...], held: int) -> None:
     size = math.prod(shape)
     if held != size:
-        said = "1 byte" if size == 1 else f"{size} bytes"
         holds = f"but it holds {held}" if held < size else "but it holds more"
         raise DataError(
-            f"{path}: is truncated or damaged: its header says {said}, {holds}; copy or"
+            f"{path}: is truncated or damaged: its header says {_bytes(size)}, {holds}; copy or"
             " download it again"
         )
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
 
 
 def idx_file(path: Path) -> Path | None:
@@ -291,7 +294,7 @@ def map_npy(path: Path) -> Array:
             raise refused(f"its shape is {shape}")
         size = math.prod(shape) * dtype.itemsize
         if size > end - start:
-            raise refused(f"its header says {size} bytes, but it holds {end - start}")
+            raise refused(f"its header says {_bytes(size)}, but it holds {end - start}")
         return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
 
 

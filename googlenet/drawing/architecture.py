@@ -173,7 +173,9 @@ def _alt_of_part(network: Network, part: Part, items: Sequence[Item]) -> str:
         f"{each.before} channels to {each.after} ({each.scale})" for each in reductions(part)
     ]
     if lessened and len(lessened) <= 4:
-        found += f"; 1×1 convolutions first reduce {_joined(list(dict.fromkeys(lessened)))}"
+        reduced = _joined(list(dict.fromkeys(lessened)))
+        first = "a 1×1 convolution first reduces"
+        found += f"; {first if len(lessened) == 1 else '1×1 convolutions first reduce'} {reduced}"
     return f"{found}."
 
 

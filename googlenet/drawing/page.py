@@ -169,7 +169,8 @@ def _legend(
         item.add(Words(x + long + 8, top + ASCENT * SIZE + 3, text, SIZE, anchor="start"))
     for what, per in _scales(scale, shapes):
         count = _round_count(per)
-        text = f"{count:,} {what}" if count > 1 else f"1 {what.rstrip('s')}"
+        # Of "channels of maps" the number changes the first word alone.
+        text = f"{count:,} {what if count > 1 else what.replace('s', '', 1)}"
         x, top = place(count * per + 8 + text_width(text, SIZE))
         item = group.group("listitem", f"The widths of boxes show {what}")
         middle, end = top + LINE / 2, x + count * per

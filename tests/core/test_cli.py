@@ -260,8 +260,8 @@ def test_parity_shows_what_failed():
         (("train", "--resume=3"), "see 'googlenet train --help'"),
         (
             ("parity", "googlenet_bn", "--size", "32", "--count", "1"),
-            "googlenet: a training step needs at least 2 images, because the map of batch norm"
-            " 'b5.inception_5a.branch_1x1.norm' is 1×1, but got 1; give more images, a larger"
+            "googlenet: a training step needs at least 2 images (the map of batch norm"
+            " 'b5.inception_5a.branch_1x1.norm' is 1×1), got 1; give more images, a larger"
             " --size, or --no-gradients without --train-steps",
         ),
         (

@@ -748,7 +748,7 @@ def test_convert_there_and_on(native, arrays, tmp_path):
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "six"),
-            "six: expected one class name per line, as many as the weights have classes (7), got 6",
+            "six: expected one class name per line, one for each class of the weights (7), got 6",
         ),
         (
             ("--from", "torchvision:googlenet", "IN", "OUT.safetensors", "--classes", "gap"),

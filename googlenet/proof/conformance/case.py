@@ -147,7 +147,7 @@ def expect_errors(
     where: str,
     naming: str = "",
     *,
-    advice: str = "call googlenet.backend.checks and check_params first",
+    advice: str = "call the functions of googlenet.backend.checks, and check_params, first",
 ) -> None:
     """Raises `ConformanceError`, with `advice`, unless each call, given as (what it is given, the
     error, the call), raises its error, with a message that has `naming` in it.

@@ -230,8 +230,8 @@ _BATCH_NORM = (
         "norm-statistics",
         "Running statistics after a forward pass",
         wrong="They have not moved.",
-        why="In most frameworks a forward pass in training mode moves them, in one the backward"
-        " pass does: statistics cannot be recalibrated by forward passes there.",
+        why="In most frameworks a forward pass in training mode moves them; in one the backward"
+        " pass does, and statistics cannot be recalibrated by forward passes there.",
         source=f"{NORM}, algorithm 2",
         measured="running mean after one pass",
         ask=lambda: on_layer(
@@ -336,7 +336,7 @@ _LOSS = (
     Trap(
         "label-smoothing",
         "Label smoothing over K classes, or K − 1",
-        wrong="The right class gets 1 − e, and each other one e / (K − 1).",
+        wrong="The right class gets 1 − e, and each of the others e / (K − 1).",
         why="The paper mixes the labels with the uniform distribution over all K classes, the right"
         " one included. Here e is 0.1 and K 10.",
         source=f"{V3}, section 7",
