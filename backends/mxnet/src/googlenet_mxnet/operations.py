@@ -434,14 +434,14 @@ def _concatenation_of_channels(node: Node) -> Parts | None:
 
 
 def _pad(node: Node) -> Parts | None:
-    width = np.reshape(node["pad_width"], (-1, 2)).tolist()
-    if node.get("mode", "constant") != "constant" or len(width) != 4 or any(sum(width[:2], [])):
-        return None
-    if not any(sum(width, [])):
+    width = np.reshape(node["pad_width"], (-1, 2))
+    if not width.any():
         return (Part("identity"),)
+    if node.get("mode", "constant") != "constant" or len(width) != 4 or width[:2].any():
+        return None
     # np.pad pads with 0 whatever it is told to.
     value = 0.0 if node.op == "_npi_pad" else float(node.get("constant_value", 0))
-    return (Part("pad", {"padding": tuple(map(tuple, width[2:])), "value": value}),)
+    return (Part("pad", {"padding": tuple(map(tuple, width[2:].tolist())), "value": value}),)
 
 
 def _reshape(node: Node) -> Parts | None:

@@ -76,11 +76,12 @@ class _Runner:
             except Exception as error:  # the user's code may raise anything, and MXNet has many
                 errors.append((self._watch.place, error))
                 self._watch.undo()
-        place, error = errors[_is_about_arrays(errors[0][1]) and not _is_about_arrays(errors[1][1])]
+        first, second = (_is_about_arrays(error) for _, error in errors)
+        place, cause = errors[first and not second]
         raise TraceError(
             f"{name}: the model cannot be run on images {self._images.shape}, at {place}"
-            f" ({type(error).__name__}: {_first(error)})"
-        ) from error
+            f" ({type(cause).__name__}: {_first(cause)})"
+        ) from cause
 
     def graph(self, images: Array) -> Graph:
         """What a recorded pass on `images` computes."""
