@@ -227,7 +227,7 @@ class AcrossTheBatch(nn.Module):
         ),
         (Branching(), "or cannot be captured by torch.export"),
         (AcrossTheBatch(), "its first axis is not the batch"),
-        (Splitting(), "'split' gives several tensors"),
+        (Splitting(), "net: 'aten.split' gives several tensors"),
         (nn.Conv2d(4, 2, 1), r"cannot be run on images \(2, 3, 33, 29\)"),
         (lambda x: x, "torch: expected an nn.Module, got function"),
         (nn.Identity, "torch: expected an nn.Module, got type"),
