@@ -9,8 +9,9 @@ the map was flattened. What remains and is no layer of the spec is foreign.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -400,14 +401,10 @@ class _Lifter:
         if not counted.all() or other.size not in (1, counted.size):
             return False
         means = np.broadcast_to(other.reshape(other.shape[-2:]), counted.shape)
-        for ceil_mode, included in ((False, False), (False, True), (True, False), (True, True)):
-            try:
-                layer = AvgPool(kernel, stride, padding, ceil_mode, included)
-            except SpecError:  # a padding of more than half of the kernel
-                return False
+        ones = np.ones((1, 1, *given[1:]))
+        for layer in _averages(kernel, stride, padding):
             if not _fits(layer, given, op.shape[1:]):
                 continue
-            ones = np.ones((1, 1, *given[1:]))
             (right,) = evaluate((Step(layer, {}, op.shape[1:], op.place),), ones)
             # Divisions are rounded correctly, so these are the same numbers or others.
             if (means.astype(np.float32) == (right[0, 0] / counted).astype(np.float32)).all():
@@ -575,6 +572,20 @@ def _fits(layer: Leaf, given: Shape, shape: Shape) -> bool:
         return leaf_shape(layer, "", given)[1] == shape
     except (ShapeError, SpecError):
         return False
+
+
+def _averages(kernel: Pair, stride: Pair, padding: ExplicitPadding) -> Iterator[AvgPool]:
+    """The average pools whose windows may read `padding`: what is behind the map may be its padding
+    or beyond it, where windows that round up reach.
+    """
+    (top, bottom), (left, right) = padding
+    for ceil_mode, included in ((False, False), (False, True), (True, False), (True, True)):
+        behind = product(range(bottom, -1, -1), range(right, -1, -1))
+        for below, beside in behind if ceil_mode else ((bottom, right),):
+            try:
+                yield AvgPool(kernel, stride, ((top, below), (left, beside)), ceil_mode, included)
+            except SpecError:  # a padding of more than half of the kernel
+                continue
 
 
 def _counts(

@@ -14,7 +14,11 @@ from googlenet.spec.traversal import walk
 
 SHAPE = (3, 33, 29)
 ZERO = ((0, 0), (0, 0))
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    # Users keep layers in lists, and initialise them there.
+    pytest.mark.filterwarnings("ignore:.*is an unregistered container with Blocks:UserWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -136,8 +140,9 @@ def test_what_was_never_initialised_stays_so():
     assert len(traced(net, (1, 96, 96)).params) == 116
     with pytest.raises(RuntimeError, match="has not been initialized"):
         net[0][0].weight.data()
-    made(net)  # with no warning that it is initialised already
-    assert net[0][0].weight.data() is not None
+    made(net, mx.init.Constant(0.5))  # not "is already initialized, ignoring"
+    net(nd.zeros((1, 1, 96, 96)))
+    assert (net[0][0].weight.data() == 0.5).asnumpy().all()
 
 
 # Styles -------------------------------------------------------------------------------------------
@@ -225,7 +230,7 @@ class Decorated(gluon.HybridBlock):
     def hybrid_forward(self, F, x):
         x = F.npx.relu(self.conv(x))
         x = F.npx.pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="avg")
-        return self.dense(F.np.reshape(x, (-2, -1)) if False else F.npx.batch_flatten(x))
+        return self.dense(F.npx.reshape(x, (-2, -1)))
 
 
 def from_scratch():
@@ -303,4 +308,352 @@ def test_graph_mode_makes_no_difference():
     net(nd.zeros((2, *SHAPE)))
     after = traced(net)
     assert (after.network, after.places) == (before.network, before.places)
-    assert net._active and net._cached_op is not None
+    assert net._active
+    assert net._cached_op is not None
+
+
+# What belongs together ----------------------------------------------------------------------------
+
+
+def composed(function):
+    """A model of one expression, with F for mx.nd, and layers of its own by their names."""
+
+    class Model(nn.Block):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.same = nn.Conv2D(4, 3), nn.Conv2D(3, 3, padding=1)
+            self.dense, self.norm = nn.Dense(5), nn.BatchNorm()
+
+        def forward(self, x):
+            return function(self, nd, x)
+
+    return made(Model())
+
+
+EXPRESSIONS = {
+    "a mean over both axes": (
+        lambda net, F, x: net.dense(F.mean(net.conv(x), axis=(2, 3))),
+        ["Conv", "GlobalAvgPool", "Dense"],
+    ),
+    "a mean over what is not excluded": (
+        lambda net, F, x: net.dense(F.mean(net.conv(x), axis=(0, 1), exclude=True)),
+        ["Conv", "GlobalAvgPool", "Dense"],
+    ),
+    "a sum that is divided": (
+        lambda net, F, x: net.dense(net.conv(x).sum(axis=(2, 3)) / 2),
+        ["Conv", "GlobalAvgPool", "Scale", "Scale", "Dense"],
+    ),
+    "the largest of each map": (
+        lambda net, F, x: net.dense(net.conv(x).max(axis=(2, 3))),
+        ["Conv", "MaxPool", "Dense"],
+    ),
+    "a reshape before a dense layer": (
+        lambda net, F, x: net.dense(net.conv(x).reshape((0, -1))),
+        ["Conv", "Dense"],
+    ),
+    "a transpose before a dense layer": (
+        lambda net, F, x: net.dense(net.conv(x).transpose((0, 2, 3, 1))),
+        ["Conv", "Dense"],
+    ),
+    "an axis that comes and goes": (
+        lambda net, F, x: net.dense(net.conv(F.expand_dims(x, 1).squeeze(1))),
+        ["Conv", "Dense"],
+    ),
+    "an index of everything": (
+        lambda net, F, x: net.dense(net.conv(x[:])[:, :, :]),
+        ["Conv", "Dense"],
+    ),
+    "a residual sum with a scale": (
+        lambda net, F, x: net.dense(x + 0.3 * net.same(x)),
+        ["Conv", "Dense"],
+    ),
+    "a sum of several": (
+        lambda net, F, x: net.dense(sum([net.same(x), F.relu(x), F.add_n(x, x * 2, x)])),
+        ["ReLU", "Conv", "Dense"],
+    ),
+    "a difference": (
+        lambda net, F, x: net.dense(x - net.same(x)),
+        ["Conv", "Dense"],
+    ),
+    "relu by other words": (
+        lambda net, F, x: net.dense(
+            F.maximum(F.clip(net.conv(x), 0, float("inf")), F.zeros_like(net.conv(x)))
+        ),
+        ["Conv", "ReLU", "ReLU", "Dense"],
+    ),
+    "a mask": (
+        lambda net, F, x: net.dense(net.conv(x) * 1 + 0),
+        ["Conv", "Dense"],
+    ),
+    "other types and devices": (
+        lambda net, F, x: net.dense(net.conv(x.astype("float32").copy()).as_in_context(x.ctx)),
+        ["Conv", "Dense"],
+    ),
+    "a bias of one's own": (
+        lambda net, F, x: net.dense(
+            F.Convolution(x, F.ones((2, 3, 1, 1)) / 3, kernel=(1, 1), num_filter=2, no_bias=True)
+            + F.array([1, 2]).reshape((1, 2, 1, 1))
+        ),
+        ["Conv", "Dense"],
+    ),
+    "paddings around pools": (
+        lambda net, F, x: net.dense(
+            F.Pooling(
+                F.pad(F.relu(x), mode="constant", pad_width=(0, 0, 0, 0, 0, 1, 1, 0)),
+                kernel=(3, 3),
+                stride=(2, 2),
+                pool_type="max",
+            )
+        ),
+        ["ReLU", "MaxPool", "Dense"],
+    ),
+    "local response normalisation": (
+        lambda net, F, x: net.dense(F.LRN(net.conv(x), nsize=3)),
+        ["Conv", "LocalResponseNorm", "Dense"],
+    ),
+    "a dense layer by matrices": (
+        lambda net, F, x: F.linalg.gemm2(F.flatten(x), F.ones((7, 2871)), transpose_b=True),
+        ["Dense"],
+    ),
+    "softmax last": (lambda net, F, x: net.dense(F.BlockGrad(x)), ["Dense"]),
+}
+
+
+@pytest.mark.parametrize("words", EXPRESSIONS)
+def test_what_belongs_together_is_one_layer(words):
+    function, expected = EXPRESSIONS[words]
+    model = composed(function)
+    found = traced(model)
+    assert kinds(found) == expected
+    check(model, found)
+
+
+def test_a_scale_is_read_in_a_residual():
+    found = traced(composed(EXPRESSIONS["a residual sum with a scale"][0]))
+    (residual,) = [
+        each for _, each in found.network.layers.children if isinstance(each, spec.Residual)
+    ]
+    assert residual.scale == 0.3
+    assert residual.shortcut == spec.Sequential(())
+
+
+def test_a_head_is_an_auxiliary_output():
+    assert traced(made(WithHead())).network.outputs == ("logits", "aux_1")
+
+
+def test_dropout_keeps_its_rate():
+    net = nn.HybridSequential()
+    net.add(nn.Flatten(), nn.Dropout(0.37), nn.Dense(4))
+    found = traced(made(net))
+    assert leaves(found)[0] == spec.Dropout(0.37)
+    assert "net[1]" in found.places.values()
+
+
+def test_a_shared_layer_has_one_array():
+    found = traced(grouped())
+    graph = [op for op in found.graph.ops if op.kind == "conv"]
+    places = {}
+    for op in graph:
+        places.setdefault(op.place, set()).add(id(op.arrays["weight"]))
+    assert len(places["net.tail"]) == 1
+    assert sum(op.place == "net.tail" for op in graph) == 2
+
+
+def test_parameters_of_ones_own_are_places():
+    places = traced(made(Functional())).places
+    assert {"net.weight", "net.dense"} <= set(places.values())
+
+
+def test_arrays_of_a_function_are_places():
+    assert {"w1", "w2"} <= set(traced(from_scratch()).places.values())
+
+
+@pytest.mark.filterwarnings("ignore:Cannot decide type for the following arguments:UserWarning")
+def test_a_graph_that_was_saved_is_read(tmp_path):
+    net = sequential()
+    net.hybridize()
+    net(nd.zeros((2, *SHAPE)))
+    before = traced(net)
+    net.export(str(tmp_path / "net"))
+    files = [str(tmp_path / f"net-{each}") for each in ("symbol.json", "0000.params")]
+    loaded = gluon.SymbolBlock.imports(files[0], ["data"], files[1])
+    after = traced(loaded)
+    assert leaves(after) == leaves(before)
+    for one, other in zip(before.params.values(), after.params.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert loaded(nd.zeros((2, *SHAPE))).shape == (2, 5)
+
+
+def test_gluons_own_inception():
+    net = mx.gluon.model_zoo.vision.inception_v3()
+    found = traced(made(net), (3, 299, 299))
+    assert kinds(found).count("Conv") == 94
+    assert found.places["conv_1"] == "net.features[0][0]"
+
+
+# Foreign ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.LeakyReLU(0.1), "leaky_relu"),
+        (nn.ELU(0.7), "elu"),
+        (nn.GELU(), "gelu"),
+        (nn.Swish(), "silu"),
+        (nn.PReLU(), "leaky_relu"),
+        (nn.Activation("sigmoid"), "sigmoid"),
+        (nn.Activation("tanh"), "tanh"),
+        (nn.Activation("softrelu"), "softplus"),
+        (nn.HybridLambda(lambda F, x: F.softmax(x, axis=1)), "softmax"),
+        (nn.HybridLambda(lambda F, x: F.log_softmax(x, axis=1)), "log_softmax"),
+        (nn.HybridLambda(lambda F, x: F.clip(x, 0, 6)), "clip"),
+        (nn.HybridLambda(lambda F, x: F.minimum(x, 1)), "clip"),
+        (nn.Conv2D(4, 3, dilation=2), "conv"),
+    ],
+    ids=str,
+)
+def test_what_the_spec_has_not_is_foreign_and_computed(layer, kind):
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(3, 1), layer)
+    found = traced(made(net))
+    (step,) = found.foreign
+    assert (step.layer.kind, step.place) == (kind, "net[1]")
+    assert max(found.errors) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (lambda x: nd.LayerNorm(x, nd.ones(29), nd.zeros(29)), "mx.LayerNorm"),
+        (lambda x: nd.pad(x, mode="reflect", pad_width=(0, 0, 0, 0, 1, 1, 1, 1)), "mx.Pad"),
+        (lambda x: nd.contrib.BilinearResize2D(x, height=5, width=5), "mx.contrib"),
+        (lambda x: nd.concat(*nd.split(x, 3)[::-1], dim=1), "mx.SliceChannel"),
+        (
+            lambda x: nd.Deconvolution(x, nd.ones((3, 1, 2, 2)), kernel=(2, 2), num_filter=1),
+            "mx.Deco",
+        ),
+        (lambda x: nd.exp(x), "mx.exp"),
+        (lambda x: nd.sort(x, axis=1), "mx.sort"),
+    ],
+)
+def test_an_operation_that_nobody_knows_is_named_and_nothing_is_claimed(function, kind):
+    found = traced(function)
+    assert all(step.layer.kind.startswith(kind) for step in found.foreign)
+    assert found.foreign
+    assert found.errors == ()
+
+
+def test_dropout_that_is_active_is_foreign():
+    (step,) = traced(lambda x: nd.Dropout(x, p=0.5, mode="always")).foreign
+    assert step.layer.kind == "dropout"
+    assert step.layer.attributes["active"]
+
+
+# What cannot be traced ----------------------------------------------------------------------------
+
+
+class Fails(nn.Block):
+    def forward(self, x):
+        raise RuntimeError("no weights were loaded")
+
+
+def through_numpy(x):
+    return x - nd.array(x.asnumpy().mean(axis=1, keepdims=True))
+
+
+def by_its_values(x):
+    return x if x.sum().asscalar() > 0 else -x
+
+
+def by_a_number(x):
+    return x * float(x.mean().asscalar())
+
+
+def random(x):
+    return x + nd.random.uniform(shape=(1, 3, 33, 29))
+
+
+def detached(x):
+    return nd.relu(x.detach() * 2)
+
+
+def channels_last():
+    net = nn.Sequential()
+    net.add(nn.Conv2D(4, 3, layout="NHWC"))
+    return made(net)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Fails(), r"cannot be run on images \(2, 3, 33, 29\), at net \(RuntimeError: no weights"),
+        (through_numpy, "net: 'mx.broadcast_sub' takes another number for other images"),
+        (by_its_values, "the model computes something else for other images"),
+        (by_a_number, "net: 'mul' takes another number for other images"),
+        (random, "net: 'affine' takes another number for other images, which is random"),
+        (detached, "output 0 does not depend on the images in a way that MXNet records"),
+        (lambda x: nd.ones((2, 3)), "output 0 does not depend on the images"),
+        (lambda x: x.flatten().T, "its first axis is not the batch"),
+        (lambda x: {"logits": x}, "expected a model that returns an array, .*, got dict"),
+        (made(nn.Conv2D(2, 1, in_channels=4)), r"cannot be run on images .*, at net \(.*Error"),
+        (channels_last(), r"net\[0\] has layout NHWC, which MXNet computes on GPUs only"),
+        (nn.Dense, "mxnet: expected a gluon Block or a function of arrays, got type"),
+        (3, "mxnet: expected a gluon Block or a function of arrays, got int"),
+        (mx.sym.var("x"), "expected a gluon Block or a function of arrays, got Symbol"),
+        (lambda x: x * 1e38 * 1e3, "output 0: cannot be proved, since rounding alone"),
+    ],
+)
+def test_what_cannot_be_traced_is_an_error(model, message):
+    with pytest.raises(TraceError, match=message):
+        traced(model)
+
+
+# State --------------------------------------------------------------------------------------------
+
+
+def test_the_model_stays_as_it_is():
+    net = sequential()
+    net.hybridize()
+    x = nd.random.uniform(shape=(2, *SHAPE))
+    with autograd.record():
+        net(x).sum().backward()
+    parameters = net.collect_params()
+    next(iter(parameters.values())).grad_req = "add"
+
+    def state():
+        return {
+            name: (each.data().asnumpy(), each.grad_req, each._data[0], each._grad)
+            for name, each in parameters.items()
+        }
+
+    before = state()
+    grads = {name: each.grad().asnumpy() for name, each in parameters.items() if each._grad}
+    fresh = [each.data()._fresh_grad for each in parameters.values() if each._grad]
+    y, graphs = net(x).asnumpy(), [block._cached_op for block in (net, *net)]
+    traced(net)
+    for name, (array, grad_req, data, grad) in state().items():
+        np.testing.assert_array_equal(array, before[name][0])
+        assert (grad_req, data, grad) == before[name][1:]
+    for name, array in grads.items():
+        np.testing.assert_array_equal(array, parameters[name].grad().asnumpy())
+    assert fresh == [each.data()._fresh_grad for each in parameters.values() if each._grad]
+    assert graphs == [block._cached_op for block in (net, *net)]
+    assert all(block._active for block in (net, *net))
+    assert not any(block._forward_hooks or block._forward_pre_hooks for block in (net, *net))
+    assert not npx.is_np_array()
+    np.testing.assert_array_equal(net(x).asnumpy(), y)
+
+
+def test_the_weights_are_copies():
+    model = made(nn.Conv2D(4, 1))
+    found = traced(model)
+    weight = model.weight.data().asnumpy()
+    model.weight.set_data(nd.zeros_like(model.weight.data()))
+    np.testing.assert_array_equal(found.params["conv_1.weight"], weight)
+
+
+def test_a_model_in_double_precision():
+    model = nn.Conv2D(4, 1, in_channels=3)
+    model.cast("float64")
+    assert max(traced(made(model)).errors) < 1e-12

@@ -202,6 +202,7 @@ class Watch:
             self.changes.append((self.count(), path))
 
         def end(block: Block, inputs: Any, outputs: Any) -> None:
+            mx.nd.waitall()  # an error of the block is said here, not when somebody looks
             self.stack.pop()
             self.changes.append((self.count(), self.place))
 
@@ -217,6 +218,14 @@ class Watch:
             if not parameter._deferred_init:
                 self._untouched.setdefault(id(parameter), before)
                 parameter.initialize(ctx=self.device)
+
+    def unusual_layout(self) -> tuple[str, str] | None:
+        """The path and layout of a layer whose channels are not the first axis of an image."""
+        for path, block in self._owned.blocks.values():
+            layout = getattr(block, "_kwargs", {}).get("layout", "NC")
+            if isinstance(layout, str) and not layout.startswith("NC"):
+                return path, layout
+        return None
 
     @property
     def device(self) -> mx.Context:

@@ -78,6 +78,12 @@ class _Runner:
                 self._watch.undo()
         first, second = (_is_about_arrays(error) for _, error in errors)
         place, cause = errors[first and not second]
+        unusual = self._watch.unusual_layout()
+        if unusual is not None:
+            raise TraceError(
+                f"{name}: {unusual[0]} has layout {unusual[1]}, which MXNet computes on GPUs only;"
+                " images are (N, C, H, W) here: build it with layout='NCHW'"
+            ) from cause
         raise TraceError(
             f"{name}: the model cannot be run on images {self._images.shape}, at {place}"
             f" ({type(cause).__name__}: {_first(cause)})"
@@ -139,7 +145,8 @@ def _first(error: Exception) -> str:
     """What an error says, without MXNet's own traceback."""
     lines = [line.strip() for line in str(error).strip().splitlines()]
     lines = [line for line in lines if not line.startswith(("Traceback", "File ", "[bt]", "Stack"))]
-    return next((line for line in lines if line), "")
+    said = next((line for line in lines if line), "")
+    return said.removeprefix(f"{type(error).__name__}: ")
 
 
 def _arrays(outputs: Any) -> list[mx.nd.NDArray]:
