@@ -449,6 +449,35 @@ def test_dropout_keeps_its_rate():
     assert "net[1]" in found.places.values()
 
 
+class Asking(nn.Block):
+    """Dropout that a graph of evaluation mode does not have."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.dense = nn.Conv2D(4, 3), nn.BatchNorm(), nn.Dense(5)
+
+    def forward(self, x):
+        x = nd.Dropout(self.norm(self.conv(x)), p=0.1)
+        if autograd.is_training():
+            x = nd.Dropout(x, p=0.4)
+        x = self.dense(x)
+        return nd.Dropout(x, p=0.2) if autograd.is_training() else x
+
+
+def test_dropout_in_training_only_is_found_and_training_leaves_no_trace():
+    model = made(Asking())
+    model(nd.zeros((2, *SHAPE)))
+    before = {name: each.data().asnumpy() for name, each in model.collect_params().items()}
+    found = traced(model)
+    assert [each.rate for each in leaves(found) if isinstance(each, spec.Dropout)] == [
+        0.1,
+        0.4,
+        0.2,
+    ]
+    for name, each in model.collect_params().items():
+        np.testing.assert_array_equal(each.data().asnumpy(), before[name])
+
+
 def test_a_shared_layer_has_one_array():
     found = traced(grouped())
     graph = [op for op in found.graph.ops if op.kind == "conv"]

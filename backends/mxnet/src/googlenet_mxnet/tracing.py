@@ -6,7 +6,8 @@ import ctypes
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import mxnet as mx
@@ -25,6 +26,8 @@ from .owned import Owned, Watch
 
 #: A recorded value: the name of its operation, and which of the results it is.
 Entry: TypeAlias = tuple[str, int]
+#: Taken before a trace puts its own in its place.
+_is_training: Final = autograd.is_training
 #: What MXNet calls a result, after the operation's name.
 _RESULTS: Final = ("_output", "_out")
 
@@ -47,7 +50,9 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
         runner = _Runner(model, images, owned, watch)
         outputs = runner.outputs()
         graph, again = runner.graph(images), runner.graph(-images[::-1] / 2)
-    _check_same(graph, again)
+        _check_same(graph, again)
+        if runner.asks_for_the_mode:
+            graph = _with_dropout(graph, runner.training_graph(images))
     return graph, outputs
 
 
@@ -57,7 +62,8 @@ class _Runner:
     def __init__(self, model: Any, images: Array, owned: Owned, watch: Watch) -> None:
         self._model, self._images, self._owned, self._watch = model, images, owned, watch
         self._is_numpy = bool(mx.util.is_np_array())
-        self._semantics: AbstractContextManager[None] = nullcontext()
+        #: Whether the model asks if it is in training mode, as some do for a dropout.
+        self.asks_for_the_mode = False
 
     def outputs(self) -> list[Array]:
         """The outputs in a pass that is not recorded, with arrays of the kind that the model takes:
@@ -89,14 +95,32 @@ class _Runner:
             f" ({type(cause).__name__}: {_first(cause)})"
         ) from cause
 
-    def graph(self, images: Array) -> Graph:
+    def training_graph(self, images: Array) -> Graph | None:
+        """What a recorded pass in training mode computes; None if it fails. All arrays are
+        afterwards as they were.
+        """
+        saved = [(array, array.asnumpy()) for _, array in self._owned.data()]
+        try:
+            return self.graph(images, train=True)
+        except TraceError:
+            return None
+        finally:
+            for array, before in saved:
+                if not np.array_equal(array.asnumpy(), before, equal_nan=True):
+                    array[:] = before
+
+    def graph(self, images: Array, *, train: bool = False) -> Graph:
         """What a recorded pass on `images` computes."""
         seen: list[mx.nd.NDArray] = []
         active: list[mx.nd.NDArray] = []
         x = self._native(images)
         x.attach_grad()
         try:
-            with _seen(seen, active), autograd.record(train_mode=False):
+            with (
+                self._asked(),
+                _seen(seen, active),
+                autograd.record(train_mode=train),
+            ):
                 outputs = self._call(images, x)
         except TraceError:
             raise
@@ -106,6 +130,21 @@ class _Runner:
                 f" ({type(error).__name__}: {_first(error)})"
             ) from error
         return _Reader(x, outputs, [*seen, x], active, self._owned, self._watch).graph()
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Notices if the model asks for the mode."""
+        is_training = autograd.is_training
+
+        def asked() -> bool:
+            self.asks_for_the_mode = True
+            return bool(is_training())
+
+        autograd.is_training = asked
+        try:
+            yield
+        finally:
+            autograd.is_training = is_training
 
     def _call(self, images: Array, x: mx.nd.NDArray | None = None) -> list[mx.nd.NDArray]:
         self._watch.begin()
@@ -181,7 +220,7 @@ def _seen(seen: list[mx.nd.NDArray], active: list[mx.nd.NDArray]) -> Iterator[No
             result = out
         found = result if isinstance(result, list | tuple) else [result]
         seen.extend(found)
-        if autograd.is_training():
+        if _is_training():
             active.extend(found)
         return result
 
@@ -446,4 +485,40 @@ def _check_same(first: Graph, second: Graph) -> None:
     raise TraceError(
         f"{one.place}: the model computes something else for other images: which operations it"
         " uses depends on them, or on chance"
+    )
+
+
+def _with_dropout(graph: Graph, training: Graph | None) -> Graph:
+    """`graph`, of evaluation mode, with the dropout that `training` has besides; as it is if that
+    is not all that training mode adds.
+    """
+    if training is None:
+        return graph
+    rest, ops = list(graph.ops), []
+    #: The names in `graph` for those in `training`, without and with the dropout.
+    plain, dropped = ({graph.input: graph.input} for _ in range(2))
+    for op in training.ops:
+        if rest and _is_in_training(rest[0], op, plain):
+            made = replace(rest.pop(0), inputs=tuple(dropped[each] for each in op.inputs))
+            plain[op.name] = made.name
+        elif op.kind == "dropout":
+            inputs, attributes = (dropped[op.inputs[0]],), {**op.attributes, "active": False}
+            made = replace(op, name=f"dropout.{op.name}", inputs=inputs, attributes=attributes)
+            plain[op.name] = plain[op.inputs[0]]
+        else:
+            return graph
+        ops.append(made)
+        dropped[op.name] = made.name
+    if rest or tuple(plain[each] for each in training.outputs) != graph.outputs:
+        return graph
+    return replace(graph, ops=tuple(ops), outputs=tuple(dropped[each] for each in training.outputs))
+
+
+def _is_in_training(op: Op, other: Op, names: Mapping[str, str]) -> bool:
+    """Whether `other` is `op` in training mode."""
+    modes = {"active": None, "train": None}
+    return (
+        op.kind == other.kind
+        and op.inputs == tuple(names[each] for each in other.inputs)
+        and {**op.attributes, **modes} == {**other.attributes, **modes}
     )
