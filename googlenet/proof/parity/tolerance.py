@@ -66,8 +66,8 @@ class Distance:
         if actual is None or actual.shape != expected.shape:
             self.difference, self.fits = math.inf, False
             return
-        # In the order in which they lie in memory, as sums of squares may be: a map of the reference
-        # is channels last there, and any other order would copy it.
+        # In the order in which they lie in memory, which is all the same to a sum of squares: a map
+        # of the reference is channels last there, and any other order would copy it.
         gap = np.subtract(actual, expected, dtype=np.float64).ravel(order="K")
         given = expected.ravel(order="K")
         self.difference += float(gap @ gap)
