@@ -397,9 +397,11 @@ class _Lifter:
         kernel, stride = found["kernel_size"], found["stride"]
         counted = _counts(given, op.shape[2:], kernel, stride, padding)
         other = op.arrays["other"]
-        if not counted.all() or other.size not in (1, counted.size):
+        if not counted.all() or other.ndim < 2:
             return False
-        means = np.broadcast_to(other.reshape(other.shape[-2:]), counted.shape)
+        rows = other.reshape(-1, *other.shape[-2:])  # of each channel, which must be alike
+        if rows.shape[1:] != counted.shape or (rows != rows[0]).any():
+            return False
         for ceil_mode, included in ((False, False), (False, True), (True, False), (True, True)):
             try:
                 layer = AvgPool(kernel, stride, padding, ceil_mode, included)
@@ -410,7 +412,7 @@ class _Lifter:
             ones = np.ones((1, 1, *given[1:]))
             (right,) = evaluate((Step(layer, {}, op.shape[1:], op.place),), ones)
             # Divisions are rounded correctly, so these are the same numbers or others.
-            if (means.astype(np.float32) == (right[0, 0] / counted).astype(np.float32)).all():
+            if (rows[0].astype(np.float32) == (right[0, 0] / counted).astype(np.float32)).all():
                 self._add(op, before, layer, {})
                 return True
         return False
