@@ -271,8 +271,3 @@ def test_the_weights_are_copies():
     with torch.no_grad():
         model.weight.zero_()
     np.testing.assert_array_equal(found.params["conv_1.weight"], weight.numpy())
-
-
-def test_a_model_in_double_precision():
-    found = traced(nn.Conv2d(3, 4, 1).double())
-    assert max(found.errors) < 1e-12

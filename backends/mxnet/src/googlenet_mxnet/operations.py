@@ -334,10 +334,12 @@ def _softmax_activation(node: Node) -> Parts | None:
 
 
 def _dropout(node: Node) -> Parts | None:
-    if node.get("axes", ()):
+    axes = node.get("axes", ())
+    if axes and tuple(sorted(axes)) != tuple(range(2, len(node.given))):
         return None
     active = node.active or node.get("mode", "training") == "always"
-    return (Part("dropout", {"rate": float(node.get("p", 0.5)), "active": active}),)
+    kind = "spatial_dropout" if axes else "dropout"
+    return (Part(kind, {"rate": float(node.get("p", 0.5)), "active": active}),)
 
 
 # Arithmetic ---------------------------------------------------------------------------------------
@@ -473,10 +475,35 @@ def _moved(node: Node) -> Parts | None:
 
 
 def _slice(node: Node) -> Parts | None:
-    steps = node.get("step", ())
-    steps = [steps] if isinstance(steps, int) else steps
-    is_whole = node.shape == node.given and all(step in (None, 1) for step in steps)
-    return (Part("identity"),) if is_whole else None
+    if node.shape == node.given and all(each in (None, 1) for each in _listed(node, "step")):
+        return (Part("identity"),)
+    return None if node.op == "slice_like" else _crop(node)
+
+
+def _listed(node: Node, name: str) -> list[Any]:
+    found = node.get(name, ())
+    return list(found) if isinstance(found, tuple | list) else [found]
+
+
+def _crop(node: Node) -> Parts | None:
+    """Rows and columns that are cut off at the borders of a map: negative padding."""
+    count = len(node.given)
+    if node.op == "slice_axis":
+        axis = int(node["axis"]) % count
+        begins, ends, steps = ([None] * count for _ in range(3))
+        begins[axis], ends[axis] = node["begin"], node.get("end", None)
+    else:
+        begins, ends, steps = (
+            (_listed(node, name) + [None] * count)[:count] for name in ("begin", "end", "step")
+        )
+    bounds = [
+        slice(begin, end, step).indices(size)
+        for begin, end, step, size in zip(begins, ends, steps, node.given, strict=True)
+    ]
+    cut = [(-begin, end - size) for (begin, end, _), size in zip(bounds, node.given, strict=True)]
+    if count != 4 or any(step != 1 for *_, step in bounds) or cut[:2] != [(0, 0), (0, 0)]:
+        return None
+    return (Part("pad", {"padding": tuple(cut[2:]), "value": 0.0}),)
 
 
 def _same_shape(node: Node) -> Parts | None:

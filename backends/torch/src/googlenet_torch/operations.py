@@ -429,6 +429,7 @@ KNOWN: Final[Mapping[str, Translator]] = {
     "softmax": _simple("softmax", axis="dim"),
     "log_softmax": _simple("log_softmax", axis="dim"),
     "dropout": _simple("dropout", rate="p", active="train"),
+    "feature_dropout": _simple("spatial_dropout", rate="p", active="train"),
     "add": _sum,
     "sub": _difference,
     "subtract": _difference,

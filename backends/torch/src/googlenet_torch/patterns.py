@@ -23,7 +23,9 @@ _BETWEEN = {
 
 
 def local_response_norm(node: Node) -> Translated | None:
-    """Local response normalisation, if `node` is its last operation, x / (k + alpha · mean)^beta."""
+    """Local response normalisation, if `node` is the last of its operations: x / (k + alpha ·
+    mean)^beta, the mean of squares over neighbouring channels.
+    """
     if not _is(node, "aten.div"):
         return None
     x: Any

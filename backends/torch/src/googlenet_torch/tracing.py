@@ -202,8 +202,9 @@ class _Reader:
         """The operations of a node; of one that the graph does not know its own name."""
         if node.meta.get("val") is None:  # a check, such as of a type
             return []
-        if node.target is operator.getitem or not isinstance(node.meta["val"], torch.Tensor):
-            self._refuse(node)
+        if not isinstance(node.meta["val"], torch.Tensor):
+            self._check_first(node)
+            return []
         shape, place = _shape(node), _place(self._path(node))
         if node.meta["val"].dtype in (torch.float16, torch.bfloat16):
             raise TraceError(
@@ -226,6 +227,10 @@ class _Reader:
         return ops
 
     def _unknown(self, node: Node) -> Translated:
+        if node.target is operator.getitem:  # the first of several
+            several = node.args[0]
+            assert isinstance(several, Node)
+            node = several
         inputs = [each for each in _inputs(node) if each not in self._held]
         arrays = {each.name: self._held[each] for each in _inputs(node) if each in self._held}
         arguments = {
@@ -242,13 +247,15 @@ class _Reader:
         alike = array.ndim == rank and len(array) > 1 and bool((array == array[:1]).all())
         return array[:1] if made and alike else array
 
-    def _refuse(self, node: Node) -> None:
-        several = node.args[0] if node.target is operator.getitem else node
-        assert isinstance(several, Node)
-        raise TraceError(
-            f"{_place(self._path(several))}: '{own_name(several.target)}' gives several tensors,"
-            " which no layer of the spec does"
-        )
+    def _check_first(self, node: Node) -> None:
+        """Raises `TraceError` for an operation that gives several tensors, unless only the first is
+        used.
+        """
+        if any(user.args[1:] != (0,) and user.users for user in node.users):
+            raise TraceError(
+                f"{_place(self._path(node))}: '{own_name(node.target)}' gives several tensors,"
+                " which no layer of the spec does"
+            )
 
     def _path(self, node: Node) -> str:
         """The path of the innermost module that an operation is in."""
