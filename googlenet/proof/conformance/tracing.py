@@ -11,12 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...arrays import Array, Params
-<<<<<<< HEAD
 from ...backend.geometry import counted_padding, explicit_padding, leading
-from ...backend.graph import Graph
-=======
 from ...backend.graph import Graph, faults
->>>>>>> main
 from ...backend.protocols import Traces
 from ...errors import GoogLeNetError, TraceError
 from ...spec.layers import (
