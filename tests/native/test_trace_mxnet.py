@@ -10,6 +10,7 @@ from mxnet.gluon import nn
 
 import googlenet
 from googlenet import TraceError, spec
+from googlenet.backend.graph import faults
 from googlenet.spec.traversal import walk
 
 SHAPE = (3, 33, 29)
@@ -30,7 +31,9 @@ def semantics():
 
 
 def traced(model, shape=SHAPE):
-    return googlenet.trace(model, "mxnet", shape)
+    found = googlenet.trace(model, "mxnet", shape)
+    assert faults(found.graph) == []
+    return found
 
 
 def made(model, *init):
@@ -381,7 +384,11 @@ EXPRESSIONS = {
         ),
         ["Conv", "ReLU", "ReLU", "Dense"],
     ),
-    "a mask": (
+    "relu by a mask": (
+        lambda net, F, x: net.dense(F.where(x > 0, x, F.zeros_like(x)) + x * (x > 0)),
+        ["ReLU", "ReLU", "Dense"],
+    ),
+    "nothing at all": (
         lambda net, F, x: net.dense(net.conv(x) * 1 + 0),
         ["Conv", "Dense"],
     ),
@@ -510,6 +517,7 @@ def test_a_graph_that_was_saved_is_read(tmp_path):
     assert leaves(after) == leaves(before)
     for one, other in zip(before.params.values(), after.params.values(), strict=True):
         np.testing.assert_array_equal(one, other)
+    assert after.places["conv_1"].startswith("net.params['")
     assert loaded(nd.zeros((2, *SHAPE))).shape == (2, 5)
 
 
@@ -538,6 +546,9 @@ def test_gluons_own_inception():
         (nn.HybridLambda(lambda F, x: F.log_softmax(x, axis=1)), "log_softmax"),
         (nn.HybridLambda(lambda F, x: F.clip(x, 0, 6)), "clip"),
         (nn.HybridLambda(lambda F, x: F.minimum(x, 1)), "clip"),
+        (nn.HybridLambda(lambda F, x: F.where(x > 0, x, x * 0.2)), "leaky_relu"),
+        (nn.HybridLambda(lambda F, x: F.slice(x, (0, 0, 1, 2), (2, 3, 9, -3))), "pad"),
+        (nn.HybridLambda(lambda F, x: F.Dropout(x, axes=(2, 3))), "spatial_dropout"),
         (nn.Conv2D(4, 3, dilation=2), "conv"),
     ],
     ids=str,

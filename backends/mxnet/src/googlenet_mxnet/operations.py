@@ -381,6 +381,26 @@ def _quotient(node: Node) -> Parts | None:
     return _affine(node, product=True, change=np.reciprocal)
 
 
+def _choice(node: Node) -> Parts | None:
+    """Where an element is positive, itself, and elsewhere 0 or a part of it."""
+    condition, *rest = node.inputs
+    if not isinstance(condition, Node) or condition.op not in _GREATER or not rest:
+        return None
+    x = origin(rest[0])
+    if float(condition["scalar"]) != 0 or not isinstance(x, Node):
+        return None
+    if origin(condition.inputs[0]) is not x:
+        return None
+    if len(rest) == 1:
+        return (Part("relu", takes=(1,)),) if float(node["scalar"]) == 0 else None
+    other = rest[1]
+    if not isinstance(other, Node):
+        return None if other.any() else (Part("relu", takes=(1,)),)
+    is_part = other.op in _TIMES and origin(other.inputs[0]) is x
+    slope = {"slope": float(other["scalar"])} if is_part else {}
+    return (Part("leaky_relu", slope, takes=(1,)),) if slope else None
+
+
 def _affine(
     node: Node, *, product: bool, change: Callable[[Array], Array] | None = None
 ) -> Parts | None:
@@ -534,6 +554,7 @@ RESHAPING: Final = ("Reshape", "_np_reshape", "_npx_reshape", "reshape_like", "_
 _RESHAPING: Final = (*RESHAPING, "_npi_reshape", "squeeze", "_np_squeeze", "expand_dims")
 _SIGMOID: Final = ("sigmoid", "_npx_sigmoid")
 _GREATER: Final = ("_greater_scalar", "_npi_greater_scalar")
+_TIMES: Final = ("_mul_scalar", "_npi_multiply_scalar")
 
 _KINDS: Final[Mapping[tuple[str, ...], Callable[[Node], Parts | None]]] = {
     ("Convolution", "Convolution_v1"): _convolution,
@@ -580,6 +601,7 @@ _KINDS: Final[Mapping[tuple[str, ...], Callable[[Node], Parts | None]]] = {
     ("elemwise_sub", "broadcast_sub", "_npi_subtract"): _difference,
     ("elemwise_mul", "broadcast_mul", "_npi_multiply"): _product,
     ("elemwise_div", "broadcast_div", "_npi_true_divide"): _quotient,
+    ("where", "_npi_where", "_npi_where_rscalar"): _choice,
     ("add_n",): _sum_of_several,
     ("_plus_scalar", "_npi_add_scalar"): lambda node: _plus(float(node["scalar"]), node),
     ("_minus_scalar", "_npi_subtract_scalar"): lambda node: _plus(-float(node["scalar"]), node),
@@ -587,7 +609,7 @@ _KINDS: Final[Mapping[tuple[str, ...], Callable[[Node], Parts | None]]] = {
         Part("mul", {"factor": -1.0}),
         *_plus(float(node["scalar"]), node),
     ),
-    ("_mul_scalar", "_npi_multiply_scalar"): lambda node: _times(float(node["scalar"])),
+    _TIMES: lambda node: _times(float(node["scalar"])),
     ("_div_scalar", "_npi_true_divide_scalar"): lambda node: _times(1 / float(node["scalar"])),
     ("negative", "_npi_negative"): lambda node: _times(-1.0),
     ("Concat", "_npi_concatenate"): _concatenation,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
@@ -13,6 +14,8 @@ from mxnet.gluon import Block, HybridBlock, nn
 
 #: Blocks that only hold others: an array of one's own in them is not that of a layer.
 HOLDERS: Final = (Block, HybridBlock, nn.Sequential, nn.HybridSequential, nn.SymbolBlock)
+#: How deep blocks are looked for, in what a model holds.
+DEEPEST: Final = 100
 #: What graph mode changes in a block.
 _GRAPH_MODE: Final = ("_active", "_flags", "_cached_graph", "_cached_op", "_cached_op_args")
 _FORMATS: Final = ("_in_format", "_out_format")
@@ -29,6 +32,7 @@ class Owned:
         self.arrays: list[tuple[str, mx.nd.NDArray]] = []
         self._parameters: list[tuple[str, gluon.Parameter]] = []
         self._seen: dict[int, Any] = {}
+        self._depth = 0
         self._walk("net", model)
 
     def data(self) -> Iterator[tuple[str, mx.nd.NDArray]]:
@@ -42,6 +46,12 @@ class Owned:
         if id(held) in self._seen or isinstance(held, ModuleType | type):
             return
         self._seen[id(held)] = held
+        if self._depth < DEEPEST:
+            self._depth += 1
+            self._walk_inside(path, held)
+            self._depth -= 1
+
+    def _walk_inside(self, path: str, held: Any) -> None:
         match held:
             case Block():
                 self._block(path, held)
@@ -70,9 +80,13 @@ class Owned:
 
     def _block(self, path: str, block: Block) -> None:
         self.blocks[id(block)] = (path, block)
-        is_layer = isinstance(block, Block) and _is_layer(block)
-        for name, parameter in [*block._reg_params.items(), *block.params.items()]:
-            self._walk("" if is_layer else f"{path}.{name}", parameter)
+        is_layer = _is_layer(block)
+        for name, parameter in block._reg_params.items():
+            is_attribute = vars(block).get(name) is parameter
+            own = f"{path}.{name}" if is_attribute else f"{path}.params[{parameter.name!r}]"
+            self._walk("" if is_layer else own, parameter)
+        for name, parameter in block.params.items():
+            self._walk("" if is_layer else f"{path}.params[{name!r}]", parameter)
         for position, (name, child) in enumerate(block._children.items()):
             is_indexed = not hasattr(block, name) and hasattr(block, "__getitem__")
             if is_indexed or hasattr(block, name):
@@ -113,7 +127,7 @@ _INTERNAL: Final = frozenset(vars(HybridBlock(prefix=""))) | {"_cached_op_args"}
 def _is_users(held: Any) -> bool:
     """Whether a class or function is not a library's."""
     module = str(getattr(held, "__module__", None) or "builtins").partition(".")[0]
-    return module not in ("mxnet", "numpy", "builtins", "functools", "collections", "typing")
+    return module == "__main__" or module not in {"mxnet", "numpy", *sys.stdlib_module_names}
 
 
 def _is_layer(block: Block) -> bool:
