@@ -101,6 +101,8 @@ KNOWN = {
         "Conv LocalResponseNorm",
     ),
     "an average of what is there": (lambda m, x: pooled(x) / pooled(torch.ones_like(x)), "AvgPool"),
+    "a sum over windows divided": (lambda m, x: pooled(x) / 9, "AvgPool"),
+    "times one": (lambda m, x: x * 1.0, ""),
     "zeros as many as images": (lambda m, x: x + torch.zeros(len(x), 1, 1, 1), "affine"),
     "a ReLU in place": (lambda m, x: (y := m.conv(x), F.relu_(y), y * 2)[2], "Conv ReLU Scale"),
     "dropout of channels": (lambda m, x: F.dropout2d(x, 0.3, m.training), "spatial_dropout"),
