@@ -330,10 +330,8 @@ class _Lifter:
         if not view.is_plain or view.value not in self._pads:
             return None
         before, padding, found, _ = self._pads[view.value]
-        for own, (first, last) in zip(op.attributes["padding"], padding, strict=True):
-            # What is cut off behind was never read where windows do not reach beyond the map.
-            reaches = own[1] > 0 or op.attributes.get("ceil_mode", False)
-            if first < 0 or (last < 0 and reaches):
+        for (first, last), end, size in zip(padding, _ends(op), view.shape[1:], strict=True):
+            if first < 0 or (last < 0 and end > size):  # what is cut off would be read
                 return None
         (top, bottom), (left, right) = padding
         around = ((top, max(bottom, 0)), (left, max(right, 0)))
@@ -610,6 +608,21 @@ def _counts(
         axes.append(np.maximum(stop - np.maximum(start, 0), 0))
     counts: Array = np.outer(*axes).astype(np.float64)
     return counts
+
+
+def _ends(op: Op) -> Pair:
+    """Where the last windows of an operation end, counted from the beginning of its map."""
+    found = op.attributes
+    kernel = found.get("kernel_size") or op.arrays["weight"].shape[2:]
+    dilation = found.get("dilation", (1, 1))
+    below, beside = (
+        (op.shape[2 + axis] - 1) * found["stride"][axis]
+        + (kernel[axis] - 1) * dilation[axis]
+        + 1
+        - found["padding"][axis][0]
+        for axis in range(2)
+    )
+    return below, beside
 
 
 def _sum(first: ExplicitPadding, second: ExplicitPadding) -> ExplicitPadding:

@@ -131,7 +131,7 @@ UNKNOWN = {
         lambda m, x: torch.cat([x, torch.zeros(len(x), 1, 16, 12)], 1),
         "aten.cat",
     ),
-    "a constant divided": (lambda m, x: 1 / (x.abs() + 1), "aten.abs affine aten.reciprocal Scale"),
+    "a constant divided": (lambda m, x: 1 / (x.abs() + 1), "aten.abs affine aten.reciprocal"),
     "the largest": (lambda m, x: F.adaptive_max_pool2d(x, 2), "aten.adaptive_max_pool2d"),
     "the first of several": (lambda m, x: x.chunk(3, 1)[0], "aten.chunk"),
     "einsum": (lambda m, x: torch.einsum("nchw,oc->nohw", x, m.weight[:, :3]), "aten.einsum"),
