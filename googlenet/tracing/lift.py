@@ -51,11 +51,14 @@ MOMENTUM: Final = 0.1
 MOVES: Final = ("identity", "flatten", "reshape", "transpose")
 
 
-def lift(graph: Graph) -> Chain:
-    """The layers of `graph` as a tree. Raises `TraceError` if its first axis is not the batch
-    throughout, or if its branches do not fork and join as a whole.
+def lift(graph: Graph, *, ones: bool = False) -> Chain:
+    """The layers of `graph` as a tree. With `ones`, a batch norm whose weights are all 1 has them,
+    as one has that was not trained yet; without, it has none.
+
+    Raises `TraceError` if its first axis is not the batch throughout, or if its branches do not
+    fork and join as a whole.
     """
-    return _Lifter(graph).tree()
+    return _Lifter(graph, ones).tree()
 
 
 class _Lifter:
@@ -65,8 +68,8 @@ class _Lifter:
     another operation, as after a flattening.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, ones: bool) -> None:
+        self._graph, self._ones = graph, ones
         self._views = {graph.input: plain(graph.input, graph.input_shape[1:])}
         self._values: dict[str, Value] = {}
         #: For each value that is padded: the value before, the padding, and by what.
@@ -442,7 +445,7 @@ class _Lifter:
         if found["train"] or "running_mean" not in op.arrays or not along:
             self._foreign(op)
             return
-        layer = BatchNorm(_short(found["eps"]), MOMENTUM, _is_scaled(op.arrays))
+        layer = BatchNorm(_short(found["eps"]), MOMENTUM, _is_scaled(op.arrays, self._ones))
         self._add(op, view.value, layer, _norm_arrays(op.arrays, layer), view.of(op.name))
 
     def _mean(self, op: Op, name: str) -> None:
@@ -636,9 +639,9 @@ def _is_around(padding: ExplicitPadding) -> bool:
     return all(side >= 0 for sides in padding for side in sides)
 
 
-def _is_scaled(arrays: Mapping[str, Array]) -> bool:
-    """Whether batch norm multiplies by something: a weight of ones is none."""
-    return "weight" in arrays and bool((arrays["weight"] != 1).any())
+def _is_scaled(arrays: Mapping[str, Array], ones: bool) -> bool:
+    """Whether batch norm multiplies by something: unless `ones`, a weight of ones is none."""
+    return "weight" in arrays and (ones or bool((arrays["weight"] != 1).any()))
 
 
 def _norm_arrays(arrays: Mapping[str, Array], layer: BatchNorm) -> dict[str, Array]:
