@@ -83,7 +83,7 @@ def outline_of_leaf(site: LeafSite) -> Outline:
     match site.layer:
         case BatchNorm(eps=eps):
             return (("batch norm", np.float32(eps)),)
-        case Scale(when="train"):
+        case Scale(when="train") | Scale(factor=1):
             return ()
         case Scale(factor=factor):
             return (("scale", np.float32(factor)),)
