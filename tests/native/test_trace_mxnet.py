@@ -343,8 +343,12 @@ EXPRESSIONS = {
         ["Conv", "GlobalAvgPool", "Dense"],
     ),
     "a sum that is divided": (
-        lambda net, F, x: net.dense(net.conv(x).sum(axis=(2, 3)) / 2),
-        ["Conv", "GlobalAvgPool", "Scale", "Scale", "Dense"],
+        lambda net, F, x: net.dense(net.conv(x).sum(axis=(2, 3)) / (31 * 27)),
+        ["Conv", "GlobalAvgPool", "Dense"],
+    ),
+    "factors": (
+        lambda net, F, x: net.dense(0.5 * net.conv(x) / 3 * F.array([2.0])),
+        ["Conv", "Scale", "Dense"],
     ),
     "the largest of each map": (
         lambda net, F, x: net.dense(net.conv(x).max(axis=(2, 3))),

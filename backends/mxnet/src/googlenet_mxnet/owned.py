@@ -72,9 +72,8 @@ class Owned:
                 self._walk(path, held.__func__)
             case functools.partial():
                 self._walk(path, held.func)
-                self._walk(path, held.args)
-                for name, each in held.keywords.items():
-                    self._walk(name, each)
+                self._walk(f"{path}.args", held.args)
+                self._walk(f"{path}.keywords", held.keywords)
             case _ if _is_users(type(held)) and hasattr(held, "__dict__"):
                 self._object(path, held)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -26,6 +27,7 @@ from .owned import Owned, Watch
 
 #: A recorded value: the name of its operation, and which of the results it is.
 Entry: TypeAlias = tuple[str, int]
+EPS: Final = float(np.finfo(np.float64).eps)
 #: Taken before a trace puts its own in its place.
 _is_training: Final = autograd.is_training
 #: What MXNet calls a result, after the operation's name.
@@ -292,6 +294,8 @@ class _Reader:
         self._arrays: dict[Any, Array] = {}
         self._ops: list[Op] = []
         self._names: dict[int, str] = {}
+        #: For each product with numbers the value before them all, and their product.
+        self._factors: dict[str, tuple[str, float]] = {}
         #: For each name of a value that is only another's numbers in another shape, that one.
         self._roots: dict[str, str] = {}
 
@@ -408,15 +412,19 @@ class _Reader:
             else:
                 inputs = [before] if before else [each for each in taken if each]
             made = str(len(self._ops))
-            if part.kind in ("reshape", "flatten", "identity"):
-                inputs = [self._rooted(made, inputs[0], part.kind)]
+            kind, attributes = part.kind, part.attributes
+            if kind == "mul":
+                inputs, factor = self._scaled(made, inputs[0], float(attributes["factor"]))
+                attributes = {"factor": factor}
+                if math.isclose(factor, 1, rel_tol=4 * EPS):
+                    kind, attributes = "identity", {}
+            if kind in ("reshape", "flatten", "identity"):
+                inputs = [self._rooted(made, inputs[0], kind)]
             arrays = dict(part.arrays)
             if part.transposed is not None:
                 arrays[part.transposed] = self._transposed(arrays[part.transposed])
             shape = part.shape or node.shape
-            self._ops.append(
-                Op(made, part.kind, tuple(inputs), shape, part.attributes, arrays, node.place)
-            )
+            self._ops.append(Op(made, kind, tuple(inputs), shape, attributes, arrays, node.place))
             before = made
         self._names[id(node)] = before
 
@@ -428,6 +436,14 @@ class _Reader:
             return before
         self._roots[made] = self._roots.get(before, before)
         return self._roots[made]
+
+    def _scaled(self, made: str, before: str, factor: float) -> tuple[list[str], float]:
+        """What a product with a number takes, and its factor, with those of the products before it:
+        a sum over all pixels that is divided by their number is a mean.
+        """
+        before, earlier = self._factors.get(before, (before, 1.0))
+        self._factors[made] = before, earlier * factor
+        return [before], earlier * factor
 
     def _transposed(self, array: Array) -> Array:
         key = ("transposed", id(array))
