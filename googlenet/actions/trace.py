@@ -106,6 +106,7 @@ def trace(
     drawn = uniform_float32(seed, "images of a trace", count).reshape(BATCH, *shape)
     images = 2 * drawn - 1
     graph, outputs = backend.trace(model, images)
+    _check_finite(graph)
     tree = lift(graph)
     strange = tuple(foreign(tree))
     traced, obstacle = None, ""
@@ -122,6 +123,17 @@ def trace(
     unknown = [step for step in strange if not is_known(step)]
     errors = () if unknown else _proved(tree, images, outputs)
     return Trace(named, graph, tree, traced, strange, errors, obstacle)
+
+
+def _check_finite(graph: Graph) -> None:
+    """Raises `TraceError` for weights with which nothing can be proved."""
+    for op in graph.ops:
+        for role, array in op.arrays.items():
+            if not np.isfinite(array).all():
+                what = "NaN" if np.isnan(array).any() else "infinity"
+                raise TraceError(
+                    f"{op.place}: its {role} holds {what}; give the model weights that are finite"
+                )
 
 
 def _proved(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]:
