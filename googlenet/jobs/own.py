@@ -135,7 +135,7 @@ def framework_of(own: Own, framework: str | None) -> str:
     try:
         source = Path(own.file).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise _unreadable(own.file, error) from error
+        raise ModelFileError(f"{own.file}: cannot be read ({error.strerror or error})") from error
     known = packages()
     found: dict[str, None] = {}
     for line in re.findall(r"^[ \t]*(?:import|from)[ \t]+([^#\n]+)", source, re.MULTILINE):

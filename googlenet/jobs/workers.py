@@ -18,8 +18,8 @@ from ..backend.threads import QUIET, asked_for, thread_variables
 #: The environment variable that tells a worker who started it.
 PARENT = "GOOGLENET_PARENT"
 
-#: Set, Python does not look for modules in the folder in which it is run: that may be a user's, with
-#: a file called torch.py.
+#: If it is set, Python does not look for modules in the folder in which it is run: that may be a
+#: user's, with a file called torch.py.
 SAFE_PATH = "PYTHONSAFEPATH"
 
 #: Set to the same unique value in a worker and in all that it starts.
