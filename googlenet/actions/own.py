@@ -146,7 +146,8 @@ def answer(
     if found.traced is None:
         raise TraceError(f"{file}: {found.obstacle}")
     network, arrays = found.traced.network, found.traced.params
-    np.savez(folder / ARRAYS, **{str(n): array for n, array in enumerate(arrays.values())})
+    numbered: dict[str, Any] = {str(n): array for n, array in enumerate(arrays.values())}
+    np.savez(folder / ARRAYS, **numbered)
     return {
         "network": to_json(network),
         "paths": list(arrays),

@@ -18,11 +18,11 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from .. import errors
 from ..backend.discovery import (
@@ -59,7 +59,7 @@ class Own:
         return f"{self.file}:{self.name}"
 
 
-def is_own(text: Any) -> bool:
+def is_own(text: Any) -> TypeGuard[str]:
     """Whether what was given for a network means a model in a file, and not a network's name:
     before a colon stands a path, or what ends as a file of Python does.
     """
@@ -83,7 +83,7 @@ def own_of(text: str) -> Own:
     if not colon or not _is_file(file):
         raise ModelFileError(
             f"{text}: expected FILE:NAME, the file and what in it is the model, or makes one, such"
-            f" as {text.rstrip(':')}:net"
+            f" as {text if _is_file(text) else 'mynet.py'}:net"
         )
     path = Path(file)
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
@@ -409,7 +409,7 @@ _OTHERS: Final = tuple(
     {
         os.path.join(os.path.realpath(folder), "")
         for folder in (
-            Path(__file__).parents[1],
+            str(Path(__file__).parents[1]),
             *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
         )
     }
@@ -417,12 +417,18 @@ _OTHERS: Final = tuple(
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:
-    if frame.filename.startswith("<"):
+    return _is_users_file(frame.filename)
+
+
+@cache
+def _is_users_file(name: str) -> bool:
+    if name.startswith("<"):
         return False
-    path = os.path.realpath(frame.filename)
+    path = os.path.realpath(name)
     return not path.startswith(_OTHERS) and not path.startswith(_plugins())
 
 
+@cache
 def _plugins() -> tuple[str, ...]:
     """The folders of the plugins that are loaded: an editable one is in nobody's site-packages."""
     found = []
