@@ -104,6 +104,7 @@ def trace(
         raise BackendError(f"framework '{named}': its backend cannot trace models yet")
     images = drawn_images(shape, seed)
     graph, outputs = backend.trace(model, images)
+    check_finite(graph)
     tree = lift(graph)
     strange = tuple(foreign(tree))
     traced, obstacle = None, ""
@@ -129,6 +130,17 @@ def drawn_images(shape: Shape, seed: int) -> Array:
     count = BATCH * int(np.prod(shape))
     drawn = uniform_float32(seed, "images of a trace", count).reshape(BATCH, *shape)
     return 2 * drawn - 1
+
+
+def check_finite(graph: Graph) -> None:
+    """Raises `TraceError` for weights with which nothing can be proved."""
+    for op in graph.ops:
+        for role, array in op.arrays.items():
+            if not np.isfinite(array).all():
+                what = "NaN" if np.isnan(array).any() else "infinity"
+                raise TraceError(
+                    f"{op.place}: its {role} holds {what}; give the model weights that are finite"
+                )
 
 
 def prove(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]:
