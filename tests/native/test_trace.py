@@ -1,6 +1,6 @@
-"""The networks of ours, built natively and as they are printed, are traced as a user's own models: they
-come back with the same layers, branches and weights. Models in the framework's own styles are in
-`test_trace_torch.py` and its like.
+"""The networks of ours, built natively and as they are printed, are traced as a user's own models:
+they come back with the same layers, branches and weights. Models in the framework's own styles are
+in `test_trace_torch.py` and its like.
 """
 
 import inspect
