@@ -19,6 +19,7 @@ from .errors import (
     DataError,
     DeviceError,
     GoogLeNetError,
+    ModelFileError,
     ShapeError,
     SpecError,
     TraceError,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
     from .actions.diff import diff
     from .actions.draw import draw
     from .actions.listing import listing
+    from .actions.own import own_network
     from .actions.parity import parity
     from .actions.predict import predict
     from .actions.race import race
@@ -67,6 +69,7 @@ _ACTIONS = (
     "diff",
     "draw",
     "listing",
+    "own_network",
     "parity",
     "predict",
     "race",
@@ -76,6 +79,9 @@ _ACTIONS = (
     "traps",
 )
 
+#: Those whose module has another name.
+_MODULES = {"own_network": "own"}
+
 __all__ = [
     "NETWORKS",
     "Backend",
@@ -84,6 +90,7 @@ __all__ = [
     "DeviceError",
     "GoogLeNetError",
     "Loss",
+    "ModelFileError",
     "Network",
     "Params",
     "Recipe",
@@ -113,6 +120,7 @@ __all__ = [
     "load_params",
     "minimum_sizes",
     "nodes",
+    "own_network",
     "param_specs",
     "parity",
     "predict",
@@ -131,7 +139,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _ACTIONS:
-        found = getattr(import_module(f".actions.{name}", __name__), name)
+        module = _MODULES.get(name, name)
+        found = getattr(import_module(f".actions.{module}", __name__), name)
         globals()[name] = found
         return found
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -116,6 +116,8 @@ def main() -> NoReturn:
         what = f"{message} See" if message.endswith("?") else f"{message.rstrip('.')}; see"
         _fail(f"{what} '{command} --help'", 2)
     except GoogLeNetError as error:
+        if error.details:
+            print(clean(error.details), file=sys.stderr)
         _fail(str(error), 2)
     except BrokenPipeError:
         # The reader of a pipe has gone, as with `| head`; exit without a second error while

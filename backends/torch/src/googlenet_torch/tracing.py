@@ -35,6 +35,12 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"{name}: expected an nn.Module, got {type(model).__name__}")
+    for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise TraceError(
+                f"{name}: {path} is on the device 'meta', which holds no numbers; make the model on"
+                " another device"
+            )
     _check_type(model)
     with kept(model) as state:
         try:
