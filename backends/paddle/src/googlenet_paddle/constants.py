@@ -12,6 +12,8 @@ from googlenet.arrays import Array
 
 from .recording import Recording
 
+#: Paddle as it is: its types leave out what programs are run with.
+_paddle: Final[Any] = paddle
 #: Operations that take a value for its shape only.
 _SHAPES: Final = frozenset(("shape", "shape64", "full_like", "numel", "empty_like"))
 #: Operations that give other numbers each time.
@@ -105,13 +107,13 @@ class Constants:
 
     def _fetched(self, value: Any) -> Array:
         """A value as Paddle computes it."""
-        recording, place = self._recording, paddle.CPUPlace()
-        scope = paddle.static.Scope()
+        recording, place = self._recording, _paddle.CPUPlace()
+        scope = _paddle.static.Scope()
         for tensor, each in recording.tensors:
             held = scope.var(each.get_defining_op().attrs()["parameter_name"]).get_tensor()
             held.set(tensor.numpy(), place)
-        with paddle.base.framework._dygraph_guard(None), paddle.static.scope_guard(scope):
-            (found,) = paddle.static.Executor(place).run(
+        with _paddle.base.framework._dygraph_guard(None), _paddle.static.scope_guard(scope):
+            (found,) = _paddle.static.Executor(place).run(
                 recording.program, feed={"images": recording.images}, fetch_list=[value]
             )
         result: Array = np.asarray(found)

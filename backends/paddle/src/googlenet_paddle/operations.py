@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -133,16 +133,17 @@ def translated(node: Node) -> Translated | None:
         return None
 
 
-def _one(node: Node, kind: str, role: str = "x", **attributes: Any) -> Translated:
-    """An operation of one input, element by element."""
-    return Translated((node.value(role),), (Piece(kind, attributes),))
+def _one(node: Node, kind: str, **attributes: Any) -> Translated:
+    """An operation of one input."""
+    return Translated((node.value("x"),), (Piece(kind, attributes),))
 
 
 def _simple(kind: str, **names: str) -> Callable[[Node], Translated]:
     """An operation with numbers that are called otherwise here."""
 
     def found(node: Node) -> Translated:
-        return _one(node, kind, **{ours: node.number(theirs) for ours, theirs in names.items()})
+        attributes = {ours: node.number(theirs) for ours, theirs in names.items()}
+        return Translated((node.value("x"),), (Piece(kind, attributes),))
 
     return found
 
@@ -207,8 +208,9 @@ def _pool(node: Node) -> Translated | None:
     x, extent, layout = (node.value("x"),), _extent(node, "x"), _layout(node)
     kernel, is_max = _pair(node.numbers("kernel_size")), node.attribute("pooling_type") == "max"
     if node.attribute("adaptive"):
-        kind = "adaptive_max_pool" if is_max else "adaptive_avg_pool"
-        return Translated(x, (Piece(kind, {"output_size": kernel}),), layout)
+        if is_max:
+            return _adaptive_max(x, extent, kernel, layout)
+        return Translated(x, (Piece("adaptive_avg_pool", {"output_size": kernel}),), layout)
     stride, padding = _pair(node.numbers("strides")), _padding(node, extent, kernel)
     if node.attribute("global_pooling"):
         kernel, padding = extent, ((0, 0), (0, 0))
@@ -272,14 +274,36 @@ def _reaching(
     return (sides[0], sides[1])
 
 
+def _whole(extent: tuple[int, int], size: tuple[int, int]) -> Piece:
+    """A max pool of windows that are `size` equal parts of a map."""
+    window = (extent[0] // size[0], extent[1] // size[1])
+    attributes = {
+        "kernel_size": window,
+        "stride": window,
+        "padding": ((0, 0), (0, 0)),
+        "ceil_mode": False,
+        "dilation": (1, 1),
+    }
+    return Piece("max_pool", attributes)
+
+
+def _adaptive_max(
+    x: tuple[Any, ...], extent: tuple[int, int], size: tuple[int, int], layout: Layout
+) -> Translated | None:
+    """An adaptive max pool, if its windows are all alike."""
+    if extent[0] % size[0] or extent[1] % size[1]:
+        return None
+    return Translated(x, (_whole(extent, size),), layout)
+
+
 def _indexed_pool(node: Node) -> Translated | None:
     """A max pool that also says where its maxima are."""
     if len(node.given("x")) != 4:
         return None
-    x, kernel = (node.value("x"),), _pair(node.numbers("kernel_size"))
+    x, extent, kernel = (node.value("x"),), _extent(node, "x"), _pair(node.numbers("kernel_size"))
     if node.attribute("adaptive"):
-        return Translated(x, (Piece("adaptive_max_pool", {"output_size": kernel}),), "first")
-    (height, width), extent = _pair(node.numbers("paddings")), _extent(node, "x")
+        return _adaptive_max(x, extent, kernel, "first")
+    height, width = _pair(node.numbers("paddings"))
     padding = ((height, height), (width, width))
     stride, size = _pair(node.numbers("strides")), (node.shape[2], node.shape[3])
     if node.attribute("global_pooling"):
@@ -455,7 +479,7 @@ def _clip(node: Node) -> Translated:
 
 
 def _clipped(node: Node, value: Any, low: float, high: float) -> Translated:
-    largest = shortest(np.finfo(np.float32).max)
+    largest = shortest(float(np.finfo(np.float32).max))
     low = -math.inf if low <= -largest else low
     high = math.inf if high >= largest else high
     if (low, high) == (0, math.inf):
@@ -535,10 +559,7 @@ def _largest(node: Node) -> Translated | None:
     given = node.given("x")
     if len(given) != 4 or axes != (2, 3):
         return None
-    window = {"kernel_size": given[2:], "stride": (1, 1), "padding": ((0, 0), (0, 0))}
-    window |= {"ceil_mode": False, "dilation": (1, 1)}
-    shape = (*given[:2], 1, 1)
-    pieces = [Piece("max_pool", window, shape=shape)]
+    pieces = [replace(_whole((given[2], given[3]), (1, 1)), shape=(*given[:2], 1, 1))]
     if not keepdims:
         pieces.append(Piece("flatten", {"start": 1}))
     return Translated((node.value("x"),), tuple(pieces), "first")

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -20,6 +21,8 @@ from googlenet.errors import TraceError
 
 from .model import name
 
+#: Paddle as it is: its types leave out what programs are made of.
+_paddle: Final[Any] = paddle
 #: A user's model: a layer, or a function of a tensor.
 Model: TypeAlias = Callable[[paddle.Tensor], Any]
 #: Layers that do nothing in evaluation mode, of which Paddle then records nothing.
@@ -33,8 +36,8 @@ class Recording:
 
     `tensors` are the user's own with their values in the program. By the id of an operation,
     `layers` has the layer objects that it is in, the innermost first, and `silent` the dropout
-    layer that does nothing and that it stands for. `channels_last` says that the model takes its images
-    so, (N, H, W, C).
+    layer that does nothing and that it stands for. `channels_last` says that the model takes its
+    images so, (N, H, W, C).
     """
 
     model: Model
@@ -105,10 +108,10 @@ def _recorded(
 
     @paddle.jit.not_to_static  # as it is: Paddle would rewrite its source, and needs one
     def run(images: Any) -> Any:
-        watch.begin(paddle.static.default_main_program().global_block())
+        watch.begin(_paddle.static.default_main_program().global_block())
         return model(images)
 
-    spec = paddle.static.InputSpec(x.shape, x.dtype, "images")
+    spec = _paddle.static.InputSpec(x.shape, x.dtype, "images")
     try:
         with _operators(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of operations in place, which record as others do
@@ -119,7 +122,7 @@ def _recorded(
             f"{name}: the model runs, but cannot be recorded by paddle.jit.to_static"
             f" ({said(error)}); its operations must not depend on values in the images"
         ) from error
-    results = [each for each in program.outputs if isinstance(each, paddle.pir.Value)]
+    results = [each for each in program.outputs if isinstance(each, _paddle.pir.Value)]
     return program.main_program, results, list(zip(*program.parameters, strict=True))
 
 
@@ -307,16 +310,16 @@ def _operators() -> Iterator[None]:
     """The operators of tensors work while a program is recorded: Paddle 3.3 crashes at those of a
     tensor that is no layer's parameter, and does not add one to a value of the program.
     """
-    tensor, value = core.eager.Tensor, paddle.pir.Value
+    tensor, value = core.eager.Tensor, _paddle.pir.Value
     with ExitStack() as stack:
         for each in (*_OPERATORS, *_METHODS):
             if hasattr(tensor, each):
-                stack.enter_context(_replaced(tensor, each, lambda f, each=each: _eager(f, each)))
+                stack.enter_context(_replaced(tensor, each, partial(_eager, method=each)))
         for each in _OPERATORS:
             if hasattr(value, each):
                 stack.enter_context(_replaced(value, each, _recorded_operator))
         for each in ("view", "view_as"):  # which Paddle records nothing of
-            stack.enter_context(_replaced(value, each, lambda f, each=each: _viewed(f, each)))
+            stack.enter_context(_replaced(value, each, partial(_viewed, method=each)))
         yield
 
 
@@ -338,9 +341,9 @@ def _eager(original: Callable[..., Any], method: str) -> Callable[..., Any]:
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         if paddle.in_dynamic_mode():
             return original(self, *args, **kwargs)
-        if any(isinstance(each, paddle.pir.Value) for each in args):
+        if any(isinstance(each, _paddle.pir.Value) for each in args):
             return getattr(_as_value(self), method)(*args, **kwargs)
-        with paddle.base.dygraph.guard(), paddle.no_grad():
+        with _paddle.base.dygraph.guard(), paddle.no_grad():
             return original(self, *args, **kwargs)
 
     return called
@@ -355,7 +358,7 @@ def _recorded_operator(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _as_value(each: Any) -> Any:
     if isinstance(each, paddle.Tensor) and not paddle.in_dynamic_mode():
-        return paddle.pir.core._convert_into_value(each)
+        return _paddle.pir.core._convert_into_value(each)
     return each
 
 

@@ -72,7 +72,8 @@ class _Reader:
             is_list = op.name() == "builtin.combine"
             if op.id() != images.id() and not is_list and not self._constants.holds(op):
                 self._read(Node(op, self._constants))
-        outputs, names = [], []
+        outputs: list[Array] = []
+        names: list[str] = []
         for value, output in zip(recording.results, recording.outputs, strict=True):
             held = self._held.get(value.id)
             if held is None:
@@ -102,7 +103,7 @@ class _Reader:
             self._held[node.results[0].id] = shaped
             return
         found = self._silent(node) or self._normalised(node) or self._padded(node)
-        found = found or translated(node)
+        found = found or self._shifted(node) or translated(node)
         if found is None or not all(map(self._is_told, found.inputs)):
             found = self._foreign(node)
         self._add(node, found)
@@ -267,6 +268,24 @@ class _Reader:
             attributes = {"padding": padding, "mode": pad.attribute("mode")}
             piece = Piece(pad.own_name, attributes)
         return Translated((value,), (piece,), layout)
+
+    def _shifted(self, node: Node) -> Translated | None:
+        """Batch norm without a weight and bias, and the bias that is added to it alone."""
+        bias, norm = node.array("y"), self._behind(node.value("x"))
+        if node.name != "add" or bias is None or norm is None or norm.name != "batch_norm":
+            return None
+        found = translated(norm)
+        if found is None or not norm.results[0].has_one_use():
+            return None
+        (piece,) = found.pieces
+        channels = piece.arrays["running_mean"].shape if "running_mean" in piece.arrays else ()
+        axis = len(node.shape) - 1 if found.layout == "last" else 1
+        expected = tuple(size if each == axis else 1 for each, size in enumerate(node.shape))
+        given = (1,) * (len(expected) - bias.ndim) + bias.shape
+        if "bias" in piece.arrays or given != expected:
+            return None
+        arrays = {**piece.arrays, "bias": bias.reshape(channels)}
+        return replace(found, pieces=(replace(piece, arrays=arrays),))
 
     def _pad_of(self, node: Node) -> tuple[Node, Any] | None:
         """The padding of volumes one deep, and the maps that it pads, if `node` ends it."""
