@@ -96,7 +96,8 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
         return Call(nn.AvgPool2D, window, options(padding=(padding, 0)))
     # If padding counts, Paddle's divisor uses the bottom's for the top's and the right's for the
     # left's.
-    return Call(modules.PaddedAvgPool2D, (*window, counted_padding(site, layer), True))
+    settings = options(ceil_mode=(layer.ceil_mode, False))
+    return Call(modules.PaddedAvgPool2D, (*window, counted_padding(site, layer), True), settings)
 
 
 def _is_native(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> bool:

@@ -179,6 +179,7 @@ class _Watch:
         self._mode = model.training if isinstance(model, nn.Layer) else True
         self._modes: dict[nn.Layer, bool] = {}
         self._kept: list[tuple[paddle.Tensor, Array]] = []
+        self._buffers: dict[nn.Layer, dict[str, Any]] = {}
         self._attributes: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._stack = ExitStack()
         self._block: Any = None
@@ -210,6 +211,7 @@ class _Watch:
         self._keep(layer)
 
     def _keep(self, layer: nn.Layer) -> None:
+        self._buffers[layer] = dict(layer._buffers)
         held = (*layer._parameters.values(), *layer._buffers.values())
         for tensor in held:
             if isinstance(tensor, paddle.Tensor) and tensor._is_initialized():
@@ -265,7 +267,13 @@ class _Watch:
         if self._root is not None:
             layers += self._root.sublayers(include_self=True)
         for layer in dict.fromkeys(layers):
-            self._attributes.append((vars(layer), _copied(vars(layer))))
+            held, buffers = vars(layer), layer._buffers
+            self._attributes.append((held, _copied(held)))
+            before = self._buffers.get(layer, {})
+            for key in [key for key, each in buffers.items() if before.get(key) is not each]:
+                # A tensor that the model keeps of its last call. A value of the program would be
+                # written into it, where it is a buffer, instead of taking its place.
+                held[key] = buffers.pop(key)
 
     def begin(self, block: Any) -> None:
         """From now on operations are recorded in `block`."""

@@ -103,7 +103,8 @@ class _Reader:
             self._held[node.results[0].id] = shaped
             return
         found = self._silent(node) or self._normalised(node) or self._padded(node)
-        found = found or self._shifted(node) or translated(node)
+        found = found or self._shifted(node) or self._pixelwise(node)
+        found = found or translated(node)
         if found is None or not all(map(self._is_told, found.inputs)):
             found = self._foreign(node)
         self._add(node, found)
@@ -286,6 +287,25 @@ class _Reader:
             return None
         arrays = {**piece.arrays, "bias": bias.reshape(channels)}
         return replace(found, pieces=(replace(piece, arrays=arrays),))
+
+    def _pixelwise(self, node: Node) -> Translated | None:
+        """A dense layer on maps (N, H, W, C), which is a convolution of 1x1."""
+        value, found = node.value("x"), translated(node) if node.name == "matmul" else None
+        if found is None or not self._is_told(value) or not self._held[value.id].last:
+            return None
+        (piece,) = found.pieces
+        weight = node.constants.derived(
+            piece.arrays["weight"], "pixels", lambda matrix: matrix[:, :, None, None]
+        )
+        attributes = {
+            "stride": (1, 1),
+            "padding": ((0, 0), (0, 0)),
+            "dilation": (1, 1),
+            "groups": 1,
+        }
+        return replace(
+            found, pieces=(Piece("conv", attributes, {"weight": weight}),), layout="last"
+        )
 
     def _pad_of(self, node: Node) -> tuple[Node, Any] | None:
         """The padding of volumes one deep, and the maps that it pads, if `node` ends it."""
