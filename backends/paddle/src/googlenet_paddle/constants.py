@@ -9,8 +9,10 @@ import numpy as np
 import paddle
 
 from googlenet.arrays import Array
+from googlenet.errors import TraceError
 
-from .recording import Recording
+from .model import name
+from .recording import Recording, said
 
 #: Paddle as it is: its types leave out what programs are run with.
 _paddle: Final[Any] = paddle
@@ -52,6 +54,11 @@ class Constants:
                 seen[key] = _array(tensor)
             self._arrays[value.id] = seen[key]
         for op in recording.program.global_block().ops:
+            if op.name() == "builtin.parameter" and op.results()[0].id not in self._arrays:
+                raise TraceError(
+                    f"{name}: '{op.attrs()['parameter_name']}' are weights that are made anew in"
+                    " every call of the model; make their layer once, in __init__"
+                )
             if self._is_constant(op):
                 self._constant.update(each.id for each in op.results())
 
@@ -84,7 +91,7 @@ class Constants:
     def shape(self, value: Any) -> tuple[int, ...]:
         """The shape of a value, also where Paddle does not know it before it runs."""
         if value.id not in self._shapes:
-            shape = tuple(value.shape)
+            shape = tuple(value.shape) if value.is_dense_tensor_type() else ()
             self._shapes[value.id] = self._fetched(value).shape if -1 in shape else shape
         return self._shapes[value.id]
 
@@ -112,10 +119,16 @@ class Constants:
         for tensor, each in recording.tensors:
             held = scope.var(each.get_defining_op().attrs()["parameter_name"]).get_tensor()
             held.set(tensor.numpy(), place)
-        with _paddle.base.framework._dygraph_guard(None), _paddle.static.scope_guard(scope):
-            (found,) = _paddle.static.Executor(place).run(
-                recording.program, feed={"images": recording.images}, fetch_list=[value]
-            )
+        try:
+            with _paddle.base.framework._dygraph_guard(None), _paddle.static.scope_guard(scope):
+                (found,) = _paddle.static.Executor(place).run(
+                    recording.program, feed={"images": recording.images}, fetch_list=[value]
+                )
+        except Exception as error:  # Paddle has many
+            raise TraceError(
+                f"{name}: a constant of the model, by '{value.get_defining_op().name()}', cannot be"
+                f" computed ({said(error)})"
+            ) from error
         result: Array = np.asarray(found)
         return result
 

@@ -238,7 +238,8 @@ def _pool(node: Node) -> Translated | None:
         begin = np.arange(size[axis]) * stride[axis] - padding[axis][0]
         axes.append(np.minimum(begin + kernel[axis], extent[axis] + padding[axis][0]) - begin)
     window |= {"padding": _reaching(extent, kernel, stride, padding, size), "ceil_mode": False}
-    other = 1 / np.outer(*axes).astype(np.float64)[None, None]
+    with np.errstate(divide="ignore"):  # a window beyond the map has nothing to divide
+        other = 1 / np.outer(*axes).astype(np.float64)[None, None]
     if layout == "last":
         other = other.transpose(0, 2, 3, 1)
     divided = Piece("affine", {"product": True}, {"other": other})
