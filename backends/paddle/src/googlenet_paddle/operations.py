@@ -53,7 +53,7 @@ class Node:
         self.results: list[Any] = op.results()
         self.sources = sources(op)
         self._attributes: dict[str, Any] = op.attrs()
-        names = op.get_input_names() if op.name().startswith("pd_op.") else ()
+        names = op.get_input_names() if op.name() not in _NAMELESS else ()
         self._operands: dict[str, Any] = dict(zip(names, self.sources, strict=False))
 
     @property
@@ -113,6 +113,10 @@ class Node:
         return {key: each for key, each in self._attributes.items() if key not in _UNSAID}
 
 
+#: Operations of the program itself, whose operands have no names.
+_NAMELESS: Final = frozenset(
+    ("builtin.combine", "builtin.split", "builtin.slice", "pd_op.if", "pd_op.while")
+)
 #: What Paddle notes beside an operation.
 _UNSAID: Final = frozenset(
     ("op_callstack", "op_role", "stop_gradient", "chunk_id", "struct_name", "place", "persistable")
@@ -216,34 +220,49 @@ def _pool(node: Node) -> Translated | None:
         kernel, padding = extent, ((0, 0), (0, 0))
     size = (node.shape[1], node.shape[2]) if layout == "last" else (node.shape[2], node.shape[3])
     ceil_mode = bool(node.attribute("ceil_mode"))
-    window: dict[str, Any] = {"kernel_size": kernel, "stride": stride}
-    window |= {"padding": padding, "ceil_mode": ceil_mode}
-    counted = not is_max and not node.attribute("exclusive")
     if ceil_mode and size != _rounded_up(extent, kernel, stride, padding):
         # Paddle keeps a last window that begins beyond the map, which is one of more padding.
-        window |= {"padding": _reaching(extent, kernel, stride, padding, size), "ceil_mode": False}
-    elif not counted or (padding[0][0], padding[1][0]) == (padding[0][1], padding[1][1]):
-        if is_max:
-            return Translated(x, (Piece("max_pool", {**window, "dilation": (1, 1)}),), layout)
-        piece = Piece("avg_pool", {**window, "count_include_pad": counted})
-        return Translated(x, (piece,), layout)
+        reaching, ceil_mode = _reaching(extent, kernel, stride, padding, size), False
+    else:
+        reaching = padding
+    window: dict[str, Any] = {"kernel_size": kernel, "stride": stride}
+    window |= {"padding": reaching, "ceil_mode": ceil_mode}
     if is_max:
         return Translated(x, (Piece("max_pool", {**window, "dilation": (1, 1)}),), layout)
-    if not counted:
+    if node.attribute("exclusive"):
         return Translated(x, (Piece("avg_pool", {**window, "count_include_pad": False}),), layout)
     # The divisor that Paddle takes has the padding at the top for that at the bottom too, and the
     # left for the right.
+    leading = ((padding[0][0],) * 2, (padding[1][0],) * 2)
+    divisor = _counts(extent, kernel, stride, padding, size, within=leading)
+    counted = _counts(extent, kernel, stride, padding, size, within=reaching)
+    if (divisor == counted).all():
+        return Translated(x, (Piece("avg_pool", {**window, "count_include_pad": True}),), layout)
+    pool = Piece("avg_pool", {**window, "count_include_pad": False})
+    inside = _counts(extent, kernel, stride, padding, size, within=((0, 0), (0, 0)))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a window beyond the map has nothing
+        other = (inside / divisor)[None, None]
+    if layout == "last":
+        other = other.transpose(0, 2, 3, 1)
+    return Translated(x, (pool, Piece("affine", {"product": True}, {"other": other})), layout)
+
+
+def _counts(
+    extent: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: Padding,
+    size: tuple[int, int],
+    within: Padding,
+) -> Array:
+    """How many elements of each of `size` windows are in the map or the padding `within`."""
     axes = []
     for axis in range(2):
         begin = np.arange(size[axis]) * stride[axis] - padding[axis][0]
-        axes.append(np.minimum(begin + kernel[axis], extent[axis] + padding[axis][0]) - begin)
-    window |= {"padding": _reaching(extent, kernel, stride, padding, size), "ceil_mode": False}
-    with np.errstate(divide="ignore"):  # a window beyond the map has nothing to divide
-        other = 1 / np.outer(*axes).astype(np.float64)[None, None]
-    if layout == "last":
-        other = other.transpose(0, 2, 3, 1)
-    divided = Piece("affine", {"product": True}, {"other": other})
-    return Translated(x, (Piece("sum_pool", window), divided), layout)
+        end = np.minimum(begin + kernel[axis], extent[axis] + within[axis][1])
+        axes.append(np.maximum(end - np.maximum(begin, -within[axis][0]), 0))
+    counts: Array = np.outer(*axes).astype(np.float64)
+    return counts
 
 
 def _rounded_up(
@@ -342,7 +361,8 @@ def _batch_norm(node: Node) -> Translated | None:
     arrays = {
         ours: array for ours, theirs in roles.items() if (array := node.array(theirs)) is not None
     }
-    train = not (node.attribute("is_test") or node.attribute("use_global_stats"))
+    is_test = node.attribute("is_test") and not node.attribute("trainable_statistics")
+    train = not (is_test or node.attribute("use_global_stats"))
     piece = Piece("batch_norm", {"eps": node.number("epsilon"), "train": train}, arrays)
     is_map = len(node.given("x")) == 4
     return Translated((node.value("x"),), (piece,), _layout(node) if is_map else "native")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import paddle
 from paddle import nn
+from paddle.jit.dy2static.program_translator import StaticFunction
 
 from .constants import sources
 from .recording import Recording
@@ -62,6 +63,8 @@ class Places:
             for each in model.args:
                 self._walk(each, ROOT)
             model = model.func
+        if isinstance(model, StaticFunction):
+            model = model.dygraph_function
         if isinstance(model, nn.Layer | dict | list | tuple):
             self._walk(model, ROOT)
         elif isinstance(model, MethodType):

@@ -5,21 +5,20 @@ operation comes from. The user's objects are as before afterwards.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import paddle
 from paddle import nn
-from paddle.base import core
 
 from googlenet.arrays import Array
 from googlenet.errors import TraceError
 
 from .model import name
+from .static_mode import newest, replaced, suited, unrecorded
 
 #: Paddle as it is: its types leave out what programs are made of.
 _paddle: Final[Any] = paddle
@@ -109,18 +108,19 @@ def _recorded(
     @paddle.jit.not_to_static  # as it is: Paddle would rewrite its source, and needs one
     def run(images: Any) -> Any:
         watch.begin(_paddle.static.default_main_program().global_block())
-        return model(images)
+        with suited():
+            return newest(model(images))
 
     spec = _paddle.static.InputSpec(x.shape, x.dtype, "images")
     try:
-        with _operators(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of operations in place, which record as others do
             static = paddle.jit.to_static(run, input_spec=[spec], full_graph=True)
             program = static.concrete_program
     except Exception as error:
         raise TraceError(
             f"{name}: the model runs, but cannot be recorded by paddle.jit.to_static"
-            f" ({said(error)}); its operations must not depend on values in the images"
+            f" ({said(error)}); what it does must not depend on the values of its images"
         ) from error
     results = [each for each in program.outputs if isinstance(each, _paddle.pir.Value)]
     return program.main_program, results, list(zip(*program.parameters, strict=True))
@@ -191,7 +191,8 @@ class _Watch:
         if self._root is not None:
             for layer in self._root.sublayers(include_self=True):
                 self._meet(layer, layer.training)
-        self._stack.enter_context(_replaced(nn.Layer, "__call__", self._wrapped))
+        self._stack.enter_context(unrecorded())
+        self._stack.enter_context(replaced(nn.Layer, "__call__", self._wrapped))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -298,88 +299,3 @@ def _restore(live: dict[str, Any], before: dict[str, Any]) -> None:
         elif isinstance(value, dict | set):
             value.clear()
             value.update(content)
-
-
-#: Python's operators, which Paddle's tensors have of their own.
-_OPERATORS: Final = tuple(
-    f"__{side}{operator}__"
-    for operator in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
-    for side in ("", "r")
-) + tuple(f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge"))
-#: Methods of a tensor that are its alone, and have none where programs are recorded.
-_METHODS: Final = (
-    *("__getitem__", "__neg__", "__abs__", "__float__", "__int__", "__bool__", "__index__"),
-    *("item", "clone", "contiguous", "detach", "astype", "tolist"),
-)
-
-
-@contextmanager
-def _operators() -> Iterator[None]:
-    """The operators of tensors work while a program is recorded: Paddle 3.3 crashes at those of a
-    tensor that is no layer's parameter, and does not add one to a value of the program.
-    """
-    tensor, value = core.eager.Tensor, _paddle.pir.Value
-    with ExitStack() as stack:
-        for each in (*_OPERATORS, *_METHODS):
-            if hasattr(tensor, each):
-                stack.enter_context(_replaced(tensor, each, partial(_eager, method=each)))
-        for each in _OPERATORS:
-            if hasattr(value, each):
-                stack.enter_context(_replaced(value, each, _recorded_operator))
-        for each in ("view", "view_as"):  # which Paddle records nothing of
-            stack.enter_context(_replaced(value, each, partial(_viewed, method=each)))
-        yield
-
-
-def _viewed(original: Callable[..., Any], method: str) -> Callable[..., Any]:
-    """Another view of a value is one in another shape."""
-
-    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        shape = (*args, *kwargs.values())[0]
-        if method == "view_as":
-            return paddle.reshape(self, shape.shape)
-        return paddle.reshape(self, shape) if isinstance(shape, list | tuple) else self.cast(shape)
-
-    return called
-
-
-def _eager(original: Callable[..., Any], method: str) -> Callable[..., Any]:
-    """A tensor's method: with a value of the program it is recorded, else it is computed."""
-
-    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if paddle.in_dynamic_mode():
-            return original(self, *args, **kwargs)
-        if any(isinstance(each, _paddle.pir.Value) for each in args):
-            return getattr(_as_value(self), method)(*args, **kwargs)
-        with _paddle.base.dygraph.guard(), paddle.no_grad():
-            return original(self, *args, **kwargs)
-
-    return called
-
-
-def _recorded_operator(original: Callable[..., Any]) -> Callable[..., Any]:
-    def called(self: Any, *args: Any) -> Any:
-        return original(self, *map(_as_value, args))
-
-    return called
-
-
-def _as_value(each: Any) -> Any:
-    if isinstance(each, paddle.Tensor) and not paddle.in_dynamic_mode():
-        return _paddle.pir.core._convert_into_value(each)
-    return each
-
-
-@contextmanager
-def _replaced(owner: Any, attribute: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """`owner`'s attribute, wrapped for a while."""
-    original = getattr(owner, attribute)
-    held = attribute in vars(owner)
-    setattr(owner, attribute, wrap(original))
-    try:
-        yield
-    finally:
-        if held:
-            setattr(owner, attribute, original)
-        else:
-            delattr(owner, attribute)

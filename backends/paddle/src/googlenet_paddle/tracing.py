@@ -107,21 +107,32 @@ class _Reader:
         found = found or translated(node)
         if found is None or not all(map(self._is_told, found.inputs)):
             found = self._foreign(node)
-        self._add(node, found)
-        for number, other in enumerate(node.results[1:], 1):
-            self._refuse(node, other, f"{node.name}.{len(self._ops)}.{number}")
+        several = f"'{node.op.name()}' gives several tensors, which no layer of the spec does"
+        if any(True for _ in node.op.blocks()):
+            why = f"'{node.op.name()}' runs one of several branches, by what the images are"
+            self._refuse(node, node.results, why)
+        elif node.name.startswith("builtin."):  # takes a list of tensors apart
+            for each in node.sources:
+                self._held.update((value.id, self._held[each.id]) for value in node.results)
+        elif not node.results or not node.results[0].is_dense_tensor_type():
+            self._refuse(node, node.results, several)
+        elif not found.inputs:
+            why = f"'{node.op.name()}' draws random numbers, so the model is not a function of its"
+            self._refuse(node, node.results, f"{why} images")
+        else:
+            self._add(node, found)
+            self._refuse(node, node.results[1:], several)
 
     def _is_told(self, value: Any) -> bool:
         return value is not None and value.id in self._held
 
-    def _refuse(self, node: Node, value: Any, called: str) -> None:
-        """A value that no operation of a graph gives."""
-        place = self._places.of(node.op)
-        self._untold[called] = (
-            f"{place}: '{node.op.name()}' gives several tensors, which no layer of the spec does"
-        )
-        self._held[value.id] = _Held(called)
-        self._shapes[called] = ()
+    def _refuse(self, node: Node, values: list[Any], why: str) -> None:
+        """Values that no operation of a graph gives: an error if an output needs them."""
+        for value in values:
+            called = f"{node.name}.{len(self._untold)}"
+            self._untold[called] = f"{self._places.of(node.op)}: {why}"
+            self._held[value.id] = _Held(called)
+            self._shapes[called] = ()
 
     def _foreign(self, node: Node) -> Translated:
         """An operation under Paddle's own name."""
@@ -132,9 +143,6 @@ class _Reader:
 
     def _add(self, node: Node, found: Translated) -> None:
         """The operations of `found`, and where the graph now has the result of `node`."""
-        if not found.inputs:
-            self._refuse_random(node)
-            return
         last = self._is_last(found)
         inputs = tuple(self._taken(each, last) for each in found.inputs)
         place = self._places.of(node.op)
@@ -152,16 +160,6 @@ class _Reader:
             inputs = (called,)
             last = last and not is_reduced
         self._held[node.results[0].id] = _Held(inputs[0], last and rank == 4)
-
-    def _refuse_random(self, node: Node) -> None:
-        called = f"{plain(node.op)}_{len(self._ops)}"
-        self._untold[called] = (
-            f"{self._places.of(node.op)}: '{node.op.name()}' draws random numbers, so the model is"
-            " not a function of its images"
-        )
-        for value in node.results:
-            self._held[value.id] = _Held(called)
-        self._shapes[called] = ()
 
     def _emit(self, op: Op) -> None:
         self._ops.append(op)
