@@ -14,32 +14,40 @@ from ..errors import TraceError
 from ..reference.network import Model, Pass, in_silence
 from ..spec.layers import Conv, Dense, Leaf, Network, Sequential
 from .foreign import KNOWN, computed
-from .tree import Chain, Foreign, Fork, Head, Step
+from .tree import Chain, Foreign, Fork, Head, Item, Step
 
 
 @in_silence
-def evaluate(chain: Chain, images: Array, dtype: npt.DTypeLike = np.float64) -> list[Array]:
+def evaluate(
+    chain: Chain,
+    images: Array,
+    dtype: npt.DTypeLike = np.float64,
+    *,
+    kept: dict[Item, Array] | None = None,
+) -> list[Array]:
     """The outputs of `chain` for images (N, C, H, W), as the model returns them, in evaluation
-    mode.
+    mode. `kept` receives the result of every item, of a head that of its chain, as far as this
+    comes.
 
     Raises `TraceError` for a foreign layer that nobody knows.
     """
     heads: dict[int, Array] = {}
-    logits = _chain(chain, np.asarray(images, dtype), heads)
+    kept = {} if kept is None else kept
+    logits = _chain(chain, np.asarray(images, dtype), heads, kept)
     return [logits, *(heads[number] for number in sorted(heads))]
 
 
-def _chain(chain: Chain, x: Array, heads: dict[int, Array]) -> Array:
+def _chain(chain: Chain, x: Array, heads: dict[int, Array], kept: dict[Item, Array]) -> Array:
     for item in chain:
         match item:
             case Step():
-                x = _step(item, x)
+                x = kept[item] = _step(item, x)
             case Head(chain=inside, number=number):
-                heads[number] = _chain(inside, x, heads)
-            case Fork(join="concat", branches=branches):
-                x = np.concatenate([_chain(branch, x, heads) for branch in branches], axis=1)
-            case Fork(branches=branches):
-                x = np.sum([_chain(branch, x, heads) for branch in branches], axis=0)
+                heads[number] = kept[item] = _chain(inside, x, heads, kept)
+            case Fork(join=join, branches=branches):
+                found = [_chain(branch, x, heads, kept) for branch in branches]
+                x = np.concatenate(found, axis=1) if join == "concat" else np.sum(found, axis=0)
+                kept[item] = x
     return x
 
 
