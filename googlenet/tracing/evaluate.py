@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..errors import TraceError
 from ..reference.network import Model, Pass, in_silence
 from ..spec.layers import Conv, Dense, Leaf, Network, Sequential
-from .foreign import KNOWN, computed
+from .foreign import computed, is_computed
 from .tree import Chain, Foreign, Fork, Head, Item, Step
 
 
@@ -53,7 +53,10 @@ def _chain(chain: Chain, x: Array, heads: dict[int, Array], kept: dict[Item, Arr
 
 def is_known(step: Step) -> bool:
     """Whether a layer can be computed."""
-    return not isinstance(step.layer, Foreign) or step.layer.kind in (*KNOWN, "conv")
+    layer = step.layer
+    if not isinstance(layer, Foreign) or layer.kind == "conv":
+        return True
+    return is_computed(layer.kind, layer.attributes)
 
 
 def _step(step: Step, x: Array) -> Array:
@@ -64,8 +67,8 @@ def _step(step: Step, x: Array) -> Array:
     found = computed(step.layer.kind, x, step.layer.attributes, step.arrays)
     if found is None:
         raise TraceError(
-            f"{step.place}: '{step.layer.kind}' is an unknown operation, so what the model"
-            " computes cannot be determined"
+            f"{step.place}: '{step.layer.kind}' is an operation that is unknown or random, so what"
+            " the model computes cannot be determined"
         )
     return found
 
