@@ -14,6 +14,7 @@ from paddle.vision import models
 import googlenet
 from googlenet import TraceError, spec
 from googlenet.architectures import get_network
+from googlenet.backend.graph import faults
 from googlenet.spec.traversal import walk
 
 SHAPE = (3, 33, 29)
@@ -29,7 +30,9 @@ def _seed():
 
 
 def traced(model, shape=SHAPE):
-    return googlenet.trace(model, "paddle", shape)
+    found = googlenet.trace(model, "paddle", shape)
+    assert faults(found.graph) == []
+    return found
 
 
 def layers(found):
@@ -533,13 +536,18 @@ class Scaled(nn.Layer):
         (nn.Dropout(0.3), [spec.Dropout(0.3)]),
         (Dropped(), [spec.Dropout(0.3)]),
         (Scaled(), [spec.Dropout(0.3), spec.Scale(0.7, "always")]),
-        (nn.Dropout2D(0.3), []),
         (nn.AlphaDropout(0.3), []),
     ],
 )
 def test_dropout_and_its_rate(layer, expected):
     found = traced(nn.Sequential(nn.Conv2D(3, 4, 1), layer))
     assert [site.layer for site in walk(found.network)][1:] == expected
+
+
+def test_dropout_of_channels_is_another():
+    (step,) = traced(nn.Sequential(nn.Conv2D(3, 4, 1), nn.Dropout2D(0.3))).foreign
+    assert (step.layer.kind, step.place) == ("spatial_dropout", "net[1]")
+    assert step.layer.attributes == {"rate": 0.3, "active": False}
 
 
 class Random(nn.Layer):

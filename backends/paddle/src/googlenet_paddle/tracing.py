@@ -245,9 +245,11 @@ class _Reader:
         layer = self._recording.silent.get(node.op.id())
         if layer is None:
             return None
-        rate = float(layer.p)
-        if type(layer) is nn.Dropout and rate > 0 and layer.axis is None:
-            piece = Piece("dropout", {"rate": rate, "active": False})
+        rate = {"rate": float(layer.p), "active": False}
+        if isinstance(layer, nn.Dropout2D):
+            piece = Piece("spatial_dropout", rate)
+        elif isinstance(layer, nn.Dropout) and layer.p > 0 and layer.axis is None:
+            piece = Piece("dropout", rate)
         else:
             piece = Piece("identity")
         return Translated((node.value("x"),), (piece,))
