@@ -46,6 +46,7 @@ from .weights.files import load_params, save_params
 from .weights.initial import init_params
 
 if TYPE_CHECKING:  # the actions are imported only when first asked for: importing them takes time
+    from .actions.check import check, check_file
     from .actions.code import code
     from .actions.compare import compare
     from .actions.convert import convert
@@ -63,6 +64,8 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
 _ACTIONS = (
+    "check",
+    "check_file",
     "code",
     "compare",
     "convert",
@@ -80,7 +83,7 @@ _ACTIONS = (
 )
 
 #: Those whose module has another name.
-_MODULES = {"own_network": "own"}
+_MODULES = {"check_file": "check", "own_network": "own"}
 
 __all__ = [
     "NETWORKS",
@@ -102,6 +105,8 @@ __all__ = [
     "WeightsError",
     "__version__",
     "backends",
+    "check",
+    "check_file",
     "check_params",
     "code",
     "compare",

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..architectures import as_network
 from ..arrays import Array
-from ..backend.discovery import canonical_name
+from ..backend.discovery import canonical_name, chosen_frameworks
 from ..backend.protocols import Backend, Traces, Writes
 from ..backend.threads import prepared_backend
 from ..checking.causes import Cause
 from ..checking.differences import Difference
 from ..checking.verdict import SAME, UNCLEAR, Check, Checked
 from ..errors import BackendError, GoogLeNetError, TraceError
+from ..jobs.job import Report
+from ..jobs.own import TRACING, framework_of, load_own, own_of, run_own, users_code
 from ..spec.layers import Network, Shape, check_input_shape
+from ..spec.serial import from_json, to_json
 from ..spec.traversal import walk
 from ..tracing.evaluate import is_known
 from ..tracing.lift import lift
 from ..tracing.tree import steps
-from .arguments import name_of
-from .trace import drawn_images, prove
+from .arguments import by_framework, name_of, seconds
+from .trace import check_finite, drawn_images, prove
+
+#: Told the framework, what it is doing, how much of it is done, and how much there is.
+Progress = Callable[[str, str, int, int], None]
 
 
 def check(
@@ -73,6 +83,7 @@ class _Model:
         assert isinstance(self._backend, Traces)
         shape: Shape = images.shape[1:]
         graph, outputs = self._backend.trace(self._model, images)
+        check_finite(graph)
         network, name = self._network(shape, outputs), self._backend.name
         try:
             tree = lift(graph, ones=True)
@@ -118,6 +129,81 @@ class _Model:
         except GoogLeNetError:  # such as a model for one size
             return {}
         return {larger: other.verdict} if other.verdict != found.verdict else {}
+
+
+def check_file(
+    model: str,
+    *,
+    own_framework: str | None = None,
+    against: str | Network = "googlenet",
+    input_shape: Shape | None = None,
+    num_classes: int | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    threads: int | None = None,
+    timeout: float = 300.0,
+    seed: int = 0,
+    progress: Progress = lambda who, stage, done, total: None,
+) -> Check:
+    """The `check` of the model FILE:NAME, such as `mynet.py:net`, in a process of its own, which is
+    killed after `timeout` seconds in which nothing new happens.
+
+    NAME is a model of `own_framework`, by default the one that the file imports, or a class or
+    function that makes one without arguments. The file is run by the interpreter that
+    `interpreters` has for the framework or by this one, with the rights of this process.
+
+    Raises `ModelFileError` if the file or its code fails, and what `check` raises.
+    """
+    own = own_of(name_of("model", model))
+    timeout = seconds(timeout)
+    shape = None if input_shape is None else check_input_shape(input_shape)
+    network = as_network(against, input_shape=shape)
+    paths = by_framework("interpreters", interpreters)
+    asked = None if own_framework is None else name_of("own_framework", own_framework)
+    framework = framework_of(own, asked)
+    chosen_frameworks([framework], paths)
+    values = {
+        "against": to_json(against) if isinstance(against, Network) else against,
+        "input_shape": list(network.input_shape),
+        "num_classes": num_classes,
+        "seed": seed,
+    }
+    with tempfile.TemporaryDirectory(prefix="googlenet-check-") as folder:
+        found = run_own(
+            "googlenet.actions.check:answer",
+            own,
+            framework,
+            Path(folder),
+            values,
+            interpreter=paths.get(framework),
+            threads=threads,
+            timeout=timeout,
+            report=partial(progress, framework),
+        )
+    return Check.from_json(found.values)
+
+
+def answer(
+    framework: str, values: Mapping[str, Any], folder: Path, report: Report
+) -> dict[str, Any]:
+    """What a worker answers: the check as JSON. Raises what `load_own` and `check` raise."""
+    file, against = values["file"], values["against"]
+    model = load_own(file, values["name"], framework, report)
+    report(TRACING, 0, 0)
+    try:
+        with users_code(file):
+            found = check(
+                model,
+                framework,
+                against=against if isinstance(against, str) else from_json(against),
+                input_shape=tuple(values["input_shape"]),
+                num_classes=values["num_classes"],
+                seed=values["seed"],
+            )
+    except TraceError as error:
+        # Only where the user's code raised: on images of another shape it may not.
+        other = "; for images of another shape give `input_shape`" if error.details else ""
+        raise TraceError(f"{file}: {error}{other}", details=error.details) from error
+    return found.to_json()
 
 
 def _advised(

@@ -109,6 +109,19 @@ class Difference:
             "paths": list(self.paths),
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Difference:
+        """The inverse of `to_json`, without the findings."""
+        return cls(
+            values["path"],
+            values["place"],
+            values["words"],
+            Cause(values["cause"]),
+            values["shape_preserving"],
+            advice=values["advice"],
+            paths=tuple(values["paths"]),
+        )
+
 
 def name_of(step: Step) -> str:
     """What a layer is called in a sentence."""
@@ -397,9 +410,10 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
     """The findings as a reader is told of them: what holds for all layers of a kind, in the whole
     network or in one of its parts, is one.
     """
+    blocks = [place for place, _ in _rows(spec)]
     inside: dict[tuple[str, str], set[str]] = {}  # of a kind, in a part: the paths
     for step in steps(spec):
-        for part in _parts(step.place):
+        for part in (*_parts(step.place), _role(step.place, blocks)):
             inside.setdefault((kind(step), part), set()).add(step.place)
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for each in findings:
@@ -410,20 +424,22 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
         if each in told:
             continue
         group = alike[each.of, each.what, _plain(each)]
-        held = {other.path: other for other in group}
+        held = {other.path for other in group}
+        whole, *parts = _parts(each.path)
+        role = _role(each.path, blocks)
         part, paths = next(
             (
                 (part, inside[each.of, part])
-                for part in _parts(each.path)
-                if ALL <= len(inside.get((each.of, part), ())) <= len(held)
-                and inside[each.of, part] <= held.keys()
+                for part in (whole, role, *parts)
+                if len(inside.get((each.of, part), ())) >= ALL and inside[each.of, part] <= held
             ),
             ("", {each.path}),
         )
         members = tuple(other for other in group if other.path in paths) or (each,)
         told.update(members)
         if len(members) > 1:
-            where = f" of {part}" if part else ""
+            where = part if part == role else f"of {part}"
+            where = f" {where}" if part else ""
             words = f"all {len(members)} {_plural(each.of)}{where}: {_plain(each)}"
         elif each.what in ("missing", "extra"):
             words = each.words
@@ -441,6 +457,12 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
             )
         )
     return found
+
+
+def _role(path: str, blocks: Sequence[str]) -> str:
+    """What a layer is in its block, as in every other: branch_5x5.conv; itself outside of all."""
+    around = max((each for each in blocks if path.startswith(f"{each}.")), key=len, default="")
+    return path.removeprefix(f"{around}.") if around else path
 
 
 def _parts(path: str) -> list[str]:

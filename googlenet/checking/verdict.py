@@ -141,6 +141,24 @@ class Check:
             "reason": self.reason,
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Check:
+        """The inverse of `to_json`, without the findings of its differences."""
+        first, counts = values["first_divergence"], values["parameters"]
+        return cls(
+            values["framework"],
+            values["against"],
+            tuple(values["input_shape"]),
+            values["verdict"],
+            tuple(map(Difference.from_json, values["differences"])),
+            tuple(map(Difference.from_json, values["mentions"])),
+            None if first is None else Divergence.from_json(first),
+            (counts["model"], counts["spec"]),
+            values["proved"],
+            {tuple(each["input_shape"]): each["verdict"] for each in values["sizes"]},
+            values["reason"],
+        )
+
 
 _VERDICTS: Final = {
     SAME: "The same function as",

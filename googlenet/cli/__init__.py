@@ -16,6 +16,7 @@ import typer
 from ..errors import GoogLeNetError
 from ..version import __version__
 from . import (
+    check,
     code,
     compare,
     convert,
@@ -64,6 +65,7 @@ for module in (
     train,
     race,
     traps,
+    check,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     _NAMES.append(name)
