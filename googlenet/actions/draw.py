@@ -100,9 +100,9 @@ def draw(
     timeout: float = 300.0,
     progress: Progress = lambda who, stage, done, total: None,
 ) -> Drawing:
-    """A picture of `network`, a name, a `Network` or FILE:NAME as for `own_network`: its stages in a
-    row, each with its layers and blocks; or with `block`, a path or a block's name, that part with
-    its branches side by side and every layer.
+    """A picture of `network`, a name, a `Network` or FILE:NAME as for `own_network`: its stages in
+    a row, each with its layers and blocks; or with `block`, a path or a block's name, that part
+    with its branches side by side and every layer.
 
     A box is as wide as its layer has channels. A part of several blocks that would be longer than a
     sheet of A4 is drawn as the network is. Equal blocks that follow each other are drawn once.
