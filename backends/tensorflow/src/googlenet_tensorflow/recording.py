@@ -1,0 +1,200 @@
+"""A user's model recorded as a graph of TensorFlow, with the layer that each operation is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import keras
+import tensorflow as tf
+
+from .places import Places, is_users
+
+#: Keras' own layers that are read as the operations that they consist of. Any other one is a whole.
+_TAKEN_APART: Final = (
+    "Activation",
+    "Add",
+    "Average",
+    "AveragePooling2D",
+    "Concatenate",
+    "Conv2D",
+    "Cropping2D",
+    "Dense",
+    "DepthwiseConv2D",
+    "EinsumDense",
+    "ELU",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "Identity",
+    "InputLayer",
+    "Lambda",
+    "LeakyReLU",
+    "MaxPooling2D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Normalization",
+    "Permute",
+    "ReLU",
+    "Rescaling",
+    "Reshape",
+    "SeparableConv2D",
+    "Softmax",
+    "Subtract",
+    "TFSMLayer",
+    "TimeDistributed",
+    "ZeroPadding2D",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """A call of a layer that is one operation: its input, and whether something random was drawn or
+    the statistics of a batch were computed inside it.
+    """
+
+    layer: Any
+    input: Any
+    inside: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What was recorded: the `function`, and for its graph which operations are in which object,
+    innermost last; calls of layers by the name of the operation that is their result.
+    """
+
+    function: Any
+    outputs: Any
+    owners: list[tuple[Any, ...]]
+    calls: dict[str, LayerCall]
+
+
+@dataclass(eq=False)
+class _Recorder:
+    places: Places
+    stack: list[Any] = field(default_factory=list)
+    graph: Any = None
+    owners: list[tuple[Any, ...]] = field(default_factory=list)
+    calls: dict[str, LayerCall] = field(default_factory=dict)
+
+    def call(self, each: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """`function(*args, **kwargs)` as a call of `each`."""
+        graph = tf.compat.v1.get_default_graph()
+        if graph is not self.graph:
+            return function(*args, **kwargs)
+        self.note()
+        start = len(self.owners)
+        self.stack.append(each)
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            self.note()
+            self.stack.pop()
+        if not _is_whole(each):
+            return result
+        (x,) = _tensors(args)[:1] or _tensors(tuple(kwargs.values()))[:1] or (None,)
+        if x is None or not tf.is_tensor(result) or len(_tensors(args)) > 1:
+            return result
+        inside = frozenset(op.type for op in graph.get_operations()[start:])
+        result = tf.identity(result)
+        self.stack.append(each)
+        self.note()
+        self.stack.pop()
+        self.calls[result.op.name] = LayerCall(each, x, inside)
+        return result
+
+    def note(self) -> None:
+        """All operations since the last note are in what is on the stack."""
+        new = self.graph.version - len(self.owners)
+        self.owners += [tuple(self.stack)] * new
+
+
+def record(call: Callable[[Any], Any], places: Places, images: Any) -> Recording:
+    """What `call` computes for `images`, not as numbers but as a graph.
+
+    Functions of `tf.function` are read like any others: their operations are in the same graph.
+    """
+    recorder = _Recorder(places)
+    kept: list[Any] = []
+
+    def function(x: Any) -> Any:
+        recorder.graph = tf.compat.v1.get_default_graph()
+        recorder.owners.clear()
+        recorder.calls.clear()
+        recorder.note()
+        result = call(x)
+        recorder.note()
+        kept[:] = [result]
+        return result
+
+    with _hooked(recorder), _inlined():
+        spec = tf.TensorSpec(images.shape, images.dtype)
+        concrete = tf.function(function, autograph=False).get_concrete_function(spec)
+    return Recording(concrete, kept[0], recorder.owners, recorder.calls)
+
+
+@contextmanager
+def _inlined() -> Iterator[None]:
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+@contextmanager
+def _hooked(recorder: _Recorder) -> Iterator[None]:
+    """Every call of a layer, or of an object of the user's, is noted."""
+    classes = {keras.layers.Layer: None}
+    for each in recorder.places.found:
+        if not isinstance(each, keras.layers.Layer):
+            owner = next((c for c in type(each).__mro__ if "__call__" in vars(c)), object)
+            if is_users(owner):
+                classes[owner] = None
+    with ExitStack() as stack:
+        for each in classes:
+            stack.enter_context(_wrapped(each, recorder))
+        yield
+
+
+@contextmanager
+def _wrapped(kind: Any, recorder: _Recorder) -> Iterator[None]:
+    before = vars(kind)["__call__"]
+
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return recorder.call(self, before.__get__(self, type(self)), args, kwargs)
+
+    kind.__call__ = wrapped
+    try:
+        yield
+    finally:
+        kind.__call__ = before
+
+
+def _tensors(args: Any) -> list[Any]:
+    return [each for each in tf.nest.flatten(args) if tf.is_tensor(each)]
+
+
+def _is_whole(each: Any) -> bool:
+    """Whether a layer is one operation: one of Keras' own, or a user's that computes what its base
+    class of Keras does.
+    """
+    if not isinstance(each, keras.layers.Layer) or isinstance(each, keras.Model):
+        return False
+    base = own_kind(each)
+    return base is not None and base.__name__ not in _TAKEN_APART
+
+
+def own_kind(layer: Any) -> type | None:
+    """The class of Keras' whose `call` a layer has; None if the user wrote it."""
+    for kind in type(layer).__mro__:
+        if kind.__module__.startswith("keras.src.layers.") and kind is not keras.layers.Layer:
+            return kind
+        if "call" in vars(kind):
+            return None
+    return None

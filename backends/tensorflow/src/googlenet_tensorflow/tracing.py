@@ -1,0 +1,231 @@
+"""What a user's Keras model, `tf.Module` or function computes: the operations of its graph, in
+neutral terms.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from googlenet.arrays import Array
+from googlenet.backend.graph import Graph
+from googlenet.errors import TraceError
+
+from . import layout
+from .model import name
+from .operations import RULES, shortest
+from .places import Places
+from .reading import CHANNELS_LAST, Reader, Value
+from .recording import LayerCall, own_kind, record
+
+#: What users call the argument that says whether a model is trained.
+_TRAINING: Final = ("training", "is_training", "train")
+_HALVES: Final = ("float16", "bfloat16")
+#: Layers that do something in training only, and leave everything as it is in evaluation.
+_IN_TRAINING: Final = (
+    "ActivityRegularization",
+    "GaussianNoise",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+)
+
+
+def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
+    """The graph of `model` in evaluation mode on `images` (N, C, H, W), which it is given as (N, H,
+    W, C), N at least 2, and its outputs on them, the logits first, maps as (N, C, H, W).
+
+    `model` keeps its weights; layers that are built when they are first called are built. Raises
+    `TraceError` if TensorFlow cannot run or capture it, or if it does not return tensors.
+    """
+    if isinstance(model, type) or not callable(model):
+        what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise TraceError(f"{name}: expected a Keras model, a tf.Module or a function, got {what}")
+    call = _evaluated(model)
+    try:
+        with _unchanged(Places(model)) as before:
+            given = call(_like(model, before, images))  # builds what is built lazily
+            places = Places(model)
+            with _unchanged(places):
+                x = _like(model, places, images)
+                outputs = _tensors(call(x) if places.count != before.count else given)
+                recording = record(call, places, x)
+                if isinstance(model, keras.layers.Layer) and model.losses:
+                    call(x)  # so that it keeps no tensor of the graph
+        results = _tensors(recording.outputs)
+        graph = Reader(recording, places, RULES, _layer).graph(results)
+    except TraceError:
+        raise
+    except Exception as error:  # the user's code may raise anything, and so may TensorFlow
+        what = f"{type(error).__name__}: {_first(error)}"
+        shape = tuple(images.shape[axis] for axis in CHANNELS_LAST)
+        raise TraceError(
+            f"{name}: the model cannot be run on images {shape}, or cannot be captured by"
+            f" tf.function ({what})"
+        ) from error
+    return graph, [_canonical(each) for each in outputs]
+
+
+def _evaluated(model: Any) -> Callable[[Any], Any]:
+    """`model` as a function of images alone, in evaluation mode."""
+    flags = {flag: False for flag in _TRAINING if flag in _parameters(model)}
+    return lambda x: model(x, **flags)
+
+
+def _parameters(model: Any) -> tuple[str, ...]:
+    """The names of what a model can be called with."""
+    function = model.call if isinstance(model, keras.layers.Layer) else model
+    function = getattr(function, "python_function", function)
+    if not inspect.isroutine(function) and hasattr(function, "__call__"):
+        function = function.__call__
+        function = getattr(function, "python_function", function)
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an error says, without Keras' colours and its preface."""
+    lines = [
+        re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).strip().splitlines()
+    ]
+    said = [line for line in lines if line and not line.startswith("Exception encountered when")]
+    return next(iter(said), "")
+
+
+def _like(model: Any, places: Places, images: Array) -> tf.Tensor:
+    """`images` (N, C, H, W) as TensorFlow has them, (N, H, W, C), in the type of the weights."""
+    kinds = [each.dtype for each in places.variables if each.dtype.is_floating]
+    if kinds and kinds[0].name in _HALVES and not isinstance(model, keras.layers.Layer):
+        raise TraceError(
+            f"{name}: the weights are {kinds[0].name}, whose rounding hides what else the model"
+            " computes; trace it with weights in float32"
+        )
+    x = layout.images_to_native(images)
+    return tf.cast(x, tf.float64) if kinds[:1] == [tf.float64] else x
+
+
+def _tensors(outputs: Any) -> list[Any]:
+    found = [outputs] if isinstance(outputs, tf.Tensor) else outputs
+    is_many = isinstance(found, tuple | list) and len(found) > 0
+    if not is_many or not all(isinstance(each, tf.Tensor) for each in found):
+        raise TraceError(
+            f"{name}: expected a model that returns a tensor, or a tuple of tensors with the logits"
+            f" first, got {type(outputs).__name__}"
+        )
+    return list(found)
+
+
+def _canonical(tensor: tf.Tensor) -> Array:
+    """(N, H, W, C) → (N, C, H, W), any other shape as it is, in float64."""
+    array = np.asarray(tensor, np.float64)
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2) if array.ndim == 4 else array)
+
+
+@contextmanager
+def _unchanged(places: Places) -> Iterator[Places]:
+    """Whatever is assigned to variables inside is undone; layers that compute in half precision
+    compute in float32, so that rounding hides nothing.
+    """
+    values = [(each, each.value()) for each in places.variables]
+    values = [(each, tf.identity(value)) for each, value in values]
+    halves = [
+        (layer, layer.dtype_policy)
+        for layer in places.layers
+        if layer.compute_dtype in _HALVES
+        and not isinstance(layer.dtype_policy, keras.dtype_policies.DTypePolicyMap)
+    ]
+    for layer, _ in halves:
+        layer.dtype_policy = keras.DTypePolicy("float32")
+    try:
+        yield places
+    finally:
+        for layer, policy in halves:
+            layer.dtype_policy = policy
+        for variable, value in values:
+            if not np.array_equal(variable.numpy(), value.numpy()):
+                variable.assign(value)
+
+
+# Layers -------------------------------------------------------------------------------------------
+
+
+def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
+    """A layer of Keras' that is one operation."""
+    layer, kind = call.layer, own_kind(call.layer)
+    assert kind is not None  # it was recorded as one
+    is_random = any("Random" in each for each in call.inside)
+    match kind.__name__:
+        case "BatchNormalization" if (normed := _norm(reader, call, x, node)) is not None:
+            return normed
+        case "Dropout":
+            attributes = {"rate": shortest(layer.rate), "active": is_random}
+            return reader.same(node, "dropout", x, attributes)
+        case "AdaptiveAveragePooling2D" if layer.data_format == "channels_last":
+            name = reader.ordered(reader.apart(x), CHANNELS_LAST)
+            size = tuple(layer.output_size)
+            shape = (*reader.shape(name)[:2], *size)
+            found = reader.emit(node, "adaptive_avg_pool", (name,), shape, {"output_size": size})
+            return Value(found, tuple(shape[axis] for axis in CHANNELS_LAST), CHANNELS_LAST)
+        case inactive if inactive in _IN_TRAINING and not is_random:
+            return reader.same(node, "identity", x)
+    shape = tuple(int(size) for size in node.outputs[0].shape)
+    axes = CHANNELS_LAST if len(shape) == 4 else tuple(range(len(shape)))
+    ours = tuple(shape[axis] for axis in np.argsort(axes))
+    settings = {
+        key: value
+        for key, value in layer.get_config().items()
+        if key not in ("name", "trainable", "dtype", "seed")
+        and isinstance(value, bool | int | float | str | tuple)
+    }
+    if "Dropout" in kind.__name__:
+        settings["active"] = is_random
+    found = reader.emit(node, f"tf.{kind.__name__}", (reader.canonical(x),), ours, settings)
+    return Value(found, shape, axes)
+
+
+def _norm(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value | None:
+    layer = call.layer
+    rank = len(x.shape)
+    axis = layer.axis % rank if isinstance(layer.axis, int) else None
+    if x.lead is not None or rank not in (2, 4) or axis not in (1, rank - 1):
+        return None
+    axes = (0, 1) if rank == 2 else (CHANNELS_LAST if axis == 3 else (0, 1, 2, 3))
+    name = reader.ordered(x, axes)
+    train = "Mean" in call.inside
+    held = {"weight": layer.gamma, "bias": layer.beta}
+    if not train:
+        held |= {"running_mean": layer.moving_mean, "running_var": layer.moving_variance}
+    arrays = {
+        role: reader.array(reader.weight(each), "vector")
+        for role, each in held.items()
+        if each is not None
+    }
+    attributes = {"eps": shortest(layer.epsilon), "train": train}
+    found = reader.emit(node, "batch_norm", (name,), reader.shape(name), attributes, arrays)
+    return Value(found, x.shape, axes)
