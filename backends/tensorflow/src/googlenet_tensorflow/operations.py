@@ -25,6 +25,7 @@ from .reading import (
     Tiled,
     Value,
     broadcast,
+    run,
 )
 from .recognition import activation, norm
 
@@ -182,7 +183,11 @@ def _windows(
         "padding": padding,
         "ceil_mode": False,
     }
-    more = {"dilation": dilation} if kind == "max_pool" else {"count_include_pad": False}
+    more = (
+        {"dilation": dilation}
+        if kind == "max_pool"
+        else {"count_include_pad": padding == NO_PADDING}
+    )
     shape = (*given[:2], *size)
     found = reader.emit(node, kind, (name,), shape, {**attributes, **more})
     return Value(found, tuple(shape[axis] for axis in axes), axes)
@@ -369,12 +374,11 @@ def _elementwise(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
 
 
 def _constants(inputs: list[Any]) -> dict[str, Any]:
-    found = {
+    return {
         f"input_{n}": each.array.reshape(()).item()
         for n, each in enumerate(inputs)
         if isinstance(each, Constant)
     }
-    return found
 
 
 def _dropped(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
@@ -516,9 +520,9 @@ def _with_constant(
 def _scaled(reader: Reader, node: Any, x: Value, factor: float) -> str:
     """`factor · x`; of a sum over axes that this makes a mean of, the mean."""
     op = reader.ops.get(x.name)
-    if op is not None and op.attributes.get("sum") and op.kind == "mul":
-        if math.isclose(factor * op.attributes["factor"], 1, rel_tol=1e-6):
-            return op.inputs[0]
+    is_sum = op is not None and op.kind == "mul" and "sum" in op.attributes
+    if is_sum and math.isclose(factor * op.attributes["factor"], 1, rel_tol=1e-6):
+        return op.inputs[0]
     return reader.emit(node, "mul", (x.name,), reader.shape(x.name), {"factor": factor})
 
 
@@ -528,9 +532,8 @@ def _affine(
     """A value with a constant array added, or multiplied by it."""
     rank = len(x.shape)
     shape = constant.array.shape
-    if node.type == "BiasAdd" and "data_format" in [each.name for each in node.op_def.attr]:
-        if tf.compat.as_str(node.get_attr("data_format")) == "NCHW":
-            shape = (*shape, *(1 for _ in range(rank - 2)))
+    if node.type == "BiasAdd" and _axes(node) == CHANNELS_FIRST:
+        shape = (*shape, *(1 for _ in range(rank - 2)))
     if len(shape) > rank or (x.lead is not None and constant.array.size != x.shape[-1]):
         return None
     full = (*(1 for _ in range(rank - len(shape))), *shape)
@@ -597,6 +600,8 @@ def _pad(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     sides: list[Pair] = [(0, 0)] * 4
     for ours, (before, after) in zip(x.axes, padding.array.tolist(), strict=True):
         sides[ours] = (int(before), int(after))
+    if not any(map(any, sides)):
+        return x
     if any(map(any, sides[:2])):
         return None
     given = reader.shape(x.name)
@@ -718,9 +723,9 @@ def reshaped(reader: Reader, node: Any, x: Value, shape: Shape) -> Value:
     if shape == x.shape:
         return x
     is_map = len(x.shape) == 4
-    if is_map and len(shape) == 2 and shape == (math.prod(x.shape[:3]), x.shape[3]):
-        if shape[0] != x.shape[0]:
-            return replace(x, lead=x.shape[:3])
+    is_rows = is_map and shape == (math.prod(x.shape[:3]), x.shape[3])
+    if is_rows and shape[0] != x.shape[0]:
+        return replace(x, lead=x.shape[:3])
     sizes = [(axis, size) for axis, size in enumerate(x.shape) if axis and size != 1]
     if shape[:1] == x.shape[:1] and [s for s in shape[1:] if s != 1] == [s for _, s in sizes]:
         return _with_ones(reader, node, x, shape)
@@ -781,8 +786,6 @@ def _slice(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
 
 def run_on(node: Any, numbers: Array, rest: list[Constant]) -> list[Array]:
     """What a node picks out of an array of numbers."""
-    from .reading import run
-
     found = run(node, [tf.constant(numbers), *(each.tensor for each in rest)])
     return [np.asarray(each) for each in found]
 

@@ -61,12 +61,8 @@ class Places:
         """Every variable of TensorFlow, once; of a variable of Keras the one that it holds."""
         found: dict[int, Any] = {}
         for each in self.found:
-            if isinstance(each, keras.layers.Layer):
-                own = list(each.variables)
-            elif isinstance(each, tf.Module):
-                own = list(each.variables)
-            else:
-                own = [each]
+            has_own = isinstance(each, keras.layers.Layer | tf.Module)
+            own = list(each.variables) if has_own else [each]
             plain = [one.value if isinstance(one, keras.Variable) else one for one in own]
             found.update((id(one), one) for one in plain if isinstance(one, tf.Variable))
         return list(found.values())

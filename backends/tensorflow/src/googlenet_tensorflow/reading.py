@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
@@ -155,7 +156,8 @@ class Reader:
                 )
             names.append(self.canonical(value))
         shape = (n, channels, height, width)
-        return Graph("images", shape, tuple(_needed(self.ops, names)), tuple(names))
+        ops = _with_biases(_needed(self.ops, names), names)
+        return Graph("images", shape, tuple(ops), tuple(names))
 
     def _constant(self, tensor: Any) -> Constant:
         return self._held.setdefault(id(tensor), Constant(tensor))
@@ -500,6 +502,26 @@ def _needed(ops: Mapping[str, Op], outputs: Sequence[str]) -> list[Op]:
         if op.name in needed:
             needed.update(op.inputs)
     return [op for op in ops.values() if op.name in needed]
+
+
+def _with_biases(ops: Sequence[Op], outputs: Sequence[str]) -> list[Op]:
+    """The operations, with what is only added to a convolution or dense layer as its bias."""
+    named = {op.name: op for op in ops}
+    uses = Counter([*outputs, *(each for op in ops for each in op.inputs)])
+    biases: dict[int, Array] = {}
+    for op in ops:
+        before = named.get(op.inputs[0]) if op.kind == "affine" else None
+        if before is None or before.kind not in ("conv", "dense") or "bias" in before.arrays:
+            continue
+        other, channels = op.arrays["other"], before.shape[1]
+        alike = other.shape == (channels, *(1 for _ in before.shape[2:]))
+        if op.attributes["product"] or not alike or uses[before.name] > 1:
+            continue
+        # One object for one array of the user's, whose first axis it is.
+        bias = biases.setdefault(id(other), other.reshape(channels))
+        del named[before.name]
+        named[op.name] = replace(before, name=op.name, arrays={**before.arrays, "bias": bias})
+    return list(named.values())
 
 
 def broadcast(*shapes: Shape) -> Shape:

@@ -100,9 +100,8 @@ def _parameters(model: Any) -> tuple[str, ...]:
     """The names of what a model can be called with."""
     function = model.call if isinstance(model, keras.layers.Layer) else model
     function = getattr(function, "python_function", function)
-    if not inspect.isroutine(function) and hasattr(function, "__call__"):
-        function = function.__call__
-        function = getattr(function, "python_function", function)
+    if not inspect.isroutine(function):  # an object that can be called
+        function = getattr(function.__call__, "python_function", function.__call__)
     try:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):
