@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet.arrays import Array
+from googlenet.backend.graph import Op
 from googlenet.errors import TraceError
 
 from .reading import (
@@ -27,7 +28,7 @@ from .reading import (
     broadcast,
     run,
 )
-from .recognition import activation, norm
+from .recognition import activation, base_of, norm
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -198,16 +199,17 @@ def _uncropped(reader: Reader, name: str, kernel: Pair, stride: Pair, size: Pair
     no window reaches them: `name` otherwise.
     """
     op = reader.ops.get(name)
+    padded = op if op is not None and op.kind == "pad" and _least(op) >= 0 else None
     padding: Padding = NO_PADDING
-    padded = op if op is not None and op.kind == "pad" else None
     if padded is not None:
         padding, op = padded.attributes["padding"], reader.ops.get(padded.inputs[0])
-    if op is None or op.kind != "tf.StridedSlice" or any(op.attributes.get("begin", (1,))):
+    if op is None or op.kind != "pad" or _least(op) >= 0:
         return name
-    (before,) = op.inputs
-    given, cut = reader.shape(before), op.shape
-    behind = [cut[2 + axis] != given[2 + axis] and padding[axis][1] > 0 for axis in (0, 1)]
-    if any(behind) or given[:2] != cut[:2] or _size(given, kernel, stride, padding) != size:
+    (before,), cut = op.inputs, op.attributes["padding"]
+    given = reader.shape(before)
+    behind = [cut[axis][1] < 0 and padding[axis][1] > 0 for axis in (0, 1)]
+    ahead = [cut[axis][0] != 0 or cut[axis][1] > 0 for axis in (0, 1)]
+    if any(behind) or any(ahead) or _size(given, kernel, stride, padding) != size:
         return name
     if padded is None:
         return before
@@ -215,6 +217,11 @@ def _uncropped(reader: Reader, name: str, kernel: Pair, stride: Pair, size: Pair
     return reader.emit(
         f"{name}.whole", "pad", (before,), (*given[:2], height, width), padded.attributes
     )
+
+
+def _least(op: Op) -> int:
+    """The smallest number of a padding, negative where it cuts off."""
+    return min(map(min, op.attributes["padding"]))
 
 
 def _space_to_batch(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
@@ -337,9 +344,27 @@ def _unary(kind: str, **names: str) -> Rule:
 def _applied(
     reader: Reader, node: Any, kind: str, x: Value, attributes: Mapping[str, Any]
 ) -> Value:
-    found = reader.same(node, kind, x, attributes)
-    reader.pointwise[found.name] = Scalar(node, (x.name,))
+    scalar = Scalar(node, (x.name,))
+    found = _finished(reader, x, scalar)
+    if found is None:
+        found = reader.same(node, kind, x, attributes)
+        reader.pointwise[found.name] = scalar
     return found
+
+
+def _finished(reader: Reader, x: Value, scalar: Scalar) -> Value | None:
+    """The activation that an operation completes, if what it is applied to is part of one."""
+    names = {each for each in scalar.inputs if isinstance(each, str)}
+    ops = [reader.ops[name] for name in names & set(reader.pointwise)]
+    if len(names) == 1 and not any(op.kind == "add" or op.kind.startswith("tf.") for op in ops):
+        return None
+    known = activation(reader, scalar)
+    if known is None:
+        return None
+    base, kind, attributes = known
+    name = reader.emit(scalar.node, kind, (base,), reader.shape(base), attributes)
+    reader.pointwise[name] = scalar
+    return replace(x, name=name)
 
 
 def _relu6(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
@@ -359,17 +384,22 @@ def _elementwise(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     if not all(each.lead == first.lead for each in values):
         return None
     names = tuple(each.name if isinstance(each, Value) else each for each in inputs)
-    known = activation(reader, Scalar(node, names))
+    scalar = Scalar(node, names)
+    known = activation(reader, scalar)
     if known is not None:
         base, kind, attributes = known
         name = reader.emit(node, kind, (base,), reader.shape(base), attributes)
+    elif len(values) > 1 and (whole := base_of(reader, scalar)) is not None:
+        # A function of one number that nobody knows, however many operations it has.
+        base, operations = whole
+        attributes = {"operations": operations}
+        name = reader.emit(node, f"tf.{node.type}", (base,), reader.shape(base), attributes)
     else:
-        # A function of one number is one of the value that it is of in the end.
-        given = dict.fromkeys(each.name for each in values)
+        given = tuple(dict.fromkeys(each.name for each in values))
         name = reader.emit(
-            node, f"tf.{node.type}", tuple(given), reader.shape(first.name), _constants(inputs)
+            node, f"tf.{node.type}", given, reader.shape(first.name), _constants(inputs)
         )
-    reader.pointwise[name] = Scalar(node, names)
+    reader.pointwise[name] = scalar
     return replace(first, name=name)
 
 
@@ -419,14 +449,16 @@ def _bounded(below: bool) -> Rule:
         values = [each for each in inputs if isinstance(each, Value)]
         if len(constants) != 1 or len(values) != 1 or constants[0].array.size != 1:
             return _elementwise(reader, node, inputs) if len(values) == len(inputs) else None
-        bound = _number(constants[0])
-        if below and bound == 0:
-            found = reader.same(node, "relu", values[0])
-        else:
-            low, high = (bound, math.inf) if below else (-math.inf, bound)
-            found = reader.same(node, "clip", values[0], {"low": low, "high": high})
         names = tuple(each.name if isinstance(each, Value) else each for each in inputs)
-        reader.pointwise[found.name] = Scalar(node, names)
+        scalar = Scalar(node, names)
+        found = _finished(reader, values[0], scalar)
+        if found is None:
+            bound = _number(constants[0])
+            low, high = (bound, math.inf) if below else (-math.inf, bound)
+            is_relu = (low, high) == (0, math.inf)
+            kind, attributes = ("relu", {}) if is_relu else ("clip", {"low": low, "high": high})
+            found = reader.same(node, kind, values[0], attributes)
+            reader.pointwise[found.name] = scalar
         return found
 
     return rule
@@ -445,15 +477,16 @@ def _arithmetic(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
 
 
 def _combined(reader: Reader, node: Any, first: Value, second: Value) -> Tensor | None:
+    if first.axes == second.axes and (whole := _softmax(reader, node, first, second)) is not None:
+        return whole
     alike = (first.shape, first.axes, first.lead) == (second.shape, second.axes, second.lead)
     names = (first.name, second.name)
     if alike:
-        known = activation(reader, Scalar(node, names))
-        if known is not None:
-            base, kind, attributes = known
-            name = reader.emit(node, kind, (base,), reader.shape(base), attributes)
-            reader.pointwise[name] = Scalar(node, names)
-            return replace(first, name=name)
+        found = _finished(reader, first, Scalar(node, names)) or _softmax(
+            reader, node, first, second
+        )
+        if found is not None:
+            return found
     if node.type not in ("Add", "AddV2", "Sub"):
         return _elementwise(reader, node, [first, second]) if alike else None
     if not alike:
@@ -494,7 +527,10 @@ def _with_constant(
     if kind == "Sub" and first:
         x = reader.same(node, "mul", x, {"factor": -1.0})
     names = (constant, given.name) if first else (given.name, constant)
-    if constant.array.size == 1 and constant.array.ndim <= max(len(x.shape), 1):
+    is_scalar = constant.array.size == 1
+    if is_scalar and (known := _finished(reader, given, Scalar(node, names))) is not None:
+        return known
+    if is_scalar and constant.array.ndim <= max(len(x.shape), 1):
         number = _number(constant)
         if kind in ("Mul", "RealDiv"):
             name = _scaled(reader, node, x, number if kind == "Mul" else 1 / number)
@@ -513,8 +549,32 @@ def _with_constant(
     normed = norm(reader, name, x.axes)
     if normed is not None:
         base, attributes, arrays = normed
+        link = reader.chains[name]
         name = reader.emit(node, "batch_norm", (base,), reader.shape(base), attributes, arrays)
+        reader.chains[name] = link  # there may be more of it
     return replace(x, name=name)
+
+
+def _softmax(reader: Reader, node: Any, first: Value, second: Value) -> Value | None:
+    """`exp(x) / Σ exp(x)` along one axis; before that, the largest x may be taken from all."""
+    above, total = (reader.ops.get(each.name) for each in (first, second))
+    if node.type != "RealDiv" or above is None or above.kind != "tf.Exp" or total is None:
+        return None
+    mean = reader.ops.get(total.inputs[0]) if "sum" in total.attributes else None
+    if mean is None or mean.inputs != (above.name,) or not mean.attributes["keepdims"]:
+        return None
+    (axis, *more) = mean.attributes["axes"]
+    if more:
+        return None
+    (base,) = above.inputs
+    lowered = reader.ops.get(base)
+    if lowered is not None and lowered.kind == "add" and lowered.attributes.get("factor") == -1:
+        x, largest = lowered.inputs
+        op = reader.ops.get(largest)
+        if op is not None and op.kind == "tf.Max" and op.inputs == (x,):
+            base = x  # the same for whatever is taken from all
+    name = reader.emit(node, "softmax", (base,), reader.shape(base), {"axis": axis})
+    return replace(first, name=name)
 
 
 def _scaled(reader: Reader, node: Any, x: Value, factor: float) -> str:
@@ -627,12 +687,19 @@ def _reduced(kind: str) -> Rule:
         given = reader.shape(x.name)
         if not over:
             return x
+        op = reader.ops.get(x.name)
+        if kind == "mean" and op is not None and op.kind == "mean" and not keeps:
+            more = _more_axes(reader, node, x, op, over)
+            if more is not None:
+                return more
         count = math.prod(given[axis] for axis in ours)
         name = x.name
         shape, order = _without(given, x.axes, over, keeps)
         if kind == "max":
             if ours != (2, 3) or rank != 4:
-                return None
+                attributes = {"axes": ours, "keepdims": keeps}
+                name = reader.emit(node, "tf.Max", (name,), shape, attributes)
+                return Value(name, tuple(shape[axis] for axis in order), order)
             window = {"kernel_size": given[2:], "stride": given[2:], "padding": NO_PADDING}
             more = {"ceil_mode": False, "dilation": (1, 1)}
             pixel = (*given[:2], 1, 1)
@@ -647,6 +714,20 @@ def _reduced(kind: str) -> Rule:
         return Value(name, tuple(shape[axis] for axis in order), order)
 
     return rule
+
+
+def _more_axes(reader: Reader, node: Any, x: Value, op: Any, over: Sequence[int]) -> Value | None:
+    """The mean of a mean, as one over the axes of both."""
+    if op.attributes["keepdims"]:
+        return None
+    (before,) = op.inputs
+    gone = op.attributes["axes"]
+    left = [axis for axis in range(len(reader.shape(before))) if axis not in gone]
+    axes = tuple(sorted((*gone, *(left[x.axes[axis]] for axis in over))))
+    shape, order = _without(reader.shape(x.name), x.axes, over, False)
+    attributes = {"axes": axes, "keepdims": False}
+    name = reader.emit(node, "mean", (before,), shape, attributes)
+    return Value(name, tuple(shape[axis] for axis in order), order)
 
 
 def _without(
@@ -779,8 +860,17 @@ def _slice(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
         return None
     order = np.argsort(x.axes)
     shape = tuple(found.shape[axis] for axis in order)
-    attributes = {"begin": tuple(begin[axis] for axis in order), "size": shape[1:]}
-    name = reader.emit(node, "tf.StridedSlice", (x.name,), shape, attributes)
+    start = [begin[axis] for axis in order]
+    given = reader.shape(x.name)
+    if len(shape) == 4 and shape[:2] == given[:2]:  # rows and columns cut off
+        top, left = start[2:]
+        (bottom, right) = (given[2 + n] - start[2 + n] - shape[2 + n] for n in (0, 1))
+        padding = ((-top, -bottom), (-left, -right))
+        attributes: dict[str, Any] = {"padding": padding, "value": 0.0}
+        name = reader.emit(node, "pad", (x.name,), shape, attributes)
+    else:
+        attributes = {"begin": tuple(start), "size": shape[1:]}
+        name = reader.emit(node, f"tf.{node.type}", (x.name,), shape, attributes)
     return Value(name, found.shape, x.axes)
 
 

@@ -35,7 +35,8 @@ _HANDED_ON: Final = ("Identity", "Cast", "Snapshot", "StopGradient", "EnsureShap
 _OF_SHAPE: Final = ("Shape", "ShapeN", "Size", "Rank", "OnesLike", "ZerosLike", "Fill")
 _CALLS: Final = ("PartitionedCall", "StatefulPartitionedCall")
 _CONDITIONS: Final = ("If", "StatelessIf")
-_HALVES: Final = (tf.float16, tf.bfloat16)
+_LOOPS: Final = ("While", "StatelessWhile")
+_MOST_ROUNDS: Final = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +222,13 @@ class Reader:
         if node.type in _CONDITIONS and isinstance(inputs[0], Constant):
             branch = "then_branch" if bool(inputs[0].array) else "else_branch"
             return self._called(node, branch, inputs[1:])
+        if node.type in _LOOPS:
+            return self._looped(node, inputs)
+        if node.type in (*_CONDITIONS, "Case", "StatelessCase"):
+            raise TraceError(
+                f"{self.place}: '{node.type}' chooses what to compute by the values of the images,"
+                " so it is not one network"
+            )
         if node.type == "NoOp" or "Assign" in node.type:
             return Constant(None, node)
         if _is_random(node):
@@ -245,6 +253,21 @@ class Reader:
         known: dict[tuple[str, int], Any] = {(each.op.name, 0): value for each, value in given}
         self._read(graph, [each.op for each in graph.outputs], known, None)
         return [known[(each.op.name, each.value_index)] for each in graph.outputs]
+
+    def _looped(self, node: Any, inputs: list[Any]) -> list[Tensor]:
+        """The results of a loop, its body as often as it is run for any images."""
+        state = list(inputs)
+        for _ in range(_MOST_ROUNDS):
+            (goes_on,) = self._called(node, "cond", state)
+            if not isinstance(goes_on, Constant):
+                raise TraceError(
+                    f"{self.place}: '{node.type}' goes on by the values of the images, so it is not"
+                    " one network"
+                )
+            if not bool(goes_on.array):
+                return state
+            state = list(self._called(node, "body", state))
+        raise TraceError(f"{self.place}: '{node.type}' goes on for over {_MOST_ROUNDS} rounds")
 
     def _of_shape(self, node: Any, inputs: list[Any]) -> Tensor | list[Tensor]:
         """A value's shape, or an array of one number in that shape."""

@@ -39,6 +39,22 @@ def activation(reader: Reader, last: Scalar) -> Activation | None:
     return None
 
 
+def base_of(reader: Reader, last: Scalar) -> tuple[str, tuple[str, ...]] | None:
+    """The nearest value that all of `last` is a function of, and the operations after it."""
+    base = next(_bases(reader, last), None)
+    if base is None:
+        return None
+    found: list[str] = []
+    waiting, done = [last], {base}
+    while waiting:
+        scalar = waiting.pop()
+        found.append(scalar.node.type)
+        names = [each for each in scalar.inputs if isinstance(each, str) and each not in done]
+        done.update(names)
+        waiting += [reader.pointwise[name] for name in dict.fromkeys(names)]
+    return base, tuple(found[::-1])
+
+
 def _bases(reader: Reader, last: Scalar) -> Iterator[str]:
     """The values that `last` may be a function of, the nearest one first."""
     order = {name: place for place, name in enumerate(reader.ops)}
@@ -67,8 +83,8 @@ def _values(reader: Reader, last: Scalar, base: str) -> Array | None:
 
     def result(scalar: Scalar) -> Any:
         given = [value(each) for each in scalar.inputs]
-        if scalar.node.type == "Cast":
-            return _wide(given[0])
+        if scalar.node.type == "Cast":  # of a comparison
+            return tf.constant(np.asarray(given[0]).astype(np.float64))
         return run(scalar.node, given)[0]
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -154,7 +155,8 @@ def _hooked(recorder: _Recorder) -> Iterator[None]:
     for each in recorder.places.found:
         if not isinstance(each, keras.layers.Layer):
             owner = next((c for c in type(each).__mro__ if "__call__" in vars(c)), object)
-            if is_users(owner):
+            own = vars(owner)["__call__"] if owner is not object else None
+            if is_users(owner) and not isinstance(own, types.WrapperDescriptorType | None):
                 classes[owner] = None
     with ExitStack() as stack:
         for each in classes:

@@ -80,6 +80,11 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
         graph = Reader(recording, places, RULES, _layer).graph(results)
     except TraceError:
         raise
+    except tf.errors.OperatorNotAllowedInGraphError as error:
+        raise TraceError(
+            f"{name}: the code decides by the values of the images what to compute, with an if or a"
+            f" loop over a tensor, so it is not one network ({_first(error)})"
+        ) from error
     except Exception as error:  # the user's code may raise anything, and so may TensorFlow
         what = f"{type(error).__name__}: {_first(error)}"
         shape = tuple(images.shape[axis] for axis in CHANNELS_LAST)
