@@ -561,7 +561,10 @@ def _softmax(reader: Reader, node: Any, first: Value, second: Value) -> Value | 
     if node.type != "RealDiv" or above is None or above.kind != "tf.Exp" or total is None:
         return None
     mean = reader.ops.get(total.inputs[0]) if "sum" in total.attributes else None
-    if mean is None or mean.inputs != (above.name,) or not mean.attributes["keepdims"]:
+    if mean is None or not mean.attributes["keepdims"]:
+        return None
+    summed = reader.ops.get(mean.inputs[0])
+    if summed is None or (summed.kind, summed.inputs) != (above.kind, above.inputs):
         return None
     (axis, *more) = mean.attributes["axes"]
     if more:

@@ -42,6 +42,10 @@ class Places:
         """The path of an object; None if it was not found."""
         return self._paths.get(id(each))
 
+    def mention(self, word: str) -> bool:
+        """Whether the code of the user's classes and functions refers to something called so."""
+        return any(word in _names(code) for each in self.found for code in _codes(each))
+
     @property
     def count(self) -> int:
         """How many objects there are."""
@@ -110,6 +114,20 @@ def _parts(each: Any, path: str) -> Iterator[tuple[Any, str]]:
             yield from _attributes(each, path)
         case _ if is_users(type(each)) or "saved_model" in type(each).__module__:
             yield from _attributes(each, path)
+
+
+def _codes(each: Any) -> Iterator[types.CodeType]:
+    """The code of a function, or of the methods of an object of the user's."""
+    if isinstance(each, types.FunctionType):
+        if _is_users_function(each):
+            yield each.__code__
+        return
+    for kind in type(each).__mro__:
+        if is_users(kind):
+            for part in vars(kind).values():
+                function = getattr(part, "python_function", part)
+                if isinstance(function, types.FunctionType):
+                    yield function.__code__
 
 
 def _named(parts: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -63,6 +63,13 @@ class LayerCall:
 
 
 @dataclass(frozen=True, eq=False)
+class Drop:
+    """A call of a function that drops elements in training, in place of a layer."""
+
+    rate: float
+
+
+@dataclass(frozen=True, eq=False)
 class Recording:
     """What was recorded: the `function`, and for its graph which operations are in which object,
     innermost last; calls of layers by the name of the operation that is their result.
@@ -76,7 +83,12 @@ class Recording:
 
 @dataclass(eq=False)
 class _Recorder:
+    """Notes calls. `drops` says that the code runs as in training, but with nothing random: where it
+    would drop elements it only says so, and Keras' own layers are evaluated.
+    """
+
     places: Places
+    drops: bool
     stack: list[Any] = field(default_factory=list)
     graph: Any = None
     owners: list[tuple[Any, ...]] = field(default_factory=list)
@@ -89,13 +101,16 @@ class _Recorder:
             return function(*args, **kwargs)
         self.note()
         start = len(self.owners)
+        is_whole = _is_whole(each)
+        if self.drops and is_whole and "training" in each.call_signature_parameters:
+            kwargs = {**kwargs, "training": False}
         self.stack.append(each)
         try:
             result = function(*args, **kwargs)
         finally:
             self.note()
             self.stack.pop()
-        if not _is_whole(each):
+        if not is_whole:
             return result
         (x,) = _tensors(args)[:1] or _tensors(tuple(kwargs.values()))[:1] or (None,)
         if x is None or not tf.is_tensor(result) or len(_tensors(args)) > 1:
@@ -108,18 +123,28 @@ class _Recorder:
         self.calls[result.op.name] = LayerCall(each, x, inside)
         return result
 
+    def dropped(self, x: Any, rate: float, *args: Any, **kwargs: Any) -> Any:
+        """`x`, with a note that the user's code drops elements of it."""
+        result = tf.identity(x)
+        self.note()
+        self.calls[result.op.name] = LayerCall(Drop(float(rate)), x, frozenset())
+        return result
+
     def note(self) -> None:
         """All operations since the last note are in what is on the stack."""
         new = self.graph.version - len(self.owners)
         self.owners += [tuple(self.stack)] * new
 
 
-def record(call: Callable[[Any], Any], places: Places, images: Any) -> Recording:
-    """What `call` computes for `images`, not as numbers but as a graph.
+def record(
+    call: Callable[[Any], Any], places: Places, images: Any, *, drops: bool = False
+) -> Recording:
+    """What `call` computes for `images`, not as numbers but as a graph; if it `drops`, that is
+    recorded, but not done.
 
     Functions of `tf.function` are read like any others: their operations are in the same graph.
     """
-    recorder = _Recorder(places)
+    recorder = _Recorder(places, drops)
     kept: list[Any] = []
 
     def function(x: Any) -> Any:
@@ -161,21 +186,29 @@ def _hooked(recorder: _Recorder) -> Iterator[None]:
     with ExitStack() as stack:
         for each in classes:
             stack.enter_context(_wrapped(each, recorder))
+        for module in (tf.nn, keras.random) if recorder.drops else ():
+            stack.enter_context(_replaced(module, "dropout", recorder.dropped))
         yield
 
 
-@contextmanager
-def _wrapped(kind: Any, recorder: _Recorder) -> Iterator[None]:
+def _wrapped(kind: Any, recorder: _Recorder) -> AbstractContextManager[None]:
+    """Every call of an object of a class is noted."""
     before = vars(kind)["__call__"]
 
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         return recorder.call(self, before.__get__(self, type(self)), args, kwargs)
 
-    kind.__call__ = wrapped
+    return _replaced(kind, "__call__", wrapped)
+
+
+@contextmanager
+def _replaced(owner: Any, attribute: str, other: Any) -> Iterator[None]:
+    before = vars(owner)[attribute]
+    setattr(owner, attribute, other)
     try:
         yield
     finally:
-        kind.__call__ = before
+        setattr(owner, attribute, before)
 
 
 def _tensors(args: Any) -> list[Any]:

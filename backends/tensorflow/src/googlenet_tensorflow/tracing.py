@@ -23,7 +23,7 @@ from .model import name
 from .operations import RULES, shortest
 from .places import Places
 from .reading import CHANNELS_LAST, Reader, Value
-from .recording import LayerCall, own_kind, record
+from .recording import Drop, LayerCall, Recording, own_kind, record
 
 #: What users call the argument that says whether a model is trained.
 _TRAINING: Final = ("training", "is_training", "train")
@@ -65,7 +65,7 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     if isinstance(model, type) or not callable(model):
         what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise TraceError(f"{name}: expected a Keras model, a tf.Module or a function, got {what}")
-    call = _evaluated(model)
+    call = _called(model, training=False)
     try:
         with _unchanged(Places(model)) as before:
             given = call(_like(model, before, images))  # builds what is built lazily
@@ -73,11 +73,11 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
             with _unchanged(places):
                 x = _like(model, places, images)
                 outputs = _tensors(call(x) if places.count != before.count else given)
-                recording = record(call, places, x)
+                graph = _captured(record(call, places, x), places)
+                if places.mention("dropout"):
+                    graph = _with_dropout(model, places, x, graph)
                 if isinstance(model, keras.layers.Layer) and model.losses:
-                    call(x)  # so that it keeps no tensor of the graph
-        results = _tensors(recording.outputs)
-        graph = Reader(recording, places, RULES, _layer).graph(results)
+                    call(x)  # so that it keeps no tensor of a graph
     except TraceError:
         raise
     except tf.errors.OperatorNotAllowedInGraphError as error:
@@ -95,10 +95,46 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     return graph, [_canonical(each) for each in outputs]
 
 
-def _evaluated(model: Any) -> Callable[[Any], Any]:
-    """`model` as a function of images alone, in evaluation mode."""
-    flags = {flag: False for flag in _TRAINING if flag in _parameters(model)}
+def _called(model: Any, *, training: bool) -> Callable[[Any], Any]:
+    """`model` as a function of images alone, in training or in evaluation mode."""
+    flags = {flag: training for flag in _TRAINING if flag in _parameters(model)}
     return lambda x: model(x, **flags)
+
+
+def _captured(recording: Recording, places: Places) -> Graph:
+    return Reader(recording, places, RULES, _layer).graph(_tensors(recording.outputs))
+
+
+def _with_dropout(model: Any, places: Places, x: tf.Tensor, graph: Graph) -> Graph:
+    """`graph` with the dropout that the code does in training by a function, so that there is no
+    layer to read it from; without, if training computes something else besides.
+    """
+    try:
+        recording = record(_called(model, training=True), places, x, drops=True)
+        other = _captured(recording, places)
+    except Exception:  # code that only trains on something else than images
+        return graph
+    return other if _without_dropout(other) == _without_dropout(graph) else graph
+
+
+def _without_dropout(graph: Graph) -> tuple[Any, ...]:
+    """All that a graph computes, but for dropout that is not active, by places in its order."""
+    place: dict[str, int] = {graph.input: 0}
+    found: list[Any] = []
+    for op in graph.ops:
+        if op.kind == "dropout" and not op.attributes["active"]:
+            place[op.name] = place[op.inputs[0]]
+            continue
+        found.append(
+            (
+                op.kind,
+                tuple(place[each] for each in op.inputs),
+                repr(sorted(op.attributes.items())),
+                tuple((role, array.tobytes()) for role, array in sorted(op.arrays.items())),
+            )
+        )
+        place[op.name] = len(found)
+    return (*found, tuple(place[each] for each in graph.outputs))
 
 
 def _parameters(model: Any) -> tuple[str, ...]:
@@ -181,7 +217,11 @@ def _unchanged(places: Places) -> Iterator[Places]:
 
 def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
     """A layer of Keras' that is one operation."""
-    layer, kind = call.layer, own_kind(call.layer)
+    layer = call.layer
+    if isinstance(layer, Drop):
+        attributes = {"rate": shortest(layer.rate), "active": False}
+        return reader.same(node, "dropout", x, attributes)
+    kind = own_kind(layer)
     assert kind is not None  # it was recorded as one
     is_random = any("Random" in each for each in call.inside)
     match kind.__name__:
