@@ -221,7 +221,7 @@ def _uncropped(reader: Reader, name: str, kernel: Pair, stride: Pair, size: Pair
 
 def _least(op: Op) -> int:
     """The smallest number of a padding, negative where it cuts off."""
-    return min(map(min, op.attributes["padding"]))
+    return min(int(side) for sides in op.attributes["padding"] for side in sides)
 
 
 def _space_to_batch(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
@@ -304,7 +304,10 @@ def _dense(reader: Reader, node: Any, x: Any, weight: Any, *, by_rows: bool) -> 
     """The product of vectors (N, I), or of each pixel of a map, with a weight (I, O)."""
     if not isinstance(x, Value) or not isinstance(weight, Constant) or weight.array.ndim != 2:
         return None
-    matrix = (lambda array: array) if by_rows else (lambda array: array.T)
+
+    def matrix(array: Array) -> Array:
+        return array if by_rows else array.T
+
     out = matrix(weight.array).shape[0]
     if x.lead is None and len(x.shape) == 2:
         reader.by_parameter(weight)
@@ -441,6 +444,20 @@ def _clipped(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     return _applied(reader, node, "clip", x, {"low": _number(low), "high": _number(high)})
 
 
+def _clip(reader: Reader, node: Any, x: Value, low: float, high: float) -> Value:
+    """The elements between two bounds, together with the other bound if that came before."""
+    before = reader.ops.get(x.name)
+    if before is not None and before.kind in ("relu", "clip"):
+        bounds = before.attributes or {"low": 0.0, "high": math.inf}
+        if {bounds["low"], low} >= {-math.inf} and {bounds["high"], high} >= {math.inf}:
+            inner, outer = max(bounds["low"], low), min(bounds["high"], high)
+            if -math.inf < inner <= outer < math.inf:
+                x, low, high = replace(x, name=before.inputs[0]), inner, outer
+    is_relu = (low, high) == (0, math.inf)
+    kind, attributes = ("relu", {}) if is_relu else ("clip", {"low": low, "high": high})
+    return reader.same(node, kind, x, attributes)
+
+
 def _bounded(below: bool) -> Rule:
     """The larger, or the smaller, of each element and a number."""
 
@@ -455,9 +472,7 @@ def _bounded(below: bool) -> Rule:
         if found is None:
             bound = _number(constants[0])
             low, high = (bound, math.inf) if below else (-math.inf, bound)
-            is_relu = (low, high) == (0, math.inf)
-            kind, attributes = ("relu", {}) if is_relu else ("clip", {"low": low, "high": high})
-            found = reader.same(node, kind, values[0], attributes)
+            found = _clip(reader, node, values[0], low, high)
             reader.pointwise[found.name] = scalar
         return found
 
@@ -507,10 +522,10 @@ def _combined(reader: Reader, node: Any, first: Value, second: Value) -> Tensor 
 def _sum_of_many(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     if not all(isinstance(each, Value) for each in inputs):
         return None
-    first = inputs[0]
+    first: Value = inputs[0]
     names = tuple(reader.canonical(each) for each in inputs)
     if len(names) == 1:
-        return replace(first)
+        return first
     name = reader.emit(node, "add", names, reader.shape(names[0]))
     rank = len(first.shape)
     return Value(name, first.shape, CHANNELS_LAST if rank == 4 else tuple(range(rank)))
@@ -527,7 +542,7 @@ def _with_constant(
     if kind == "Sub" and first:
         x = reader.same(node, "mul", x, {"factor": -1.0})
     names = (constant, given.name) if first else (given.name, constant)
-    is_scalar = constant.array.size == 1
+    is_scalar = constant.array.size == 1 and not _is_lone_count(reader, x, constant)
     if is_scalar and (known := _finished(reader, given, Scalar(node, names))) is not None:
         return known
     if is_scalar and constant.array.ndim <= max(len(x.shape), 1):
@@ -560,7 +575,7 @@ def _softmax(reader: Reader, node: Any, first: Value, second: Value) -> Value | 
     above, total = (reader.ops.get(each.name) for each in (first, second))
     if node.type != "RealDiv" or above is None or above.kind != "tf.Exp" or total is None:
         return None
-    mean = reader.ops.get(total.inputs[0]) if "sum" in total.attributes else None
+    mean = reader.ops.get(total.inputs[0]) if total.name in reader.sums else None
     if mean is None or not mean.attributes["keepdims"]:
         return None
     summed = reader.ops.get(mean.inputs[0])
@@ -583,8 +598,11 @@ def _softmax(reader: Reader, node: Any, first: Value, second: Value) -> Value | 
 def _scaled(reader: Reader, node: Any, x: Value, factor: float) -> str:
     """`factor · x`; of a sum over axes that this makes a mean of, the mean."""
     op = reader.ops.get(x.name)
-    is_sum = op is not None and op.kind == "mul" and "sum" in op.attributes
-    if is_sum and math.isclose(factor * op.attributes["factor"], 1, rel_tol=1e-6):
+    if (
+        op is not None
+        and x.name in reader.sums
+        and math.isclose(factor * op.attributes["factor"], 1, rel_tol=1e-6)
+    ):
         return op.inputs[0]
     return reader.emit(node, "mul", (x.name,), reader.shape(x.name), {"factor": factor})
 
@@ -628,6 +646,12 @@ def _affine(
     result = broadcast(given, (1, *held.shape))
     name = reader.emit(node, "affine", (name,), result, {"product": product}, {"other": held})
     return replace(x, name=name, shape=tuple(result[axis] for axis in x.axes))
+
+
+def _is_lone_count(reader: Reader, x: Value, constant: Constant) -> bool:
+    """Whether a number (1, 1, 1, 1) may say how many elements the only window of a pool has."""
+    pool = reader.ops.get(x.name)
+    return pool is not None and constant.array.ndim == 4 and _is_counted(pool, np.ones((1, 1, 1)))
 
 
 def _is_counted(pool: Any, held: Array) -> bool:
@@ -692,9 +716,9 @@ def _reduced(kind: str) -> Rule:
             return x
         op = reader.ops.get(x.name)
         if kind == "mean" and op is not None and op.kind == "mean" and not keeps:
-            more = _more_axes(reader, node, x, op, over)
-            if more is not None:
-                return more
+            both = _more_axes(reader, node, x, op, over)
+            if both is not None:
+                return both
         count = math.prod(given[axis] for axis in ours)
         name = x.name
         shape, order = _without(given, x.axes, over, keeps)
@@ -712,8 +736,8 @@ def _reduced(kind: str) -> Rule:
         else:
             name = reader.emit(node, "mean", (name,), shape, {"axes": ours, "keepdims": keeps})
         if kind == "sum":
-            attributes = {"factor": float(count), "sum": True}
-            name = reader.emit(node, "mul", (name,), shape, attributes)
+            name = reader.emit(node, "mul", (name,), shape, {"factor": float(count)})
+            reader.sums.add(name)
         return Value(name, tuple(shape[axis] for axis in order), order)
 
     return rule
@@ -893,12 +917,7 @@ def _handed_on(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | list[Te
 def _cast(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     (x,) = inputs
     kind = node.get_attr("DstT")
-    if kind in (tf.float16, tf.bfloat16):
-        raise TraceError(
-            f"{reader.place}: computes in {kind.name}, whose rounding hides what else it computes;"
-            " compute in float32"
-        )
-    if kind in (tf.float32, tf.float64) and node.get_attr("SrcT") in (tf.float32, tf.float64):
+    if kind.is_floating and node.get_attr("SrcT").is_floating:
         return x if isinstance(x, Value) else None
     return _elementwise(reader, node, inputs)
 
@@ -911,12 +930,21 @@ def _local_response_norm(reader: Reader, node: Any, inputs: list[Any]) -> Tensor
     size = 2 * int(node.get_attr("depth_radius")) + 1
     attributes = {
         "size": size,
-        "alpha": size * shortest(node.get_attr("alpha")),
+        "alpha": _alpha(node.get_attr("alpha"), size),
         "beta": shortest(node.get_attr("beta")),
         "k": shortest(node.get_attr("bias")),
     }
     found = reader.emit(node, "local_response_norm", (name,), reader.shape(name), attributes)
     return Value(found, x.shape, CHANNELS_LAST)
+
+
+def _alpha(each: float, size: int) -> float:
+    """The shortest decimal that is `each`, a float32, when it is divided by `size`."""
+    near = np.float32(each * size)
+    tried = [np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf))]
+    decimals = [shortest(value) for value in tried] + [size * shortest(each)]
+    same = [value for value in decimals if np.float32(value / size) == np.float32(each)]
+    return min(same, key=lambda value: len(repr(value)), default=float(near))
 
 
 def _fused_norm(reader: Reader, node: Any, inputs: list[Any]) -> list[Tensor] | None:

@@ -35,6 +35,7 @@ _HANDED_ON: Final = ("Identity", "Cast", "Snapshot", "StopGradient", "EnsureShap
 _OF_SHAPE: Final = ("Shape", "ShapeN", "Size", "Rank", "OnesLike", "ZerosLike", "Fill")
 _CALLS: Final = ("PartitionedCall", "StatefulPartitionedCall")
 _CONDITIONS: Final = ("If", "StatelessIf")
+_HALVES: Final = (tf.float16, tf.bfloat16)
 _LOOPS: Final = ("While", "StatelessWhile")
 _MOST_ROUNDS: Final = 1000
 
@@ -103,7 +104,7 @@ class Tiled:
 
 Tensor: TypeAlias = "Constant | Noise | Value | Tiled"
 #: What reads one kind of operation: the results of a node for its inputs.
-Rule: TypeAlias = "Callable[[Reader, Any, list[Any]], Tensor | list[Tensor]]"
+Rule: TypeAlias = "Callable[[Reader, Any, list[Any]], Tensor | list[Tensor] | None]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,8 @@ class Reader:
     pointwise: dict[str, Scalar] = field(default_factory=dict)
     #: Which constants were added or multiplied: value before, operation, constant, and which first.
     chains: dict[str, tuple[str, Any, Constant, bool]] = field(default_factory=dict)
+    #: Values that are a mean, times the number of elements: sums.
+    sums: set[str] = field(default_factory=set)
     place: str = ROOT
     batch: int = 0
     _arrays: dict[Any, tuple[Any, Array]] = field(default_factory=dict)
@@ -161,7 +164,7 @@ class Reader:
         return Graph("images", shape, tuple(ops), tuple(names))
 
     def _constant(self, tensor: Any) -> Constant:
-        return self._held.setdefault(id(tensor), Constant(tensor))
+        return self._held.setdefault(id(tensor), Constant(_wide(tensor)))
 
     def _read(
         self,
@@ -172,16 +175,7 @@ class Reader:
     ) -> None:
         """Adds to `known`, results by name and number, those of all nodes that `ends` need."""
         calls = recording.calls if recording is not None else {}
-        needed: set[str] = set()
-        waiting = list(ends)
-        while waiting:
-            node = waiting.pop()
-            if node.name in needed:
-                continue
-            needed.add(node.name)
-            call = calls.get(node.name)
-            inputs = [call.input] if call is not None else node.inputs
-            waiting += [each.op for each in inputs]
+        needed = _reached(ends, calls)
         for index, node in enumerate(graph.get_operations()):
             if node.name not in needed or (node.name, 0) in known or not node.outputs:
                 continue
@@ -193,21 +187,19 @@ class Reader:
             call = calls.get(node.name)
             if call is not None:
                 x = known[(call.input.op.name, call.input.value_index)]
-                results = self._layer(call, x, node, known)
+                found = [self._layer(call, x, node)]
             else:
                 inputs = [known[(each.op.name, each.value_index)] for each in node.inputs]
                 results = self._results(node, inputs)
+                found = results if isinstance(results, list) else [results]
             self.place = outer if recording is None else ROOT
-            found = results if isinstance(results, list) else [results]
             known.update(((node.name, n), each) for n, each in enumerate(found))
 
     def _place(self, owners: Sequence[Any]) -> str:
         """The path of the innermost object that has one."""
         return next((p for each in reversed(owners) if (p := self.places[each])), ROOT)
 
-    def _layer(
-        self, call: LayerCall, x: Tensor, node: Any, known: Mapping[tuple[str, int], Tensor]
-    ) -> Tensor:
+    def _layer(self, call: LayerCall, x: Tensor, node: Any) -> Tensor:
         if isinstance(x, Value):
             return self.layers(self, call, x, node)
         raise TraceError(
@@ -245,10 +237,9 @@ class Reader:
 
     def _called(self, node: Any, attribute: str, inputs: list[Any]) -> list[Tensor]:
         """The results of a function that a node calls."""
-        inner = node.graph._get_function(tf.compat.as_str(node.get_attr(attribute).name))
-        if inner is None:
+        graph = _function(node, attribute)
+        if graph is None:
             raise TraceError(f"{self.place}: calls a function that TensorFlow does not hand out")
-        graph = inner.graph
         given = zip(graph.inputs, inputs, strict=True)
         known: dict[tuple[str, int], Any] = {(each.op.name, 0): value for each, value in given}
         self._read(graph, [each.op for each in graph.outputs], known, None)
@@ -285,7 +276,9 @@ class Reader:
         if node.type == "Placeholder":
             raise TraceError(f"{self.place}: the model has an input besides the images")
         if node.type == "Const":
-            return [Constant(tf.constant(tf.make_ndarray(node.get_attr("value"))), node)]
+            return [Constant(_wide(tf.constant(tf.make_ndarray(node.get_attr("value")))), node)]
+        if node.type == "Cast" and node.get_attr("DstT") in _HALVES:
+            return list(inputs)
         if node.op_def.is_stateful and node.type != "ReadVariableOp":
             raise TraceError(
                 f"{self.place}: '{node.type}' depends on more than the images and the weights"
@@ -293,7 +286,7 @@ class Reader:
         if node.type == "ReadVariableOp" and id(inputs[0]) in self._read_from:
             return [self._read_from[id(inputs[0])]]
         found = run(node, [each.tensor for each in inputs])
-        results = [Constant(each, node, tuple(inputs)) for each in found]
+        results = [Constant(_wide(each), node, tuple(inputs)) for each in found]
         if node.type == "ReadVariableOp":
             self._read_from[id(inputs[0])] = results[0]
         return list(results)
@@ -441,7 +434,7 @@ class Reader:
 
     def weight(self, variable: Any) -> Constant:
         """A variable of a layer as a constant, the same one each time."""
-        return self._held.setdefault(id(variable), Constant(np.asarray(variable)))
+        return self._held.setdefault(id(variable), Constant(_wide(tf.constant(variable.numpy()))))
 
     def by_parameter(self, constant: Constant) -> None:
         """Where an operation is, from its weight, if no layer is known."""
@@ -461,7 +454,7 @@ def run(node: Any, inputs: Sequence[Any]) -> list[Any]:
     """
     arguments: dict[str, Any] = {}
     waiting = list(inputs)
-    inferred = set()
+    inferred: set[str] = set()
     for each in node.op_def.input_arg:
         if each.number_attr:
             count = int(node.get_attr(each.number_attr))
@@ -485,6 +478,75 @@ def run(node: Any, inputs: Sequence[Any]) -> list[Any]:
     names = dict(zip(ours, renamed, strict=False))
     found = operation(**{names.get(key, key): value for key, value in arguments.items()})
     return list(found) if isinstance(found, list | tuple) else [found]
+
+
+def has_halves(graph: Any) -> bool:
+    """Whether something in a graph, or in the functions that it calls, is in half precision."""
+    for node in graph.get_operations():
+        if any(each.dtype in _HALVES for each in node.outputs):
+            return True
+        inner = _function(node, "f") if node.type in _CALLS else None
+        if inner is not None and has_halves(inner):
+            return True
+    return False
+
+
+def in_full(function: Any, outputs: Sequence[Any], images: Any) -> list[Any]:
+    """`outputs`, tensors of a recorded function, for its images, each operation computed in float32
+    where it is in half precision.
+    """
+    captures = function.graph.captures
+    known = {(internal.op.name, 0): _wide(external) for external, internal in captures}
+    known[(function.inputs[0].op.name, 0)] = images
+    _run_all(function.graph, [each.op for each in outputs], known)
+    return [known[(each.op.name, each.value_index)] for each in outputs]
+
+
+def _run_all(graph: Any, ends: Iterable[Any], known: dict[tuple[str, int], Any]) -> None:
+    needed = _reached(ends, {})
+    for node in graph.get_operations():
+        if node.name not in needed or (node.name, 0) in known or not node.outputs:
+            continue
+        inputs = [known[(each.op.name, each.value_index)] for each in node.inputs]
+        if node.type == "Const":
+            found = [tf.constant(tf.make_ndarray(node.get_attr("value")))]
+        elif node.type == "Cast" and node.get_attr("DstT") in _HALVES:
+            found = inputs
+        elif node.type in _CALLS:
+            inner = _function(node, "f")
+            given = zip(inner.inputs, inputs, strict=True)
+            inside = {(each.op.name, 0): value for each, value in given}
+            _run_all(inner, [each.op for each in inner.outputs], inside)
+            found = [inside[(each.op.name, each.value_index)] for each in inner.outputs]
+        else:
+            found = run(node, inputs)
+        known.update(((node.name, n), _wide(each)) for n, each in enumerate(found))
+
+
+def _wide(tensor: Any) -> Any:
+    """A tensor in half precision in float32, any other as it is."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype in _HALVES else tensor
+
+
+def _function(node: Any, attribute: str) -> Any:
+    """The graph of a function that a node calls; None if TensorFlow does not hand it out."""
+    found = node.graph._get_function(tf.compat.as_str(node.get_attr(attribute).name))
+    return None if found is None else found.graph
+
+
+def _reached(ends: Iterable[Any], calls: Mapping[str, LayerCall]) -> set[str]:
+    """The names of all nodes that `ends` need, if `calls` of layers need their input only."""
+    needed: set[str] = set()
+    waiting = list(ends)
+    while waiting:
+        node = waiting.pop()
+        if node.name in needed:
+            continue
+        needed.add(node.name)
+        call = calls.get(node.name)
+        inputs = node.inputs if call is None else [call.input]
+        waiting += [each.op for each in inputs]
+    return needed
 
 
 def result_shapes(node: Any, inputs: Sequence[Any]) -> list[Shape]:

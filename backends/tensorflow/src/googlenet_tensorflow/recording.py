@@ -83,8 +83,8 @@ class Recording:
 
 @dataclass(eq=False)
 class _Recorder:
-    """Notes calls. `drops` says that the code runs as in training, but with nothing random: where it
-    would drop elements it only says so, and Keras' own layers are evaluated.
+    """Notes calls. `drops` says that the code runs as in training, but with nothing random: where
+    it would drop elements it only says so, and Keras' own layers are evaluated.
     """
 
     places: Places

@@ -22,12 +22,11 @@ from . import layout
 from .model import name
 from .operations import RULES, shortest
 from .places import Places
-from .reading import CHANNELS_LAST, Reader, Value
+from .reading import CHANNELS_LAST, Reader, Value, has_halves, in_full
 from .recording import Drop, LayerCall, Recording, own_kind, record
 
 #: What users call the argument that says whether a model is trained.
 _TRAINING: Final = ("training", "is_training", "train")
-_HALVES: Final = ("float16", "bfloat16")
 #: Layers that do something in training only, and leave everything as it is in evaluation.
 _IN_TRAINING: Final = (
     "ActivityRegularization",
@@ -59,8 +58,9 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     """The graph of `model` in evaluation mode on `images` (N, C, H, W), which it is given as (N, H,
     W, C), N at least 2, and its outputs on them, the logits first, maps as (N, C, H, W).
 
-    `model` keeps its weights; layers that are built when they are first called are built. Raises
-    `TraceError` if TensorFlow cannot run or capture it, or if it does not return tensors.
+    `model` keeps its weights; layers that are built when they are first called are built. What it
+    computes in half precision, whose rounding would hide differences, is computed in float32.
+    Raises `TraceError` if TensorFlow cannot run or capture it, or if it does not return tensors.
     """
     if isinstance(model, type) or not callable(model):
         what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
@@ -68,12 +68,16 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     call = _called(model, training=False)
     try:
         with _unchanged(Places(model)) as before:
-            given = call(_like(model, before, images))  # builds what is built lazily
+            given = call(_like(before, images))  # builds what is built lazily
             places = Places(model)
             with _unchanged(places):
-                x = _like(model, places, images)
+                x = _like(places, images)
                 outputs = _tensors(call(x) if places.count != before.count else given)
-                graph = _captured(record(call, places, x), places)
+                recording = record(call, places, x)
+                graph = _captured(recording, places)
+                if has_halves(recording.function.graph):
+                    results = _tensors(recording.outputs)
+                    outputs = in_full(recording.function, results, layout.images_to_native(images))
                 if places.mention("dropout"):
                     graph = _with_dropout(model, places, x, graph)
                 if isinstance(model, keras.layers.Layer) and model.losses:
@@ -158,16 +162,11 @@ def _first(error: Exception) -> str:
     return next(iter(said), "")
 
 
-def _like(model: Any, places: Places, images: Array) -> tf.Tensor:
+def _like(places: Places, images: Array) -> tf.Tensor:
     """`images` (N, C, H, W) as TensorFlow has them, (N, H, W, C), in the type of the weights."""
-    kinds = [each.dtype for each in places.variables if each.dtype.is_floating]
-    if kinds and kinds[0].name in _HALVES and not isinstance(model, keras.layers.Layer):
-        raise TraceError(
-            f"{name}: the weights are {kinds[0].name}, whose rounding hides what else the model"
-            " computes; trace it with weights in float32"
-        )
     x = layout.images_to_native(images)
-    return tf.cast(x, tf.float64) if kinds[:1] == [tf.float64] else x
+    kinds = [each.dtype for each in places.variables if each.dtype.is_floating]
+    return tf.cast(x, kinds[0]) if kinds else x
 
 
 def _tensors(outputs: Any) -> list[Any]:
@@ -189,24 +188,11 @@ def _canonical(tensor: tf.Tensor) -> Array:
 
 @contextmanager
 def _unchanged(places: Places) -> Iterator[Places]:
-    """Whatever is assigned to variables inside is undone; layers that compute in half precision
-    compute in float32, so that rounding hides nothing.
-    """
-    values = [(each, each.value()) for each in places.variables]
-    values = [(each, tf.identity(value)) for each, value in values]
-    halves = [
-        (layer, layer.dtype_policy)
-        for layer in places.layers
-        if layer.compute_dtype in _HALVES
-        and not isinstance(layer.dtype_policy, keras.dtype_policies.DTypePolicyMap)
-    ]
-    for layer, _ in halves:
-        layer.dtype_policy = keras.DTypePolicy("float32")
+    """Whatever is assigned to variables inside is undone."""
+    values = [(each, tf.identity(each.value())) for each in places.variables]
     try:
         yield places
     finally:
-        for layer, policy in halves:
-            layer.dtype_policy = policy
         for variable, value in values:
             if not np.array_equal(variable.numpy(), value.numpy()):
                 variable.assign(value)
@@ -230,6 +216,9 @@ def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
         case "Dropout":
             attributes = {"rate": shortest(layer.rate), "active": is_random}
             return reader.same(node, "dropout", x, attributes)
+        case "SpatialDropout2D" if layer.data_format == "channels_last":
+            attributes = {"rate": shortest(layer.rate), "active": is_random}
+            return reader.same(node, "spatial_dropout", x, attributes)
         case "AdaptiveAveragePooling2D" if layer.data_format == "channels_last":
             name = reader.ordered(reader.apart(x), CHANNELS_LAST)
             size = tuple(layer.output_size)
