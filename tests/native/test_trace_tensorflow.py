@@ -391,6 +391,18 @@ def test_batch_norm_however_it_is_written(spelling):
         np.testing.assert_array_equal(found.params[f"norm_1.{role}"], array.numpy())
 
 
+def test_a_lone_channel_has_a_bias_and_a_batch_norm():
+    kernel, bias, offset = variable(1, 1, 3, 1), tf.Variable([0.0]), variable(1)
+    mean, variance = variable(1), variable(1, low=0.5, high=1.5)
+
+    def net(x):
+        x = tf.nn.conv2d(x, kernel, 1, "SAME") + bias
+        return tf.nn.batch_normalization(x, mean, variance, offset, None, 1e-3)
+
+    found = traced(net)
+    assert leaves(found.network) == [conv(1), ("batch norm", 1e-3)]
+
+
 def test_half_a_batch_norm_is_none():
     """What only looks like one: its mean is taken away after the division."""
     mean, variance = variable(6), variable(6, low=0.5, high=1.5)

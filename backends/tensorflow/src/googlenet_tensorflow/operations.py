@@ -542,12 +542,17 @@ def _with_constant(
     if kind == "Sub" and first:
         x = reader.same(node, "mul", x, {"factor": -1.0})
     names = (constant, given.name) if first else (given.name, constant)
-    is_scalar = constant.array.size == 1 and not _is_lone_count(reader, x, constant)
+    # The bias of a lone channel, and the like, is an array of one element, and no number.
+    is_array = constant.array.ndim > 0 and x.shape[-1] == 1
+    is_array = is_array or _is_lone_count(reader, x, constant)
+    is_scalar = constant.array.size == 1 and not is_array
     if is_scalar and (known := _finished(reader, given, Scalar(node, names))) is not None:
         return known
     if is_scalar and constant.array.ndim <= max(len(x.shape), 1):
         number = _number(constant)
-        if kind in ("Mul", "RealDiv"):
+        if number == (1 if kind in ("Mul", "RealDiv") else 0):
+            name = reader.emit(node, "identity", (x.name,), reader.shape(x.name))
+        elif kind in ("Mul", "RealDiv"):
             name = _scaled(reader, node, x, number if kind == "Mul" else 1 / number)
         else:
             other = np.float64(-number if kind == "Sub" and not first else number)
@@ -642,10 +647,18 @@ def _affine(
         kernel = pool.attributes["kernel_size"]
         settings = {k: v for k, v in pool.attributes.items() if k != "count_include_pad"}
         name = reader.emit(pool.name, "sum_pool", pool.inputs, pool.shape, settings)
-        held = held.astype(np.float64) / math.prod(kernel)
+        held = _counts(held.astype(np.float64) / math.prod(kernel))
     result = broadcast(given, (1, *held.shape))
     name = reader.emit(node, "affine", (name,), result, {"product": product}, {"other": held})
     return replace(x, name=name, shape=tuple(result[axis] for axis in x.axes))
+
+
+def _counts(shares: Array) -> Array:
+    """Factors that are one over a number of elements, but for rounding, exactly so."""
+    with np.errstate(divide="ignore"):
+        numbers = np.rint(1 / shares)
+    is_count = np.isfinite(numbers).all() and np.allclose(shares * numbers, 1, rtol=1e-5)
+    return 1 / numbers if is_count else shares
 
 
 def _is_lone_count(reader: Reader, x: Value, constant: Constant) -> bool:
@@ -694,8 +707,18 @@ def _pad(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     given = reader.shape(x.name)
     shape = tuple(size + sum(side) for size, side in zip(given, sides, strict=True))
     number = _number(value[0]) if value else 0.0
-    attributes = {"padding": (sides[2], sides[3]), "value": number}
-    name = reader.emit(node, "pad", (x.name,), shape, attributes)
+    name, around = x.name, (sides[2], sides[3])
+    before = reader.ops.get(name)
+    if before is not None and before.kind == "pad" and before.attributes["value"] == number:
+        inner = before.attributes["padding"]
+        if min(map(min, (*inner, *around))) >= 0:  # one padding around another
+            (name,) = before.inputs
+            (top, bottom), (left, right) = (
+                (a + c, b + d) for (a, b), (c, d) in zip(inner, around, strict=True)
+            )
+            around = ((top, bottom), (left, right))
+    attributes = {"padding": around, "value": number}
+    name = reader.emit(node, "pad", (name,), shape, attributes)
     return Value(name, tuple(shape[axis] for axis in x.axes), x.axes)
 
 

@@ -259,7 +259,7 @@ def _roots(constant: Constant) -> Iterator[tuple[Constant, float]]:
     if is_root:
         inside = constant.inputs[0]
         if inside.node is not None and inside.node.type in ("Add", "AddV2"):
-            numbers = [each for each in inside.inputs if each.array.size == 1]
+            numbers = [each for each in inside.inputs if each.array.ndim == 0]
             if len(numbers) == 1:
                 (variance,) = [each for each in inside.inputs if each is not numbers[0]]
                 yield variance, _short(float(numbers[0].array.ravel()[0]))
