@@ -611,6 +611,7 @@ def test_heads_leave_where_they_leave():
         (L.GroupNormalization(2), "tf.GroupNormalization"),
         (L.UpSampling2D(), "tf.UpSampling2D"),
         (L.Conv2DTranspose(2, 3), "tf.Conv2DTranspose"),
+        (L.Lambda(lambda x: tf.nn.pool(x, (3, 3), "AVG", dilations=(2, 2))), "tf.AvgPool"),
         (L.AlphaDropout(0.2), "tf.AlphaDropout"),
         (L.Activation("selu"), "tf.Selu"),
         (L.Activation("mish"), "tf.Mul"),
@@ -739,6 +740,31 @@ def test_no_symbolic_loss_is_left_in_the_model():
     model = keras.Sequential([L.Conv2D(4, 1, activity_regularizer="l1")])
     traced(model)
     assert np.isfinite(float(sum(model.losses)))
+
+
+class Keeping(keras.Model):
+    """It keeps what it computed, and calls a list of layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks, self.head, self.seen = [L.Conv2D(4, 1), L.Conv2D(5, 1)], L.Dense(2), []
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        self.last = tf.reduce_mean(x, (1, 2))
+        self.seen.append(self.last)
+        return self.head(self.last)
+
+
+def test_no_tensor_of_a_graph_is_left_in_the_model():
+    model = Keeping()
+    model(np.zeros((1, 33, 29, 3)))
+    model.seen.clear()  # of what Keras itself left there
+    found = traced(model)
+    assert np.isfinite(model.last.numpy()).all()
+    assert all(np.isfinite(each.numpy()).all() for each in model.seen)
+    assert list(found.places.values()) == ["net.blocks[0]", "net.blocks[1]", "net", "net.head"]
 
 
 def test_a_user_goes_on_training():

@@ -146,7 +146,7 @@ def _avg_pool(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
 def _pooled(reader: Reader, node: Any, inputs: list[Any], kind: str) -> Tensor | None:
     x, *rest = inputs
     if isinstance(x, Tiled):
-        return replace(x, node=node) if x.node is None and kind == "max_pool" else None
+        return replace(x, node=node) if x.node is None else None
     if not isinstance(x, Value) or not _axes(node):
         return None
     if not all(isinstance(each, Constant) for each in rest):
@@ -238,6 +238,27 @@ def _batch_to_space(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | No
     tiled, block, crops = inputs
     if not isinstance(tiled, Tiled) or tiled.node is None or _pair(block.array) != tiled.block:
         return None
+    padding = _joined_padding(tiled, crops)
+    inner = tiled.node
+    if inner.type == "MaxPool" and padding == NO_PADDING:  # TensorFlow pads with zeros here
+        kernel = _spatial(inner, inner.get_attr("ksize"))
+        return _windows(
+            reader, inner, tiled.value, "max_pool", kernel, (1, 1), padding, tiled.block
+        )
+    if padding is not None and tiled.rest:
+        (weight,) = tiled.rest
+        return _convolved(reader, inner, tiled.value, weight, tiled.block, padding)
+    shape = tuple(int(size) for size in node.outputs[0].shape)
+    ours = tuple(shape[axis] for axis in np.argsort(CHANNELS_LAST))
+    attributes = {"dilation": tiled.block}
+    name = reader.canonical(tiled.value)
+    return Value(
+        reader.emit(inner, f"tf.{inner.type}", (name,), ours, attributes), shape, CHANNELS_LAST
+    )
+
+
+def _joined_padding(tiled: Tiled, crops: Constant) -> Padding | None:
+    """The padding around the whole map; None if what is done to the parts is no plain window."""
     inner = tiled.node
     if tf.compat.as_str(inner.get_attr("padding")) != "VALID" or not _axes(inner):
         return None
@@ -247,18 +268,7 @@ def _batch_to_space(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | No
     top, bottom, left, right = (
         tiled.padding[axis][side] - cut[axis][side] for axis in (0, 1) for side in (0, 1)
     )
-    padding: Padding = ((top, bottom), (left, right))
-    if min(top, bottom, left, right) < 0:
-        return None
-    if inner.type == "MaxPool":
-        if padding != NO_PADDING:
-            return None  # TensorFlow pads with zeros here
-        kernel = _spatial(inner, inner.get_attr("ksize"))
-        return _windows(
-            reader, inner, tiled.value, "max_pool", kernel, (1, 1), padding, tiled.block
-        )
-    (weight,) = tiled.rest
-    return _convolved(reader, inner, tiled.value, weight, tiled.block, padding)
+    return ((top, bottom), (left, right)) if min(top, bottom, left, right) >= 0 else None
 
 
 def _pair(array: Array) -> Pair:

@@ -19,7 +19,8 @@ ROOT: Final = "net"
 _CLOSED: Final = ("builtins", "keras", "numpy", "tensorflow", "typing")
 _MOST: Final = 100_000
 
-_INTERNAL: Final = frozenset(vars(keras.Model())) | frozenset(vars(tf.Module()))
+#: What every model has; a name is given, so that users' models are counted from 1.
+_INTERNAL: Final = frozenset(vars(keras.Model(name="blank"))) | frozenset(vars(tf.Module()))
 
 
 class Places:
@@ -30,13 +31,16 @@ class Places:
         #: What was found, in order; kept, so that no other object gets the same `id`.
         self.found: list[Any] = []
         waiting = deque([(model, ROOT)])
-        while waiting and len(self.found) < _MOST:
-            each, path = waiting.popleft()
+        by_name: deque[tuple[Any, str]] = deque()  # only what has no other path
+        while (waiting or by_name) and len(self.found) < _MOST:
+            each, path = (waiting or by_name).popleft()
             if id(each) in self._paths or not _is_searched(each):
                 continue
             self._paths[id(each)] = path
             self.found.append(each)
             waiting.extend(_parts(each, path))
+            if isinstance(each, keras.Model):
+                by_name.extend((part, f'{path}.get_layer("{part.name}")') for part in each.layers)
 
     def __getitem__(self, each: Any) -> str | None:
         """The path of an object; None if it was not found."""
@@ -96,8 +100,6 @@ def _parts(each: Any, path: str) -> Iterator[tuple[Any, str]]:
             yield from ((part, f"{path}.layers[{n}]") for n, part in enumerate(each.layers))
         case keras.layers.Layer():
             yield from _attributes(each, path)
-            if isinstance(each, keras.Model):
-                yield from ((part, f'{path}.get_layer("{part.name}")') for part in each.layers)
         case functools.partial():
             yield each.func, path
             yield from _parts(each.args, path)
@@ -137,8 +139,10 @@ def _named(parts: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
 def _attributes(each: Any, path: str) -> Iterator[tuple[Any, str]]:
     """The attributes that the user gave an object, those with a plain name first."""
     found = dict(getattr(each, "__dict__", {}))
+    # A functional model has more of Keras' own, all private.
+    hidden = "_" if "_operations" in found else "_self_"
     for name in sorted(found, key=lambda name: name.startswith("_")):
-        if name not in _INTERNAL and not name.startswith("_self_"):
+        if name not in _INTERNAL and not name.startswith(hidden):
             yield found[name], f"{path}.{name}"
 
 

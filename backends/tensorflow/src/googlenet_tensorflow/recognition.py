@@ -185,7 +185,7 @@ def _norm_of(
         id(leaf): leaf
         for _, constant, _ in links
         for leaf in _leaves(constant)
-        if leaf.array.size == channels and leaf is not variance.leaf
+        if leaf.array.ndim > 0 and leaf.array.size == channels and leaf is not variance.leaf
     }
     if variance.array.size != channels or not 1 <= len(leaves) <= 3:
         return None

@@ -46,7 +46,6 @@ _TAKEN_APART: Final = (
     "Softmax",
     "Subtract",
     "TFSMLayer",
-    "TimeDistributed",
     "ZeroPadding2D",
 )
 
@@ -157,10 +156,29 @@ def record(
         kept[:] = [result]
         return result
 
-    with _hooked(recorder), _inlined():
+    with _hooked(recorder), _inlined(), _kept(places):
         spec = tf.TensorSpec(images.shape, images.dtype)
         concrete = tf.function(function, autograph=False).get_concrete_function(spec)
     return Recording(concrete, kept[0], recorder.owners, recorder.calls)
+
+
+@contextmanager
+def _kept(places: Places) -> Iterator[None]:
+    """What the user's code keeps in attributes and lists is as before: no tensor of the graph."""
+    attributes = [
+        (vars(each), dict(vars(each)))
+        for each in places.found
+        if is_users(type(each)) and hasattr(each, "__dict__")
+    ]
+    lists = [(each, list(each)) for each in places.found if isinstance(each, list)]
+    try:
+        yield
+    finally:
+        for names, values in attributes:
+            names.clear()
+            names.update(values)
+        for each, items in lists:
+            list.__setitem__(each, slice(None), items)  # a list of Keras' would track it
 
 
 @contextmanager
