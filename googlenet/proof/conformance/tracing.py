@@ -11,20 +11,24 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.graph import Graph
+from ...backend.geometry import counted_padding, explicit_padding, leading
+from ...backend.graph import Graph, faults
 from ...backend.protocols import Traces
 from ...errors import GoogLeNetError, TraceError
 from ...spec.layers import (
+    NO_PADDING,
     Aux,
+    AvgPool,
     BatchNorm,
     Concat,
-    Layer,
+    MaxPool,
     Network,
     Residual,
     Scale,
     Sequential,
 )
 from ...spec.rewrite import resolve
+from ...spec.traversal import CompositeSite, LeafSite, fold
 from ...tracing.evaluate import evaluate
 from ...tracing.lift import lift
 from ...tracing.network import Traced, as_traced, foreign, kind_of
@@ -51,30 +55,46 @@ def trace_cases() -> Iterator[AnyCase]:
     yield Case("trace-bad-input", TRACE, _check_bad_input)
 
 
-def outline(layer: Layer) -> Outline:
-    """What an evaluation shows of a layer whose padding is explicit: no names, no nesting of
-    sequences, no momentum, no weight of a loss, no scale in training, not whether batch norm's
-    weights are ones; of a sum without a scale, not which branch is the shortcut.
+def outline(network: Network) -> Outline:
+    """What an evaluation shows of a network: no names, no nesting of sequences, no momentum, no
+    weight of a loss, no scale in training, not whether batch norm's weights are ones; of a sum
+    without a scale, not which branch is the shortcut; of windows only what they read and count.
     """
-    match layer:
-        case Sequential(children):
-            return tuple(item for _, child in children for item in outline(child))
-        case Concat(children):
-            return (("concat", *(outline(child) for _, child in children)),)
-        case Residual(body, shortcut, scale):
-            both = outline(body), outline(shortcut)
-            factor = (("scale", np.float32(scale)),) if scale != 1 else ()
-            # A scale behind the body is the same function.
-            return (("sum", frozenset({(*both[0], *factor), both[1]})),)
-        case Aux(head):
-            return (("head", outline(head)),)
+
+    def compose(site: CompositeSite, children: dict[str, Outline]) -> Outline:
+        match site.layer:
+            case Sequential():
+                return tuple(item for child in children.values() for item in child)
+            case Concat():
+                return (("concat", *children.values()),)
+            case Residual(scale=scale):
+                factor = (("scale", np.float32(scale)),) if scale != 1 else ()
+                # A scale behind the body is the same function.
+                both = (*children["body"], *factor), children["shortcut"]
+                return (("sum", frozenset(both)),)
+            case Aux():
+                return (("head", children["head"]),)
+
+    return fold(resolve(network), outline_of_leaf, compose)
+
+
+def outline_of_leaf(site: LeafSite) -> Outline:
+    """What an evaluation shows of a layer whose padding is explicit."""
+    match site.layer:
         case BatchNorm(eps=eps):
             return (("batch norm", np.float32(eps)),)
-        case Scale(when="train"):
+        case Scale(when="train") | Scale(factor=1):
             return ()
         case Scale(factor=factor):
             return (("scale", np.float32(factor)),)
-        case _:
+        case MaxPool(kernel, stride) as pool:
+            return (("max pool", kernel, stride, leading(explicit_padding(pool)), site.out_shape),)
+        case AvgPool(kernel, stride) as pool:
+            before = leading(explicit_padding(pool))
+            counted = counted_padding(site, pool) if pool.count_include_pad else NO_PADDING
+            sizes = tuple(max(size, 0) for side in counted for size in side)
+            return (("average pool", kernel, stride, before, sizes, site.out_shape),)
+        case layer:
             return (layer,)
 
 
@@ -94,6 +114,8 @@ def _bits(params: Params) -> list[tuple[str, bytes]]:
 
 def _traced(backend: Traces, network: Network, model: Any, images: Array) -> tuple[Graph, Traced]:
     graph, outputs = backend.trace(model, images)
+    wrong = faults(graph)
+    expect(not wrong, f"trace: the graph of {network.name} is wrong: {'; '.join(wrong[:3])}")
     tree = lift(graph)
     strange = [f"{kind_of(step)} at {step.place or 'no place'}" for step in foreign(tree)]
     expect(
@@ -120,7 +142,7 @@ def _check_trace(backend: Traces, network: Network) -> None:
     """A native model of `network` is that network: layers, branches, and weights bit for bit."""
     params, images = random_params(network), random_images(network)
     graph, found = _traced(backend, network, backend.build(network, params), images)
-    given, expected = outline(resolve(found.network).layers), outline(resolve(network).layers)
+    given, expected = outline(found.network), outline(network)
     for number, (ours, right) in enumerate(zip(given, expected, strict=False)):
         expect(
             ours == right,

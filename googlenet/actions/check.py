@@ -1,0 +1,140 @@
+"""A user's model checked against a network of the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from ..architectures import as_network
+from ..arrays import Array
+from ..backend.discovery import canonical_name
+from ..backend.protocols import Backend, Traces, Writes
+from ..backend.threads import prepared_backend
+from ..checking.causes import Cause
+from ..checking.differences import Difference
+from ..checking.verdict import SAME, UNCLEAR, Check, Checked
+from ..errors import BackendError, GoogLeNetError, TraceError
+from ..spec.layers import Network, Shape, check_input_shape
+from ..spec.traversal import walk
+from ..tracing.evaluate import is_known
+from ..tracing.lift import lift
+from ..tracing.tree import steps
+from .arguments import name_of
+from .trace import drawn_images, prove
+
+
+def check(
+    model: Any,
+    framework: str,
+    *,
+    against: str | Network = "googlenet",
+    input_shape: Shape | None = None,
+    num_classes: int | None = None,
+    seed: int = 0,
+) -> Check:
+    """Whether `model`, a model of `framework` that the user wrote, is the function of the network
+    `against` in evaluation mode, for any weights: where it is not, how and why.
+
+    The layers are aligned by kind, order, branches and channels, never by name. Then the spec's
+    random weights are poured into the model as far as shapes agree, all else is drawn at random,
+    and both are computed in float64 on signed images: the same is what gives the same within
+    1e-12. `input_shape` (C, H, W) is the network's own if None; `num_classes` as many as the model
+    gives. The model runs once, with the rights of this process; it keeps its weights and its mode.
+
+    Raises `UnknownNameError` for a name that is none, `ShapeError` for an `input_shape` that does
+    not fit the network, `TraceError` if the model cannot be run or captured, `BackendError` if
+    the framework is not there or its backend cannot trace.
+    """
+    named = canonical_name(name_of("framework", framework))
+    shape = None if input_shape is None else check_input_shape(input_shape)
+    backend = prepared_backend(named)
+    if not isinstance(backend, Traces):
+        raise BackendError(f"framework '{named}': its backend cannot trace models yet")
+    images = drawn_images(as_network(against, input_shape=shape).input_shape, seed)
+    model_of = _Model(backend, model, against, num_classes)
+    return model_of.check(images, seed)
+
+
+class _Model:
+    """A user's model, to be captured at one or two sizes."""
+
+    def __init__(
+        self, backend: Backend, model: Any, against: str | Network, classes: int | None
+    ) -> None:
+        self._backend, self._model = backend, model
+        self._against, self._classes = against, classes
+
+    def check(self, images: Array, seed: int, *, sizes: bool = True) -> Check:
+        """The check at the size of `images`; with `sizes`, also at another one, where the verdict
+        may depend on that.
+        """
+        assert isinstance(self._backend, Traces)
+        shape: Shape = images.shape[1:]
+        graph, outputs = self._backend.trace(self._model, images)
+        network, name = self._network(shape, outputs), self._backend.name
+        try:
+            tree = lift(graph, ones=True)
+        except TraceError as error:
+            reason = f"The model was captured, but not understood: {error}"
+            return Check(name, network.name, shape, UNCLEAR, reason=reason)
+        found = Checked(tree, network, seed).check(name)
+        if all(map(is_known, steps(tree))):
+            try:
+                prove(tree, images, outputs)
+            except TraceError as error:
+                verdict = UNCLEAR if found.verdict == SAME else found.verdict
+                found = replace(found, verdict=verdict, reason=str(error))
+        found = replace(
+            found,
+            differences=_advised(found.differences, network, self._backend),
+            mentions=_advised(found.mentions, network, self._backend),
+        )
+        return replace(found, sizes=self._sizes(found, seed)) if sizes else found
+
+    def _network(self, shape: Shape, outputs: list[Array]) -> Network:
+        """The network that is asked for, with as many classes as the model and as many outputs."""
+        if isinstance(self._against, Network):
+            return self._against.at(shape)
+        classes = self._classes or int(outputs[0].shape[-1])
+        network = as_network(self._against, input_shape=shape, num_classes=classes)
+        if len(outputs) > len(network.outputs):
+            with suppress(GoogLeNetError):  # it has no auxiliary heads
+                return as_network(self._against, input_shape=shape, num_classes=classes, aux=True)
+        return network
+
+    def _sizes(self, found: Check, seed: int) -> dict[Shape, str]:
+        """The verdict at a size that is one larger, if it is another there: what is padded, or
+        rounded up, may depend on the size.
+        """
+        told = {each.cause for each in (*found.differences, *found.mentions)}
+        if not told & {Cause.SAME_PADDING, Cause.PADDING, Cause.CEIL, Cause.POOL, Cause.KERNEL}:
+            return {}
+        channels, height, width = found.input_shape
+        larger = (channels, height + 1, width + 1)
+        try:
+            other = self.check(drawn_images(larger, seed), seed, sizes=False)
+        except GoogLeNetError:  # such as a model for one size
+            return {}
+        return {larger: other.verdict} if other.verdict != found.verdict else {}
+
+
+def _advised(
+    differences: Sequence[Difference], network: Network, backend: Backend
+) -> tuple[Difference, ...]:
+    """Each with the code to write, as far as the framework's backend can write code."""
+    if not isinstance(backend, Writes):
+        return tuple(differences)
+    spelling = backend.spelling
+    written = {site.path: " → ".join(map(str, spelling.leaf(site))) for site in walk(network)}
+    found = []
+    for each in differences:
+        what = each.findings[0].what if each.findings else ""
+        advice = ""
+        if what == "extra":
+            advice = "Leave it out."
+        elif each.path in written and what != "shared":
+            advice = f"The spec's layer: {written[each.path]}"
+        found.append(replace(each, advice=advice))
+    return tuple(found)
