@@ -385,15 +385,8 @@ class _Reader:
         return given
 
     def _place(self, node: Node) -> str:
-        """Where an operation is in the user's code: `net.net[1].p3_2`; a primitive that a user's
-        cell holds has its name.
-        """
-        path = path_of(node.scope)
-        own = node.attributes.get("instance_name")
-        cell = self._cells.get(path)
-        if own and cell is not None and not _is_native(type(cell)) and hasattr(cell, own):
-            path = f"{path}.{own}" if path else str(own)
-        return place_of(path)
+        """Where an operation is in the user's code: `net.net[1].p3_2`."""
+        return place_of(path_of(node.scope))
 
 
 _IMAGES: Final = "images"
@@ -628,10 +621,10 @@ def _symmetric(value: Any) -> Pads:
 def _explicit(
     mode: str, sides: Sequence[int], size: Sequence[int], kernel: Any, stride: Any, dilation: Any
 ) -> Pads:
-    """The padding of a window: `sides` are (top, bottom, left, right), for the mode "pad"."""
+    """The padding of a window: `sides` are (top, bottom, left, right), for modes that state it."""
     if mode.lower() == "valid":
         return ((0, 0), (0, 0))
-    if mode.lower() == "pad":
+    if mode.lower() != "same":
         top, bottom, left, right = map(int, sides)
         return ((top, bottom), (left, right))
     found = []
@@ -966,9 +959,10 @@ def _avg_pool_2d(call: _Call) -> Translated:
         return None
     kernel, stride = kernel[-2:], stride[-2:]
     padding = _explicit(_PAD_MODES[mode], (), x.shape[2:], kernel, stride, (1, 1))
-    return _avg_pool(call, kernel, stride, padding, False)
+    return _avg_pool(call, kernel, stride, padding, padding == _NO_PADDING)
 
 
+_NO_PADDING: Final = ((0, 0), (0, 0))
 _PAD_MODES: Final = {1: "same", 2: "valid"}
 
 
