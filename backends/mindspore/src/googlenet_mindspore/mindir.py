@@ -185,6 +185,15 @@ def place_of(path: str) -> str:
     return "net" + "".join(f"[{each}]" if each.isdigit() else f".{each}" for each in parts)
 
 
+def leaves(args: Any) -> Iterator[Any]:
+    """The arguments within tuples of arguments, in order."""
+    for each in args:
+        if isinstance(each, tuple):
+            yield from leaves(each)
+        else:
+            yield each
+
+
 class Monad:
     """An order of side effects, which is no value."""
 
