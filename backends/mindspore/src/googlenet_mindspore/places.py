@@ -67,6 +67,10 @@ class Places:
         """The path of the cell that `node` is in."""
         return ".".join(self._known.get(node, ()))
 
+    def around(self, node: Node) -> str:
+        """The path of the user's cell that `node` is in, whatever layer does it."""
+        return ".".join(self._users_cell(self._known.get(node, ())))
+
     def _own(self, node: Node) -> Path | None:
         """The cell that holds the weights of `node`, or else does it by itself."""
         for given in leaves(node.args):

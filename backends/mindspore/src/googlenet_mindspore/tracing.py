@@ -79,10 +79,25 @@ def _captured(model: nn.Cell, x: ms.Tensor) -> Program:
     except TraceError:
         raise
     except Exception as error:  # graph mode has no error of its own
+        unlisted = _unlisted(model)
+        if unlisted:
+            raise TraceError(
+                f"{unlisted}: cells in a plain list are not the model's own to MindSpore, nor are"
+                " their weights; make it an nn.CellList"
+            ) from error
         raise TraceError(
             f"{name}: graph mode, which tells what a model computes, does not understand its code"
             f" ({explained(error)})"
         ) from error
+
+
+def _unlisted(model: nn.Cell) -> str:
+    """Where cells are held in a list that is none of MindSpore's; nothing if there is none."""
+    for path, cell in model.cells_and_names():
+        for attribute, held in vars(cell).items():
+            if isinstance(held, list | tuple) and any(isinstance(e, nn.Cell) for e in held):
+                return f"{place_of(path)}.{attribute}"
+    return ""
 
 
 def _captured_or_none(model: nn.Cell, x: ms.Tensor) -> Program | None:
@@ -280,10 +295,10 @@ class _Reader:
         if node.kind not in _RANDOM and not any(True for _ in tensors_of(args)):
             self._constants[node] = self._computed(node, args)
             return
-        positions = count()
+        positions, around = count(), place_of(self._places.around(node))
         args = _mapped(
             args,
-            lambda each: self._dropped(each, self._dropouts.before(node, next(positions)), place),
+            lambda each: self._dropped(each, self._dropouts.before(node, next(positions)), around),
         )
         shapes: Any = enumerate(node.shape) if node.is_several else [(None, node.shape)]
         for item, shape in shapes:
