@@ -50,4 +50,6 @@ class TrainingError(GoogLeNetError, RuntimeError):
 
 
 class TraceError(GoogLeNetError, ValueError):
-    """A user's model cannot be captured, or is not one that images can be given to."""
+    """A user's model cannot be run or captured, does something that no tree of layers has, is
+    another function than was understood, or is not one of the spec's networks.
+    """

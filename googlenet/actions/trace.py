@@ -16,8 +16,8 @@ from ..proof.parity.tolerance import PROVABLE, distance, limit
 from ..spec.layers import Network, Shape, check_input_shape
 from ..tracing.evaluate import evaluate, is_known
 from ..tracing.lift import lift
-from ..tracing.network import Traced, as_traced, foreign
-from ..tracing.tree import Chain, Foreign, Step
+from ..tracing.network import Traced, as_traced, foreign, kind_of
+from ..tracing.tree import Chain, Step
 from .arguments import name_of
 
 #: How many images a model is traced with: two, so that an axis of one is never the batch.
@@ -29,8 +29,9 @@ class Trace:
     """What a model computes: the `graph` that its framework told, and its layers as a `tree`.
 
     `traced` is it as a network, with weights and places, None if something in it is `foreign`, that
-    is no layer of the spec. `errors` are the relative L2 distances of the model's outputs from the
-    tree's in float64; there are none if it has a layer that nobody here knows.
+    is no layer of the spec, or if the spec has no network of its layers: `obstacle` says which.
+    `errors` are the relative L2 distances of the model's outputs, in the order in which it returns
+    them, from the tree's in float64; there are none if it has a layer that nobody here knows.
     """
 
     framework: str
@@ -39,6 +40,7 @@ class Trace:
     traced: Traced | None
     foreign: tuple[Step, ...]
     errors: tuple[float, ...]
+    obstacle: str = ""
 
     @property
     def network(self) -> Network:
@@ -47,8 +49,26 @@ class Trace:
 
     @property
     def params(self) -> Params:
-        """Its weights: path → float32 array in canonical axes. Raises as `network` does."""
+        """Its weights: path → float32 array in canonical axes.
+
+        Raises as `network` does, and for weights of a model in double precision that no float32
+        holds.
+        """
+        for path, array in self._whole.params.items():
+            if array.dtype != np.float32:
+                place = self._whole.places[path.rpartition(".")[0]]
+                raise TraceError(
+                    f"{place}: its {path.rpartition('.')[2]} is {array.dtype}, and float32 does not"
+                    " hold its numbers; convert the model to float32 first, or read `traced.params`"
+                )
         return self._whole.params
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The network's names of the outputs, in the order in which the model returns them. Raises
+        as `network` does.
+        """
+        return self._whole.outputs
 
     @property
     def places(self) -> dict[str, str]:
@@ -58,12 +78,7 @@ class Trace:
     @property
     def _whole(self) -> Traced:
         if self.traced is None:
-            step = self.foreign[0]
-            kind = step.layer.kind if isinstance(step.layer, Foreign) else ""
-            raise TraceError(
-                f"{step.place}: '{kind}' is not a layer of the spec, so the model is not one of its"
-                " networks; `foreign` has all such layers, and `tree` the rest"
-            )
+            raise TraceError(self.obstacle)
         return self.traced
 
 
@@ -92,10 +107,20 @@ def trace(
     graph, outputs = backend.trace(model, images)
     tree = lift(graph)
     strange = tuple(foreign(tree))
-    traced = None if strange else as_traced(tree, name, shape, f"a model of {named}")
+    traced, obstacle = None, ""
+    if strange:
+        obstacle = (
+            f"{strange[0].place}: '{kind_of(strange[0])}' is not a layer of the spec, so the model"
+            " is not one of its networks; `foreign` has all such layers, and `tree` the rest"
+        )
+    else:
+        try:
+            traced = as_traced(tree, name, shape, f"a model of {named}")
+        except TraceError as error:
+            obstacle = str(error)
     unknown = [step for step in strange if not is_known(step)]
     errors = () if unknown else _proved(tree, images, outputs)
-    return Trace(named, graph, tree, traced, strange, errors)
+    return Trace(named, graph, tree, traced, strange, errors, obstacle)
 
 
 def _proved(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]:

@@ -194,8 +194,8 @@ def read_idx(path: Path, *, axes: int) -> Array:
                 size = math.prod(shape)
                 if size > MOST_INFLATED * held:
                     raise DataError(
-                        f"{path}: is truncated or damaged: its header says {_bytes(size)}, more than"
-                        f" its {held} compressed bytes can hold"
+                        f"{path}: is truncated or damaged: its header says {_bytes(size)}, more"
+                        f" than its {held} compressed bytes can hold"
                     )
                 data = bytearray()
                 # Reading one byte more than expected reveals a file that is too long.

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from ..arrays import Array
 from ..errors import TraceError
-from ..reference.model import build
-from ..reference.network import Pass, in_silence
+from ..reference.network import Model, Pass, in_silence
 from ..spec.layers import Conv, Dense, Leaf, Network, Sequential
 from .foreign import KNOWN, computed
 from .tree import Chain, Foreign, Fork, Head, Step
@@ -20,22 +19,23 @@ from .tree import Chain, Foreign, Fork, Head, Step
 
 @in_silence
 def evaluate(chain: Chain, images: Array, dtype: npt.DTypeLike = np.float64) -> list[Array]:
-    """The outputs of `chain` for images (N, C, H, W), the logits first, in evaluation mode.
+    """The outputs of `chain` for images (N, C, H, W), as the model returns them, in evaluation
+    mode.
 
     Raises `TraceError` for a foreign layer that nobody knows.
     """
-    heads: list[Array] = []
+    heads: dict[int, Array] = {}
     logits = _chain(chain, np.asarray(images, dtype), heads)
-    return [logits, *heads]
+    return [logits, *(heads[number] for number in sorted(heads))]
 
 
-def _chain(chain: Chain, x: Array, heads: list[Array]) -> Array:
+def _chain(chain: Chain, x: Array, heads: dict[int, Array]) -> Array:
     for item in chain:
         match item:
             case Step():
                 x = _step(item, x)
-            case Head(chain=inside):
-                heads.append(_chain(inside, x, heads))
+            case Head(chain=inside, number=number):
+                heads[number] = _chain(inside, x, heads)
             case Fork(join="concat", branches=branches):
                 x = np.concatenate([_chain(branch, x, heads) for branch in branches], axis=1)
             case Fork(branches=branches):
@@ -63,18 +63,18 @@ def _step(step: Step, x: Array) -> Array:
 
 
 def _layer(layer: Leaf, arrays: Mapping[str, Array], x: Array) -> Array:
-    """A layer of the spec; a vector is a map of one pixel to the reference."""
+    """A layer of the spec; to the reference, what is no map is one of one pixel."""
     is_map = x.ndim == 4
-    images = x if is_map else x[:, :, None, None]
+    images = x if is_map else x.reshape(len(x), -1, 1, 1)
     params = {f"layer.{role}": array for role, array in arrays.items()}
     if isinstance(layer, Dense) and not is_map:
         params["layer.weight"] = arrays["weight"][:, :, None, None]
-    root = Sequential((("layer", layer),))
-    network = Network("step", root, images.shape[1:], "a user's model")
+    network = Network("step", Sequential((("layer", layer),)), images.shape[1:], "a user's model")
     run = Pass()
-    build(network, params, dtype=x.dtype).run(images, run)
+    Model(network, params, dtype=x.dtype).run(images, run)
     found = run.outputs["logits"]
-    return found if is_map else found.reshape(len(x), -1)
+    shape = x.shape[1:] if not is_map and not isinstance(layer, Dense) else found.shape[1:]
+    return found.reshape(len(x), *shape)
 
 
 def _dilated(layer: Foreign, arrays: Mapping[str, Array], x: Array) -> Array:

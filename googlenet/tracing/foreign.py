@@ -14,6 +14,21 @@ import numpy as np
 
 from ..arrays import Array
 
+#: The kinds of operations that work element by element and have no array.
+ELEMENTWISE: Final = (
+    "relu",
+    "dropout",
+    "mul",
+    "leaky_relu",
+    "elu",
+    "clip",
+    "gelu",
+    "sigmoid",
+    "silu",
+    "tanh",
+    "softplus",
+)
+
 Attributes = Mapping[str, Any]
 Arrays = Mapping[str, Array]
 
@@ -52,8 +67,29 @@ def _affine(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
 
 
 def _pad(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
-    padding = ((0, 0), (0, 0), *attributes["padding"])
-    return np.pad(x, padding, constant_values=attributes["value"])
+    """A negative padding takes away."""
+    sides = ((0, 0), (0, 0), *attributes["padding"])
+    around = [(max(before, 0), max(after, 0)) for before, after in sides]
+    padded = np.pad(x, around, constant_values=attributes["value"])
+    kept = zip(sides, padded.shape, strict=True)
+    return padded[
+        tuple(slice(max(-before, 0), size - max(-after, 0)) for (before, after), size in kept)
+    ]
+
+
+def _batch_norm(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
+    """Along axis 1, with the batch's own statistics if it has no others or is in training mode."""
+    shape = (1, -1, *(1 for _ in x.shape[2:]))
+    own = attributes["train"] or "running_mean" not in arrays
+    axes = tuple(axis for axis in range(x.ndim) if axis != 1)
+    mean, var = (
+        (x.mean(axes), x.var(axes)) if own else (arrays["running_mean"], arrays["running_var"])
+    )
+    root = np.sqrt(var.astype(x.dtype) + x.dtype.type(attributes["eps"])).reshape(shape)
+    result: Array = (x - mean.astype(x.dtype).reshape(shape)) / root
+    if "weight" in arrays:
+        result = result * arrays["weight"].astype(x.dtype).reshape(shape)
+    return result + arrays["bias"].astype(x.dtype).reshape(shape) if "bias" in arrays else result
 
 
 def _leaky_relu(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
@@ -90,6 +126,8 @@ def _gelu(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
 
 #: The operations that are known, by their kinds in a graph.
 KNOWN: Final[Mapping[str, Callable[[Array, Attributes, Arrays], Array]]] = {
+    "mul": lambda x, a, _: x * x.dtype.type(a["factor"]),
+    "batch_norm": _batch_norm,
     "leaky_relu": _leaky_relu,
     "elu": _elu,
     "clip": _clip,

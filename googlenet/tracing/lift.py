@@ -2,8 +2,8 @@
 together, and nothing that only moves numbers about.
 
 Paddings that stand apart go into the convolution or pool behind them, a bias that is added into its
-convolution; flattening a map for a dense layer gives that layer the map's axes. What remains and is
-no layer of the spec is foreign.
+convolution; flattening a map for a dense layer gives that layer the map's axes, in whatever order
+the map was flattened. What remains and is no layer of the spec is foreign.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..backend.graph import Graph, Op
-from ..errors import SpecError, TraceError
+from ..errors import ShapeError, SpecError, TraceError
 from ..spec.layers import (
     NO_PADDING,
     AdaptiveAvgPool,
@@ -27,7 +27,6 @@ from ..spec.layers import (
     Dense,
     Dropout,
     ExplicitPadding,
-    GlobalAvgPool,
     Leaf,
     LocalResponseNorm,
     MaxPool,
@@ -36,15 +35,19 @@ from ..spec.layers import (
     Scale,
     Shape,
 )
+from ..spec.shapes import leaf_shape
 from .evaluate import evaluate
+from .foreign import ELEMENTWISE
 from .structure import Structure, Value
 from .tree import Chain, Foreign, Fork, Step
+from .vectors import with_vectors
+from .views import View, plain
 
 #: What batch norm's momentum is in a graph of evaluation, which does not say it.
 MOMENTUM: Final = 0.1
-#: The kinds of operations that leave a map of one pixel one, whatever its axes.
-KEEPING: Final = ("relu", "dropout", "identity", "reshape")
-EPS: Final = float(np.finfo(np.float32).eps)
+#: The kinds of operations that compute nothing: their result is what they are given, perhaps in
+#: another shape or order.
+MOVES: Final = ("identity", "flatten", "reshape", "transpose")
 
 
 def lift(graph: Graph) -> Chain:
@@ -57,38 +60,38 @@ def lift(graph: Graph) -> Chain:
 class _Lifter:
     """Reads the operations of a graph in their order.
 
-    Each name that an operation gives stands for a value, perhaps that of another operation, as
-    after a flattening: `_alias`. `_apart` holds paddings that no layer has taken yet.
+    Each name that an operation gives stands for a value in some `View`, perhaps the value of
+    another operation, as after a flattening.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._alias: dict[str, str] = {}
-        self._shapes: dict[str, Shape] = {graph.input: graph.input_shape[1:]}
-        self._ops = {op.name: op for op in graph.ops}
+        self._views = {graph.input: plain(graph.input, graph.input_shape[1:])}
         self._values: dict[str, Value] = {}
-        self._uses: dict[str, int] = {}
-        for op in graph.ops:
-            for name in op.inputs:
-                self._uses[name] = self._uses.get(name, 0) + 1
-        for name in graph.outputs:
-            self._uses[name] = self._uses.get(name, 0) + 1
-        #: For each value that is padded by 0: the value before, and the padding.
-        self._apart: dict[str, tuple[str, ExplicitPadding, float, Op]] = {}
-        #: For each sum over windows that nothing has divided yet: the value before, its padding.
+        #: For each value that is padded: the value before, the padding, and by what.
+        self._pads: dict[str, tuple[str, ExplicitPadding, float, Op]] = {}
+        #: For each sum over windows that nothing has divided yet: the value before its padding, and
+        #: that padding.
         self._sums: dict[str, tuple[str, ExplicitPadding, Op]] = {}
+        #: What stands for a view in a tree, once something needs it.
+        self._moved: dict[tuple[str, tuple[int, ...], Shape], str] = {}
+        #: Arrays rearranged, by the identity of the original: what is shared stays so.
+        self._restored: dict[tuple[int, View], Array] = {}
+        self._ops = self._needed()
+        self._uses = self._counted()
 
     def tree(self) -> Chain:
         """The tree of all operations that the outputs need."""
-        for op in self._needed():
+        for op in self._ops:
             if op.shape[:1] != self._graph.input_shape[:1]:
                 raise TraceError(
                     f"{op.place}: '{op.kind}' gives {op.shape} for images of"
                     f" {self._graph.input_shape}: its first axis is not the batch"
                 )
             self._read(op)
-        outputs = [self._value(name) for name in self._graph.outputs]
-        return Structure(self._graph.input, list(self._values.values())).tree(outputs)
+        outputs = [self._output(name) for name in self._graph.outputs]
+        values, names = with_vectors(list(self._values.values()), outputs)
+        return Structure(self._graph.input, values).tree(names)
 
     def _needed(self) -> list[Op]:
         needed = set(self._graph.outputs)
@@ -97,291 +100,481 @@ class _Lifter:
                 needed.update(op.inputs)
         return [op for op in self._graph.ops if op.name in needed]
 
-    def _value(self, name: str) -> str:
-        """The value that stands for `name`; a padding that no layer took is a layer by itself."""
-        name = self._alias.get(name, name)
-        if name in self._apart:
-            before, padding, value, op = self._apart[name]
-            if name not in self._values:
-                attributes = {"padding": padding, "value": value}
-                self._add(op, before, Foreign("pad", attributes), {})
-        if name in self._sums and name not in self._values:
-            before, padding, op = self._sums[name]
-            self._add(op, before, Foreign("sum_pool", {**op.attributes, "padding": padding}), {})
-        return name
+    def _counted(self) -> dict[str, int]:
+        """How often each value is used, under whatever name."""
+        names: dict[str, str] = {}
+        uses: dict[str, int] = {}
+        for op in self._ops:
+            if _computes_nothing(op):
+                names[op.name] = names.get(op.inputs[0], op.inputs[0])
+                continue
+            for name in op.inputs:
+                name = names.get(name, name)
+                uses[name] = uses.get(name, 0) + 1
+        for name in self._graph.outputs:
+            name = names.get(name, name)
+            uses[name] = uses.get(name, 0) + 1
+        return uses
 
-    def _add(self, op: Op, before: str, layer: Leaf | Foreign, arrays: Mapping[str, Array]) -> None:
-        shape = _shape_after(layer, self._shapes[before], op.shape[1:])
-        self._shapes[op.name] = shape
-        step = Step(layer, arrays, shape, op.place)
+    # Values ---------------------------------------------------------------------------------------
+
+    def _view(self, name: str) -> View:
+        """What stands for `name`; a padding or sum that no layer took is a layer by itself."""
+        view = self._views[name]
+        value = view.value
+        if value in self._values:
+            return view
+        if value in self._pads:
+            before, padding, number, op = self._pads[value]
+            self._add(op, before, Foreign("pad", {"padding": padding, "value": number}), {})
+        elif value in self._sums:
+            _, _, op = self._sums[value]
+            self._add(op, self._plain(op.inputs[0]), Foreign(op.kind, dict(op.attributes)), {})
+        return view
+
+    def _plain(self, name: str) -> str:
+        """The value of `name` as it is in the user's code: where that moved it, so does a layer."""
+        view = self._view(name)
+        if view.is_plain:
+            return view.value
+        axes = tuple(range(len(view.base))) if view.is_in_order else view.axes
+        value, shape = view.value, view.base
+        if not view.is_in_order:
+            shape = view.sizes
+            order = (0, *(axis + 1 for axis in axes))
+            value = self._move(value, axes, shape, Foreign("transpose", {"axes": order}), view)
+        if shape != view.shape:
+            layer = Foreign("reshape", {"shape": view.shape})
+            value = self._move(value, axes, view.shape, layer, view)
+        return value
+
+    def _move(
+        self, value: str, axes: tuple[int, ...], shape: Shape, layer: Foreign, view: View
+    ) -> str:
+        key = (view.value, axes, shape)
+        if key not in self._moved:
+            name = f"{value} as {axes} {shape}"
+            self._values[name] = Value(name, (value,), Step(layer, {}, shape, view.place), None)
+            self._moved[key] = name
+        return self._moved[key]
+
+    def _output(self, name: str) -> tuple[str, Shape]:
+        """The value of an output, which may lack axes of one element, and its own shape."""
+        view = self._view(name)
+        return (view.value if view.is_squeezed else self._plain(name)), view.shape
+
+    def _shape(self, value: str) -> Shape:
+        """The shape of a value without the batch."""
+        if value == self._graph.input:
+            return self._graph.input_shape[1:]
+        found = self._values[value].step or self._values[value].join
+        assert found is not None
+        return found.out_shape
+
+    def _add(
+        self,
+        op: Op,
+        before: str,
+        layer: Leaf | Foreign,
+        arrays: Mapping[str, Array],
+        view: View | None = None,
+    ) -> None:
+        """A layer applied to a value, and the view of its result that the user's code has."""
+        view = view or plain(op.name, op.shape[1:])
+        self._views[op.name] = view
+        step = Step(layer, arrays, view.base, op.place)
         self._values[op.name] = Value(op.name, (before,), step, None)
 
+    def _foreign(self, op: Op) -> None:
+        self._add(op, self._plain(op.inputs[0]), Foreign(op.kind, dict(op.attributes)), op.arrays)
+
+    def _restore(self, array: Array, view: View) -> Array:
+        """`view.restored`, the same object for the same array."""
+        key = (id(array), replace(view, value="", place=""))
+        if key not in self._restored:
+            self._restored[key] = view.restored(array)
+        return self._restored[key]
+
+    # Operations -----------------------------------------------------------------------------------
+
     def _read(self, op: Op) -> None:
-        match op.kind:
-            case "identity":
-                self._alias[op.name] = self._alias.get(op.inputs[0], op.inputs[0])
-            case "flatten" | "reshape":
-                self._reshape(op)
-            case "pad":
-                self._pad(op)
-            case "sum_pool":
-                before, padding = self._unpadded(op.inputs[0], 0.0)
-                self._sums[op.name] = (before, _sum(op.attributes["padding"], padding), op)
-                self._shapes[op.name] = op.shape[1:]
-            case "concat" | "add" if len(op.inputs) > 1:
-                self._join(op)
-            case _:
-                self._layer(op)
-
-    # Shapes ---------------------------------------------------------------------------------------
-
-    def _reshape(self, op: Op) -> None:
-        """A map that becomes a vector keeps its axes here, and the dense layer behind it has them;
-        the same shape, or an axis of one less, is nothing at all.
-        """
-        (name,) = op.inputs
-        before = self._alias.get(name, name)
-        given = self._given_shape(name)
-        sizes = [size for size in given if size != 1]
-        if op.shape[1:] == (math.prod(given),) or sizes == [s for s in op.shape[1:] if s != 1]:
-            self._alias[op.name] = before
+        if op.kind in ("concat", "add") and len(op.inputs) > 1 and not op.arrays:
+            self._join(op)
             return
-        self._add(op, self._value(name), Foreign("reshape", {"shape": op.shape[1:]}), {})
-
-    def _given_shape(self, name: str) -> Shape:
-        """The shape that the framework gave the value, without the batch."""
-        if name == self._graph.input:
-            return self._graph.input_shape[1:]
-        return self._ops[name].shape[1:]
-
-    def _pad(self, op: Op) -> None:
-        (name,) = op.inputs
-        before, padding = self._value(name), op.attributes["padding"]
-        self._shapes[op.name] = op.shape[1:]
-        self._apart[op.name] = (before, padding, op.attributes["value"], op)
-
-    def _unpadded(self, name: str, *values: float) -> tuple[str, ExplicitPadding]:
-        """The value before a padding by one of `values`, and that padding, if there is one."""
-        name = self._alias.get(name, name)
-        if name in self._apart:
-            before, padding, value, _ = self._apart[name]
-            if value in values:
-                return before, padding
-        return self._value(name), NO_PADDING
-
-    # Joins ----------------------------------------------------------------------------------------
-
-    def _join(self, op: Op) -> None:
-        inputs = tuple(map(self._value, op.inputs))
-        shapes = {self._shapes[name] for name in inputs}
-        if op.kind == "concat":
-            if op.attributes["axis"] not in (1, -len(op.shape) + 1):
-                raise TraceError(
-                    f"{op.place}: concatenates along axis {op.attributes['axis']}, expected the"
-                    " channels"
-                )
-            fork = Fork("concat", (), op.shape[1:], op.place)
-        else:
-            if len(shapes) != 1:
-                raise TraceError(
-                    f"{op.place}: adds values of different shapes:"
-                    f" {', '.join(map(str, sorted(shapes)))}"
-                )
-            if op.attributes.get("factor", 1.0) != 1.0:
-                inputs = (inputs[0], self._scaled(op, inputs[1]))
-            fork = Fork("sum", (), op.shape[1:], op.place)
-        self._shapes[op.name] = op.shape[1:]
-        self._values[op.name] = Value(op.name, inputs, None, fork)
-
-    def _scaled(self, op: Op, name: str) -> str:
-        scaled = f"{op.name}.factor"
-        step = Step(Scale(op.attributes["factor"], "always"), {}, self._shapes[name], op.place)
-        self._values[scaled] = Value(scaled, (name,), step, None)
-        self._shapes[scaled] = self._shapes[name]
-        return scaled
-
-    # Layers ---------------------------------------------------------------------------------------
-
-    def _layer(self, op: Op) -> None:
         if len(op.inputs) != 1:
             raise TraceError(
                 f"{op.place}: '{op.kind}' takes {len(op.inputs)} values; only concatenations and"
                 " sums join branches here"
             )
         (name,) = op.inputs
-        if op.kind == "affine" and (self._is_bias(op, name) or self._is_divisor(op, name)):
-            return
-        before, layer, arrays = self._made(op, name)
-        self._add(op, before, layer, arrays)
+        match op.kind:
+            case "identity" | "concat" | "pad" if _computes_nothing(op):
+                self._views[op.name] = self._views[name]
+            case "flatten" | "reshape":
+                self._views[op.name] = self._views[name].reshaped(op.shape[1:], op.place)
+            case "transpose":
+                self._transpose(op, name)
+            case "pad":
+                self._pad(op, name)
+            case "sum_pool":
+                before, padding = self._unpadded(name, 0.0)
+                if padding == NO_PADDING:
+                    before = self._plain(name)
+                self._sums[op.name] = (before, _sum(op.attributes["padding"], padding), op)
+                self._views[op.name] = plain(op.name, op.shape[1:])
+            case "softmax" | "log_softmax" if op.attributes["axis"] % len(op.shape) == 0:
+                raise TraceError(f"{op.place}: '{op.kind}' works across the images of a batch")
+            case kind if kind in ELEMENTWISE:
+                self._elementwise(op, name)
+            case "affine":
+                self._affine(op, name)
+            case "dense":
+                self._dense(op, name)
+            case "batch_norm":
+                self._batch_norm(op, name)
+            case "mean":
+                self._mean(op, name)
+            case _:
+                self._map_layer(op, name)
 
-    def _is_bias(self, op: Op, name: str) -> bool:
+    def _transpose(self, op: Op, name: str) -> None:
+        axes = tuple(axis % len(op.shape) for axis in op.attributes["axes"])
+        if axes[0] != 0:
+            raise TraceError(
+                f"{op.place}: 'transpose' moves the batch to another axis: its first axis is not"
+                " the batch"
+            )
+        order = tuple(axis - 1 for axis in axes[1:])
+        view = self._views[name].transposed(order, op.place)
+        if view is None:  # of a view that is reshaped already
+            value = self._plain(name)
+            view = plain(value, self._views[name].shape).transposed(order, op.place)
+            assert view is not None
+        self._views[op.name] = view
+
+    # Joins ----------------------------------------------------------------------------------------
+
+    def _join(self, op: Op) -> None:
+        views = [self._view(name) for name in op.inputs]
+        view = self._joined(op, views)
+        if view is None:
+            inputs = tuple(map(self._plain, op.inputs))
+            if op.kind == "concat" and op.attributes["axis"] % len(op.shape) != 1:
+                raise TraceError(
+                    f"{op.place}: concatenates along axis {op.attributes['axis']}, expected the"
+                    " channels"
+                )
+            shapes = {self._shape(value) for value in inputs}
+            if op.kind == "add" and len(shapes) != 1:
+                raise TraceError(
+                    f"{op.place}: adds values of different shapes:"
+                    f" {', '.join(map(str, sorted(shapes)))}"
+                )
+            view = plain(op.name, op.shape[1:])
+        else:
+            inputs = tuple(each.value for each in views)
+        factor = op.attributes.get("factor", 1.0)
+        if op.kind == "add" and factor != 1.0:
+            inputs = (inputs[0], self._scaled(op, inputs[1], factor))
+        self._views[op.name] = view
+        fork = Fork("concat" if op.kind == "concat" else "sum", (), view.base, op.place)
+        self._values[op.name] = Value(op.name, inputs, None, fork)
+
+    def _joined(self, op: Op, views: list[View]) -> View | None:
+        """The view of a join of the values themselves, if they are all moved in the same way."""
+        first = views[0]
+        axes = first.axes if not first.is_in_order else None
+        if any((view.axes if not view.is_in_order else None) != axes for view in views):
+            return None
+        if op.kind == "add":
+            alike = all(view.base == first.base and view.shape == first.shape for view in views)
+            return first.of(op.name) if alike else None
+        axis = op.attributes["axis"] % len(op.shape) - 1
+        for view in views:
+            groups = view.groups()
+            if axis < 0 or groups is None or view.base[1:] != first.base[1:]:
+                return None
+            if groups[axis][:1] != (0,):  # channels must come first in what is joined
+                return None
+            if view.shape[:axis] + view.shape[axis + 1 :] != (
+                first.shape[:axis] + first.shape[axis + 1 :]
+            ):
+                return None
+        base = (sum(view.base[0] for view in views), *first.base[1:])
+        return first.of(op.name, base, op.shape[1:])
+
+    def _scaled(self, op: Op, value: str, factor: float) -> str:
+        scaled = f"{op.name} factor"
+        step = Step(Scale(_short(factor), "always"), {}, self._shape(value), op.place)
+        self._values[scaled] = Value(scaled, (value,), step, None)
+        return scaled
+
+    # Paddings -------------------------------------------------------------------------------------
+
+    def _pad(self, op: Op, name: str) -> None:
+        view, padding = self._views[name], op.attributes["padding"]
+        number = float(op.attributes["value"])
+        waiting = view.is_plain and view.value in self._pads
+        first, inner, same, _ = self._pads[view.value] if waiting else ("", NO_PADDING, number, op)
+        if waiting and same == number and _is_around(padding) and _is_around(inner):
+            before, padding = first, _sum(inner, padding)
+        else:
+            before = self._plain(name)
+        self._pads[op.name] = (before, padding, number, op)
+        self._views[op.name] = plain(op.name, op.shape[1:])
+
+    def _unpadded(self, name: str, value: float) -> tuple[str, ExplicitPadding]:
+        """The value before a padding by `value`, and that padding, if there is one that takes
+        nothing away.
+        """
+        view = self._views[name]
+        if view.is_plain and view.value in self._pads:
+            before, padding, found, _ = self._pads[view.value]
+            if found == value and _is_around(padding):
+                return before, padding
+        return "", NO_PADDING
+
+    # Layers ---------------------------------------------------------------------------------------
+
+    def _elementwise(self, op: Op, name: str) -> None:
+        view = self._view(name)
+        if op.shape[1:] != view.shape:
+            self._foreign(op)
+            return
+        layer = _made(op) or Foreign(op.kind, dict(op.attributes))
+        self._add(op, view.value, layer, op.arrays, view.of(op.name))
+
+    def _affine(self, op: Op, name: str) -> None:
+        """The sum or product with a constant: a bias, the divisors of a pool, or a factor."""
+        other = op.arrays["other"]
+        if self._is_divisor(op, name):
+            return
+        view = self._view(name)
+        constant = view.constant(other) if op.shape[1:] == view.shape else None
+        if constant is None:
+            if other.ndim == len(op.shape) and len(other) != 1:
+                raise TraceError(
+                    f"{op.place}: takes a constant for {len(other)} images, which other batches"
+                    " cannot have"
+                )
+            self._foreign(op)
+        elif not self._is_bias(op, view, constant):
+            layer = _factor(op, constant) or Foreign(op.kind, dict(op.attributes))
+            arrays = {} if isinstance(layer, Scale) else {"other": constant}
+            self._add(op, view.value, layer, arrays, view.of(op.name))
+
+    def _is_bias(self, op: Op, view: View, constant: Array) -> bool:
         """Whether an addition is the bias of the convolution or dense layer before it, which then
         has it.
         """
-        before = self._alias.get(name, name)
-        value = self._values.get(before)
-        other = op.arrays.get("other")
-        if value is None or value.step is None or other is None or self._uses[name] > 1:
+        value = self._values.get(view.value)
+        if value is None or value.step is None or self._uses.get(view.value, 0) > 1:
             return False
-        layer = value.step.layer
+        layer, channels = value.step.layer, view.base[0]
         if not isinstance(layer, Conv | Dense) or layer.bias or op.attributes["product"]:
             return False
-        channels = value.step.out_shape[0]
-        expected = (channels,) + (1,) * (len(op.shape) - 2)
-        if other.reshape(other.shape[-len(expected) :]).shape != expected or other.size != channels:
+        if constant.size not in (1, channels) or constant.shape[0] != constant.size:
             return False
-        arrays = {**value.step.arrays, "bias": other.reshape(channels)}
+        bias = np.array(np.broadcast_to(constant.reshape(-1), channels))
+        arrays = {**value.step.arrays, "bias": bias}
         step = replace(value.step, layer=replace(layer, bias=True), arrays=arrays)
-        self._values[before] = replace(value, step=step)
-        self._alias[op.name] = before
+        self._values[view.value] = replace(value, step=step)
+        self._views[op.name] = view
         return True
 
     def _is_divisor(self, op: Op, name: str) -> bool:
         """Whether a product makes means of sums over windows, which are an average pool then: what
         a framework without asymmetric or uncounted paddings needs two pools for.
         """
-        summed = self._sums.get(self._alias.get(name, name))
-        if summed is None or not op.attributes["product"] or "other" not in op.arrays:
+        view = self._views[name]
+        summed = self._sums.get(view.value)
+        if summed is None or not op.attributes["product"] or not view.is_plain:
+            return False
+        if view.value in self._values or op.shape[1:] != view.shape:
             return False
         before, padding, pool = summed
-        found, given = pool.attributes, self._shapes[before]
+        found, given = pool.attributes, self._shape(before)
         kernel, stride = found["kernel_size"], found["stride"]
         counted = _counts(given, op.shape[2:], kernel, stride, padding)
-        means = counted * op.arrays["other"].astype(np.float64)
+        other = op.arrays["other"]
+        if not counted.all() or other.size not in (1, counted.size):
+            return False
+        means = np.broadcast_to(other.reshape(other.shape[-2:]), counted.shape)
         for ceil_mode, included in ((False, False), (False, True), (True, False), (True, True)):
             try:
                 layer = AvgPool(kernel, stride, padding, ceil_mode, included)
             except SpecError:  # a padding of more than half of the kernel
                 return False
+            if not _fits(layer, given, op.shape[1:]):
+                continue
             ones = np.ones((1, 1, *given[1:]))
             (right,) = evaluate((Step(layer, {}, op.shape[1:], op.place),), ones)
-            if right.shape[2:] == op.shape[2:] and np.allclose(means, right, rtol=4 * EPS):
+            # Divisions are rounded correctly, so these are the same numbers or others.
+            if (means.astype(np.float32) == (right[0, 0] / counted).astype(np.float32)).all():
                 self._add(op, before, layer, {})
                 return True
         return False
 
-    def _made(self, op: Op, name: str) -> tuple[str, Leaf | Foreign, Mapping[str, Array]]:
-        """The value that a layer takes, and the layer with its arrays."""
-        before, padding = self._value_for(op, name)
-        try:
-            layer = self._leaf(op, padding, self._shapes[before], name)
-        except SpecError:  # a number that the spec does not allow
-            layer = None
-        if layer is None:
-            if padding != NO_PADDING:
-                before, padding = self._value(name), NO_PADDING
-            return before, Foreign(op.kind, dict(op.attributes)), op.arrays
-        if isinstance(layer, Dense):
-            weight = op.arrays["weight"]
-            shape = (len(weight), *self._shapes[before])
-            if weight.size != math.prod(shape):
-                return before, Foreign(op.kind, dict(op.attributes)), op.arrays
-            return before, layer, {**op.arrays, "weight": weight.reshape(shape)}
-        if isinstance(layer, BatchNorm):
-            return before, layer, _norm_arrays(op.arrays, layer)
-        return before, layer, op.arrays
+    def _dense(self, op: Op, name: str) -> None:
+        """A dense layer of all elements of an image, or, along the channels, a convolution."""
+        view, weight = self._view(name), op.arrays["weight"]
+        if len(op.shape) == 2 and len(view.base) in (1, 3) and len(view.shape) == 1:
+            arrays = {**op.arrays, "weight": self._restore(weight, view)}
+            self._add(op, view.value, Dense(len(weight), "bias" in arrays), arrays)
+        elif len(op.shape) == 2:
+            layer = Dense(len(weight), "bias" in op.arrays)
+            self._add(op, self._plain(name), layer, op.arrays)
+        elif view.base != view.shape == view.sizes and view.axes[-1] == 0 and len(view.base) == 3:
+            channels = plain("", (view.base[0], 1, 1)).reshaped((view.base[0],), "")
+            arrays = {**op.arrays, "weight": self._restore(weight, channels)}
+            conv = Conv(len(weight), (1, 1), (1, 1), NO_PADDING, 1, "bias" in arrays)
+            base = (len(weight), *view.base[1:])
+            self._add(op, view.value, conv, arrays, view.of(op.name, base, op.shape[1:]))
+        else:
+            self._foreign(op)
 
-    def _value_for(self, op: Op, name: str) -> tuple[str, ExplicitPadding]:
-        if op.kind in ("conv", "avg_pool"):
+    def _batch_norm(self, op: Op, name: str) -> None:
+        view, found = self._view(name), op.attributes
+        groups = view.groups()
+        along = groups is not None and groups[0] == (0,) and len(view.base) == 3
+        if found["train"] or "running_mean" not in op.arrays or not along:
+            self._foreign(op)
+            return
+        layer = BatchNorm(_short(found["eps"]), MOMENTUM, _is_scaled(op.arrays))
+        self._add(op, view.value, layer, _norm_arrays(op.arrays, layer), view.of(op.name))
+
+    def _mean(self, op: Op, name: str) -> None:
+        """The mean over all pixels of a map is a pool."""
+        view, found = self._view(name), op.attributes
+        groups = view.groups()
+        axes = {axis % (len(view.shape) + 1) - 1 for axis in found["axes"]}
+        if groups is not None and len(view.base) == 3 and -1 not in axes:
+            over = {axis for each in axes for axis in groups[each] if view.base[axis] != 1}
+            if over == {axis for axis in (1, 2) if view.base[axis] != 1}:
+                base = (view.base[0], 1, 1)
+                pooled = plain(op.name, base).reshaped(op.shape[1:], op.place)
+                self._add(op, view.value, AdaptiveAvgPool((1, 1)), {}, pooled)
+                return
+        self._foreign(op)
+
+    def _map_layer(self, op: Op, name: str) -> None:
+        """A layer that takes a map as it is: with the padding before it, if that is the same."""
+        before, padding = self._padded(op, name)
+        layer = None
+        if padding != NO_PADDING:
+            layer = self._checked(op, before, padding)
+        if layer is None:
+            before = self._plain(name)
+            layer = self._checked(op, before, NO_PADDING)
+        if layer is None:
+            self._foreign(op)
+        else:
+            self._add(op, before, layer, op.arrays)
+
+    def _padded(self, op: Op, name: str) -> tuple[str, ExplicitPadding]:
+        """The value before the padding that a layer can take with its own, and that padding."""
+        found = op.attributes
+        if op.kind == "conv":
+            return self._unpadded(name, 0.0)
+        if op.kind == "avg_pool" and (found["padding"] == NO_PADDING or found["count_include_pad"]):
             return self._unpadded(name, 0.0)
         if op.kind == "max_pool":
-            before, padding = self._unpadded(name, -math.inf, 0.0)
-            if padding != NO_PADDING and not self._is_positive(before):
-                value = self._apart[self._alias.get(name, name)][2]
-                return (before, padding) if value == -math.inf else (self._value(name), NO_PADDING)
+            before, padding = self._unpadded(name, -math.inf)
+            if padding == NO_PADDING:
+                before, padding = self._unpadded(name, 0.0)
+                if padding != NO_PADDING and not self._is_positive(before):
+                    return "", NO_PADDING
             return before, padding
-        return self._value(name), NO_PADDING
+        return "", NO_PADDING
 
-    def _is_positive(self, name: str) -> bool:
+    def _checked(self, op: Op, before: str, padding: ExplicitPadding) -> Leaf | None:
+        """The spec's layer with a further `padding`, if it gives what the operation does."""
+        try:
+            layer = _made(op, padding)
+        except SpecError:  # a number that the spec does not allow
+            return None
+        fits = layer is not None and _fits(layer, self._shape(before), op.shape[1:])
+        return layer if fits else None
+
+    def _is_positive(self, value: str) -> bool:
         """Whether no element of a value can be negative: then zeros around it never win."""
-        value = self._values.get(name)
-        if value is None:
+        found = self._values.get(value)
+        if found is None:
             return False
-        if value.step is None:
-            return all(map(self._is_positive, value.inputs))
-        if isinstance(value.step.layer, ReLU):
+        if found.step is None:
+            return all(map(self._is_positive, found.inputs))
+        layer = found.step.layer
+        if isinstance(layer, ReLU):
             return True
-        kept = (MaxPool, AvgPool, AdaptiveAvgPool, GlobalAvgPool, Dropout, LocalResponseNorm)
-        return isinstance(value.step.layer, kept) and self._is_positive(value.inputs[0])
-
-    def _leaf(self, op: Op, padding: ExplicitPadding, given: Shape, name: str) -> Leaf | None:
-        """The spec's layer; None if there is none."""
-        found = op.attributes
-        if op.kind in ("conv", "max_pool", "avg_pool"):
-            padding = _sum(found["padding"], padding)
-            if found.get("dilation", (1, 1)) != (1, 1):
-                return None
-        match op.kind:
-            case "conv":
-                weight = op.arrays["weight"]
-                kernel = (int(weight.shape[2]), int(weight.shape[3]))
-                bias = "bias" in op.arrays
-                return Conv(len(weight), kernel, found["stride"], padding, found["groups"], bias)
-            case "dense":
-                is_vector = len(op.shape) == 2
-                return Dense(op.shape[1], "bias" in op.arrays) if is_vector else None
-            case "batch_norm":
-                if found["train"] or "running_mean" not in op.arrays:
-                    return None
-                return BatchNorm(_short(found["eps"]), MOMENTUM, _is_scaled(op.arrays))
-            case "local_response_norm":
-                size, alpha, beta, k = (found[each] for each in ("size", "alpha", "beta", "k"))
-                return LocalResponseNorm(size, _short(alpha), _short(beta), _short(k))
-            case "max_pool":
-                return MaxPool(found["kernel_size"], found["stride"], padding, found["ceil_mode"])
-            case "avg_pool":
-                apart = padding != found["padding"]
-                return AvgPool(
-                    found["kernel_size"],
-                    found["stride"],
-                    padding,
-                    found["ceil_mode"],
-                    found["count_include_pad"] or apart,
-                )
-            case "adaptive_avg_pool":
-                if found["output_size"] == (1, 1) and self._is_flattened(op):
-                    return GlobalAvgPool()
-                return AdaptiveAvgPool(found["output_size"])
-            case "mean":
-                axes = sorted(axis % 4 for axis in found["axes"])
-                if len(given) != 3 or axes != [2, 3]:
-                    return None
-                flat = not found["keepdims"] or self._is_flattened(op)
-                return GlobalAvgPool() if flat else AdaptiveAvgPool((1, 1))
-            case "relu":
-                return ReLU()
-            case "dropout" if not found["active"]:
-                return Dropout(_short(found["rate"]))
-            case "mul" if "factor" in found:
-                return Scale(_short(found["factor"]), "always")
-            case _:
-                return None
-
-    def _is_flattened(self, op: Op) -> bool:
-        """Whether all that becomes of a value goes on as a vector, through layers that change no
-        shape.
-        """
-        users = [each for each in self._graph.ops if op.name in each.inputs]
-        if not users or op.name in self._graph.outputs:
-            return False
-        return all(
-            len(each.shape) == 2
-            or (
-                each.kind in ("relu", "dropout", "identity", "reshape") and self._is_flattened(each)
-            )
-            for each in users
-        )
+        if isinstance(layer, Foreign):
+            if layer.kind == "clip" and layer.attributes["low"] >= 0:
+                return True
+            if layer.kind in ("sigmoid", "softmax", "softplus"):
+                return True
+            if layer.kind not in ("reshape", "transpose"):
+                return False
+        kept = (MaxPool, AvgPool, AdaptiveAvgPool, Dropout, LocalResponseNorm, Foreign)
+        return isinstance(layer, kept) and self._is_positive(found.inputs[0])
 
 
-def _shape_after(layer: Leaf | Foreign, before: Shape, shape: Shape) -> Shape:
-    """The shape of a layer's result, to which the framework gives `shape`: a global pool's is a
-    vector here, whatever axes of one are kept, and what works element by element changes none.
+def _made(op: Op, padding: ExplicitPadding = NO_PADDING) -> Leaf | None:
+    """The spec's layer, with a `padding` that stood before it; None if there is none.
+
+    Raises `SpecError` for a number that the spec does not allow.
     """
-    if isinstance(layer, GlobalAvgPool):
-        return shape[:1]
-    if isinstance(layer, ReLU | Dropout | Scale | BatchNorm | LocalResponseNorm):
-        return before
-    return shape
+    found = op.attributes
+    if found.get("dilation", (1, 1)) != (1, 1):
+        return None
+    match op.kind:
+        case "conv":
+            weight = op.arrays["weight"]
+            kernel = (int(weight.shape[2]), int(weight.shape[3]))
+            padding = _sum(found["padding"], padding)
+            bias = "bias" in op.arrays
+            return Conv(len(weight), kernel, found["stride"], padding, found["groups"], bias)
+        case "local_response_norm":
+            size, alpha, beta, k = (found[each] for each in ("size", "alpha", "beta", "k"))
+            return LocalResponseNorm(size, _short(alpha), _short(beta), _short(k))
+        case "max_pool":
+            padding = _sum(found["padding"], padding)
+            return MaxPool(found["kernel_size"], found["stride"], padding, found["ceil_mode"])
+        case "avg_pool":
+            counted = found["count_include_pad"] or padding != NO_PADDING
+            padding = _sum(found["padding"], padding)
+            kernel, stride = found["kernel_size"], found["stride"]
+            return AvgPool(kernel, stride, padding, found["ceil_mode"], counted)
+        case "adaptive_avg_pool":
+            return AdaptiveAvgPool(found["output_size"])
+        case "relu":
+            return ReLU()
+        case "dropout" if not found["active"] and 0 <= found["rate"] < 1:
+            return Dropout(_short(found["rate"]))
+        case "mul" if math.isfinite(found["factor"]):
+            return Scale(_short(found["factor"]), "always")
+        case _:
+            return None
+
+
+def _computes_nothing(op: Op) -> bool:
+    """Whether the result is what is given, perhaps in another shape or order."""
+    if op.kind == "concat":
+        return len(op.inputs) == 1 and not op.arrays
+    return op.kind in MOVES or (op.kind == "pad" and op.attributes["padding"] == NO_PADDING)
+
+
+def _factor(op: Op, constant: Array) -> Scale | None:
+    """The product with one number, which is a layer of the spec."""
+    if not op.attributes["product"] or constant.size != 1 or not np.isfinite(constant).all():
+        return None
+    return Scale(_short(constant.item()), "always")
+
+
+def _fits(layer: Leaf, given: Shape, shape: Shape) -> bool:
+    """Whether a layer makes a value of one shape one of another."""
+    try:
+        return leaf_shape(layer, "", given)[1] == shape
+    except (ShapeError, SpecError):
+        return False
 
 
 def _counts(
@@ -405,6 +598,11 @@ def _sum(first: ExplicitPadding, second: ExplicitPadding) -> ExplicitPadding:
     return ((a + e, b + f), (c + g, d + h))
 
 
+def _is_around(padding: ExplicitPadding) -> bool:
+    """Whether a padding adds on every side; a negative one takes away."""
+    return all(side >= 0 for sides in padding for side in sides)
+
+
 def _is_scaled(arrays: Mapping[str, Array]) -> bool:
     """Whether batch norm multiplies by something: a weight of ones is none."""
     return "weight" in arrays and bool((arrays["weight"] != 1).any())
@@ -419,5 +617,9 @@ def _norm_arrays(arrays: Mapping[str, Array], layer: BatchNorm) -> dict[str, Arr
 
 
 def _short(value: Any) -> float:
-    """The shortest decimal that is the same float32: frameworks keep 1e-3 as its nearest one."""
-    return float(str(np.float32(value)))
+    """A number that is a float32 as the shortest decimal that is the same one: frameworks keep 1e-3
+    as its nearest float32. Any other as it is.
+    """
+    number = float(value)
+    near = np.float32(number)
+    return float(str(near)) if float(near) == number else number

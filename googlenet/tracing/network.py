@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..arrays import Params
+import numpy as np
+
+from ..arrays import Array, Params
+from ..errors import ShapeError, SpecError, TraceError
 from ..spec.layers import (
     Aux,
     Concat,
@@ -16,6 +19,7 @@ from ..spec.layers import (
     Sequential,
     Shape,
 )
+from ..spec.rewrite import resolve
 from .tree import Chain, Foreign, Fork, Head, Step, steps
 
 #: What a captured graph of evaluation does not say: the weight of a head's loss.
@@ -25,12 +29,14 @@ LOSS_WEIGHT = 0.3
 @dataclass(frozen=True, eq=False)
 class Traced:
     """A user's model in the spec's terms: its `network`, its weights by path (canonical axes,
-    float32), and for each layer's path the place in the user's code.
+    float32 where they are float32 numbers, else as the model has them), for each layer's path the
+    place in the user's code, and the names of the outputs in the order in which it returns them.
     """
 
     network: Network
     params: Params
     places: dict[str, str]
+    outputs: tuple[str, ...]
 
 
 def foreign(chain: Chain) -> Iterator[Step]:
@@ -38,19 +44,45 @@ def foreign(chain: Chain) -> Iterator[Step]:
     return (step for step in steps(chain) if isinstance(step.layer, Foreign))
 
 
+def kind_of(step: Step) -> str:
+    """What a layer is called: the kind of a foreign one, or the spec's class."""
+    return step.layer.kind if isinstance(step.layer, Foreign) else type(step.layer).__name__
+
+
 def as_traced(chain: Chain, name: str, input_shape: Shape, source: str) -> Traced:
     """`chain`, which has no foreign layers, as a network called `name` for images `input_shape`
     (C, H, W); layers are called by their kind, and counted.
+
+    Raises `TraceError` if the layers do not fit together as the spec's must, such as a
+    concatenation of vectors.
     """
     maker = _Maker()
-    layers = maker.sequential(chain, "")
-    return Traced(Network(name, layers, input_shape, source), maker.params, maker.places)
+    network = Network(name, maker.sequential(chain, ""), input_shape, source)
+    try:
+        resolve(network)
+    except (ShapeError, SpecError) as error:
+        path = str(error).partition(":")[0]
+        raise TraceError(
+            f"{maker.places.get(path, 'net')}: each layer is one of the spec, but it has no network"
+            f" of them ({error})"
+        ) from error
+    params = {path: _as_float32(array) for path, array in maker.params.items()}
+    outputs = tuple(maker.outputs[number] for number in sorted(maker.outputs))
+    return Traced(network, params, maker.places, outputs)
+
+
+def _as_float32(array: Array) -> Array:
+    """The same numbers in float32, where they are some."""
+    with np.errstate(over="ignore"):
+        near = np.ascontiguousarray(array, np.float32)
+    return near if np.array_equal(near, array, equal_nan=True) else array
 
 
 class _Maker:
     def __init__(self) -> None:
         self.params: Params = {}
         self.places: dict[str, str] = {}
+        self.outputs: dict[int, str] = {0: "logits"}
 
     def sequential(self, chain: Chain, path: str) -> Sequential:
         """The layers of a chain."""
@@ -70,14 +102,15 @@ class _Maker:
                 self.params.update({f"{path}.{role}": array for role, array in arrays.items()})
                 self.places[path] = place
                 return layer
-            case Head(chain=chain):
+            case Head(chain=chain, number=number):
+                self.outputs[number] = path
                 return Aux(self.sequential(chain, path), LOSS_WEIGHT)
             case Fork(join="concat", branches=branches, place=place):
                 self.places[path] = place
                 named = {f"branch_{n}": branch for n, branch in enumerate(branches, 1)}
                 return Concat(
                     tuple(
-                        (name, self._branch(branch, f"{path}.{name}"))
+                        (name, self.sequential(branch, f"{path}.{name}"))
                         for name, branch in named.items()
                     )
                 )
@@ -85,20 +118,17 @@ class _Maker:
                 self.places[path] = item.place
                 return self._sum(item, path)
 
-    def _branch(self, chain: Chain, path: str) -> Layer:
-        return self.sequential(chain, path)
-
     def _sum(self, fork: Fork, path: str) -> Residual:
         """A sum of branches: the shorter one is the shortcut, and a factor at the end of the other
         is its scale.
         """
         *rest, last = sorted(fork.branches, key=_length)
         scale = 1.0
-        if isinstance(last[-1:], tuple) and last and isinstance(last[-1], Step):
+        if last and isinstance(last[-1], Step):
             layer = last[-1].layer
             if isinstance(layer, Scale) and layer.when == "always":
                 scale, last = layer.factor, last[:-1]
-        (shortcut,) = rest
+        shortcut = rest[0] if len(rest) == 1 else (replace(fork, branches=tuple(rest)),)
         return Residual(
             self.sequential(last, f"{path}.body"),
             self.sequential(shortcut, f"{path}.shortcut"),

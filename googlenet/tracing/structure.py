@@ -38,7 +38,7 @@ class Structure:
             near = reduce(self.meet, value.inputs)
             self._above[value.name] = near
             self._depth[value.name] = self._depth[near] + 1
-        self._used: dict[str, str] = {}
+        self._used: set[str] = set()
 
     def meet(self, first: str, second: str) -> str:
         """The nearest value that every path to both passes through."""
@@ -57,14 +57,16 @@ class Structure:
         """
         main, *heads = outputs
         path = self._path(main)
-        leaves: dict[str, list[str]] = {}
-        for head in heads:
-            leaves.setdefault(self.meet(head, main), []).append(head)
+        leaves: dict[str, list[int]] = {}
+        for number, head in enumerate(heads, 1):
+            leaves.setdefault(self.meet(head, main), []).append(number)
         found: list[Item] = []
         begin = self._start
         for name in path:
             found += self._chain(begin, name)
-            found += [Head(self._chain(name, head)) for head in leaves.get(name, ())]
+            found += [
+                Head(self._chain(name, outputs[number]), number) for number in leaves.get(name, ())
+            ]
             begin = name
         return tuple(found)
 
@@ -83,7 +85,7 @@ class Structure:
         name = end
         while name != start:
             value = self._values[name]
-            self._take(value, end)
+            self._take(value)
             if value.step is not None:
                 found.append(value.step)
                 (name,) = value.inputs
@@ -96,14 +98,15 @@ class Structure:
             name = near
         return tuple(found[::-1])
 
-    def _take(self, value: Value, end: str) -> None:
+    def _take(self, value: Value) -> None:
         if value.name in self._used:
-            place = value.step.place if value.step is not None else ""
+            shaped = value.step or value.join
+            assert shaped is not None
             raise TraceError(
-                f"{place or value.name}: is used by branches that begin and end at different"
+                f"{shaped.place or value.name}: is used by branches that begin and end at different"
                 " places; only branches that fork and join as a whole can be compared"
             )
-        self._used[value.name] = end
+        self._used.add(value.name)
 
     def _branches(self, ends: Sequence[str], near: str, join: Fork) -> tuple[Chain, ...]:
         """The branches from `near` to each of `ends`; those beside each other that first go the

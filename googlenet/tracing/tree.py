@@ -46,9 +46,12 @@ class Fork:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A further output, computed by `chain` from where it stands in the main path."""
+    """A further output, computed by `chain` from where it stands in the main path; `number` counts
+    the model's outputs as it returns them, the logits 0.
+    """
 
     chain: Chain
+    number: int
 
 
 Item: TypeAlias = "Step | Fork | Head"

@@ -6,41 +6,15 @@ import numpy as np
 import pytest
 
 from googlenet import TraceError, spec
-from googlenet.backend.graph import Graph, Op
 from googlenet.reference import build
 from googlenet.reference.network import Pass
 from googlenet.spec.blocks import batch_norm, conv_layer, max_pool
 from googlenet.tracing.evaluate import evaluate, is_known
 from googlenet.tracing.foreign import KNOWN
-from googlenet.tracing.lift import lift
 from googlenet.tracing.network import as_traced, foreign
 from googlenet.tracing.tree import Fork, Head, Step, steps
 
-SHAPE = (2, 3, 7, 6)
-RNG = np.random.default_rng(0)
-
-
-def array(*shape):
-    return RNG.standard_normal(shape).astype(np.float32)
-
-
-def conv(name, before, out=4, inside=3, size=1, shape=None, **more):
-    padding = more.pop("padding", ((size // 2, size // 2),) * 2)
-    attributes = {"stride": (1, 1), "padding": padding, "dilation": (1, 1), "groups": 1, **more}
-    arrays = {"weight": array(out, inside, size, size)}
-    return Op(name, "conv", (before,), shape or (2, out, 7, 6), attributes, arrays, f"net.{name}")
-
-
-def op(name, kind, *before, shape=(2, 4, 7, 6), arrays=None, **attributes):
-    return Op(name, kind, before, shape, attributes, arrays or {}, f"net.{name}")
-
-
-def lifted(*ops, outputs=None):
-    return lift(Graph("images", SHAPE, ops, outputs or (ops[-1].name,)))
-
-
-def layers(chain):
-    return [step.layer for step in steps(chain)]
+from .graphs import SHAPE, array, conv, layers, lifted, near, op
 
 
 def test_a_bias_that_is_added_belongs_to_the_convolution():
@@ -213,7 +187,7 @@ def test_a_network_of_a_tree_is_the_same_function():
     run = Pass()
     build(traced.network, traced.params, dtype=np.float64).run(images, run)
     (logits,) = evaluate(tree, images)
-    np.testing.assert_allclose(run.outputs["logits"], logits, rtol=1e-13)
+    assert near(run.outputs["logits"], logits)
     assert batch_norm(1e-3) in layers(tree)
 
 
@@ -221,10 +195,10 @@ def test_a_network_of_a_tree_is_the_same_function():
 def test_every_foreign_layer_keeps_its_dtype(kind):
     attributes = {"slope": 0.1, "alpha": 1.0, "low": 0, "high": 6, "axis": 1, "axes": (2, 3)}
     attributes |= {"padding": ((1, 0), (0, 2)), "value": 1.0, "product": True, "keepdims": True}
-    attributes |= {"shape": (126,)}
+    attributes |= {"shape": (126,), "factor": 0.5, "eps": 1e-3, "train": True}
     if kind == "transpose":
         attributes["axes"] = (0, 2, 3, 1)
-    arrays = {"other": array(3, 1, 1), "weight": array(2, 6)}
+    arrays = {"other": array(3, 1, 1), "weight": array(*((3,) if kind == "batch_norm" else (2, 6)))}
     images = array(*SHAPE)
     for dtype in (np.float32, np.float64):
         found = KNOWN[kind](images.astype(dtype), attributes, arrays)
@@ -246,7 +220,7 @@ def test_a_dilated_convolution_is_foreign_and_computed():
         for i in range(3)
         for j in range(3)
     )
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert near(found, expected)
 
 
 def test_a_layer_that_nobody_knows_is_named():

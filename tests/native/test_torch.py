@@ -1,5 +1,9 @@
 """What is PyTorch's own about its models."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -17,6 +21,37 @@ def test_moves_to_a_device():
     moved = googlenet.get_model(PAPER, framework="torch", device="cpu").to(torch.float64)
     images = torch.from_numpy(random_images(PAPER))
     assert moved(images.double())[0].dtype == torch.float64
+
+
+def test_loads_the_compiler_only_to_compile():
+    """It takes longer to load than all the rest of PyTorch."""
+    program = "import sys, googlenet_torch; print('torch._dynamo' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert found.stdout.strip() == b"False"
+
+
+def test_names_the_compiler_that_is_missing(tmp_path):
+    program = (
+        "import googlenet, numpy as np\n"
+        "from googlenet.spec import Conv, GlobalAvgPool, Network, ReLU, Sequential\n"
+        "conv = Conv(2, (3, 3), (1, 1), ((1, 1), (1, 1)), 1, True)\n"
+        "layers = Sequential((('conv', conv), ('relu', ReLU()), ('pool', GlobalAvgPool())))\n"
+        "network = Network('tiny', layers, (1, 8, 8), 'a test')\n"
+        "backend = googlenet.get_backend('torch')\n"
+        "model = googlenet.get_model(network, framework='torch')\n"
+        "backend.compiled(model, 'torch.compile')(np.zeros((1, 1, 8, 8), np.float32))\n"
+    )
+    environment = {
+        **os.environ,
+        "CXX": str(tmp_path / "none"),
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert found.returncode == 1
+    last = found.stderr.strip().splitlines()[-1]
+    assert last.startswith("googlenet.errors.BackendError: torch: torch.compile failed: ")
+    assert last.endswith("; install a C++ compiler, such as g++")
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)

@@ -1,10 +1,8 @@
-"""Users' own PyTorch models, traced: every network of ours comes back as it is, and code in any
-style is understood, or what is foreign in it named.
+"""Users' own PyTorch models, traced: code in any style is understood, or what is foreign in it
+named.
 """
 
 import copy
-import inspect
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,15 +12,11 @@ from torch import nn
 
 import googlenet
 from googlenet import TraceError, spec
-from googlenet.architectures import NETWORKS, get_network
-from googlenet.proof.conformance.networks import composites
-from googlenet.spec.analysis import smallest_input
-from googlenet.spec.layers import BatchNorm, Scale
-from googlenet.spec.rewrite import map_leaves, resolve
+from googlenet.architectures import get_network
+from googlenet.proof.conformance.tracing import outline
+from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.spec.traversal import walk
 from googlenet.weights.samples import random_params
-
-from .networks import OWN_LAYERS
 
 SHAPE = (3, 33, 29)
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -32,68 +26,28 @@ def traced(model, shape=SHAPE):
     return googlenet.trace(model, "torch", shape)
 
 
-def leaves(network):
-    """What an evaluation graph holds of a network's leaves: not batch norm's momentum, nor whether
-    it scales by ones, nor what is scaled in training only.
-    """
-    found = []
-    for site in walk(network):
-        match site.layer:
-            case BatchNorm(eps=eps):
-                found.append(("batch norm", np.float32(eps)))
-            case Scale(when="train"):
-                pass
-            case Scale(factor=factor):
-                found.append(("scale", np.float32(factor)))
-            case _:
-                found.append(site.layer)
-    return found
-
-
-def small(name, aux):
-    network = get_network(name, num_classes=7, aux=aux) if aux else get_network(name, num_classes=7)
-    channels, side = network.input_shape[0], smallest_input(network)
-    return network.at((channels, side, side))
-
-
-CASES = [
-    (name, aux)
-    for name, make in NETWORKS.items()
-    for aux in (False, True)
-    if not aux or "aux" in inspect.signature(make).parameters
-    if name not in ("vgg11", "vgg16")  # vgg11_small has their layers
-]
-
-
-@pytest.mark.parametrize(("name", "aux"), CASES)
-def test_a_network_of_ours_comes_back(backend, name, aux):
-    network = small(name, aux)
-    params = random_params(network)
-    found = traced(backend.build(network, params), network.input_shape)
-    assert leaves(found.network) == leaves(resolve(network))
-    assert (
-        found.network.outputs[1:]
-        == tuple(f"aux_{n}" for n in range(1, 1 + 2 * aux))[: len(network.outputs) - 1]
+def check_outputs(found, images, outputs):
+    """The model's outputs on other images than those of the trace are those of its network."""
+    reference = googlenet.get_backend("numpy")
+    exact, rough = (
+        reference.forward(reference.build(found.network, found.params, dtype=dtype), images)
+        for dtype in (np.float64, np.float32)
     )
-    given, back = (list(each.values()) for each in (params, found.params))
-    scales = sum(array.size for array in back)
-    assert scales <= sum(array.size for array in given)
-    assert max(found.errors) < 1e-5
+    for name, output in zip(found.outputs, outputs, strict=True):
+        right = exact[name].reshape(output.shape)
+        assert distance(output, right) <= limit(
+            distance(rough[name].reshape(output.shape), right)
+        ), name
 
 
-@pytest.mark.parametrize("name", [*composites(), "own layers"])
-def test_every_composite_comes_back(backend, name):
-    network = OWN_LAYERS if name == "own layers" else composites()[name]
+def leaves(network):
+    """The leaves in order, as far as an evaluation shows them."""
+    return [item for site in walk(network) for item in outline(site.layer)]
+
+
+def test_places_are_as_the_user_writes_them(backend):
+    network = get_network("googlenet", num_classes=7, input_shape=(1, 64, 64))
     found = traced(backend.build(network, random_params(network)), network.input_shape)
-    assert leaves(found.network) == leaves(resolve(network))
-
-
-def test_weights_come_back_bit_for_bit(backend):
-    network = small("googlenet", False)
-    params = random_params(network)
-    found = traced(backend.build(network, params), network.input_shape)
-    for before, after in zip(params.values(), found.params.values(), strict=True):
-        np.testing.assert_array_equal(before, after)
     assert found.places["concat_1.branch_3.conv_2"] == "net.b3.inception_3a.branch_5x5.conv.conv"
 
 
@@ -175,16 +129,12 @@ def test_a_style_is_understood(style):
     model = make()
     found = traced(model)
     assert leaves(found.network)[: len(first)] == first
-    assert max(found.errors) < 1e-5
     again = copy.deepcopy(model).eval()
     images = np.random.default_rng(1).standard_normal((3, *SHAPE)).astype(np.float32)
     with torch.no_grad():
         outputs = again(torch.from_numpy(images))
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    reference = googlenet.get_backend("numpy")
-    answers = reference.forward(reference.build(found.network, found.params), images)
-    for output, answer in zip(outputs, answers.values(), strict=True):
-        np.testing.assert_allclose(output.numpy(), answer, rtol=1e-4, atol=1e-5)
+    check_outputs(found, images, [output.numpy() for output in outputs])
 
 
 def test_a_head_is_an_auxiliary_output_and_a_sum_a_residual():
@@ -229,7 +179,7 @@ def test_what_the_spec_has_not_is_foreign_and_computed(layer, kind):
     found = traced(nn.Sequential(nn.Conv2d(3, 3, 1), layer))
     (step,) = found.foreign
     assert (step.layer.kind, step.place) == (kind, "net[1]")
-    assert max(found.errors) < 1e-5
+    assert len(found.errors) == 1
     with pytest.raises(TraceError, match=rf"net\[1\]: '{kind}' is not a layer of the spec"):
         _ = found.network
 
@@ -237,7 +187,7 @@ def test_what_the_spec_has_not_is_foreign_and_computed(layer, kind):
 def test_a_layer_that_nobody_knows_is_named_and_nothing_is_claimed():
     found = traced(nn.Sequential(nn.Conv2d(3, 8, 1), nn.PixelShuffle(2)))
     assert [(step.layer.kind, step.place) for step in found.foreign] == [
-        ("pixel_shuffle", "net[1]")
+        ("aten.pixel_shuffle", "net[1]")
     ]
     assert found.errors == ()
 
@@ -254,7 +204,7 @@ class Branching(nn.Module):
 
 class Random(nn.Module):
     def forward(self, x):
-        return F.dropout(x.flatten(1), 0.5, training=True)
+        return F.dropout(x, 0.5, training=True)
 
 
 class Splitting(nn.Module):
@@ -326,18 +276,3 @@ def test_the_weights_are_copies():
 def test_a_model_in_double_precision():
     found = traced(nn.Conv2d(3, 4, 1).double())
     assert max(found.errors) < 1e-12
-
-
-def test_what_a_graph_does_not_hold_is_no_difference(backend):
-    """Momentum and a scale in training leave no trace; all else does."""
-    network = composites()["norm_residual"]
-    changed = map_leaves(
-        network,
-        lambda leaf: replace(leaf, momentum=0.5) if isinstance(leaf, BatchNorm) else leaf,
-    )
-    params = random_params(network)
-    first, second = (
-        traced(backend.build(each, params), network.input_shape).network
-        for each in (network, changed)
-    )
-    assert first == second

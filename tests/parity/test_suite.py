@@ -47,7 +47,7 @@ def test_a_backend_is_given_the_cases_that_it_can_pass():
     every, example = cases(), cases(capabilities(get_backend("example")))
     assert {
         case.capabilities for case in every if not case.capabilities <= capabilities(reference)
-    } == {frozenset({"parallel"}), frozenset({"compiled"})}
+    } == {frozenset({"parallel"}), frozenset({"compiled"}), frozenset({"trace"})}
     assert 0 < len(example) < len(cases({"gradients"})) < len(every)
     assert {case.capabilities for case in example} == {frozenset(), frozenset({"save"})}
     assert {case.capabilities for case in every} == {
@@ -58,6 +58,7 @@ def test_a_backend_is_given_the_cases_that_it_can_pass():
         frozenset({"gradients", "trainer"}),
         frozenset({"parallel"}),
         frozenset({"compiled"}),
+        frozenset({"trace"}),
     }
 
 

@@ -11,6 +11,7 @@ from ...backend.protocols import (
     Compiles,
     Differentiates,
     Saves,
+    Traces,
     Trains,
     TrainsInParallel,
     capabilities,
@@ -68,6 +69,10 @@ def _compiles(backend: object) -> TypeGuard[Compiles]:
     return isinstance(backend, Compiles)
 
 
+def _traces(backend: object) -> TypeGuard[Traces]:
+    return isinstance(backend, Traces)
+
+
 FORWARD: Final = Need(frozenset[str](), _is_backend)
 SAVE: Final = Need(frozenset({"save"}), _saves)
 GRADIENTS: Final = Need(frozenset({"gradients"}), _differentiates)
@@ -75,6 +80,7 @@ TRAINER: Final = Need(frozenset({"trainer"}), _trains)
 LEARNER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
 PARALLEL: Final = Need(frozenset({"parallel"}), _trains_in_parallel)
 COMPILED: Final = Need(frozenset({"compiled"}), _compiles)
+TRACE: Final = Need(frozenset({"trace"}), _traces)
 
 
 class ConformanceError(AssertionError):
@@ -123,6 +129,7 @@ AnyCase: TypeAlias = (
     | Case[Learns]
     | Case[TrainsInParallel]
     | Case[Compiles]
+    | Case[Traces]
 )
 
 

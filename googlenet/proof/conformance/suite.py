@@ -54,6 +54,7 @@ from .networks import (
 )
 from .state import state_cases
 from .ties import tie_cases
+from .tracing import trace_cases
 from .training import trainer_cases
 
 
@@ -74,6 +75,7 @@ def cases(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[AnyCase]:
         *trainer_cases(),
         *exact_cases(),
         *compiled_cases(),
+        *trace_cases(),
     ]
     return [case for case in every if case.capabilities <= set(capabilities)]
 

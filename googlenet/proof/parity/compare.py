@@ -88,10 +88,11 @@ def compare_forward(
     taps = [site.path for site in nodes(problem.network)]
     distances = {name: Distance() for name in names}
     plain: dict[str, Distance] = {} if train else {name: Distance() for name in reversed(outputs)}
+    double = build(problem.network, problem.params, dtype=np.float64)
     done = 0
     for piece in chunks(problem.images, chunk):
         run = Pass(train=train, taps=frozenset(taps))
-        build(problem.network, problem.params, dtype=np.float64).run(piece, run)
+        double.run(piece, run)
         actual = backend.forward(model, piece, train=train, taps=taps)
         for name in names:
             distances[name].add(actual.get(name), run.outputs[name])

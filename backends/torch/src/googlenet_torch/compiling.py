@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import torch
 from torch import nn
-from torch._inductor.exc import InductorError
 
 from googlenet.arrays import Array
 from googlenet.backend import shared
@@ -43,7 +42,9 @@ def compiled(model: nn.Module, form: str) -> Callable[[Array], dict[str, Array]]
         with torch.no_grad():
             try:
                 found = shared.by_name(network, run(x.contiguous(memory_format=order)))
-            except InductorError as error:
+            # Named here and not imported: with it PyTorch loads its compiler, which takes longer
+            # than all else, and most users never compile.
+            except torch._dynamo.exc.BackendCompilerFailed as error:
                 first = str(error).strip().splitlines()[0]
                 advice = "; install a C++ compiler, such as g++" if "compiler" in first else ""
                 raise BackendError(f"torch: {form} failed: {first}{advice}") from error

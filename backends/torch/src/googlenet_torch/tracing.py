@@ -161,7 +161,7 @@ class _Reader:
         bound = _bound(node)
         known = _KNOWN.get(_plain(node.target))
         found = None if known is None else known(bound, self._arrays)
-        return found or (_plain(node.target), {"arguments": repr(node.args[1:])}, {})
+        return found or (_own_name(node.target), {"arguments": repr(node.args[1:])}, {})
 
 
 def _bound(node: Any) -> dict[str, Any]:
@@ -175,6 +175,12 @@ def _bound(node: Any) -> dict[str, Any]:
 def _plain(target: Any) -> str:
     """`relu` for aten.relu_.default: an operation in place computes the same."""
     return str(target).removeprefix("aten.").partition(".")[0].rstrip("_")
+
+
+def _own_name(target: Any) -> str:
+    """`aten.relu` for aten.relu_.default: PyTorch's own name, which is none of the graph's."""
+    namespace, _, rest = str(target).partition(".")
+    return f"{namespace}.{rest.partition('.')[0].rstrip('_')}"
 
 
 def _inputs(node: Any) -> list[Any]:

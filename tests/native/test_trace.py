@@ -1,0 +1,141 @@
+"""Every network of ours, built natively and as it is printed, is traced as a user's own model: it
+comes back with the same layers, branches and weights. Models in the framework's own styles are in
+`test_trace_torch.py` and its like.
+"""
+
+import inspect
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import googlenet
+from googlenet.architectures import NETWORKS, designators, get_network
+from googlenet.backend.protocols import capabilities
+from googlenet.proof.conformance.networks import composites
+from googlenet.proof.conformance.tracing import outline, same_arrays
+from googlenet.source.write import write
+from googlenet.spec.analysis import smallest_input
+from googlenet.spec.layers import BatchNorm, Dropout
+from googlenet.spec.rewrite import map_leaves, resolve
+from googlenet.spec.traversal import walk
+from googlenet.weights.samples import random_params
+
+from ..frameworks import written
+from ..frameworks.native import LOADERS
+from .networks import OWN_LAYERS, ending
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy).
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    ),
+]
+
+
+def with_aux(name):
+    return "aux" in inspect.signature(NETWORKS[name]).parameters
+
+
+#: Built natively: each network, and once more with its auxiliary heads. Its dialects differ in a
+#: layer or two, and are traced as they are printed.
+CASES = [(name, aux) for name in NETWORKS for aux in (False, True) if not aux or with_aux(name)]
+PRINTED = ["googlenet", *(name for name in designators() if name not in NETWORKS), "own layers"]
+
+
+def small(name, aux):
+    """A network on the smallest images that it takes, not square where it can be."""
+    network = get_network(name, num_classes=7, **({"aux": True} if aux else {}))
+    channels, side = network.input_shape[0], smallest_input(network)
+    for shape in ((channels, side + 3, side), (channels, side, side)):
+        try:
+            resolve(network.at(shape))
+        except googlenet.ShapeError:
+            continue
+        return network.at(shape)
+    raise AssertionError(name)
+
+
+def check(framework, model, network, params):
+    """A model is `network` with `params` to a trace, and gives its outputs in the same order."""
+    found = googlenet.trace(model, framework, network.input_shape)
+    assert outline(resolve(found.network).layers) == outline(resolve(network).layers)
+    assert same_arrays(found.params, params)
+    assert len(found.errors) == len(network.outputs)
+    assert found.outputs == ("logits", *found.network.outputs[1:])
+    assert found.places.keys() >= {site.path for site in walk(found.network)}
+    assert all(found.places.values())
+    return found
+
+
+def test_the_backend_traces(backend):
+    assert "trace" in capabilities(backend)
+
+
+@pytest.mark.parametrize(("name", "aux"), CASES)
+def test_a_network_of_ours_comes_back(framework, backend, name, aux):
+    network = small(name, aux)
+    params = random_params(network)
+    check(framework, backend.build(network, params), network, params)
+
+
+@pytest.mark.parametrize("name", [*composites(), "own layers"])
+def test_every_composite_comes_back(framework, backend, name):
+    network = OWN_LAYERS if name == "own layers" else composites()[name]
+    params = random_params(network)
+    check(framework, backend.build(network, params), network, params)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_printed_network_comes_back(framework, backend, tmp_path, name):
+    network = OWN_LAYERS if name == "own layers" else small(name, False)
+    params = random_params(network)
+    source = write(network, backend)
+    file, weights = tmp_path / "written.py", tmp_path / f"weights{ending(backend)}"
+    file.write_text(source.text, encoding="utf-8")
+    backend.save(backend.build(network, params), weights)
+    model = getattr(written.imported(file), source.name)()
+    LOADERS[framework](model, str(weights))
+    found = check(framework, model, network, params)
+    rates = [site.layer.rate for site in walk(network) if isinstance(site.layer, Dropout)]
+    back = [site.layer.rate for site in walk(found.network) if isinstance(site.layer, Dropout)]
+    assert back == rates
+
+
+def test_other_weights_are_seen(framework, backend):
+    """The comparison of weights can fail."""
+    network = composites()["inception"]
+    params = random_params(network)
+    found = googlenet.trace(backend.build(network, params), framework, network.input_shape)
+    assert not same_arrays(found.params, random_params(network, seed=1))
+
+
+def test_what_a_graph_does_not_hold_is_no_difference(framework, backend):
+    """Momentum leaves no trace."""
+    network = composites()["norm_residual"]
+    changed = map_leaves(
+        network,
+        lambda leaf: replace(leaf, momentum=0.5) if isinstance(leaf, BatchNorm) else leaf,
+    )
+    params = random_params(network)
+    first, second = (
+        googlenet.trace(backend.build(each, params), framework, network.input_shape).network
+        for each in (network, changed)
+    )
+    assert first == second
+
+
+def test_the_same_weights_give_the_same_function(framework, backend):
+    """In the reference, a traced network and its weights give what the network itself gives."""
+    network = composites()["auxiliary"]
+    params = random_params(network)
+    found = googlenet.trace(backend.build(network, params), framework, network.input_shape)
+    images = np.ones((2, *network.input_shape), np.float32)
+    reference = googlenet.get_backend("numpy")
+    right, ours = (
+        reference.forward(reference.build(*pair, dtype=np.float64), images)
+        for pair in ((network, params), (found.network, found.params))
+    )
+    for name, other in zip(network.outputs, found.outputs, strict=True):
+        np.testing.assert_array_equal(ours[other], right[name])
