@@ -11,47 +11,65 @@ In canonical axes, flattening a channels-last map of more than one pixel is `tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..arrays import Array
 from ..spec.layers import Shape
 
-#: The kinds of operations that `lift` knows, with their attributes, and arrays in brackets; those
-#: with a question mark may be missing. Padding is ((top, bottom), (left, right)), all other pairs
-#: are (height, width). Axes count the batch as 0, and may be negative.
-KINDS: Final = {
-    "conv": "stride, padding, dilation, groups [weight (O, I / groups, kh, kw), bias? (O,)]",
-    "dense": "[weight (O, I), bias? (O,)], along the last axis",
-    "batch_norm": "eps, train [weight?, bias?, running_mean?, running_var?, each (C,)]",
-    "local_response_norm": "size, alpha, beta, k",
-    "max_pool": "kernel_size, stride, padding, ceil_mode, dilation",
-    "avg_pool": "kernel_size, stride, padding, ceil_mode, count_include_pad",
-    "sum_pool": "kernel_size, stride, padding, ceil_mode",
-    "adaptive_avg_pool": "output_size",
-    "mean": "axes, keepdims",
-    "relu": "",
-    "dropout": "rate, active",
-    "concat": "axis",
-    "add": "factor?, of the second of two",
-    "mul": "factor",
-    "affine": "product, whether [other] is multiplied and not added; it broadcasts",
-    "pad": "padding, negative where it takes away; value",
-    "flatten": "start, the first axis that is joined",
-    "reshape": "shape, without the batch",
-    "transpose": "axes, of the whole, the batch first",
-    "leaky_relu": "slope",
-    "elu": "alpha",
-    "clip": "low, high",
-    "gelu": "approximate, 'none' or 'tanh'",
-    "softmax": "axis",
-    "log_softmax": "axis",
-    "sigmoid": "",
-    "silu": "",
-    "tanh": "",
-    "softplus": "",
-    "identity": "",
+
+@dataclass(frozen=True)
+class Kind:
+    """What an operation of a kind has: the names of its attributes, and its arrays by role with
+    their shapes; those with a question mark may be missing.
+    """
+
+    attributes: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
+    about: str = ""
+
+
+_NORM: Final = tuple(f"{name}? (C,)" for name in ("weight", "bias", "running_mean", "running_var"))
+_POOL: Final = ("kernel_size", "stride", "padding", "ceil_mode")
+
+#: The kinds of operations that `lift` knows. Padding is ((top, bottom), (left, right)), all other
+#: pairs are (height, width). Axes count the batch as 0, and may be negative.
+KINDS: Final[Mapping[str, Kind]] = {
+    "conv": Kind(
+        ("stride", "padding", "dilation", "groups"),
+        ("weight (O, I / groups, kh, kw)", "bias? (O,)"),
+    ),
+    "dense": Kind((), ("weight (O, I)", "bias? (O,)"), "along the last axis"),
+    "batch_norm": Kind(("eps", "train"), _NORM, "along axis 1"),
+    "local_response_norm": Kind(("size", "alpha", "beta", "k"), (), "alpha / size, as in the spec"),
+    "max_pool": Kind((*_POOL, "dilation")),
+    "avg_pool": Kind((*_POOL, "count_include_pad")),
+    "sum_pool": Kind(_POOL),
+    "adaptive_avg_pool": Kind(("output_size",)),
+    "mean": Kind(("axes", "keepdims")),
+    "relu": Kind(),
+    "dropout": Kind(("rate", "active"), (), "active is whether it drops in evaluation mode, too"),
+    "spatial_dropout": Kind(("rate", "active"), (), "of whole channels"),
+    "concat": Kind(("axis",)),
+    "add": Kind(("factor?",), (), "of two or more values; factor, of the second of two"),
+    "mul": Kind(("factor",), (), "with a number"),
+    "affine": Kind(("product",), ("other",), "product: other is multiplied, not added; broadcasts"),
+    "pad": Kind(("padding", "value"), (), "negative padding takes away"),
+    "flatten": Kind(("start",), (), "the first axis that is joined"),
+    "reshape": Kind(("shape",), (), "without the batch"),
+    "transpose": Kind(("axes",), (), "of the whole, the batch first"),
+    "leaky_relu": Kind(("slope",)),
+    "elu": Kind(("alpha",)),
+    "clip": Kind(("low", "high")),
+    "gelu": Kind(("approximate",), (), "'none' or 'tanh'"),
+    "softmax": Kind(("axis",)),
+    "log_softmax": Kind(("axis",)),
+    "sigmoid": Kind(),
+    "silu": Kind(),
+    "tanh": Kind(),
+    "softplus": Kind(),
+    "identity": Kind(),
 }
 
 
@@ -83,3 +101,40 @@ class Graph:
     input_shape: Shape
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
+
+
+def faults(graph: Graph) -> list[str]:
+    """What is wrong with a graph as such: kinds that are none and have no prefix, attributes and
+    arrays that their kind has not or lacks, inputs that do not come before, names that are taken.
+    """
+    found: list[str] = []
+    names = {graph.input}
+    for op in graph.ops:
+        found += [
+            f"{op.name}: '{each}' does not come before it"
+            for each in op.inputs
+            if each not in names
+        ]
+        if op.name in names:
+            found.append(f"{op.name}: the name is taken")
+        names.add(op.name)
+        if op.kind in KINDS:
+            found += [f"{op.name}: '{op.kind}' {fault}" for fault in _wrong(op, KINDS[op.kind])]
+        elif "." not in op.kind:
+            found.append(f"{op.name}: '{op.kind}' is no kind, and has no prefix")
+    return [*found, *(f"output '{each}' is nowhere" for each in graph.outputs if each not in names)]
+
+
+def _wrong(op: Op, kind: Kind) -> Iterator[str]:
+    for what, given, allowed in (
+        ("attribute", op.attributes, kind.attributes),
+        ("array", op.arrays, kind.arrays),
+    ):
+        named = {text.partition(" ")[0] for text in allowed}
+        yield from (
+            f"lacks the {what} '{name}'"
+            for name in sorted(named)
+            if name not in given and name[-1] != "?"
+        )
+        known = {name.rstrip("?") for name in named}
+        yield from (f"has no {what} '{name}'" for name in sorted(given) if name not in known)

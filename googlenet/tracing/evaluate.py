@@ -13,39 +13,50 @@ from ..arrays import Array
 from ..errors import TraceError
 from ..reference.network import Model, Pass, in_silence
 from ..spec.layers import Conv, Dense, Leaf, Network, Sequential
-from .foreign import KNOWN, computed
-from .tree import Chain, Foreign, Fork, Head, Step
+from .foreign import computed, is_computed
+from .tree import Chain, Foreign, Fork, Head, Item, Step
 
 
 @in_silence
-def evaluate(chain: Chain, images: Array, dtype: npt.DTypeLike = np.float64) -> list[Array]:
+def evaluate(
+    chain: Chain,
+    images: Array,
+    dtype: npt.DTypeLike = np.float64,
+    *,
+    kept: dict[Item, Array] | None = None,
+) -> list[Array]:
     """The outputs of `chain` for images (N, C, H, W), as the model returns them, in evaluation
-    mode.
+    mode. `kept` receives the result of every item, of a head that of its chain, as far as this
+    comes.
 
     Raises `TraceError` for a foreign layer that nobody knows.
     """
     heads: dict[int, Array] = {}
-    logits = _chain(chain, np.asarray(images, dtype), heads)
+    kept = {} if kept is None else kept
+    logits = _chain(chain, np.asarray(images, dtype), heads, kept)
     return [logits, *(heads[number] for number in sorted(heads))]
 
 
-def _chain(chain: Chain, x: Array, heads: dict[int, Array]) -> Array:
+def _chain(chain: Chain, x: Array, heads: dict[int, Array], kept: dict[Item, Array]) -> Array:
     for item in chain:
         match item:
             case Step():
-                x = _step(item, x)
+                x = kept[item] = _step(item, x)
             case Head(chain=inside, number=number):
-                heads[number] = _chain(inside, x, heads)
-            case Fork(join="concat", branches=branches):
-                x = np.concatenate([_chain(branch, x, heads) for branch in branches], axis=1)
-            case Fork(branches=branches):
-                x = np.sum([_chain(branch, x, heads) for branch in branches], axis=0)
+                heads[number] = kept[item] = _chain(inside, x, heads, kept)
+            case Fork(join=join, branches=branches):
+                found = [_chain(branch, x, heads, kept) for branch in branches]
+                x = np.concatenate(found, axis=1) if join == "concat" else np.sum(found, axis=0)
+                kept[item] = x
     return x
 
 
 def is_known(step: Step) -> bool:
     """Whether a layer can be computed."""
-    return not isinstance(step.layer, Foreign) or step.layer.kind in (*KNOWN, "conv")
+    layer = step.layer
+    if not isinstance(layer, Foreign) or layer.kind == "conv":
+        return True
+    return is_computed(layer.kind, layer.attributes)
 
 
 def _step(step: Step, x: Array) -> Array:
@@ -56,8 +67,8 @@ def _step(step: Step, x: Array) -> Array:
     found = computed(step.layer.kind, x, step.layer.attributes, step.arrays)
     if found is None:
         raise TraceError(
-            f"{step.place}: '{step.layer.kind}' is an unknown operation, so what the model"
-            " computes cannot be determined"
+            f"{step.place}: '{step.layer.kind}' is an operation that is unknown or random, so what"
+            " the model computes cannot be determined"
         )
     return found
 

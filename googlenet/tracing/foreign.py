@@ -18,6 +18,7 @@ from ..arrays import Array
 ELEMENTWISE: Final = (
     "relu",
     "dropout",
+    "spatial_dropout",
     "mul",
     "leaky_relu",
     "elu",
@@ -33,10 +34,14 @@ Attributes = Mapping[str, Any]
 Arrays = Mapping[str, Array]
 
 
+def is_computed(kind: str, attributes: Attributes) -> bool:
+    """Whether an operation can be computed: it is known, and not random."""
+    return kind in KNOWN and not attributes.get("active", False)
+
+
 def computed(kind: str, x: Array, attributes: Attributes, arrays: Arrays) -> Array | None:
-    """The result of one operation; None for a kind that nobody here knows."""
-    known = KNOWN.get(kind)
-    return None if known is None else known(x, attributes, arrays)
+    """The result of one operation; None for one that nobody here can compute."""
+    return KNOWN[kind](x, attributes, arrays) if is_computed(kind, attributes) else None
 
 
 def _softmax(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
@@ -126,6 +131,8 @@ def _gelu(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
 
 #: The operations that are known, by their kinds in a graph.
 KNOWN: Final[Mapping[str, Callable[[Array, Attributes, Arrays], Array]]] = {
+    "dropout": lambda x, a, _: x,
+    "spatial_dropout": lambda x, a, _: x,
     "mul": lambda x, a, _: x * x.dtype.type(a["factor"]),
     "batch_norm": _batch_norm,
     "leaky_relu": _leaky_relu,

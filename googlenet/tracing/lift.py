@@ -50,11 +50,14 @@ MOMENTUM: Final = 0.1
 MOVES: Final = ("identity", "flatten", "reshape", "transpose")
 
 
-def lift(graph: Graph) -> Chain:
-    """The layers of `graph` as a tree. Raises `TraceError` if its first axis is not the batch
-    throughout, or if its branches do not fork and join as a whole.
+def lift(graph: Graph, *, ones: bool = False) -> Chain:
+    """The layers of `graph` as a tree. With `ones`, a batch norm whose weights are all 1 has them,
+    as one has that was not trained yet; without, it has none.
+
+    Raises `TraceError` if its first axis is not the batch throughout, or if its branches do not
+    fork and join as a whole.
     """
-    return _Lifter(graph).tree()
+    return _Lifter(graph, ones).tree()
 
 
 class _Lifter:
@@ -64,8 +67,8 @@ class _Lifter:
     another operation, as after a flattening.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, ones: bool) -> None:
+        self._graph, self._ones = graph, ones
         self._views = {graph.input: plain(graph.input, graph.input_shape[1:])}
         self._values: dict[str, Value] = {}
         #: For each value that is padded: the value before, the padding, and by what.
@@ -397,9 +400,11 @@ class _Lifter:
         kernel, stride = found["kernel_size"], found["stride"]
         counted = _counts(given, op.shape[2:], kernel, stride, padding)
         other = op.arrays["other"]
-        if not counted.all() or other.size not in (1, counted.size):
+        if not counted.all() or other.ndim < 2:
             return False
-        means = np.broadcast_to(other.reshape(other.shape[-2:]), counted.shape)
+        rows = other.reshape(-1, *other.shape[-2:])  # of each channel, which must be alike
+        if rows.shape[1:] != counted.shape or (rows != rows[0]).any():
+            return False
         for ceil_mode, included in ((False, False), (False, True), (True, False), (True, True)):
             try:
                 layer = AvgPool(kernel, stride, padding, ceil_mode, included)
@@ -410,7 +415,7 @@ class _Lifter:
             ones = np.ones((1, 1, *given[1:]))
             (right,) = evaluate((Step(layer, {}, op.shape[1:], op.place),), ones)
             # Divisions are rounded correctly, so these are the same numbers or others.
-            if (means.astype(np.float32) == (right[0, 0] / counted).astype(np.float32)).all():
+            if (rows[0].astype(np.float32) == (right[0, 0] / counted).astype(np.float32)).all():
                 self._add(op, before, layer, {})
                 return True
         return False
@@ -440,7 +445,7 @@ class _Lifter:
         if found["train"] or "running_mean" not in op.arrays or not along:
             self._foreign(op)
             return
-        layer = BatchNorm(_short(found["eps"]), MOMENTUM, _is_scaled(op.arrays))
+        layer = BatchNorm(_short(found["eps"]), MOMENTUM, _is_scaled(op.arrays, self._ones))
         self._add(op, view.value, layer, _norm_arrays(op.arrays, layer), view.of(op.name))
 
     def _mean(self, op: Op, name: str) -> None:
@@ -603,9 +608,9 @@ def _is_around(padding: ExplicitPadding) -> bool:
     return all(side >= 0 for sides in padding for side in sides)
 
 
-def _is_scaled(arrays: Mapping[str, Array]) -> bool:
-    """Whether batch norm multiplies by something: a weight of ones is none."""
-    return "weight" in arrays and bool((arrays["weight"] != 1).any())
+def _is_scaled(arrays: Mapping[str, Array], ones: bool) -> bool:
+    """Whether batch norm multiplies by something: unless `ones`, a weight of ones is none."""
+    return "weight" in arrays and (ones or bool((arrays["weight"] != 1).any()))
 
 
 def _norm_arrays(arrays: Mapping[str, Array], layer: BatchNorm) -> dict[str, Array]:

@@ -1,20 +1,23 @@
 """Graphs lifted to trees and networks, and trees computed: without any framework."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from googlenet import TraceError, spec
+from googlenet.backend.graph import Graph, faults
 from googlenet.reference import build
 from googlenet.reference.network import Pass
-from googlenet.spec.blocks import batch_norm, conv_layer, max_pool
+from googlenet.spec.blocks import avg_pool, batch_norm, conv_layer, max_pool
 from googlenet.tracing.evaluate import evaluate, is_known
 from googlenet.tracing.foreign import KNOWN
-from googlenet.tracing.network import as_traced, foreign
+from googlenet.tracing.lift import lift
+from googlenet.tracing.network import as_traced, foreign, kind_of
 from googlenet.tracing.tree import Fork, Head, Step, steps
 
-from .graphs import SHAPE, array, conv, layers, lifted, near, op
+from .graphs import RNG, SHAPE, array, conv, layers, lifted, near, op
 
 
 def test_a_bias_that_is_added_belongs_to_the_convolution():
@@ -25,6 +28,59 @@ def test_a_bias_that_is_added_belongs_to_the_convolution():
     assert step.layer == conv_layer(4, 1)
     np.testing.assert_array_equal(step.arrays["bias"], bias.reshape(4))
     assert step.place == "net.a"
+
+
+def test_a_bias_stands_alone_where_the_convolution_is_used_without_it():
+    bias = {"other": array(4, 1, 1)}
+    ops = [
+        conv("a", "images"),
+        op("i", "identity", "a"),
+        op("b", "affine", "i", arrays=bias, product=False),
+        op("j", "concat", "b", "i", shape=(2, 8, 7, 6), axis=1),
+    ]
+    found = layers(lifted(*ops))
+    assert found[0] == conv_layer(4, 1, bias=False)
+    assert found[1].kind == "affine"
+    unused = [*ops[:3], op("u", "relu", "a"), op("k", "identity", "b")]
+    assert layers(lifted(*unused)) == [conv_layer(4, 1)]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1, 1)])
+def test_one_number_for_all_channels_is_a_bias(shape):
+    ops = [
+        conv("a", "images"),
+        op("b", "affine", "a", arrays={"other": np.full(shape, 0.5, np.float32)}, product=False),
+    ]
+    (step,) = lifted(*ops)
+    np.testing.assert_array_equal(step.arrays["bias"], np.full(4, 0.5, np.float32))
+
+
+@pytest.mark.parametrize("shape", [(6,), (7, 1), (4, 1, 6)])
+def test_a_constant_along_pixels_is_no_bias(shape):
+    ops = [
+        conv("a", "images"),
+        op("b", "affine", "a", arrays={"other": array(*shape)}, product=False),
+    ]
+    assert [kind_of(step) for step in steps(lifted(*ops))] == ["Conv", "affine"]
+
+
+def test_the_product_with_one_number_is_a_scale():
+    ops = [
+        op("a", "affine", "images", shape=SHAPE, arrays={"other": np.float32(0.17)}, product=True),
+        op("m", "mul", "a", shape=SHAPE, factor=float(np.float32(0.3))),
+        op("n", "mul", "m", shape=SHAPE, factor=1 / 3),
+    ]
+    ops[0].arrays["other"] = np.asarray(np.float32(0.17))
+    assert layers(lifted(*ops)) == [spec.Scale(f, "always") for f in (0.17, 0.3, 1 / 3)]
+
+
+def test_a_concatenation_of_one_is_nothing_and_one_with_a_constant_foreign():
+    one = op("j", "concat", "images", shape=SHAPE, axis=2)
+    assert lifted(one) == ()
+    more = op("j", "concat", "images", shape=(2, 4, 7, 6), axis=1, arrays={"0": array(2, 1, 7, 6)})
+    (step,) = lifted(more)
+    assert step.layer.kind == "concat"
+    assert not is_known(step)
 
 
 def test_a_constant_that_is_no_bias_is_foreign():
@@ -42,23 +98,147 @@ def test_a_padding_apart_goes_into_the_convolution():
     assert step.layer.padding == ((1, 2), (3, 1))
 
 
+def window(kind, before, shape, kernel=3, stride=1, padding=((0, 0), (0, 0)), **more):
+    attributes = {"kernel_size": (kernel, kernel), "stride": (stride, stride), "padding": padding}
+    attributes["ceil_mode"] = more.pop("ceil_mode", False)
+    more |= {"dilation": (1, 1)} if kind == "max_pool" else {}
+    return op("w", kind, before, shape=(2, 3, *shape), **attributes, **more)
+
+
+def padded(before, padding, value=0.0, name="p"):
+    (top, bottom), (left, right) = padding
+    shape = (2, 3, 7 + top + bottom, 6 + left + right)
+    return op(name, "pad", before, shape=shape, padding=padding, value=value)
+
+
+ONE = ((1, 1), (1, 1))
+
+
 @pytest.mark.parametrize(
     ("value", "positive", "merges"),
-    [(0.0, True, True), (0.0, False, False), (-math.inf, False, True)],
+    [(0.0, True, True), (0.0, False, False), (-math.inf, False, True), (1.0, True, False)],
 )
 def test_zeros_around_a_max_pool_win_unless_nothing_is_negative(value, positive, merges):
     first = [conv("r", "images", out=3, shape=SHAPE)]  # of both signs
     if positive:
         first.append(op("p0", "relu", "r", shape=SHAPE))
-    before = first[-1].name
-    pad = op("p", "pad", before, shape=(2, 3, 9, 8), padding=((1, 1), (1, 1)), value=value)
-    window = {"kernel_size": (3, 3), "stride": (1, 1), "padding": ((0, 0), (0, 0))}
-    pool = op("m", "max_pool", "p", shape=SHAPE, ceil_mode=False, dilation=(1, 1), **window)
-    found = layers(lifted(*first, pad, pool))[len(first) :]
+    ops = [padded(first[-1].name, ONE, value), window("max_pool", "p", (7, 6))]
+    found = layers(lifted(*first, *ops))[len(first) :]
     if merges:
         assert found == [max_pool(3, 1, 1)]
     else:
         assert [found[0].kind, found[1]] == ["pad", max_pool(3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("ops", "expected"),
+    [
+        (
+            [padded("images", ONE), window("avg_pool", "p", (7, 6), count_include_pad=False)],
+            avg_pool(3, 1, 1),
+        ),
+        (
+            [
+                padded("images", ONE),
+                window("avg_pool", "p", (7, 6), 5, 1, ONE, count_include_pad=True),
+            ],
+            avg_pool(5, 1, 2),
+        ),
+        # Its own padding is not counted, what stands before it is.
+        (
+            [
+                padded("images", ONE),
+                window("avg_pool", "p", (7, 6), 5, 1, ONE, count_include_pad=False),
+            ],
+            avg_pool(5, 1, 1, count_include_pad=False),
+        ),
+        # A last window that begins in the padding is there in the user's code, and not in a layer.
+        (
+            [
+                padded("images", ((0, 1), (0, 1))),
+                window("avg_pool", "p", (4, 4), 2, 2, ceil_mode=True, count_include_pad=False),
+            ],
+            avg_pool(2, 2, ceil_mode=True, count_include_pad=False),
+        ),
+        (
+            [
+                padded("images", ONE),
+                window("avg_pool", "p", (4, 4), 3, 2, ceil_mode=True, count_include_pad=False),
+            ],
+            avg_pool(3, 2, 1, ceil_mode=True),
+        ),
+        (
+            [
+                padded("images", ((1, 1), (1, 2))),
+                window("avg_pool", "p", (3, 3), 3, 3, ceil_mode=True, count_include_pad=False),
+            ],
+            avg_pool(3, 3, ceil_mode=True, count_include_pad=False),
+        ),
+        (
+            [
+                padded("images", ((-1, 0), (0, -2))),
+                window("avg_pool", "p", (6, 4), 1, 1, count_include_pad=False),
+            ],
+            avg_pool(1, 1, count_include_pad=False),
+        ),
+        (
+            [padded("images", ((-1, 1), (1, -1))), conv("w", "p", size=3)],
+            conv_layer(4, 3, 1, 1, bias=False),
+        ),
+        (
+            [
+                padded("images", ((1, 0), (0, 1)), name="q"),
+                replace(padded("q", ONE), shape=(2, 3, 10, 9)),
+                conv("w", "p", size=3, padding=((0, 0), (0, 0)), shape=(2, 4, 8, 7)),
+            ],
+            conv_layer(4, 3, 1, ((2, 1), (1, 2)), bias=False),
+        ),
+        ([padded("images", ((0, 0), (0, 0)), 5.0), conv("w", "p")], conv_layer(4, 1, bias=False)),
+    ],
+)
+def test_a_padding_is_taken_only_where_the_layer_stays_the_same(ops, expected):
+    tree = lifted(*ops)
+    assert layers(tree)[-1] == expected
+    images = RNG.standard_normal(SHAPE)
+    (found,) = evaluate(tree, images)
+    alone = ops[-1]
+    given = images
+    for each in ops[:-1]:
+        given = KNOWN["pad"](given, each.attributes, {})
+    single = replace(alone, inputs=("images",))
+    (right,) = evaluate(lift(Graph("images", given.shape, (single,), (single.name,))), given)
+    assert found.shape == alone.shape
+    assert near(found, right)
+
+
+def test_a_negative_padding_takes_away():
+    found = KNOWN["pad"](
+        np.arange(42.0).reshape(1, 1, 7, 6), {"padding": ((-1, 1), (2, -3)), "value": 9.0}, {}
+    )
+    assert found.shape == (1, 1, 7, 5)
+    np.testing.assert_array_equal(found[0, 0, 0], [9, 9, 6, 7, 8])
+    np.testing.assert_array_equal(found[0, 0, -1], 9)
+
+
+@pytest.mark.parametrize("shape", [(7, 6), (1, 1, 7, 6), (1, 3, 7, 6)])
+@pytest.mark.parametrize("included", [False, True])
+def test_sums_over_windows_that_are_divided_are_an_average_pool(shape, included):
+    counts = (
+        np.outer([2, 3, 3, 3, 3, 3, 2], [2, 3, 3, 3, 3, 2]) if not included else np.full((7, 6), 9)
+    )
+    other = np.broadcast_to((1 / counts), shape)
+    ops = [
+        padded("images", ONE),
+        window("sum_pool", "p", (7, 6)),
+        op("a", "affine", "w", shape=SHAPE, product=True, arrays={"other": other}),
+    ]
+    assert layers(lifted(*ops)) == [avg_pool(3, 1, 1, count_include_pad=included)]
+    wrong = replace(ops[-1], arrays={"other": other * (1 + np.finfo(np.float32).eps)})
+    assert [layer.kind for layer in layers(lifted(*ops[:-1], wrong))] == [
+        "pad",
+        "sum_pool",
+        "affine",
+    ]
 
 
 def test_a_flattened_map_gives_the_dense_layer_its_axes():
@@ -122,6 +302,46 @@ def test_a_sum_is_a_residual_with_its_scale():
     assert traced.places == {"sum_1": "net.j", "sum_1.body.conv_1": "net.a"}
 
 
+def test_a_sum_of_three_is_one_of_two_and_one():
+    ops = [conv(name, "images", out=3) for name in "abc"]
+    ops = [replace(each, shape=SHAPE) for each in ops]
+    tree = lifted(*ops, op("j", "add", *"abc", shape=SHAPE))
+    found = as_traced(tree, "mine", SHAPE[1:], "a test")
+    run, images = Pass(), array(*SHAPE)
+    build(found.network, found.params, dtype=np.float64).run(images, run)
+    assert near(run.outputs["logits"], evaluate(tree, images)[0])
+
+
+def test_weights_in_double_precision_stay_what_they_are():
+    step = conv("a", "images")
+    exact, other = step.arrays["weight"].astype(np.float64), np.full((4, 3, 1, 1), 0.1)
+    for weight, dtype in ((exact, np.float32), (other, np.float64)):
+        tree = lifted(replace(step, arrays={"weight": weight}))
+        params = as_traced(tree, "mine", SHAPE[1:], "a test").params
+        assert params["conv_1.weight"].dtype == dtype
+        np.testing.assert_array_equal(params["conv_1.weight"], weight)
+        (found,) = evaluate(tree, np.ones(SHAPE))
+        assert near(found[0, :, 0, 0], weight.sum((1, 2, 3)))
+
+
+def test_the_faults_of_a_graph_are_told():
+    right = conv("a", "images")
+    assert faults(Graph("images", SHAPE, (right,), ("a",))) == []
+    wrong = replace(right, attributes={"stride": (1, 1), "pad": 0}, arrays={}, inputs=("b",))
+    told = faults(Graph("images", SHAPE, (wrong, op("a", "warp", "a")), ("z",)))
+    assert told == [
+        "a: 'b' does not come before it",
+        "a: 'conv' lacks the attribute 'dilation'",
+        "a: 'conv' lacks the attribute 'groups'",
+        "a: 'conv' lacks the attribute 'padding'",
+        "a: 'conv' has no attribute 'pad'",
+        "a: 'conv' lacks the array 'weight'",
+        "a: the name is taken",
+        "a: 'warp' is no kind, and has no prefix",
+        "output 'z' is nowhere",
+    ]
+
+
 def test_a_further_output_is_a_head_where_it_leaves_the_path():
     ops = [
         conv("a", "images"),
@@ -133,6 +353,25 @@ def test_a_further_output_is_a_head_where_it_leaves_the_path():
     assert first.place == "net.a"
     assert [step.place for step in steps(head.chain)] == ["net.g"]
     assert last.place == "net.h"
+
+
+@pytest.mark.parametrize("outputs", [("z", "h2", "h1"), ("z", "h1", "h2")])
+def test_heads_come_in_the_order_in_which_the_model_returns_them(outputs):
+    ops = [
+        conv("a", "images"),
+        op("h1", "mean", "a", shape=(2, 4), axes=(2, 3), keepdims=False),
+        conv("b", "a", inside=4, out=5, shape=(2, 5, 7, 6)),
+        op("h2", "mean", "b", shape=(2, 5), axes=(2, 3), keepdims=False),
+        conv("z", "b", inside=5, out=6, shape=(2, 6, 7, 6)),
+    ]
+    tree = lifted(*ops, outputs=outputs)
+    sizes = {"z": 6, "h1": 4, "h2": 5}
+    assert [each.shape[1] for each in evaluate(tree, array(*SHAPE))] == [
+        sizes[name] for name in outputs
+    ]
+    found = as_traced(tree, "mine", SHAPE[1:], "a test")
+    names = {"h1": "aux_1", "h2": "aux_2", "z": "logits"}
+    assert found.outputs == tuple(names[name] for name in outputs)
 
 
 def test_what_no_output_needs_is_left_out():
@@ -228,5 +467,5 @@ def test_a_layer_that_nobody_knows_is_named():
     (step,) = foreign(tree)
     assert isinstance(step, Step)
     assert not is_known(step)
-    with pytest.raises(TraceError, match=r"net\.x: 'warp' is an unknown operation"):
+    with pytest.raises(TraceError, match=r"net\.x: 'warp' is an operation that is unknown"):
         evaluate(tree, array(*SHAPE))

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.graph import Graph
+from ...backend.graph import Graph, faults
 from ...backend.protocols import Traces
 from ...errors import GoogLeNetError, TraceError
 from ...spec.layers import (
@@ -94,6 +94,8 @@ def _bits(params: Params) -> list[tuple[str, bytes]]:
 
 def _traced(backend: Traces, network: Network, model: Any, images: Array) -> tuple[Graph, Traced]:
     graph, outputs = backend.trace(model, images)
+    wrong = faults(graph)
+    expect(not wrong, f"trace: the graph of {network.name} is wrong: {'; '.join(wrong[:3])}")
     tree = lift(graph)
     strange = [f"{kind_of(step)} at {step.place or 'no place'}" for step in foreign(tree)]
     expect(

@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+import operator
+import re
+import warnings
+from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import nn
+from torch.fx import Node
+from torch.fx.node import map_arg
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
 from googlenet.errors import TraceError
 
+from .kept import kept
 from .model import name
+from .operations import Translated, own_name, translated
+from .patterns import local_response_norm
 
-#: What an operation is in neutral terms: its kind, attributes, and the arrays by role.
-Translated: TypeAlias = tuple[str, dict[str, Any], dict[str, Any]]
+#: What a model may compute in, to be compared with float64.
+WIDE: Final = (torch.float32, torch.float64)
 
 
 def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
     """The graph of `model` in evaluation mode on `images` (N, C, H, W), N at least 2, and its
     outputs on them, the logits first.
 
-    `model` keeps its weights and its mode; layers that are built when they are first called are
-    built. Raises `TraceError` if PyTorch cannot capture it, or if it does not return tensors.
+    `model` stays as it is: weights, buffers, mode and attributes; only layers that are built when
+    they are first called are built. Raises `TraceError` if PyTorch cannot capture it, if it
+    computes in less than float32, or if it does not return tensors.
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"{name}: expected an nn.Module, got {type(model).__name__}")
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            outputs = _tensors(model(_like(model, images)))  # builds what is built lazily
-            exported = torch.export.export(model, (_like(model, images),))
-    except TraceError:
-        raise
-    except Exception as error:  # the user's code may raise anything, and PyTorch has many errors
-        what = f"{type(error).__name__}: {_first(error)}"
-        raise TraceError(
-            f"{name}: the model cannot be run on images {images.shape}, or cannot be captured by"
-            f" torch.export ({what})"
-        ) from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    _check_type(model)
+    with kept(model) as state:
+        try:
+            with torch.no_grad():
+                outputs = _tensors(model(_like(model, images)))  # builds what is built lazily
+                state.restore()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # PyTorch's own, of PyTorch
+                    exported = torch.export.export(model, (_like(model, images),))
+        except TraceError:
+            raise
+        except Exception as error:  # the user's code may raise anything, and PyTorch has many
+            what = f"{type(error).__name__}: {_first(error)}"
+            raise TraceError(
+                f"{name}: the model cannot be run on images {images.shape}, or cannot be captured"
+                f" by torch.export ({what})"
+            ) from error
     found = [each.detach().cpu().double().numpy() for each in outputs]
     return _Reader(model, exported).graph(), found
 
@@ -55,21 +61,36 @@ def _first(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "")
 
 
+def _check_type(model: nn.Module) -> None:
+    for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.dtype.is_floating_point and tensor.dtype not in WIDE:
+            raise TraceError(
+                f"{_place(path)}: is {_type(tensor)}, with which nothing can be proved; convert"
+                " the model with model.float() first"
+            )
+
+
+def _type(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _like(model: nn.Module, images: Array) -> torch.Tensor:
     """`images` where the model's weights are, and of their type."""
-    x = torch.from_numpy(images)
+    x = torch.tensor(images)
     for weight in model.parameters():
-        if not isinstance(weight, nn.UninitializedParameter):
+        if weight.dtype.is_floating_point and not nn.parameter.is_lazy(weight):
             return x.to(weight.device, weight.dtype)
     return x
 
 
 def _tensors(outputs: Any) -> list[torch.Tensor]:
     found = [outputs] if isinstance(outputs, torch.Tensor) else outputs
-    if not isinstance(found, tuple | list) or not all(isinstance(t, torch.Tensor) for t in found):
+    several = isinstance(found, tuple | list) and len(found) > 0
+    if not several or not all(isinstance(each, torch.Tensor) for each in found):
+        what = "nothing" if outputs in (None, (), []) else type(outputs).__name__
         raise TraceError(
             f"{name}: expected a model that returns a tensor, or a tuple of tensors with the logits"
-            f" first, got {type(outputs).__name__}"
+            f" first, got {what}"
         )
     return list(found)
 
@@ -79,125 +100,189 @@ class _Reader:
 
     def __init__(self, model: nn.Module, exported: Any) -> None:
         self._modules = dict(model.named_modules())
-        self._nodes: list[Any] = list(exported.graph.nodes)
+        self._nodes: list[Node] = list(exported.graph.nodes)
         signature = exported.graph_signature
         named = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        named |= signature.inputs_to_lifted_tensor_constants
         held = {**dict(exported.named_parameters()), **dict(exported.named_buffers())}
-        constants = exported.constants
-        #: The array of each placeholder; one object for one tensor, however many names it has.
-        self._arrays: dict[str, Array] = {}
+        #: The array of each constant; one object for one tensor, however many names it has.
+        self._held: dict[Node, Array] = {}
+        #: Constants that are made for the images at hand, and hold nothing of the model's.
+        self._made: set[Node] = set()
+        #: What operations on constants give that is no tensor, such as several.
+        self._several: dict[Node, Any] = {}
         seen: dict[Any, Array] = {}
-        for node, target in named.items():
-            tensor = held.get(target, constants.get(target))
-            key = (tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride())
-            if key not in seen:
-                seen[key] = tensor.detach().cpu().numpy().copy()  # the model's own may change
-            self._arrays[node] = seen[key]
-        for node, target in signature.inputs_to_lifted_tensor_constants.items():
-            self._arrays[node] = constants[target].detach().cpu().numpy().copy()
+        for node in self._nodes:
+            if node.op == "placeholder" and node.name in named:
+                target = named[node.name]
+                tensor = held.get(target, exported.constants.get(target))
+                key = (tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride())
+                if key not in seen:
+                    seen[key] = tensor.detach().cpu().numpy().copy()  # the model's may change
+                self._held[node] = seen[key]
 
     def graph(self) -> Graph:
-        """All operations."""
-        (x,) = [
-            node
-            for node in self._nodes
-            if node.op == "placeholder" and node.name not in self._arrays
-        ]
+        """All operations that the outputs need."""
+        (x,) = [node for node in self._nodes if node.op == "placeholder" and node not in self._held]
+        outputs: Any
         (outputs,) = [node.args[0] for node in self._nodes if node.op == "output"]
+        norms = {node: found for node in self._nodes if (found := local_response_norm(node))}
+        needed = self._needed(outputs, norms)
+        for node in self._nodes:
+            self._check_part(node)
         ops: list[Op] = []
         for node in self._nodes:
-            if node.op != "call_function":
+            if node.op != "call_function" or node not in needed:
                 continue
-            if all(each.name in self._arrays for each in _inputs(node)):
+            if all(each in self._held or each in self._several for each in node.all_input_nodes):
                 self._fold(node)
-            elif _plain(node.target) in _FILLED:
-                value = torch.empty(_shape(node)).fill_(_FILLED[_plain(node.target)])
-                self._arrays[node.name] = value.numpy()
+            elif own_name(node.target) in _FILLED:
+                value = torch.full(_shape(node), _FILLED[own_name(node.target)])
+                self._held[node] = value.numpy()
+                self._made.add(node)
             else:
-                ops += self._ops(node)
+                ops += self._ops(node, norms.get(node))
+        for number, each in enumerate(outputs):
+            if each in self._held:
+                raise TraceError(
+                    f"{name}: output {number} of the model is a constant, whatever the images"
+                )
         return Graph(x.name, _shape(x), tuple(ops), tuple(each.name for each in outputs))
 
-    def _fold(self, node: Any) -> None:
+    def _needed(self, outputs: Any, norms: dict[Node, Translated]) -> set[Node]:
+        needed = set(outputs)
+        for node in reversed(self._nodes):
+            if node in needed:
+                needed.update(norms[node].inputs if node in norms else node.all_input_nodes)
+        return needed
+
+    def _check_part(self, node: Node) -> None:
+        """Raises `TraceError` for an operation that changes a part of a value in place, if the
+        whole is used afterwards: the graph does not say so.
+        """
+        if node.op != "call_function" or not _is_in_place(node.target):
+            return
+        changed: Any = node.args[0]
+        after = False
+        while isinstance(changed, Node) and _is_part(changed.target):
+            changed = changed.args[0]
+            place = self._nodes.index(node)
+            after = after or any(self._nodes.index(user) > place for user in changed.users)
+        if after and changed not in self._held:
+            raise TraceError(
+                f"{_place(self._path(node))}: '{own_name(node.target)}' changes a part of a value"
+                " in place, which cannot be captured; compute the whole value anew"
+            )
+
+    def _fold(self, node: Node) -> None:
         """What is made of constants only is one."""
 
-        def value(each: Any) -> torch.Tensor:
-            return torch.from_numpy(self._arrays[each.name])
+        def value(each: Node) -> Any:
+            if each in self._several:
+                return self._several[each]
+            return torch.from_numpy(self._held[each].copy())  # may be changed in place
 
-        args = torch.fx.node.map_arg(node.args, value)
-        kwargs = torch.fx.node.map_arg(node.kwargs, value)
-        found = node.target(*args, **kwargs)
+        arguments: Any = map_arg((node.args, node.kwargs), value)
+        function: Any = node.target
+        try:
+            found = function(*arguments[0], **arguments[1])
+        except Exception as error:  # PyTorch has many
+            raise TraceError(
+                f"{_place(self._path(node))}: '{own_name(node.target)}' of constants cannot be"
+                f" computed ({type(error).__name__}: {_first(error)})"
+            ) from error
         if isinstance(found, torch.Tensor):
-            self._arrays[node.name] = found.numpy()
+            self._held[node] = found.detach().cpu().numpy()
+            if all(each in self._made for each in node.all_input_nodes):
+                self._made.add(node)
+        else:
+            self._several[node] = found
 
-    def _ops(self, node: Any) -> list[Op]:
-        """An operation; of a layer that PyTorch takes apart, the layer itself in place of the last
-        of its operations, and nothing in place of the others.
+    def _ops(self, node: Node, norm: Translated | None) -> list[Op]:
+        """The operations of a node; of one that the graph does not know its own name."""
+        if node.meta.get("val") is None:  # a check, such as of a type
+            return []
+        if not isinstance(node.meta["val"], torch.Tensor):
+            self._check_first(node)
+            return []
+        shape, place = _shape(node), _place(self._path(node))
+        if node.meta["val"].dtype in (torch.float16, torch.bfloat16):
+            raise TraceError(
+                f"{place}: '{own_name(node.target)}' computes in {_type(node.meta['val'])}, with"
+                " which nothing can be proved; compute in float32"
+            )
+        found = [norm] if norm is not None else translated(node, self._held)
+        if found is None:
+            found = [self._unknown(node)]
+        ops: list[Op] = []
+        for number, each in enumerate(found, 1):
+            inputs = tuple(value.name for value in each.inputs)
+            if ops:
+                inputs = (ops[-1].name,)
+            called = node.name if number == len(found) else f"{node.name} {number}"
+            arrays = dict(each.arrays)
+            if each.kind == "affine":
+                arrays["other"] = self._for_one_image(node, arrays["other"], len(shape))
+            ops.append(Op(called, each.kind, inputs, shape, each.attributes, arrays, place))
+        return ops
+
+    def _unknown(self, node: Node) -> Translated:
+        if node.target is operator.getitem:  # the first of several
+            several = node.args[0]
+            assert isinstance(several, Node)
+            node = several
+        inputs = [each for each in _inputs(node) if each not in self._held]
+        arrays = {each.name: self._held[each] for each in _inputs(node) if each in self._held}
+        arguments = {
+            "arguments": repr(node.args[1:]),
+            **{k: repr(v) for k, v in node.kwargs.items()},
+        }
+        return Translated(own_name(node.target), tuple(inputs), arguments, arrays)
+
+    def _for_one_image(self, node: Node, array: Array, rank: int) -> Array:
+        """A constant that is added or multiplied: one that was made for these images, and is the
+        same for each, for one image.
         """
-        path, layer = self._layer(node)
-        translated = self._translated(node)
-        inputs = [each.name for each in _inputs(node) if each.name not in self._arrays]
-        if isinstance(layer, nn.LocalResponseNorm):
-            if node.target is not torch.ops.aten.div.Tensor:
-                return []
-            translated = _local_response_norm(layer)
-            inputs = [node.args[0].name]
-        kind, attributes, arrays = translated
-        if kind == "reshape":
-            attributes = {"shape": _shape(node)[1:]}
-        held = {role: self._arrays[each.name] for role, each in arrays.items() if each is not None}
-        if attributes.pop("inverse", False):
-            held = {"other": 1 / held["other"].astype(np.float64)}
-        place = _place(path)
-        return [Op(node.name, kind, tuple(inputs), _shape(node), attributes, held, place)]
+        made = all(each in self._made for each in node.all_input_nodes if each in self._held)
+        alike = array.ndim == rank and len(array) > 1 and bool((array == array[:1]).all())
+        return array[:1] if made and alike else array
 
-    def _layer(self, node: Any) -> tuple[str, nn.Module | None]:
-        """The innermost module that the operation is in: its path and itself."""
+    def _check_first(self, node: Node) -> None:
+        """Raises `TraceError` for an operation that gives several tensors, unless only the first is
+        used.
+        """
+        if any(user.args[1:] != (0,) and user.users for user in node.users):
+            raise TraceError(
+                f"{_place(self._path(node))}: '{own_name(node.target)}' gives several tensors,"
+                " which no layer of the spec does"
+            )
+
+    def _path(self, node: Node) -> str:
+        """The path of the innermost module that an operation is in."""
         stack = list((node.meta.get("nn_module_stack") or {}).values())
-        path = stack[-1][0] if stack else ""
-        return path, self._modules.get(path)
-
-    def _translated(self, node: Any) -> Translated:
-        """What an operation is; its own name for one that is not known."""
-        bound = _bound(node)
-        known = _KNOWN.get(_plain(node.target))
-        found = None if known is None else known(bound, self._arrays)
-        return found or (_own_name(node.target), {"arguments": repr(node.args[1:])}, {})
+        return re.sub(r"@\d+", "", stack[-1][0]) if stack else ""  # @1: called a second time
 
 
-def _bound(node: Any) -> dict[str, Any]:
-    """The arguments of an operation by the names of its schema, with the defaults."""
-    schema = node.target._schema
-    found = {each.name: each.default_value for each in schema.arguments if each.has_default_value()}
-    found.update(zip((each.name for each in schema.arguments), node.args, strict=False))
-    return {**found, **node.kwargs}
-
-
-def _plain(target: Any) -> str:
-    """`relu` for aten.relu_.default: an operation in place computes the same."""
-    return str(target).removeprefix("aten.").partition(".")[0].rstrip("_")
-
-
-def _own_name(target: Any) -> str:
-    """`aten.relu` for aten.relu_.default: PyTorch's own name, which is none of the graph's."""
-    namespace, _, rest = str(target).partition(".")
-    return f"{namespace}.{rest.partition('.')[0].rstrip('_')}"
-
-
-def _inputs(node: Any) -> list[Any]:
+def _inputs(node: Node) -> list[Node]:
     """The values that an operation takes, in order, one as often as it is taken."""
-    found: list[Any] = []
-    torch.fx.node.map_arg(node.args, lambda each: found.append(each))
+    found: list[Node] = []
+    map_arg((node.args, node.kwargs), lambda each: found.append(each))
     return found
 
 
-def _shape(node: Any) -> tuple[int, ...]:
-    value = node.meta["val"]
-    if not isinstance(value, torch.Tensor):
-        raise TraceError(
-            f"{name}: '{_plain(node.target)}' gives several tensors, which no layer of the spec"
-            " does"
-        )
-    return tuple(int(size) for size in value.shape)
+def _shape(node: Node) -> tuple[int, ...]:
+    return tuple(int(size) for size in node.meta["val"].shape)
+
+
+def _is_in_place(target: Any) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
+
+
+def _is_part(target: Any) -> bool:
+    """Whether an operation gives a view of what it is given."""
+    if not isinstance(target, torch._ops.OpOverload):
+        return False
+    return any(each.alias_info and not each.alias_info.is_write for each in target._schema.returns)
 
 
 def _place(path: str) -> str:
@@ -206,193 +291,10 @@ def _place(path: str) -> str:
     return "net" + "".join(f"[{each}]" if each.isdigit() else f".{each}" for each in parts)
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    pair = [value] if isinstance(value, int) else list(value)
-    return (int(pair[0]), int(pair[-1]))
-
-
-def _padding(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
-    height, width = _pair(value)
-    return ((height, height), (width, width))
-
-
-def _local_response_norm(layer: nn.LocalResponseNorm) -> Translated:
-    found = {name: getattr(layer, name) for name in ("size", "alpha", "beta", "k")}
-    return "local_response_norm", found, {}
-
-
-def _conv(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    stride, dilation = _pair(bound["stride"]), _pair(bound["dilation"])
-    padding = bound["padding"]
-    weight = held.get(bound["weight"].name)
-    if weight is None:
-        return None
-    if isinstance(padding, str):  # "same" pads more behind than before, "valid" nothing
-        sides = [
-            dilation[axis] * (weight.shape[2 + axis] - 1) if padding == "same" else 0
-            for axis in range(2)
-        ]
-        explicit = tuple((side // 2, side - side // 2) for side in sides)
-    else:
-        explicit = _padding(padding)
-    attributes = {
-        "stride": stride,
-        "padding": explicit,
-        "dilation": dilation,
-        "groups": int(bound["groups"]),
-    }
-    return "conv", attributes, {"weight": bound["weight"], "bias": bound["bias"]}
-
-
-def _linear(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    if bound["weight"].name not in held:
-        return None
-    return "dense", {}, {"weight": bound["weight"], "bias": bound["bias"]}
-
-
-def _batch_norm(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated:
-    arrays = {role: bound[role] for role in ("weight", "bias", "running_mean", "running_var")}
-    return "batch_norm", {"eps": bound["eps"], "train": bound["training"]}, arrays
-
-
-def _window(bound: dict[str, Any]) -> dict[str, Any]:
-    kernel = _pair(bound["kernel_size"])
-    return {
-        "kernel_size": kernel,
-        "stride": _pair(bound["stride"]) if bound["stride"] else kernel,
-        "padding": _padding(bound["padding"]),
-        "ceil_mode": bool(bound["ceil_mode"]),
-    }
-
-
-def _max_pool(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated:
-    return "max_pool", {**_window(bound), "dilation": _pair(bound["dilation"])}, {}
-
-
-def _avg_pool(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    if bound["divisor_override"] == 1:
-        return "sum_pool", _window(bound), {}
-    if bound["divisor_override"] is not None:
-        return None
-    included = {"count_include_pad": bool(bound["count_include_pad"])}
-    return "avg_pool", {**_window(bound), **included}, {}
-
-
-def _mean(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated:
-    return "mean", {"axes": tuple(bound["dim"]), "keepdims": bool(bound["keepdim"])}, {}
-
-
-def _flatten(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    if bound["end_dim"] != -1:
-        return None
-    return "flatten", {"start": int(bound["start_dim"])}, {}
-
-
-def _sum(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    other, factor = bound["other"], float(bound["alpha"])
-    if not isinstance(other, torch.fx.Node):
-        return None
-    if other.name not in held:
-        return "add", {"factor": factor}, {}
-    return ("affine", {"product": False}, {"other": other}) if factor == 1 else None
-
-
-def _product(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    other = bound["other"]
-    if isinstance(other, int | float):
-        return "mul", {"factor": float(other)}, {}
-    return ("affine", {"product": True}, {"other": other}) if other.name in held else None
-
-
-def _quotient(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    other = bound["other"]
-    if isinstance(other, int | float):
-        return "mul", {"factor": 1 / float(other)}, {}
-    return (
-        ("affine", {"product": True, "inverse": True}, {"other": other})
-        if (other.name in held)
-        else None
-    )
-
-
-def _pad(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    sides = list(bound["pad"])
-    if bound.get("mode", "constant") != "constant" or len(sides) != 4:
-        return None
-    left, right, top, bottom = sides
-    value = float(bound.get("value") or 0.0)
-    return "pad", {"padding": ((top, bottom), (left, right)), "value": value}, {}
-
-
-def _clamp(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    low, high = (bound.get(name, bound.get(f"{name}_val")) for name in ("min", "max"))
-    low, high = -math.inf if low is None else low, math.inf if high is None else high
-    if (low, high) == (0, math.inf):
-        return "relu", {}, {}
-    return "clip", {"low": low, "high": high}, {}
-
-
-def _relu6(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated:
-    return "clip", {"low": 0, "high": 6}, {}
-
-
-def _elu(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated | None:
-    return ("elu", {"alpha": bound["alpha"]}, {}) if bound["scale"] == 1 else None
-
-
-def _simple(kind: str, **names: str) -> Callable[..., Translated]:
-    """An operation with attributes that are called otherwise here."""
-
-    def translated(bound: dict[str, Any], held: Mapping[str, Array]) -> Translated:
-        return kind, {ours: bound[theirs] for ours, theirs in names.items()}, {}
-
-    return translated
-
-
 #: Operations that take a value for its shape only, with what they fill it with.
-_FILLED: Final = {"ones_like": 1.0, "zeros_like": 0.0, "new_ones": 1.0, "new_zeros": 0.0}
-
-_KNOWN: Final[Mapping[str, Callable[..., Translated | None]]] = {
-    "conv2d": _conv,
-    "linear": _linear,
-    "batch_norm": _batch_norm,
-    "max_pool2d": _max_pool,
-    "avg_pool2d": _avg_pool,
-    "adaptive_avg_pool2d": lambda bound, held: (
-        "adaptive_avg_pool",
-        {"output_size": _pair(bound["output_size"])},
-        {},
-    ),
-    "mean": _mean,
-    "relu": _simple("relu"),
-    "clamp": _clamp,
-    "clamp_min": _clamp,
-    "hardtanh": _clamp,
-    "relu6": _relu6,
-    "leaky_relu": _simple("leaky_relu", slope="negative_slope"),
-    "elu": _elu,
-    "gelu": _simple("gelu", approximate="approximate"),
-    "sigmoid": _simple("sigmoid"),
-    "silu": _simple("silu"),
-    "tanh": _simple("tanh"),
-    "softmax": _simple("softmax", axis="dim"),
-    "log_softmax": _simple("log_softmax", axis="dim"),
-    "permute": _simple("transpose", axes="dims"),
-    "dropout": _simple("dropout", rate="p", active="train"),
-    "feature_dropout": _simple("spatial_dropout", rate="p", active="train"),
-    "cat": _simple("concat", axis="dim"),
-    "add": _sum,
-    "mul": _product,
-    "div": _quotient,
-    "pad": _pad,
-    "constant_pad_nd": _pad,
-    "flatten": _flatten,
-    "view": _simple("reshape"),
-    "reshape": _simple("reshape"),
-    "squeeze": _simple("reshape"),
-    "unsqueeze": _simple("reshape"),
-    "contiguous": _simple("identity"),
-    "clone": _simple("identity"),
-    "detach": _simple("identity"),
-    "alias": _simple("identity"),
+_FILLED: Final = {
+    "aten.ones_like": 1.0,
+    "aten.zeros_like": 0.0,
+    "aten.new_ones": 1.0,
+    "aten.new_zeros": 0.0,
 }

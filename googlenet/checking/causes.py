@@ -1,0 +1,81 @@
+"""Why user code is another function: one name for each cause, and what is known of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Cause(Enum):
+    """A cause by the name that reports have for it."""
+
+    KERNEL = "kernel size"
+    CHANNELS = "channels"
+    ROW = "row of another block"
+    STRIDE = "stride"
+    PADDING = "padding"
+    SAME_PADDING = "SAME padding"
+    DILATION = "dilation"
+    GROUPS = "groups"
+    BIAS = "bias"
+    CEIL = "rounding of the size"
+    COUNTED = "counted padding"
+    EPS = "eps"
+    SCALE = "weight of batch norm"
+    LRN = "local response norm"
+    SETTING = "setting"
+    FACTOR = "factor"
+    DROPOUT = "dropout"
+    ACTIVATION = "other activation"
+    MISSING_ACTIVATION = "missing activation"
+    EXTRA_ACTIVATION = "extra activation"
+    POOL = "kind of pool"
+    MISSING_POOL = "missing pool"
+    EXTRA_POOL = "extra pool"
+    NORM = "kind of normalisation"
+    MISSING_NORM = "missing normalisation"
+    EXTRA_NORM = "extra normalisation"
+    SOFTMAX = "softmax before the loss"
+    KIND = "kind of layer"
+    MISSING = "missing layer"
+    EXTRA = "extra layer"
+    MISSING_BLOCK = "missing block"
+    EXTRA_BLOCK = "extra block"
+    BRANCH = "number of branches"
+    BRANCH_ORDER = "order of branches"
+    BLOCK_ORDER = "order of blocks"
+    ORDER = "order of layers"
+    RESIDUAL = "residual connection"
+    SHARED = "shared weights"
+    OUTPUT = "outputs"
+    UNKNOWN = "unknown operation"
+
+    @property
+    def explanation(self) -> str:
+        """What is known of the cause beyond its name; empty if that says it all."""
+        return EXPLANATIONS.get(self, "")
+
+
+EXPLANATIONS = {
+    Cause.SOFTMAX: "The loss takes logits and has the softmax inside; a second one flattens its"
+    " gradients, and training all but stops (d2l-en#1096).",
+    Cause.SAME_PADDING: "SAME pads as the size asks for, more behind than before: at stride 2 it is"
+    " another window than a fixed padding on both sides, and only at some sizes the same.",
+    Cause.MISSING_ACTIVATION: "Two linear layers without an activation between them are one; early"
+    " editions of the book forgot those of its second stage (d2l-zh#521, d2l-en#1732).",
+    Cause.POOL: "The maximum and the mean of a window have the same shape: no test of shapes tells"
+    " them apart (d2l-en#1571).",
+    Cause.CEIL: "Rounding up adds a window that hangs over the edge wherever the size does not"
+    " divide; Caffe rounds up, most frameworks round down.",
+    Cause.COUNTED: "Frameworks have different defaults for whether the zeros of the padding are"
+    " counted in an average.",
+    Cause.BIAS: "Frameworks have different defaults: MindSpore's convolutions have no bias unless"
+    " asked.",
+    Cause.EPS: "Frameworks have different defaults for the eps of batch norm: 1e-5 or 1e-3.",
+    Cause.ROW: "Neighbouring blocks differ in a few numbers, and copied code keeps the old ones.",
+    Cause.BRANCH_ORDER: "The concatenation puts channels in the order of the branches, and all the"
+    " layers behind it take them in that order: weights of one do not fit the other.",
+    Cause.SHARED: "One layer object that is called twice has one set of weights; make one for each"
+    " place.",
+    Cause.DROPOUT: "It acts in training alone, so that no output in evaluation shows it.",
+    Cause.LRN: "Frameworks divide alpha by the size of the window, or do not.",
+}

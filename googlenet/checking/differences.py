@@ -1,0 +1,552 @@
+"""What is otherwise in a user's model, in words, and each as a change that can be tried alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..spec.layers import Dense, ExplicitPadding, LocalResponseNorm, Pair, Shape
+from ..tracing.evaluate import is_known
+from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, steps
+from . import align
+from .align import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, differing, kind
+from .causes import Cause
+from .pour import block_path, fits, item_place, path_of, place_of
+
+#: What a layer is called in a sentence, by its kind; anything else by its own name.
+NAMES: Final[Mapping[str, str]] = {
+    "Conv": "convolution",
+    "conv": "convolution",
+    "Dense": "dense layer",
+    "dense": "dense layer",
+    "BatchNorm": "batch norm",
+    "batch_norm": "batch norm",
+    "LocalResponseNorm": "local response norm",
+    "local_response_norm": "local response norm",
+    "MaxPool": "max pool",
+    "max_pool": "max pool",
+    "AvgPool": "average pool",
+    "AdaptiveAvgPool": "adaptive average pool",
+    "GlobalAvgPool": "global average pool",
+    "adaptive_max_pool": "adaptive max pool",
+    "sum_pool": "sum pool",
+    "ReLU": "ReLU",
+    "leaky_relu": "leaky ReLU",
+    "elu": "ELU",
+    "clip": "clipped ReLU",
+    "gelu": "GELU",
+    "sigmoid": "sigmoid",
+    "silu": "SiLU",
+    "tanh": "tanh",
+    "softplus": "softplus",
+    "softmax": "softmax",
+    "log_softmax": "log-softmax",
+    "Dropout": "dropout",
+    "dropout": "dropout that is also active in evaluation",
+    "Scale": "factor",
+    "mul": "factor",
+    "affine": "constant array",
+    "pad": "padding apart",
+    "mean": "mean",
+    "flatten": "flattening",
+    "reshape": "reshape",
+    "transpose": "transpose",
+}
+#: At least so many layers make "all".
+ALL: Final = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One thing that is otherwise at one node of the alignment: `what`, an attribute's name or what
+    happened to the layer; in words without the place; and of what kind its layer is.
+
+    `shape_preserving` is whether all shapes of results and weights stay the spec's.
+    """
+
+    node: Node
+    what: str
+    path: str
+    place: str
+    words: str
+    cause: Cause
+    shape_preserving: bool
+    of: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What is otherwise, as a reader is told: once for all the layers of one kind if it holds for
+    all of them, at the first of which it stands.
+
+    `path` is the spec's, for something extra that of the layer that it follows, for something
+    around a block that of the block; `place` is the user's; `advice` what to do, in the words of
+    the framework where it has some.
+    """
+
+    path: str
+    place: str
+    words: str
+    cause: Cause
+    shape_preserving: bool
+    findings: tuple[Finding, ...] = ()
+    advice: str = ""
+    paths: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole words as keys."""
+        return {
+            "path": self.path,
+            "place": self.place,
+            "words": self.words,
+            "cause": self.cause.value,
+            "explanation": self.cause.explanation,
+            "advice": self.advice,
+            "shape_preserving": self.shape_preserving,
+            "paths": list(self.paths),
+        }
+
+
+def name_of(step: Step) -> str:
+    """What a layer is called in a sentence."""
+    layer = step.layer
+    if isinstance(layer, Foreign) and layer.kind == "clip":
+        low, high = layer.attributes["low"], layer.attributes["high"]
+        return "ReLU6" if (low, high) == (0, 6) else f"clip to [{low:g}, {high:g}]"
+    return NAMES.get(kind(step), f"'{kind(step)}'")
+
+
+class Finder:
+    """Goes through an alignment from front to back."""
+
+    def __init__(self, spec: Chain, input_shape: Shape) -> None:
+        self._rows = dict(_rows(spec))
+        self._input_shape = input_shape
+        self._seen: dict[int, str] = {}
+        self.findings: list[Finding] = []
+
+    def find(self, nodes: Nodes) -> list[Finding]:
+        """Everything that is otherwise, in the order of execution."""
+        self._nodes(nodes, "", "", self._input_shape, None)
+        return self.findings
+
+    def _add(
+        self,
+        node: Node,
+        what: str,
+        path: str,
+        place: str,
+        words: str,
+        cause: Cause,
+        preserving: bool,
+        of: str = "",
+    ) -> None:
+        self.findings.append(Finding(node, what, path, place, words, cause, preserving, of))
+
+    def _nodes(
+        self, nodes: Nodes, path: str, place: str, shape: Shape, row: tuple[Fork, Fork] | None
+    ) -> None:
+        """`path`, `place` and the spec's `shape` are those of what comes before."""
+        for number, node in enumerate(nodes):
+            last = number == len(nodes) - 1
+            match node:
+                case align.Pair():
+                    self._pair(node, row)
+                case ForkPair():
+                    self._fork(node, path, place, shape)
+                case HeadPair(inside=inside):
+                    self._nodes(inside, path, place, shape, None)
+                case Missing():
+                    self._missing(node, path, place, shape)
+                case Extra():
+                    self._extra(node, path, place, shape, last)
+                case Around(user=user, inside=inside):
+                    where, at = path_of(node), user.place or place
+                    words = "a residual connection around it, which the spec has not"
+                    self._add(node, "around", where, at, words, Cause.RESIDUAL, True, "Fork")
+                    self._nodes(inside, path, place, shape, row)
+            path, place = path_of(node) or path, place_of(node) or place
+            shape = _shape_after(node, shape)
+
+    # One layer ------------------------------------------------------------------------------------
+
+    def _pair(self, node: align.Pair, row: tuple[Fork, Fork] | None) -> None:
+        user, spec = node.user, node.spec
+        path, place = spec.place, user.place
+        self._shared(node)
+        same_shape = user.out_shape == spec.out_shape and all(
+            fits(array, spec.arrays[role])
+            for role, array in user.arrays.items()
+            if role in spec.arrays
+        )
+        if kind(user) != kind(spec) and not _is_dilated(user, spec):
+            words = f"{_a(name_of(user))} where the spec has {_a(name_of(spec))}"
+            if align.family(spec) == "pool":
+                words += _window(user)
+            cause = _KIND_CAUSES.get(align.family(spec), Cause.KIND)
+            self._add(node, "kind", path, place, words, cause, same_shape, kind(spec))
+            if align.family(spec) != "weighted":
+                return
+        for what, (mine, theirs) in differing(user, spec).items():
+            words, cause = self._words(node, what, mine, theirs, row)
+            self._add(node, what, path, place, words, cause, same_shape, kind(spec))
+
+    def _shared(self, node: align.Pair) -> None:
+        for array in node.user.arrays.values():
+            first = self._seen.setdefault(id(array), node.spec.place)
+            if first != node.spec.place:
+                words = f"shares its weights with {first}, where the spec has weights for each"
+                self._add(
+                    node,
+                    "shared",
+                    node.spec.place,
+                    node.user.place,
+                    words,
+                    Cause.SHARED,
+                    True,
+                    kind(node.spec),
+                )
+                return
+
+    def _words(
+        self, node: align.Pair, what: str, mine: Any, theirs: Any, row: tuple[Fork, Fork] | None
+    ) -> tuple[str, Cause]:
+        user = node.user
+        match what:
+            case "out_channels":
+                unit = "outputs" if isinstance(node.spec.layer, Dense) else "channels"
+                words = f"{mine} {unit}, expected {theirs}"
+                other = self._other_row(row) if row is not None else ""
+                return (
+                    (f"{words}: the row of {other}", Cause.ROW)
+                    if other
+                    else (
+                        words,
+                        Cause.CHANNELS,
+                    )
+                )
+            case "kernel_size":
+                return f"kernel {_by(mine)} where the spec has {_by(theirs)}", Cause.KERNEL
+            case "stride":
+                return f"stride {_by(mine)} where the spec has {_by(theirs)}", Cause.STRIDE
+            case "dilation":
+                return f"dilation {_by(mine)}, where the spec has none", Cause.DILATION
+            case "padding":
+                if _is_same(node, mine):
+                    words = (
+                        f"SAME padding, here {_sides(mine)}, where the spec has {_sides(theirs)}"
+                    )
+                    return words, Cause.SAME_PADDING
+                words = f"padding {_sides(mine)} where the spec has {_sides(theirs)}"
+                return words, Cause.PADDING
+            case "groups":
+                return f"{mine} groups where the spec has {theirs}", Cause.GROUPS
+            case "bias":
+                words = "a bias, which the spec has not" if mine else "no bias"
+                return words + "; the same only where it is 0" * (mine is True), Cause.BIAS
+            case "ceil_mode":
+                words = "rounds its size up where the spec rounds down"
+                return (words if mine else "rounds its size down where the spec rounds up"), (
+                    Cause.CEIL
+                )
+            case "count_include_pad":
+                words = "counts the padding in its means, which the spec does not"
+                return (
+                    words
+                    if mine
+                    else "leaves the padding out of its means, where the spec counts it"
+                ), Cause.COUNTED
+            case "eps":
+                return f"eps {mine:g} where the spec has {theirs:g}", Cause.EPS
+            case "scale":
+                words = "multiplies by a weight, which the spec does not"
+                return (words if mine else "no weight to multiply by (gamma)"), Cause.SCALE
+            case "rate":
+                return f"dropout at rate {mine:g} where the spec has {theirs:g}", Cause.DROPOUT
+            case "factor":
+                return f"factor {mine:g} where the spec has {theirs:g}", Cause.FACTOR
+            case _:
+                cause = Cause.LRN if isinstance(user.layer, LocalResponseNorm) else Cause.SETTING
+                return f"{what} {_short(mine)} where the spec has {_short(theirs)}", cause
+
+    def _other_row(self, row: tuple[Fork, Fork]) -> str:
+        """The block of the spec whose channels the user's block has, if it is another one."""
+        user, spec = row
+        mine = _row(user)
+        for path, theirs in self._rows.items():
+            if path != spec.place and theirs == mine:
+                return path
+        # Not all of it: what is otherwise is all the other block's.
+        own = self._rows.get(spec.place)
+        if own is None or len(own) != len(mine):
+            return ""
+        wrong = [place for place, (a, b) in enumerate(zip(mine, own, strict=True)) if a != b]
+        near = [
+            path
+            for path, theirs in self._rows.items()
+            if path != spec.place
+            and len(theirs) == len(mine)
+            and all(theirs[place] == mine[place] for place in wrong)
+        ]
+        return near[-1] if len(wrong) > 1 and len(near) == 1 else _before(near, spec.place)
+
+    # Forks ----------------------------------------------------------------------------------------
+
+    def _fork(self, node: ForkPair, path: str, place: str, shape: Shape) -> None:
+        user, spec = node.user, node.spec
+        row = (user, spec) if spec.join == "concat" else None
+        for _, _, inside in node.branches:
+            self._nodes(inside, path, place, shape, row)
+        numbers = [number for number, _, _ in node.branches]
+        if spec.join == "concat" and numbers != sorted(numbers):
+            words = (
+                f"its branches in the order {_order(node)}: the same only up to a permutation of"
+                " channels"
+            )
+            self._add(
+                node, "order", spec.place, user.place, words, Cause.BRANCH_ORDER, True, "Fork"
+            )
+        for number in node.more:
+            channels = _width(user.branches[number])
+            words = f"a further branch{channels}, which the spec has not"
+            what = f"more {number}"
+            self._add(node, what, spec.place, user.place, words, Cause.BRANCH, False, "Fork")
+        for number in node.without:
+            where = _first_place(spec.branches[number])
+            channels = _width(spec.branches[number])
+            words = f"lacks the branch{channels} of {where}" if where else "lacks its shortcut"
+            self._add(
+                node,
+                f"without {number}",
+                spec.place,
+                user.place,
+                words,
+                Cause.BRANCH,
+                False,
+                "Fork",
+            )
+
+    # Missing and extra ----------------------------------------------------------------------------
+
+    def _missing(self, node: Missing, path: str, place: str, shape: Shape) -> None:
+        spec, where = node.spec, item_place(node.spec)
+        after = f"after {path}" if path else "at the beginning"
+        if node.moved is not None:
+            moved = item_place(node.moved)
+            what = name_of(spec) if isinstance(spec, Step) else "block"
+            words = f"the {what} stands elsewhere, where the spec has it {after}"
+            cause = Cause.BLOCK_ORDER if isinstance(spec, Fork) else Cause.ORDER
+            same = _shape_of(spec, shape) == _shape_of(node.moved, ())
+            self._add(node, "moved", where, moved, words, cause, same, "Moved")
+            inner = align.pair_of(node.moved, spec)
+            self._nodes((inner,), path, moved, shape, None)
+            return
+        if isinstance(spec, Step):
+            words = f"{after}: no {name_of(spec)}"
+            cause = _MISSING_CAUSES.get(align.family(spec), Cause.MISSING)
+            preserving = spec.out_shape == shape and not spec.arrays
+            self._add(node, "missing", where, place, words, cause, preserving, kind(spec))
+        else:
+            what = "further output" if isinstance(spec, Head) else "block"
+            words = f"{after}: the {what} {where} is missing"
+            cause = Cause.OUTPUT if isinstance(spec, Head) else Cause.MISSING_BLOCK
+            self._add(node, "missing", where, place, words, cause, False, "Fork")
+
+    def _extra(self, node: Extra, path: str, place: str, shape: Shape, last: bool) -> None:
+        user, at = node.user, item_place(node.user) or place
+        if node.moved:
+            return
+        after = f"after {path}" if path else "at the beginning"
+        if not isinstance(user, Step):
+            what = "a further output" if isinstance(user, Head) else "a further block"
+            cause = Cause.OUTPUT if isinstance(user, Head) else Cause.EXTRA_BLOCK
+            words = f"{after}: {what}, which the spec has not"
+            self._add(node, "extra", path, at, words, cause, False, "Fork")
+            return
+        preserving = user.out_shape == shape and not user.arrays
+        name, of = name_of(user), kind(user)
+        if of in ("softmax", "log_softmax") and last:
+            words = f"{after}: {name}, before a loss that takes logits"
+            self._add(node, "extra", path, at, words, Cause.SOFTMAX, preserving, of)
+            return
+        cause = _EXTRA_CAUSES.get(align.family(user), Cause.EXTRA)
+        if isinstance(user.layer, Foreign) and not is_known(user):
+            words = f"{after}: {name}, an operation that is not known here"
+            self._add(node, "extra", path, at, words, Cause.UNKNOWN, preserving, of)
+            return
+        words = f"{after}: {_a(name)}, which the spec has not there"
+        self._add(node, "extra", path, at, words, cause, preserving, of)
+
+
+def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
+    """The findings as a reader is told of them: what holds for all layers of a kind is one."""
+    counts: dict[str, int] = {}
+    for step in steps(spec):
+        counts[kind(step)] = counts.get(kind(step), 0) + 1
+    alike: dict[tuple[str, str, str], list[Finding]] = {}
+    for each in findings:
+        alike.setdefault((each.of, each.what, _plain(each)), []).append(each)
+    found: list[Difference] = []
+    told: set[Finding] = set()
+    for each in findings:
+        if each in told:
+            continue
+        group = alike[each.of, each.what, _plain(each)]
+        count = counts.get(each.of, 0)
+        everywhere = len(group) == count >= ALL
+        members = tuple(group) if everywhere else (each,)
+        told.update(members)
+        if everywhere:
+            words = f"all {count} {_plural(each.of)}: {_plain(each)}"
+        elif each.what in ("missing", "extra"):
+            words = each.words
+        else:
+            words = f"{each.place or 'net'} = {each.path}: {each.words}"
+        found.append(
+            Difference(
+                each.path,
+                each.place,
+                words,
+                each.cause,
+                all(member.shape_preserving for member in members),
+                members,
+                paths=tuple(member.path for member in members),
+            )
+        )
+    return found
+
+
+def _plain(finding: Finding) -> str:
+    """The words of a finding without where it is."""
+    if finding.what in ("missing", "extra") and ": " in finding.words:
+        return finding.words.partition(": ")[2]
+    return finding.words
+
+
+def _plural(of: str) -> str:
+    name = NAMES.get(of, of)
+    return name if name.endswith("s") else f"{name}s"
+
+
+def _a(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
+
+
+def _by(pair: Pair) -> str:
+    return f"{pair[0]}×{pair[1]}"
+
+
+def _sides(padding: ExplicitPadding) -> str:
+    """3; 1×0 for height × width; (2, 3)×(2, 3) where the two sides differ."""
+    sides = [str(a) if a == b else f"({a}, {b})" for a, b in padding]
+    return sides[0] if sides[0] == sides[1] else "×".join(sides)
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _window(step: Step) -> str:
+    found = align.attributes(step)
+    kernel = found.get("kernel_size")
+    return f" (its window is {_by(kernel)})" if kernel is not None else ""
+
+
+def _is_dilated(user: Step, spec: Step) -> bool:
+    """Whether a foreign layer is the spec's but for gaps in its kernel."""
+    return (kind(user), kind(spec)) in (("conv", "Conv"), ("max_pool", "MaxPool"))
+
+
+def _is_same(node: align.Pair, padding: ExplicitPadding) -> bool:
+    """Whether a padding is what SAME gives: ⌈size / stride⌉ windows, the odd one behind."""
+    found = align.attributes(node.user)
+    kernel, stride = found.get("kernel_size"), found.get("stride")
+    if kernel is None or stride is None or max(stride) == 1:
+        return False
+    uneven = any(before + 1 == after for before, after in padding)
+    return uneven and all(0 <= after - before <= 1 for before, after in padding)
+
+
+def _width(chain: Chain) -> str:
+    last = chain[-1] if chain else None
+    return f" of {last.out_shape[0]} channels" if isinstance(last, Step | Fork) else ""
+
+
+def _first_place(chain: Chain) -> str:
+    return block_path([step.place for step in steps(chain)])
+
+
+def _order(node: ForkPair) -> str:
+    """The spec's names of the branches, in the user's order."""
+    names = []
+    for _, other, _ in sorted(node.branches):
+        where = _first_place(node.spec.branches[other])
+        names.append(where.removeprefix(f"{node.spec.place}.").partition(".")[0] or "shortcut")
+    return ", ".join(names)
+
+
+def _rows(chain: Chain) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The channels of every block by its path."""
+    for item in chain:
+        if isinstance(item, Fork) and item.join == "concat":
+            yield item.place, _row(item)
+        if isinstance(item, Fork):
+            for branch in item.branches:
+                yield from _rows(branch)
+
+
+def _row(fork: Fork) -> tuple[int, ...]:
+    """The channels of a block's convolutions, in order."""
+    return tuple(
+        align.attributes(step)["out_channels"]
+        for branch in fork.branches
+        for step in steps(branch)
+        if align.family(step) == "weighted"
+    )
+
+
+def _before(paths: Sequence[str], path: str) -> str:
+    """The last of `paths` before `path` in the network's order, which its names keep."""
+    earlier = [each for each in paths if each < path]
+    return earlier[-1] if earlier else ""
+
+
+def _shape_of(item: Item, given: Shape) -> Shape:
+    return given if isinstance(item, Head) else item.out_shape
+
+
+def _shape_after(node: Node, shape: Shape) -> Shape:
+    match node:
+        case align.Pair() | ForkPair():
+            return node.spec.out_shape
+        case Missing(spec=spec):
+            return _shape_of(spec, shape)
+        case Around(inside=inside):
+            for each in inside:
+                shape = _shape_after(each, shape)
+            return shape
+        case _:
+            return shape
+
+
+_KIND_CAUSES: Final = {
+    "activation": Cause.ACTIVATION,
+    "pool": Cause.POOL,
+    "norm": Cause.NORM,
+    "dropout": Cause.DROPOUT,
+}
+_MISSING_CAUSES: Final = {
+    "activation": Cause.MISSING_ACTIVATION,
+    "pool": Cause.MISSING_POOL,
+    "norm": Cause.MISSING_NORM,
+    "dropout": Cause.DROPOUT,
+}
+_EXTRA_CAUSES: Final = {
+    "activation": Cause.EXTRA_ACTIVATION,
+    "pool": Cause.EXTRA_POOL,
+    "norm": Cause.EXTRA_NORM,
+    "dropout": Cause.DROPOUT,
+    "softmax": Cause.SOFTMAX,
+    "log_softmax": Cause.SOFTMAX,
+}
