@@ -198,7 +198,7 @@ class Monad:
     """An order of side effects, which is no value."""
 
 
-def _item(held: Any, index: int) -> Any:
+def _item(held: Any, index: Any) -> Any:
     if isinstance(held, Value) and held.node is not None:
         return Value(held.node, index)
     return held[index]

@@ -39,7 +39,7 @@ class Places:
         self._cells = cells
         self._owners = {
             each.name: path
-            for path, cell in reversed(cells.items())
+            for path, cell in reversed(list(cells.items()))
             for each in cell.get_parameters(expand=False)
         }
         self._order = {_parts(path): place for place, path in enumerate(cells)}

@@ -233,7 +233,7 @@ class _Reader:
         match given:
             case Value(None, _):
                 return Tensor(_IMAGES, self._shape)
-            case Value(node, item):
+            case Value(Node() as node, item):
                 if node in self._constants:
                     found = self._constants[node]
                     return found if item is None else found[item]
@@ -496,7 +496,7 @@ class _Keys:
         match given:
             case Value(None, _):
                 return "images"
-            case Value(node, item):
+            case Value(Node() as node, item):
                 return (self.of(node), item)
             case Weight(weight):
                 return weight
