@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.geometry import covering_padding
+from ...backend.geometry import counted_padding, covering_padding
 from ...backend.graph import Graph, faults
 from ...backend.protocols import Traces
 from ...errors import GoogLeNetError, SpecError, TraceError
 from ...spec.layers import (
     Aux,
+    AvgPool,
     BatchNorm,
     Concat,
     Layer,
@@ -84,18 +85,24 @@ def outline(layer: Layer) -> Outline:
 
 
 def at_its_size(network: Network) -> Network:
-    """`network` with explicit paddings, each max pool's as far as its windows reach at this size of
-    images: −∞ that no window reads, and how they are rounded, leave no trace.
+    """`network` with explicit paddings, those of pools as far as windows reach at this size of
+    images: what no window reads leaves no trace, nor does how windows of a max pool are rounded.
     """
 
     def covering(site: LeafSite) -> Leaf:
-        if not isinstance(site.layer, MaxPool):
-            return site.layer
-        padding = covering_padding(site, site.layer)
+        match site.layer:
+            case MaxPool() as pool:
+                padding, ceil_mode = covering_padding(site, pool), False
+            case AvgPool() as pool:
+                (top, bottom), (left, right) = counted_padding(site, pool)
+                padding = ((top, max(bottom, 0)), (left, max(right, 0)))
+                ceil_mode = pool.ceil_mode
+            case _:
+                return site.layer
         try:
-            return replace(site.layer, padding=padding, ceil_mode=False)
+            return replace(pool, padding=padding, ceil_mode=ceil_mode)
         except SpecError:  # more than half of the kernel hangs over
-            return site.layer
+            return pool
 
     def compose(site: CompositeSite, children: dict[str, Layer]) -> Layer:
         return with_children(site.layer, children)

@@ -247,11 +247,20 @@ def _local_response_norm(call: Call) -> Translated:
     size = 2 * int(found["depth_radius"]) + 1
     attributes = {
         "size": size,
-        "alpha": number_of(found["alpha"]) * size,  # MindSpore's counts for each channel of the sum
+        "alpha": _alpha(found["alpha"], size),  # MindSpore's is that of one channel of the sum
         "beta": number_of(found["beta"]),
         "k": number_of(found["bias"]),
     }
     return Piece("local_response_norm", attributes)
+
+
+def _alpha(share: float, size: int) -> float:
+    """The shortest decimal of which `share` is the part of each of `size` channels, in float32."""
+    for digits in range(1, 10):
+        alpha = float(f"{share * size:.{digits}g}")
+        if np.float32(alpha / size) == np.float32(share):
+            break
+    return alpha
 
 
 # Pools
@@ -636,7 +645,7 @@ def _product(call: Call) -> Translated:
     other = y if isinstance(x, Tensor) else x
     number = _scalar(other)
     if number is not None:
-        return Piece("mul", {"factor": number_of(number)})
+        return Piece("identity") if number == 1 else Piece("mul", {"factor": number_of(number)})
     return _affine(call, True, other, 1.0)
 
 
@@ -838,7 +847,7 @@ def _normed(x: Tensor, power: Call, sign: int) -> Translated:
     size, share = band
     attributes = {
         "size": size,
-        "alpha": number_of(factor * share * size),
+        "alpha": _alpha(factor * share, size),
         "beta": number_of(-sign * exponent),
         "k": number_of(k),
     }
