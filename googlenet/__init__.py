@@ -19,6 +19,7 @@ from .errors import (
     DataError,
     DeviceError,
     GoogLeNetError,
+    ModelFileError,
     ShapeError,
     SpecError,
     TraceError,
@@ -45,12 +46,14 @@ from .weights.files import load_params, save_params
 from .weights.initial import init_params
 
 if TYPE_CHECKING:  # the actions are imported only when first asked for: importing them takes time
+    from .actions.check import check, check_file
     from .actions.code import code
     from .actions.compare import compare
     from .actions.convert import convert
     from .actions.diff import diff
     from .actions.draw import draw
     from .actions.listing import listing
+    from .actions.own import own_network
     from .actions.parity import parity
     from .actions.predict import predict
     from .actions.race import race
@@ -61,12 +64,15 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
 _ACTIONS = (
+    "check",
+    "check_file",
     "code",
     "compare",
     "convert",
     "diff",
     "draw",
     "listing",
+    "own_network",
     "parity",
     "predict",
     "race",
@@ -76,6 +82,9 @@ _ACTIONS = (
     "traps",
 )
 
+#: Those whose module has another name.
+_MODULES = {"check_file": "check", "own_network": "own"}
+
 __all__ = [
     "NETWORKS",
     "Backend",
@@ -84,6 +93,7 @@ __all__ = [
     "DeviceError",
     "GoogLeNetError",
     "Loss",
+    "ModelFileError",
     "Network",
     "Params",
     "Recipe",
@@ -95,6 +105,8 @@ __all__ = [
     "WeightsError",
     "__version__",
     "backends",
+    "check",
+    "check_file",
     "check_params",
     "code",
     "compare",
@@ -113,6 +125,7 @@ __all__ = [
     "load_params",
     "minimum_sizes",
     "nodes",
+    "own_network",
     "param_specs",
     "parity",
     "predict",
@@ -131,7 +144,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _ACTIONS:
-        found = getattr(import_module(f".actions.{name}", __name__), name)
+        module = _MODULES.get(name, name)
+        found = getattr(import_module(f".actions.{module}", __name__), name)
         globals()[name] = found
         return found
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

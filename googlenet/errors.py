@@ -6,7 +6,15 @@ line.
 
 
 class GoogLeNetError(Exception):
-    """The base of all errors below; the command line prints its message and exits with 2."""
+    """The base of all errors below; the command line prints its message and exits with 2.
+
+    `details` is what it prints before the message: the user's part of a traceback, if their own
+    code raised, else nothing.
+    """
+
+    def __init__(self, *args: object, details: str = "") -> None:
+        super().__init__(*args)
+        self.details = details
 
 
 class SpecError(GoogLeNetError, ValueError):
@@ -53,3 +61,7 @@ class TraceError(GoogLeNetError, ValueError):
     """A user's model cannot be run or captured, does something that no tree of layers has, is
     another function than was understood, or is not one of the spec's networks.
     """
+
+
+class ModelFileError(GoogLeNetError, ValueError):
+    """A file that cannot be run, or in which there is no such model as its FILE:NAME says."""

@@ -1,167 +1,38 @@
-"""A user's model checked against a network of the spec: the same function, or where, how and why
-not.
-"""
+"""A user's model checked against a network of the spec."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from ..architectures import NETWORKS, as_network
+from ..architectures import as_network
 from ..arrays import Array
-from ..backend.discovery import canonical_name
+from ..backend.discovery import canonical_name, chosen_frameworks
 from ..backend.protocols import Backend, Traces, Writes
 from ..backend.threads import prepared_backend
-from ..checking.align import Nodes, align, cost
 from ..checking.causes import Cause
-from ..checking.differences import Difference, Finder, Finding, grouped
-from ..checking.mend import mended
-from ..checking.pour import Divergence, Divergences, are_same, filled, poured, values
-from ..checking.specified import specified
-from ..errors import BackendError, GoogLeNetError, ShapeError, TraceError
+from ..checking.differences import Difference
+from ..checking.verdict import SAME, UNCLEAR, Check, Checked
+from ..errors import BackendError, GoogLeNetError, TraceError
+from ..jobs.job import Report
+from ..jobs.own import TRACING, framework_of, load_own, own_of, run_own, users_code
 from ..spec.layers import Network, Shape, check_input_shape
+from ..spec.serial import from_json, to_json
 from ..spec.traversal import walk
 from ..tracing.evaluate import is_known
 from ..tracing.lift import lift
-from ..tracing.tree import Chain, steps
-from ..weights.samples import random_images, random_params
-from .arguments import name_of
-from .trace import BATCH
+from ..tracing.tree import steps
+from .arguments import by_framework, name_of, seconds
+from .trace import check_finite, drawn_images, prove
 
-#: The verdicts: the same function, another one, or one that could not be determined.
-SAME, DIFFERENT, UNCLEAR = "same", "different", "unclear"
-#: From this share of the spec's weight on a model is another network, and not one with mistakes.
-STRANGE: Final = 0.6
-#: How many of the differences are tried alone: each takes a pass through the network.
-TRIED: Final = 8
-#: What may be written otherwise and still be the same function at some size.
-PERHAPS: Final = frozenset(
-    {
-        Cause.PADDING,
-        Cause.SAME_PADDING,
-        Cause.CEIL,
-        Cause.COUNTED,
-        Cause.POOL,
-        Cause.KIND,
-        Cause.ORDER,
-        Cause.KERNEL,
-        Cause.STRIDE,
-        Cause.EXTRA_ACTIVATION,
-        Cause.EXTRA_POOL,
-        Cause.EXTRA,
-        Cause.MISSING,
-        Cause.MISSING_POOL,
-        Cause.MISSING_ACTIVATION,
-    }
-)
-
-
-@dataclass(frozen=True)
-class Check:
-    """What is known of a model: the `verdict`, "same", "different" or "unclear".
-
-    `differences` are in the order of execution, `mentions` what is written otherwise and is the
-    same function at this size. `first_divergence` is the first layer whose output is another.
-    `parameters` are (the model's, the spec's) trainable numbers. `proved` is whether the verdict
-    is: "same" by the outputs in float64, "different" by the model with the differences set right,
-    which is then the spec's function. `sizes` has the verdict at other input shapes where it
-    depends on that. `reason` says why it is unclear, or what the model looks like.
-
-    It is true if the model is the same, and shows its report in an assertion.
-    """
-
-    framework: str
-    against: str
-    input_shape: Shape
-    verdict: str
-    differences: tuple[Difference, ...] = ()
-    mentions: tuple[Difference, ...] = ()
-    first_divergence: Divergence | None = None
-    parameters: tuple[int, int] = (0, 0)
-    proved: bool = False
-    sizes: Mapping[Shape, str] = field(default_factory=dict)
-    reason: str = ""
-
-    def __bool__(self) -> bool:
-        return self.verdict == SAME
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
-    def __repr__(self) -> str:
-        return f"<Check: {self}>"
-
-    @property
-    def passed(self) -> bool:
-        """Whether the model is the same function."""
-        return bool(self)
-
-    def lines(self) -> list[str]:
-        """The report as lines of plain text."""
-        height, width = self.input_shape[1:]
-        size = f"{self.input_shape[0]}×{height}×{width}"
-        found = [f"{_VERDICTS[self.verdict]} {self.against} at {size}."]
-        if self.reason:
-            found.append(self.reason)
-        for each in self.differences:
-            found.append(f"- {each.words}")
-            if each.cause.explanation:
-                found.append(f"  {each.cause.explanation}")
-            if each.advice:
-                found.append(f"  {each.advice}")
-        if self.first_divergence is not None:
-            found.append(_divergence_line(self.first_divergence))
-        if self.mentions:
-            found.append("Written otherwise, and at this size the same function:")
-            found += [f"- {each.words}" for each in self.mentions]
-        for shape, verdict in self.sizes.items():
-            size = "×".join(map(str, shape))
-            found.append(f"At {size} it is {_AT[verdict]}.")
-        mine, theirs = self.parameters
-        if mine:
-            more = "" if mine == theirs else f"; the spec has {theirs:,}"
-            found.append(f"{mine:,} parameters{more}.")
-        if self.verdict == DIFFERENT:
-            found.append(_PROVED if self.proved else _MORE)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, with whole words as keys."""
-        first = self.first_divergence
-        return {
-            "framework": self.framework,
-            "against": self.against,
-            "input_shape": list(self.input_shape),
-            "verdict": self.verdict,
-            "differences": [each.to_json() for each in self.differences],
-            "mentions": [each.to_json() for each in self.mentions],
-            "first_divergence": None if first is None else first.to_json(),
-            "parameters": {"model": self.parameters[0], "spec": self.parameters[1]},
-            "proved": self.proved,
-            "sizes": [
-                {"input_shape": list(shape), "verdict": verdict}
-                for shape, verdict in self.sizes.items()
-            ],
-            "reason": self.reason,
-        }
-
-
-_VERDICTS: Final = {
-    SAME: "The same function as",
-    DIFFERENT: "Another function than",
-    UNCLEAR: "Unclear whether this is the same function as",
-}
-_AT: Final = {SAME: "the same function", DIFFERENT: "another function", UNCLEAR: "unclear"}
-_PROVED: Final = "With these differences set right it is the spec's function (proved in float64)."
-_MORE: Final = "With these differences set right it is still another function: more is wrong."
-
-
-def _divergence_line(first: Divergence) -> str:
-    error = "another shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
-    return f"The first output that is another: {first.place} = {first.path} ({error})."
+#: Told the framework, what it is doing, how much of it is done, and how much there is.
+Progress = Callable[[str, str, int, int], None]
 
 
 def check(
@@ -191,160 +62,148 @@ def check(
     backend = prepared_backend(named)
     if not isinstance(backend, Traces):
         raise BackendError(f"framework '{named}': its backend cannot trace models yet")
-    first = as_network(against, input_shape=shape)
-    tree, classes = _captured(backend, model, first.input_shape, seed)
-    network = _fitted(against, first.input_shape, num_classes or classes)
-    if isinstance(tree, str):
-        return Check(named, network.name, network.input_shape, UNCLEAR, reason=tree)
-    found = _Checked(tree, network, seed).check(named)
-    found = replace(
-        found,
-        differences=_advised(found.differences, network, backend),
-        mentions=_advised(found.mentions, network, backend),
-    )
-    return replace(found, sizes=_sizes(backend, model, network, found, seed))
+    images = drawn_images(as_network(against, input_shape=shape).input_shape, seed)
+    model_of = _Model(backend, model, against, num_classes)
+    return model_of.check(images, seed)
 
 
-def _captured(
-    backend: Traces, model: Any, shape: Shape, seed: int
-) -> tuple[Chain | str, int | None]:
-    """The tree of a model and the number of its classes; in words why there is no tree."""
-    images = random_images(_Shaped(shape), seed=seed, batch=BATCH)  # type: ignore[arg-type]
-    graph, outputs = backend.trace(model, images)
-    classes = outputs[0].shape[-1] if outputs and outputs[0].ndim == 2 else None
-    try:
-        return lift(graph, ones=True), classes
-    except TraceError as error:
-        return f"The model was captured, but not understood: {error}", classes
+class _Model:
+    """A user's model, to be captured at one or two sizes."""
 
+    def __init__(
+        self, backend: Backend, model: Any, against: str | Network, classes: int | None
+    ) -> None:
+        self._backend, self._model = backend, model
+        self._against, self._classes = against, classes
 
-@dataclass(frozen=True)
-class _Shaped:
-    """What has an input shape."""
-
-    input_shape: Shape
-
-
-def _fitted(against: str | Network, shape: Shape, classes: int | None) -> Network:
-    if isinstance(against, Network):
-        return against.at(shape)
-    return as_network(against, input_shape=shape, num_classes=classes)
-
-
-class _Checked:
-    """One model beside one network."""
-
-    def __init__(self, tree: Chain, network: Network, seed: int) -> None:
-        self.network, self._tree = network, tree
-        params = random_params(network, seed)
-        self._spec = specified(network, params)
-        self._images = random_images(network, seed=seed + 1, batch=BATCH).astype(np.float64)
-        self._right, self._kept = values(self._spec, self._images)
-        if self._right is None:
-            raise ShapeError(f"network '{network.name}': cannot be computed in float64")
-        self.nodes: Nodes = align(tree, self._spec)
-        self._arrays = poured(tree, self.nodes)
-
-    def check(self, framework: str) -> Check:
-        """Everything but what other sizes say."""
-        network, right = self.network, self._right
-        assert right is not None
-        user, twins = filled(self._tree, self._arrays)
-        outputs, kept = values(user, self._images)
-        findings = Finder(self._spec, network.input_shape).find(self.nodes)
-        differences = grouped(findings, self._spec)
-        unknown = [step for step in steps(self._tree) if not is_known(step)]
-        same = are_same(outputs, right)
-        mine = {old: kept[new] for old, new in twins.items() if new in kept}
-        first = None
-        if not same:
-            first = Divergences(mine, self._kept).first(self.nodes, self._images)
-        # Dropout is the identity in evaluation: what is otherwise there, outputs cannot show.
-        training = [each for each in differences if each.cause is Cause.DROPOUT]
-        shared = [each for each in differences if each.cause is Cause.SHARED]
-        if same and not training and not shared:
-            wrong, mentions = [], differences
-        else:
-            wrong, mentions = self._told(differences, findings)
-        proved = same and not wrong
-        if not proved:
-            proved = are_same(self._mended(findings), right)
-        verdict = SAME if same and not wrong else DIFFERENT
-        reason = ""
-        if unknown:
-            reason = "; ".join(f"{step.place}: nobody here knows what it does" for step in unknown)
-            only = all(each.cause is Cause.UNKNOWN for each in wrong)
-            verdict = UNCLEAR if only else DIFFERENT
-        if verdict == DIFFERENT and (other := self._looks_like()):
-            reason = other
-        return Check(
-            framework,
-            network.name,
-            network.input_shape,
-            verdict,
-            tuple(wrong),
-            tuple(mentions),
-            first,
-            (_parameters(self._tree), _parameters(self._spec)),
-            proved,
-            reason=reason,
-        )
-
-    def _mended(self, findings: Sequence[Finding]) -> list[Array] | None:
-        try:
-            return values(mended(self.nodes, findings, self._arrays), self._images)[0]
-        except GoogLeNetError:  # a layer that the spec does not allow
-            return None
-
-    def _told(
-        self, differences: Sequence[Difference], findings: Sequence[Finding]
-    ) -> tuple[list[Difference], list[Difference]]:
-        """What makes it another function, and what alone would not: all else is set right and that
-        is left.
+    def check(self, images: Array, seed: int, *, sizes: bool = True) -> Check:
+        """The check at the size of `images`; with `sizes`, also at another one, where the verdict
+        may depend on that.
         """
-        wrong: list[Difference] = []
-        mentions: list[Difference] = []
-        tried = 0
-        assert self._right is not None
-        for each in differences:
-            if each.cause not in PERHAPS or tried == TRIED:
-                wrong.append(each)
-                continue
-            tried += 1
-            rest = [finding for finding in findings if finding not in each.findings]
-            (mentions if are_same(self._mended(rest), self._right) else wrong).append(each)
-        if not wrong:  # none of them alone makes it another function, but all together
-            return list(differences), []
-        return wrong, mentions
-
-    def _looks_like(self) -> str:
-        """What a model that is hardly the network looks like."""
-        own = cost(self._tree, self._spec)
-        if own < STRANGE:
-            return ""
-        shares: dict[str, float] = {}
-        for name in NETWORKS:
+        assert isinstance(self._backend, Traces)
+        shape: Shape = images.shape[1:]
+        graph, outputs = self._backend.trace(self._model, images)
+        check_finite(graph)
+        network, name = self._network(shape, outputs), self._backend.name
+        try:
+            tree = lift(graph, ones=True)
+        except TraceError as error:
+            reason = f"The model was captured, but not understood: {error}"
+            return Check(name, network.name, shape, UNCLEAR, reason=reason)
+        found = Checked(tree, network, seed).check(name)
+        if all(map(is_known, steps(tree))):
             try:
-                other = as_network(name, input_shape=self.network.input_shape)
-                tree = specified(other, random_params(other))
-            except GoogLeNetError:
-                continue
-            shares[name] = cost(self._tree, tree)
-        nearest = min(shares, key=shares.__getitem__, default="")
-        if nearest and shares[nearest] < min(own, STRANGE):
-            return f"It looks like '{nearest}' rather: check it against that."
-        return f"It is hardly '{self.network.name}', and looks like none of the networks here."
+                prove(tree, images, outputs)
+            except TraceError as error:
+                verdict = UNCLEAR if found.verdict == SAME else found.verdict
+                found = replace(found, verdict=verdict, reason=str(error))
+        found = replace(
+            found,
+            differences=_advised(found.differences, network, self._backend),
+            mentions=_advised(found.mentions, network, self._backend),
+        )
+        return replace(found, sizes=self._sizes(found, seed)) if sizes else found
+
+    def _network(self, shape: Shape, outputs: list[Array]) -> Network:
+        """The network that is asked for, with as many classes as the model and as many outputs."""
+        if isinstance(self._against, Network):
+            return self._against.at(shape)
+        classes = self._classes or int(outputs[0].shape[-1])
+        network = as_network(self._against, input_shape=shape, num_classes=classes)
+        if len(outputs) > len(network.outputs):
+            with suppress(GoogLeNetError):  # it has no auxiliary heads
+                return as_network(self._against, input_shape=shape, num_classes=classes, aux=True)
+        return network
+
+    def _sizes(self, found: Check, seed: int) -> dict[Shape, str]:
+        """The verdict at a size that is one larger, if it is another there: what is padded, or
+        rounded up, may depend on the size.
+        """
+        told = {each.cause for each in (*found.differences, *found.mentions)}
+        if not told & {Cause.SAME_PADDING, Cause.PADDING, Cause.CEIL, Cause.POOL, Cause.KERNEL}:
+            return {}
+        channels, height, width = found.input_shape
+        larger = (channels, height + 1, width + 1)
+        try:
+            other = self.check(drawn_images(larger, seed), seed, sizes=False)
+        except GoogLeNetError:  # such as a model for one size
+            return {}
+        return {larger: other.verdict} if other.verdict != found.verdict else {}
 
 
-def _parameters(chain: Chain) -> int:
-    """The trainable numbers of a tree; a shared array counts once."""
-    arrays = {
-        id(array): array.size
-        for step in steps(chain)
-        for role, array in step.arrays.items()
-        if role in ("weight", "bias")
+def check_file(
+    model: str,
+    *,
+    own_framework: str | None = None,
+    against: str | Network = "googlenet",
+    input_shape: Shape | None = None,
+    num_classes: int | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    threads: int | None = None,
+    timeout: float = 300.0,
+    seed: int = 0,
+    progress: Progress = lambda who, stage, done, total: None,
+) -> Check:
+    """The `check` of the model FILE:NAME, such as `mynet.py:net`, in a process of its own, which is
+    killed after `timeout` seconds in which nothing new happens.
+
+    NAME is a model of `own_framework`, by default the one that the file imports, or a class or
+    function that makes one without arguments. The file is run by the interpreter that
+    `interpreters` has for the framework or by this one, with the rights of this process.
+
+    Raises `ModelFileError` if the file or its code fails, and what `check` raises.
+    """
+    own = own_of(name_of("model", model))
+    timeout = seconds(timeout)
+    shape = None if input_shape is None else check_input_shape(input_shape)
+    network = as_network(against, input_shape=shape)
+    paths = by_framework("interpreters", interpreters)
+    asked = None if own_framework is None else name_of("own_framework", own_framework)
+    framework = framework_of(own, asked)
+    chosen_frameworks([framework], paths)
+    values = {
+        "against": to_json(against) if isinstance(against, Network) else against,
+        "input_shape": list(network.input_shape),
+        "num_classes": num_classes,
+        "seed": seed,
     }
-    return sum(arrays.values())
+    with tempfile.TemporaryDirectory(prefix="googlenet-check-") as folder:
+        found = run_own(
+            "googlenet.actions.check:answer",
+            own,
+            framework,
+            Path(folder),
+            values,
+            interpreter=paths.get(framework),
+            threads=threads,
+            timeout=timeout,
+            report=partial(progress, framework),
+        )
+    return Check.from_json(found.values)
+
+
+def answer(
+    framework: str, values: Mapping[str, Any], folder: Path, report: Report
+) -> dict[str, Any]:
+    """What a worker answers: the check as JSON. Raises what `load_own` and `check` raise."""
+    file, against = values["file"], values["against"]
+    model = load_own(file, values["name"], framework, report)
+    report(TRACING, 0, 0)
+    try:
+        with users_code(file):
+            found = check(
+                model,
+                framework,
+                against=against if isinstance(against, str) else from_json(against),
+                input_shape=tuple(values["input_shape"]),
+                num_classes=values["num_classes"],
+                seed=values["seed"],
+            )
+    except TraceError as error:
+        # Only where the user's code raised: on images of another shape it may not.
+        other = "; for images of another shape give `input_shape`" if error.details else ""
+        raise TraceError(f"{file}: {error}{other}", details=error.details) from error
+    return found.to_json()
 
 
 def _advised(
@@ -365,22 +224,3 @@ def _advised(
             advice = f"The spec's layer: {written[each.path]}"
         found.append(replace(each, advice=advice))
     return tuple(found)
-
-
-def _sizes(
-    backend: Traces, model: Any, network: Network, found: Check, seed: int
-) -> dict[Shape, str]:
-    """The verdict at a size that is one larger, where padding or rounding depends on it."""
-    told = {each.cause for each in (*found.differences, *found.mentions)}
-    if not told & {Cause.SAME_PADDING, Cause.PADDING, Cause.CEIL, Cause.POOL}:
-        return {}
-    channels, height, width = network.input_shape
-    larger = (channels, height + 1, width + 1)
-    try:
-        tree, _ = _captured(backend, model, larger, seed)
-        if isinstance(tree, str):
-            return {}
-        verdict = _Checked(tree, network.at(larger), seed).check(found.framework).verdict
-    except GoogLeNetError:  # such as a model for one size
-        return {}
-    return {larger: verdict} if verdict != found.verdict else {}

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from ..architectures import as_network
 from ..backend.discovery import (
     REFERENCE,
     canonical_name,
@@ -29,6 +28,7 @@ from ..source.write import Written, block_path, write
 from ..spec.layers import Network, Shape
 from ..spec.serial import from_json, to_json
 from .arguments import by_framework, path_of, seconds, several
+from .own import network_or_own
 
 #: The forms of the answer: a file of Python, or pages.
 FORMATS: Final = ("py", "md", "html")
@@ -125,12 +125,13 @@ def code(
     input_shape: Shape | None = None,
     aux: bool = False,
     dialect: str | None = None,
+    own_framework: str | None = None,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     timeout: float = 300.0,
     progress: Progress = lambda who, stage, done, total: None,
 ) -> Code:
-    """`network`, a name or a `Network`, as stand-alone source in each of `frameworks`, by default
-    all installed ones that can be written.
+    """`network`, a name, a `Network` or FILE:NAME as for `own_network`, as stand-alone source in
+    each of `frameworks`, by default all installed ones that can be written.
 
     The source has no trace of this project: it is what the framework's users write, one class for
     each kind of block, and it loads the native weights file that `convert` writes for the
@@ -141,13 +142,22 @@ def code(
     `interpreters` (a path by framework), are each imported in a process of their own, which is
     killed after `timeout` seconds without progress. `progress` is told how far each is.
 
-    Raises `UnknownNameError`, `SpecError`, `ShapeError` or `BackendError`.
+    Raises `UnknownNameError`, `SpecError`, `ShapeError` or `BackendError`, and what `own_network`
+    raises.
     """
-    spec = as_network(
-        network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+    timeout = seconds(timeout)
+    spec, _ = network_or_own(
+        network,
+        own_framework=own_framework,
+        num_classes=num_classes,
+        input_shape=input_shape,
+        aux=aux,
+        dialect=dialect,
+        interpreters=interpreters,
+        timeout=timeout,
+        progress=progress,
     )
     path = None if block is None else block_path(spec, block)
-    timeout = seconds(timeout)
     paths = by_framework("interpreters", interpreters)
     asked = None if frameworks is None else several("frameworks", frameworks)
     chosen = chosen_frameworks(asked, paths)

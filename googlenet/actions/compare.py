@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..architectures import as_network
+from ..errors import UnknownNameError
+from ..jobs.own import is_own
 from ..spec.analysis import Budget, budget, smallest_input
 from ..spec.layers import Network, Shape
 from .arguments import integer, several, size_of
+from .own import Progress, default_shape, network_or_own
 
 #: The third exercise of the book's section on GoogLeNet compares these, all at the same size: costs
 #: can only be compared at one size.
@@ -52,12 +56,17 @@ def compare(
     num_classes: int | None = None,
     channels: int | None = None,
     input_size: tuple[int, int] | None = None,
+    own_framework: str | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    timeout: float = 300.0,
+    progress: Progress = lambda who, stage, done, total: None,
 ) -> list[Costs]:
     """What each of `networks` costs, in the order given; by default those of the book's exercise,
     all at 224×224.
 
-    Networks are names or `Network`s, each at its own input unless `channels` or `input_size`
-    (height, width) say otherwise. Raises `UnknownNameError`, `SpecError` or `ShapeError`.
+    Networks are names, `Network`s or FILE:NAME as for `own_network`, each at its own input unless
+    `channels` or `input_size` (height, width) say otherwise. Raises `UnknownNameError`, `SpecError`
+    or `ShapeError`, and what `own_network` raises.
     """
     given = several("networks", networks, (str, Network))
     channels = None if channels is None else integer("channels", channels, 1)
@@ -65,10 +74,20 @@ def compare(
         input_size = size_of("input_size", input_size)
     elif not given:
         input_size = EXERCISE_SIZE
+    if own_framework is not None and not any(map(is_own, given)):
+        raise UnknownNameError("`own_framework`: applies only to a model given as FILE:NAME")
     found = []
     for each in given or EXERCISE:
-        shape: Shape = as_network(each).input_shape
+        shape: Shape = default_shape() if is_own(each) else as_network(each).input_shape
         shape = (shape[0] if channels is None else channels, *(input_size or shape[1:]))
-        network = as_network(each, num_classes=num_classes, input_shape=shape)
+        network, _ = network_or_own(
+            each,
+            own_framework=own_framework if is_own(each) else None,
+            num_classes=None if is_own(each) else num_classes,
+            input_shape=shape,
+            interpreters=interpreters,
+            timeout=timeout,
+            progress=progress,
+        )
         found.append(Costs(network, budget(network), smallest_input(network)))
     return found

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..architectures import as_network
 from ..drawing.architecture import architecture, save_picture
 from ..drawing.scene import Box, Scene, to_svg
 from ..spec.layers import Network, Shape
 from ..spec.outline import Ratio, Reduction, ratios, reductions
 from .arguments import path_of
+from .own import Progress, network_or_own
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,30 @@ def draw(
     input_shape: Shape | None = None,
     aux: bool = False,
     dialect: str | None = None,
+    own_framework: str | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    timeout: float = 300.0,
+    progress: Progress = lambda who, stage, done, total: None,
 ) -> Drawing:
-    """A picture of `network`, a name or a `Network`: its stages in a row, each with its layers and
-    blocks; or with `block`, a path or a block's name, that part with its branches side by side and
-    every layer.
+    """A picture of `network`, a name, a `Network` or FILE:NAME as for `own_network`: its stages in
+    a row, each with its layers and blocks; or with `block`, a path or a block's name, that part
+    with its branches side by side and every layer.
 
     A box is as wide as its layer has channels. A part of several blocks that would be longer than a
     sheet of A4 is drawn as the network is. Equal blocks that follow each other are drawn once.
 
-    Raises `UnknownNameError`, `SpecError` or `ShapeError`.
+    Raises `UnknownNameError`, `SpecError` or `ShapeError`, and what `own_network` raises.
     """
-    spec = as_network(
-        network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+    spec, _ = network_or_own(
+        network,
+        own_framework=own_framework,
+        num_classes=num_classes,
+        input_shape=input_shape,
+        aux=aux,
+        dialect=dialect,
+        interpreters=interpreters,
+        timeout=timeout,
+        progress=progress,
     )
     found = architecture(spec, block)
     path = None if block is None else found.part.path

@@ -17,6 +17,7 @@ from ..spec.layers import Network, Shape
 from ..spec.traversal import num_classes as classes_of
 from .arguments import by_framework, flag, integer, path_of, seconds, several
 from .common import weights_of
+from .own import network_or_own
 
 #: How many of the embedded digits are taken if no number is given.
 DIGITS = 64
@@ -35,6 +36,7 @@ def parity(
     input_shape: Shape | None = None,
     aux: bool = False,
     dialect: str | None = None,
+    own_framework: str | None = None,
     gradients: bool = True,
     exact: bool = False,
     compiled: bool = False,
@@ -51,7 +53,8 @@ def parity(
     """Compare each of `frameworks` with the float64 reference, layer by layer: see
     docs/tolerances.md.
 
-    `network` is a name or a `Network`, `input_shape` (C, H, W). `frameworks` are by default all
+    `network` is a name, a `Network`, or FILE:NAME as for `own_network`, which has its own weights
+    unless others are given; `input_shape` is (C, H, W). `frameworks` are by default all
     that are installed, or have an interpreter in `interpreters` (a path by framework). `images` is
     what `load_image_set` accepts, by default scikit-learn's digits; `count` of them are used, by
     default all, or 64 digits. `weights` is a mapping from path to array, or a file; by default they
@@ -86,8 +89,16 @@ def parity(
     )
     threads = None if threads is None else integer("threads", threads, 1)
     train_steps, timeout = integer("train_steps", train_steps, 0), seconds(timeout)
-    spec = as_network(
-        network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+    spec, own = network_or_own(
+        network,
+        own_framework=own_framework,
+        num_classes=num_classes,
+        input_shape=input_shape,
+        aux=aux,
+        dialect=dialect,
+        interpreters=interpreters,
+        timeout=timeout,
+        progress=progress,
     )
     paths = by_framework("interpreters", interpreters)
     asked = None if frameworks is None else several("frameworks", frameworks)
@@ -107,6 +118,8 @@ def parity(
     )
     if (gradients or train_steps) and len(image_set.images) == 1:
         _check_norm(spec)
+    if own is not None and weights is None:
+        weights = own.params
     params = weights_of(weights, spec, seed=seed, initializer=initializer)
     options = ParityOptions(
         jobs=jobs,
@@ -118,7 +131,9 @@ def parity(
         train_steps=train_steps,
         interpreters=paths,
         devices=placed,
-        exact=exact_network(network, spec, num_classes, input_shape, aux, dialect)
+        exact=exact_network(
+            network if own is None else spec, spec, num_classes, input_shape, aux, dialect
+        )
         if exact
         else None,
         compiled=compiled,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ..architectures import as_network
 from ..backend.discovery import chosen_frameworks
 from ..errors import UnknownNameError
 from ..jobs.native import Native, native
@@ -24,6 +23,7 @@ from ..spec.analysis import (
 from ..spec.layers import Network, Shape
 from ..spec.outline import Level, Row, outline
 from .arguments import by_framework, integer, seconds, several
+from .own import network_or_own
 
 #: Called with a framework, what it is doing, how much is done, and how much there is.
 Progress = Callable[[str, str, int, int], None]
@@ -101,19 +101,22 @@ def summary(
     input_shape: Shape | None = None,
     aux: bool = False,
     dialect: str | None = None,
+    own_framework: str | None = None,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     timeout: float = 600.0,
     progress: Progress = lambda who, stage, done, total: None,
 ) -> Summary:
-    """What `network`, a name or a `Network`, consists of, by the spec: down to its stages (`depth`
-    1), their blocks and the layers outside them (2), the blocks' branches (3), or all layers (4).
+    """What `network`, a name, a `Network` or FILE:NAME as for `own_network`, consists of, by the
+    spec: down to its stages (`depth` 1), their blocks and the layers outside them (2), the blocks'
+    branches (3), or all layers (4).
 
     With `framework`, one or several, native models are built and run on one image of zeros, and
     what they really give is there too, with their own layer classes and axes. A single one is built
     in this process; several, and those with an interpreter in `interpreters` (a path by framework),
     each in a process of its own, which is killed after `timeout` seconds.
 
-    Raises `UnknownNameError`, `SpecError`, `ShapeError` or `BackendError`.
+    Raises `UnknownNameError`, `SpecError`, `ShapeError` or `BackendError`, and what `own_network`
+    raises.
     """
     depth, timeout = integer("depth", depth, Level.STAGE), seconds(timeout)
     if depth > Level.LAYER:
@@ -121,8 +124,16 @@ def summary(
             "`depth`: expected at most 4, which is layers; 1 is stages, 2 blocks, 3 branches; got"
             f" {depth}"
         )
-    spec = as_network(
-        network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
+    spec, own = network_or_own(
+        network,
+        own_framework=own_framework,
+        num_classes=num_classes,
+        input_shape=input_shape,
+        aux=aux,
+        dialect=dialect,
+        interpreters=interpreters,
+        timeout=timeout,
+        progress=progress,
     )
     found = Summary(
         spec,
@@ -134,7 +145,9 @@ def summary(
         outline(spec, depth),
     )
     paths = by_framework("interpreters", interpreters)
-    asked = tuple(paths) if framework is None else several("framework", framework)
+    # An interpreter asks for its framework, unless it only runs the user's file.
+    named = () if own is not None else tuple(paths)
+    asked = named if framework is None else several("framework", framework)
     if not asked:
         return found
     chosen = chosen_frameworks(asked, paths)

@@ -101,10 +101,9 @@ def trace(
     backend = get_backend(named)
     if not isinstance(backend, Traces):
         raise BackendError(f"framework '{named}': its backend cannot trace models yet")
-    count = BATCH * int(np.prod(shape))
-    drawn = uniform_float32(seed, "images of a trace", count).reshape(BATCH, *shape)
-    images = 2 * drawn - 1
+    images = drawn_images(shape, seed)
     graph, outputs = backend.trace(model, images)
+    check_finite(graph)
     tree = lift(graph)
     strange = tuple(foreign(tree))
     traced, obstacle = None, ""
@@ -119,11 +118,31 @@ def trace(
         except TraceError as error:
             obstacle = str(error)
     unknown = [step for step in strange if not is_known(step)]
-    errors = () if unknown else _proved(tree, images, outputs)
+    errors = () if unknown else prove(tree, images, outputs)
     return Trace(named, graph, tree, traced, strange, errors, obstacle)
 
 
-def _proved(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]:
+def drawn_images(shape: Shape, seed: int) -> Array:
+    """The random images (N, C, H, W) of float32 in [-1, 1) that a model of images `shape` (C, H, W)
+    is traced with.
+    """
+    count = BATCH * int(np.prod(shape))
+    drawn = uniform_float32(seed, "images of a trace", count).reshape(BATCH, *shape)
+    return 2 * drawn - 1
+
+
+def check_finite(graph: Graph) -> None:
+    """Raises `TraceError` for weights with which nothing can be proved."""
+    for op in graph.ops:
+        for role, array in op.arrays.items():
+            if not np.isfinite(array).all():
+                what = "NaN" if np.isnan(array).any() else "infinity"
+                raise TraceError(
+                    f"{op.place}: its {role} holds {what}; give the model weights that are finite"
+                )
+
+
+def prove(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]:
     """How far each output is from the tree's in float64. Raises `TraceError` if that is more than
     rounding.
     """

@@ -206,7 +206,7 @@ class _Aligner:
         """The least cost, and how."""
         rows, columns = len(user), len(spec)
         table = np.full((rows + 1, columns + 1), np.inf)
-        how: dict[tuple[int, int], Node | tuple[Node, ...]] = {}
+        how: dict[tuple[int, int], Node] = {}
         before: dict[tuple[int, int], tuple[int, int]] = {}
         table[0, 0] = 0.0
 

@@ -55,6 +55,8 @@ NAMES: Final[Mapping[str, str]] = {
 }
 #: At least so many layers make "all".
 ALL: Final = 3
+#: A kernel together with the padding that belongs to it.
+WINDOW: Final = "window"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,19 @@ class Difference:
             "shape_preserving": self.shape_preserving,
             "paths": list(self.paths),
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Difference:
+        """The inverse of `to_json`, without the findings."""
+        return cls(
+            values["path"],
+            values["place"],
+            values["words"],
+            Cause(values["cause"]),
+            values["shape_preserving"],
+            advice=values["advice"],
+            paths=tuple(values["paths"]),
+        )
 
 
 def name_of(step: Step) -> str:
@@ -174,7 +189,8 @@ class Finder:
     def _pair(self, node: align.Pair, row: tuple[Fork, Fork] | None) -> None:
         user, spec = node.user, node.spec
         path, place = spec.place, user.place
-        self._shared(node)
+        if self._is_shared(node):
+            return
         same_shape = user.out_shape == spec.out_shape and all(
             fits(array, spec.arrays[role])
             for role, array in user.arrays.items()
@@ -188,26 +204,35 @@ class Finder:
             self._add(node, "kind", path, place, words, cause, same_shape, kind(spec))
             if align.family(spec) != "weighted":
                 return
-        for what, (mine, theirs) in differing(user, spec).items():
+        found = differing(user, spec)
+        if "kernel_size" in found and _is_half(user) and _is_half(spec):
+            # Another kernel with the padding that keeps the size: one thing, and not two.
+            found.pop("padding", None)
+            found = {WINDOW if what == "kernel_size" else what: found[what] for what in found}
+        for what, (mine, theirs) in found.items():
             words, cause = self._words(node, what, mine, theirs, row)
             self._add(node, what, path, place, words, cause, same_shape, kind(spec))
 
-    def _shared(self, node: align.Pair) -> None:
-        for array in node.user.arrays.values():
-            first = self._seen.setdefault(id(array), node.spec.place)
-            if first != node.spec.place:
-                words = f"shares its weights with {first}, where the spec has weights for each"
-                self._add(
-                    node,
-                    "shared",
-                    node.spec.place,
-                    node.user.place,
-                    words,
-                    Cause.SHARED,
-                    True,
-                    kind(node.spec),
-                )
-                return
+    def _is_shared(self, node: align.Pair | ForkPair) -> bool:
+        """Whether all weights of a layer, or of a block, are those of an earlier one; which is then
+        all that is said of it.
+        """
+        pairs = [pair for pair in align.aligned((node,)) if pair.user.arrays]
+        firsts = [
+            self._seen.setdefault(id(array), pair.spec.place)
+            for pair in pairs
+            for array in pair.user.arrays.values()
+        ]
+        own = {pair.spec.place for pair in pairs}
+        others = [first for first in firsts if first not in own]
+        if not others or (isinstance(node, ForkPair) and len(others) < len(firsts)):
+            return False
+        first = block_path(others)
+        words = f"shares its weights with {first}, where the spec has weights for each"
+        path, place = path_of(node), place_of(node)
+        of = kind(node.spec) if isinstance(node.spec, Step) else "Fork"
+        self._add(node, "shared", path, place, words, Cause.SHARED, True, of)
+        return True
 
     def _words(
         self, node: align.Pair, what: str, mine: Any, theirs: Any, row: tuple[Fork, Fork] | None
@@ -226,7 +251,7 @@ class Finder:
                         Cause.CHANNELS,
                     )
                 )
-            case "kernel_size":
+            case "kernel_size" | "window":
                 return f"kernel {_by(mine)} where the spec has {_by(theirs)}", Cause.KERNEL
             case "stride":
                 return f"stride {_by(mine)} where the spec has {_by(theirs)}", Cause.STRIDE
@@ -295,6 +320,8 @@ class Finder:
 
     def _fork(self, node: ForkPair, path: str, place: str, shape: Shape) -> None:
         user, spec = node.user, node.spec
+        if self._is_shared(node):
+            return
         row = (user, spec) if spec.join == "concat" else None
         for _, _, inside in node.branches:
             self._nodes(inside, path, place, shape, row)
@@ -380,10 +407,14 @@ class Finder:
 
 
 def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
-    """The findings as a reader is told of them: what holds for all layers of a kind is one."""
-    counts: dict[str, int] = {}
+    """The findings as a reader is told of them: what holds for all layers of a kind, in the whole
+    network or in one of its parts, is one.
+    """
+    blocks = [place for place, _ in _rows(spec)]
+    inside: dict[tuple[str, str], set[str]] = {}  # of a kind, in a part: the paths
     for step in steps(spec):
-        counts[kind(step)] = counts.get(kind(step), 0) + 1
+        for part in (*_parts(step.place), _role(step.place, blocks)):
+            inside.setdefault((kind(step), part), set()).add(step.place)
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for each in findings:
         alike.setdefault((each.of, each.what, _plain(each)), []).append(each)
@@ -393,12 +424,23 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
         if each in told:
             continue
         group = alike[each.of, each.what, _plain(each)]
-        count = counts.get(each.of, 0)
-        everywhere = len(group) == count >= ALL
-        members = tuple(group) if everywhere else (each,)
+        held = {other.path for other in group}
+        whole, *parts = _parts(each.path)
+        role = _role(each.path, blocks)
+        part, paths = next(
+            (
+                (part, inside[each.of, part])
+                for part in (whole, role, *parts)
+                if len(inside.get((each.of, part), ())) >= ALL and inside[each.of, part] <= held
+            ),
+            ("", {each.path}),
+        )
+        members = tuple(other for other in group if other.path in paths) or (each,)
         told.update(members)
-        if everywhere:
-            words = f"all {count} {_plural(each.of)}: {_plain(each)}"
+        if len(members) > 1:
+            where = part if part == role else f"of {part}"
+            where = f" {where}" if part else ""
+            words = f"all {len(members)} {_plural(each.of)}{where}: {_plain(each)}"
         elif each.what in ("missing", "extra"):
             words = each.words
         else:
@@ -415,6 +457,18 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
             )
         )
     return found
+
+
+def _role(path: str, blocks: Sequence[str]) -> str:
+    """What a layer is in its block, as in every other: branch_5x5.conv; itself outside of all."""
+    around = max((each for each in blocks if path.startswith(f"{each}.")), key=len, default="")
+    return path.removeprefix(f"{around}.") if around else path
+
+
+def _parts(path: str) -> list[str]:
+    """The whole, then every part that a layer is in, from the outside in."""
+    names = path.split(".")
+    return [".".join(names[:count]) for count in range(len(names))]
 
 
 def _plain(finding: Finding) -> str:
@@ -451,6 +505,13 @@ def _window(step: Step) -> str:
     found = align.attributes(step)
     kernel = found.get("kernel_size")
     return f" (its window is {_by(kernel)})" if kernel is not None else ""
+
+
+def _is_half(step: Step) -> bool:
+    """Whether a layer is padded by half of its kernel on every side, which keeps the size."""
+    found = align.attributes(step)
+    sides = zip(found["kernel_size"], found.get("padding", ()), strict=False)
+    return all(side == (size // 2, size // 2) for size, side in sides)
 
 
 def _is_dilated(user: Step, spec: Step) -> bool:

@@ -23,7 +23,7 @@ from .align import (
     kind,
     pair_of,
 )
-from .differences import Finding
+from .differences import WINDOW, Finding
 from .pour import fits
 
 #: Findings as (node, what): those that are set right.
@@ -84,8 +84,10 @@ class _Mender:
     def _step(self, node: Pair) -> Step:
         user, spec = node.user, node.spec
         chosen = {what for at, what in self._chosen if at is node}
-        if "kind" in chosen or (isinstance(user.layer, Foreign) and chosen):
+        if chosen & {"kind", "shared"} or (isinstance(user.layer, Foreign) and chosen):
             return replace(spec, place=user.place)
+        if WINDOW in chosen:
+            chosen |= {"kernel_size", "padding"}
         layer = user.layer
         if not isinstance(layer, Foreign) and kind(user) == kind(spec):
             names = {each.name for each in fields(layer)}
@@ -110,10 +112,8 @@ class _Mender:
                 left_out = "bias" if role == "bias" else "scale"
                 if left_out not in chosen:
                     found[role] = own
-            elif fits(spec[role], own) and "shared" not in chosen:
-                found[role] = own
             elif fits(spec[role], own):
-                found[role] = spec[role].reshape(own.shape)
+                found[role] = own
             else:
                 found[role] = spec[role]
         if isinstance(layer, BatchNorm) and not layer.scale:
@@ -122,6 +122,8 @@ class _Mender:
 
     def _fork(self, node: ForkPair) -> Fork:
         user, spec = node.user, node.spec
+        if (node, "shared") in self._chosen:
+            return spec
         mine = {number: self.chain(inside) for number, _, inside in node.branches}
         for number in node.more:
             if (node, f"more {number}") not in self._chosen:

@@ -46,6 +46,11 @@ class Divergence:
         """Everything, with whole words as keys."""
         return {"path": self.path, "place": self.place, "error": self.error}
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Divergence:
+        """The inverse of `to_json`."""
+        return cls(values["path"], values["place"], values["error"])
+
 
 def poured(user: Chain, nodes: Nodes) -> dict[int, Array]:
     """For each array of the user's model, by its `id`, the spec's that belongs there, as far as its

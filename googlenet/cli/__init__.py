@@ -16,6 +16,7 @@ import typer
 from ..errors import GoogLeNetError
 from ..version import __version__
 from . import (
+    check,
     code,
     compare,
     convert,
@@ -64,6 +65,7 @@ for module in (
     train,
     race,
     traps,
+    check,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     _NAMES.append(name)
@@ -116,6 +118,8 @@ def main() -> NoReturn:
         what = f"{message} See" if message.endswith("?") else f"{message.rstrip('.')}; see"
         _fail(f"{what} '{command} --help'", 2)
     except GoogLeNetError as error:
+        if error.details:
+            print(clean(error.details), file=sys.stderr)
         _fail(str(error), 2)
     except BrokenPipeError:
         # The reader of a pipe has gone, as with `| head`; exit without a second error while

@@ -15,11 +15,12 @@ from .options import (
     Dialect,
     Interpreters,
     NativeFrameworks,
-    NetworkName,
+    NetworkOrFile,
+    OwnFramework,
     Size,
     Timeout,
     interpreters_of,
-    network_of,
+    shape_of,
 )
 from .output import bars, counted, print_json, say
 
@@ -51,7 +52,7 @@ Format = Annotated[
 
 
 def command(
-    name: NetworkName = "googlenet",
+    name: NetworkOrFile = "googlenet",
     framework: NativeFrameworks = None,
     python: Interpreters = None,
     block: Block = None,
@@ -60,6 +61,7 @@ def command(
     size: Size = None,
     aux: AuxHeads = False,
     dialect: Dialect = None,
+    own_framework: OwnFramework = None,
     form: Format = None,
     out: Out = None,
     timeout: Timeout = 300.0,
@@ -80,18 +82,16 @@ def command(
     check_format(form, framework or ())
     with terminated_as_interrupted(), bars(as_json) as shown:
         found = code(
-            network_of(
-                name,
-                num_classes=num_classes,
-                channels=channels,
-                size=size,
-                aux=aux,
-                dialect=dialect,
-            ),
+            name,
             framework,
             block=block,
             interpreters=interpreters_of(python),
             timeout=timeout,
+            num_classes=num_classes,
+            input_shape=shape_of(name, channels=channels, size=size, aux=aux, dialect=dialect),
+            aux=aux,
+            dialect=dialect,
+            own_framework=own_framework,
             progress=shown.stage,
         )
     if out is not None:

@@ -6,8 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..actions.compare import Costs, compare
-from .options import AsJson, Channels, Classes, NetworkNames, Picture, Size, parse_size
-from .output import add, print_json, say, shape_text, show, table
+from .options import (
+    AsJson,
+    Channels,
+    Classes,
+    Interpreters,
+    NetworkNames,
+    OwnFramework,
+    OwnTimeout,
+    Picture,
+    Size,
+    interpreters_of,
+    parse_size,
+)
+from .output import add, bars, print_json, say, shape_text, show, table
 
 
 def command(
@@ -16,21 +28,30 @@ def command(
     channels: Channels = None,
     size: Size = None,
     picture: Picture = None,
+    own_framework: OwnFramework = None,
+    python: Interpreters = None,
+    timeout: OwnTimeout = 300.0,
     as_json: AsJson = False,
 ) -> None:
     """Compare what networks cost: parameters by kind of layer, multiply-adds and activations."""
     from ..drawing.costs import draw_costs
     from ..drawing.figures import check_picture
+    from ..jobs.signals import terminated_as_interrupted
 
     path = None if picture is None else Path(picture)
     if path is not None:
         check_picture(path)
-    found = compare(
-        names or (),
-        num_classes=num_classes,
-        channels=channels,
-        input_size=None if size is None else parse_size(size),
-    )
+    with terminated_as_interrupted(), bars(as_json) as shown:
+        found = compare(
+            names or (),
+            num_classes=num_classes,
+            channels=channels,
+            input_size=None if size is None else parse_size(size),
+            own_framework=own_framework,
+            interpreters=interpreters_of(python),
+            timeout=timeout,
+            progress=shown.stage,
+        )
     if path is not None:
         draw_costs(path, [costs.to_json() for costs in found])
     if as_json:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ..actions.diff import Diff, diff
 from ..spec.analysis import count_parameters
-from ..spec.diff import Difference
 from .options import (
     AsJson,
     AuxHeads,
@@ -17,11 +15,15 @@ from .options import (
     Classes,
     FirstNetwork,
     Images,
+    Interpreters,
+    OwnFramework,
+    OwnTimeout,
     SecondNetwork,
     Size,
+    interpreters_of,
     shape_of,
 )
-from .output import counted, print_json, say, shape_text
+from .output import bars, counted, print_json, say, shape_text
 
 #: Up to this many layers with the same difference are named one by one; of more, only the first.
 FEW = 3
@@ -54,25 +56,35 @@ def command(
     count: Count = 4,
     seed: Seed = 0,
     logits: Logits = True,
+    own_framework: OwnFramework = None,
+    python: Interpreters = None,
+    timeout: OwnTimeout = 300.0,
     as_json: AsJson = False,
 ) -> None:
     """Show how network B differs from A: layer by layer, and by how much the logits differ with
     the same weights.
 
     Both use A's classes and input unless options say otherwise; B uses its own if it cannot use
-    A's.
+    A's. Your own model brings its own weights, and takes A's input.
     """
-    found = diff(
-        first,
-        second,
-        num_classes=num_classes,
-        input_shape=shape_of(first, channels=channels, size=size, aux=aux),
-        aux=aux,
-        images=images,
-        count=count,
-        seed=seed,
-        logits=logits,
-    )
+    from ..jobs.signals import terminated_as_interrupted
+
+    with terminated_as_interrupted(), bars(as_json) as shown:
+        found = diff(
+            first,
+            second,
+            num_classes=num_classes,
+            input_shape=shape_of(first, channels=channels, size=size, aux=aux),
+            aux=aux,
+            images=images,
+            count=count,
+            seed=seed,
+            logits=logits,
+            own_framework=own_framework,
+            interpreters=interpreters_of(python),
+            timeout=timeout,
+            progress=shown.stage,
+        )
     if as_json:
         print_json(found.to_json())
     else:
@@ -86,7 +98,7 @@ def _print(found: Diff) -> None:
             f" {count_parameters(network):,} parameters"
         )
     say("")
-    for line in _lines(found.differences):
+    for line in _lines(found):
         say(line, indent="  ")
     if not found.differences:
         say("The two are the same function.")
@@ -97,12 +109,12 @@ def _print(found: Diff) -> None:
         say(_logits(found))
 
 
-def _lines(differences: Sequence[Difference]) -> list[str]:
+def _lines(found: Diff) -> list[str]:
     """One line for each difference, or for all layers that share one."""
     grouped: dict[tuple[str, bool], list[str]] = {}
-    for difference in differences:
+    for difference in found.differences:
         grouped.setdefault((difference.words, difference.training_alone), []).append(
-            difference.path
+            found.place(difference.path)
         )
     lines: list[str] = []
     for (words, training_alone), paths in grouped.items():
@@ -128,5 +140,6 @@ def _logits(found: Diff) -> str:
         )
     return (
         f"With the same weights the logits differ by {100 * moved.logits:.3g} % (relative L2"
-        f" distance) {on}; the first difference is at {moved.first_divergence}."
+        f" distance) {on}; the first difference is at"
+        f" {found.place(moved.first_divergence)}."
     )

@@ -7,8 +7,23 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, AuxHeads, Channels, Classes, Dialect, NetworkName, Size, network_of
-from .output import print_json, say
+from ..architectures import get_network
+from ..jobs.own import is_own, own_of
+from .options import (
+    AsJson,
+    AuxHeads,
+    Channels,
+    Classes,
+    Dialect,
+    Interpreters,
+    NetworkOrFile,
+    OwnFramework,
+    OwnTimeout,
+    Size,
+    interpreters_of,
+    shape_of,
+)
+from .output import bars, print_json, say
 
 Block = Annotated[
     str | None,
@@ -33,7 +48,7 @@ Out = Annotated[
 
 
 def command(
-    name: NetworkName = "googlenet",
+    name: NetworkOrFile = "googlenet",
     block: Block = None,
     out: Out = None,
     num_classes: Classes = None,
@@ -41,6 +56,9 @@ def command(
     size: Size = None,
     aux: AuxHeads = False,
     dialect: Dialect = None,
+    own_framework: OwnFramework = None,
+    python: Interpreters = None,
+    timeout: OwnTimeout = 300.0,
     as_json: AsJson = False,
 ) -> None:
     """Draw the architecture: stages in a row, branches side by side, the width of each box showing
@@ -52,16 +70,28 @@ def command(
     from ..actions.draw import draw
     from ..drawing.figures import check_picture
     from ..files import check_folder
+    from ..jobs.signals import terminated_as_interrupted
 
-    network = network_of(
-        name, num_classes=num_classes, channels=channels, size=size, aux=aux, dialect=dialect
-    )
-    made_up = "-".join(filter(None, (network.name, block))).replace(":", "-") + ".svg"
+    shape = shape_of(name, channels=channels, size=size, aux=aux, dialect=dialect)
+    called = own_of(name).name if is_own(name) else get_network(name, dialect=dialect).name
+    made_up = "-".join(filter(None, (called, block))).replace(":", "-") + ".svg"
     paths = [Path(each) for each in out or [made_up]]
     for path in paths:
         check_picture(path)
         check_folder(path)
-    drawing = draw(network, block=block)
+    with terminated_as_interrupted(), bars(as_json) as shown:
+        drawing = draw(
+            name,
+            block=block,
+            num_classes=num_classes,
+            input_shape=shape,
+            aux=aux,
+            dialect=dialect,
+            own_framework=own_framework,
+            interpreters=interpreters_of(python),
+            timeout=timeout,
+            progress=shown.stage,
+        )
     for path in paths:
         drawing.save(path)
     if as_json:

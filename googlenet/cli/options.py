@@ -10,6 +10,7 @@ import typer
 from ..architectures import designators, get_network
 from ..backend.discovery import backends
 from ..errors import UnknownNameError
+from ..jobs.own import is_own
 from ..spec.layers import Network, Shape
 
 
@@ -31,11 +32,43 @@ NetworkName = Annotated[
         autocompletion=_networks,
     ),
 ]
+NetworkOrFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help=(
+            "Name of the network (`googlenet list` shows them all), or your own model as FILE:NAME,"
+            " such as mynet.py:net; the file is run."
+        ),
+        autocompletion=_networks,
+    ),
+]
+OwnFramework = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="X",
+        help=("Framework of the model in FILE:NAME; by default the one that the file imports."),
+        autocompletion=framework_names,
+    ),
+]
+OwnTimeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=1,
+        help="Seconds without progress after which your own model's process is stopped.",
+    ),
+]
 NetworkNames = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME",
-        help="Names of the networks; by default alexnet, vgg11, nin and googlenet, at 224×224.",
+        help=(
+            "Names of the networks, or your own models as FILE:NAME; by default alexnet, vgg11, nin"
+            " and googlenet, at 224×224."
+        ),
         show_default=False,
         autocompletion=_networks,
     ),
@@ -44,7 +77,10 @@ FirstNetwork = Annotated[
     str,
     typer.Argument(
         metavar="A",
-        help="Name of the network, or ZOO:NAME such as torchvision:inception_v3.",
+        help=(
+            "Name of the network, ZOO:NAME such as torchvision:inception_v3, or your own model as"
+            " FILE:NAME; the file is run."
+        ),
         autocompletion=_networks,
     ),
 ]
@@ -201,7 +237,10 @@ def shape_of(
         return None
     if channels is not None and channels < 1:
         raise UnknownNameError(f"--channels: expected an integer of at least 1, got {channels}")
-    own = get_network(name, aux=aux, dialect=dialect).input_shape
+    if is_own(name):
+        own = get_network("googlenet").input_shape
+    else:
+        own = get_network(name, aux=aux, dialect=dialect).input_shape
     height, width = own[1:] if size is None else parse_size(size)
     return (own[0] if channels is None else channels, height, width)
 

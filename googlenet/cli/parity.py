@@ -17,7 +17,8 @@ from .options import (
     Images,
     Initializer,
     Interpreters,
-    NetworkName,
+    NetworkOrFile,
+    OwnFramework,
     Size,
     Timeout,
     devices_of,
@@ -43,7 +44,10 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file with this project's array names; by default random, from --seed.",
+        help=(
+            "Weights file with this project's array names; by default random, from --seed, or your"
+            " own model's."
+        ),
     ),
 ]
 Seed = Annotated[
@@ -122,7 +126,7 @@ Chunk = Annotated[
 
 
 def command(
-    name: NetworkName = "googlenet",
+    name: NetworkOrFile = "googlenet",
     images: Images = None,
     count: Count = None,
     framework: Frameworks = None,
@@ -136,6 +140,7 @@ def command(
     size: Size = None,
     aux: AuxHeads = False,
     dialect: Dialect = None,
+    own_framework: OwnFramework = None,
     gradients: Gradients = True,
     exact: Exact = False,
     compiled: Compiled = False,
@@ -169,6 +174,7 @@ def command(
             input_shape=shape_of(name, channels=channels, size=size, aux=aux, dialect=dialect),
             aux=aux,
             dialect=dialect,
+            own_framework=own_framework,
             gradients=gradients,
             exact=exact,
             compiled=compiled,

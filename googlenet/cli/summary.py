@@ -17,11 +17,12 @@ from .options import (
     Classes,
     Dialect,
     Interpreters,
-    NetworkName,
+    NetworkOrFile,
+    OwnFramework,
     Size,
     Timeout,
     interpreters_of,
-    network_of,
+    shape_of,
 )
 from .output import add, bars, print_json, say, shape_text, show, table, terminal, widths
 
@@ -56,7 +57,7 @@ Frameworks = Annotated[
 
 
 def command(
-    name: NetworkName = "googlenet",
+    name: NetworkOrFile = "googlenet",
     depth: Depth = 1,
     framework: Frameworks = None,
     python: Interpreters = None,
@@ -65,6 +66,7 @@ def command(
     size: Size = None,
     aux: AuxHeads = False,
     dialect: Dialect = None,
+    own_framework: OwnFramework = None,
     timeout: Timeout = 600.0,
     as_json: AsJson = False,
 ) -> None:
@@ -76,18 +78,16 @@ def command(
 
     with terminated_as_interrupted(), bars(as_json) as shown:
         found = summary(
-            network_of(
-                name,
-                num_classes=num_classes,
-                channels=channels,
-                size=size,
-                aux=aux,
-                dialect=dialect,
-            ),
+            name,
             framework=framework,
             depth=depth,
             interpreters=interpreters_of(python),
             timeout=timeout,
+            num_classes=num_classes,
+            input_shape=shape_of(name, channels=channels, size=size, aux=aux, dialect=dialect),
+            aux=aux,
+            dialect=dialect,
+            own_framework=own_framework,
             progress=shown.stage,
         )
     if as_json:

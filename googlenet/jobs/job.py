@@ -51,7 +51,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of a job: `values`, or in `error` why there are none.
+    """The result of a job: `values`, or in `error` why there are none; `raised` is then the class
+    of `googlenet.errors` that the task raised, with its `details`, or None.
 
     `versions` are those of the worker's packages, `threads` what its environment asked for,
     `peak_memory_bytes` the most memory it held.
@@ -59,6 +60,8 @@ class Answer:
 
     values: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    raised: str | None = None
+    details: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     threads: str | None = None
     seconds: float = 0.0

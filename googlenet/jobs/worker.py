@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..errors import BackendError, GoogLeNetError
 from ..files import write_atomically
 from ..version import __version__, source_digest
 from .job import LOADING, different_code
-from .workers import GRACE, end_with_parent
+from .workers import GRACE, SAFE_PATH, end_with_parent
 
 
 def work(folder: Path, name: str) -> dict[str, Any]:
@@ -55,7 +56,11 @@ def work(folder: Path, name: str) -> dict[str, Any]:
             "python": platform.python_version(),
         }
     except GoogLeNetError as error:
-        answer["error"] = str(error)
+        answer |= {
+            "error": str(error),
+            "raised": type(error).__name__,
+            "details": error.details,
+        }
     except MemoryError:
         answer["error"] = f"ran out of memory; {job['memory_hint']}"
     # A framework may raise anything: only its own job fails, and the log keeps the traceback.
@@ -83,11 +88,14 @@ def _leave() -> None:
 def main() -> None:
     """Answer, whatever happens: the parent reads the file, not the exit code."""
     folder, name = Path(sys.argv[1]), sys.argv[2]
+    # What the task starts may again import from the folder in which it is run.
+    os.environ.pop(SAFE_PATH, None)
     end_with_parent(_leave)
     write_atomically(folder / f"{name}.json", json.dumps(work(folder, name)).encode())
     # Some frameworks crash while they unload; the answer is written, so exit without unloading.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # which the task may have closed or replaced
+            stream.flush()
     os._exit(0)
 
 

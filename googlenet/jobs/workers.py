@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,16 @@ from ..backend.threads import QUIET, asked_for, thread_variables
 
 #: The environment variable that tells a worker who started it.
 PARENT = "GOOGLENET_PARENT"
+
+#: If it is set, Python does not look for modules in the folder in which it is run: that may be a
+#: user's, with a file called torch.py.
+SAFE_PATH = "PYTHONSAFEPATH"
+
+#: Set to the same unique value in a worker and in all that it starts.
+GROUP = "GOOGLENET_GROUP"
+
+#: A log longer than this many bytes is cut to its last `KEPT`.
+LONGEST, KEPT = 1 << 20, 1 << 16
 
 #: The number of seconds that a worker has to save when it is asked to stop.
 GRACE = 60.0
@@ -37,7 +48,7 @@ def worker_environment(threads: int | None = None, *, processes: int = 1) -> dic
     environment says otherwise; frameworks are kept quiet.
     """
     given = {**thread_variables(threads, processes=processes), PARENT: str(os.getpid())}
-    quiet = {**QUIET, "PYTHONUNBUFFERED": "1"}
+    quiet = {**QUIET, "PYTHONUNBUFFERED": "1", SAFE_PATH: "1"}
     return (
         {**quiet, **given, **asked_for(), PARENT: given[PARENT]}
         if threads is None
@@ -71,14 +82,17 @@ def run_worker(
     gentle: bool = False,
     interval: float = 0.05,
 ) -> Ending:
-    """Run `command`, what it prints going to `log`, until it ends, `stop` is set, or `look()` has
-    not changed for `timeout` seconds.
+    """Run `command`, the end of what it prints going to `log`, until it ends, `stop` is set, or
+    `look()` has not changed for `timeout` seconds.
 
-    It runs in its own session, so that all its children end with it; `gentle` first asks it to
-    stop, and gives it time to save.
+    It runs in its own session, so that all its children end with it, and those that leave the
+    session, too, where the system tells of them; `gentle` first asks it to stop, and gives it time
+    to save.
     """
+    group = uuid.uuid4().hex
     try:
-        output = log.open("wb")
+        log.unlink(missing_ok=True)
+        output = log.open("ab")  # so that what follows a cut is written after what was kept
     except OSError as error:
         return Ending(error=f"{log}: cannot be written ({error.strerror})")
     try:
@@ -88,14 +102,14 @@ def run_worker(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env={**environment, GROUP: group},
                 start_new_session=True,
             )
     except OSError as error:
         return Ending(error=f"{command[0]}: cannot be started ({error.strerror})")
     hung = False
     try:
-        hung = _follow(process, look, timeout, stop, interval)
+        hung = _follow(process, look, timeout, stop, interval, log)
     finally:
         if process.poll() is None and gentle and not hung:
             _signal(process, signal.SIGTERM)
@@ -103,7 +117,44 @@ def run_worker(
                 process.wait(GRACE)
         _signal(process, signal.SIGKILL)  # even if it ended by itself: its children may still run
         process.wait()
+        _end_strays(group)
+        _shorten(log)
     return Ending(process.returncode, hung)
+
+
+def _end_strays(group: str) -> None:
+    """Kill what the worker started in other sessions, where /proc says what there is."""
+    mark = f"{GROUP}={group}".encode()
+    for _ in range(5):  # they may start others meanwhile
+        strays = [process for process in Path("/proc").glob("[0-9]*") if _has(process, mark)]
+        for stray in strays:
+            with suppress(OSError):
+                os.kill(int(stray.name), signal.SIGKILL)
+        if not strays:
+            return
+
+
+def _has(process: Path, mark: bytes) -> bool:
+    """Whether a process was started in an environment with `mark`; of another user's, nobody
+    knows.
+    """
+    try:
+        return mark in (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _shorten(log: Path) -> None:
+    """Cut a log that has become too long to its end; what is printed meanwhile may be lost."""
+    with suppress(OSError), log.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size <= LONGEST:
+            return
+        file.seek(size - KEPT)
+        kept = file.read(KEPT)
+        file.truncate(0)
+        file.seek(0)
+        file.write(kept)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -118,6 +169,7 @@ def _follow(
     timeout: float,
     stop: threading.Event,
     interval: float,
+    log: Path,
 ) -> bool:
     """Watch until the worker ends or has to stop; True if it hung."""
     last, since = look(), time.monotonic()
@@ -127,6 +179,7 @@ def _follow(
             last, since = now, time.monotonic()
         elif time.monotonic() - since > timeout:
             return True
+        _shorten(log)
         time.sleep(interval)
     look()
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,13 +36,21 @@ class Movement:
 ROUNDING = 1000 * float(np.finfo(np.float32).eps)
 
 
-def movement(a: Network, b: Network, images: Array, *, seed: int = 0) -> Movement:
+def movement(
+    a: Network,
+    b: Network,
+    images: Array,
+    *,
+    seed: int = 0,
+    given: Mapping[str, Array] | None = None,
+) -> Movement:
     """Run both networks in the float32 reference on `images` (N, C, H, W) with the same weights, in
     evaluation mode.
 
     Weights are drawn by He's rule from `seed`; biases, gammas and running statistics are slightly
     different from 0 and 1. An array that only one of them has must be neutral: a bias of 0, a gamma
-    of 1. Raises `ShapeError` or `DataError` if `images` do not fit.
+    of 1. Those of `given`, by path, are neither drawn nor changed. Raises `ShapeError` or
+    `DataError` if `images` do not fit.
     """
     if a.input_shape != b.input_shape:
         return Movement(
@@ -52,7 +61,7 @@ def movement(a: Network, b: Network, images: Array, *, seed: int = 0) -> Movemen
                 f" {size_text(b.input_shape)}"
             ),
         )
-    params, unfit = _shared(a, b, seed)
+    params, unfit = _shared(a, b, seed, given or {})
     if unfit is not None:
         return Movement(None, None, unfit)
     ours, theirs = (
@@ -68,10 +77,12 @@ def _moved(actual: Array, expected: Array) -> float:
     return distance(actual.astype(np.float64), expected.astype(np.float64))
 
 
-def _shared(a: Network, b: Network, seed: int) -> tuple[Params, str | None]:
+def _shared(
+    a: Network, b: Network, seed: int, given: Mapping[str, Array]
+) -> tuple[Params, str | None]:
     """Weights for both, or why there are none."""
     ours, theirs = param_specs(a), param_specs(b)
-    params = random_params(b, seed) | random_params(a, seed)
+    params = {**random_params(b, seed), **random_params(a, seed), **given}
     for path, array in params.items():
         spec = ours.get(path) or theirs[path]
         if path in ours and path in theirs:
@@ -85,7 +96,7 @@ def _shared(a: Network, b: Network, seed: int) -> tuple[Params, str | None]:
                 )
         elif len(spec.shape) > 1:
             return {}, f"the weights do not fit: only one network has {path}"
-        else:
+        elif path not in given:
             array[...] = float(spec.name in ("weight", "running_var"))
     return params, None
 

@@ -9,8 +9,9 @@ the map was flattened. What remains and is no layer of the spec is foreign.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -211,7 +212,7 @@ class _Lifter:
             )
         (name,) = op.inputs
         match op.kind:
-            case "identity" | "concat" | "pad" if _computes_nothing(op):
+            case "identity" | "concat" | "pad" | "mul" if _computes_nothing(op):
                 self._views[op.name] = self._views[name]
             case "flatten" | "reshape":
                 self._views[op.name] = self._views[name].reshaped(op.shape[1:], op.place)
@@ -220,9 +221,7 @@ class _Lifter:
             case "pad":
                 self._pad(op, name)
             case "sum_pool":
-                before, padding = self._unpadded(name, 0.0)
-                if padding == NO_PADDING:
-                    before = self._plain(name)
+                before, padding = self._unpadded(op, name, 0.0) or (self._plain(name), NO_PADDING)
                 self._sums[op.name] = (before, _sum(op.attributes["padding"], padding), op)
                 self._views[op.name] = plain(op.name, op.shape[1:])
             case "softmax" | "log_softmax" if op.attributes["axis"] % len(op.shape) == 0:
@@ -326,20 +325,26 @@ class _Lifter:
         self._pads[op.name] = (before, padding, number, op)
         self._views[op.name] = plain(op.name, op.shape[1:])
 
-    def _unpadded(self, name: str, value: float) -> tuple[str, ExplicitPadding]:
-        """The value before a padding by `value`, and that padding, if there is one that takes
-        nothing away.
+    def _unpadded(self, op: Op, name: str, value: float) -> tuple[str, ExplicitPadding] | None:
+        """The value before a padding by `value`, and what `op`, which takes windows, has to add to
+        its own; None if there is no such padding, or if it takes away what windows would read.
         """
         view = self._views[name]
-        if view.is_plain and view.value in self._pads:
-            before, padding, found, _ = self._pads[view.value]
-            if found == value and _is_around(padding):
-                return before, padding
-        return "", NO_PADDING
+        if not view.is_plain or view.value not in self._pads:
+            return None
+        before, padding, found, _ = self._pads[view.value]
+        for (first, last), end, size in zip(padding, _ends(op), view.shape[1:], strict=True):
+            if first < 0 or (last < 0 and end > size):  # what is cut off would be read
+                return None
+        (top, bottom), (left, right) = padding
+        around = ((top, max(bottom, 0)), (left, max(right, 0)))
+        return (before, around) if found == value or around == NO_PADDING else None
 
     # Layers ---------------------------------------------------------------------------------------
 
     def _elementwise(self, op: Op, name: str) -> None:
+        if op.kind == "mul" and self._is_divisor(op, name, np.asarray(op.attributes["factor"])):
+            return
         view = self._view(name)
         if op.shape[1:] != view.shape:
             self._foreign(op)
@@ -350,7 +355,7 @@ class _Lifter:
     def _affine(self, op: Op, name: str) -> None:
         """The sum or product with a constant: a bias, the divisors of a pool, or a factor."""
         other = op.arrays["other"]
-        if self._is_divisor(op, name):
+        if op.attributes["product"] and self._is_divisor(op, name, other):
             return
         view = self._view(name)
         constant = view.constant(other) if op.shape[1:] == view.shape else None
@@ -385,34 +390,29 @@ class _Lifter:
         self._views[op.name] = view
         return True
 
-    def _is_divisor(self, op: Op, name: str) -> bool:
+    def _is_divisor(self, op: Op, name: str, other: Array) -> bool:
         """Whether a product makes means of sums over windows, which are an average pool then: what
         a framework without asymmetric or uncounted paddings needs two pools for.
         """
         view = self._views[name]
         summed = self._sums.get(view.value)
-        if summed is None or not op.attributes["product"] or not view.is_plain:
+        if summed is None or not view.is_plain or op.shape[1:] != view.shape:
             return False
-        if view.value in self._values or op.shape[1:] != view.shape:
+        if view.value in self._values:  # something needs the sums
             return False
         before, padding, pool = summed
         found, given = pool.attributes, self._shape(before)
         kernel, stride = found["kernel_size"], found["stride"]
         counted = _counts(given, op.shape[2:], kernel, stride, padding)
-        other = op.arrays["other"]
-        if not counted.all() or other.ndim < 2:
+        if not counted.all() or (other.size != 1 and other.ndim < 2):
             return False
-        rows = other.reshape(-1, *other.shape[-2:])  # of each channel, which must be alike
-        if rows.shape[1:] != counted.shape or (rows != rows[0]).any():
-            return False
-        for ceil_mode, included in ((False, False), (False, True), (True, False), (True, True)):
-            try:
-                layer = AvgPool(kernel, stride, padding, ceil_mode, included)
-            except SpecError:  # a padding of more than half of the kernel
-                return False
+        rows = other.reshape(-1, *other.shape[-2:]) if other.ndim > 1 else other.reshape(1, 1, 1)
+        if rows[0].size not in (1, counted.size) or (rows != rows[0]).any():
+            return False  # not the same for each channel
+        ones = np.ones((1, 1, *given[1:]))
+        for layer in _averages(kernel, stride, padding):
             if not _fits(layer, given, op.shape[1:]):
                 continue
-            ones = np.ones((1, 1, *given[1:]))
             (right,) = evaluate((Step(layer, {}, op.shape[1:], op.place),), ones)
             # Divisions are rounded correctly, so these are the same numbers or others.
             if (rows[0].astype(np.float32) == (right[0, 0] / counted).astype(np.float32)).all():
@@ -464,9 +464,9 @@ class _Lifter:
 
     def _map_layer(self, op: Op, name: str) -> None:
         """A layer that takes a map as it is: with the padding before it, if that is the same."""
-        before, padding = self._padded(op, name)
-        layer = None
-        if padding != NO_PADDING:
+        padded, layer = self._padded(op, name), None
+        if padded is not None:
+            before, padding = padded
             layer = self._checked(op, before, padding)
         if layer is None:
             before = self._plain(name)
@@ -476,21 +476,21 @@ class _Lifter:
         else:
             self._add(op, before, layer, op.arrays)
 
-    def _padded(self, op: Op, name: str) -> tuple[str, ExplicitPadding]:
+    def _padded(self, op: Op, name: str) -> tuple[str, ExplicitPadding] | None:
         """The value before the padding that a layer can take with its own, and that padding."""
         found = op.attributes
-        if op.kind == "conv":
-            return self._unpadded(name, 0.0)
-        if op.kind == "avg_pool" and (found["padding"] == NO_PADDING or found["count_include_pad"]):
-            return self._unpadded(name, 0.0)
-        if op.kind == "max_pool":
-            before, padding = self._unpadded(name, -math.inf)
-            if padding == NO_PADDING:
-                before, padding = self._unpadded(name, 0.0)
-                if padding != NO_PADDING and not self._is_positive(before):
-                    return "", NO_PADDING
-            return before, padding
-        return "", NO_PADDING
+        match op.kind:
+            case "conv":
+                return self._unpadded(op, name, 0.0)
+            case "avg_pool" if found["padding"] == NO_PADDING or found["count_include_pad"]:
+                return self._unpadded(op, name, 0.0)
+            case "max_pool":
+                padded = self._unpadded(op, name, -math.inf)
+                if padded is not None:
+                    return padded
+                padded = self._unpadded(op, name, 0.0)
+                return padded if padded is not None and self._is_positive(padded[0]) else None
+        return None
 
     def _checked(self, op: Op, before: str, padding: ExplicitPadding) -> Leaf | None:
         """The spec's layer with a further `padding`, if it gives what the operation does."""
@@ -564,6 +564,8 @@ def _computes_nothing(op: Op) -> bool:
     """Whether the result is what is given, perhaps in another shape or order."""
     if op.kind == "concat":
         return len(op.inputs) == 1 and not op.arrays
+    if op.kind == "mul":
+        return bool(op.attributes["factor"] == 1)
     return op.kind in MOVES or (op.kind == "pad" and op.attributes["padding"] == NO_PADDING)
 
 
@@ -582,6 +584,20 @@ def _fits(layer: Leaf, given: Shape, shape: Shape) -> bool:
         return False
 
 
+def _averages(kernel: Pair, stride: Pair, padding: ExplicitPadding) -> Iterator[AvgPool]:
+    """The average pools whose windows may read `padding`: what is behind the map may be its padding
+    or beyond it, where windows that round up reach.
+    """
+    (top, bottom), (left, right) = padding
+    for ceil_mode, included in ((False, False), (False, True), (True, False), (True, True)):
+        behind = product(range(bottom, -1, -1), range(right, -1, -1))
+        for below, beside in behind if ceil_mode else ((bottom, right),):
+            try:
+                yield AvgPool(kernel, stride, ((top, below), (left, beside)), ceil_mode, included)
+            except SpecError:  # a padding of more than half of the kernel
+                continue
+
+
 def _counts(
     given: Shape, size: Shape, kernel: Pair, stride: Pair, padding: ExplicitPadding
 ) -> Array:
@@ -595,6 +611,21 @@ def _counts(
         axes.append(np.maximum(stop - np.maximum(start, 0), 0))
     counts: Array = np.outer(*axes).astype(np.float64)
     return counts
+
+
+def _ends(op: Op) -> Pair:
+    """Where the last windows of an operation end, counted from the beginning of its map."""
+    found = op.attributes
+    kernel = found.get("kernel_size") or op.arrays["weight"].shape[2:]
+    dilation = found.get("dilation", (1, 1))
+    below, beside = (
+        (op.shape[2 + axis] - 1) * found["stride"][axis]
+        + (kernel[axis] - 1) * dilation[axis]
+        + 1
+        - found["padding"][axis][0]
+        for axis in range(2)
+    )
+    return below, beside
 
 
 def _sum(first: ExplicitPadding, second: ExplicitPadding) -> ExplicitPadding:

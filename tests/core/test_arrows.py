@@ -19,6 +19,7 @@ FLOORS = [
     "source",
     "reference",
     "tracing",
+    "checking",
     "proof",
     "training",
     "actions",

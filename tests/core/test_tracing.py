@@ -193,6 +193,28 @@ def test_zeros_around_a_max_pool_win_unless_nothing_is_negative(value, positive,
             ],
             conv_layer(4, 3, 1, ((2, 1), (1, 2)), bias=False),
         ),
+        # What no window reads is cut off before, or not.
+        (
+            [
+                padded("images", ((1, 0), (0, -1))),
+                window("avg_pool", "p", (3, 2), 2, 3, count_include_pad=False),
+            ],
+            avg_pool(2, 3, ((1, 0), (0, 0))),
+        ),
+        (
+            [
+                padded("images", ((0, -1), (0, 0))),
+                window("max_pool", "p", (3, 3), 2, 2, ceil_mode=True),
+            ],
+            max_pool(2, 2, ceil_mode=True),
+        ),
+        (
+            [
+                padded("images", ((0, -1), (0, 0))),
+                window("avg_pool", "p", (3, 3), 3, 2, ONE, count_include_pad=True),
+            ],
+            avg_pool(3, 2, 1),
+        ),
         ([padded("images", ((0, 0), (0, 0)), 5.0), conv("w", "p")], conv_layer(4, 1, bias=False)),
     ],
 )

@@ -13,7 +13,7 @@ from torch import nn
 import googlenet
 from googlenet import TraceError, spec
 from googlenet.architectures import get_network
-from googlenet.proof.conformance.tracing import outline
+from googlenet.proof.conformance.tracing import outline_of_leaf
 from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.spec.traversal import walk
 from googlenet.weights.samples import random_params
@@ -42,7 +42,7 @@ def check_outputs(found, images, outputs):
 
 def leaves(network):
     """The leaves in order, as far as an evaluation shows them."""
-    return [item for site in walk(network) for item in outline(site.layer)]
+    return [item for site in walk(network) for item in outline_of_leaf(site)]
 
 
 def test_places_are_as_the_user_writes_them(backend):

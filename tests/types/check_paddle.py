@@ -9,6 +9,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
+    Traces,
     Trains,
     TrainsInParallel,
     Writes,
@@ -22,5 +23,6 @@ trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
 shows_traps: ShowsTraps = googlenet_paddle
+traces: Traces = googlenet_paddle
 runs_layers: RunsLayers = googlenet_paddle
 writes: Writes = googlenet_paddle

@@ -11,6 +11,7 @@ from .layer_mutants import pool_mutants, tie_mutants
 from .loss_mutants import loss_mutants
 from .mutant import Mutant
 from .state_mutants import state_mutants
+from .trace_mutants import trace_mutants
 from .trainer_mutants import trainer_mutants
 
 
@@ -26,5 +27,6 @@ def mutants(capabilities: Collection[str] = tuple(CAPABILITIES)) -> list[Mutant]
         *loss_mutants(),
         *tie_mutants(),
         *state_mutants(),
+        *trace_mutants(),
     ]
     return [mutant for mutant in every if mutant.capabilities <= set(capabilities)]

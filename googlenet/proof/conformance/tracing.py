@@ -5,31 +5,29 @@ they were built from.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.geometry import counted_padding, covering_padding
+from ...backend.geometry import counted_padding, explicit_padding, leading
 from ...backend.graph import Graph, faults
 from ...backend.protocols import Traces
-from ...errors import GoogLeNetError, SpecError, TraceError
+from ...errors import GoogLeNetError, TraceError
 from ...spec.layers import (
+    NO_PADDING,
     Aux,
     AvgPool,
     BatchNorm,
     Concat,
-    Layer,
-    Leaf,
     MaxPool,
     Network,
     Residual,
     Scale,
     Sequential,
 )
-from ...spec.rewrite import with_children
+from ...spec.rewrite import resolve
 from ...spec.traversal import CompositeSite, LeafSite, fold
 from ...tracing.evaluate import evaluate
 from ...tracing.lift import lift
@@ -57,59 +55,47 @@ def trace_cases() -> Iterator[AnyCase]:
     yield Case("trace-bad-input", TRACE, _check_bad_input)
 
 
-def outline(layer: Layer) -> Outline:
-    """What an evaluation shows of a layer whose padding is explicit: no names, no nesting of
-    sequences, no momentum, no weight of a loss, no scale in training, not whether batch norm's
-    weights are ones; of a sum without a scale, not which branch is the shortcut.
+def outline(network: Network) -> Outline:
+    """What an evaluation shows of a network: no names, no nesting of sequences, no momentum, no
+    weight of a loss, no scale in training, not whether batch norm's weights are ones; of a sum
+    without a scale, not which branch is the shortcut; of windows only what they read and count.
     """
-    match layer:
-        case Sequential(children):
-            return tuple(item for _, child in children for item in outline(child))
-        case Concat(children):
-            return (("concat", *(outline(child) for _, child in children)),)
-        case Residual(body, shortcut, scale):
-            both = outline(body), outline(shortcut)
-            factor = (("scale", np.float32(scale)),) if scale != 1 else ()
-            # A scale behind the body is the same function.
-            return (("sum", frozenset({(*both[0], *factor), both[1]})),)
-        case Aux(head):
-            return (("head", outline(head)),)
+
+    def compose(site: CompositeSite, children: dict[str, Outline]) -> Outline:
+        match site.layer:
+            case Sequential():
+                return tuple(item for child in children.values() for item in child)
+            case Concat():
+                return (("concat", *children.values()),)
+            case Residual(scale=scale):
+                factor = (("scale", np.float32(scale)),) if scale != 1 else ()
+                # A scale behind the body is the same function.
+                both = (*children["body"], *factor), children["shortcut"]
+                return (("sum", frozenset(both)),)
+            case Aux():
+                return (("head", children["head"]),)
+
+    return fold(resolve(network), outline_of_leaf, compose)
+
+
+def outline_of_leaf(site: LeafSite) -> Outline:
+    """What an evaluation shows of a layer whose padding is explicit."""
+    match site.layer:
         case BatchNorm(eps=eps):
             return (("batch norm", np.float32(eps)),)
-        case Scale(when="train"):
+        case Scale(when="train") | Scale(factor=1):
             return ()
         case Scale(factor=factor):
             return (("scale", np.float32(factor)),)
-        case _:
+        case MaxPool(kernel, stride) as pool:
+            return (("max pool", kernel, stride, leading(explicit_padding(pool)), site.out_shape),)
+        case AvgPool(kernel, stride) as pool:
+            before = leading(explicit_padding(pool))
+            counted = counted_padding(site, pool) if pool.count_include_pad else NO_PADDING
+            sizes = tuple(max(size, 0) for side in counted for size in side)
+            return (("average pool", kernel, stride, before, sizes, site.out_shape),)
+        case layer:
             return (layer,)
-
-
-def at_its_size(network: Network) -> Network:
-    """`network` with explicit paddings, those of pools as far as windows reach at this size of
-    images: what no window reads leaves no trace, nor does how windows of a max pool are rounded.
-    """
-
-    def covering(site: LeafSite) -> Leaf:
-        match site.layer:
-            case MaxPool() as pool:
-                padding, ceil_mode = covering_padding(site, pool), False
-            case AvgPool() as pool:
-                (top, bottom), (left, right) = counted_padding(site, pool)
-                padding = ((top, max(bottom, 0)), (left, max(right, 0)))
-                ceil_mode = pool.ceil_mode
-            case _:
-                return site.layer
-        try:
-            return replace(pool, padding=padding, ceil_mode=ceil_mode)
-        except SpecError:  # more than half of the kernel hangs over
-            return pool
-
-    def compose(site: CompositeSite, children: dict[str, Layer]) -> Layer:
-        return with_children(site.layer, children)
-
-    layers = fold(network, covering, compose)
-    assert isinstance(layers, Sequential)  # as the network's own
-    return replace(network, layers=layers)
 
 
 def same_arrays(found: Params, expected: Params) -> bool:
@@ -156,10 +142,7 @@ def _check_trace(backend: Traces, network: Network) -> None:
     """A native model of `network` is that network: layers, branches, and weights bit for bit."""
     params, images = random_params(network), random_images(network)
     graph, found = _traced(backend, network, backend.build(network, params), images)
-    given, expected = (
-        outline(at_its_size(found.network).layers),
-        outline(at_its_size(network).layers),
-    )
+    given, expected = outline(found.network), outline(network)
     for number, (ours, right) in enumerate(zip(given, expected, strict=False)):
         expect(
             ours == right,

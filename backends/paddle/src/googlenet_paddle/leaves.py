@@ -79,7 +79,7 @@ def _max_pool(site: spec.LeafSite, layer: spec.MaxPool) -> Call:
             padding=(leading(explicit_padding(layer)), 0), ceil_mode=(layer.ceil_mode, False)
         )
         return Call(nn.MaxPool2D, window, settings)
-    return Call(nn.MaxPool2D, window, options(padding=(_sides(covering_padding(site, layer)), 0)))
+    return Call(nn.MaxPool2D, window, options(padding=(_sides(_reaching(site, layer)), 0)))
 
 
 def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
@@ -92,11 +92,18 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
         )
         return Call(nn.AvgPool2D, window, settings)
     if not layer.count_include_pad:
-        padding = _sides(covering_padding(site, layer))
+        padding = _sides(_reaching(site, layer))
         return Call(nn.AvgPool2D, window, options(padding=(padding, 0)))
     # If padding counts, Paddle's divisor uses the bottom's for the top's and the right's for the
     # left's.
-    return Call(modules.PaddedAvgPool2D, (*window, counted_padding(site, layer), True))
+    counted = counted_padding(site, layer) if layer.ceil_mode else explicit_padding(layer)
+    settings = options(ceil_mode=(layer.ceil_mode, False))
+    return Call(modules.PaddedAvgPool2D, (*window, counted, True), settings)
+
+
+def _reaching(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> spec.ExplicitPadding:
+    """The padding with which windows that round down are the layer's own."""
+    return covering_padding(site, layer) if layer.ceil_mode else explicit_padding(layer)
 
 
 def _is_native(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> bool:

@@ -38,9 +38,9 @@ class UnscaledBatchNorm2D(nn.BatchNorm2D):
 
 
 class PaddedAvgPool2D(nn.Layer):
-    """Average pooling with zeros around its input; windows round up, and what hangs over beyond the
-    zeros never counts. The padding, ((top, bottom), (left, right)), counts if `count_include_pad`;
-    a negative one cuts off.
+    """Average pooling with zeros around its input; windows round up with `ceil_mode`, and what
+    hangs over beyond the zeros never counts. The padding, ((top, bottom), (left, right)), counts if
+    `count_include_pad`; a negative one cuts off.
     """
 
     def __init__(
@@ -49,12 +49,13 @@ class PaddedAvgPool2D(nn.Layer):
         stride: int | tuple[int, int],
         padding: tuple[tuple[int, int], tuple[int, int]],
         count_include_pad: bool,
+        ceil_mode: bool = False,
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, stride
         (top, bottom), (left, right) = padding
         self.padding = [left, right, top, bottom]
-        self.count_include_pad = count_include_pad
+        self.count_include_pad, self.ceil_mode = count_include_pad, ceil_mode
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         mean = self.mean(x)
@@ -65,11 +66,14 @@ class PaddedAvgPool2D(nn.Layer):
     def mean(self, x: paddle.Tensor) -> paddle.Tensor:
         """The mean over each window, its zeros counted."""
         padded = functional.pad(x, self.padding)
-        return functional.avg_pool2d(padded, self.kernel_size, self.stride, ceil_mode=True)
+        return functional.avg_pool2d(
+            padded, self.kernel_size, self.stride, ceil_mode=self.ceil_mode
+        )
 
     def extra_repr(self) -> str:
         window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        return f"{window}, count_include_pad={self.count_include_pad}"
+        counted = f"count_include_pad={self.count_include_pad}"
+        return f"{window}, {counted}, ceil_mode={self.ceil_mode}"
 
 
 class GlobalAvgPool2D(nn.Layer):

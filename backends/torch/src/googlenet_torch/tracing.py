@@ -35,6 +35,12 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"{name}: expected an nn.Module, got {type(model).__name__}")
+    for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise TraceError(
+                f"{name}: {path} is on the device 'meta', which holds no numbers; make the model on"
+                " another device"
+            )
     _check_type(model)
     with kept(model) as state:
         try:
@@ -134,12 +140,13 @@ class _Reader:
         for node in self._nodes:
             if node.op != "call_function" or node not in needed:
                 continue
-            if all(each in self._held or each in self._several for each in node.all_input_nodes):
-                self._fold(node)
-            elif own_name(node.target) in _FILLED:
-                value = torch.full(_shape(node), _FILLED[own_name(node.target)])
+            if _is_filled(node):
+                number, dtype = _FILLED[own_name(node.target)], node.meta["val"].dtype
+                value = torch.full(_shape(node), number, dtype=dtype)
                 self._held[node] = value.numpy()
                 self._made.add(node)
+            elif all(each in self._held or each in self._several for each in node.all_input_nodes):
+                self._fold(node)
             else:
                 ops += self._ops(node, norms.get(node))
         for number, each in enumerate(outputs):
@@ -152,8 +159,10 @@ class _Reader:
     def _needed(self, outputs: Any, norms: dict[Node, Translated]) -> set[Node]:
         needed = set(outputs)
         for node in reversed(self._nodes):
-            if node in needed:
-                needed.update(norms[node].inputs if node in norms else node.all_input_nodes)
+            if node in norms:
+                needed.update(norms[node].inputs if node in needed else ())
+            elif node in needed and not _is_filled(node):
+                needed.update(node.all_input_nodes)
         return needed
 
     def _check_part(self, node: Node) -> None:
@@ -272,6 +281,11 @@ def _inputs(node: Node) -> list[Node]:
 
 def _shape(node: Node) -> tuple[int, ...]:
     return tuple(int(size) for size in node.meta["val"].shape)
+
+
+def _is_filled(node: Node) -> bool:
+    """Whether an operation takes a value for its shape only."""
+    return node.op == "call_function" and own_name(node.target) in _FILLED
 
 
 def _is_in_place(target: Any) -> bool:

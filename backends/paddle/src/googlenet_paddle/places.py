@@ -1,0 +1,139 @@
+"""Where the operations of a recorded program are in the user's code, as the user writes it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from types import FunctionType, MethodType
+from typing import Any, Final
+
+import paddle
+from paddle import nn
+from paddle.jit.dy2static.program_translator import StaticFunction
+
+from .constants import sources
+from .recording import Recording
+
+#: What a model is called.
+ROOT: Final = "net"
+
+
+class Places:
+    """The paths of all layers and tensors that can be reached from a model."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._paths: dict[int, str] = {}
+        self._owners: dict[int, nn.Layer] = {}
+        self._kept: list[Any] = []
+        self._root(recording.model)
+        self._tensors = {value.id: tensor for tensor, value in recording.tensors}
+
+    def of(self, op: Any) -> str:
+        """The path of the tensor that an operation computes with, or of the innermost layer that
+        it is in.
+        """
+        layers = self._recording.layers.get(op.id(), ())
+        inside = next((self._paths[id(each)] for each in layers if id(each) in self._paths), ROOT)
+        for value in sources(op):
+            tensor = self._tensor(value)
+            if tensor is None or id(tensor) not in self._paths:
+                continue
+            owner = self._owners.get(id(tensor))
+            if owner is None:
+                return self._paths[id(tensor)]
+            path = self._paths[id(owner)]
+            is_whole = type(owner).__module__.startswith("paddle.") and path == inside
+            return path if is_whole else self._paths[id(tensor)].removesuffix(".weight")
+        return inside
+
+    def _tensor(self, value: Any) -> paddle.Tensor | None:
+        """The user's tensor that a value is, or is made of."""
+        while value is not None and value.id not in self._tensors:
+            op = value.get_defining_op()
+            if op is None or op.name() not in _MAKING:
+                return None
+            value = next(iter(sources(op)), None)
+        return None if value is None else self._tensors[value.id]
+
+    def _root(self, model: Any) -> None:
+        while isinstance(model, functools.partial):
+            for key, each in model.keywords.items():
+                self._walk(each, key)
+            for each in model.args:
+                self._walk(each, ROOT)
+            model = model.func
+        if isinstance(model, StaticFunction):
+            model = model.dygraph_function
+        if isinstance(model, nn.Layer | dict | list | tuple):
+            self._walk(model, ROOT)
+        elif isinstance(model, MethodType):
+            self._walk(model.__self__, ROOT)
+            self._attributes(model.__self__, ROOT)
+        elif isinstance(model, FunctionType):
+            self._names(model)
+        else:
+            self._attributes(model, ROOT)
+
+    def _names(self, function: FunctionType) -> None:
+        """The variables of a function that are not its own, and those of those that it calls."""
+        if id(function) in self._paths:
+            return
+        self._paths[id(function)] = ""
+        for name, each in _variables(function):
+            if isinstance(each, FunctionType):
+                self._names(each)
+            else:
+                self._walk(each, name)
+
+    def _walk(self, each: Any, path: str) -> None:
+        """`each` and all that it holds, unless it was met before."""
+        if not isinstance(each, nn.Layer | paddle.Tensor | list | tuple | dict):
+            return
+        if id(each) in self._paths:
+            return
+        self._paths[id(each)] = path
+        self._kept.append(each)  # so that no other gets its identity
+        if isinstance(each, nn.Layer):
+            self._layer(each, path)
+        elif isinstance(each, dict):
+            for key, value in each.items():
+                self._walk(value, f"{path}[{key!r}]")
+        elif isinstance(each, list | tuple):
+            for number, value in enumerate(each):
+                self._walk(value, f"{path}[{number}]")
+
+    def _layer(self, layer: nn.Layer, path: str) -> None:
+        for key, child in layer._sub_layers.items():
+            self._walk(child, path + (f"[{key}]" if key.isdigit() else f".{key}"))
+        for key, tensor in (*layer._parameters.items(), *layer._buffers.items()):
+            if tensor is not None and id(tensor) not in self._paths:
+                self._owners[id(tensor)] = layer
+                self._walk(tensor, f"{path}.{key}")
+        self._attributes(layer, path)
+
+    def _attributes(self, owner: Any, path: str) -> None:
+        for key, each in getattr(owner, "__dict__", {}).items():
+            if not key.startswith("_") or not isinstance(owner, nn.Layer):
+                self._walk(each, f"{path}.{key}")
+
+
+#: Operations by which a tensor is brought into another form before it is used.
+_MAKING: Final = frozenset(
+    f"pd_op.{each}"
+    for each in ("reshape", "transpose", "squeeze", "unsqueeze", "flatten", "cast", "assign")
+)
+
+
+def _variables(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """What a function takes from outside: closed over, or global."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    for name in function.__code__.co_names:
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+    for default in function.__defaults__ or ():
+        yield ROOT, default

@@ -1,0 +1,169 @@
+"""What Paddle does not record as it computes it, while it records any user's code.
+
+Paddle 3.3 crashes at operators of tensors that no layer has registered, takes operations in place
+for others, refuses views, and some layers in double precision.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Final
+
+import paddle
+from paddle.base import core, data_feeder
+from paddle.jit.dy2static.program_translator import StaticFunction
+from paddle.nn import functional
+
+#: Paddle as it is: its types leave out what programs are made of.
+_paddle: Final[Any] = paddle
+_Tensor: Final[Any] = core.eager.Tensor
+_Value: Final[Any] = _paddle.pir.Value
+
+#: Python's operators, which Paddle's tensors have of their own.
+_OPERATORS: Final = tuple(
+    f"__{side}{operator}__"
+    for operator in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+    for side in ("", "r")
+) + tuple(f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge"))
+#: Methods of a tensor that are its own, and that values of a program do not have.
+_METHODS: Final = (
+    *("__getitem__", "__neg__", "__abs__", "__float__", "__int__", "__bool__", "__index__"),
+    *("item", "clone", "contiguous", "detach", "astype", "tolist"),
+)
+#: Lets operations in place write into views, where Paddle would refuse them.
+_UNCHECKED: Final = "stride_in_no_check_dy2st_diff"
+
+#: By its id, what took the place of a value that was computed in place.
+_newer: dict[Any, Any] = {}
+
+
+@contextmanager
+def suited() -> Iterator[None]:
+    """While a program is recorded: operators, operations in place and views are recorded as they
+    are computed, and what has run once is not checked again.
+    """
+    before = os.environ.get(_UNCHECKED)
+    with ExitStack() as stack:
+        for each in (*_OPERATORS, *_METHODS):
+            if hasattr(_Tensor, each):
+                stack.enter_context(replaced(_Tensor, each, partial(_eager, method=each)))
+        for each in (*_OPERATORS, "__neg__"):
+            stack.enter_context(replaced(_Value, each, _recorded))
+        for owner in (_Value, functional, paddle):
+            for each in dir(owner):
+                if (
+                    each.endswith("_")
+                    and not each.startswith("_")
+                    and callable(getattr(owner, each))
+                ):
+                    stack.enter_context(replaced(owner, each, _in_place))
+        stack.enter_context(replaced(_Value, "__setitem__", _in_place))
+        for each in ("view", "view_as"):
+            stack.enter_context(replaced(_Value, each, partial(_viewed, method=each)))
+        for each in ("check_type", "check_dtype"):
+            stack.enter_context(replaced(data_feeder, each, lambda original: _nothing))
+        stack.enter_context(_paddle.pir.core.static_op_arg_cast_guard(_taken))
+        os.environ[_UNCHECKED] = "1"
+        try:
+            yield
+        finally:
+            _newer.clear()
+            os.environ.pop(_UNCHECKED)
+            if before is not None:
+                os.environ[_UNCHECKED] = before
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """What the user decorated by `to_static` is called as it was written."""
+    with replaced(
+        StaticFunction, "__call__", lambda original: StaticFunction._call_dygraph_function
+    ):
+        yield
+
+
+def newest(found: Any) -> Any:
+    """Values of a program, as they are after all operations in place."""
+    if isinstance(found, list | tuple):
+        return [newest(each) for each in found]
+    while isinstance(found, _Value) and found.id in _newer:
+        found = _newer[found.id]
+    return found
+
+
+@contextmanager
+def replaced(owner: Any, attribute: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
+    """`owner`'s attribute, wrapped for a while."""
+    original = getattr(owner, attribute)
+    held = attribute in vars(owner)
+    setattr(owner, attribute, wrap(original))
+    try:
+        yield
+    finally:
+        if held:
+            setattr(owner, attribute, original)
+        else:
+            delattr(owner, attribute)
+
+
+def _taken(each: Any) -> Any:
+    """What an operation takes: tensors as values, and values as they are now."""
+    return newest(_paddle.pir.core._convert_into_value(each))
+
+
+def _eager(original: Callable[..., Any], method: str) -> Callable[..., Any]:
+    """A tensor's method: with a value of the program it is recorded, else it is computed."""
+
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if paddle.in_dynamic_mode():
+            return original(self, *args, **kwargs)
+        if any(isinstance(each, _Value) for each in args):
+            return getattr(_taken(self), method)(*args, **kwargs)
+        with _paddle.base.dygraph.guard(), paddle.no_grad():
+            return original(self, *args, **kwargs)
+
+    return called
+
+
+def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator of a value: Paddle takes other values and numbers for the second, no tensors."""
+
+    def called(self: Any, *args: Any) -> Any:
+        if paddle.in_dynamic_mode():
+            return original(self, *args)
+        return original(*(_taken(each) for each in (self, *args)))
+
+    return called
+
+
+def _in_place(original: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation in place: its result is what its first value is from now on."""
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        if args and isinstance(args[0], _Value) and isinstance(found, _Value):
+            before = newest(args[0])
+            if not before.is_same(newest(found)):
+                _newer[before.id] = found
+        return found
+
+    return called
+
+
+def _viewed(original: Callable[..., Any], method: str) -> Callable[..., Any]:
+    """Another view of a value is one in another shape."""
+
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        shape = (*args, *kwargs.values())[0]
+        if method == "view_as":
+            return paddle.reshape(self, shape.shape)
+        return paddle.reshape(self, shape) if isinstance(shape, list | tuple) else self.cast(shape)
+
+    return called
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Checks nothing."""

@@ -1,0 +1,429 @@
+"""What a user's PaddlePaddle model computes: the operations that `paddle.jit.to_static` records, in
+neutral terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from paddle import nn
+
+from googlenet.arrays import Array
+from googlenet.backend.graph import Graph, Op
+from googlenet.errors import TraceError
+
+from .constants import Constants, plain
+from .model import name
+from .operations import Layout, Node, Piece, Translated, listed, shortest, translated
+from .places import ROOT, Places
+from .recording import Model, Recording, record
+
+#: Axes of a map (N, H, W, C) in the order of (N, C, H, W), and the other way round.
+FIRST: Final = (0, 3, 1, 2)
+LAST: Final = (0, 2, 3, 1)
+
+
+def trace(model: Model, images: Array) -> tuple[Graph, list[Array]]:
+    """The graph of `model`, an `nn.Layer` or a function of a tensor, in evaluation mode on `images`
+    (N, C, H, W), N at least 2, and its outputs on them, the logits first.
+
+    `model` keeps its weights and its mode; layers that are built when they are first called are
+    built. One that takes its images as (N, H, W, C) is told in the same axes as all others. Raises
+    `TraceError` if Paddle cannot run or record it, or if it does not return tensors.
+    """
+    return _Reader(record(model, images)).graph()
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Where the graph has a value of the program: under `name`, in the program's own axes, or as
+    (N, C, H, W) where the program has (N, H, W, C), if `last`.
+    """
+
+    name: str
+    last: bool = False
+
+
+class _Reader:
+    """Reads the operations of a recorded program."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._places = Places(recording)
+        self._constants = Constants(recording)
+        self._held: dict[Any, _Held] = {}
+        self._ops: list[Op] = []
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        #: What cannot be told, by the name that it would have: an error if an output needs it.
+        self._untold: dict[str, str] = {}
+        self._moved: dict[tuple[str, tuple[int, ...]], str] = {}
+
+    def graph(self) -> tuple[Graph, list[Array]]:
+        """All operations that the outputs need, and the outputs in the graph's axes."""
+        recording = self._recording
+        (images,) = [op for op in recording.program.global_block().ops if plain(op) == "data"]
+        given = recording.images.shape
+        last = recording.channels_last
+        self._shapes["images"] = tuple(given[axis] for axis in FIRST) if last else given
+        self._held[images.results()[0].id] = _Held("images", last)
+        for op in recording.program.global_block().ops:
+            is_list = op.name() == "builtin.combine"
+            if op.id() != images.id() and not is_list and not self._constants.holds(op):
+                self._read(Node(op, self._constants))
+        outputs: list[Array] = []
+        names: list[str] = []
+        for value, output in zip(recording.results, recording.outputs, strict=True):
+            held = self._held.get(value.id)
+            if held is None:
+                raise TraceError(
+                    f"{name}: output {len(names)} of the model does not depend on the images"
+                )
+            names.append(held.name)
+            outputs.append(output.transpose(FIRST) if held.last else output)
+        graph = Graph("images", self._shapes["images"], tuple(self._needed(names)), tuple(names))
+        return graph, outputs
+
+    def _needed(self, outputs: list[str]) -> list[Op]:
+        needed, found = set(outputs), []
+        for op in reversed(self._ops):
+            if op.name in needed:
+                needed.update(op.inputs)
+                found.append(op)
+        for each in sorted(needed & set(self._untold)):
+            raise TraceError(self._untold[each])
+        return found[::-1]
+
+    # One operation --------------------------------------------------------------------------------
+
+    def _read(self, node: Node) -> None:
+        shaped = self._reshaped(node)
+        if shaped is not None:
+            self._held[node.results[0].id] = shaped
+            return
+        found = self._silent(node) or self._normalised(node) or self._padded(node)
+        found = found or self._shifted(node) or self._pixelwise(node)
+        found = found or translated(node)
+        if found is None or not all(map(self._is_told, found.inputs)):
+            found = self._foreign(node)
+        several = f"'{node.op.name()}' gives several tensors, which no layer of the spec does"
+        if any(True for _ in node.op.blocks()):
+            why = f"'{node.op.name()}' runs one of several branches, by what the images are"
+            self._refuse(node, node.results, why)
+        elif node.name.startswith("builtin."):  # takes a list of tensors apart
+            for each in node.sources:
+                self._held.update((value.id, self._held[each.id]) for value in node.results)
+        elif not node.results or not node.results[0].is_dense_tensor_type():
+            self._refuse(node, node.results, several)
+        elif not found.inputs:
+            why = f"'{node.op.name()}' draws random numbers, so the model is not a function of its"
+            self._refuse(node, node.results, f"{why} images")
+        else:
+            self._add(node, found)
+            self._refuse(node, node.results[1:], several)
+
+    def _is_told(self, value: Any) -> bool:
+        return value is not None and value.id in self._held
+
+    def _refuse(self, node: Node, values: list[Any], why: str) -> None:
+        """Values that no operation of a graph gives: an error if an output needs them."""
+        for value in values:
+            called = f"{node.name}.{len(self._untold)}"
+            self._untold[called] = f"{self._places.of(node.op)}: {why}"
+            self._held[value.id] = _Held(called)
+            self._shapes[called] = ()
+
+    def _foreign(self, node: Node) -> Translated:
+        """An operation under Paddle's own name."""
+        values = [each for value in node.sources for each in listed(value)]
+        inputs = tuple(each for each in values if self._is_told(each))
+        pieces = (Piece(node.own_name, {"arguments": repr(node.settings)}),)
+        return Translated(inputs, pieces, "native")
+
+    def _add(self, node: Node, found: Translated) -> None:
+        """The operations of `found`, and where the graph now has the result of `node`."""
+        last = self._is_last(found)
+        inputs = tuple(self._taken(each, last) for each in found.inputs)
+        place = self._places.of(node.op)
+        rank = len(node.shape)
+        for piece in found.pieces:
+            called = f"{plain(node.op)}_{len(self._ops)}"
+            attributes, arrays = dict(piece.attributes), dict(piece.arrays)
+            is_reduced = piece.kind == "mean" and not attributes["keepdims"]
+            if last:
+                attributes, arrays = _as_first(attributes, arrays)
+            shape = piece.shape or node.shape
+            if last and len(shape) == 4:
+                shape = tuple(shape[axis] for axis in FIRST)
+            self._emit(Op(called, piece.kind, inputs, shape, attributes, arrays, place))
+            inputs = (called,)
+            last = last and not is_reduced
+        self._held[node.results[0].id] = _Held(inputs[0], last and rank == 4)
+
+    def _emit(self, op: Op) -> None:
+        self._ops.append(op)
+        self._shapes[op.name] = op.shape
+
+    # Axes -----------------------------------------------------------------------------------------
+
+    def _is_last(self, found: Translated) -> bool:
+        """Whether an operation is told of maps (N, C, H, W) where the program has (N, H, W, C)."""
+        if found.layout in ("first", "native"):
+            return False
+        if found.layout == "last":
+            return True
+        held = [self._held[each.id] for each in found.inputs]
+        if not all(each.last for each in held):
+            return False
+        return all(_keeps_order(piece) for piece in found.pieces)
+
+    def _taken(self, value: Any, last: bool) -> str:
+        """The name of a value in the axes that an operation takes."""
+        held = self._held[value.id]
+        if held.last == last or len(self._shapes[held.name]) != 4:
+            return held.name
+        return self._permuted(held.name, FIRST if last else LAST)
+
+    def _permuted(self, before: str, axes: tuple[int, ...]) -> str:
+        """The value with its axes in another order; a map of one pixel is only reshaped."""
+        if (before, axes) not in self._moved:
+            given = self._shapes[before]
+            shape = tuple(given[axis] for axis in axes)
+            called = f"transpose_{len(self._ops)}"
+            if [size for size in given[1:] if size != 1] == [s for s in shape[1:] if s != 1]:
+                op = Op(called, "reshape", (before,), shape, {"shape": shape[1:]})
+            else:
+                op = Op(called, "transpose", (before,), shape, {"axes": axes})
+            self._emit(replace(op, place=self._place_of(before)))
+            self._moved[before, axes] = called
+        return self._moved[before, axes]
+
+    def _place_of(self, called: str) -> str:
+        return next((op.place for op in self._ops if op.name == called), ROOT)
+
+    def _reshaped(self, node: Node) -> _Held | None:
+        """What only changes the shape of a value, or the order of its axes."""
+        value = node.value("x")
+        if node.name not in _SHAPING or not self._is_told(value):
+            return None
+        if node.name in ("squeeze", "reshape") and self._pad_of(node) is not None:
+            return None
+        held = self._held[value.id]
+        if node.name == "transpose":
+            axes = node.numbers("perm")
+            if held.last and axes == FIRST:
+                return _Held(held.name)
+            if not held.last and axes == LAST:
+                return _Held(held.name, last=True)
+            before = self._taken(value, last=False)
+            if axes == tuple(range(len(axes))):
+                return _Held(before)
+            return _Held(self._shaped(node, before, "transpose", {"axes": axes}))
+        if node.shape == node.given("x"):
+            return held
+        height_width = self._shapes[held.name][2:]
+        is_pixel = held.last and height_width == (1, 1)
+        before = held.name if is_pixel else self._taken(value, last=False)
+        rank = len(node.given("x"))
+        if node.name == "flatten" and int(node.attribute("stop_axis")) % rank == rank - 1:
+            start = int(node.attribute("start_axis")) % rank
+            if not is_pixel or start == 1:
+                return _Held(self._shaped(node, before, "flatten", {"start": start}))
+        return _Held(self._shaped(node, before, "reshape", {"shape": node.shape[1:]}))
+
+    def _shaped(self, node: Node, before: str, kind: str, attributes: dict[str, Any]) -> str:
+        called = f"{plain(node.op)}_{len(self._ops)}"
+        place = self._places.of(node.op)
+        self._emit(Op(called, kind, (before,), node.shape, attributes, {}, place))
+        return called
+
+    # What Paddle takes apart ----------------------------------------------------------------------
+
+    def _silent(self, node: Node) -> Translated | None:
+        """A dropout layer that does nothing in evaluation mode."""
+        layer = self._recording.silent.get(node.op.id())
+        if layer is None:
+            return None
+        rate = {"rate": float(layer.p), "active": False}
+        if isinstance(layer, nn.Dropout2D):
+            piece = Piece("spatial_dropout", rate)
+        elif isinstance(layer, nn.Dropout) and layer.p > 0 and layer.axis is None:
+            piece = Piece("dropout", rate)
+        else:
+            piece = Piece("identity")
+        return Translated((node.value("x"),), (piece,))
+
+    def _padded(self, node: Node) -> Translated | None:
+        """A padding of maps, which Paddle makes of one of volumes."""
+        found = self._pad_of(node)
+        if found is None:
+            return None
+        pad, value = found
+        left, right, top, bottom, *_ = pad.numbers("paddings")
+        padding = ((top, bottom), (left, right))
+        layout: Layout = "last" if pad.attribute("data_format") == "NDHWC" else "first"
+        if pad.attribute("mode") == "constant":
+            piece = Piece("pad", {"padding": padding, "value": pad.number("pad_value")})
+        else:
+            attributes = {"padding": padding, "mode": pad.attribute("mode")}
+            piece = Piece(pad.own_name, attributes)
+        return Translated((value,), (piece,), layout)
+
+    def _shifted(self, node: Node) -> Translated | None:
+        """Batch norm without a weight and bias, and the bias that is added to it alone."""
+        bias, norm = node.array("y"), self._behind(node.value("x"))
+        if node.name != "add" or bias is None or norm is None or norm.name != "batch_norm":
+            return None
+        found = translated(norm)
+        if found is None or not norm.results[0].has_one_use():
+            return None
+        (piece,) = found.pieces
+        channels = piece.arrays["running_mean"].shape if "running_mean" in piece.arrays else ()
+        axis = len(node.shape) - 1 if found.layout == "last" else 1
+        expected = tuple(size if each == axis else 1 for each, size in enumerate(node.shape))
+        given = (1,) * (len(expected) - bias.ndim) + bias.shape
+        if "bias" in piece.arrays or given != expected:
+            return None
+        arrays = {**piece.arrays, "bias": bias.reshape(channels)}
+        return replace(found, pieces=(replace(piece, arrays=arrays),))
+
+    def _pixelwise(self, node: Node) -> Translated | None:
+        """A dense layer on maps (N, H, W, C), which is a convolution of 1x1."""
+        value, found = node.value("x"), translated(node) if node.name == "matmul" else None
+        if found is None or not self._is_told(value) or not self._held[value.id].last:
+            return None
+        (piece,) = found.pieces
+        weight = node.constants.derived(
+            piece.arrays["weight"], "pixels", lambda matrix: matrix[:, :, None, None]
+        )
+        attributes = {
+            "stride": (1, 1),
+            "padding": ((0, 0), (0, 0)),
+            "dilation": (1, 1),
+            "groups": 1,
+        }
+        return replace(
+            found, pieces=(Piece("conv", attributes, {"weight": weight}),), layout="last"
+        )
+
+    def _pad_of(self, node: Node) -> tuple[Node, Any] | None:
+        """The padding of volumes one deep, and the maps that it pads, if `node` ends it."""
+        if node.name not in ("squeeze", "reshape") or len(node.shape) != 4:
+            return None
+        pad = self._behind(node.value("x"))
+        if pad is None or pad.name != "pad3d":
+            return None
+        first = self._behind(pad.value("x"))
+        if first is None or first.name not in ("unsqueeze", "reshape"):
+            return None
+        sides = pad.numbers("paddings")
+        depth = 1 if pad.attribute("data_format") == "NDHWC" else 2
+        if len(first.given("x")) != 4 or first.shape[depth] != 1 or any(sides[4:]):
+            return None
+        return pad, first.value("x")
+
+    def _normalised(self, node: Node) -> Translated | None:
+        """Local response normalisation, `x / (k + alpha · mean of squares) ** beta`."""
+        if node.name not in ("divide", "multiply") or node.array("x") is not None:
+            return None
+        power = self._behind(node.value("y"))
+        if power is None or power.name not in ("pow", "elementwise_pow"):
+            return None
+        beta = power.attribute("y")
+        inner = self._behind(power.value("x"))
+        if not isinstance(beta, int | float) or inner is None or inner.name != "scale":
+            return None
+        if not inner.attribute("bias_after_scale"):
+            return None
+        pool = self._behind_shape(inner.value("x"))
+        if pool is None or pool.name not in ("pool2d", "pool3d"):
+            return None
+        padded = self._behind_shape(pool.value("x"))
+        if padded is None or padded.name not in ("pad", "pad3d"):
+            return None
+        squared = self._behind_shape(padded.value("x"))
+        x = node.value("x")
+        if squared is None or not _is_square(squared, x):
+            return None
+        axis = _window_axis(pool, padded)
+        if axis is None:
+            return None
+        size, layout = axis
+        sign = 1 if node.name == "divide" else -1
+        attributes = {
+            "size": size,
+            "alpha": inner.number("scale"),
+            "beta": sign * shortest(beta),
+            "k": inner.number("bias"),
+        }
+        return Translated((x,), (Piece("local_response_norm", attributes),), layout)
+
+    def _behind(self, value: Any) -> Node | None:
+        """The operation that gives a value."""
+        op = None if value is None else value.get_defining_op()
+        if op is None or not op.name().startswith("pd_op."):
+            return None
+        return Node(op, self._constants)
+
+    def _behind_shape(self, value: Any) -> Node | None:
+        """The operation that gives a value but for its shape."""
+        node = self._behind(value)
+        while node is not None and node.name in ("reshape", "squeeze", "unsqueeze"):
+            node = self._behind(node.value("x"))
+        return node
+
+
+#: Operations that leave all numbers as they are.
+_SHAPING: Final = ("transpose", "flatten", "reshape", "squeeze", "unsqueeze")
+
+
+def _is_square(node: Node, x: Any) -> bool:
+    """Whether an operation multiplies x by itself."""
+    if node.name == "square":
+        return bool(node.value("x").is_same(x))
+    both = (node.value("x"), node.value("y"))
+    return node.name == "multiply" and all(each.is_same(x) for each in both)
+
+
+def _window_axis(pool: Node, padded: Node) -> tuple[int, Layout] | None:
+    """The window of a local response normalisation: its size, and where the channels are."""
+    kernel, strides = pool.numbers("kernel_size"), pool.numbers("strides")
+    if pool.attribute("pooling_type") != "avg" or set(strides) != {1}:
+        return None
+    if any(pool.numbers("paddings")) or pool.attribute("padding_algorithm") != "EXPLICIT":
+        return None
+    size = max(kernel)
+    others = [each for each in kernel if each != 1]
+    if len(others) > 1 or len(pool.shape) != 5:
+        return None
+    sides = padded.numbers("paddings")
+    both = (size // 2, (size - 1) // 2)
+    first, last = (0, 0, 0, 0, *both), (*both, 0, 0, 0, 0)
+    if sides == first and kernel[0] == size:
+        return size, "first"
+    if sides == last and kernel[-1] == size:
+        return size, "last"
+    return None
+
+
+def _keeps_order(piece: Piece) -> bool:
+    """Whether an operation gives what remains of (N, H, W, C) in the order of (N, C, H, W)."""
+    if piece.kind != "mean" or piece.attributes["keepdims"]:
+        return True
+    return set(piece.attributes["axes"]) >= {1, 2}
+
+
+def _as_first(
+    attributes: dict[str, Any], arrays: Mapping[str, Array]
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Axes and constants of an operation on (N, H, W, C), for one on (N, C, H, W)."""
+    if "axis" in attributes:
+        attributes["axis"] = FIRST.index(attributes["axis"])
+    if "axes" in attributes:
+        attributes["axes"] = tuple(sorted(FIRST.index(axis) for axis in attributes["axes"]))
+    found = dict(arrays)
+    if "other" in found and found["other"].ndim:
+        other = found["other"]
+        found["other"] = other.reshape((1,) * (4 - other.ndim) + other.shape).transpose(FIRST)
+    return attributes, found

@@ -1,0 +1,291 @@
+"""What a check finds: whether a user's model is a network of the spec, where not, how and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from ..architectures import NETWORKS, as_network
+from ..arrays import Array
+from ..errors import GoogLeNetError, ShapeError
+from ..spec.layers import Network, Shape
+from ..tracing.evaluate import is_known
+from ..tracing.tree import Chain, steps
+from ..weights.samples import random_images, random_params
+from .align import Nodes, align, cost
+from .causes import Cause
+from .differences import Difference, Finder, Finding, grouped
+from .mend import mended
+from .pour import Divergence, Divergences, are_same, filled, poured, values
+from .specified import specified
+
+#: How many signed images both are computed on.
+BATCH: Final = 2
+#: The verdicts: the same function, another one, or one that could not be determined.
+SAME, DIFFERENT, UNCLEAR = "same", "different", "unclear"
+#: From this share of the spec's weight on a model is another network, and not one with mistakes.
+STRANGE: Final = 0.6
+#: How many of the differences are tried alone: each takes a pass through the network.
+TRIED: Final = 8
+#: What may be written otherwise and still be the same function at some size.
+PERHAPS: Final = frozenset(
+    {
+        Cause.PADDING,
+        Cause.SAME_PADDING,
+        Cause.CEIL,
+        Cause.COUNTED,
+        Cause.POOL,
+        Cause.KIND,
+        Cause.ORDER,
+        Cause.KERNEL,
+        Cause.STRIDE,
+        Cause.EXTRA_ACTIVATION,
+        Cause.EXTRA_POOL,
+        Cause.EXTRA,
+        Cause.MISSING,
+        Cause.MISSING_POOL,
+        Cause.MISSING_ACTIVATION,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is known of a model: the `verdict`, "same", "different" or "unclear".
+
+    `differences` are in the order of execution, `mentions` what is written otherwise and is the
+    same function at this size. `first_divergence` is the first layer whose output is another.
+    `parameters` are (the model's, the spec's) trainable numbers. `proved` is whether the verdict
+    is: "same" by the outputs in float64, "different" by the model with the differences set right,
+    which is then the spec's function. `sizes` has the verdict at other input shapes where it
+    depends on that. `reason` says why it is unclear, or what the model looks like.
+
+    It is true if the model is the same, and shows its report in an assertion.
+    """
+
+    framework: str
+    against: str
+    input_shape: Shape
+    verdict: str
+    differences: tuple[Difference, ...] = ()
+    mentions: tuple[Difference, ...] = ()
+    first_divergence: Divergence | None = None
+    parameters: tuple[int, int] = (0, 0)
+    proved: bool = False
+    sizes: Mapping[Shape, str] = field(default_factory=dict)
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.verdict == SAME
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def __repr__(self) -> str:
+        return f"<Check: {self}>"
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model is the same function."""
+        return bool(self)
+
+    def lines(self) -> list[str]:
+        """The report as lines of plain text."""
+        height, width = self.input_shape[1:]
+        size = f"{self.input_shape[0]}×{height}×{width}"
+        found = [f"{_VERDICTS[self.verdict]} {self.against} at {size}."]
+        if self.reason:
+            found.append(self.reason)
+        for each in self.differences:
+            found.append(f"- {each.words}")
+            if each.cause.explanation:
+                found.append(f"  {each.cause.explanation}")
+            if each.advice:
+                found.append(f"  {each.advice}")
+        if self.first_divergence is not None:
+            found.append(_divergence_line(self.first_divergence))
+        if self.mentions:
+            found.append("Written otherwise, and at this size the same function:")
+            found += [f"- {each.words}" for each in self.mentions]
+        for shape, verdict in self.sizes.items():
+            size = "×".join(map(str, shape))
+            found.append(f"At {size} it is {_AT[verdict]}.")
+        mine, theirs = self.parameters
+        if mine:
+            more = "" if mine == theirs else f"; the spec has {theirs:,}"
+            found.append(f"{mine:,} parameters{more}.")
+        if self.verdict == DIFFERENT:
+            found.append(_PROVED if self.proved else _MORE)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with whole words as keys."""
+        first = self.first_divergence
+        return {
+            "framework": self.framework,
+            "against": self.against,
+            "input_shape": list(self.input_shape),
+            "verdict": self.verdict,
+            "differences": [each.to_json() for each in self.differences],
+            "mentions": [each.to_json() for each in self.mentions],
+            "first_divergence": None if first is None else first.to_json(),
+            "parameters": {"model": self.parameters[0], "spec": self.parameters[1]},
+            "proved": self.proved,
+            "sizes": [
+                {"input_shape": list(shape), "verdict": verdict}
+                for shape, verdict in self.sizes.items()
+            ],
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Check:
+        """The inverse of `to_json`, without the findings of its differences."""
+        first, counts = values["first_divergence"], values["parameters"]
+        return cls(
+            values["framework"],
+            values["against"],
+            tuple(values["input_shape"]),
+            values["verdict"],
+            tuple(map(Difference.from_json, values["differences"])),
+            tuple(map(Difference.from_json, values["mentions"])),
+            None if first is None else Divergence.from_json(first),
+            (counts["model"], counts["spec"]),
+            values["proved"],
+            {tuple(each["input_shape"]): each["verdict"] for each in values["sizes"]},
+            values["reason"],
+        )
+
+
+_VERDICTS: Final = {
+    SAME: "The same function as",
+    DIFFERENT: "Another function than",
+    UNCLEAR: "Unclear whether this is the same function as",
+}
+_AT: Final = {SAME: "the same function", DIFFERENT: "another function", UNCLEAR: "unclear"}
+_PROVED: Final = "With these differences set right it is the spec's function (proved in float64)."
+_MORE: Final = "With these differences set right it is still another function: more is wrong."
+
+
+def _divergence_line(first: Divergence) -> str:
+    error = "another shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
+    return f"The first output that is another: {first.place} = {first.path} ({error})."
+
+
+class Checked:
+    """One model beside one network."""
+
+    def __init__(self, tree: Chain, network: Network, seed: int) -> None:
+        self.network, self._tree = network, tree
+        params = random_params(network, seed)
+        self._spec = specified(network, params)
+        self._images = random_images(network, seed=seed + 1, batch=BATCH).astype(np.float64)
+        self._right, self._kept = values(self._spec, self._images)
+        if self._right is None:
+            raise ShapeError(f"network '{network.name}': cannot be computed in float64")
+        self.nodes: Nodes = align(tree, self._spec)
+        self._arrays = poured(tree, self.nodes)
+
+    def check(self, framework: str) -> Check:
+        """Everything but what other sizes say."""
+        network, right = self.network, self._right
+        assert right is not None
+        user, twins = filled(self._tree, self._arrays)
+        outputs, kept = values(user, self._images)
+        findings = Finder(self._spec, network.input_shape).find(self.nodes)
+        differences = grouped(findings, self._spec)
+        unknown = [step for step in steps(self._tree) if not is_known(step)]
+        same = are_same(outputs, right)
+        mine = {old: kept[new] for old, new in twins.items() if new in kept}
+        first = None
+        if not same:
+            first = Divergences(mine, self._kept).first(self.nodes, self._images)
+        # Dropout is the identity in evaluation: what is otherwise there, outputs cannot show.
+        training = [each for each in differences if each.cause is Cause.DROPOUT]
+        shared = [each for each in differences if each.cause is Cause.SHARED]
+        wrong: list[Difference] = []
+        mentions = differences
+        if not same or training or shared:
+            wrong, mentions = self._told(differences, findings)
+        proved = same and not wrong
+        if not proved:
+            proved = are_same(self._mended(findings), right)
+        verdict = SAME if same and not wrong else DIFFERENT
+        reason = ""
+        if unknown:
+            reason = "; ".join(f"{step.place}: nobody here knows what it does" for step in unknown)
+            only = all(each.cause is Cause.UNKNOWN for each in wrong)
+            verdict = UNCLEAR if only else DIFFERENT
+        if verdict == DIFFERENT and (other := self._looks_like()):
+            reason = other
+        return Check(
+            framework,
+            network.name,
+            network.input_shape,
+            verdict,
+            tuple(wrong),
+            tuple(mentions),
+            first,
+            (_parameters(self._tree), _parameters(self._spec)),
+            proved,
+            reason=reason,
+        )
+
+    def _mended(self, findings: Sequence[Finding]) -> list[Array] | None:
+        try:
+            return values(mended(self.nodes, findings, self._arrays), self._images)[0]
+        except GoogLeNetError:  # a layer that the spec does not allow
+            return None
+
+    def _told(
+        self, differences: Sequence[Difference], findings: Sequence[Finding]
+    ) -> tuple[list[Difference], list[Difference]]:
+        """What makes it another function, and what alone would not: all else is set right and that
+        is left.
+        """
+        wrong: list[Difference] = []
+        mentions: list[Difference] = []
+        tried = 0
+        assert self._right is not None
+        for each in differences:
+            if each.cause not in PERHAPS or tried == TRIED:
+                wrong.append(each)
+                continue
+            tried += 1
+            rest = [finding for finding in findings if finding not in each.findings]
+            (mentions if are_same(self._mended(rest), self._right) else wrong).append(each)
+        if not wrong:  # none of them alone makes it another function, but all together
+            return list(differences), []
+        return wrong, mentions
+
+    def _looks_like(self) -> str:
+        """What a model that is hardly the network looks like."""
+        own = cost(self._tree, self._spec)
+        if own < STRANGE:
+            return ""
+        shares: dict[str, float] = {}
+        for name in NETWORKS:
+            try:
+                other = as_network(name, input_shape=self.network.input_shape)
+                tree = specified(other, random_params(other))
+            except GoogLeNetError:
+                continue
+            shares[name] = cost(self._tree, tree)
+        nearest = min(shares, key=shares.__getitem__, default="")
+        if nearest and shares[nearest] < min(own, STRANGE):
+            return f"It looks like '{nearest}' rather: check it against that."
+        return f"It is hardly '{self.network.name}', and looks like none of the networks here."
+
+
+def _parameters(chain: Chain) -> int:
+    """The trainable numbers of a tree; a shared array counts once."""
+    arrays = {
+        id(array): array.size
+        for step in steps(chain)
+        for role, array in step.arrays.items()
+        if role in ("weight", "bias")
+    }
+    return sum(arrays.values())

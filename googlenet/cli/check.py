@@ -1,0 +1,100 @@
+"""`googlenet check`: whether a user's own model is a network of the spec; if not, how and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .command import in_words
+from .options import (
+    AsJson,
+    Channels,
+    Classes,
+    Interpreters,
+    OwnTimeout,
+    Size,
+    framework_names,
+    interpreters_of,
+    shape_of,
+)
+from .output import bars, print_json, say
+
+if TYPE_CHECKING:
+    from ..checking.verdict import Check
+
+OwnModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE:NAME",
+        help=(
+            "Your model: a file, and in it the model, or a class or function that makes one without"
+            " arguments, such as mynet.py:net; the file is run."
+        ),
+        show_default=False,
+    ),
+]
+Framework = Annotated[
+    str | None,
+    typer.Option(
+        "--framework",
+        metavar="X",
+        help="Framework of your model; by default the one that the file imports.",
+        autocompletion=framework_names,
+    ),
+]
+Against = Annotated[
+    str,
+    typer.Option(
+        "--against",
+        metavar="NETWORK",
+        help="Network that it should be (`googlenet list` shows them all).",
+    ),
+]
+
+
+def command(
+    model: OwnModel,
+    own_framework: Framework = None,
+    against: Against = "googlenet",
+    python: Interpreters = None,
+    num_classes: Classes = None,
+    channels: Channels = None,
+    size: Size = None,
+    timeout: OwnTimeout = 300.0,
+    as_json: AsJson = False,
+) -> None:
+    """Check your own model against a network: the same function, or where, how and why not.
+
+    Layers are told by what they do, never by name. The same is proved in float64, for any weights;
+    what is otherwise is said in words, with the layer of your code. Exits with 1 if the model is
+    another function or that is unclear, and with 2 if it cannot be run.
+    """
+    from ..actions.check import check_file
+    from ..jobs.signals import terminated_as_interrupted
+
+    with terminated_as_interrupted(), bars(as_json) as shown:
+        found = check_file(
+            model,
+            own_framework=own_framework,
+            against=against,
+            input_shape=shape_of(against, channels=channels, size=size),
+            num_classes=num_classes,
+            interpreters=interpreters_of(python),
+            timeout=timeout,
+            progress=shown.stage,
+        )
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print(found)
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _print(found: Check) -> None:
+    for line in found.lines():
+        body = line.lstrip()
+        indent = " " * (len(line) - len(body))
+        hanging = f"{indent}  " if body.startswith("- ") else indent
+        say(f"{indent}{in_words(body)}", indent=hanging)
