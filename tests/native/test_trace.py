@@ -16,7 +16,8 @@ from googlenet.proof.conformance.networks import composites
 from googlenet.proof.conformance.tracing import outline, same_arrays
 from googlenet.source.write import write
 from googlenet.spec.analysis import smallest_input
-from googlenet.spec.layers import AdaptiveAvgPool, BatchNorm, Dropout, GlobalAvgPool
+from googlenet.spec.blocks import avg_pool
+from googlenet.spec.layers import AdaptiveAvgPool, BatchNorm, Dropout
 from googlenet.spec.rewrite import map_leaves, resolve
 from googlenet.spec.traversal import walk
 from googlenet.weights.samples import random_params
@@ -110,7 +111,7 @@ def test_a_printed_network_comes_back(framework, backend, tmp_path, name):
         # Keras' adaptive pool fails on a map of one pixel, as these images leave.
         network = map_leaves(
             network,
-            lambda leaf: GlobalAvgPool() if isinstance(leaf, AdaptiveAvgPool) else leaf,
+            lambda leaf: avg_pool(1, 1) if isinstance(leaf, AdaptiveAvgPool) else leaf,
         )
     params = random_params(network)
     source = write(network, backend)
