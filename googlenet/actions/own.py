@@ -136,8 +136,9 @@ def answer(
         with users_code(file):
             found = trace(model, framework, tuple(values["input_shape"]), name=name)
     except TraceError as error:
-        # Only where the user's code raised: on images of another shape it may not.
-        other = "; for images of another shape give `input_shape`" if error.details else ""
+        # Where the model itself raised: on images of another shape it may not.
+        raised = error.__cause__ is not None
+        other = "; for images of another shape give `input_shape`" if raised else ""
         raise TraceError(f"{file}: {error}{other}", details=error.details) from error
     if found.foreign:
         raise TraceError(f"{file}: {_foreign(found)}")

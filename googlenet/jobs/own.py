@@ -205,6 +205,12 @@ def load_own(
     return _checked(file, name, made, framework, made=True)
 
 
+@cache
+def absolute(file: str) -> str:
+    """Where a file is; once known it stays so, wherever its code goes."""
+    return os.path.abspath(file)
+
+
 class _Source(SourceFileLoader):
     """Reads the source, and never an old compiled file beside it."""
 
@@ -214,7 +220,7 @@ class _Source(SourceFileLoader):
 
 def _run(file: str, framework: str) -> ModuleType:
     """The file as a module that has been run."""
-    path = os.path.abspath(file)
+    path = absolute(file)
     stem = Path(path).stem
     taken = stem in sys.modules or stem in sys.stdlib_module_names or not stem.isidentifier()
     called = f"own_{re.sub(r'[^0-9a-zA-Z_]', '_', stem)}" if taken else stem
@@ -258,7 +264,7 @@ def _names(inside: Any, module: str) -> list[str]:
         for name, value in list(getattr(inside, "__dict__", {}).items())
         if not name.startswith("_")
         and (
-            getattr(value, "__module__", None) == module
+            isinstance(value, partial) or getattr(value, "__module__", None) == module
             if _makes(value)
             else callable(value) and frameworks_of(value)
         )
@@ -368,13 +374,13 @@ def _said(error: BaseException) -> str:
 def _where(error: BaseException, file: str) -> str:
     """The last line of the user's that led to an error."""
     if isinstance(error, SyntaxError) and error.filename:
-        same = os.path.abspath(file) == error.filename
+        same = absolute(file) == error.filename
         return f"{file if same else error.filename}, line {error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame)]
     if not frames:
         return file
     last = frames[-1]
-    shown = file if last.filename == os.path.abspath(file) else last.filename
+    shown = file if last.filename == absolute(file) else last.filename
     inside = "" if last.name.startswith("<") else f", in {last.name}"
     return f"{shown}, line {last.lineno}{inside}"
 
