@@ -52,6 +52,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "avg_pool": Kind((*_POOL, "count_include_pad")),
     "sum_pool": Kind(_POOL),
     "adaptive_avg_pool": Kind(("output_size",)),
+    "adaptive_max_pool": Kind(("output_size",)),
     "mean": Kind(("axes", "keepdims")),
     "relu": Kind(),
     "dropout": Kind(("rate", "active"), (), "active is whether it drops in evaluation mode, too"),

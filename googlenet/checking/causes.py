@@ -47,6 +47,7 @@ class Cause(Enum):
     RESIDUAL = "residual connection"
     SHARED = "shared weights"
     FIXED = "fixed weights"
+    TIED = "tied weights"
     COMPUTED = "computed weights"
     UNUSED = "unused layer"
     OUTPUT = "outputs"
@@ -81,7 +82,7 @@ EXPLANATIONS = {
     " place.",
     Cause.FIXED: "Only what is a parameter is trained; the function is the spec's at these numbers"
     " alone.",
-    Cause.COMPUTED: "Such weights may not be any numbers, as the spec's may.",
+    Cause.TIED: "In the spec each weight is trained by itself.",
     Cause.DROPOUT: "It acts in training alone, so that no output in evaluation shows it.",
     Cause.LRN: "Frameworks divide alpha by the size of the window, or do not.",
 }

@@ -14,7 +14,7 @@ from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, steps
 from . import align
 from .align import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, differing, kind
 from .causes import Cause
-from .pour import block_path, fits, item_place, path_of, place_of
+from .pour import block_path, item_place, path_of, place_of
 
 #: What a layer is called in a sentence, by its kind; anything else by its own name.
 NAMES: Final[Mapping[str, str]] = {
@@ -264,8 +264,8 @@ class Finder:
         path, place = spec.place, user.place
         if self._is_shared(node):
             return
-        same_shape = user.out_shape == spec.out_shape and all(
-            fits(array, spec.arrays[role])
+        same_shape = _stripped(user.out_shape) == _stripped(spec.out_shape) and all(
+            _stripped(array.shape) == _stripped(spec.arrays[role].shape)
             for role, array in user.arrays.items()
             if role in spec.arrays
         )
@@ -302,9 +302,10 @@ class Finder:
                     if alike and role == "bias"
                     else "has numbers in common with another, or one several times"
                 )
-                cause = Cause.SHARED
+                cause = Cause.TIED
             case "computed":
-                words, cause = "is computed, and may not be any numbers", Cause.COMPUTED
+                words = "is computed from others; which numbers it can be is not known here"
+                cause = Cause.COMPUTED
             case _:
                 return
         path, place = node.spec.place, node.user.place
@@ -559,7 +560,7 @@ def _everywhere(
         members = tuple(other for other in group if other.path in paths)
         if part == role != each.path:
             where = f"in all {len(paths)} blocks, {'after ' * (each.what == 'extra')}{role}"
-            return members, f"{where}: {_plain(each)}"
+            return members, f"{where}: {_inside(each, role)}"
         where = f"all {len(paths)} {_plural(of)}{f' of {part}' if part else ''}"
         if each.what == "missing":
             return members, f"{where} are missing"
@@ -605,6 +606,14 @@ def _plain(finding: Finding) -> str:
     if finding.what in ("missing", "extra") and ": " in finding.words:
         return finding.words.partition(": ")[2]
     return finding.words
+
+
+def _inside(finding: Finding, role: str) -> str:
+    """The same for a layer that is as in every other block: `role` is its path in there."""
+    if finding.what == "moved":
+        block = finding.path.removesuffix(role)
+        return finding.words.partition(", where")[0].replace(f"after {block}", "after ")
+    return _plain(finding)
 
 
 def _plural(of: str) -> str:
@@ -708,6 +717,13 @@ def _before(paths: Sequence[str], path: str) -> str:
     """The last of `paths` before `path` in the network's order, which its names keep."""
     earlier = [each for each in paths if each < path]
     return earlier[-1] if earlier else ""
+
+
+def _stripped(shape: Shape) -> Shape:
+    """Without axes of one element at the end: a map of one pixel is a vector."""
+    while shape and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _shape_of(item: Item, given: Shape) -> Shape:

@@ -128,7 +128,7 @@ def values(chain: Chain, images: Array) -> tuple[list[Array] | None, dict[Item, 
     """
     kept: dict[Item, Array] = {}
     try:
-        return evaluate(chain, images, kept=kept), kept
+        return evaluate(chain, images, images.dtype, kept=kept), kept
     # What does not fit together, as layers of other channels, is no function at all.
     except (GoogLeNetError, ValueError, ArithmeticError):
         return None, kept

@@ -16,11 +16,11 @@ from ..spec.params import param_specs
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, steps
 from ..weights.samples import random_images, random_params
-from .align import Node, Nodes, align, cost, is_trained
+from .align import Node, Nodes, align, aligned, cost, is_trained
 from .causes import Cause
 from .differences import Difference, Finder, Finding, doubts, grouped, is_active, name_of
 from .mend import mended
-from .pour import Divergence, Divergences, are_same, filled, poured, values
+from .pour import Divergence, Divergences, are_same, filled, fits, poured, values
 from .specified import specified
 
 #: How many signed images both are computed on.
@@ -34,7 +34,7 @@ STRANGE: Final = 0.6
 #: How many of the differences are tried alone: each takes a pass through the network.
 TRIED: Final = 8
 #: What outputs in evaluation cannot show, or not with the weights that are poured.
-UNSEEN: Final = frozenset({Cause.DROPOUT, Cause.SHARED, Cause.FIXED, Cause.COMPUTED})
+UNSEEN: Final = frozenset({Cause.DROPOUT, Cause.SHARED, Cause.FIXED, Cause.TIED, Cause.COMPUTED})
 #: What leaves it open whether the model is the same function.
 OPEN: Final = frozenset({Cause.UNKNOWN, Cause.COMPUTED})
 #: What may be written otherwise and still be the same function at some size.
@@ -249,6 +249,21 @@ class Checked:
             proved,
             reason=reason,
         )
+
+    def own(self, images: Array) -> list[Array] | None:
+        """The spec's outputs for `images`, in their dtype, with the weights that the model has
+        itself; None where it lacks some of them.
+        """
+        own: dict[int, Array] = {}
+        for pair in aligned(self.nodes):
+            for role, array in pair.spec.arrays.items():
+                given = pair.user.arrays.get(role)
+                if given is not None and fits(given, array):
+                    own[id(array)] = given.reshape(array.shape)
+        spec = list(steps(self._spec))
+        if any(id(array) not in own for step in spec for array in step.arrays.values()):
+            return None
+        return values(filled(self._spec, own)[0], images)[0]
 
     def _mended(self, findings: Sequence[Finding]) -> list[Array] | None:
         try:

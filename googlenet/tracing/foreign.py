@@ -97,6 +97,16 @@ def _batch_norm(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
     return result + arrays["bias"].astype(x.dtype).reshape(shape) if "bias" in arrays else result
 
 
+def _adaptive_max_pool(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
+    """As many windows as asked for, which together cover the map."""
+    for axis, count in zip((2, 3), attributes["output_size"], strict=True):
+        size = x.shape[axis]
+        edges = [(at * size // count, -(-(at + 1) * size // count)) for at in range(count)]
+        parts = [x.take(range(*edge), axis).max(axis, keepdims=True) for edge in edges]
+        x = np.concatenate(parts, axis)
+    return x
+
+
 def _leaky_relu(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
     return np.where(x > 0, x, x.dtype.type(attributes["slope"]) * x)
 
@@ -148,6 +158,7 @@ KNOWN: Final[Mapping[str, Callable[[Array, Attributes, Arrays], Array]]] = {
     "affine": _affine,
     "dense": _dense,
     "pad": _pad,
+    "adaptive_max_pool": _adaptive_max_pool,
     "mean": lambda x, a, _: np.asarray(x.mean(tuple(a["axes"]), keepdims=a["keepdims"])),
     "transpose": lambda x, a, _: np.transpose(x, a["axes"]),
     "reshape": lambda x, a, _: x.reshape(len(x), *a["shape"]),

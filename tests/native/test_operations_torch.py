@@ -107,6 +107,32 @@ KNOWN = {
     "a ReLU in place": (lambda m, x: (y := m.conv(x), F.relu_(y), y * 2)[2], "Conv ReLU Scale"),
     "dropout of channels": (lambda m, x: F.dropout2d(x, 0.3, m.training), "spatial_dropout"),
     "a threshold": (lambda m, x: F.threshold(x, 0, 0), "ReLU"),
+    "the largest": (lambda m, x: F.adaptive_max_pool2d(x, (3, 5)), "adaptive_max_pool"),
+    "the largest of all": (lambda m, x: m.conv(x).amax((2, 3)), "Conv adaptive_max_pool"),
+    "the largest of all, as a map": (
+        lambda m, x: m.conv(x).amax((-1, -2), keepdim=True),
+        "Conv adaptive_max_pool",
+    ),
+    "a sum of all": (lambda m, x: m.conv(x).sum((2, 3)), "Conv GlobalAvgPool Scale"),
+    "einsum of vectors": (
+        lambda m, x: torch.einsum("ni,io->no", m.conv(x).mean((2, 3)), m.weight) + m.bias,
+        "Conv GlobalAvgPool Dense",
+    ),
+    "einsum, the weight first": (
+        lambda m, x: torch.einsum("ok, bk -> bo", m.weight.T, m.conv(x).mean((2, 3))),
+        "Conv GlobalAvgPool Dense",
+    ),
+    "a pixel of one": (
+        lambda m, x: (
+            m.dense.weight.new_tensor(2.0) * F.adaptive_avg_pool2d(m.conv(x), 1)[..., 0, 0]
+        ),
+        "Conv GlobalAvgPool Scale",
+    ),
+    "all of it": (lambda m, x: m.conv(x)[:, :, 0:, :], "Conv"),
+    "addmm": (
+        lambda m, x: torch.addmm(m.bias, m.conv(x).mean((2, 3)), m.weight),
+        "Conv GlobalAvgPool Dense",
+    ),
     "clamped from above": (lambda m, x: x.clamp(max=0.5), "clip"),
 }
 
@@ -132,7 +158,6 @@ UNKNOWN = {
         "aten.cat",
     ),
     "a constant divided": (lambda m, x: 1 / (x.abs() + 1), "aten.abs affine aten.reciprocal"),
-    "the largest": (lambda m, x: F.adaptive_max_pool2d(x, 2), "aten.adaptive_max_pool2d"),
     "the first of several": (lambda m, x: x.chunk(3, 1)[0], "aten.chunk"),
     "einsum": (lambda m, x: torch.einsum("nchw,oc->nohw", x, m.weight[:, :3]), "aten.einsum"),
 }

@@ -20,12 +20,15 @@ from googlenet.arrays import Array
 
 @dataclass(frozen=True, eq=False)
 class Translated:
-    """What an operation is: its kind, its inputs in order, its attributes, its arrays by role."""
+    """What an operation is: its kind, its inputs in order, its attributes, its arrays by role; and
+    the shape of its result, None if it is that of the whole.
+    """
 
     kind: str
     inputs: tuple[Node, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,8 @@ def translated(node: Node, held: Mapping[Node, Array]) -> Found:
     }
     bound.update(zip((each.name for each in arguments), node.args, strict=False))
     value: Any = node.meta["val"]
+    if isinstance(value, tuple | list):  # the first of several, and nobody uses the others
+        value = value[0]
     call = Call({**bound, **node.kwargs}, held, tuple(map(int, value.shape)), value.dtype)
     found = KNOWN[name](call)
     if found is None:
@@ -120,7 +125,7 @@ def translated(node: Node, held: Mapping[Node, Array]) -> Found:
 #: Operations whose constant may come back changed: negated, inverted, multiplied, transposed.
 ARITHMETIC: Final = frozenset(
     {"add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide"}
-) | {"matmul", "mm"}
+) | {"matmul", "mm", "addmm", "einsum"}
 #: Operations that take a second tensor only for its shape or type.
 ALIKE: Final = frozenset({"to", "type_as", "view_as", "reshape_as", "expand_as"})
 
@@ -167,6 +172,16 @@ def _conv(call: Call) -> Found:
 def _linear(call: Call) -> Found:
     arrays = call.arrays(weight=call["weight"], bias=call["bias"])
     return None if arrays is None else _one(call, "dense", arrays)
+
+
+def _addmm(call: Call) -> Found:
+    """bias + x @ weight."""
+    x, weight, bias = call["mat1"], call.held.get(call["mat2"]), call.held.get(call["self"])
+    if weight is None or bias is None or not _is_value(call, x):
+        return None
+    if bias.shape != (call.shape[1],) or (call["alpha"], call["beta"]) != (1, 1):
+        return None
+    return [Translated("dense", (x,), {}, {"weight": weight.T, "bias": bias})]
 
 
 def _matmul(call: Call) -> Found:
@@ -224,6 +239,53 @@ def _mean(call: Call) -> Found:
     return _one(call, "mean", axes=tuple(map(int, axes)), keepdims=keeps)
 
 
+def _total(call: Call) -> Found:
+    """A sum is so many times the mean."""
+    found = _mean(call)
+    assert found is not None
+    (mean,) = found
+    sizes = call.x.meta["val"].shape
+    count = math.prod(int(sizes[axis]) for axis in mean.attributes["axes"])
+    return [mean, Translated("mul", (call.x,), {"factor": float(count)})]
+
+
+def _largest(call: Call) -> Found:
+    """The maximum over all pixels of a map."""
+    axes = {int(axis) % call.rank for axis in call["dim"]}
+    if call.rank != 4 or axes != {2, 3}:
+        return None
+    shape = (*map(int, call.x.meta["val"].shape[:2]), 1, 1)
+    pool = Translated("adaptive_max_pool", (call.x,), {"output_size": (1, 1)}, shape=shape)
+    return [pool, Translated("reshape", (call.x,), {"shape": call.shape[1:]})]
+
+
+def _adaptive_max_pool(call: Call) -> Found:
+    if call.rank != 4:
+        return None
+    return _one(call, "adaptive_max_pool", output_size=_pair(call["output_size"]))
+
+
+def _einsum(call: Call) -> Found:
+    """A dense layer without a bias, as some write one."""
+    if len(call["tensors"]) != 2 or "." in call["equation"]:
+        return None
+    x, weight = call["tensors"]
+    taken, _, result = call["equation"].replace(" ", "").partition("->")
+    rows, columns = taken.split(",")
+    if not _is_value(call, x):
+        x, weight, rows, columns = weight, x, columns, rows
+    array = call.held.get(weight)
+    if array is None or not _is_value(call, x) or len({*rows, *columns}) != 3:
+        return None
+    if len(rows) != 2 or len(columns) != 2 or len(result) != 2 or result[0] != rows[0]:
+        return None
+    if columns == result[1] + rows[1]:
+        return [Translated("dense", (x,), {}, {"weight": array})]
+    if columns == rows[1] + result[1]:
+        return [Translated("dense", (x,), {}, {"weight": array.T})]
+    return None
+
+
 # Moves --------------------------------------------------------------------------------------------
 
 
@@ -272,6 +334,13 @@ def _cast(call: Call) -> Found:
     """Between float32 and float64, where only rounding differs; nothing else is a cast here."""
     wide = (torch.float32, torch.float64)
     return _one(call, "identity") if {call.dtype, call.x.meta["val"].dtype} <= set(wide) else None
+
+
+def _select(call: Call) -> Found:
+    """An axis of one element is left out; of any other it would lose something."""
+    sizes = call.x.meta["val"].shape
+    axis = int(call["dim"]) % call.rank
+    return _reshape(call) if axis and sizes[axis] == 1 else None
 
 
 def _expand(call: Call) -> Found:
@@ -410,11 +479,16 @@ KNOWN: Final[Mapping[str, Translator]] = {
     "linear": _linear,
     "matmul": _matmul,
     "mm": _matmul,
+    "addmm": _addmm,
+    "einsum": _einsum,
     "batch_norm": _batch_norm,
     "max_pool2d": _max_pool,
     "avg_pool2d": _avg_pool,
     "adaptive_avg_pool2d": _adaptive_avg_pool,
+    "adaptive_max_pool2d": _adaptive_max_pool,
     "mean": _mean,
+    "sum": _total,
+    "amax": _largest,
     "clamp": _clamp,
     "clip": _clamp,
     "clamp_min": _clamp,
@@ -445,6 +519,8 @@ KNOWN: Final[Mapping[str, Translator]] = {
     "permute": _permute,
     "pad": _pad,
     "constant_pad_nd": _pad,
+    "select": _select,
+    "slice": _expand,
     "expand": _expand,
     "expand_as": _expand,
 }

@@ -81,9 +81,11 @@ class Origins:
         for role, array in op.arrays.items():
             if role in STATISTICS:
                 continue
-            (source,) = [each for each in constants if held[each] is array][:1] or [None]
+            same = [each for each in constants if np.shares_memory(held[each], array)]
+            source = next(iter(same), None)
             if source is None and len(constants) == 1:  # it came back changed, such as negated
                 (source,) = constants
+            if source is not None and held[source] is not array:
                 made = self._made.setdefault((id(held[source]), role), array)
                 if made.shape == array.shape and (made == array).all():
                     arrays[role] = array = made

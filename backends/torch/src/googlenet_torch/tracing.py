@@ -247,7 +247,8 @@ class _Reader:
                 f"{place}: '{own_name(node.target)}' computes in {_type(node.meta['val'])}, with"
                 " which nothing can be proved; compute in float32"
             )
-        found = [norm] if norm is not None else translated(node, self._held)
+        whole: Any = node.args[0] if node.target is operator.getitem else node
+        found = [norm] if norm is not None else translated(whole, self._held)
         if found is None:
             found = [self._unknown(node)]
         ops: list[Op] = []
@@ -259,7 +260,7 @@ class _Reader:
             arrays = dict(each.arrays)
             if each.kind == "affine":
                 arrays["other"] = self._for_one_image(node, arrays["other"], len(shape))
-            op = Op(called, each.kind, inputs, shape, each.attributes, arrays, place)
+            op = Op(called, each.kind, inputs, each.shape or shape, each.attributes, arrays, place)
             ops.append(self._origins.of(op, node, self._held))
         return ops
 
