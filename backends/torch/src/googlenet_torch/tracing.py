@@ -55,8 +55,8 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
         except Exception as error:  # the user's code may raise anything, and PyTorch has many
             what = f"{type(error).__name__}: {_first(error)}"
             raise TraceError(
-                f"{name}: the model cannot be run on images {images.shape}, or cannot be captured"
-                f" by torch.export ({what})"
+                f"{name}: the model cannot be run on images of shape {images.shape}, or cannot be"
+                f" captured by torch.export ({what})"
             ) from error
     found = [each.detach().cpu().double().numpy() for each in outputs]
     return _Reader(model, exported).graph(), found
