@@ -14,7 +14,6 @@ import numpy as np
 
 from ..architectures import as_network, get_network
 from ..arrays import Params
-from ..backend.discovery import chosen_frameworks
 from ..errors import TraceError, UnknownNameError
 from ..jobs.job import Report
 from ..jobs.own import TRACING, Own, framework_of, is_own, load_own, own_of, run_own, users_code
@@ -96,8 +95,7 @@ def own_network(
     shape = default_shape() if input_shape is None else check_input_shape(input_shape)
     paths = by_framework("interpreters", interpreters)
     asked = None if own_framework is None else name_of("own_framework", own_framework)
-    framework = framework_of(own, asked)
-    chosen_frameworks([framework], paths)
+    framework = framework_of(own, asked, paths)
     with tempfile.TemporaryDirectory(prefix="googlenet-own-") as name:
         answer = run_own(
             "googlenet.actions.own:answer",
@@ -138,8 +136,9 @@ def answer(
         with users_code(file):
             found = trace(model, framework, tuple(values["input_shape"]), name=name)
     except TraceError as error:
-        # Only where the user's code raised: on images of another shape it may not.
-        other = "; for images of another shape give `input_shape`" if error.details else ""
+        # Where the model itself raised: on images of another shape it may not.
+        raised = error.__cause__ is not None
+        other = "; for images of another shape give `input_shape`" if raised else ""
         raise TraceError(f"{file}: {error}{other}", details=error.details) from error
     if found.foreign:
         raise TraceError(f"{file}: {_foreign(found)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..architectures import as_network
 from ..arrays import Array
@@ -109,13 +110,18 @@ def parity(
             raise UnknownNameError(
                 f"devices: '{framework}' is not compared here; choose from {', '.join(chosen)}"
             )
+    classes = classes_of(spec)
+    # A user's model may have fewer classes than the digits: its labels are then theirs modulo that.
+    digits = own is not None and images is None
     image_set = load_image_set(
         None if images is None else path_of("images", images),
         spec.input_shape,
-        classes_of(spec),
+        max(classes, 10) if digits else classes,
         count=DIGITS if count is None and images is None else count,
         seed=seed,
     )
+    if digits:
+        image_set = replace(image_set, labels=image_set.labels % classes)
     if (gradients or train_steps) and len(image_set.images) == 1:
         _check_norm(spec)
     if own is not None and weights is None:

@@ -107,10 +107,7 @@ def race(
     what `train` raises for bad arguments, and `TrainingError` if files cannot be written or a run
     began elsewhere.
     """
-    try:
-        numbers: Iterable[int] = iter(seeds)  # type: ignore[arg-type]
-    except TypeError:  # a number, whoever's it is
-        numbers = range(integer("seeds", seeds, 1))
+    numbers = seeds if isinstance(seeds, Iterable) else range(integer("seeds", seeds, 1))
     chosen = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in numbers))
     if not chosen:
         raise SpecError("`seeds`: expected at least one, got none")

@@ -8,10 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from ..arrays import Array, Params, uniform_float32
-from ..backend.discovery import canonical_name
+from ..backend.discovery import canonical_name, get_backend
 from ..backend.graph import Graph
 from ..backend.protocols import Traces
-from ..backend.threads import prepared_backend
 from ..errors import BackendError, TraceError
 from ..proof.parity.tolerance import PROVABLE, distance, limit
 from ..spec.layers import Network, Shape, check_input_shape
@@ -99,7 +98,7 @@ def trace(
     """
     named = canonical_name(name_of("framework", framework))
     shape = check_input_shape(input_shape)
-    backend = prepared_backend(named)
+    backend = get_backend(named)
     if not isinstance(backend, Traces):
         raise BackendError(f"framework '{named}': its backend cannot trace models yet")
     images = drawn_images(shape, seed)

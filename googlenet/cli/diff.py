@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
 from ..actions.diff import Diff, diff
 from ..spec.analysis import count_parameters
+from ..spec.diff import Difference
 from .options import (
     AsJson,
     AuxHeads,
@@ -98,7 +100,7 @@ def _print(found: Diff) -> None:
             f" {count_parameters(network):,} parameters"
         )
     say("")
-    for line in _lines(found):
+    for line in _lines(found.differences, found.place):
         say(line, indent="  ")
     if not found.differences:
         say("The two are the same function.")
@@ -109,12 +111,12 @@ def _print(found: Diff) -> None:
         say(_logits(found))
 
 
-def _lines(found: Diff) -> list[str]:
+def _lines(differences: Sequence[Difference], place: Callable[[str], str] = str) -> list[str]:
     """One line for each difference, or for all layers that share one."""
     grouped: dict[tuple[str, bool], list[str]] = {}
-    for difference in found.differences:
+    for difference in differences:
         grouped.setdefault((difference.words, difference.training_alone), []).append(
-            found.place(difference.path)
+            place(difference.path)
         )
     lines: list[str] = []
     for (words, training_alone), paths in grouped.items():

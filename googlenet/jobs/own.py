@@ -30,11 +30,12 @@ from ..backend.discovery import (
     REFERENCE,
     SHIPPED,
     canonical_name,
+    chosen_frameworks,
     entry_points,
     get_backend,
     install_command,
 )
-from ..errors import BackendError, GoogLeNetError, ModelFileError
+from ..errors import BackendError, GoogLeNetError, ModelFileError, UnknownNameError
 from .job import Answer, Job, Report, run_job
 
 #: The stages of a job that runs the user's code: their file, and what makes the model. A task that
@@ -126,27 +127,46 @@ def packages() -> dict[str, str]:
     return {package: name for package, name in known.items() if name != REFERENCE}
 
 
-def framework_of(own: Own, framework: str | None) -> str:
+def framework_of(
+    own: Own, framework: str | None, interpreters: Mapping[str, str] | None = None
+) -> str:
     """The canonical name of `framework`; of None the one that the file imports, which is read and
-    not run. Raises `ModelFileError` if that is none or several.
+    not run.
+
+    Raises `ModelFileError` if that is none or several, or if the file imports another one and
+    `framework` is not there; what `chosen_frameworks` raises if it is neither installed nor has an
+    interpreter in `interpreters` (a path by framework).
     """
-    if framework is not None:
-        return canonical_name(framework)
+    imported = _imported(own.file)
+    if framework is None and len(imported) != 1:
+        what = f"imports {' and '.join(imported)}" if imported else "imports no framework"
+        raise ModelFileError(
+            f"{own.file}: {what}; say of which framework its model is: `own_framework`"
+        )
+    named = imported[0] if framework is None else canonical_name(framework)
     try:
-        source = Path(own.file).read_text(encoding="utf-8", errors="replace")
+        return chosen_frameworks([named], interpreters)[0]
+    except (BackendError, UnknownNameError) as error:
+        if framework is None or not imported or named in imported:
+            raise
+        raise ModelFileError(
+            f"{own.file}: imports {' and '.join(imported)}, but the framework named is"
+            f" '{framework}', which is not here either; name {' or '.join(imported)}"
+            " (`own_framework`)"
+        ) from error
+
+
+def _imported(file: str) -> list[str]:
+    """The frameworks that a file imports, from its text alone."""
+    try:
+        source = Path(file).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ModelFileError(f"{own.file}: cannot be read ({error.strerror or error})") from error
+        raise ModelFileError(f"{file}: cannot be read ({error.strerror or error})") from error
     known = packages()
-    found: dict[str, None] = {}
-    for line in re.findall(r"^[ \t]*(?:import|from)[ \t]+([^#\n]+)", source, re.MULTILINE):
-        # Any part: the book's own package has `from d2l import torch as d2l`.
-        for name in re.findall(r"[^\W\d]\w*", line):
-            if name in known:
-                found[known[name]] = None
-    if len(found) == 1:
-        return next(iter(found))
-    what = f"imports {' and '.join(found)}" if found else "imports no framework that is known here"
-    raise ModelFileError(f"{own.file}: {what}; say which one its model is of (`own_framework`)")
+    lines = re.findall(r"^[ \t]*(?:import|from)[ \t]+([^#\n]+)", source, re.MULTILINE)
+    # Any part of a name: the book's own package has `from d2l import torch as d2l`.
+    words = [word for line in lines for word in re.findall(r"[^\W\d]\w*", line)]
+    return list(dict.fromkeys(known[word] for word in words if word in known))
 
 
 def frameworks_of(value: Any) -> list[str]:
@@ -185,6 +205,12 @@ def load_own(
     return _checked(file, name, made, framework, made=True)
 
 
+@cache
+def absolute(file: str) -> str:
+    """Where a file is; once known it stays so, wherever its code goes."""
+    return os.path.abspath(file)
+
+
 class _Source(SourceFileLoader):
     """Reads the source, and never an old compiled file beside it."""
 
@@ -194,7 +220,7 @@ class _Source(SourceFileLoader):
 
 def _run(file: str, framework: str) -> ModuleType:
     """The file as a module that has been run."""
-    path = os.path.abspath(file)
+    path = absolute(file)
     stem = Path(path).stem
     taken = stem in sys.modules or stem in sys.stdlib_module_names or not stem.isidentifier()
     called = f"own_{re.sub(r'[^0-9a-zA-Z_]', '_', stem)}" if taken else stem
@@ -238,7 +264,7 @@ def _names(inside: Any, module: str) -> list[str]:
         for name, value in list(getattr(inside, "__dict__", {}).items())
         if not name.startswith("_")
         and (
-            getattr(value, "__module__", None) == module
+            isinstance(value, partial) or getattr(value, "__module__", None) == module
             if _makes(value)
             else callable(value) and frameworks_of(value)
         )
@@ -348,13 +374,13 @@ def _said(error: BaseException) -> str:
 def _where(error: BaseException, file: str) -> str:
     """The last line of the user's that led to an error."""
     if isinstance(error, SyntaxError) and error.filename:
-        same = os.path.abspath(file) == error.filename
+        same = absolute(file) == error.filename
         return f"{file if same else error.filename}, line {error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame)]
     if not frames:
         return file
     last = frames[-1]
-    shown = file if last.filename == os.path.abspath(file) else last.filename
+    shown = file if last.filename == absolute(file) else last.filename
     inside = "" if last.name.startswith("<") else f", in {last.name}"
     return f"{shown}, line {last.lineno}{inside}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -23,8 +22,8 @@ class Loss:
     classes` (arXiv:1512.00567, section 7). `aux_weights` replaces the `loss_weight` of the
     auxiliary heads, in the order of execution; None keeps theirs.
 
-    Raises `SpecError` unless 0 <= label_smoothing < 1 and each weight is a finite number of at
-    least 0.
+    Raises `SpecError` unless 0 <= label_smoothing < 1 and each weight is a number of at least 0,
+    all in float32, in which frameworks compute.
     """
 
     label_smoothing: float = 0.0
@@ -32,7 +31,7 @@ class Loss:
 
     def __post_init__(self) -> None:
         smoothing, weights = plain(self.label_smoothing), self.aux_weights
-        if not _is_number(smoothing) or not 0 <= smoothing < 1:
+        if not _is_number(smoothing) or smoothing < 0 or np.float32(smoothing) >= 1:
             raise SpecError(f"`label_smoothing`: expected a number in [0, 1), got {smoothing!r}")
         object.__setattr__(self, "label_smoothing", float(smoothing))
         if weights is None:
@@ -73,7 +72,11 @@ class Loss:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a number that float32, in which frameworks compute, has."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    largest = float(np.finfo(np.float32).max)
+    return -largest <= value <= largest  # NaN is in no range
 
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[float, Array]:

@@ -13,14 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from googlenet import NETWORKS, Backend, count_multiply_adds, count_parameters, get_network
+from googlenet import (
+    NETWORKS,
+    Backend,
+    count_multiply_adds,
+    count_parameters,
+    diff,
+    get_network,
+)
 from googlenet.backend.discovery import SHIPPED
 from googlenet.cli.diff import _lines as lines_of_diff
 from googlenet.data.sets import load_data
 from googlenet.proof.conformance import mutants
 from googlenet.spec import Conv
 from googlenet.spec.analysis import budget, minimum_sizes, smallest_input
-from googlenet.spec.diff import differences
 from googlenet.spec.traversal import walk
 from googlenet.weights.zoo import zoo_models
 
@@ -58,7 +64,7 @@ def rows(page):
 
 
 def test_the_main_pages_are_in_chinese_too():
-    names = ["README", "docs/frameworks", "docs/networks", "docs/weights"]
+    names = ["README", "docs/check", "docs/frameworks", "docs/networks", "docs/weights"]
     assert sorted(f"{name}.zh-CN.md" for name in names) == CHINESE
 
 
@@ -231,7 +237,7 @@ def test_the_picture_says_what_dense_layers_hold(page):
 @pytest.mark.parametrize("page", in_both("docs/weights"))
 def test_the_lines_of_diff_are_those_of_a_run(page):
     (a, b) = re.search(r"googlenet diff (\S+) (\S+)", read(page)).groups()
-    printed = lines_of_diff(list(differences(get_network(a), get_network(b))))
+    printed = lines_of_diff(diff(a, b, logits=False))
     (shown,) = [code for code in code_of(page) if code.startswith("```text")]
     assert set(shown.splitlines()[1:-1]) <= set(printed)
 

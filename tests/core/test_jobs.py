@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from googlenet.jobs.job import Job, run_job
+from googlenet.jobs.workers import LONGEST
 
 TASKS = """
 import os, signal, subprocess, sys, time
@@ -49,6 +50,27 @@ def patient(framework, values, folder, report):
         time.sleep(0.1)
     return {"steps": 40}
 
+def prints(framework, values, folder, report):
+    for number in range(300):
+        print("x" * 100_000)
+        time.sleep(0.002)
+    print("the end", flush=True)
+    return {}
+
+def strays(framework, values, folder, report):
+    wait = [sys.executable, "-c", "import time; time.sleep(600)"]
+    process = subprocess.Popen(wait, start_new_session=True)
+    (folder / "child").write_text(str(process.pid))
+    return {}
+
+def refuse(framework, values, folder, report):
+    from googlenet.errors import TraceError
+    raise TraceError("no", details="line by line")
+
+def closes(framework, values, folder, report):
+    sys.stdout.close()
+    return {"closed": True}
+
 def saves(framework, values, folder, report):
     heard = []
     signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
@@ -64,7 +86,8 @@ def tasks(tmp_path, monkeypatch):
     """A module of tasks that workers can import."""
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "tasks_of_tests.py").write_text(TASKS)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
+    path = [str(tmp_path / "lib"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
 
     def run(name, timeout=60.0, **arguments):
         job = Job(f"tasks_of_tests:{name}", "numpy", {"a": 2, "b": 3}, memory_hint="ask for less")
@@ -127,6 +150,35 @@ def test_a_worker_that_hangs_is_killed_with_its_children(tasks):
 def test_children_of_a_worker_that_ended_are_ended_too(tasks):
     assert tasks("forget").error is None
     assert gone(int((tasks.folder / "child").read_text()))
+
+
+def test_children_in_other_sessions_are_ended_too(tasks):
+    assert tasks("strays").error is None
+    assert gone(int((tasks.folder / "child").read_text()))
+
+
+def test_of_a_long_log_the_end_is_kept(tasks):
+    assert tasks("prints").error is None
+    log = tasks.folder / "numpy.log"
+    assert log.stat().st_size <= LONGEST
+    assert log.read_text().endswith("x\nthe end\n")
+
+
+def test_an_error_of_ours_keeps_its_class_and_its_details(tasks):
+    answer = tasks("refuse")
+    assert (answer.error, answer.raised, answer.details) == ("no", "TraceError", "line by line")
+
+
+def test_an_answer_needs_no_standard_output(tasks):
+    assert tasks("closes").values == {"closed": True}
+
+
+def test_a_worker_does_not_import_from_the_folder_it_is_started_in(tasks, monkeypatch, tmp_path):
+    """In which a user may have a numpy.py."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "numpy.py").write_text("raise ValueError")
+    monkeypatch.chdir(tmp_path / "here")
+    assert tasks("add").values == {"sum": 5}
 
 
 def test_a_file_in_the_way_is_an_error_not_a_traceback(tasks):

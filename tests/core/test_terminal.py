@@ -45,15 +45,62 @@ COMMANDS = {
     "parity": ["parity", "googlenet", "--framework", "numpy", "--size", "8", "--count", "1"],
     "traps": ["traps", "--framework", "example"],
     "traps-code": ["traps", "zero-padding", "flatten-order", "--framework", "example"],
+    "check": ["check", "mynet.py:net"],
     "help": ["--help"],
     "help-train": ["train", "--help"],
 }
 WIDTHS = (40, 80, 120)
+#: A report of everything that one can have, as no one model has it: no framework is here that could
+#: run one.
+REPORT = {
+    "framework": "torch",
+    "against": "googlenet",
+    "input_shape": [1, 96, 96],
+    "verdict": "same",
+    "differences": [
+        {
+            "path": "b4.inception_4e.branch_3x3.reduce.conv",
+            "place": "net[3][4].p2_1",
+            "words": "net[3][4].p2_1 = b4.inception_4e.branch_3x3.reduce.conv: 112 channels,"
+            " expected 160: the row of b4.inception_4b",
+            "cause": "row of another block",
+            "explanation": "Not read: it comes with the cause.",
+            "advice": "The spec's layer: Conv2d(528, 160, 1)",
+            "shape_preserving": False,
+            "paths": ["b4.inception_4e.branch_3x3.reduce.conv"],
+        }
+    ],
+    "mentions": [
+        {
+            "path": "b5.pool",
+            "place": "net.b5[2]",
+            "words": "net.b5[2] = b5.pool: an average pool where the spec has a global average"
+            " pool",
+            "cause": "kind of pool",
+            "explanation": "",
+            "advice": "",
+            "shape_preserving": True,
+            "paths": ["b5.pool"],
+        }
+    ],
+    "first_divergence": {
+        "path": "b4.inception_4e.branch_3x3.reduce.conv",
+        "place": "net[3][4].p2_1",
+        "error": None,
+    },
+    "parameters": {"model": 5784066, "spec": 5977530},
+    "proved": True,
+    "sizes": [{"input_shape": [1, 97, 97], "verdict": "different"}],
+    "reason": "",
+}
 #: The command, in which parity names the layer of the longest path as the worst: which layer's
 #: rounding is the largest depends on the processor.
-PROGRAM = """
+PROGRAM = f"""
 import sys
+import googlenet.actions.check
+from googlenet.checking.verdict import Check
 from googlenet.cli import main
+googlenet.actions.check.check_file = lambda *args, **kwargs: Check.from_json({REPORT!r})
 from googlenet.proof.parity.run import Result
 Result.worst = lambda self, rows: max(rows, key=lambda row: (len(row.name), row.name), default=None)
 sys.argv[0] = "googlenet"

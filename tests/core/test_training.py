@@ -112,6 +112,10 @@ def test_the_defaults_are_the_books():
         ("momentum", -0.1),
         ("weight_decay", -1e-4),
         ("label_smoothing", 1.0),
+        ("label_smoothing", 1 - 1e-12),  # 1 in float32
+        ("label_smoothing", 10**400),
+        ("aux_weights", (1e300,)),  # infinite in float32
+        ("aux_weights", (10**400,)),
         ("epochs", 0),
         ("batch_size", 0),
         ("batch_size", 1.5),

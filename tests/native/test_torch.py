@@ -1,8 +1,10 @@
 """What is PyTorch's own about its models."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -120,3 +122,15 @@ def test_max_pooling_in_the_head_is_caught():
     model = backend.build(network, random_params(network))
     model.b5.pool = AdaptiveMaxPool()
     assert first_divergence(backend, model, network) == "b5.pool"
+
+
+@pytest.mark.parametrize("page", ["check.md", "check.zh-CN.md"])
+def test_the_check_of_the_page_is_as_printed(page, tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    (code,) = re.findall(r"<!-- own model -->\n```python\n(.*?)```", text, re.DOTALL)
+    (printed,) = re.findall(r"<!-- its check -->\n```text\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "mynet.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "googlenet", "check", "mynet.py:net", "--framework", "torch"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 1, found.stderr
+    assert found.stdout.split() == printed.split()

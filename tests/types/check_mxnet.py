@@ -9,6 +9,7 @@ from googlenet.backend.protocols import (
     Saves,
     SetsThreads,
     ShowsTraps,
+    Traces,
     Trains,
     TrainsInParallel,
     Writes,
@@ -22,5 +23,6 @@ trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
 shows_traps: ShowsTraps = googlenet_mxnet
+traces: Traces = googlenet_mxnet
 runs_layers: RunsLayers = googlenet_mxnet
 writes: Writes = googlenet_mxnet

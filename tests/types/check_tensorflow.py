@@ -10,6 +10,7 @@ from googlenet.backend.protocols import (
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
+    Traces,
     Trains,
     TrainsInParallel,
     Writes,
@@ -24,5 +25,6 @@ trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
 shows_traps: ShowsTraps = googlenet_tensorflow
+traces: Traces = googlenet_tensorflow
 runs_layers: RunsLayers = googlenet_tensorflow
 writes: Writes = googlenet_tensorflow

@@ -1,6 +1,6 @@
 """The backend `mindspore`: native MindSpore cells."""
 
-from . import layout, leaves, model, modules, source, traps
+from . import layout, leaves, model, modules, source, tracing, traps
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -14,6 +14,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .source import spelling
+from .tracing import trace
 from .training import start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
@@ -38,6 +39,8 @@ __all__ = [
     "source",
     "spelling",
     "start_parallel",
+    "trace",
+    "tracing",
     "trainer",
     "traps",
     "unbiased_running_variance",

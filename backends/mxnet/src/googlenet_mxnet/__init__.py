@@ -14,6 +14,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .source import spelling
+from .tracing import trace
 from .training import start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
@@ -38,6 +39,7 @@ __all__ = [
     "source",
     "spelling",
     "start_parallel",
+    "trace",
     "trainer",
     "traps",
     "unbiased_running_variance",

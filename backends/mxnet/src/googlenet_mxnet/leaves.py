@@ -91,9 +91,11 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
             count_include_pad=(layer.count_include_pad, True),
         )
         return Call(nn.AvgPool2D, window, settings)
-    padding = counted_padding(site, layer)
+    # Never negative: windows round down, so that what none of them reads need not be cut off.
+    (top, bottom), (left, right) = counted_padding(site, layer)
+    padding = (top, max(bottom, 0)), (left, max(right, 0))
     reach = extent_padding(layer, site.in_shape, window_count(site))
-    over = tuple(end - after for (_, end), (_, after) in zip(reach, padding, strict=True))
+    over = tuple(max(end - after, 0) for (_, end), (_, after) in zip(reach, padding, strict=True))
     counted = {"count_include_pad": layer.count_include_pad}
     return Call(
         modules.PaddedAvgPool2D, (*window, padding), counted | options(overhang=(over, (0, 0)))

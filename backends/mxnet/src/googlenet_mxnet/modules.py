@@ -68,9 +68,8 @@ class PaddedMaxPool2D(nn.MaxPool2D):
 
 
 class PaddedAvgPool2D(HybridBlock):
-    """Average pooling with zeros around its input. The padding counts if `count_include_pad`; a
-    negative one, at the bottom or on the right, crops. The `overhang` of windows beyond it, in rows
-    and columns, never counts.
+    """Average pooling with zeros around its input. The padding counts if `count_include_pad`; the
+    `overhang` of windows beyond it, in rows and columns, never does.
     """
 
     def __init__(
@@ -97,9 +96,8 @@ class PaddedAvgPool2D(HybridBlock):
     def total(self, F: mx.nd, x: mx.np.ndarray, around: float) -> mx.np.ndarray:
         """The sum over each window, with `around` as padding."""
         (top, bottom), (left, right) = self.padding
-        read = x[:, :, : min(bottom, 0) or None, : min(right, 0) or None].as_nd_ndarray()
-        width = (0, 0, 0, 0, top, max(bottom, 0), left, max(right, 0))
-        padded = F.pad(read, mode="constant", pad_width=width, constant_value=around)
+        width = (0, 0, 0, 0, top, bottom, left, right)
+        padded = F.pad(x.as_nd_ndarray(), mode="constant", pad_width=width, constant_value=around)
         over = (0, 0, 0, 0, 0, self.overhang[0], 0, self.overhang[1])
         padded = F.pad(padded, mode="constant", pad_width=over)
         settings = {"kernel": self.pool_size, "stride": self.strides, "pool_type": "sum"}

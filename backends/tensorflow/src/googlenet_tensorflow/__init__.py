@@ -15,6 +15,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .source import spelling
+from .tracing import trace
 from .training import start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
@@ -40,6 +41,7 @@ __all__ = [
     "source",
     "spelling",
     "start_parallel",
+    "trace",
     "trainer",
     "traps",
     "unbiased_running_variance",

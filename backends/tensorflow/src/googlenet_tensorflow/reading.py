@@ -1,0 +1,614 @@
+"""A graph of TensorFlow read as neutral operations.
+
+TensorFlow's tensors have channels last, in any order that a user's transposes make. Here each one
+is a value of the neutral graph, with the order in which its axes are TensorFlow's: so a transpose
+is no operation until something needs the axes in their places.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from googlenet.arrays import Array
+from googlenet.backend.graph import Graph, Op
+from googlenet.errors import TraceError
+
+from .model import name as framework
+from .places import ROOT, Places
+from .recording import LayerCall, Recording
+
+Shape: TypeAlias = tuple[int, ...]
+
+#: The axes of the neutral graph in TensorFlow's order: maps (N, C, H, W) are (N, H, W, C) there.
+CHANNELS_LAST: Final = (0, 2, 3, 1)
+#: What only hands on what it is given.
+_HANDED_ON: Final = ("Identity", "Cast", "Snapshot", "StopGradient", "EnsureShape")
+#: What is made of the shape of a value, and not of its elements.
+_OF_SHAPE: Final = ("Shape", "ShapeN", "Size", "Rank", "OnesLike", "ZerosLike", "Fill")
+_CALLS: Final = ("PartitionedCall", "StatefulPartitionedCall")
+_CONDITIONS: Final = ("If", "StatelessIf")
+_HALVES: Final = (tf.float16, tf.bfloat16)
+_LOOPS: Final = ("While", "StatelessWhile")
+_MOST_ROUNDS: Final = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A tensor that does not depend on the images; and how it was computed, by `node` from
+    `inputs`.
+    """
+
+    tensor: Any
+    node: Any = None
+    inputs: tuple[Constant, ...] = ()
+
+    @property
+    def array(self) -> Array:
+        """Its elements."""
+        found: Array = np.asarray(self.tensor)
+        return found
+
+    @property
+    def leaf(self) -> Constant:
+        """What it is a copy of, perhaps in another shape."""
+        kinds = (*_HANDED_ON, "Reshape", "Squeeze", "ExpandDims")
+        if self.node is not None and self.node.type in kinds and self.inputs:
+            return self.inputs[0].leaf
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """A tensor that something random is in. `rate` is how many of its elements are False, if that
+    is all.
+    """
+
+    rate: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor of a `shape` that depends on the images: axis `i` is axis `axes[i]` of the value
+    `name` of the neutral graph.
+
+    `lead` are the sizes of the axes before the channels that were joined into the first: then
+    `shape` and `axes` are those of the value as a map.
+    """
+
+    name: str
+    shape: Shape
+    axes: tuple[int, ...]
+    lead: Shape | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tiled:
+    """A map cut into several by SpaceToBatchND, with its `block` and `padding`; after that `node`
+    with its other inputs, `rest`, if anything.
+    """
+
+    value: Value
+    block: tuple[int, int]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    node: Any = None
+    rest: tuple[Any, ...] = ()
+
+
+Tensor: TypeAlias = "Constant | Noise | Value | Tiled"
+#: What reads one kind of operation: the results of a node for its inputs.
+Rule: TypeAlias = "Callable[[Reader, Any, list[Any]], Tensor | list[Tensor] | None]"
+
+
+@dataclass(frozen=True, eq=False)
+class Scalar:
+    """Part of what is computed element by element, with the TensorFlow operation itself."""
+
+    node: Any
+    inputs: tuple[Any, ...]  # names of values, and constants
+
+
+@dataclass(eq=False)
+class Reader:
+    """Reads the operations of a recording; `rules` say how, by their TensorFlow names."""
+
+    recording: Recording
+    places: Places
+    rules: Mapping[str, Rule]
+    layers: Callable[[Reader, LayerCall, Value, Any], Value]
+    ops: dict[str, Op] = field(default_factory=dict)
+    #: How values were computed that are functions of one number, applied to each element.
+    pointwise: dict[str, Scalar] = field(default_factory=dict)
+    #: Which constants were added or multiplied: value before, operation, constant, and which first.
+    chains: dict[str, tuple[str, Any, Constant, bool]] = field(default_factory=dict)
+    #: Values that are a mean, times the number of elements: sums.
+    sums: set[str] = field(default_factory=set)
+    place: str = ROOT
+    batch: int = 0
+    _arrays: dict[Any, tuple[Any, Array]] = field(default_factory=dict)
+    _names: dict[str, int] = field(default_factory=dict)
+    _held: dict[int, Constant] = field(default_factory=dict)
+    #: What was read from each variable, so that a weight is one constant however often it is read.
+    _read_from: dict[int, Constant] = field(default_factory=dict)
+
+    # The graph ------------------------------------------------------------------------------------
+
+    def graph(self, outputs: Sequence[Any]) -> Graph:
+        """All operations that `outputs`, tensors of the recorded graph, need."""
+        function = self.recording.function
+        (x,) = function.inputs[:1]
+        n, height, width, channels = (int(size) for size in x.shape)
+        self.batch = n
+        given = Value("images", (n, height, width, channels), CHANNELS_LAST)
+        known: dict[tuple[str, int], Tensor] = {(x.op.name, 0): given}
+        for external, internal in function.graph.captures:
+            known[(internal.op.name, 0)] = self._constant(external)
+        self._read(function.graph, [each.op for each in outputs], known, self.recording)
+        names = []
+        for number, each in enumerate(outputs):
+            value = known[(each.op.name, each.value_index)]
+            if not isinstance(value, Value):
+                raise TraceError(
+                    f"{framework}: output {number} is the same, or random, whatever the images are"
+                )
+            names.append(self.canonical(value))
+        shape = (n, channels, height, width)
+        ops = _with_biases(_needed(self.ops, names), names)
+        return Graph("images", shape, tuple(ops), tuple(names))
+
+    def _constant(self, tensor: Any) -> Constant:
+        return self._held.setdefault(id(tensor), Constant(_wide(tensor)))
+
+    def _read(
+        self,
+        graph: Any,
+        ends: Iterable[Any],
+        known: dict[tuple[str, int], Tensor],
+        recording: Recording | None,
+    ) -> None:
+        """Adds to `known`, results by name and number, those of all nodes that `ends` need."""
+        calls = recording.calls if recording is not None else {}
+        needed = _reached(ends, calls)
+        for index, node in enumerate(graph.get_operations()):
+            if node.name not in needed or (node.name, 0) in known or not node.outputs:
+                continue
+            outer = self.place
+            if recording is not None:
+                self.place = self._place(
+                    recording.owners[index] if index < len(recording.owners) else ()
+                )
+            call = calls.get(node.name)
+            if call is not None:
+                x = known[(call.input.op.name, call.input.value_index)]
+                found = [self._layer(call, x, node)]
+            else:
+                inputs = [known[(each.op.name, each.value_index)] for each in node.inputs]
+                results = self._results(node, inputs)
+                found = results if isinstance(results, list) else [results]
+            self.place = outer if recording is None else ROOT
+            known.update(((node.name, n), each) for n, each in enumerate(found))
+
+    def _place(self, owners: Sequence[Any]) -> str:
+        """The path of the innermost object that has one."""
+        return next((p for each in reversed(owners) if (p := self.places[each])), ROOT)
+
+    def _layer(self, call: LayerCall, x: Tensor, node: Any) -> Tensor:
+        if isinstance(x, Value):
+            return self.layers(self, call, x, node)
+        raise TraceError(
+            f"{self.place}: {type(call.layer).__name__} is applied to something that does not"
+            " depend on the images alone"
+        )
+
+    def _results(self, node: Any, inputs: list[Any]) -> Tensor | list[Tensor]:
+        """What a node gives."""
+        if node.type in _CALLS:
+            return self._called(node, "f", inputs)
+        if node.type in _CONDITIONS and isinstance(inputs[0], Constant):
+            branch = "then_branch" if bool(inputs[0].array) else "else_branch"
+            return self._called(node, branch, inputs[1:])
+        if node.type in _LOOPS:
+            return self._looped(node, inputs)
+        if node.type in (*_CONDITIONS, "Case", "StatelessCase"):
+            raise TraceError(
+                f"{self.place}: '{node.type}' chooses what to compute by the values of the images,"
+                " so it is not one network"
+            )
+        if node.type == "NoOp" or "Assign" in node.type:
+            return Constant(None, node)
+        if _is_random(node):
+            return [Noise() for _ in node.outputs]
+        if node.type in _OF_SHAPE and all(isinstance(each, Value | Constant) for each in inputs):
+            return self._of_shape(node, inputs)
+        if all(isinstance(each, Constant) for each in inputs):
+            return self._folded(node, inputs)
+        if not any(isinstance(each, Value | Tiled) for each in inputs):
+            return self._noise(node, inputs)
+        rule = self.rules.get(node.type)
+        found = rule(self, node, inputs) if rule is not None else None
+        return found if found is not None else self.foreign(node, inputs)
+
+    def _called(self, node: Any, attribute: str, inputs: list[Any]) -> list[Tensor]:
+        """The results of a function that a node calls."""
+        graph = _function(node, attribute)
+        if graph is None:
+            raise TraceError(f"{self.place}: calls a function that TensorFlow does not hand out")
+        given = zip(graph.inputs, inputs, strict=True)
+        known: dict[tuple[str, int], Any] = {(each.op.name, 0): value for each, value in given}
+        self._read(graph, [each.op for each in graph.outputs], known, None)
+        return [known[(each.op.name, each.value_index)] for each in graph.outputs]
+
+    def _looped(self, node: Any, inputs: list[Any]) -> list[Tensor]:
+        """The results of a loop, its body as often as it is run for any images."""
+        state = list(inputs)
+        for _ in range(_MOST_ROUNDS):
+            (goes_on,) = self._called(node, "cond", state)
+            if not isinstance(goes_on, Constant):
+                raise TraceError(
+                    f"{self.place}: '{node.type}' goes on by the values of the images, so it is not"
+                    " one network"
+                )
+            if not bool(goes_on.array):
+                return state
+            state = list(self._called(node, "body", state))
+        raise TraceError(f"{self.place}: '{node.type}' goes on for over {_MOST_ROUNDS} rounds")
+
+    def _of_shape(self, node: Any, inputs: list[Any]) -> Tensor | list[Tensor]:
+        """A value's shape, or an array of one number in that shape."""
+        held = [
+            Constant(tf.zeros(self.native(each), node.inputs[n].dtype))
+            if isinstance(each, Value)
+            else each
+            for n, each in enumerate(inputs)
+        ]
+        found = run(node, [each.tensor for each in held])
+        return [Constant(each) for each in found]
+
+    def _folded(self, node: Any, inputs: list[Constant]) -> list[Tensor]:
+        """What is computed from constants only is one."""
+        if node.type == "Placeholder":
+            raise TraceError(f"{self.place}: the model has an input besides the images")
+        if node.type == "Const":
+            return [Constant(_wide(tf.constant(tf.make_ndarray(node.get_attr("value")))), node)]
+        if node.type == "Cast" and node.get_attr("DstT") in _HALVES:
+            return list(inputs)
+        if node.op_def.is_stateful and node.type != "ReadVariableOp":
+            raise TraceError(
+                f"{self.place}: '{node.type}' depends on more than the images and the weights"
+            )
+        if node.type == "ReadVariableOp" and id(inputs[0]) in self._read_from:
+            return [self._read_from[id(inputs[0])]]
+        found = run(node, [each.tensor for each in inputs])
+        results = [Constant(_wide(each), node, tuple(inputs)) for each in found]
+        if node.type == "ReadVariableOp":
+            self._read_from[id(inputs[0])] = results[0]
+        return list(results)
+
+    def _noise(self, node: Any, inputs: list[Any]) -> list[Tensor]:
+        """Something random; of a comparison with a number, how often it is False."""
+        if node.type == "GreaterEqual" and isinstance(inputs[1], Constant):
+            return [Noise(float(inputs[1].array))]
+        if node.type in ("Cast", "Identity", "Reshape"):
+            (noise,) = [each for each in inputs if isinstance(each, Noise)]
+            return [noise]
+        return [Noise() for _ in node.outputs]
+
+    # Values ---------------------------------------------------------------------------------------
+
+    def emit(
+        self,
+        node: Any,
+        kind: str,
+        inputs: Sequence[str],
+        shape: Shape,
+        attributes: Mapping[str, Any] | None = None,
+        arrays: Mapping[str, Array] | None = None,
+    ) -> str:
+        """Adds an operation, whose `shape` is in the axes of the neutral graph."""
+        base = node if isinstance(node, str) else node.name
+        count = self._names[base] = self._names.get(base, 0) + 1
+        name = base if count == 1 else f"{base}#{count}"
+        held = dict(arrays or {})
+        op = Op(name, kind, tuple(inputs), shape, dict(attributes or {}), held, self.place)
+        self.ops[name] = op
+        return name
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a value of the neutral graph."""
+        if name in self.ops:
+            return self.ops[name].shape
+        x = self.recording.function.inputs[0].shape
+        return tuple(int(x[axis]) for axis in (0, 3, 1, 2))
+
+    def native(self, value: Value) -> Shape:
+        """The shape of the tensor in TensorFlow."""
+        if value.lead is None:
+            return value.shape
+        return (math.prod(value.lead), value.shape[-1])
+
+    def ordered(self, value: Value, axes: tuple[int, ...]) -> str:
+        """The name of a value whose axis `axes[i]` is axis `i` of the tensor."""
+        if value.axes == axes:
+            return value.name
+        order = [0] * len(axes)
+        for ours, theirs in zip(axes, value.axes, strict=True):
+            order[ours] = theirs
+        given = self.shape(value.name)
+        shape = tuple(given[axis] for axis in order)
+        moved = [axis for axis in order if given[axis] != 1]
+        if moved == sorted(moved):  # only axes of one element change places
+            return self.emit(
+                f"{value.name}.axes", "reshape", (value.name,), shape, {"shape": shape[1:]}
+            )
+        attributes = {"axes": tuple(order)}
+        return self.emit(f"{value.name}.axes", "transpose", (value.name,), shape, attributes)
+
+    def canonical(self, value: Value) -> str:
+        """The name of a value with its axes in their places: a map's (N, C, H, W)."""
+        value = self.apart(value)
+        rank = len(value.shape)
+        return self.ordered(value, CHANNELS_LAST if rank == 4 else tuple(range(rank)))
+
+    def apart(self, value: Value) -> Value:
+        """A value without `lead`: a batch of rows, which no layer of the spec has."""
+        if value.lead is None:
+            return value
+        name = self.ordered(value, tuple(range(len(value.shape))))
+        shape = self.native(value)
+        name = self.emit(f"{name}.rows", "reshape", (name,), shape, {"shape": shape[1:]})
+        return Value(name, shape, (0, 1))
+
+    def same(
+        self, node: Any, kind: str, value: Value, attributes: Mapping[str, Any] | None = None
+    ) -> Value:
+        """`value` after an operation that changes no shape."""
+        name = self.emit(node, kind, (value.name,), self.shape(value.name), attributes)
+        return replace(value, name=name)
+
+    def foreign(self, node: Any, inputs: Sequence[Any]) -> Tensor | list[Tensor]:
+        """The results of an operation that nobody here knows, under its own name."""
+        if any(output.dtype in (tf.resource, tf.variant) for output in node.outputs):
+            raise TraceError(f"{self.place}: '{node.type}' cannot be read")
+        values = []
+        for each in inputs:
+            if isinstance(each, Tiled):
+                values.append(self.canonical(self._tiles(each)))
+            elif isinstance(each, Value):
+                values.append(self.canonical(each))
+        shapes = result_shapes(
+            node, [self._stand_in(each, n, node) for n, each in enumerate(inputs)]
+        )
+        attributes: dict[str, Any] = _plain_attributes(node)
+        if any(isinstance(each, Noise) for each in inputs):
+            attributes["random"] = True
+        results: list[Tensor] = []
+        for number, shape in enumerate(shapes):
+            axes = CHANNELS_LAST if len(shape) == 4 else tuple(range(len(shape)))
+            order = np.argsort(axes)
+            ours = tuple(shape[axis] for axis in order)
+            if len(shapes) > 1:
+                attributes = {**attributes, "result": number}
+            name = self.emit(node, f"tf.{node.type}", values, ours, attributes)
+            results.append(Value(name, shape, axes))
+        return results
+
+    def _tiles(self, tiled: Tiled) -> Value:
+        value = self.apart(tiled.value)
+        name = self.emit(
+            f"{value.name}.tiles",
+            "tf.SpaceToBatchND",
+            (self.canonical(value),),
+            (self.batch * math.prod(tiled.block), *value.shape[1:]),
+        )
+        return Value(name, self.shape(name), CHANNELS_LAST)
+
+    def _stand_in(self, each: Any, number: int, node: Any) -> Any:
+        """A constant, or the shape and dtype of anything else."""
+        if isinstance(each, Constant):
+            return each.tensor
+        given = node.inputs[number]
+        shape = self.native(each) if isinstance(each, Value) else given.shape
+        return tf.TensorSpec(shape, given.dtype)
+
+    # Arrays ---------------------------------------------------------------------------------------
+
+    def array(
+        self, constant: Constant, what: str, change: Callable[[Array], Array] = np.array
+    ) -> Array:
+        """A constant's elements after `change`, which `what` names; the same object for the same
+        weight of the user's.
+        """
+        key = (id(constant.leaf), what, tuple(constant.array.shape))
+        if key not in self._arrays:
+            # A copy: the model's own may change. Its memory is in order, so that it can be saved.
+            changed = np.array(change(constant.array), order="C")
+            self._arrays[key] = (constant.leaf, changed)
+        return self._arrays[key][1]
+
+    def weight(self, variable: Any) -> Constant:
+        """A variable of a layer as a constant, the same one each time."""
+        return self._held.setdefault(id(variable), Constant(_wide(tf.constant(variable.numpy()))))
+
+    def by_parameter(self, constant: Constant) -> None:
+        """Where an operation is, from its weight, if no layer is known."""
+        if self.place != ROOT:
+            return
+        leaf = constant.leaf
+        if leaf.node is None or leaf.node.type != "ReadVariableOp":
+            return
+        for variable in self.recording.function.graph.variables:
+            if variable.handle is leaf.inputs[0].tensor:
+                self.place = self.places[variable] or ROOT
+
+
+def run(node: Any, inputs: Sequence[Any]) -> list[Any]:
+    """The operation of a node computed on other inputs: in eager mode, or in the graph that is open
+    if they are tensors of it.
+    """
+    arguments: dict[str, Any] = {}
+    waiting = list(inputs)
+    inferred: set[str] = set()
+    for each in node.op_def.input_arg:
+        if each.number_attr:
+            count = int(node.get_attr(each.number_attr))
+        elif each.type_list_attr:
+            count = len(node.get_attr(each.type_list_attr))
+        else:
+            count = 0
+        if count:
+            arguments[each.name], waiting = waiting[:count], waiting[count:]
+        else:
+            arguments[each.name] = waiting.pop(0)
+        inferred.update((each.number_attr, each.type_attr, each.type_list_attr))
+    for each in node.op_def.attr:
+        if each.name not in inferred:
+            arguments[each.name] = node.get_attr(each.name)
+    operation = getattr(tf.raw_ops, node.type)
+    # Some arguments have other names in Python, in the same order: `axis` for `squeeze_dims`.
+    said = [each for each in inspect.signature(operation).parameters if each != "name"]
+    renamed = [each for each in said if each not in arguments]
+    ours = [each for each in arguments if each not in said]
+    names = dict(zip(ours, renamed, strict=False))
+    found = operation(**{names.get(key, key): value for key, value in arguments.items()})
+    return list(found) if isinstance(found, list | tuple) else [found]
+
+
+def has_halves(graph: Any) -> bool:
+    """Whether something in a graph, or in the functions that it calls, is in half precision."""
+    for node in graph.get_operations():
+        if any(each.dtype in _HALVES for each in node.outputs):
+            return True
+        inner = _function(node, "f") if node.type in _CALLS else None
+        if inner is not None and has_halves(inner):
+            return True
+    return False
+
+
+def in_full(function: Any, outputs: Sequence[Any], images: Any) -> list[Any]:
+    """`outputs`, tensors of a recorded function, for its images, each operation computed in float32
+    where it is in half precision.
+    """
+    captures = function.graph.captures
+    known = {(internal.op.name, 0): _wide(external) for external, internal in captures}
+    known[(function.inputs[0].op.name, 0)] = images
+    _run_all(function.graph, [each.op for each in outputs], known)
+    return [known[(each.op.name, each.value_index)] for each in outputs]
+
+
+def _run_all(graph: Any, ends: Iterable[Any], known: dict[tuple[str, int], Any]) -> None:
+    needed = _reached(ends, {})
+    for node in graph.get_operations():
+        if node.name not in needed or (node.name, 0) in known or not node.outputs:
+            continue
+        inputs = [known[(each.op.name, each.value_index)] for each in node.inputs]
+        if node.type == "Const":
+            found = [tf.constant(tf.make_ndarray(node.get_attr("value")))]
+        elif node.type == "Cast" and node.get_attr("DstT") in _HALVES:
+            found = inputs
+        elif node.type in _CALLS:
+            inner = _function(node, "f")
+            given = zip(inner.inputs, inputs, strict=True)
+            inside = {(each.op.name, 0): value for each, value in given}
+            _run_all(inner, [each.op for each in inner.outputs], inside)
+            found = [inside[(each.op.name, each.value_index)] for each in inner.outputs]
+        else:
+            found = run(node, inputs)
+        known.update(((node.name, n), _wide(each)) for n, each in enumerate(found))
+
+
+def _wide(tensor: Any) -> Any:
+    """A tensor in half precision in float32, any other as it is."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype in _HALVES else tensor
+
+
+def _function(node: Any, attribute: str) -> Any:
+    """The graph of a function that a node calls; None if TensorFlow does not hand it out."""
+    found = node.graph._get_function(tf.compat.as_str(node.get_attr(attribute).name))
+    return None if found is None else found.graph
+
+
+def _reached(ends: Iterable[Any], calls: Mapping[str, LayerCall]) -> set[str]:
+    """The names of all nodes that `ends` need, if `calls` of layers need their input only."""
+    needed: set[str] = set()
+    waiting = list(ends)
+    while waiting:
+        node = waiting.pop()
+        if node.name in needed:
+            continue
+        needed.add(node.name)
+        call = calls.get(node.name)
+        inputs = node.inputs if call is None else [call.input]
+        waiting += [each.op for each in inputs]
+    return needed
+
+
+def result_shapes(node: Any, inputs: Sequence[Any]) -> list[Shape]:
+    """The shapes of a node's results for constants, and for shapes of what is none."""
+    shapes = [output.shape for output in node.outputs]
+    if not all(shape.is_fully_defined() for shape in shapes):
+        with tf.Graph().as_default():
+            given = [
+                tf.compat.v1.placeholder(each.dtype, each.shape)
+                if isinstance(each, tf.TensorSpec)
+                else tf.constant(np.asarray(each))
+                for each in inputs
+            ]
+            shapes = [each.shape for each in run(node, given)]
+    if not all(shape.is_fully_defined() for shape in shapes):
+        raise TraceError(f"{framework}: the shape that '{node.type}' gives depends on the images")
+    return [tuple(int(size) for size in shape) for shape in shapes]
+
+
+def _plain_attributes(node: Any) -> dict[str, Any]:
+    found = {each.name: node.get_attr(each.name) for each in node.op_def.attr}
+    plain = (bool, int, float, str, bytes)
+    return {
+        key: value.decode() if isinstance(value, bytes) else value
+        for key, value in found.items()
+        if isinstance(value, plain)
+        or (isinstance(value, list) and all(isinstance(each, plain) for each in value))
+    }
+
+
+def _is_random(node: Any) -> bool:
+    return "Random" in node.type or node.type in ("Multinomial", "TruncatedNormal")
+
+
+def _needed(ops: Mapping[str, Op], outputs: Sequence[str]) -> list[Op]:
+    needed = set(outputs)
+    for op in reversed(list(ops.values())):
+        if op.name in needed:
+            needed.update(op.inputs)
+    return [op for op in ops.values() if op.name in needed]
+
+
+def _with_biases(ops: Sequence[Op], outputs: Sequence[str]) -> list[Op]:
+    """The operations, with what is only added to a convolution or dense layer as its bias."""
+    named = {op.name: op for op in ops}
+    uses = Counter([*outputs, *(each for op in ops for each in op.inputs)])
+    biases: dict[int, Array] = {}
+    for op in ops:
+        before = named.get(op.inputs[0]) if op.kind == "affine" else None
+        if before is None or before.kind not in ("conv", "dense") or "bias" in before.arrays:
+            continue
+        other, channels = op.arrays["other"], before.shape[1]
+        alike = other.shape == (channels, *(1 for _ in before.shape[2:]))
+        if op.attributes["product"] or not alike or uses[before.name] > 1:
+            continue
+        # One object for one array of the user's, whose first axis it is.
+        bias = biases.setdefault(id(other), other.reshape(channels))
+        del named[before.name]
+        named[op.name] = replace(before, name=op.name, arrays={**before.arrays, "bias": bias})
+    return list(named.values())
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape of arrays combined element by element."""
+    return tuple(np.broadcast_shapes(*shapes))

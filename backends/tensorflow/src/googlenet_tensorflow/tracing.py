@@ -1,0 +1,264 @@
+"""What a user's Keras model, `tf.Module` or function computes: the operations of its graph, in
+neutral terms.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from googlenet.arrays import Array
+from googlenet.backend.graph import Graph
+from googlenet.errors import TraceError
+
+from . import layout
+from .model import name
+from .operations import RULES, shortest
+from .places import Places
+from .reading import CHANNELS_LAST, Reader, Value, has_halves, in_full
+from .recording import Drop, LayerCall, Recording, own_kind, record
+
+#: What users call the argument that says whether a model is trained.
+_TRAINING: Final = ("training", "is_training", "train")
+#: Layers that do something in training only, and leave everything as it is in evaluation.
+_IN_TRAINING: Final = (
+    "ActivityRegularization",
+    "GaussianNoise",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+)
+
+
+def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
+    """The graph of `model` in evaluation mode on `images` (N, C, H, W), which it is given as (N, H,
+    W, C), N at least 2, and its outputs on them, the logits first, maps as (N, C, H, W).
+
+    `model` keeps its weights; layers that are built when they are first called are built. What it
+    computes in half precision, whose rounding would hide differences, is computed in float32.
+    Raises `TraceError` if TensorFlow cannot run or capture it, or if it does not return tensors.
+    """
+    if isinstance(model, type) or not callable(model):
+        what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise TraceError(f"{name}: expected a Keras model, a tf.Module or a function, got {what}")
+    call = _called(model, training=False)
+    try:
+        with _unchanged(Places(model)) as before:
+            given = call(_like(before, images))  # builds what is built lazily
+            places = Places(model)
+            with _unchanged(places):
+                x = _like(places, images)
+                outputs = _tensors(call(x) if places.count != before.count else given)
+                recording = record(call, places, x)
+                graph = _captured(recording, places)
+                if has_halves(recording.function.graph):
+                    results = _tensors(recording.outputs)
+                    outputs = in_full(recording.function, results, layout.images_to_native(images))
+                if places.mention("dropout"):
+                    graph = _with_dropout(model, places, x, graph)
+                if isinstance(model, keras.layers.Layer) and model.losses:
+                    call(x)  # so that it keeps no tensor of a graph
+    except TraceError:
+        raise
+    except tf.errors.OperatorNotAllowedInGraphError as error:
+        raise TraceError(
+            f"{name}: the code decides by the values of the images what to compute, with an if or a"
+            f" loop over a tensor, so it is not one network ({_first(error)})"
+        ) from error
+    except Exception as error:  # the user's code may raise anything, and so may TensorFlow
+        what = f"{type(error).__name__}: {_first(error)}"
+        shape = tuple(images.shape[axis] for axis in CHANNELS_LAST)
+        raise TraceError(
+            f"{name}: the model cannot be run on images {shape}, or cannot be captured by"
+            f" tf.function ({what})"
+        ) from error
+    return graph, [_canonical(each) for each in outputs]
+
+
+def _called(model: Any, *, training: bool) -> Callable[[Any], Any]:
+    """`model` as a function of images alone, in training or in evaluation mode."""
+    flags = {flag: training for flag in _TRAINING if flag in _parameters(model)}
+    return lambda x: model(x, **flags)
+
+
+def _captured(recording: Recording, places: Places) -> Graph:
+    return Reader(recording, places, RULES, _layer).graph(_tensors(recording.outputs))
+
+
+def _with_dropout(model: Any, places: Places, x: tf.Tensor, graph: Graph) -> Graph:
+    """`graph` with the dropout that the code does in training by a function, so that there is no
+    layer to read it from; without, if training computes something else besides.
+    """
+    try:
+        recording = record(_called(model, training=True), places, x, drops=True)
+        other = _captured(recording, places)
+    except Exception:  # code that only trains on something else than images
+        return graph
+    return other if _without_dropout(other) == _without_dropout(graph) else graph
+
+
+def _without_dropout(graph: Graph) -> tuple[Any, ...]:
+    """All that a graph computes, but for dropout that is not active, by places in its order."""
+    place: dict[str, int] = {graph.input: 0}
+    found: list[Any] = []
+    for op in graph.ops:
+        if op.kind == "dropout" and not op.attributes["active"]:
+            place[op.name] = place[op.inputs[0]]
+            continue
+        found.append(
+            (
+                op.kind,
+                tuple(place[each] for each in op.inputs),
+                repr(sorted(op.attributes.items())),
+                tuple((role, array.tobytes()) for role, array in sorted(op.arrays.items())),
+            )
+        )
+        place[op.name] = len(found)
+    return (*found, tuple(place[each] for each in graph.outputs))
+
+
+def _parameters(model: Any) -> tuple[str, ...]:
+    """The names of what a model can be called with."""
+    function = model.call if isinstance(model, keras.layers.Layer) else model
+    function = getattr(function, "python_function", function)
+    if not inspect.isroutine(function):  # an object that can be called
+        function = getattr(function.__call__, "python_function", function.__call__)
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an error says, without Keras' colours and its preface."""
+    lines = [
+        re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).strip().splitlines()
+    ]
+    said = [line for line in lines if line and not line.startswith("Exception encountered when")]
+    return next(iter(said), "")
+
+
+def _like(places: Places, images: Array) -> tf.Tensor:
+    """`images` (N, C, H, W) as TensorFlow has them, (N, H, W, C), in the type of the weights."""
+    x = layout.images_to_native(images)
+    kinds = [each.dtype for each in places.variables if each.dtype.is_floating]
+    return tf.cast(x, kinds[0]) if kinds else x
+
+
+def _tensors(outputs: Any) -> list[Any]:
+    found = [outputs] if isinstance(outputs, tf.Tensor) else outputs
+    is_many = isinstance(found, tuple | list) and len(found) > 0
+    if not is_many or not all(isinstance(each, tf.Tensor) for each in found):
+        raise TraceError(
+            f"{name}: expected a model that returns a tensor, or a tuple of tensors with the logits"
+            f" first, got {type(outputs).__name__}"
+        )
+    return list(found)
+
+
+def _canonical(tensor: tf.Tensor) -> Array:
+    """(N, H, W, C) → (N, C, H, W), any other shape as it is, in float64."""
+    array = np.asarray(tensor, np.float64)
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2) if array.ndim == 4 else array)
+
+
+@contextmanager
+def _unchanged(places: Places) -> Iterator[Places]:
+    """Whatever is assigned to variables inside is undone."""
+    values = [(each, tf.identity(each.value())) for each in places.variables]
+    try:
+        yield places
+    finally:
+        for variable, value in values:
+            if not np.array_equal(variable.numpy(), value.numpy()):
+                variable.assign(value)
+
+
+# Layers -------------------------------------------------------------------------------------------
+
+
+def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
+    """A layer of Keras' that is one operation."""
+    layer = call.layer
+    if isinstance(layer, Drop):
+        attributes = {"rate": shortest(layer.rate), "active": False}
+        return reader.same(node, "dropout", x, attributes)
+    kind = own_kind(layer)
+    assert kind is not None  # it was recorded as one
+    is_random = any("Random" in each for each in call.inside)
+    match kind.__name__:
+        case "BatchNormalization" if (normed := _norm(reader, call, x, node)) is not None:
+            return normed
+        case "Dropout":
+            attributes = {"rate": shortest(layer.rate), "active": is_random}
+            return reader.same(node, "dropout", x, attributes)
+        case "SpatialDropout2D" if layer.data_format == "channels_last":
+            attributes = {"rate": shortest(layer.rate), "active": is_random}
+            return reader.same(node, "spatial_dropout", x, attributes)
+        case "AdaptiveAveragePooling2D" if layer.data_format == "channels_last":
+            name = reader.ordered(reader.apart(x), CHANNELS_LAST)
+            size = tuple(layer.output_size)
+            shape = (*reader.shape(name)[:2], *size)
+            found = reader.emit(node, "adaptive_avg_pool", (name,), shape, {"output_size": size})
+            return Value(found, tuple(shape[axis] for axis in CHANNELS_LAST), CHANNELS_LAST)
+        case inactive if inactive in _IN_TRAINING and not is_random:
+            return reader.same(node, "identity", x)
+    shape = tuple(int(size) for size in node.outputs[0].shape)
+    axes = CHANNELS_LAST if len(shape) == 4 else tuple(range(len(shape)))
+    ours = tuple(shape[axis] for axis in np.argsort(axes))
+    settings = {
+        key: value
+        for key, value in layer.get_config().items()
+        if key not in ("name", "trainable", "dtype", "seed")
+        and isinstance(value, bool | int | float | str | tuple)
+    }
+    if "Dropout" in kind.__name__:
+        settings["active"] = is_random
+    found = reader.emit(node, f"tf.{kind.__name__}", (reader.canonical(x),), ours, settings)
+    return Value(found, shape, axes)
+
+
+def _norm(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value | None:
+    layer = call.layer
+    rank = len(x.shape)
+    axis = layer.axis % rank if isinstance(layer.axis, int) else None
+    if x.lead is not None or rank not in (2, 4) or axis not in (1, rank - 1):
+        return None
+    axes = (0, 1) if rank == 2 else (CHANNELS_LAST if axis == 3 else (0, 1, 2, 3))
+    name = reader.ordered(x, axes)
+    train = "Mean" in call.inside
+    held = {"weight": layer.gamma, "bias": layer.beta}
+    if not train:
+        held |= {"running_mean": layer.moving_mean, "running_var": layer.moving_variance}
+    arrays = {
+        role: reader.array(reader.weight(each), "vector")
+        for role, each in held.items()
+        if each is not None
+    }
+    attributes = {"eps": shortest(layer.epsilon), "train": train}
+    found = reader.emit(node, "batch_norm", (name,), reader.shape(name), attributes, arrays)
+    return Value(found, x.shape, axes)
