@@ -46,6 +46,9 @@ class Cause(Enum):
     ORDER = "order of layers"
     RESIDUAL = "residual connection"
     SHARED = "shared weights"
+    FIXED = "fixed weights"
+    COMPUTED = "computed weights"
+    UNUSED = "unused layer"
     OUTPUT = "outputs"
     UNKNOWN = "unknown operation"
 
@@ -76,6 +79,9 @@ EXPLANATIONS = {
     " layers behind it take them in that order: weights of one do not fit the other.",
     Cause.SHARED: "One layer object that is called twice has one set of weights; make one for each"
     " place.",
+    Cause.FIXED: "Only what is a parameter is trained; the function is the spec's at these numbers"
+    " alone.",
+    Cause.COMPUTED: "Such weights may not be any numbers, as the spec's may.",
     Cause.DROPOUT: "It acts in training alone, so that no output in evaluation shows it.",
     Cause.LRN: "Frameworks divide alpha by the size of the window, or do not.",
 }

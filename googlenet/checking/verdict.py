@@ -12,12 +12,13 @@ from ..architectures import NETWORKS, as_network
 from ..arrays import Array
 from ..errors import GoogLeNetError, ShapeError
 from ..spec.layers import Network, Shape
+from ..spec.params import param_specs
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, steps
 from ..weights.samples import random_images, random_params
-from .align import Nodes, align, cost
+from .align import Node, Nodes, align, cost
 from .causes import Cause
-from .differences import Difference, Finder, Finding, grouped
+from .differences import Difference, Finder, Finding, doubts, grouped, is_active, name_of
 from .mend import mended
 from .pour import Divergence, Divergences, are_same, filled, poured, values
 from .specified import specified
@@ -26,10 +27,16 @@ from .specified import specified
 BATCH: Final = 2
 #: The verdicts: the same function, another one, or one that could not be determined.
 SAME, DIFFERENT, UNCLEAR = "same", "different", "unclear"
+#: At another size: the model cannot be run there.
+FAILS: Final = "fails"
 #: From this share of the spec's weight on a model is another network, and not one with mistakes.
 STRANGE: Final = 0.6
 #: How many of the differences are tried alone: each takes a pass through the network.
 TRIED: Final = 8
+#: What outputs in evaluation cannot show, or not with the weights that are poured.
+UNSEEN: Final = frozenset({Cause.DROPOUT, Cause.SHARED, Cause.FIXED, Cause.COMPUTED})
+#: What leaves it open whether the model is the same function.
+OPEN: Final = frozenset({Cause.UNKNOWN, Cause.COMPUTED})
 #: What may be written otherwise and still be the same function at some size.
 PERHAPS: Final = frozenset(
     {
@@ -112,7 +119,7 @@ class Check:
             found += [f"- {each.words}" for each in self.mentions]
         for shape, verdict in self.sizes.items():
             size = "×".join(map(str, shape))
-            found.append(f"At {size} it is {_AT[verdict]}.")
+            found.append(f"At {size} it {_AT[verdict]}.")
         mine, theirs = self.parameters
         if mine:
             more = "" if mine == theirs else f"; the spec has {theirs:,}"
@@ -165,14 +172,22 @@ _VERDICTS: Final = {
     DIFFERENT: "Another function than",
     UNCLEAR: "Unclear whether this is the same function as",
 }
-_AT: Final = {SAME: "the same function", DIFFERENT: "another function", UNCLEAR: "unclear"}
+_AT: Final = {
+    SAME: "is the same function",
+    DIFFERENT: "is another function",
+    UNCLEAR: "is unclear",
+    FAILS: "cannot be run or captured",
+}
 _PROVED: Final = "With these differences set right it is the spec's function (proved in float64)."
 _MORE: Final = "With these differences set right it is still another function: more is wrong."
 
 
 def _divergence_line(first: Divergence) -> str:
     error = "another shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
-    return f"The first output that is another: {first.place} = {first.path} ({error})."
+    where = f"{first.place} = {first.path}"
+    if first.extra:
+        where = f"{first.place}, {f'after {first.path}' if first.path else 'at the beginning'}"
+    return f"The first output that is another: {where} ({error})."
 
 
 class Checked:
@@ -197,28 +212,29 @@ class Checked:
         outputs, kept = values(user, self._images)
         findings = Finder(self._spec, network.input_shape).find(self.nodes)
         differences = grouped(findings, self._spec)
-        unknown = [step for step in steps(self._tree) if not is_known(step)]
+        unknown = [step for step in steps(self._tree) if not is_known(step) and not is_active(step)]
         same = are_same(outputs, right)
         mine = {old: kept[new] for old, new in twins.items() if new in kept}
         first = None
         if not same:
             first = Divergences(mine, self._kept).first(self.nodes, self._images)
-        # Dropout is the identity in evaluation: what is otherwise there, outputs cannot show.
-        training = [each for each in differences if each.cause is Cause.DROPOUT]
-        shared = [each for each in differences if each.cause is Cause.SHARED]
         wrong: list[Difference] = []
         mentions = differences
-        if not same or training or shared:
+        if not same or any(each.cause in UNSEEN for each in differences):
             wrong, mentions = self._told(differences, findings)
         proved = same and not wrong
         if not proved:
             proved = are_same(self._mended(findings), right)
         verdict = SAME if same and not wrong else DIFFERENT
         reason = ""
+        doubtful = doubts(self.nodes)
+        if wrong and all(
+            each.cause in OPEN or all(one in doubtful for one in _nodes(each)) for each in wrong
+        ):
+            verdict = UNCLEAR
         if unknown:
-            reason = "; ".join(f"{step.place}: nobody here knows what it does" for step in unknown)
-            only = all(each.cause is Cause.UNKNOWN for each in wrong)
-            verdict = UNCLEAR if only else DIFFERENT
+            names = dict.fromkeys(f"{name_of(step)} in {step.place}" for step in unknown)
+            reason = f"Nobody here knows what these do: {', '.join(names)}."
         if verdict == DIFFERENT and (other := self._looks_like()):
             reason = other
         return Check(
@@ -270,7 +286,11 @@ class Checked:
         for name in NETWORKS:
             try:
                 other = as_network(name, input_shape=self.network.input_shape)
-                tree = specified(other, random_params(other))
+                arrays = {
+                    path: np.broadcast_to(np.float32(0), spec.shape)
+                    for path, spec in param_specs(other).items()
+                }
+                tree = specified(other, arrays)
             except GoogLeNetError:
                 continue
             shares[name] = cost(self._tree, tree)
@@ -278,6 +298,10 @@ class Checked:
         if nearest and shares[nearest] < min(own, STRANGE):
             return f"It looks like '{nearest}' rather: check it against that."
         return f"It is hardly '{self.network.name}', and looks like none of the networks here."
+
+
+def _nodes(difference: Difference) -> list[Node]:
+    return [finding.node for finding in difference.findings]
 
 
 def _parameters(chain: Chain) -> int:
