@@ -1,5 +1,5 @@
-"""Where the arrays of a user's PyTorch model are from: which of them are trained, and which of those
-are parts or rearrangements of the same parameter.
+"""Where the arrays of a user's PyTorch model are from: which of them are trained, and which of
+those are parts or rearrangements of the same parameter.
 """
 
 from __future__ import annotations
