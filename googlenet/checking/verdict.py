@@ -181,7 +181,10 @@ _AT: Final = {
     FAILS: "cannot be run or captured",
 }
 _PROVED: Final = "With these differences removed, it is the spec's function (proved in float64)."
-_MORE: Final = "With these differences removed, it is still a different function: something else is wrong, too."
+_MORE: Final = (
+    "With these differences removed, it is still a different function: something else is wrong,"
+    " too."
+)
 
 
 def _divergence_line(first: Divergence) -> str:

@@ -374,8 +374,8 @@ class _Lifter:
             trained = self._ones and may_be_trained(
                 constant, op.origins.get("other"), product=op.attributes["product"]
             )
-            layer = None if trained else _factor(op, constant)
-            layer = layer or Foreign(op.kind, dict(op.attributes))
+            factor = None if trained else _factor(op, constant)
+            layer = factor or Foreign(op.kind, dict(op.attributes))
             arrays = {} if isinstance(layer, Scale) else {"other": constant}
             self._add(op, view.value, layer, arrays, view.of(op.name))
 
