@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from ..spec.layers import Dense, ExplicitPadding, LocalResponseNorm, Pair, Shape
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, steps
@@ -284,7 +286,8 @@ class Finder:
             words, cause = self._words(node, what, mine, theirs, row)
             self._add(node, what, path, place, words, cause, same_shape, kind(spec))
         for role in spec.arrays:
-            self._origin(node, role)
+            if role in user.arrays:
+                self._origin(node, role)
 
     def _origin(self, node: align.Pair, role: str) -> None:
         """What the spec trains, and the user's code does not."""
@@ -292,12 +295,18 @@ class Finder:
         match node.user.origins.get(role):
             case "constant":
                 words, cause = "is no parameter, and stays as it is in training", Cause.FIXED
+            case "tied":
+                alike = len(np.unique(node.user.arrays[role])) == 1
+                words = (
+                    "is one number for all channels"
+                    if alike and role == "bias"
+                    else "has numbers in common with another, or one several times"
+                )
+                cause = Cause.SHARED
             case "computed":
                 words, cause = "is computed, and may not be any numbers", Cause.COMPUTED
             case _:
                 return
-        if role not in node.user.arrays:
-            return
         path, place = node.spec.place, node.user.place
         of = kind(node.spec)
         self._add(node, f"{ORIGIN}{role}", path, place, f"its {role} {words}", cause, True, of)
@@ -491,7 +500,7 @@ class Finder:
             self._add(node, "extra", path, at, words, Cause.SOFTMAX, preserving, of)
             return
         cause = _EXTRA_CAUSES.get(align.family(user), Cause.EXTRA)
-        if isinstance(user.layer, Foreign) and not is_known(user):
+        if isinstance(user.layer, Foreign) and not (is_known(user) or is_active(user)):
             words = f"{after}: {name}, an operation that is not known here"
             self._add(node, "extra", path, at, words, Cause.UNKNOWN, preserving, of)
             return
