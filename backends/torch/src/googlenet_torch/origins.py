@@ -81,7 +81,7 @@ class Origins:
         for role, array in op.arrays.items():
             if role in STATISTICS:
                 continue
-            (source,) = [each for each in constants if held[each] is array][:1] or [None]
+            source = next((each for each in constants if held[each] is array), None)
             if source is None and len(constants) == 1:  # it came back changed, such as negated
                 (source,) = constants
                 made = self._made.setdefault((id(held[source]), role), array)
