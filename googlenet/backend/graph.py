@@ -131,8 +131,11 @@ def faults(graph: Graph) -> list[str]:
         if op.kind in KINDS:
             found += [f"{op.name}: '{op.kind}' {fault}" for fault in _wrong(op, KINDS[op.kind])]
         elif "." not in op.kind:
-            found.append(f"{op.name}: '{op.kind}' is no kind, and has no prefix")
-    return [*found, *(f"output '{each}' is nowhere" for each in graph.outputs if each not in names)]
+            found.append(f"{op.name}: '{op.kind}' is not a known kind, and has no prefix")
+    found += [
+        f"no operation gives the output '{each}'" for each in graph.outputs if each not in names
+    ]
+    return found
 
 
 def _wrong(op: Op, kind: Kind) -> Iterator[str]:

@@ -44,13 +44,13 @@ NAMES: Final[Mapping[str, str]] = {
     "softplus": "softplus",
     "softmax": "softmax",
     "log_softmax": "log-softmax",
-    "Dropout": "dropout",
-    "dropout": "dropout that is also active in evaluation",
+    "Dropout": "dropout layer",
+    "dropout": "dropout layer that is also active in evaluation",
     "Scale": "factor",
     "mul": "factor",
     "affine": "constant array",
     "spatial_dropout": "dropout of whole channels",
-    "pad": "padding apart",
+    "pad": "separate padding layer",
     "mean": "mean",
     "flatten": "flattening",
     "reshape": "reshape",
@@ -232,7 +232,7 @@ class Finder:
                     self._extra(node, path, place, shape, last)
                 case Around(user=user, inside=inside):
                     where, at = path_of(node), user.place or place
-                    words = "a residual connection around it, which the spec has not"
+                    words = "a residual connection around it, which the spec does not have"
                     self._add(node, "around", where, at, words, Cause.RESIDUAL, True, "Fork")
                     self._nodes(inside, path, place, shape, row)
             path, place = path_of(node) or path, place_of(node) or place
@@ -327,7 +327,9 @@ class Finder:
         if not others or (isinstance(node, ForkPair) and len(others) < len(firsts)):
             return False
         first = block_path(others)
-        words = f"shares its weights with {first}, where the spec has weights for each"
+        words = (
+            f"shares its weights with {first}, where the spec has separate weights for each place"
+        )
         path, place = path_of(node), place_of(node)
         of = kind(node.spec) if isinstance(node.spec, Step) else "Fork"
         self._add(node, "shared", path, place, words, Cause.SHARED, True, of)
@@ -367,24 +369,24 @@ class Finder:
             case "groups":
                 return f"{mine} groups where the spec has {theirs}", Cause.GROUPS
             case "bias":
-                words = "a bias, which the spec has not" if mine else "no bias"
-                return words + "; the same only where it is 0" * (mine is True), Cause.BIAS
+                words = "a bias, which the spec does not have" if mine else "no bias"
+                return words + "; the function is the same only if the bias is 0" * (
+                    mine is True
+                ), Cause.BIAS
             case "ceil_mode":
-                words = "rounds its size up where the spec rounds down"
-                return (words if mine else "rounds its size down where the spec rounds up"), (
+                words = "size rounded up where the spec rounds down"
+                return (words if mine else "size rounded down where the spec rounds up"), (
                     Cause.CEIL
                 )
             case "count_include_pad":
-                words = "counts the padding in its means, which the spec does not"
+                words = "padding counted in the mean, which the spec does not do"
                 return (
-                    words
-                    if mine
-                    else "leaves the padding out of its means, where the spec counts it"
+                    words if mine else "padding left out of the mean, where the spec counts it"
                 ), Cause.COUNTED
             case "eps":
                 return f"eps {mine:g} where the spec has {theirs:g}", Cause.EPS
             case "scale":
-                words = "multiplies by a weight, which the spec does not"
+                words = "multiplication by a weight, which the spec does not have"
                 return (words if mine else "no weight to multiply by (gamma)"), Cause.SCALE
             case "rate":
                 return f"dropout at rate {mine:g} where the spec has {theirs:g}", Cause.DROPOUT
@@ -435,13 +437,13 @@ class Finder:
             )
         for number in node.more:
             channels = _width(user.branches[number])
-            words = f"a further branch{channels}, which the spec has not"
+            words = f"a further branch{channels}, which the spec does not have"
             what = f"more {number}"
             self._add(node, what, spec.place, user.place, words, Cause.BRANCH, False, "Fork")
         for number in node.without:
             where = _first_place(spec.branches[number])
             channels = _width(spec.branches[number])
-            words = f"lacks the branch{channels} of {where}" if where else "lacks its shortcut"
+            words = f"lacks the branch {where}{channels}" if where else "lacks its shortcut"
             self._add(
                 node,
                 f"without {number}",
@@ -461,7 +463,7 @@ class Finder:
         if node.moved is not None:
             moved = item_place(node.moved)
             what = name_of(spec) if isinstance(spec, Step) else "block"
-            words = f"the {what} stands {self._moved[node.moved]}, where the spec has it {after}"
+            words = f"the {what} stands {self._moved[node.moved]}, but the spec has it {after}"
             cause = Cause.BLOCK_ORDER if isinstance(spec, Fork) else Cause.ORDER
             if node in self._dropping:
                 cause = Cause.DROPOUT
@@ -489,7 +491,7 @@ class Finder:
         if not isinstance(user, Step):
             what = "a further output" if isinstance(user, Head) else "a further block"
             cause = Cause.OUTPUT if isinstance(user, Head) else Cause.EXTRA_BLOCK
-            words = f"{after}: {what}, which the spec has not"
+            words = f"{after}: {what}, which the spec does not have"
             self._add(node, "extra", path, at, words, cause, False, "Fork")
             return
         preserving = user.out_shape == shape and not user.arrays
@@ -503,7 +505,7 @@ class Finder:
             words = f"{after}: {name}, an operation that is not known here"
             self._add(node, "extra", path, at, words, Cause.UNKNOWN, preserving, of)
             return
-        words = f"{after}: {_a(name)}, which the spec has not there"
+        words = f"{after}: {_a(name)}, which the spec does not have there"
         self._add(node, "extra", path, at, words, cause, preserving, of)
 
 
@@ -622,7 +624,7 @@ def _plural(of: str) -> str:
 
 
 def _a(name: str) -> str:
-    return f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
+    return f"an {name}" if name.lstrip("'")[0] in "aeiouAEIO" else f"a {name}"
 
 
 def _by(pair: Pair) -> str:
@@ -677,7 +679,7 @@ def _is_same(node: align.Pair, padding: ExplicitPadding) -> bool:
 
 def _width(chain: Chain) -> str:
     last = chain[-1] if chain else None
-    return f" of {last.out_shape[0]} channels" if isinstance(last, Step | Fork) else ""
+    return f" ({last.out_shape[0]} channels)" if isinstance(last, Step | Fork) else ""
 
 
 def _first_place(chain: Chain) -> str:

@@ -106,16 +106,18 @@ class Check:
         found = [f"{_VERDICTS[self.verdict]} {self.against} at {size}."]
         if self.reason:
             found.append(self.reason)
+        explained = set()
         for each in self.differences:
             found.append(f"- {each.words}")
-            if each.cause.explanation:
+            if each.cause.explanation and each.cause not in explained:
                 found.append(f"  {each.cause.explanation}")
+                explained.add(each.cause)
             if each.advice:
                 found.append(f"  {each.advice}")
         if self.first_divergence is not None:
             found.append(_divergence_line(self.first_divergence))
         if self.mentions:
-            found.append("Written otherwise, and at this size the same function:")
+            found.append("Written differently, but the same function at this size:")
             found += [f"- {each.words}" for each in self.mentions]
         for shape, verdict in self.sizes.items():
             size = "×".join(map(str, shape))
@@ -169,25 +171,30 @@ class Check:
 
 _VERDICTS: Final = {
     SAME: "The same function as",
-    DIFFERENT: "Another function than",
+    DIFFERENT: "A different function from",
     UNCLEAR: "Unclear whether this is the same function as",
 }
 _AT: Final = {
     SAME: "is the same function",
-    DIFFERENT: "is another function",
+    DIFFERENT: "is a different function",
     UNCLEAR: "is unclear",
     FAILS: "cannot be run or captured",
 }
-_PROVED: Final = "With these differences set right it is the spec's function (proved in float64)."
-_MORE: Final = "With these differences set right it is still another function: more is wrong."
+_PROVED: Final = "With these differences removed, it is the spec's function (proved in float64)."
+_MORE: Final = (
+    "With these differences removed, it is still a different function: something else is wrong,"
+    " too."
+)
 
 
 def _divergence_line(first: Divergence) -> str:
-    error = "another shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
+    error = (
+        "a different shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
+    )
     where = f"{first.place} = {first.path}"
     if first.extra:
         where = f"{first.place}, {f'after {first.path}' if first.path else 'at the beginning'}"
-    return f"The first output that is another: {where} ({error})."
+    return f"The first output that differs: {where} ({error})."
 
 
 class Checked:
@@ -234,7 +241,7 @@ class Checked:
             verdict = UNCLEAR
         if unknown:
             names = dict.fromkeys(f"{name_of(step)} in {step.place}" for step in unknown)
-            reason = f"Nobody here knows what these do: {', '.join(names)}."
+            reason = f"What these do is not known here: {', '.join(names)}."
         if verdict == DIFFERENT and (other := self._looks_like()):
             reason = other
         return Check(
@@ -311,8 +318,8 @@ class Checked:
             shares[name] = cost(self._tree, tree)
         nearest = min(shares, key=shares.__getitem__, default="")
         if nearest and shares[nearest] < min(own, STRANGE):
-            return f"It looks like '{nearest}' rather: check it against that."
-        return f"It is hardly '{self.network.name}', and looks like none of the networks here."
+            return f"It looks more like '{nearest}': check it against that."
+        return f"It does not look like '{self.network.name}', or like any other network here."
 
 
 def _nodes(difference: Difference) -> list[Node]:

@@ -247,8 +247,8 @@ class _Lifter:
         axes = tuple(axis % len(op.shape) for axis in op.attributes["axes"])
         if axes[0] != 0:
             raise TraceError(
-                f"{op.place}: 'transpose' moves the batch to another axis: its first axis is not"
-                " the batch"
+                f"{op.place}: 'transpose' moves the batch to another axis: the first axis of the"
+                " result is not the batch"
             )
         order = tuple(axis - 1 for axis in axes[1:])
         view = self._views[name].transposed(order, op.place)
@@ -366,16 +366,16 @@ class _Lifter:
         if constant is None:
             if other.ndim == len(op.shape) and len(other) != 1:
                 raise TraceError(
-                    f"{op.place}: takes a constant for {len(other)} images, which other batches"
-                    " cannot have"
+                    f"{op.place}: takes a constant for {len(other)} images, which does not fit"
+                    " batches of other sizes"
                 )
             self._foreign(op)
         elif not self._is_bias(op, view, constant):
             trained = self._ones and may_be_trained(
                 constant, op.origins.get("other"), product=op.attributes["product"]
             )
-            layer = None if trained else _factor(op, constant)
-            layer = layer or Foreign(op.kind, dict(op.attributes))
+            factor = None if trained else _factor(op, constant)
+            layer = factor or Foreign(op.kind, dict(op.attributes))
             arrays = {} if isinstance(layer, Scale) else {"other": constant}
             self._add(op, view.value, layer, arrays, view.of(op.name))
 

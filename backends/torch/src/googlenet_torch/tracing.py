@@ -49,7 +49,7 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
             )
     _check_type(model)
     with kept(model) as state:
-        doing = f"cannot be run on images {images.shape}"
+        doing = f"cannot be run on images of shape {images.shape}"
         try:
             with torch.no_grad():
                 outputs = _tensors(model(_like(model, images)))  # builds what is built lazily
