@@ -32,7 +32,7 @@ FAMILIES: Final = {
     ),
     "weighted": ("Conv", "Dense", "conv", "dense"),
     "norm": ("BatchNorm", "LocalResponseNorm", "batch_norm", "local_response_norm"),
-    "dropout": ("Dropout", "dropout"),
+    "dropout": ("Dropout", "dropout", "spatial_dropout"),
     "scale": ("Scale", "mul"),
 }
 #: What the pairing of two layers costs, by the field in which they differ; a layer that is missing

@@ -44,6 +44,7 @@ NAMES: Final[Mapping[str, str]] = {
     "log_softmax": "log-softmax",
     "Dropout": "dropout",
     "dropout": "dropout that is also active in evaluation",
+    "spatial_dropout": "dropout of whole channels",
     "Scale": "factor",
     "mul": "factor",
     "affine": "constant array",
@@ -328,8 +329,7 @@ class Finder:
         numbers = [number for number, _, _ in node.branches]
         if spec.join == "concat" and numbers != sorted(numbers):
             words = (
-                f"its branches in the order {_order(node)}: the same only up to a permutation of"
-                " channels"
+                f"branches in the order {_order(node)}: the same only up to a permutation of channels"
             )
             self._add(
                 node, "order", spec.place, user.place, words, Cause.BRANCH_ORDER, True, "Fork"

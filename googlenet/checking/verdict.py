@@ -13,9 +13,9 @@ from ..arrays import Array
 from ..errors import GoogLeNetError, ShapeError
 from ..spec.layers import Network, Shape
 from ..tracing.evaluate import is_known
-from ..tracing.tree import Chain, steps
+from ..tracing.tree import Chain, Step, steps
 from ..weights.samples import random_images, random_params
-from .align import Nodes, align, cost
+from .align import Extra, Missing, Nodes, align, attributes, cost
 from .causes import Cause
 from .differences import Difference, Finder, Finding, grouped
 from .mend import mended
@@ -204,7 +204,9 @@ class Checked:
         if not same:
             first = Divergences(mine, self._kept).first(self.nodes, self._images)
         # Dropout is the identity in evaluation: what is otherwise there, outputs cannot show.
-        training = [each for each in differences if each.cause is Cause.DROPOUT]
+        training = [
+            each for each in differences if each.cause is Cause.DROPOUT and not _is_idle(each)
+        ]
         shared = [each for each in differences if each.cause is Cause.SHARED]
         wrong: list[Difference] = []
         mentions = differences
@@ -251,6 +253,9 @@ class Checked:
         tried = 0
         assert self._right is not None
         for each in differences:
+            if _is_idle(each):
+                mentions.append(each)
+                continue
             if each.cause not in PERHAPS or tried == TRIED:
                 wrong.append(each)
                 continue
@@ -278,6 +283,18 @@ class Checked:
         if nearest and shares[nearest] < min(own, STRANGE):
             return f"It looks like '{nearest}' rather: check it against that."
         return f"It is hardly '{self.network.name}', and looks like none of the networks here."
+
+
+def _is_idle(difference: Difference) -> bool:
+    """Whether it is about dropouts too many, or missing, that drop nothing in training either."""
+    items = [
+        finding.node.user if isinstance(finding.node, Extra) else finding.node.spec
+        for finding in difference.findings
+        if isinstance(finding.node, Extra | Missing)
+    ]
+    return len(items) == len(difference.findings) and all(
+        isinstance(item, Step) and attributes(item).get("rate") == 0 for item in items
+    )
 
 
 def _parameters(chain: Chain) -> int:
