@@ -165,7 +165,10 @@ def _show(framework: str, answers: dict[str, list[dict[str, Any]]], as_json: boo
         row = [count.get(each, 0) for each in ("all", "found", "layer", "cause", "proved", "alone")]
         if name == "right":
             row[2:] = []
-        print(f"{name:<14}" + "".join(f"{each:>{w}}" for each, w in zip(row, (6, 7, 7, 7, 8, 7), strict=False)))
+        print(
+            f"{name:<14}"
+            + "".join(f"{each:>{w}}" for each, w in zip(row, (6, 7, 7, 7, 8, 7), strict=False))
+        )
     for each in missed:
         print(f"\n{each['group']}, {each['style']}, {each['kind']}: {each['words']}")
         print(f"  expected {each['expected']['causes']} at {each['expected']['paths']}")

@@ -14,23 +14,33 @@ from typing import Any
 from ..architectures import as_network
 from ..arrays import Array
 from ..backend.discovery import canonical_name, chosen_frameworks
+from ..backend.graph import Graph
 from ..backend.protocols import Backend, Traces, Writes
 from ..backend.threads import prepared_backend
 from ..checking.causes import Cause
 from ..checking.differences import Difference
-from ..checking.verdict import SAME, UNCLEAR, Check, Checked
+from ..checking.verdict import FAILS, SAME, UNCLEAR, Check, Checked
 from ..errors import BackendError, GoogLeNetError, TraceError
 from ..jobs.job import Report
 from ..jobs.own import TRACING, framework_of, load_own, own_of, run_own, users_code
 from ..spec.layers import Network, Shape, check_input_shape
+from ..spec.params import param_specs
 from ..spec.serial import from_json, to_json
-from ..spec.traversal import walk
+from ..spec.traversal import output_shapes, walk
 from ..tracing.evaluate import is_known
 from ..tracing.lift import lift
 from ..tracing.tree import steps
 from .arguments import by_framework, name_of, seconds
 from .trace import check_finite, drawn_images, prove
 
+#: What may be the same function at one size and another at the next.
+SIZED = frozenset(
+    {
+        *(Cause.SAME_PADDING, Cause.PADDING, Cause.CEIL, Cause.COUNTED, Cause.POOL, Cause.KERNEL),
+        *(Cause.STRIDE, Cause.DILATION, Cause.EXTRA_POOL, Cause.MISSING_POOL, Cause.KIND),
+        *(Cause.RESIDUAL, Cause.EXTRA, Cause.MISSING, Cause.ORDER),
+    }
+)
 #: Told the framework, what it is doing, how much of it is done, and how much there is.
 Progress = Callable[[str, str, int, int], None]
 
@@ -97,38 +107,63 @@ class _Model:
             except TraceError as error:
                 verdict = UNCLEAR if found.verdict == SAME else found.verdict
                 found = replace(found, verdict=verdict, reason=str(error))
+        found = replace(found, mentions=(*found.mentions, *_besides(graph, network, outputs)))
         found = replace(
             found,
             differences=_advised(found.differences, network, self._backend),
             mentions=_advised(found.mentions, network, self._backend),
         )
-        return replace(found, sizes=self._sizes(found, seed)) if sizes else found
+        return replace(found, sizes=self._sizes(found, network, seed)) if sizes else found
 
     def _network(self, shape: Shape, outputs: list[Array]) -> Network:
         """The network that is asked for, with as many classes as the model and as many outputs."""
         if isinstance(self._against, Network):
             return self._against.at(shape)
-        classes = self._classes or int(outputs[0].shape[-1])
+        given = outputs[0].shape[1:]
+        one = int(given[0]) if len(given) in (1, 3) else None  # a vector, or as many maps
+        classes = self._classes or one
         network = as_network(self._against, input_shape=shape, num_classes=classes)
         if len(outputs) > len(network.outputs):
             with suppress(GoogLeNetError):  # it has no auxiliary heads
                 return as_network(self._against, input_shape=shape, num_classes=classes, aux=True)
         return network
 
-    def _sizes(self, found: Check, seed: int) -> dict[Shape, str]:
+    def _sizes(self, found: Check, network: Network, seed: int) -> dict[Shape, str]:
         """The verdict at a size that is one larger, if it is another there: what is padded, or
         rounded up, may depend on the size.
         """
-        told = {each.cause for each in (*found.differences, *found.mentions)}
-        if not told & {Cause.SAME_PADDING, Cause.PADDING, Cause.CEIL, Cause.POOL, Cause.KERNEL}:
+        if not {each.cause for each in (*found.differences, *found.mentions)} & SIZED:
             return {}
         channels, height, width = found.input_shape
         larger = (channels, height + 1, width + 1)
+        if _weights(network.at(larger)) != _weights(network):
+            return {}  # its own weights are for one size
         try:
-            other = self.check(drawn_images(larger, seed), seed, sizes=False)
-        except GoogLeNetError:  # such as a model for one size
-            return {}
-        return {larger: other.verdict} if other.verdict != found.verdict else {}
+            other = self.check(drawn_images(larger, seed), seed, sizes=False).verdict
+        except GoogLeNetError:  # such as a window that is larger than its map
+            other = FAILS
+        return {larger: other} if other != found.verdict else {}
+
+
+def _besides(graph: Graph, network: Network, outputs: Sequence[Array]) -> list[Difference]:
+    """What no layer shows: unused layers, and axes of one element more in an output."""
+    found: list[Difference] = []
+    shapes = output_shapes(network)
+    for number, (name, array) in enumerate(zip(network.outputs, outputs, strict=False)):
+        given, shape = array.shape[1:], shapes[name]
+        if given != shape and [each for each in given if each != 1] == list(shape):
+            which = "its output" if len(outputs) == 1 else f"output {number}"
+            words = f"net: {which} has the shape {given}, where the spec's has {shape}"
+            found.append(Difference("", "net", words, Cause.OUTPUT, False))
+    for place in graph.unused:
+        words = f"{place}: no output in evaluation depends on it"
+        found.append(Difference("", place, words, Cause.UNUSED, True))
+    return found
+
+
+def _weights(network: Network) -> dict[str, Shape]:
+    """The shapes of a network's weights by path."""
+    return {path: spec.shape for path, spec in param_specs(network).items()}
 
 
 def check_file(

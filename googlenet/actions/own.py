@@ -58,7 +58,7 @@ class OwnNetwork:
                 layer, _, role = path.rpartition(".")
                 raise TraceError(
                     f"{self.own.file}: {self.places[layer]}: its {role} is {array.dtype}, and"
-                    " float32 does not hold its numbers; convert the model to float32 first"
+                    " float32 cannot hold its values; convert the model to float32 first"
                 )
         return dict(self.arrays)
 
@@ -162,7 +162,7 @@ def _foreign(found: Trace) -> str:
     shown = ", ".join(places[:MOST_PLACES])
     if len(places) > MOST_PLACES:
         shown += f" and {len(places) - MOST_PLACES} more"
-    return f"is not one of the spec's networks, which have no {shown}"
+    return f"is not one of the spec's networks: the spec does not have these layers: {shown}"
 
 
 def network_or_own(

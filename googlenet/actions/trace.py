@@ -58,8 +58,8 @@ class Trace:
             if array.dtype != np.float32:
                 place = self._whole.places[path.rpartition(".")[0]]
                 raise TraceError(
-                    f"{place}: its {path.rpartition('.')[2]} is {array.dtype}, and float32 does not"
-                    " hold its numbers; convert the model to float32 first, or read `traced.params`"
+                    f"{place}: its {path.rpartition('.')[2]} is {array.dtype}, and float32 cannot"
+                    " hold its values; convert the model to float32 first, or read `traced.params`"
                 )
         return self._whole.params
 
@@ -152,7 +152,7 @@ def prove(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]
         if exact.size != given.size:
             raise TraceError(
                 f"output {number}: the model gives {given.shape}, but its graph was read as giving"
-                f" {exact.shape}; it was not understood"
+                f" {exact.shape}; the graph was misread"
             )
         exact = exact.reshape(given.shape)
         error = distance(given, exact)
@@ -160,7 +160,7 @@ def prove(tree: Chain, images: Array, outputs: list[Array]) -> tuple[float, ...]
         if not allowed <= PROVABLE:  # float32 cannot tell right from wrong, or is not finite
             raise TraceError(
                 f"output {number}: cannot be proved, since rounding alone moves it by"
-                f" {allowed:.2g}; give it weights with which it stays finite"
+                f" {allowed:.2g}; give the model weights with which this output stays finite"
             )
         if not error <= allowed:
             raise TraceError(

@@ -13,10 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from ..arrays import Array
 from ..spec.layers import Shape
+
+#: Where an array is from: a weight is trained, and may be any numbers; a constant is written in the
+#: code; what is computed from others may not be any numbers.
+Origin: TypeAlias = Literal["weight", "constant", "computed"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ class Op:
     `shape` of its result, the batch first.
 
     `place` is where it is in the user's code, as far as the framework knows: the path of a layer
-    object, `net[3].p3_2`. Arrays that are shared are the same object.
+    object, `net[3].p3_2`. Arrays that are shared are the same object. `origins` says by role where
+    they are from, as far as the framework knows.
     """
 
     name: str
@@ -89,18 +94,21 @@ class Op:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
     place: str = ""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
     """The operations between the images (N, C, H, W) called `input` and the values `outputs`, the
-    logits first, in an order in which each comes after its inputs.
+    logits first, in an order in which each comes after its inputs. `unused` are the places of
+    layers with weights that no output depends on, as far as the framework knows.
     """
 
     input: str
     input_shape: Shape
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
+    unused: tuple[str, ...] = ()
 
 
 def faults(graph: Graph) -> list[str]:
@@ -121,8 +129,11 @@ def faults(graph: Graph) -> list[str]:
         if op.kind in KINDS:
             found += [f"{op.name}: '{op.kind}' {fault}" for fault in _wrong(op, KINDS[op.kind])]
         elif "." not in op.kind:
-            found.append(f"{op.name}: '{op.kind}' is no kind, and has no prefix")
-    return [*found, *(f"output '{each}' is nowhere" for each in graph.outputs if each not in names)]
+            found.append(f"{op.name}: '{op.kind}' is not a known kind, and has no prefix")
+    found += [
+        f"no operation gives the output '{each}'" for each in graph.outputs if each not in names
+    ]
+    return found
 
 
 def _wrong(op: Op, kind: Kind) -> Iterator[str]:

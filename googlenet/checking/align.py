@@ -18,6 +18,7 @@ from ..spec.layers import (
     BatchNorm,
     Dense,
 )
+from ..tracing.lift import may_be_trained
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step
 
 #: What stands for another: a pool of one kind for one of another, and so on.
@@ -33,7 +34,7 @@ FAMILIES: Final = {
     "weighted": ("Conv", "Dense", "conv", "dense"),
     "norm": ("BatchNorm", "LocalResponseNorm", "batch_norm", "local_response_norm"),
     "dropout": ("Dropout", "dropout", "spatial_dropout"),
-    "scale": ("Scale", "mul"),
+    "scale": ("Scale", "mul", "affine"),
 }
 #: What the pairing of two layers costs, by the field in which they differ; a layer that is missing
 #: costs 1. Channels and kernels tell layers apart best.
@@ -169,6 +170,14 @@ def is_one(step: Step) -> bool:
     """Whether a batch norm multiplies by 1, as one does that cannot be told not to multiply."""
     weight = step.arrays.get("weight")
     return weight is not None and bool((weight == 1).all())
+
+
+def is_trained(step: Step) -> bool:
+    """Whether a constant that is added or multiplied is a weight."""
+    layer, other = step.layer, step.arrays.get("other")
+    if not isinstance(layer, Foreign) or layer.kind != "affine" or other is None:
+        return False
+    return may_be_trained(other, step.origins.get("other"), product=layer.attributes["product"])
 
 
 def differing(user: Step, spec: Step) -> dict[str, tuple[Any, Any]]:

@@ -25,7 +25,7 @@ class Cause(Enum):
     SETTING = "setting"
     FACTOR = "factor"
     DROPOUT = "dropout"
-    ACTIVATION = "other activation"
+    ACTIVATION = "different activation"
     MISSING_ACTIVATION = "missing activation"
     EXTRA_ACTIVATION = "extra activation"
     POOL = "kind of pool"
@@ -46,6 +46,9 @@ class Cause(Enum):
     ORDER = "order of layers"
     RESIDUAL = "residual connection"
     SHARED = "shared weights"
+    FIXED = "fixed weights"
+    COMPUTED = "computed weights"
+    UNUSED = "unused layer"
     OUTPUT = "outputs"
     UNKNOWN = "unknown operation"
 
@@ -56,26 +59,31 @@ class Cause(Enum):
 
 
 EXPLANATIONS = {
-    Cause.SOFTMAX: "The loss takes logits and has the softmax inside; a second one flattens its"
+    Cause.SOFTMAX: "The loss takes logits and has the softmax inside; a second one flattens the"
     " gradients, and training all but stops (d2l-en#1096).",
-    Cause.SAME_PADDING: "SAME pads as the size asks for, more behind than before: at stride 2 it is"
-    " another window than a fixed padding on both sides, and only at some sizes the same.",
+    Cause.SAME_PADDING: "SAME pads according to the input's size, with any odd row or column after"
+    " the input: at stride 2 its windows match those of a fixed padding on both sides only at some"
+    " sizes.",
     Cause.MISSING_ACTIVATION: "Two linear layers without an activation between them are one; early"
-    " editions of the book forgot those of its second stage (d2l-zh#521, d2l-en#1732).",
+    " editions of the book left out the activations in GoogLeNet's second stage (d2l-zh#521,"
+    " d2l-en#1732).",
     Cause.POOL: "The maximum and the mean of a window have the same shape: no test of shapes tells"
     " them apart (d2l-en#1571).",
     Cause.CEIL: "Rounding up adds a window that hangs over the edge wherever the size does not"
-    " divide; Caffe rounds up, most frameworks round down.",
+    " divide evenly; Caffe rounds up, most frameworks round down.",
     Cause.COUNTED: "Frameworks have different defaults for whether the zeros of the padding are"
     " counted in an average.",
     Cause.BIAS: "Frameworks have different defaults: MindSpore's convolutions have no bias unless"
-    " asked.",
+    " asked for one.",
     Cause.EPS: "Frameworks have different defaults for the eps of batch norm: 1e-5 or 1e-3.",
     Cause.ROW: "Neighbouring blocks differ in a few numbers, and copied code keeps the old ones.",
     Cause.BRANCH_ORDER: "The concatenation puts channels in the order of the branches, and all the"
-    " layers behind it take them in that order: weights of one do not fit the other.",
+    " layers after it take them in that order: weights for one order do not fit another.",
     Cause.SHARED: "One layer object that is called twice has one set of weights; make one for each"
     " place.",
-    Cause.DROPOUT: "It acts in training alone, so that no output in evaluation shows it.",
-    Cause.LRN: "Frameworks divide alpha by the size of the window, or do not.",
+    Cause.FIXED: "Only what is a parameter is trained; the function is the spec's at these numbers"
+    " alone.",
+    Cause.COMPUTED: "Such weights may not be any numbers, as the spec's may.",
+    Cause.DROPOUT: "It acts only in training, so no output in evaluation mode shows it.",
+    Cause.LRN: "Some frameworks divide alpha by the size of the window; others do not.",
 }

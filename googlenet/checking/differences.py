@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from ..spec.layers import Dense, ExplicitPadding, LocalResponseNorm, Pair, Shape
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, steps
@@ -42,13 +44,13 @@ NAMES: Final[Mapping[str, str]] = {
     "softplus": "softplus",
     "softmax": "softmax",
     "log_softmax": "log-softmax",
-    "Dropout": "dropout",
-    "dropout": "dropout that is also active in evaluation",
-    "spatial_dropout": "dropout of whole channels",
+    "Dropout": "dropout layer",
+    "dropout": "dropout layer that is also active in evaluation",
     "Scale": "factor",
     "mul": "factor",
     "affine": "constant array",
-    "pad": "padding apart",
+    "spatial_dropout": "dropout of whole channels",
+    "pad": "separate padding layer",
     "mean": "mean",
     "flatten": "flattening",
     "reshape": "reshape",
@@ -56,6 +58,11 @@ NAMES: Final[Mapping[str, str]] = {
 }
 #: At least so many layers make "all".
 ALL: Final = 3
+#: Dropout, and what may stand before or behind it all the same, also in training.
+DROPPING: Final = frozenset({"Dropout", "dropout", "spatial_dropout"})
+COMMUTING: Final = frozenset({"ReLU", "Scale", "mul", "leaky_relu"})
+#: What a finding is called that concerns where an array is from; its role follows.
+ORIGIN: Final = "origin of "
 #: A kernel together with the padding that belongs to it.
 WINDOW: Final = "window"
 
@@ -130,7 +137,49 @@ def name_of(step: Step) -> str:
     if isinstance(layer, Foreign) and layer.kind == "clip":
         low, high = layer.attributes["low"], layer.attributes["high"]
         return "ReLU6" if (low, high) == (0, 6) else f"clip to [{low:g}, {high:g}]"
+    if isinstance(layer, Foreign) and layer.kind == "affine":
+        what = "trained" if align.is_trained(step) else "constant"
+        each = f"{what} {'factor' if layer.attributes['product'] else 'offset'}"
+        return each if step.arrays["other"].size == 1 else f"array of {each}s"
+    if isinstance(layer, Foreign) and layer.kind == "dropout" and not is_active(step):
+        return "dropout"
     return NAMES.get(kind(step), f"'{kind(step)}'")
+
+
+def is_active(step: Step) -> bool:
+    """Whether a layer is dropout that also acts in evaluation."""
+    layer = step.layer
+    return isinstance(layer, Foreign) and bool(layer.attributes.get("active", False))
+
+
+def doubts(nodes: Nodes) -> set[Node]:
+    """What is missing or too much beside an operation that nobody knows, which may do just that; or
+    padded otherwise behind it.
+    """
+    found: set[Node] = set()
+    run: list[Node] = []
+    strange = False
+    for node in nodes:
+        match node:
+            case Extra(moved=False) | Missing(moved=None):
+                run.append(node)
+                strange = strange or (isinstance(node, Extra) and _is_strange(node.user))
+                continue
+            case ForkPair(branches=branches):
+                for _, _, inside in branches:
+                    found |= doubts(inside)
+            case HeadPair(inside=inside) | Around(inside=inside):
+                found |= doubts(inside)
+            case align.Pair(user=user, spec=spec):
+                if strange and set(differing(user, spec)) <= {"padding"}:
+                    run.append(node)
+        found.update(run if strange else ())
+        run, strange = [], False
+    return found | set(run if strange else ())
+
+
+def _is_strange(item: Item) -> bool:
+    return any(not is_known(step) and not is_active(step) for step in steps((item,)))
 
 
 class Finder:
@@ -140,6 +189,9 @@ class Finder:
         self._rows = dict(_rows(spec))
         self._input_shape = input_shape
         self._seen: dict[int, str] = {}
+        #: Where what has moved stands, in words, and what has moved past a dropout.
+        self._moved: dict[Item, str] = {}
+        self._dropping: set[Node] = set()
         self.findings: list[Finding] = []
 
     def find(self, nodes: Nodes) -> list[Finding]:
@@ -164,6 +216,7 @@ class Finder:
         self, nodes: Nodes, path: str, place: str, shape: Shape, row: tuple[Fork, Fork] | None
     ) -> None:
         """`path`, `place` and the spec's `shape` are those of what comes before."""
+        self._note_moves(nodes, path)
         for number, node in enumerate(nodes):
             last = number == len(nodes) - 1
             match node:
@@ -179,11 +232,30 @@ class Finder:
                     self._extra(node, path, place, shape, last)
                 case Around(user=user, inside=inside):
                     where, at = path_of(node), user.place or place
-                    words = "a residual connection around it, which the spec has not"
+                    words = "a residual connection around it, which the spec does not have"
                     self._add(node, "around", where, at, words, Cause.RESIDUAL, True, "Fork")
                     self._nodes(inside, path, place, shape, row)
             path, place = path_of(node) or path, place_of(node) or place
             shape = _shape_after(node, shape)
+
+    def _note_moves(self, nodes: Nodes, path: str) -> None:
+        """Where what has moved stands now, and whether that makes a difference in training."""
+        before = path
+        for number, node in enumerate(nodes):
+            if isinstance(node, Extra) and node.moved:
+                self._moved[node.user] = f"after {before}" if before else "at the beginning"
+                other = next(
+                    place
+                    for place, each in enumerate(nodes)
+                    if isinstance(each, Missing) and each.moved is node.user
+                )
+                first, last = sorted((number, other))
+                kinds = set(_kinds(nodes[first : last + 1]))
+                if kinds & DROPPING and kinds - DROPPING - COMMUTING:
+                    self._dropping.add(nodes[other])
+                before = path_of(nodes[other])
+            elif not isinstance(node, Missing):
+                before = path_of(node) or before
 
     # One layer ------------------------------------------------------------------------------------
 
@@ -197,7 +269,7 @@ class Finder:
             for role, array in user.arrays.items()
             if role in spec.arrays
         )
-        if kind(user) != kind(spec) and not _is_dilated(user, spec):
+        if kind(user) != kind(spec) and not (_is_dilated(user, spec) or _is_vector(user, spec)):
             words = f"{_a(name_of(user))} where the spec has {_a(name_of(spec))}"
             if align.family(spec) == "pool":
                 words += _window(user)
@@ -213,6 +285,31 @@ class Finder:
         for what, (mine, theirs) in found.items():
             words, cause = self._words(node, what, mine, theirs, row)
             self._add(node, what, path, place, words, cause, same_shape, kind(spec))
+        for role in spec.arrays:
+            if role in user.arrays:
+                self._origin(node, role)
+
+    def _origin(self, node: align.Pair, role: str) -> None:
+        """What the spec trains, and the user's code does not."""
+        cause: Cause
+        match node.user.origins.get(role):
+            case "constant":
+                words, cause = "is no parameter, and stays as it is in training", Cause.FIXED
+            case "tied":
+                alike = len(np.unique(node.user.arrays[role])) == 1
+                words = (
+                    "is one number for all channels"
+                    if alike and role == "bias"
+                    else "has numbers in common with another, or one several times"
+                )
+                cause = Cause.SHARED
+            case "computed":
+                words, cause = "is computed, and may not be any numbers", Cause.COMPUTED
+            case _:
+                return
+        path, place = node.spec.place, node.user.place
+        of = kind(node.spec)
+        self._add(node, f"{ORIGIN}{role}", path, place, f"its {role} {words}", cause, True, of)
 
     def _is_shared(self, node: align.Pair | ForkPair) -> bool:
         """Whether all weights of a layer, or of a block, are those of an earlier one; which is then
@@ -229,7 +326,9 @@ class Finder:
         if not others or (isinstance(node, ForkPair) and len(others) < len(firsts)):
             return False
         first = block_path(others)
-        words = f"shares its weights with {first}, where the spec has weights for each"
+        words = (
+            f"shares its weights with {first}, where the spec has separate weights for each place"
+        )
         path, place = path_of(node), place_of(node)
         of = kind(node.spec) if isinstance(node.spec, Step) else "Fork"
         self._add(node, "shared", path, place, words, Cause.SHARED, True, of)
@@ -269,24 +368,24 @@ class Finder:
             case "groups":
                 return f"{mine} groups where the spec has {theirs}", Cause.GROUPS
             case "bias":
-                words = "a bias, which the spec has not" if mine else "no bias"
-                return words + "; the same only where it is 0" * (mine is True), Cause.BIAS
+                words = "a bias, which the spec does not have" if mine else "no bias"
+                return words + "; the function is the same only if the bias is 0" * (
+                    mine is True
+                ), Cause.BIAS
             case "ceil_mode":
-                words = "rounds its size up where the spec rounds down"
-                return (words if mine else "rounds its size down where the spec rounds up"), (
+                words = "size rounded up where the spec rounds down"
+                return (words if mine else "size rounded down where the spec rounds up"), (
                     Cause.CEIL
                 )
             case "count_include_pad":
-                words = "counts the padding in its means, which the spec does not"
+                words = "padding counted in the mean, which the spec does not do"
                 return (
-                    words
-                    if mine
-                    else "leaves the padding out of its means, where the spec counts it"
+                    words if mine else "padding left out of the mean, where the spec counts it"
                 ), Cause.COUNTED
             case "eps":
                 return f"eps {mine:g} where the spec has {theirs:g}", Cause.EPS
             case "scale":
-                words = "multiplies by a weight, which the spec does not"
+                words = "multiplication by a weight, which the spec does not have"
                 return (words if mine else "no weight to multiply by (gamma)"), Cause.SCALE
             case "rate":
                 return f"dropout at rate {mine:g} where the spec has {theirs:g}", Cause.DROPOUT
@@ -329,20 +428,21 @@ class Finder:
         numbers = [number for number, _, _ in node.branches]
         if spec.join == "concat" and numbers != sorted(numbers):
             words = (
-                f"branches in the order {_order(node)}: the same only up to a permutation of channels"
+                f"the branches in the order {_order(node)}: the same only up to a permutation of"
+                " channels"
             )
             self._add(
                 node, "order", spec.place, user.place, words, Cause.BRANCH_ORDER, True, "Fork"
             )
         for number in node.more:
             channels = _width(user.branches[number])
-            words = f"a further branch{channels}, which the spec has not"
+            words = f"a further branch{channels}, which the spec does not have"
             what = f"more {number}"
             self._add(node, what, spec.place, user.place, words, Cause.BRANCH, False, "Fork")
         for number in node.without:
             where = _first_place(spec.branches[number])
             channels = _width(spec.branches[number])
-            words = f"lacks the branch{channels} of {where}" if where else "lacks its shortcut"
+            words = f"lacks the branch {where}{channels}" if where else "lacks its shortcut"
             self._add(
                 node,
                 f"without {number}",
@@ -362,8 +462,10 @@ class Finder:
         if node.moved is not None:
             moved = item_place(node.moved)
             what = name_of(spec) if isinstance(spec, Step) else "block"
-            words = f"the {what} stands elsewhere, where the spec has it {after}"
+            words = f"the {what} stands {self._moved[node.moved]}, but the spec has it {after}"
             cause = Cause.BLOCK_ORDER if isinstance(spec, Fork) else Cause.ORDER
+            if node in self._dropping:
+                cause = Cause.DROPOUT
             same = _shape_of(spec, shape) == _shape_of(node.moved, ())
             self._add(node, "moved", where, moved, words, cause, same, "Moved")
             inner = align.pair_of(node.moved, spec)
@@ -388,7 +490,7 @@ class Finder:
         if not isinstance(user, Step):
             what = "a further output" if isinstance(user, Head) else "a further block"
             cause = Cause.OUTPUT if isinstance(user, Head) else Cause.EXTRA_BLOCK
-            words = f"{after}: {what}, which the spec has not"
+            words = f"{after}: {what}, which the spec does not have"
             self._add(node, "extra", path, at, words, cause, False, "Fork")
             return
         preserving = user.out_shape == shape and not user.arrays
@@ -398,11 +500,11 @@ class Finder:
             self._add(node, "extra", path, at, words, Cause.SOFTMAX, preserving, of)
             return
         cause = _EXTRA_CAUSES.get(align.family(user), Cause.EXTRA)
-        if isinstance(user.layer, Foreign) and not is_known(user):
+        if isinstance(user.layer, Foreign) and not (is_known(user) or is_active(user)):
             words = f"{after}: {name}, an operation that is not known here"
             self._add(node, "extra", path, at, words, Cause.UNKNOWN, preserving, of)
             return
-        words = f"{after}: {_a(name)}, which the spec has not there"
+        words = f"{after}: {_a(name)}, which the spec does not have there"
         self._add(node, "extra", path, at, words, cause, preserving, of)
 
 
@@ -411,10 +513,11 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
     network or in one of its parts, is one.
     """
     blocks = [place for place, _ in _rows(spec)]
+    kinds = {step.place: kind(step) for step in steps(spec)} | dict.fromkeys(blocks, "Fork")
     inside: dict[tuple[str, str], set[str]] = {}  # of a kind, in a part: the paths
-    for step in steps(spec):
-        for part in (*_parts(step.place), _role(step.place, blocks)):
-            inside.setdefault((kind(step), part), set()).add(step.place)
+    for path, name in kinds.items():
+        for part in (*_parts(path), _role(path, blocks)):
+            inside.setdefault((name, part), set()).add(path)
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for each in findings:
         alike.setdefault((each.of, each.what, _plain(each)), []).append(each)
@@ -423,28 +526,9 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
     for each in findings:
         if each in told:
             continue
-        group = alike[each.of, each.what, _plain(each)]
-        held = {other.path for other in group}
-        whole, *parts = _parts(each.path)
-        role = _role(each.path, blocks)
-        part, paths = next(
-            (
-                (part, inside[each.of, part])
-                for part in (whole, role, *parts)
-                if len(inside.get((each.of, part), ())) >= ALL and inside[each.of, part] <= held
-            ),
-            ("", {each.path}),
-        )
-        members = tuple(other for other in group if other.path in paths) or (each,)
+        group = [other for other in alike[each.of, each.what, _plain(each)] if other not in told]
+        members, words = _everywhere(each, group, kinds, inside, blocks)
         told.update(members)
-        if len(members) > 1:
-            where = part if part == role else f"of {part}"
-            where = f" {where}" if part else ""
-            words = f"all {len(members)} {_plural(each.of)}{where}: {_plain(each)}"
-        elif each.what in ("missing", "extra"):
-            words = each.words
-        else:
-            words = f"{each.place or 'net'} = {each.path}: {each.words}"
         found.append(
             Difference(
                 each.path,
@@ -459,10 +543,55 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
     return found
 
 
+def _everywhere(
+    each: Finding,
+    group: Sequence[Finding],
+    kinds: Mapping[str, str],
+    inside: Mapping[tuple[str, str], set[str]],
+    blocks: Sequence[str],
+) -> tuple[tuple[Finding, ...], str]:
+    """Those of a group of findings that are told together with one of them, and in which words."""
+    held = {other.path for other in group}
+    whole, *parts = _parts(each.path)
+    role, of = _role(each.path, blocks), kinds.get(each.path, each.of)
+    for part in (whole, role, *parts):
+        paths = inside.get((of, part), set())
+        if len(paths) < ALL or not paths <= held:
+            continue
+        members = tuple(other for other in group if other.path in paths)
+        if part == role != each.path:
+            where = f"in all {len(paths)} blocks, {'after ' * (each.what == 'extra')}{role}"
+            return members, f"{where}: {_plain(each)}"
+        where = f"all {len(paths)} {_plural(of)}{f' of {part}' if part else ''}"
+        if each.what == "missing":
+            return members, f"{where} are missing"
+        return members, f"{'after ' * (each.what == 'extra')}{where}: {_plain(each)}"
+    if each.what in ("missing", "extra"):
+        return (each,), each.words
+    # One layer object of the user's in several places.
+    same = tuple(other for other in group if other.place == each.place)
+    if len(same) > 1 and each.place not in ("", "net") and len({one.path for one in same}) > 1:
+        *some, last = (other.path for other in same)
+        return same, f"{each.place} = {', '.join(some)} and {last}: {_plain(each)}"
+    return (each,), f"{each.place or 'net'} = {each.path}: {each.words}"
+
+
 def _role(path: str, blocks: Sequence[str]) -> str:
     """What a layer is in its block, as in every other: branch_5x5.conv; itself outside of all."""
     around = max((each for each in blocks if path.startswith(f"{each}.")), key=len, default="")
     return path.removeprefix(f"{around}.") if around else path
+
+
+def _kinds(nodes: Nodes) -> Iterator[str]:
+    """The kinds of the user's layers, and what is no single layer."""
+    for node in nodes:
+        match node:
+            case align.Pair(user=Step() as step) | Extra(user=Step() as step):
+                yield kind(step)
+            case ForkPair() | Around() | Extra():
+                yield "Fork"
+            case _:
+                pass
 
 
 def _parts(path: str) -> list[str]:
@@ -473,18 +602,20 @@ def _parts(path: str) -> list[str]:
 
 def _plain(finding: Finding) -> str:
     """The words of a finding without where it is."""
+    if finding.what == "moved":
+        return f"{finding.words.partition(' stands ')[0]} stands elsewhere"
     if finding.what in ("missing", "extra") and ": " in finding.words:
         return finding.words.partition(": ")[2]
     return finding.words
 
 
 def _plural(of: str) -> str:
-    name = NAMES.get(of, of)
+    name = "block" if of == "Fork" else NAMES.get(of, of)
     return name if name.endswith("s") else f"{name}s"
 
 
 def _a(name: str) -> str:
-    return f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
+    return f"an {name}" if name.lstrip("'")[0] in "aeiouAEIO" else f"a {name}"
 
 
 def _by(pair: Pair) -> str:
@@ -519,6 +650,14 @@ def _is_dilated(user: Step, spec: Step) -> bool:
     return (kind(user), kind(spec)) in (("conv", "Conv"), ("max_pool", "MaxPool"))
 
 
+def _is_vector(user: Step, spec: Step) -> bool:
+    """Whether dropout of whole channels is dropout: of one pixel each."""
+    names = (kind(user), kind(spec))
+    return names == ("spatial_dropout", "Dropout") and not any(
+        size != 1 for size in user.out_shape[1:]
+    )
+
+
 def _is_same(node: align.Pair, padding: ExplicitPadding) -> bool:
     """Whether a padding is what SAME gives: ⌈size / stride⌉ windows, the odd one behind."""
     found = align.attributes(node.user)
@@ -531,7 +670,7 @@ def _is_same(node: align.Pair, padding: ExplicitPadding) -> bool:
 
 def _width(chain: Chain) -> str:
     last = chain[-1] if chain else None
-    return f" of {last.out_shape[0]} channels" if isinstance(last, Step | Fork) else ""
+    return f" ({last.out_shape[0]} channels)" if isinstance(last, Step | Fork) else ""
 
 
 def _first_place(chain: Chain) -> str:

@@ -23,7 +23,7 @@ from .align import (
     kind,
     pair_of,
 )
-from .differences import WINDOW, Finding
+from .differences import ORIGIN, WINDOW, Finding
 from .pour import fits
 
 #: Findings as (node, what): those that are set right.
@@ -84,7 +84,8 @@ class _Mender:
     def _step(self, node: Pair) -> Step:
         user, spec = node.user, node.spec
         chosen = {what for at, what in self._chosen if at is node}
-        if chosen & {"kind", "shared"} or (isinstance(user.layer, Foreign) and chosen):
+        replaced = any(what.startswith(ORIGIN) for what in chosen) or chosen & {"kind", "shared"}
+        if replaced or (isinstance(user.layer, Foreign) and chosen):
             return replace(spec, place=user.place)
         if WINDOW in chosen:
             chosen |= {"kernel_size", "padding"}

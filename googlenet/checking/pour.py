@@ -23,6 +23,7 @@ from .align import (
     Nodes,
     Pair,
     aligned,
+    is_trained,
 )
 
 #: Below this relative L2 distance in float64, two functions are one: some ten thousand times its
@@ -35,21 +36,28 @@ WEIGHTED: Final = ("conv", "dense", "batch_norm")
 @dataclass(frozen=True)
 class Divergence:
     """The first layer whose output is another: the spec's `path`, the user's `place`, and the
-    relative L2 distance; None where the shapes are others.
+    relative L2 distance; None where the shapes are others. `extra` is whether the spec has no such
+    layer: then `path` is the one that it follows, empty at the beginning.
     """
 
     path: str
     place: str
     error: float | None
+    extra: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""
-        return {"path": self.path, "place": self.place, "error": self.error}
+        return {
+            "path": self.path,
+            "place": self.place,
+            "error": self.error,
+            "extra": self.extra,
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Divergence:
         """The inverse of `to_json`."""
-        return cls(values["path"], values["place"], values["error"])
+        return cls(values["path"], values["place"], values["error"], values["extra"])
 
 
 def poured(user: Chain, nodes: Nodes) -> dict[int, Array]:
@@ -66,7 +74,8 @@ def poured(user: Chain, nodes: Nodes) -> dict[int, Array]:
                 found.setdefault(id(array), given.reshape(array.shape))
     for number, step in enumerate(steps(user)):
         for role, array in step.arrays.items():
-            if not isinstance(step.layer, Foreign) or step.layer.kind in WEIGHTED:
+            foreign = isinstance(step.layer, Foreign) and step.layer.kind not in WEIGHTED
+            if not foreign or is_trained(step):
                 found.setdefault(id(array), _random(array, role, f"{number}.{role}"))
     return found
 
@@ -178,7 +187,13 @@ class Divergences:
         ]
         if not later:
             return next((each for each in heads if each is not None), None)
-        return self._within(*later[0])
+        divergence = self._within(*later[0])
+        first = later[0][0]
+        if isinstance(first, Extra) and first.moved:  # in the place of what the spec has there
+            paths = (path_of(node) for node, *_ in later[1:])
+            found = next((each for each in paths if each), "")
+            return replace(divergence, path=found, extra=False) if found else divergence
+        return divergence
 
     def _after(
         self, node: Node, user: Array | None, spec: Array | None
@@ -213,8 +228,13 @@ class Divergences:
                 found = found or self._first(inside, before, source, path, place)
         if isinstance(node, Around):
             found = self._first(node.inside, before, source, path, place)
+        if isinstance(node, Missing) and node.moved is not None:
+            place = item_place(node.moved) or place
         return found or Divergence(
-            path_of(node) or path, place_of(node) or place, _finite(apart(user, spec))
+            path_of(node) or path,
+            place_of(node) or place,
+            _finite(apart(user, spec)),
+            isinstance(node, Extra),
         )
 
 

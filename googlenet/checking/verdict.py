@@ -12,12 +12,13 @@ from ..architectures import NETWORKS, as_network
 from ..arrays import Array
 from ..errors import GoogLeNetError, ShapeError
 from ..spec.layers import Network, Shape
+from ..spec.params import param_specs
 from ..tracing.evaluate import is_known
-from ..tracing.tree import Chain, Step, steps
+from ..tracing.tree import Chain, Item, Step, steps
 from ..weights.samples import random_images, random_params
-from .align import Extra, Missing, Nodes, align, attributes, cost
+from .align import Extra, Missing, Node, Nodes, align, attributes, cost
 from .causes import Cause
-from .differences import Difference, Finder, Finding, grouped
+from .differences import Difference, Finder, Finding, doubts, grouped, is_active, name_of
 from .mend import mended
 from .pour import Divergence, Divergences, are_same, filled, poured, values
 from .specified import specified
@@ -26,10 +27,16 @@ from .specified import specified
 BATCH: Final = 2
 #: The verdicts: the same function, another one, or one that could not be determined.
 SAME, DIFFERENT, UNCLEAR = "same", "different", "unclear"
+#: At another size: the model cannot be run there.
+FAILS: Final = "fails"
 #: From this share of the spec's weight on a model is another network, and not one with mistakes.
 STRANGE: Final = 0.6
 #: How many of the differences are tried alone: each takes a pass through the network.
 TRIED: Final = 8
+#: What outputs in evaluation cannot show, or not with the weights that are poured.
+UNSEEN: Final = frozenset({Cause.DROPOUT, Cause.SHARED, Cause.FIXED, Cause.COMPUTED})
+#: What leaves it open whether the model is the same function.
+OPEN: Final = frozenset({Cause.UNKNOWN, Cause.COMPUTED})
 #: What may be written otherwise and still be the same function at some size.
 PERHAPS: Final = frozenset(
     {
@@ -99,20 +106,22 @@ class Check:
         found = [f"{_VERDICTS[self.verdict]} {self.against} at {size}."]
         if self.reason:
             found.append(self.reason)
+        explained = set()
         for each in self.differences:
             found.append(f"- {each.words}")
-            if each.cause.explanation:
+            if each.cause.explanation and each.cause not in explained:
                 found.append(f"  {each.cause.explanation}")
+                explained.add(each.cause)
             if each.advice:
                 found.append(f"  {each.advice}")
         if self.first_divergence is not None:
             found.append(_divergence_line(self.first_divergence))
         if self.mentions:
-            found.append("Written otherwise, and at this size the same function:")
+            found.append("Written differently, but the same function at this size:")
             found += [f"- {each.words}" for each in self.mentions]
         for shape, verdict in self.sizes.items():
             size = "×".join(map(str, shape))
-            found.append(f"At {size} it is {_AT[verdict]}.")
+            found.append(f"At {size} it {_AT[verdict]}.")
         mine, theirs = self.parameters
         if mine:
             more = "" if mine == theirs else f"; the spec has {theirs:,}"
@@ -162,17 +171,30 @@ class Check:
 
 _VERDICTS: Final = {
     SAME: "The same function as",
-    DIFFERENT: "Another function than",
+    DIFFERENT: "A different function from",
     UNCLEAR: "Unclear whether this is the same function as",
 }
-_AT: Final = {SAME: "the same function", DIFFERENT: "another function", UNCLEAR: "unclear"}
-_PROVED: Final = "With these differences set right it is the spec's function (proved in float64)."
-_MORE: Final = "With these differences set right it is still another function: more is wrong."
+_AT: Final = {
+    SAME: "is the same function",
+    DIFFERENT: "is a different function",
+    UNCLEAR: "is unclear",
+    FAILS: "cannot be run or captured",
+}
+_PROVED: Final = "With these differences removed, it is the spec's function (proved in float64)."
+_MORE: Final = (
+    "With these differences removed, it is still a different function: something else is wrong,"
+    " too."
+)
 
 
 def _divergence_line(first: Divergence) -> str:
-    error = "another shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
-    return f"The first output that is another: {first.place} = {first.path} ({error})."
+    error = (
+        "a different shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
+    )
+    where = f"{first.place} = {first.path}"
+    if first.extra:
+        where = f"{first.place}, {f'after {first.path}' if first.path else 'at the beginning'}"
+    return f"The first output that differs: {where} ({error})."
 
 
 class Checked:
@@ -197,30 +219,29 @@ class Checked:
         outputs, kept = values(user, self._images)
         findings = Finder(self._spec, network.input_shape).find(self.nodes)
         differences = grouped(findings, self._spec)
-        unknown = [step for step in steps(self._tree) if not is_known(step)]
+        unknown = [step for step in steps(self._tree) if not is_known(step) and not is_active(step)]
         same = are_same(outputs, right)
         mine = {old: kept[new] for old, new in twins.items() if new in kept}
         first = None
         if not same:
             first = Divergences(mine, self._kept).first(self.nodes, self._images)
-        # Dropout is the identity in evaluation: what is otherwise there, outputs cannot show.
-        training = [
-            each for each in differences if each.cause is Cause.DROPOUT and not _is_idle(each)
-        ]
-        shared = [each for each in differences if each.cause is Cause.SHARED]
         wrong: list[Difference] = []
         mentions = differences
-        if not same or training or shared:
+        if not same or any(each.cause in UNSEEN and not _is_idle(each) for each in differences):
             wrong, mentions = self._told(differences, findings)
         proved = same and not wrong
         if not proved:
             proved = are_same(self._mended(findings), right)
         verdict = SAME if same and not wrong else DIFFERENT
         reason = ""
+        doubtful = doubts(self.nodes)
+        if wrong and all(
+            each.cause in OPEN or all(one in doubtful for one in _nodes(each)) for each in wrong
+        ):
+            verdict = UNCLEAR
         if unknown:
-            reason = "; ".join(f"{step.place}: nobody here knows what it does" for step in unknown)
-            only = all(each.cause is Cause.UNKNOWN for each in wrong)
-            verdict = UNCLEAR if only else DIFFERENT
+            names = dict.fromkeys(f"{name_of(step)} in {step.place}" for step in unknown)
+            reason = f"What these do is not known here: {', '.join(names)}."
         if verdict == DIFFERENT and (other := self._looks_like()):
             reason = other
         return Check(
@@ -275,26 +296,36 @@ class Checked:
         for name in NETWORKS:
             try:
                 other = as_network(name, input_shape=self.network.input_shape)
-                tree = specified(other, random_params(other))
+                arrays = {
+                    path: np.broadcast_to(np.float32(0), spec.shape)
+                    for path, spec in param_specs(other).items()
+                }
+                tree = specified(other, arrays)
             except GoogLeNetError:
                 continue
             shares[name] = cost(self._tree, tree)
         nearest = min(shares, key=shares.__getitem__, default="")
         if nearest and shares[nearest] < min(own, STRANGE):
-            return f"It looks like '{nearest}' rather: check it against that."
-        return f"It is hardly '{self.network.name}', and looks like none of the networks here."
+            return f"It looks more like '{nearest}': check it against that."
+        return f"It does not look like '{self.network.name}', or like any other network here."
 
 
 def _is_idle(difference: Difference) -> bool:
-    """Whether it is about dropouts too many, or missing, that drop nothing in training either."""
-    items = [
-        finding.node.user if isinstance(finding.node, Extra) else finding.node.spec
-        for finding in difference.findings
-        if isinstance(finding.node, Extra | Missing)
-    ]
-    return len(items) == len(difference.findings) and all(
+    """Whether it is about dropout too much, or missing, that drops nothing in training either."""
+    items: list[Item] = []
+    for node in _nodes(difference):
+        match node:
+            case Extra(user=item) | Missing(spec=item, moved=None):
+                items.append(item)
+            case _:
+                return False
+    return bool(items) and all(
         isinstance(item, Step) and attributes(item).get("rate") == 0 for item in items
     )
+
+
+def _nodes(difference: Difference) -> list[Node]:
+    return [finding.node for finding in difference.findings]
 
 
 def _parameters(chain: Chain) -> int:

@@ -28,8 +28,8 @@ OwnModel = Annotated[
     typer.Argument(
         metavar="FILE:NAME",
         help=(
-            "Your model: a file, and in it the model, or a class or function that makes one without"
-            " arguments, such as mynet.py:net; the file is run."
+            "Your model as FILE:NAME, such as mynet.py:net; NAME is a model, or a class or function"
+            " that returns one when called without arguments. The file is run."
         ),
         show_default=False,
     ),
@@ -48,7 +48,7 @@ Against = Annotated[
     typer.Option(
         "--against",
         metavar="NETWORK",
-        help="Network that it should be (`googlenet list` shows them all).",
+        help="Network that your model should be (`googlenet list` shows them all).",
     ),
 ]
 
@@ -64,11 +64,12 @@ def command(
     timeout: OwnTimeout = 300.0,
     as_json: AsJson = False,
 ) -> None:
-    """Check your own model against a network: the same function, or where, how and why not.
+    """Check whether your own model is the same function as a network.
 
-    Layers are told by what they do, never by name. The same is proved in float64, for any weights;
-    what is otherwise is said in words, with the layer of your code. Exits with 1 if the model is
-    another function or that is unclear, and with 2 if it cannot be run.
+    If it is not, the command shows where, how and why. Layers are recognised by what they do, never
+    by name. Sameness is proved in float64, for any weights; differences are described in words,
+    with the layer in your code. Exits with 1 if the model is a different function or if that is
+    unclear, and with 2 if it cannot be run.
     """
     from ..actions.check import check_file
     from ..jobs.signals import terminated_as_interrupted

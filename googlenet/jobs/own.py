@@ -83,21 +83,21 @@ def own_of(text: str) -> Own:
     file, colon, name = text.rpartition(":")
     if not colon or not _is_file(file):
         raise ModelFileError(
-            f"{text}: expected FILE:NAME, the file and what in it is the model, or makes one, such"
-            f" as {text if _is_file(text) else 'mynet.py'}:net"
+            f"{text}: expected FILE:NAME, a file and the name in it of a model, or of what makes"
+            f" one, such as {text if _is_file(text) else 'mynet.py'}:net"
         )
     path = Path(file)
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
-        raise ModelFileError(f"{file}: expected a name of Python after the colon, got '{name}'")
+        raise ModelFileError(f"{file}: expected a Python name after the colon, got '{name}'")
     if path.is_dir():
         raise ModelFileError(f"{file}: is a folder, expected a file that ends in .py")
     if path.suffix.lower() == ".ipynb":
         raise ModelFileError(
-            f"{file}: is a notebook, expected a file that ends in .py; write it as one with"
+            f"{file}: is a notebook, expected a file that ends in .py; convert it with"
             f" 'jupyter nbconvert --to script {file}'"
         )
     if path.suffix.lower() != ".py":
-        raise ModelFileError(f"{file}: expected a file of Python, whose name ends in .py")
+        raise ModelFileError(f"{file}: expected a Python file, whose name ends in .py")
     if not path.is_file():
         raise ModelFileError(f"{file}: does not exist{_close_file(path)}")
     return Own(file, name)
@@ -141,7 +141,7 @@ def framework_of(
     if framework is None and len(imported) != 1:
         what = f"imports {' and '.join(imported)}" if imported else "imports no framework"
         raise ModelFileError(
-            f"{own.file}: {what}; say of which framework its model is: `own_framework`"
+            f"{own.file}: {what}; name the framework of its model: `own_framework`"
         )
     named = imported[0] if framework is None else canonical_name(framework)
     try:
@@ -151,7 +151,7 @@ def framework_of(
             raise
         raise ModelFileError(
             f"{own.file}: imports {' and '.join(imported)}, but the framework named is"
-            f" '{framework}', which is not here either; name {' or '.join(imported)}"
+            f" '{framework}', which is not available here; name {' or '.join(imported)}"
             " (`own_framework`)"
         ) from error
 
@@ -317,7 +317,7 @@ def _checked(file: str, name: str, value: Any, framework: str, *, made: bool) ->
         return value
     if theirs and callable(value):
         raise ModelFileError(
-            f"{file}: {which} is a model of {theirs[0]} ({kind}), and the framework named is"
+            f"{file}: {which} is a model of {theirs[0]} ({kind}), but the framework named is"
             f" {framework}; name {theirs[0]} (`own_framework`)"
         )
     raise ModelFileError(f"{file}: {which} is not a model of {framework}, but {_a(kind)}")
@@ -345,8 +345,8 @@ def users_code(file: str, framework: str | None = None) -> Iterator[None]:
         raise
     except SystemExit as error:
         raise ModelFileError(
-            f"{_where(error, file)}: ends the interpreter (exit code {error.code!r}); what a"
-            " program does belongs under 'if __name__ == \"__main__\":'",
+            f"{_where(error, file)}: ends the interpreter (exit code {error.code!r}); code"
+            " that should run only as a program belongs under 'if __name__ == \"__main__\":'",
             details=users_traceback(error, file),
         ) from error
     except BaseException as error:
@@ -387,14 +387,14 @@ def _where(error: BaseException, file: str) -> str:
 
 def _advice(error: BaseException, framework: str | None) -> str:
     if isinstance(error, EOFError):
-        return "; it cannot ask anything here: there is no keyboard (input())"
+        return "; input() cannot be used here: there is no keyboard"
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
     package = error.name.partition(".")[0]
     theirs = packages().get(package)
     if theirs is not None and framework not in (None, theirs):
         return (
-            f"; the file is one of {theirs}, and the framework named is {framework}: name {theirs}"
+            f"; the file is for {theirs}, but the framework named is {framework}: name {theirs}"
             " (`own_framework`)"
         )
     return f"; install {package} for {sys.executable}, or name another interpreter: `interpreters`"
@@ -513,7 +513,7 @@ def run_own(
     if answer.raised not in (None, "BackendError"):
         raise getattr(errors, answer.raised)(answer.error, details=answer.details)
     if answer.raised is None and last in _DOING:
-        raise ModelFileError(f"{own.file}: while {_DOING[last]}, its process {answer.error}")
+        raise ModelFileError(f"{own.file}: while {_DOING[last]}, the process {answer.error}")
     if answer.raised is None and "No module named" in answer.error and "googlenet" in answer.error:
         raise BackendError(
             f"framework '{framework}': {interpreter} has no googlenet; install it and the plugin"
@@ -524,7 +524,7 @@ def run_own(
 
 
 _DOING: Final[Mapping[str, str]] = {
-    RUNNING: "the file was run",
-    MAKING: "the model was made",
-    TRACING: "the model was traced",
+    RUNNING: "the file was being run",
+    MAKING: "the model was being made",
+    TRACING: "the model was being traced",
 }

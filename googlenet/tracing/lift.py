@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..arrays import Array
-from ..backend.graph import Graph, Op
+from ..backend.graph import Graph, Op, Origin
 from ..errors import ShapeError, SpecError, TraceError
 from ..spec.layers import (
     NO_PADDING,
@@ -53,7 +53,8 @@ MOVES: Final = ("identity", "flatten", "reshape", "transpose")
 
 def lift(graph: Graph, *, ones: bool = False) -> Chain:
     """The layers of `graph` as a tree. With `ones`, a batch norm whose weights are all 1 has them,
-    as one has that was not trained yet; without, it has none.
+    as one has that was not trained yet, and so has a trained factor; without, the one has none, and
+    the other is the number that it is.
 
     Raises `TraceError` if its first axis is not the batch throughout, or if its branches do not
     fork and join as a whole.
@@ -81,6 +82,8 @@ class _Lifter:
         self._moved: dict[tuple[str, tuple[int, ...], Shape], str] = {}
         #: Arrays rearranged, by the identity of the original: what is shared stays so.
         self._restored: dict[tuple[int, View], Array] = {}
+        #: The same for biases, by the original and the number of channels.
+        self._biases: dict[tuple[int, int], Array] = {}
         self._ops = self._needed()
         self._uses = self._counted()
 
@@ -186,7 +189,8 @@ class _Lifter:
         """A layer applied to a value, and the view of its result that the user's code has."""
         view = view or plain(op.name, op.shape[1:])
         self._views[op.name] = view
-        step = Step(layer, arrays, view.base, op.place)
+        origins = {role: origin for role, origin in op.origins.items() if role in arrays}
+        step = Step(layer, arrays, view.base, op.place, origins)
         self._values[op.name] = Value(op.name, (before,), step, None)
 
     def _foreign(self, op: Op) -> None:
@@ -243,8 +247,8 @@ class _Lifter:
         axes = tuple(axis % len(op.shape) for axis in op.attributes["axes"])
         if axes[0] != 0:
             raise TraceError(
-                f"{op.place}: 'transpose' moves the batch to another axis: its first axis is not"
-                " the batch"
+                f"{op.place}: 'transpose' moves the batch to another axis: the first axis of the"
+                " result is not the batch"
             )
         order = tuple(axis - 1 for axis in axes[1:])
         view = self._views[name].transposed(order, op.place)
@@ -362,12 +366,16 @@ class _Lifter:
         if constant is None:
             if other.ndim == len(op.shape) and len(other) != 1:
                 raise TraceError(
-                    f"{op.place}: takes a constant for {len(other)} images, which other batches"
-                    " cannot have"
+                    f"{op.place}: takes a constant for {len(other)} images, which does not fit"
+                    " batches of other sizes"
                 )
             self._foreign(op)
         elif not self._is_bias(op, view, constant):
-            layer = _factor(op, constant) or Foreign(op.kind, dict(op.attributes))
+            trained = self._ones and may_be_trained(
+                constant, op.origins.get("other"), product=op.attributes["product"]
+            )
+            factor = None if trained else _factor(op, constant)
+            layer = factor or Foreign(op.kind, dict(op.attributes))
             arrays = {} if isinstance(layer, Scale) else {"other": constant}
             self._add(op, view.value, layer, arrays, view.of(op.name))
 
@@ -383,9 +391,16 @@ class _Lifter:
             return False
         if constant.size not in (1, channels) or constant.shape[0] != constant.size:
             return False
-        bias = np.array(np.broadcast_to(constant.reshape(-1), channels))
-        arrays = {**value.step.arrays, "bias": bias}
-        step = replace(value.step, layer=replace(layer, bias=True), arrays=arrays)
+        key = (id(op.arrays["other"]), channels)
+        if key not in self._biases:
+            self._biases[key] = np.array(np.broadcast_to(constant.reshape(-1), channels))
+        arrays = {**value.step.arrays, "bias": self._biases[key]}
+        origins = dict(value.step.origins)
+        if (origin := op.origins.get("other")) is not None:
+            origins["bias"] = origin
+        if constant.size != channels and origin != "constant":
+            origins["bias"] = "computed"  # one number for all channels
+        step = replace(value.step, layer=replace(layer, bias=True), arrays=arrays, origins=origins)
         self._values[view.value] = replace(value, step=step)
         self._views[op.name] = view
         return True
@@ -567,6 +582,14 @@ def _computes_nothing(op: Op) -> bool:
     if op.kind == "mul":
         return bool(op.attributes["factor"] == 1)
     return op.kind in MOVES or (op.kind == "pad" and op.attributes["padding"] == NO_PADDING)
+
+
+def may_be_trained(constant: Array, origin: Origin | None, *, product: bool) -> bool:
+    """Whether what is added or multiplied is a weight: one that changes nothing is, where its
+    origin is not known, since nobody writes that.
+    """
+    nothing = bool((constant == (1 if product else 0)).all())
+    return origin == "weight" or (origin is None and nothing)
 
 
 def _factor(op: Op, constant: Array) -> Scale | None:

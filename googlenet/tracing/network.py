@@ -63,8 +63,8 @@ def as_traced(chain: Chain, name: str, input_shape: Shape, source: str) -> Trace
     except (ShapeError, SpecError) as error:
         path = str(error).partition(":")[0]
         raise TraceError(
-            f"{maker.places.get(path, 'net')}: each layer is one of the spec, but it has no network"
-            f" of them ({error})"
+            f"{maker.places.get(path, 'net')}: each layer is one of the spec's, but the spec has no"
+            f" network made of them ({error})"
         ) from error
     params = {path: _as_float32(array) for path, array in maker.params.items()}
     outputs = tuple(maker.outputs[number] for number in sorted(maker.outputs))

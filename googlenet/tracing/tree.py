@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ..arrays import Array
+from ..backend.graph import Origin
 from ..spec.layers import Leaf, Shape
 
 
@@ -23,13 +24,15 @@ class Foreign:
 @dataclass(frozen=True, eq=False)
 class Step:
     """One layer of a user's model: the spec's, or a foreign one; its arrays by role, in the spec's
-    axes; the shape of its result without the batch, and where it is in the user's code.
+    axes; the shape of its result without the batch, and where it is in the user's code; and where
+    its arrays are from, as far as that is known.
     """
 
     layer: Leaf | Foreign
     arrays: Mapping[str, Array]
     out_shape: Shape
     place: str
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

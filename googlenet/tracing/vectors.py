@@ -83,7 +83,7 @@ class _Vectors:
             return step
         layer = GlobalAvgPool() if isinstance(step.layer, AdaptiveAvgPool) else step.layer
         arrays = {role: self._array(role, array) for role, array in step.arrays.items()}
-        return Step(layer, arrays, step.out_shape[:1], step.place)
+        return replace(step, layer=layer, arrays=arrays, out_shape=step.out_shape[:1])
 
     def _array(self, role: str, array: Array) -> Array:
         """An array without the axes of one pixel that it has for a map."""

@@ -237,7 +237,7 @@ def test_the_picture_says_what_dense_layers_hold(page):
 @pytest.mark.parametrize("page", in_both("docs/weights"))
 def test_the_lines_of_diff_are_those_of_a_run(page):
     (a, b) = re.search(r"googlenet diff (\S+) (\S+)", read(page)).groups()
-    printed = lines_of_diff(diff(a, b, logits=False))
+    printed = lines_of_diff(diff(a, b, logits=False).differences)
     (shown,) = [code for code in code_of(page) if code.startswith("```text")]
     assert set(shown.splitlines()[1:-1]) <= set(printed)
 

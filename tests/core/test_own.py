@@ -181,10 +181,10 @@ def test_a_file_may_be_called_as_a_module_that_is_loaded(place):
         ("nosuch.py:net", "nosuch.py: does not exist"),
         ("mynt.py:net", "mynt.py: does not exist; did you mean 'mynet.py'?"),
         ("folder.py:net", "folder.py: is a folder, expected a file that ends in .py"),
-        ("net.ipynb:net", "net.ipynb: is a notebook, expected a file that ends in .py; write it"),
-        ("./net.txt:net", "./net.txt: expected a file of Python, whose name ends in .py"),
-        ("mynet.py", "mynet.py: expected FILE:NAME, the file and what in it is the model, or"),
-        ("mynet.py:a b", "mynet.py: expected a name of Python after the colon, got 'a b'"),
+        ("net.ipynb:net", "net.ipynb: is a notebook, expected a file that ends in .py; convert"),
+        ("./net.txt:net", "./net.txt: expected a Python file, whose name ends in .py"),
+        ("mynet.py", "mynet.py: expected FILE:NAME, a file and the name in it of a model, or"),
+        ("mynet.py:a b", "mynet.py: expected a Python name after the colon, got 'a b'"),
         ("mynet.py:Nets", "mynet.py: has no 'Nets'; it has Net, Wider, Odd, Broken, Infinite,"),
         (
             "mynet.py:net.inner",
@@ -193,8 +193,14 @@ def test_a_file_may_be_called_as_a_module_that_is_loaded(place):
         ("mynet.py:threes", "mynet.py: 'threes' is not a model of toy, but a list"),
         ("mynet.py:nothing", "mynet.py: 'nothing' gives None when it is called, expected a model"),
         ("mynet.py:Wider", "mynet.py: 'Wider' needs the argument 'channels'; write a function"),
-        ("mynet.py:ends", "mynet.py: while the model was made, its process exited with code 5"),
-        ("mynet.py:crashes", "mynet.py: while the model was made, its process was killed by SIGS"),
+        (
+            "mynet.py:ends",
+            "mynet.py: while the model was being made, the process exited with code 5",
+        ),
+        (
+            "mynet.py:crashes",
+            "mynet.py: while the model was being made, the process was killed by SIGS",
+        ),
     ],
 )
 def test_what_is_no_model_is_said(place, which, message):
@@ -224,7 +230,7 @@ def test_a_name_that_is_nearly_there(place):
         ),
         (
             "asks",
-            "in asks: EOFError: EOF when reading a line; it cannot ask",
+            "in asks: EOFError: EOF when reading a line; input() cannot",
             ['def asks(): return input("?")'],
         ),
     ],
@@ -270,7 +276,9 @@ def test_a_file_that_cannot_be_run(place, text, message, detail):
 
 
 def test_code_that_never_ends_is_killed(place):
-    with pytest.raises(ModelFileError, match=r"while the model was made, .* killed after 4 s"):
+    with pytest.raises(
+        ModelFileError, match=r"while the model was being made, .* killed after 4 s"
+    ):
         googlenet.own_network("mynet.py:never", timeout=4)
 
 
@@ -278,8 +286,8 @@ def test_what_is_no_network_is_refused_with_its_place(place):
     with pytest.raises(TraceError) as caught:
         own("mynet.py:Odd")
     assert str(caught.value) == (
-        "mynet.py: is not one of the spec's networks, which have no toy.odd at net.b, toy.even at"
-        " net.c"
+        "mynet.py: is not one of the spec's networks: the spec does not have these layers:"
+        " toy.odd at net.b, toy.even at net.c"
     )
     with pytest.raises(TraceError, match=r"mynet.py: net.conv: its weight holds infinity"):
         own("mynet.py:Infinite")
@@ -292,16 +300,16 @@ def test_the_framework_is_what_the_file_imports(place):
     write("from d2l import toylib as d2l  # not mutelib\n")
     assert framework_of(own_of("other.py:net"), None) == "toy"
     write("import os, mutelib\n    import toylib\n")
-    with pytest.raises(ModelFileError, match=r"other.py: imports mute and toy; say of which"):
+    with pytest.raises(ModelFileError, match=r"other.py: imports mute and toy; name the fr"):
         framework_of(own_of("other.py:net"), None)
     write("'toylib'\n")
-    with pytest.raises(ModelFileError, match=r"other.py: imports no framework; say of which"):
+    with pytest.raises(ModelFileError, match=r"other.py: imports no framework; name the fr"):
         framework_of(own_of("other.py:net"), None)
 
 
 def test_another_framework_than_is_named(place):
     write("import toylib\nfrom mutelib import Model\nnet = Model()\nmute = Model\n")
-    with pytest.raises(ModelFileError, match=r"'net' is a model of mute \(mutelib.Model\), and"):
+    with pytest.raises(ModelFileError, match=r"'net' is a model of mute \(mutelib.Model\), but"):
         own("other.py:net", own_framework="toy")
     with pytest.raises(BackendError, match=r"'mute': its backend cannot trace models yet"):
         own("other.py:net", own_framework="mute")
@@ -309,7 +317,7 @@ def test_another_framework_than_is_named(place):
     with pytest.raises(ModelFileError, match=r"imports toy, but the framework named is 'tensorf"):
         own("other.py:net", own_framework="tensorflow")
     write("import missinglib\n")
-    with pytest.raises(ModelFileError, match=r"the file is one of missing, and the framework nam"):
+    with pytest.raises(ModelFileError, match=r"the file is for missing, but the framework nam"):
         own("other.py:net", own_framework="toy")
 
 

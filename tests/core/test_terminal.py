@@ -87,6 +87,7 @@ REPORT = {
         "path": "b4.inception_4e.branch_3x3.reduce.conv",
         "place": "net[3][4].p2_1",
         "error": None,
+        "extra": False,
     },
     "parameters": {"model": 5784066, "spec": 5977530},
     "proved": True,

@@ -359,8 +359,8 @@ def test_the_faults_of_a_graph_are_told():
         "a: 'conv' has no attribute 'pad'",
         "a: 'conv' lacks the array 'weight'",
         "a: the name is taken",
-        "a: 'warp' is no kind, and has no prefix",
-        "output 'z' is nowhere",
+        "a: 'warp' is not a known kind, and has no prefix",
+        "no operation gives the output 'z'",
     ]
 
 

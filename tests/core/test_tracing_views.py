@@ -248,7 +248,7 @@ def test_vectors_are_no_maps_to_a_concatenation():
     tree = lifted(*ops)
     images = array(*SHAPE)
     assert near(evaluate(tree, images)[0], computed(ops, images.astype(np.float64)))
-    with pytest.raises(TraceError, match=r"net\.j: each layer is one of the spec, but .* maps"):
+    with pytest.raises(TraceError, match=r"net\.j: each layer is one of the spec's, but .* maps"):
         as_traced(tree, "mine", SHAPE[1:], "a test")
 
 
@@ -259,7 +259,7 @@ def test_vectors_are_no_maps_to_a_concatenation():
         ([op("s", "softmax", "images", shape=SHAPE, axis=-4)], "works across the images"),
         (
             [affine("images", SHAPE, array(2, 3, 7, 6))],
-            "takes a constant for 2 images, which other batches cannot have",
+            "takes a constant for 2 images, which does not fit batches of other sizes",
         ),
     ],
 )

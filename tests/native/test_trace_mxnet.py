@@ -631,16 +631,22 @@ def channels_last():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Fails(), r"cannot be run on images \(2, 3, 33, 29\), at net \(RuntimeError: no weights"),
-        (through_numpy, "net: 'mx.broadcast_sub' takes another number for other images"),
+        (
+            Fails(),
+            r"on images of shape \(2, 3, 33, 29\): it fails at net \(RuntimeError: no weights",
+        ),
+        (through_numpy, "net: 'mx.broadcast_sub' takes a number that differs for other images"),
         (by_its_values, "the model computes something else for other images"),
-        (by_a_number, "net: 'mul' takes another number for other images"),
-        (random, "net: 'affine' takes another number for other images, which is random"),
+        (by_a_number, "net: 'mul' takes a number that differs for other images"),
+        (random, "net: 'affine' takes a number that differs for other images: it is random"),
         (detached, "output 0 does not depend on the images in a way that MXNet records"),
         (lambda x: nd.ones((2, 3)), "output 0 does not depend on the images"),
         (lambda x: x.flatten().T, "its first axis is not the batch"),
         (lambda x: {"logits": x}, "expected a model that returns an array, .*, got dict"),
-        (made(nn.Conv2D(2, 1, in_channels=4)), r"cannot be run on images .*, at net \(.*Error"),
+        (
+            made(nn.Conv2D(2, 1, in_channels=4)),
+            r"cannot be run on images .*: it fails at net \(.*Error",
+        ),
         (channels_last(), r"net\[0\] has layout NHWC, which MXNet computes on GPUs only"),
         (nn.Dense, "mxnet: expected a gluon Block or a function of arrays, got type"),
         (3, "mxnet: expected a gluon Block or a function of arrays, got int"),

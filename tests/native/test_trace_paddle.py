@@ -699,7 +699,7 @@ class Anew(nn.Layer):
     [
         (
             Fails(),
-            r"cannot be run on images \(2, 3, 33, 29\) \(RuntimeError: no weights were loaded",
+            r"be run on images of shape \(2, 3, 33, 29\) \(RuntimeError: no weights were loaded",
         ),
         (Branching(), "runs, but cannot be recorded by paddle.jit.to_static"),
         (Reading(), "runs, but cannot be recorded by paddle.jit.to_static"),
@@ -709,10 +709,10 @@ class Anew(nn.Layer):
         (lambda x: [x, None], "got a list of NoneType and Tensor"),
         (lambda x: [], "got a list of nothing"),
         (Constant(), "output 0 of the model does not depend on the images"),
-        (Choosing(), "'pd_op.if' runs one of several branches"),
+        (Choosing(), "'pd_op.if' runs one of several branches, depending on"),
         (Noise(), "draws random numbers"),
-        (Anew(), "weights that are made anew in every call"),
-        (nn.Conv2D(4, 2, 1), r"cannot be run on images \(2, 3, 33, 29\) \((\w|\d)+"),
+        (Anew(), "is a weight that is made anew in every call"),
+        (nn.Conv2D(4, 2, 1), r"cannot be run on images of shape \(2, 3, 33, 29\) \((\w|\d)+"),
         (np.ones(3), "expected an nn.Layer or a function of a tensor, got ndarray"),
         (nn.Identity, "got the class Identity; give a model, not what makes one"),
     ],

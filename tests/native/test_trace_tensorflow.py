@@ -665,21 +665,27 @@ def fails(x):
     [
         (
             Fails(),
-            r"cannot be run on images \(2, 33, 29, 3\).*RuntimeError: no weights were loaded",
+            r"be run on images of shape \(2, 33, 29, 3\).*RuntimeError: no weights were loaded",
         ),
-        (fails, r"cannot be run on images \(2, 33, 29, 3\).*RuntimeError: no weights were loaded"),
+        (
+            fails,
+            r"be run on images of shape \(2, 33, 29, 3\).*RuntimeError: no weights were loaded",
+        ),
         (
             keras.Sequential([keras.Input((33, 29, 4)), L.Conv2D(2, 1)]),
-            r"cannot be run on images \(2, 33, 29, 3\).*expected axis -1 of input shape",
+            r"cannot be run on images of shape \(2, 33, 29, 3\).*expected axis -1 of input shape",
         ),
-        (lambda x: x if tf.reduce_sum(x) > 0 else -x, "decides by the values of the images"),
+        (
+            lambda x: x if tf.reduce_sum(x) > 0 else -x,
+            "decides what to compute according to the values",
+        ),
         (
             lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: x, lambda: -x),
-            "chooses what to compute by the values of the images",
+            "chooses what to compute according to the values of the images",
         ),
         (
             lambda x: tf.while_loop(lambda y: tf.reduce_sum(y) > 9, lambda y: (y / 2,), (x,))[0],
-            "goes on by the values of the images",
+            "runs for as long as the values of the images say",
         ),
         (lambda x: {"logits": x}, "expected a model that returns a tensor.*got dict"),
         (lambda x: [], "expected a model that returns a tensor.*got list"),

@@ -223,12 +223,12 @@ class AcrossTheBatch(nn.Module):
     [
         (
             Fails(),
-            r"cannot be run on images \(2, 3, 33, 29\).*RuntimeError: no weights were loaded",
+            r"be run on images of shape \(2, 3, 33, 29\).*RuntimeError: no weights were loaded",
         ),
         (Branching(), "or cannot be captured by torch.export"),
         (AcrossTheBatch(), "its first axis is not the batch"),
         (Splitting(), "net: 'aten.split' gives several tensors"),
-        (nn.Conv2d(4, 2, 1), r"cannot be run on images \(2, 3, 33, 29\)"),
+        (nn.Conv2d(4, 2, 1), r"cannot be run on images of shape \(2, 3, 33, 29\)"),
         (lambda x: x, "torch: expected an nn.Module, got function"),
         (nn.Identity, "torch: expected an nn.Module, got type"),
     ],

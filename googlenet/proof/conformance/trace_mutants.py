@@ -45,7 +45,7 @@ def trace_mutants() -> Iterator[Mutant]:
         "trace-inception",
     )
     yield _mutant(
-        "a trace names a kind that is none",
+        "a trace names a kind that does not exist",
         "has no prefix",
         _every("relu", lambda op: replace(op, kind="Relu")),
         "trace-dense_on_vector",

@@ -160,7 +160,7 @@ def _check_trace(backend: Traces, network: Network) -> None:
     expect(not missing, f"trace: {network.name} has no place for {', '.join(missing)}")
     expect(
         graph.input_shape == images.shape,
-        f"trace: the graph is of images {graph.input_shape}, expected {images.shape}",
+        f"trace: the graph is for images of {graph.input_shape}, expected {images.shape}",
     )
 
 
@@ -192,6 +192,6 @@ def _check_bad_input(backend: Traces) -> None:
     images = random_images(network)
     broken: list[tuple[str, type[GoogLeNetError], Any]] = [
         ("a wrong number of channels", TraceError, lambda: backend.trace(model, images[:, 1:])),
-        ("what is no model", TraceError, lambda: backend.trace(object(), images)),
+        ("an object that is not a model", TraceError, lambda: backend.trace(object(), images)),
     ]
     expect_errors(broken, "trace", advice="turn whatever the framework raises into a TraceError")

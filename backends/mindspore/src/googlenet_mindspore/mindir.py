@@ -145,7 +145,7 @@ class _Parser:
                 raise TraceError(
                     f"{place_of(path_of(proto.domain))}: what the model does there depends on the"
                     " values of tensors (an if, or a loop), so no single graph says what it"
-                    " computes; write it without, as with ops.where"
+                    " computes; write it without them, for example with ops.where"
                 )
             args = [self._held.get(each) for each in proto.input]
             kind = primitive.op_type

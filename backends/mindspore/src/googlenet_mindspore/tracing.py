@@ -69,7 +69,7 @@ def _run(model: nn.Cell, x: ms.Tensor, shape: tuple[int, ...]) -> list[Array]:
         raise
     except Exception as error:  # the user's code may raise anything
         raise TraceError(
-            f"{name}: the model cannot be run on images {shape} ({explained(error)})"
+            f"{name}: the model cannot be run on images of shape {shape} ({explained(error)})"
         ) from error
 
 
@@ -82,12 +82,12 @@ def _captured(model: nn.Cell, x: ms.Tensor) -> Program:
         unlisted = _unlisted(model)
         if unlisted:
             raise TraceError(
-                f"{unlisted}: cells in a plain list are not the model's own to MindSpore, nor are"
-                " their weights; make it an nn.CellList"
+                f"{unlisted}: MindSpore does not count cells in a plain list, or their weights, as"
+                " part of the model; make the list an nn.CellList"
             ) from error
         raise TraceError(
-            f"{name}: graph mode, which tells what a model computes, does not understand its code"
-            f" ({explained(error)})"
+            f"{name}: graph mode, which tells what a model computes, does not understand the"
+            f" model's code ({explained(error)})"
         ) from error
 
 
@@ -221,8 +221,8 @@ class _Reader:
         for op in kept:
             if not op.inputs:
                 raise TraceError(
-                    f"{op.place}: '{op.kind.removeprefix('ms.')}' draws at random, so the model"
-                    " gives something other each time"
+                    f"{op.place}: '{op.kind.removeprefix('ms.')}' draws random numbers, so the"
+                    " model gives something different each time"
                 )
         return Graph(_IMAGES, self._shape, kept, names)
 

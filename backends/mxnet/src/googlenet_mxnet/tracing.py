@@ -93,8 +93,8 @@ class _Runner:
                 " images are (N, C, H, W) here: build it with layout='NCHW'"
             ) from cause
         raise TraceError(
-            f"{name}: the model cannot be run on images {self._images.shape}, at {place}"
-            f" ({type(cause).__name__}: {_first(cause)})"
+            f"{name}: the model cannot be run on images of shape {self._images.shape}: it fails"
+            f" at {place} ({type(cause).__name__}: {_first(cause)})"
         ) from cause
 
     def training_graph(self, images: Array) -> Graph | None:
@@ -382,7 +382,7 @@ class _Reader:
             array = self._found.get((node["name"], key[1]))
             if array is None:
                 raise TraceError(
-                    f"{self._place(node)}: takes a constant array that MXNet does not show"
+                    f"{self._place(node)}: takes a constant array that MXNet does not expose"
                     f" ('{node['name']}')"
                 )
             self._arrays[identity] = array.asnumpy()
@@ -473,8 +473,8 @@ def _address(array: mx.nd.NDArray) -> int | None:
 
 
 _ADVICE: Final = (
-    "what goes through NumPy or Python numbers, `detach` or `autograd.pause` is lost to it: compute"
-    " it with MXNet's own operations"
+    "MXNet loses track of what goes through NumPy, Python numbers, `detach` or `autograd.pause`:"
+    " use MXNet's own operations instead"
 )
 
 
@@ -491,8 +491,8 @@ def _check_same(first: Graph, second: Graph) -> None:
         )
         if not held or one.attributes != other.attributes:
             raise TraceError(
-                f"{one.place}: '{one.kind}' takes another number for other images, which is random"
-                f" or computed in a way that MXNet does not record; {_ADVICE}"
+                f"{one.place}: '{one.kind}' takes a number that differs for other images: it is"
+                f" random, or computed in a way that MXNet does not record; {_ADVICE}"
             )
     else:
         if (len(first.ops), first.outputs) == (len(second.ops), second.outputs):

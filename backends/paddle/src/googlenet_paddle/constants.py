@@ -56,8 +56,8 @@ class Constants:
         for op in recording.program.global_block().ops:
             if op.name() == "builtin.parameter" and op.results()[0].id not in self._arrays:
                 raise TraceError(
-                    f"{name}: '{op.attrs()['parameter_name']}' are weights that are made anew in"
-                    " every call of the model; make their layer once, in __init__"
+                    f"{name}: '{op.attrs()['parameter_name']}' is a weight that is made anew in"
+                    " every call of the model; make its layer once, in __init__"
                 )
             if self._is_constant(op):
                 self._constant.update(each.id for each in op.results())
@@ -126,8 +126,8 @@ class Constants:
                 )
         except Exception as error:  # Paddle has many
             raise TraceError(
-                f"{name}: a constant of the model, by '{value.get_defining_op().name()}', cannot be"
-                f" computed ({said(error)})"
+                f"{name}: a constant of the model, the result of"
+                f" '{value.get_defining_op().name()}', cannot be computed ({said(error)})"
             ) from error
         result: Array = np.asarray(found)
         return result

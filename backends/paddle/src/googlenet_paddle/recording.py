@@ -96,7 +96,7 @@ def _run(
         return x, _tensors(outputs), last
     assert first is not None
     raise TraceError(
-        f"{name}: the model cannot be run on images {images.shape} ({said(first)})"
+        f"{name}: the model cannot be run on images of shape {images.shape} ({said(first)})"
     ) from first
 
 

@@ -109,7 +109,10 @@ class _Reader:
             found = self._foreign(node)
         several = f"'{node.op.name()}' gives several tensors, which no layer of the spec does"
         if any(True for _ in node.op.blocks()):
-            why = f"'{node.op.name()}' runs one of several branches, by what the images are"
+            why = (
+                f"'{node.op.name()}' runs one of several branches, depending on the values of the"
+                " images"
+            )
             self._refuse(node, node.results, why)
         elif node.name.startswith("builtin."):  # takes a list of tensors apart
             for each in node.sources:

@@ -635,8 +635,8 @@ def _affine(
     full = (*(1 for _ in range(rank - len(shape))), *shape)
     if full[0] != 1:
         raise TraceError(
-            f"{reader.place}: '{node.type}' has a constant of {constant.array.shape}, with an axis"
-            " for the batch; a network does the same to every image"
+            f"{reader.place}: '{node.type}' has a constant of shape {constant.array.shape}, with an"
+            " axis for the batch; a network does the same to every image"
         )
     order = np.argsort(x.axes)
     product = kind in ("Mul", "RealDiv")

@@ -218,8 +218,8 @@ class Reader:
             return self._looped(node, inputs)
         if node.type in (*_CONDITIONS, "Case", "StatelessCase"):
             raise TraceError(
-                f"{self.place}: '{node.type}' chooses what to compute by the values of the images,"
-                " so it is not one network"
+                f"{self.place}: '{node.type}' chooses what to compute according to the values of"
+                " the images, so the model is not one network"
             )
         if node.type == "NoOp" or "Assign" in node.type:
             return Constant(None, node)
@@ -239,7 +239,7 @@ class Reader:
         """The results of a function that a node calls."""
         graph = _function(node, attribute)
         if graph is None:
-            raise TraceError(f"{self.place}: calls a function that TensorFlow does not hand out")
+            raise TraceError(f"{self.place}: calls a function that TensorFlow does not expose")
         given = zip(graph.inputs, inputs, strict=True)
         known: dict[tuple[str, int], Any] = {(each.op.name, 0): value for each, value in given}
         self._read(graph, [each.op for each in graph.outputs], known, None)
@@ -252,8 +252,8 @@ class Reader:
             (goes_on,) = self._called(node, "cond", state)
             if not isinstance(goes_on, Constant):
                 raise TraceError(
-                    f"{self.place}: '{node.type}' goes on by the values of the images, so it is not"
-                    " one network"
+                    f"{self.place}: '{node.type}' runs for as long as the values of the images say,"
+                    " so the model is not one network"
                 )
             if not bool(goes_on.array):
                 return state

@@ -86,15 +86,15 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
         raise
     except tf.errors.OperatorNotAllowedInGraphError as error:
         raise TraceError(
-            f"{name}: the code decides by the values of the images what to compute, with an if or a"
-            f" loop over a tensor, so it is not one network ({_first(error)})"
+            f"{name}: the code decides what to compute according to the values of the images, with"
+            f" an if or a loop over a tensor, so the model is not one network ({_first(error)})"
         ) from error
     except Exception as error:  # the user's code may raise anything, and so may TensorFlow
         what = f"{type(error).__name__}: {_first(error)}"
         shape = tuple(images.shape[axis] for axis in CHANNELS_LAST)
         raise TraceError(
-            f"{name}: the model cannot be run on images {shape}, or cannot be captured by"
-            f" tf.function ({what})"
+            f"{name}: the model cannot be run on images of shape {shape}, or cannot be captured"
+            f" by tf.function ({what})"
         ) from error
     return graph, [_canonical(each) for each in outputs]
 

@@ -19,6 +19,7 @@ from googlenet.errors import TraceError
 from .kept import kept
 from .model import name
 from .operations import Translated, own_name, translated
+from .origins import Origins, origin, unused
 from .patterns import local_response_norm
 
 #: What a model may compute in, to be compared with float64.
@@ -35,6 +36,11 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"{name}: expected an nn.Module, got {type(model).__name__}")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TraceError(
+            f"{name}: the model is TorchScript already, which torch.export does not take; give the"
+            " nn.Module that it was made of"
+        )
     for path, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_meta:
             raise TraceError(
@@ -43,9 +49,14 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
             )
     _check_type(model)
     with kept(model) as state:
+        doing = f"cannot be run on images of shape {images.shape}"
         try:
             with torch.no_grad():
                 outputs = _tensors(model(_like(model, images)))  # builds what is built lazily
+                doing = (
+                    f"runs on images {images.shape}, but torch.export cannot capture it, as where"
+                    " the code depends on the values of images"
+                )
                 state.restore()
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # PyTorch's own, of PyTorch
@@ -54,10 +65,7 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
             raise
         except Exception as error:  # the user's code may raise anything, and PyTorch has many
             what = f"{type(error).__name__}: {_first(error)}"
-            raise TraceError(
-                f"{name}: the model cannot be run on images {images.shape}, or cannot be captured"
-                f" by torch.export ({what})"
-            ) from error
+            raise TraceError(f"{name}: the model {doing} ({what})") from error
     found = [each.detach().cpu().double().numpy() for each in outputs]
     return _Reader(model, exported).graph(), found
 
@@ -94,6 +102,8 @@ def _tensors(outputs: Any) -> list[torch.Tensor]:
     several = isinstance(found, tuple | list) and len(found) > 0
     if not several or not all(isinstance(each, torch.Tensor) for each in found):
         what = "nothing" if outputs in (None, (), []) else type(outputs).__name__
+        if several:
+            what += f" of {', '.join(type(each).__name__ for each in found)}"
         raise TraceError(
             f"{name}: expected a model that returns a tensor, or a tuple of tensors with the logits"
             f" first, got {what}"
@@ -117,6 +127,8 @@ class _Reader:
         self._made: set[Node] = set()
         #: What operations on constants give that is no tensor, such as several.
         self._several: dict[Node, Any] = {}
+        self._model, self._origins = model, Origins()
+        self._targets: dict[Node, str] = {}
         seen: dict[Any, Array] = {}
         for node in self._nodes:
             if node.op == "placeholder" and node.name in named:
@@ -125,7 +137,9 @@ class _Reader:
                 key = (tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride())
                 if key not in seen:
                     seen[key] = tensor.detach().cpu().numpy().copy()  # the model's may change
-                self._held[node] = seen[key]
+                self._held[node], self._targets[node] = seen[key], target
+                found = origin(target, tensor, signature.parameters)
+                self._origins.hold(node, found, seen[key])
 
     def graph(self) -> Graph:
         """All operations that the outputs need."""
@@ -154,7 +168,14 @@ class _Reader:
                 raise TraceError(
                     f"{name}: output {number} of the model is a constant, whatever the images"
                 )
-        return Graph(x.name, _shape(x), tuple(ops), tuple(each.name for each in outputs))
+        used = [self._targets[node] for node in needed if node in self._targets]
+        return Graph(
+            x.name,
+            _shape(x),
+            self._origins.separated(ops),
+            tuple(each.name for each in outputs),
+            tuple(map(_place, unused(self._model, used))),
+        )
 
     def _needed(self, outputs: Any, norms: dict[Node, Translated]) -> set[Node]:
         needed = set(outputs)
@@ -193,6 +214,11 @@ class _Reader:
 
         arguments: Any = map_arg((node.args, node.kwargs), value)
         function: Any = node.target
+        if not node.all_input_nodes and torch.Tag.nondeterministic_seeded in function.tags:
+            raise TraceError(
+                f"{_place(self._path(node))}: '{own_name(node.target)}' draws random numbers, so"
+                " what the model computes cannot be determined"
+            )
         try:
             found = function(*arguments[0], **arguments[1])
         except Exception as error:  # PyTorch has many
@@ -200,6 +226,7 @@ class _Reader:
                 f"{_place(self._path(node))}: '{own_name(node.target)}' of constants cannot be"
                 f" computed ({type(error).__name__}: {_first(error)})"
             ) from error
+        self._origins.make(node)
         if isinstance(found, torch.Tensor):
             self._held[node] = found.detach().cpu().numpy()
             if all(each in self._made for each in node.all_input_nodes):
@@ -232,7 +259,8 @@ class _Reader:
             arrays = dict(each.arrays)
             if each.kind == "affine":
                 arrays["other"] = self._for_one_image(node, arrays["other"], len(shape))
-            ops.append(Op(called, each.kind, inputs, shape, each.attributes, arrays, place))
+            op = Op(called, each.kind, inputs, shape, each.attributes, arrays, place)
+            ops.append(self._origins.of(op, node, self._held))
         return ops
 
     def _unknown(self, node: Node) -> Translated:

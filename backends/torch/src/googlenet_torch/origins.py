@@ -1,0 +1,140 @@
+"""Where the arrays of a user's PyTorch model are from: which of them are trained, and which of
+those are parts or rearrangements of the same parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+from torch.fx import Node
+from torch.fx.node import map_arg
+
+from googlenet.arrays import Array
+from googlenet.backend.graph import Op, Origin
+
+from .operations import own_name
+
+#: Operations that only move the elements of a tensor about, or take some of them.
+REARRANGING: Final = frozenset(
+    f"aten.{name}"
+    for name in (
+        *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "select", "slice"),
+        *("transpose", "swapaxes", "swapdims", "t", "permute", "movedim", "moveaxis", "numpy_T"),
+        *("flip", "rot90", "roll", "cat", "concat", "concatenate", "stack", "narrow", "expand"),
+        *("split", "split_with_sizes", "chunk", "unbind", "index_select", "tensor_split"),
+        *("contiguous", "clone", "detach", "alias", "view_as", "reshape_as", "expand_as"),
+    )
+) | {"torch.getitem"}
+#: The roles of what no training changes, but running the model in training mode.
+STATISTICS: Final = ("running_mean", "running_var")
+
+
+class Origins:
+    """Where each constant of an exported program is from, by its node."""
+
+    def __init__(self) -> None:
+        self._origins: dict[Node, Origin] = {}
+        #: The numbers of the elements of weights, all of which have numbers of their own.
+        self._elements: dict[Node, Any] = {}
+        self._starts: dict[int, int] = {}
+        self._count = 0
+        self._nodes: dict[int, Node] = {}  # of the arrays in operations, by their identities
+        self._made: dict[tuple[int, str], Array] = {}
+
+    def hold(self, node: Node, origin: Origin, array: Array) -> None:
+        """A tensor of the model's; one object for what is shared."""
+        self._origins[node] = origin
+        if origin == "weight":
+            start = self._starts.setdefault(id(array), self._count)
+            self._count = max(self._count, start + array.size)
+            self._elements[node] = torch.arange(start, start + array.size).reshape(array.shape)
+
+    def make(self, node: Node) -> None:
+        """What an operation on constants gives."""
+        given = {self._origins.get(each, "constant") for each in node.all_input_nodes}
+        if given <= {"constant"}:
+            self._origins[node] = "constant"
+            return
+        self._origins[node] = "computed"
+        if given != {"weight"} or own_name(node.target) not in REARRANGING:
+            return
+        if any(each not in self._elements for each in node.all_input_nodes):
+            return
+        arguments: Any = map_arg((node.args, node.kwargs), lambda each: self._elements[each])
+        function: Any = node.target
+        found = function(*arguments[0], **arguments[1])
+        parts = [found] if isinstance(found, torch.Tensor) else list(found)
+        if all(len(part.unique()) == part.numel() for part in parts):
+            self._origins[node], self._elements[node] = "weight", found
+
+    def of(self, op: Op, node: Node, held: Mapping[Node, Array]) -> Op:
+        """`op`, which `node` is, with the origins of its arrays."""
+        constants = [each for each in node.all_input_nodes if each in held]
+        arrays, origins = dict(op.arrays), {}
+        for role, array in op.arrays.items():
+            if role in STATISTICS:
+                continue
+            (source,) = [each for each in constants if held[each] is array][:1] or [None]
+            if source is None and len(constants) == 1:  # it came back changed, such as negated
+                (source,) = constants
+                made = self._made.setdefault((id(held[source]), role), array)
+                if made.shape == array.shape and (made == array).all():
+                    arrays[role] = array = made
+            if source is None:
+                origins[role] = "computed" if constants else "constant"
+                continue
+            origins[role] = self._origins.get(source, "constant")
+            self._nodes[id(array)] = source
+        return replace(op, arrays=arrays, origins=origins)
+
+    def separated(self, ops: Sequence[Op]) -> tuple[Op, ...]:
+        """`ops` with one object for all arrays of the same elements in the same order; arrays that
+        have some elements in common otherwise are computed.
+        """
+        known: list[tuple[Array, Any, Any]] = []  # with the elements in order, and sorted
+        found: list[Op] = []
+        for op in ops:
+            arrays, origins = dict(op.arrays), dict(op.origins)
+            for role, array in op.arrays.items():
+                if origins.get(role) != "weight" or any(array is each for each, _, _ in known):
+                    continue
+                elements = self._elements[self._nodes[id(array)]].numpy()
+                ordered = np.sort(elements, axis=None)
+                for other, theirs, near in known:
+                    if near[-1] < ordered[0] or ordered[-1] < near[0]:
+                        continue
+                    if array.shape == other.shape and np.array_equal(elements, theirs):
+                        arrays[role] = other
+                        break
+                    if np.isin(ordered, near, assume_unique=True).any():
+                        origins[role] = "computed"
+                        break
+                else:
+                    known.append((array, elements, ordered))
+            found.append(replace(op, arrays=arrays, origins=origins))
+        return tuple(found)
+
+
+def origin(target: str, tensor: torch.Tensor, parameters: Sequence[str]) -> Origin:
+    """Where a tensor of the model's is from; one in a buffer is not trained."""
+    return "weight" if target in parameters or tensor.requires_grad else "constant"
+
+
+def unused(model: nn.Module, paths: Sequence[str]) -> list[str]:
+    """The paths of the outermost modules with parameters, none of which is one of those at `paths`,
+    or one that they share.
+    """
+    tensors = dict(model.named_parameters(remove_duplicate=False))
+    used = {id(tensors[path]) for path in paths if path in tensors}
+    found: list[str] = []
+    for path, module in model.named_modules():
+        own = list(module.parameters())
+        inside = any(path.startswith(f"{outer}.") for outer in found)
+        if path and own and not inside and not any(id(each) in used for each in own):
+            found.append(path)
+    return found
