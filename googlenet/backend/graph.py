@@ -19,8 +19,9 @@ from ..arrays import Array
 from ..spec.layers import Shape
 
 #: Where an array is from: a weight is trained, and may be any numbers; a constant is written in the
-#: code; what is computed from others may not be any numbers.
-Origin: TypeAlias = Literal["weight", "constant", "computed"]
+#: code; what is tied has numbers in common with another array, or one number several times; what is
+#: computed from others otherwise may perhaps not be any numbers.
+Origin: TypeAlias = Literal["weight", "constant", "tied", "computed"]
 
 
 @dataclass(frozen=True)

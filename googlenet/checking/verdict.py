@@ -16,7 +16,7 @@ from ..spec.params import param_specs
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, Item, Step, steps
 from ..weights.samples import random_images, random_params
-from .align import Extra, Missing, Node, Nodes, align, attributes, cost
+from .align import Extra, Missing, Node, Nodes, align, attributes, cost, is_trained
 from .causes import Cause
 from .differences import Difference, Finder, Finding, doubts, grouped, is_active, name_of
 from .mend import mended
@@ -334,6 +334,6 @@ def _parameters(chain: Chain) -> int:
         id(array): array.size
         for step in steps(chain)
         for role, array in step.arrays.items()
-        if role in ("weight", "bias")
+        if (role in ("weight", "bias") and step.origins.get(role) != "constant") or is_trained(step)
     }
     return sum(arrays.values())

@@ -399,7 +399,7 @@ class _Lifter:
         if (origin := op.origins.get("other")) is not None:
             origins["bias"] = origin
         if constant.size != channels and origin != "constant":
-            origins["bias"] = "computed"  # one number for all channels
+            origins["bias"] = "tied"  # one number for all channels
         step = replace(value.step, layer=replace(layer, bias=True), arrays=arrays, origins=origins)
         self._values[view.value] = replace(value, step=step)
         self._views[op.name] = view

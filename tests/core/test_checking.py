@@ -221,7 +221,7 @@ def test_the_same_in_every_block_is_one_entry():
             user = edited(user, step.place.removeprefix("net."), kernel(3))
     (difference,) = checked(user).differences
     assert difference.words == (
-        "all 9 convolutions branch_5x5.conv.conv: kernel 3×3 where the spec has 5×5"
+        "in all 9 blocks, branch_5x5.conv.conv: kernel 3×3 where the spec has 5×5"
     )
     assert difference.path == "b3.inception_3a.branch_5x5.conv.conv"
 

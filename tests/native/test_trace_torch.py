@@ -225,7 +225,7 @@ class AcrossTheBatch(nn.Module):
             Fails(),
             r"be run on images of shape \(2, 3, 33, 29\).*RuntimeError: no weights were loaded",
         ),
-        (Branching(), "or cannot be captured by torch.export"),
+        (Branching(), "but torch.export cannot capture it"),
         (AcrossTheBatch(), "its first axis is not the batch"),
         (Splitting(), "net: 'aten.split' gives several tensors"),
         (nn.Conv2d(4, 2, 1), r"cannot be run on images of shape \(2, 3, 33, 29\)"),

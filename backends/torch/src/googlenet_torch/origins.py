@@ -69,8 +69,10 @@ class Origins:
         function: Any = node.target
         found = function(*arguments[0], **arguments[1])
         parts = [found] if isinstance(found, torch.Tensor) else list(found)
-        if all(len(part.unique()) == part.numel() for part in parts):
-            self._origins[node], self._elements[node] = "weight", found
+        alone = all(len(part.unique()) == part.numel() for part in parts)
+        self._origins[node] = "weight" if alone else "tied"
+        if alone:
+            self._elements[node] = found
 
     def of(self, op: Op, node: Node, held: Mapping[Node, Array]) -> Op:
         """`op`, which `node` is, with the origins of its arrays."""
@@ -79,7 +81,7 @@ class Origins:
         for role, array in op.arrays.items():
             if role in STATISTICS:
                 continue
-            (source,) = [each for each in constants if held[each] is array][:1] or [None]
+            source = next((each for each in constants if held[each] is array), None)
             if source is None and len(constants) == 1:  # it came back changed, such as negated
                 (source,) = constants
                 made = self._made.setdefault((id(held[source]), role), array)
@@ -112,7 +114,7 @@ class Origins:
                         arrays[role] = other
                         break
                     if np.isin(ordered, near, assume_unique=True).any():
-                        origins[role] = "computed"
+                        origins[role] = "tied"
                         break
                 else:
                     known.append((array, elements, ordered))
