@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,18 @@ class _Model:
             return Check(name, network.name, shape, UNCLEAR, reason=reason)
         checked = Checked(tree, network, seed)
         found = checked.check(name)
+        if len(outputs) > 1 and found.verdict != SAME and (first := _main(graph, checked)):
+            # The rest is told as if the logits came first.
+            order = [first, *(number for number in range(len(outputs)) if number != first)]
+            outputs = [outputs[number] for number in order]
+            tree = lift(_reordered(graph, order), ones=True)
+            checked = Checked(tree, network, seed)
+            found = checked.check(name)
+            words = f"net: the logits are output {first}, where the spec has them first"
+            swapped = Difference("", "net", words, Cause.OUTPUT, False)
+            differences = (swapped, *found.differences)
+            proved = found.proved or found.verdict == SAME
+            found = replace(found, verdict=DIFFERENT, differences=differences, proved=proved)
         if found.verdict == UNCLEAR and _is_another(outputs, checked, images):
             found = replace(found, verdict=DIFFERENT)
         if all(map(is_known, steps(tree))):
@@ -150,6 +163,24 @@ class _Model:
         except GoogLeNetError:  # such as a window that is larger than its map
             other = FAILS
         return {larger: other} if other != found.verdict else {}
+
+
+def _reordered(graph: Graph, order: Sequence[int]) -> Graph:
+    return replace(graph, outputs=tuple(graph.outputs[number] for number in order))
+
+
+def _main(graph: Graph, checked: Checked) -> int:
+    """Which of several outputs is that of the main path, as far as the layers before it tell."""
+    shares = [checked.share]
+    for number in range(1, len(graph.outputs)):
+        others = [other for other in range(len(graph.outputs)) if other != number]
+        try:
+            tree = lift(_reordered(graph, [number, *others]), ones=True)
+        except TraceError:
+            shares.append(inf)
+        else:
+            shares.append(checked.share_of(tree))
+    return min(range(len(shares)), key=shares.__getitem__)
 
 
 def _is_another(outputs: Sequence[Array], checked: Checked, images: Array) -> bool:

@@ -36,6 +36,15 @@ FAMILIES: Final = {
     "dropout": ("Dropout", "dropout", "spatial_dropout"),
     "scale": ("Scale", "mul", "affine"),
 }
+#: What is known by name only, and stands for another layer all the same; in lower case, without
+#: underscores.
+NAMED: Final = {
+    "activation": (
+        *("mish", "hardswish", "hardsigmoid", "selu", "celu", "prelu", "rrelu", "softsign"),
+        *("logsigmoid", "swish", "softshrink", "hardshrink", "tanhshrink", "glu"),
+    ),
+    "norm": ("groupnorm", "layernorm", "instancenorm", "rmsnorm"),
+}
 #: What the pairing of two layers costs, by the field in which they differ; a layer that is missing
 #: costs 1. Channels and kernels tell layers apart best.
 COSTS: Final = {"out_channels": 0.35, "kernel_size": 0.35, "stride": 0.15, "padding": 0.1}
@@ -118,8 +127,15 @@ def kind(step: Step) -> str:
 
 def family(step: Step) -> str:
     """What it is among others; a kind of its own if nothing stands for it."""
-    name = kind(step)
-    return next((each for each, kinds in FAMILIES.items() if name in kinds), name)
+    name, plain = kind(step), plain_name(step)
+    found = (each for each, kinds in FAMILIES.items() if name in kinds)
+    named = (each for each, kinds in NAMED.items() if plain in kinds)
+    return next(found, next(named, name))
+
+
+def plain_name(step: Step) -> str:
+    """What a layer is called, without its framework's prefix: `groupnorm` for aten.group_norm."""
+    return kind(step).rpartition(".")[2].replace("_", "").lower()
 
 
 def align(user: Chain, spec: Chain) -> Nodes:

@@ -56,6 +56,19 @@ NAMES: Final[Mapping[str, str]] = {
     "reshape": "reshape",
     "transpose": "transpose",
 }
+#: The same for what is known by name only.
+PLAIN: Final[Mapping[str, str]] = {
+    "groupnorm": "group norm",
+    "layernorm": "layer norm",
+    "instancenorm": "instance norm",
+    "rmsnorm": "RMS norm",
+    "mish": "Mish",
+    "hardswish": "hard swish",
+    "hardsigmoid": "hard sigmoid",
+    "selu": "SELU",
+    "celu": "CELU",
+    "prelu": "PReLU",
+}
 #: At least so many layers make "all".
 ALL: Final = 3
 #: Dropout, and what may stand before or behind it all the same, also in training.
@@ -141,6 +154,11 @@ def name_of(step: Step) -> str:
         what = "trained" if align.is_trained(step) else "constant"
         each = f"{what} {'factor' if layer.attributes['product'] else 'offset'}"
         return each if step.arrays["other"].size == 1 else f"array of {each}s"
+    if isinstance(layer, Foreign) and layer.kind == "batch_norm":
+        own = layer.attributes.get("train") or "running_mean" not in step.arrays
+        return "batch norm with the statistics of each batch" if own else "batch norm"
+    if (plain := align.plain_name(step)) in PLAIN:
+        return PLAIN[plain]
     if isinstance(layer, Foreign) and layer.kind == "dropout" and not is_active(step):
         return "dropout"
     return NAMES.get(kind(step), f"'{kind(step)}'")
@@ -225,6 +243,7 @@ class Finder:
                 case ForkPair():
                     self._fork(node, path, place, shape)
                 case HeadPair(inside=inside):
+                    self._head(node, nodes)
                     self._nodes(inside, path, place, shape, None)
                 case Missing():
                     self._missing(node, path, place, shape)
@@ -237,6 +256,20 @@ class Finder:
                     self._nodes(inside, path, place, shape, row)
             path, place = path_of(node) or path, place_of(node) or place
             shape = _shape_after(node, shape)
+
+    def _head(self, node: HeadPair, nodes: Nodes) -> None:
+        """Whether a further output is returned in its place among the others."""
+        pairs = [each for each in nodes if isinstance(each, HeadPair)]
+        mine = sorted(each.user.number for each in pairs).index(node.user.number)
+        theirs = sorted(each.spec.number for each in pairs).index(node.spec.number)
+        if mine == theirs:
+            return
+        words = (
+            f"is returned as output {node.user.number}, where the spec has it as"
+            f" output {node.spec.number}, the logits being 0"
+        )
+        path, place = path_of(node), place_of(node)
+        self._add(node, "number", path, place, words, Cause.OUTPUT, False, "Head")
 
     def _note_moves(self, nodes: Nodes, path: str) -> None:
         """Where what has moved stands now, and whether that makes a difference in training."""

@@ -61,8 +61,9 @@ class _Mender:
                     found.append(self._step(node))
                 case ForkPair():
                     found.append(self._fork(node))
-                case HeadPair(user=user, inside=inside):
-                    found.append(replace(user, chain=self.chain(inside)))
+                case HeadPair(user=user, spec=spec, inside=inside):
+                    number = spec.number if (node, "number") in self._chosen else user.number
+                    found.append(replace(user, chain=self.chain(inside), number=number))
                 case Missing(spec=spec, moved=None):
                     found += [spec] if (node, "missing") in self._chosen else []
                 case Missing(spec=spec, moved=item):

@@ -240,7 +240,13 @@ class Checked:
         ):
             verdict = UNCLEAR
         if unknown:
-            names = dict.fromkeys(f"{name_of(step)} in {step.place}" for step in unknown)
+            places: dict[str, list[str]] = {}
+            for step in unknown:
+                places.setdefault(name_of(step), []).append(step.place)
+            names = [
+                f"{name} in {where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''}"
+                for name, where in places.items()
+            ]
             reason = f"What these do is not known here: {', '.join(names)}."
         if verdict == DIFFERENT and (other := self._looks_like()):
             reason = other
@@ -256,6 +262,15 @@ class Checked:
             proved,
             reason=reason,
         )
+
+    @property
+    def share(self) -> float:
+        """How far the model's layers are from the network's, as a share of all of those."""
+        return self.share_of(self._tree)
+
+    def share_of(self, tree: Chain) -> float:
+        """The same of another tree."""
+        return cost(tree, self._spec)
 
     def own(self, images: Array) -> list[Array] | None:
         """The spec's outputs for `images`, in their dtype, with the weights that the model has
