@@ -58,6 +58,7 @@ def load(framework: str, case: Case, style: str, folder: Path) -> Any:
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
+    sys.modules[file.stem] = module  # where MindSpore looks for the source
     found.loader.exec_module(module)
     return module.net
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .plan import SIDE, Op
+from .plan import SIDE, Op, Plan
 from .styles import Channels, Words
 
 ACTS = {
@@ -28,6 +28,27 @@ class MindSpore(Words):
     base = "nn.Cell"
     forward = "construct"
     listing = "nn.CellList"
+
+    def lazy(self, plan: Plan) -> str:
+        """A cell of branches, and all in one sequence: graph mode knows no `isinstance` of cells."""
+        return "\n".join(
+            [
+                "class Branches(nn.Cell):",
+                "    def __init__(self, branches, around=False):",
+                "        super().__init__()",
+                "        self.branches = nn.CellList(branches)",
+                "        self.around = around",
+                "",
+                "    def construct(self, x):",
+                "        found = []",
+                "        for branch in self.branches:",
+                "            found.append(branch(x))",
+                "        y = ops.cat(found, axis=1)",
+                "        return x + y if self.around else y",
+                "",
+                self.flat(plan, "Branches([{}])"),
+            ]
+        )
 
     def objects(self, op: Op, channels: Channels, lazy: bool = False) -> list[str]:
         match op.kind:

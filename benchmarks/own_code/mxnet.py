@@ -101,30 +101,9 @@ class MXNet(Words):
                 f"        y = {self.cat_list('[each(x) for each in self._children.values()]')}",
                 "        return x + y if self.around else y",
                 "",
-                self._flat(plan),
+                self.flat(plan, "Branches({})"),
             ]
         )
-
-    def _flat(self, plan: Plan) -> str:
-        parts: list[str] = []
-        shared: list[str] = []
-        again = {item.like for item in plan if not isinstance(item, Op)}
-        for item in plan:
-            if isinstance(item, Op):
-                parts += self._all_objects(item, 0)
-            elif item.like:
-                parts.append(f"block_{item.like}")
-            else:
-                branches = [
-                    self.sequential(self._chain(item.branches[number], 0)) for number in item.joined
-                ]
-                more = ["around=True"] if item.residual else []
-                made = f"Branches({', '.join([*branches, *more])})"
-                if item.name in again:
-                    shared.append(f"block_{item.name} = {made}")
-                    made = f"block_{item.name}"
-                parts.append(made)
-        return "\n".join([*shared, f"net = {self.sequential(parts)}"])
 
     def objects(self, op: Op, channels: Channels, lazy: bool = False) -> list[str]:
         match op.kind:

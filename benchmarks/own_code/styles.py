@@ -251,6 +251,34 @@ class Words:
             ]
         )
 
+    def flat(self, plan: Plan, made: str) -> str:
+        """All in one sequence, with `made` of the branches for a block, `around=True` behind them
+        where it is summed with what it takes.
+        """
+        parts: list[str] = []
+        shared: list[str] = []
+        again = {block.like for block in blocks(plan)}
+        channels: Channels = 1
+        for item in plan:
+            if isinstance(item, Op):
+                parts += self._all_objects(item, channels)
+            elif item.like:
+                parts.append(f"block_{item.like}")
+            else:
+                branches = [
+                    self.sequential(self._chain(item.branches[number], channels))
+                    for number in item.joined
+                ]
+                block = made.format(", ".join(branches))
+                if item.residual:
+                    block = f"{block[:-1]}, around=True)"
+                if item.name in again:
+                    shared.append(f"block_{item.name} = {block}")
+                    block = f"block_{item.name}"
+                parts.append(block)
+            channels = after(item, channels)
+        return "\n".join([*shared, f"net = {self.sequential(parts)}"])
+
     # Parts ----------------------------------------------------------------------------------------
 
     def cat_list(self, expression: str) -> str:

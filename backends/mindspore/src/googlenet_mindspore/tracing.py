@@ -94,8 +94,11 @@ def _captured(model: nn.Cell, x: ms.Tensor) -> Program:
 def _unlisted(model: nn.Cell) -> str:
     """Where cells are held in a list that is none of MindSpore's; nothing if there is none."""
     for path, cell in model.cells_and_names():
+        counted = {id(each) for each in cell.cells()}  # as nn.SequentialCell does, which has a list
         for attribute, held in vars(cell).items():
-            if isinstance(held, list | tuple) and any(isinstance(e, nn.Cell) for e in held):
+            if isinstance(held, list | tuple) and any(
+                isinstance(each, nn.Cell) and id(each) not in counted for each in held
+            ):
                 return f"{place_of(path)}.{attribute}"
     return ""
 
