@@ -19,9 +19,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from own_code.edits import Case, bugs, drawn, right
+from own_code.edits import KINDS, Case, bugs, drawn, right
 from own_code.plan import SIDE
 
 import googlenet
@@ -40,6 +41,12 @@ def styled(framework: str, cases: Iterable[Case]) -> Iterator[tuple[Case, str]]:
         first = number + number // len(made.STYLES)
         styles = [made.STYLES[(first + more) % len(made.STYLES)] for more in range(4)]
         yield case, next(style for style in styles if made.can(case.plan, style))
+
+
+def sample(framework: str, seed: int, count: int) -> list[tuple[Case, str]]:
+    """So many edits in a style, each of another kind, the kinds drawn."""
+    every = list(styled(framework, drawn(seed, len(KINDS))))
+    return Random(seed).sample(every, count)
 
 
 def load(framework: str, case: Case, style: str, folder: Path) -> Any:

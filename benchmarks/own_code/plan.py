@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import googlenet
@@ -89,6 +90,7 @@ def flat(ops: tuple[Op, ...]) -> Iterator[Op]:
             yield op
 
 
+@cache
 def plan(network: str) -> Plan:
     """The right plan of a network whose blocks have no blocks inside."""
     found = network_of(network)

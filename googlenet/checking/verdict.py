@@ -14,9 +14,9 @@ from ..errors import GoogLeNetError, ShapeError
 from ..spec.layers import Network, Shape
 from ..spec.params import param_specs
 from ..tracing.evaluate import is_known
-from ..tracing.tree import Chain, steps
+from ..tracing.tree import Chain, Item, Step, steps
 from ..weights.samples import random_images, random_params
-from .align import Node, Nodes, align, aligned, cost, is_trained
+from .align import Extra, Missing, Node, Nodes, align, aligned, attributes, cost, is_trained
 from .causes import Cause
 from .differences import Difference, Finder, Finding, doubts, grouped, is_active, name_of
 from .mend import mended
@@ -229,7 +229,7 @@ class Checked:
             first = Divergences(mine, self._kept).first(self.nodes, self._images)
         wrong: list[Difference] = []
         mentions = differences
-        if not same or any(map(_is_unseen, differences)):
+        if not same or any(_is_unseen(each) and not _is_idle(each) for each in differences):
             wrong, mentions = self._told(differences, findings)
         proved = same and not wrong
         if not proved:
@@ -301,6 +301,9 @@ class Checked:
         tried = 0
         assert self._right is not None
         for each in differences:
+            if _is_idle(each):
+                mentions.append(each)
+                continue
             if each.cause not in PERHAPS or _is_unseen(each) or tried == TRIED:
                 wrong.append(each)
                 continue
@@ -338,6 +341,20 @@ def _is_unseen(difference: Difference) -> bool:
     """Whether it is another function whatever the outputs are: a bound may just not be reached."""
     bounded = any(finding.of == "clip" for finding in difference.findings)
     return difference.cause in UNSEEN or bounded
+
+
+def _is_idle(difference: Difference) -> bool:
+    """Whether it is about dropout too much, or missing, that drops nothing in training either."""
+    items: list[Item] = []
+    for node in _nodes(difference):
+        match node:
+            case Extra(user=item) | Missing(spec=item, moved=None):
+                items.append(item)
+            case _:
+                return False
+    return bool(items) and all(
+        isinstance(item, Step) and attributes(item).get("rate") == 0 for item in items
+    )
 
 
 def _nodes(difference: Difference) -> list[Node]:

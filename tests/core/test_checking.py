@@ -16,6 +16,7 @@ from googlenet.spec.layers import (
     AvgPool,
     Conv,
     Dense,
+    Dropout,
     MaxPool,
     ReLU,
 )
@@ -308,3 +309,11 @@ def test_the_tree_of_a_network_is_the_network():
 def test_a_global_pool_may_be_adaptive():
     found = checked(edited(tree(), "b5.pool", instead(AdaptiveAvgPool((1, 1)))))
     assert found.verdict == SAME
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(0.0, SAME), (0.4, DIFFERENT)])
+def test_dropout_that_drops_nothing_is_a_mention(rate, verdict):
+    found = checked(edited(tree(), "b5.pool", followed(Dropout(rate))))
+    assert found.verdict == verdict
+    told = found.mentions if verdict == SAME else found.differences
+    assert [(each.cause, each.path) for each in told] == [(Cause.DROPOUT, "b5.pool")]

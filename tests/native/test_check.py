@@ -1,0 +1,53 @@
+"""Mistakes in users' own models, and right code, in several styles: a seeded sample of
+`benchmarks/own_models.py`, which has them all.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+#: As many edits as run in a minute with the rest, another kind each.
+EDITS, SEED = 8, 11
+
+sys.path.insert(0, str(BENCHMARKS))
+try:
+    own_models = importlib.import_module("own_models")
+finally:
+    sys.path.remove(str(BENCHMARKS))
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the frameworks', of users' code
+
+
+def cases(framework):
+    """Every bug in a style, the styles in turn; as many edits of kinds that are drawn."""
+    return [
+        *own_models.styled(framework, own_models.bugs()),
+        *own_models.sample(framework, SEED, EDITS),
+    ]
+
+
+def judged(framework, case, style, folder):
+    return own_models.judged(framework, case, style, folder)
+
+
+@pytest.mark.parametrize("number", range(len(own_models.bugs()) + EDITS))
+def test_a_mistake_is_found_and_named(framework, number, tmp_path):
+    case, style = cases(framework)[number]
+    found = judged(framework, case, style, tmp_path)
+    assert found["verdict"] == "different", found
+    assert found["layer"], found
+    assert found["cause"], found
+    assert found["proved"], found
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_right_code_is_the_same(framework, number, tmp_path):
+    """Each style, as the network is and with batch norm in turn."""
+    style = own_models.words(framework).STYLES[number]
+    case = own_models.right()[number % 2]
+    found = judged(framework, case, style, tmp_path)
+    assert found["verdict"] == "same", found
+    assert not found["told"], found
