@@ -30,7 +30,7 @@ class MindSpore(Words):
     listing = "nn.CellList"
 
     def lazy(self, plan: Plan) -> str:
-        """A cell of branches, and all in one sequence: graph mode knows no `isinstance` of cells."""
+        """A cell of branches, all in one sequence: graph mode knows no `isinstance` of cells."""
         return "\n".join(
             [
                 "class Branches(nn.Cell):",

@@ -82,7 +82,7 @@ class MXNet(Words):
             clip="nd.clip" if self._classic else "np.clip",
             pad=f'nd.pad(x, mode="constant", pad_width={sides}, constant_value=0)'
             if self._classic
-            else f"np.pad(x, [(a, b) for a, b in zip({sides}[::2], {sides}[1::2])])",
+            else f"np.pad(x, tuple(zip({sides}[::2], {sides}[1::2])))",
         )
         return super().write(plan, style)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from ..spec.serial import from_json, to_json
 from ..spec.traversal import output_shapes, walk
 from ..tracing.evaluate import is_known
 from ..tracing.lift import lift
-from ..tracing.tree import steps
+from ..tracing.tree import Chain, steps
 from .arguments import by_framework, name_of, seconds
 from .trace import check_finite, drawn_images, prove
 
@@ -100,21 +99,23 @@ class _Model:
         graph, outputs = self._backend.trace(self._model, images)
         check_finite(graph)
         network, name = self._network(shape, outputs), self._backend.name
-        try:
-            tree = lift(graph, ones=True)
-        except TraceError as error:
-            reason = f"The model was captured, but not understood: {error}"
+        trees, errors = _trees(graph)
+        if not trees:
+            reason = f"The model was captured, but not understood: {errors[0]}"
             return Check(name, network.name, shape, UNCLEAR, reason=reason)
+        main, tree = next(iter(trees.items()))
         checked = Checked(tree, network, seed)
         found = checked.check(name)
-        if len(outputs) > 1 and found.verdict != SAME and (first := _main(graph, checked)):
+        if found.verdict != SAME:
+            main = _main(trees, checked)
+        if main != 0:
             # The rest is told as if the logits came first.
-            order = [first, *(number for number in range(len(outputs)) if number != first)]
+            order = _order(len(outputs), main)
             outputs = [outputs[number] for number in order]
-            tree = lift(_reordered(graph, order), ones=True)
+            tree = trees[main]
             checked = Checked(tree, network, seed)
             found = checked.check(name)
-            words = f"net: the logits are output {first}, where the spec has them first"
+            words = f"net: the logits are output {main}, where the spec has them first"
             swapped = Difference("", "net", words, Cause.OUTPUT, False)
             differences = (swapped, *found.differences)
             proved = found.proved or found.verdict == SAME
@@ -165,22 +166,33 @@ class _Model:
         return {larger: other} if other != found.verdict else {}
 
 
-def _reordered(graph: Graph, order: Sequence[int]) -> Graph:
-    return replace(graph, outputs=tuple(graph.outputs[number] for number in order))
+def _order(count: int, first: int) -> list[int]:
+    """The outputs with one of them before the others."""
+    return [first, *(number for number in range(count) if number != first)]
 
 
-def _main(graph: Graph, checked: Checked) -> int:
-    """Which of several outputs is that of the main path, as far as the layers before it tell."""
-    shares = [checked.share]
-    for number in range(1, len(graph.outputs)):
-        others = [other for other in range(len(graph.outputs)) if other != number]
+def _trees(graph: Graph) -> tuple[dict[int, Chain], list[TraceError]]:
+    """The model's tree if its main path leads to the output of a number, and why there is none for
+    others.
+    """
+    found: dict[int, Chain] = {}
+    errors: list[TraceError] = []
+    for number in range(len(graph.outputs)):
+        outputs = tuple(graph.outputs[other] for other in _order(len(graph.outputs), number))
         try:
-            tree = lift(_reordered(graph, [number, *others]), ones=True)
-        except TraceError:
-            shares.append(inf)
-        else:
-            shares.append(checked.share_of(tree))
-    return min(range(len(shares)), key=shares.__getitem__)
+            found[number] = lift(replace(graph, outputs=outputs), ones=True)
+        except TraceError as error:
+            errors.append(error)
+    return found, errors
+
+
+def _main(trees: Mapping[int, Chain], checked: Checked) -> int:
+    """The output to which the main path leads: the first, unless the layers before another one are
+    far more like the network's.
+    """
+    shares = {number: checked.share_of(tree) for number, tree in trees.items()}
+    first, best = next(iter(trees)), min(shares, key=shares.__getitem__)
+    return best if shares[best] < shares[first] / 2 else first
 
 
 def _is_another(outputs: Sequence[Array], checked: Checked, images: Array) -> bool:

@@ -77,7 +77,8 @@ class Origins:
     def of(self, op: Op, node: Node, held: Mapping[Node, Array]) -> Op:
         """`op`, which `node` is, with the origins of its arrays."""
         constants = [each for each in node.all_input_nodes if each in held]
-        arrays, origins = dict(op.arrays), {}
+        arrays = dict(op.arrays)
+        origins: dict[str, Origin] = {}
         for role, array in op.arrays.items():
             if role in STATISTICS:
                 continue
