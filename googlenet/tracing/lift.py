@@ -387,7 +387,8 @@ class _Lifter:
         if value is None or value.step is None or self._uses.get(view.value, 0) > 1:
             return False
         layer, channels = value.step.layer, view.base[0]
-        if not isinstance(layer, Conv | Dense) or layer.bias or op.attributes["product"]:
+        weighted = isinstance(layer, Conv | Dense) or _is_dilated(layer)
+        if not weighted or "bias" in value.step.arrays or op.attributes["product"]:
             return False
         if constant.size not in (1, channels) or constant.shape[0] != constant.size:
             return False
@@ -400,7 +401,9 @@ class _Lifter:
             origins["bias"] = origin
         if constant.size != channels and origin != "constant":
             origins["bias"] = "tied"  # one number for all channels
-        step = replace(value.step, layer=replace(layer, bias=True), arrays=arrays, origins=origins)
+        if isinstance(layer, Conv | Dense):
+            layer = replace(layer, bias=True)
+        step = replace(value.step, layer=layer, arrays=arrays, origins=origins)
         self._values[view.value] = replace(value, step=step)
         self._views[op.name] = view
         return True
@@ -486,10 +489,12 @@ class _Lifter:
         if layer is None:
             before = self._plain(name)
             layer = self._checked(op, before, NO_PADDING)
-        if layer is None:
-            self._foreign(op)
-        else:
+        if layer is not None:
             self._add(op, before, layer, op.arrays)
+        elif padded is not None and (gaps := self._with_gaps(op, *padded)) is not None:
+            self._add(op, padded[0], gaps, op.arrays)
+        else:
+            self._foreign(op)
 
     def _padded(self, op: Op, name: str) -> tuple[str, ExplicitPadding] | None:
         """The value before the padding that a layer can take with its own, and that padding."""
@@ -506,6 +511,23 @@ class _Lifter:
                 padded = self._unpadded(op, name, 0.0)
                 return padded if padded is not None and self._is_positive(padded[0]) else None
         return None
+
+    def _with_gaps(self, op: Op, before: str, padding: ExplicitPadding) -> Foreign | None:
+        """A convolution with gaps in its kernel, and with a further `padding`."""
+        if op.kind != "conv":
+            return None
+        found = {**op.attributes, "padding": _sum(op.attributes["padding"], padding)}
+        weight, dilation = op.arrays["weight"], found["dilation"]
+        height, width = (
+            (size - 1) * gap + 1 for size, gap in zip(weight.shape[2:], dilation, strict=True)
+        )
+        wide = (height, width), found["stride"], found["padding"], found["groups"]
+        try:
+            layer = Conv(len(weight), *wide, False)
+            fits = _fits(layer, self._shape(before), op.shape[1:])
+        except SpecError:  # a number that the spec does not allow
+            return None
+        return Foreign(op.kind, found) if fits else None
 
     def _checked(self, op: Op, before: str, padding: ExplicitPadding) -> Leaf | None:
         """The spec's layer with a further `padding`, if it gives what the operation does."""
@@ -535,6 +557,11 @@ class _Lifter:
                 return False
         kept = (MaxPool, AvgPool, AdaptiveAvgPool, Dropout, LocalResponseNorm, Foreign)
         return isinstance(layer, kept) and self._is_positive(found.inputs[0])
+
+
+def _is_dilated(layer: Leaf | Foreign) -> bool:
+    """Whether a layer is a convolution with gaps in its kernel."""
+    return isinstance(layer, Foreign) and layer.kind == "conv"
 
 
 def _made(op: Op, padding: ExplicitPadding = NO_PADDING) -> Leaf | None:

@@ -485,6 +485,19 @@ def test_a_dilated_convolution_is_foreign_and_computed():
     assert near(found, expected)
 
 
+def test_a_dilated_convolution_takes_the_padding_before_it_and_the_bias_behind():
+    bias, shape = array(4, 1, 1), (2, 4, 8, 7)
+    inner, gaps = ((2, 2), (2, 2)), {"size": 3, "dilation": (2, 2)}
+    (step,) = lifted(
+        padded("images", ((0, 1), (1, 0))),
+        conv("a", "p", shape=shape, padding=inner, **gaps),
+        op("b", "affine", "a", shape=shape, product=False, arrays={"other": bias}),
+    )
+    assert step.layer.kind == "conv"
+    assert step.layer.attributes["padding"] == ((2, 3), (3, 2))
+    np.testing.assert_array_equal(step.arrays["bias"], bias.reshape(-1))
+
+
 def test_a_layer_that_nobody_knows_is_named():
     tree = lifted(op("x", "warp", "images", shape=SHAPE))
     (step,) = foreign(tree)
