@@ -314,6 +314,7 @@ def test_constants_are_computed_once():
         (lambda: nn.Conv2d(3, 4, 3, pad_mode="valid", dilation=2), "conv"),
         (lambda: nn.ZeroPad2d(1), "pad"),
         (lambda: nn.Dense(29, 4), "dense"),
+        (lambda: nn.AdaptiveMaxPool2d((1, 2)), "adaptive_max_pool"),
     ],
 )
 def test_what_the_spec_has_not_is_foreign_and_computed(make, kind):

@@ -480,6 +480,13 @@ def _adaptive_avg_pool(call: Call) -> Translated:
     return Piece("adaptive_avg_pool", {"output_size": _pair(call.shape[2:])})
 
 
+def _adaptive_max_pool(call: Call) -> Translated:
+    """The maxima, which come before where they are."""
+    if not _is_map(call.args[0]):
+        return None
+    return Piece("adaptive_max_pool", {"output_size": _pair(call.shape[2:])})
+
+
 def _mean(call: Call) -> Translated:
     x, axes, keepdims = call.args[:3]
     if not isinstance(x, Tensor):
@@ -948,6 +955,7 @@ KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "AvgPool3D": _avg_pool_3d,
     "AdaptiveAvgPool2D": _adaptive_avg_pool,
     "AdaptiveAvgPool2DExt": _adaptive_avg_pool,
+    "AdaptiveMaxPool2D": _adaptive_max_pool,
     "ReduceMean": _mean,
     "MeanExt": _mean,
     "Flatten": _flatten,
