@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 from collections.abc import Callable
@@ -48,7 +49,16 @@ def start_parallel() -> tuple[int, int]:
                 " as its own port; unset it in all processes"
             )
         _store = mx.kvstore.create("dist_sync")
+        atexit.register(_leave)
     return _store.rank, _store.num_workers
+
+
+def _leave() -> None:
+    """Leave the store before the interpreter is taken apart: its threads must not outlive it, or
+    the process aborts ("terminate called without an active exception").
+    """
+    global _store
+    _store = None
 
 
 def trainer(model: HybridBlock, recipe: Recipe, *, parallel: bool = False) -> Trainer:
