@@ -93,8 +93,8 @@ def own_of(text: str) -> Own:
         raise ModelFileError(f"{file}: is a folder, expected a file that ends in .py")
     if path.suffix.lower() == ".ipynb":
         raise ModelFileError(
-            f"{file}: is a notebook, expected a file that ends in .py; convert it with"
-            f" 'jupyter nbconvert --to script {file}'"
+            f"{file}: is a notebook, expected a file that ends in .py; export it as a script with"
+            " Jupyter"
         )
     if path.suffix.lower() != ".py":
         raise ModelFileError(f"{file}: expected a Python file, whose name ends in .py")

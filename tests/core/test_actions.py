@@ -78,7 +78,7 @@ def test_the_library_speaks_of_no_option():
                     (path.name, word) for word in words if word[:2] == "--" and word[2:3].isalpha()
                 ]
     # What other programs are started with.
-    others = {"--nproc-per-node", "--worker_num", "--local_worker_num", "--join", "--to"}
+    others = {"--nproc-per-node", "--worker_num", "--local_worker_num", "--join"}
     assert [each for each in found if each[1] not in others] == []
 
 

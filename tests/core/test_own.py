@@ -181,7 +181,7 @@ def test_a_file_may_be_called_as_a_module_that_is_loaded(place):
         ("nosuch.py:net", "nosuch.py: does not exist"),
         ("mynt.py:net", "mynt.py: does not exist; did you mean 'mynet.py'?"),
         ("folder.py:net", "folder.py: is a folder, expected a file that ends in .py"),
-        ("net.ipynb:net", "net.ipynb: is a notebook, expected a file that ends in .py; convert"),
+        ("net.ipynb:net", "net.ipynb: is a notebook, expected a file that ends in .py; export it"),
         ("./net.txt:net", "./net.txt: expected a Python file, whose name ends in .py"),
         ("mynet.py", "mynet.py: expected FILE:NAME, a file and the name in it of a model, or"),
         ("mynet.py:a b", "mynet.py: expected a Python name after the colon, got 'a b'"),

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 import googlenet
 from googlenet.architectures import designators
 from googlenet.backend.protocols import capabilities
+from googlenet.backend.threads import asked_for
 from googlenet.source.write import write
 from googlenet.spec.analysis import smallest_input
 from googlenet.weights.samples import random_images, random_params
@@ -75,8 +76,12 @@ def test_a_sample_gives_the_same_bits_in_a_process_without_this_project(
         found = written.prepare(folder, source, backend, network, params, images)
         expected.append((folder, *found))
     folders = [str(folder) for folder, *_ in expected]
+    # Without the numbers of threads that a trace or a parity run sets in this process.
     done = subprocess.run(
-        [sys.executable, written.__file__, framework, *folders], capture_output=True, text=True
+        [sys.executable, written.__file__, framework, *folders],
+        capture_output=True,
+        text=True,
+        env=asked_for(),
     )
     assert done.returncode == 0, done.stderr
     for folder, about, arrays in expected:

@@ -207,7 +207,12 @@ def _item(held: Any, index: Any) -> Any:
 def _sizes(attribute: Any) -> Sizes:
     """The shape that MindIR gives a result."""
     if attribute.values:
-        return tuple(_sizes(each) for each in attribute.values)  # type: ignore[return-value]
+        return tuple(map(_size, attribute.values))
+    return _size(attribute)
+
+
+def _size(attribute: Any) -> tuple[int, ...]:
+    """The shape of one tensor."""
     return tuple(int(size) for tensor in attribute.tensors for size in tensor.dims)
 
 

@@ -667,7 +667,9 @@ def _counts(shares: Array) -> Array:
     """Factors that are one over a number of elements, but for rounding, exactly so."""
     with np.errstate(divide="ignore"):
         numbers = np.rint(1 / shares)
-    is_count = np.isfinite(numbers).all() and np.allclose(shares * numbers, 1, rtol=1e-5)
+    # A quotient and a product, each rounded to float32: at most one unit in the last place.
+    strayed = np.abs(shares * numbers - 1)
+    is_count = np.isfinite(numbers).all() and strayed.max() <= np.finfo(np.float32).eps
     return 1 / numbers if is_count else shares
 
 
