@@ -15,10 +15,9 @@ import numpy as np
 
 from ..architectures import as_network
 from ..arrays import Array
-from ..backend.discovery import canonical_name, chosen_frameworks
+from ..backend.discovery import canonical_name, chosen_frameworks, get_backend
 from ..backend.graph import Graph
 from ..backend.protocols import Backend, Traces, Writes
-from ..backend.threads import prepared_backend
 from ..checking.causes import Cause
 from ..checking.differences import Difference
 from ..checking.pour import apart
@@ -73,7 +72,7 @@ def check(
     """
     named = canonical_name(name_of("framework", framework))
     shape = None if input_shape is None else check_input_shape(input_shape)
-    backend = prepared_backend(named)
+    backend = get_backend(named)
     if not isinstance(backend, Traces):
         raise BackendError(f"framework '{named}': its backend cannot trace models yet")
     images = drawn_images(as_network(against, input_shape=shape).input_shape, seed)

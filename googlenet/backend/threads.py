@@ -126,14 +126,7 @@ def use_threads(backend: Backend, threads: int | None = None) -> None:
     """Have `backend` use `threads`, by default as many as the environment asks for; one without the
     hook `set_threads` is left as the environment set it.
 
-    Called after the backend is imported and before it builds anything; it is told a number only
-    once, since a framework may accept no second one.
+    Called once, after the backend is imported and before it builds anything.
     """
-    count = threads or thread_count()
-    if isinstance(backend, SetsThreads) and _told.get(backend) != count:
-        backend.set_threads(count)
-        _told[backend] = count
-
-
-#: The number of threads that each backend was told in this process.
-_told: dict[Backend, int] = {}
+    if isinstance(backend, SetsThreads):
+        backend.set_threads(threads or thread_count())

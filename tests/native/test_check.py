@@ -3,6 +3,7 @@
 """
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def test_right_code_is_the_same(framework, number, tmp_path):
     """Each style, as the network is and with batch norm in turn."""
     style = own_models.words(framework).STYLES[number]
     case = own_models.right()[number % 2]
+    environment = dict(os.environ)
     found = judged(framework, case, style, tmp_path)
     assert found["verdict"] == "same", found
+    assert os.environ == environment  # it runs in the user's own process
     assert not found["told"], found

@@ -76,7 +76,7 @@ def test_a_sample_gives_the_same_bits_in_a_process_without_this_project(
         found = written.prepare(folder, source, backend, network, params, images)
         expected.append((folder, *found))
     folders = [str(folder) for folder, *_ in expected]
-    # Without the numbers of threads that a trace or a parity run sets in this process.
+    # Without the numbers of threads that other tests may have set in this process alone.
     done = subprocess.run(
         [sys.executable, written.__file__, framework, *folders],
         capture_output=True,
