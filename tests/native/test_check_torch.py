@@ -376,3 +376,9 @@ def test_torch_script_is_refused():
     )
     with pytest.raises(TraceError, match="TorchScript"):
         checked(script)
+
+
+def test_a_compiled_model_is_the_one_that_was_compiled():
+    found = checked(torch.compile(Net()))
+    assert found
+    assert found.proved
