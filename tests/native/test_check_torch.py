@@ -378,6 +378,7 @@ def test_torch_script_is_refused():
         checked(script)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's, of its compiler
 def test_a_compiled_model_is_the_one_that_was_compiled():
     found = checked(torch.compile(Net()))
     assert found

@@ -36,10 +36,9 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"{name}: expected an nn.Module, got {type(model).__name__}")
-    original = getattr(
-        model, "_orig_mod", model
-    )  # of torch.compile, which would compile for minutes
-    model = original if isinstance(original, nn.Module) else model
+    original = getattr(model, "_orig_mod", None)
+    if isinstance(original, nn.Module):  # what was compiled: compiling it again takes minutes
+        model = original
     if isinstance(model, torch.jit.ScriptModule):
         raise TraceError(
             f"{name}: the model is TorchScript already, which torch.export does not take; give the"
