@@ -5,34 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .plan import SIDE, Op, Plan
-from .styles import Channels, Words
+from .styles import Words
+from .words import Channels
 
 OBJECTS = {
-    "relu": 'nn.Activation("relu")',
-    "leaky_relu": "nn.LeakyReLU(0.1)",
-    "relu6": "nn.Lambda(relu6)",
-    "elu": "nn.ELU()",
-    "sigmoid": 'nn.Activation("sigmoid")',
-    "tanh": 'nn.Activation("tanh")',
-    "silu": "nn.Swish()",
+    "act relu": 'nn.Activation("relu")',
+    "act leaky_relu": "nn.LeakyReLU(0.1)",
+    "act relu6": "nn.Lambda(relu6)",
+    "act elu": "nn.ELU()",
+    "act sigmoid": 'nn.Activation("sigmoid")',
+    "act tanh": 'nn.Activation("tanh")',
+    "act silu": "nn.Swish()",
+    "global avg": "nn.GlobalAvgPool2D()",
+    "global max": "nn.GlobalMaxPool2D()",
+    "global one": "nn.AvgPool2D(1)",
+    "global window": f"nn.AvgPool2D({SIDE // 32})",
+    "flatten": "nn.Flatten()",
+    "conv_head": "nn.Conv2D({out}, 1)",
+    "dropout": "nn.Dropout({rate})",
+}
+BOTH = {
+    "act silu": "swish({x})",
+    "global avg": "{x}.mean(axis=(2, 3), keepdims=True)",
+    "flatten": "{x}.reshape({x}.shape[0], -1)",
 }
 CLASSIC = {
-    "relu": "nd.relu({})",
-    "leaky_relu": 'nd.LeakyReLU({}, act_type="leaky", slope=0.1)',
-    "relu6": "nd.clip({}, 0, 6)",
-    "elu": 'nd.LeakyReLU({}, act_type="elu", slope=1.0)',
-    "sigmoid": "nd.sigmoid({})",
-    "tanh": "nd.tanh({})",
-    "silu": "swish({})",
+    **BOTH,
+    "act relu": "nd.relu({x})",
+    "act leaky_relu": 'nd.LeakyReLU({x}, act_type="leaky", slope=0.1)',
+    "act relu6": "nd.clip({x}, 0, 6)",
+    "act elu": 'nd.LeakyReLU({x}, act_type="elu", slope=1.0)',
+    "act sigmoid": "nd.sigmoid({x})",
+    "act tanh": "nd.tanh({x})",
+    "global max": 'nd.Pooling({x}, kernel=(1, 1), global_pool=True, pool_type="max")',
+    "global one": 'nd.Pooling({x}, kernel=(1, 1), pool_type="avg")',
+    "global window": f'nd.Pooling({{x}}, kernel=({SIDE // 32}, {SIDE // 32}), pool_type="avg")',
+    "softmax": "nd.softmax({x})",
+    "dropout": "nd.Dropout({x}, p={rate})",
 }
 NUMPY = {
-    "relu": "npx.relu({})",
-    "leaky_relu": 'npx.leaky_relu({}, act_type="leaky", slope=0.1)',
-    "relu6": "np.clip({}, 0, 6)",
-    "elu": 'npx.leaky_relu({}, act_type="elu", slope=1.0)',
-    "sigmoid": "npx.sigmoid({})",
-    "tanh": "np.tanh({})",
-    "silu": "swish({})",
+    **BOTH,
+    "act relu": "npx.relu({x})",
+    "act leaky_relu": 'npx.leaky_relu({x}, act_type="leaky", slope=0.1)',
+    "act relu6": "np.clip({x}, 0, 6)",
+    "act elu": 'npx.leaky_relu({x}, act_type="elu", slope=1.0)',
+    "act sigmoid": "npx.sigmoid({x})",
+    "act tanh": "np.tanh({x})",
+    "global max": 'npx.pooling({x}, kernel=(1, 1), global_pool=True, pool_type="max")',
+    "global one": 'npx.pooling({x}, kernel=(1, 1), pool_type="avg")',
+    "global window": f'npx.pooling({{x}}, kernel=({SIDE // 32}, {SIDE // 32}), pool_type="avg")',
+    "softmax": "npx.softmax({x})",
+    "dropout": "npx.dropout({x}, p={rate})",
 }
 HELPERS = """
 
@@ -70,10 +93,14 @@ NUMPY_IMPORTS = (
 class MXNet(Words):
     base = "nn.Block"
     listing = "list"
+    STRIDE = "strides"
+    NO_BIAS = ", use_bias=False"
 
     def write(self, plan: Plan, style: str) -> str:
         self._classic = style in ("functional", "helpers")
-        self._acts = CLASSIC if self._classic else NUMPY
+        self.CALLS = CLASSIC if self._classic else NUMPY
+        softmax = "nd.softmax" if self._classic else "npx.softmax"
+        self.OBJECTS = {**OBJECTS, "softmax": f"nn.Lambda({softmax})"}
         zeros = "nd.zeros" if self._classic else "np.zeros"
         self.last = f"net.initialize(mx.init.Xavier())\nnet({zeros}((1, 1, {SIDE}, {SIDE})))"
         sides = "self.sides"
@@ -105,116 +132,58 @@ class MXNet(Words):
             ]
         )
 
-    def objects(self, op: Op, channels: Channels, lazy: bool = False) -> list[str]:
-        match op.kind:
-            case "conv":
-                arguments = [str(op["out"]), f"kernel_size={op['kernel']}", *self._window(op)]
-                arguments += [
-                    f"{name}={op[name]}" for name in ("dilation", "groups") if op[name] != 1
-                ]
-                arguments += [] if op["bias"] else ["use_bias=False"]
-                return [*self._padded(op), f"nn.Conv2D({', '.join(arguments)})"]
-            case "norm":
-                return [f"nn.BatchNorm(epsilon={op['eps']})"]
-            case "act":
-                return [OBJECTS[op["name"]]]
-            case "pool":
-                arguments = [f"pool_size={op['kernel']}", *self._window(op, always=True)]
-                arguments += ["ceil_mode=True"] if op["ceil"] else []
-                return [
-                    *self._padded(op), f"nn.{op['name'].title()}Pool2D({', '.join(arguments)})"
-                ]  # fmt: skip
-            case "global":
-                return [
-                    {
-                        "avg": "nn.GlobalAvgPool2D()",
-                        "max": "nn.GlobalMaxPool2D()",
-                        "one": "nn.AvgPool2D(1)",
-                        "window": f"nn.AvgPool2D({SIDE // 32})",
-                    }[op["name"]]
-                ]
-            case "flatten":
-                return ["nn.Flatten()"]
-            case "dense":
-                bias = "" if op["bias"] else ", use_bias=False"
-                return [f"nn.Dense({op['out']}{bias})"]
-            case "conv_head":
-                return [f"nn.Conv2D({op['out']}, 1)"]
-            case "softmax":
-                return ["nn.Lambda(nd.softmax)" if self._classic else "nn.Lambda(npx.softmax)"]
-            case "dropout":
-                return [f"nn.Dropout({op['rate']})"]
-        raise ValueError(op.kind)
+    def conv(self, op: Op, channels: Channels, lazy: bool) -> list[str]:
+        given = [str(op["out"]), f"kernel_size={op['kernel']}", *self.window(op), *self.spread(op)]
+        return [*self._padded(op), f"nn.Conv2D({', '.join(given)}{self.without(op)})"]
 
-    def _window(self, op: Op, always: bool = False) -> list[str]:
-        found = [f"strides={op['stride']}"] if always or op["stride"] != 1 else []
-        if isinstance(op["padding"], int) and op["padding"]:
-            found.append(f"padding={op['padding']}")
-        return found
+    def norm(self, op: Op, channels: Channels, lazy: bool) -> str:
+        return f"nn.BatchNorm(epsilon={op['eps']})"
+
+    def pool(self, op: Op) -> list[str]:
+        given = [f"pool_size={op['kernel']}", *self.pool_window(op)]
+        return [*self._padded(op), f"nn.{op['name'].title()}Pool2D({', '.join(given)})"]
+
+    def dense(self, op: Op, channels: Channels, lazy: bool) -> str:
+        return f"nn.Dense({op['out']}{self.without(op)})"
 
     def _padded(self, op: Op) -> list[str]:
         pad = op["padding"]
         return [] if isinstance(pad, int) else [f"Pad({pad[0]}, {pad[1]})"]
 
-    def call(self, op: Op, x: str) -> str:
-        own = "nd" if self._classic else "npx"
-        match op.kind:
-            case "act":
-                return self._acts[op["name"]].format(x)
-            case "softmax":
-                return f"{own}.softmax({x})"
-            case "dropout":
-                name = "nd.Dropout" if self._classic else "npx.dropout"
-                return f"{name}({x}, p={op['rate']})"
-            case "pool":
-                pad = op["padding"]
-                if not isinstance(pad, int):
-                    x, pad = f"Pad({pad[0]}, {pad[1]})({x})", 0
-                name = "nd.Pooling" if self._classic else "npx.pooling"
-                sides = [("kernel", op["kernel"]), ("stride", op["stride"]), ("pad", pad)]
-                given = [f"{what}=({side}, {side})" for what, side in sides]
-                given += [f'pool_type="{op["name"]}"']
-                given += ['pooling_convention="full"'] if op["ceil"] else []
-                return f"{name}({x}, {', '.join(given)})"
-        return ""
+    def _sides(self, op: Op, x: str) -> tuple[str, list[str]]:
+        """What a function of windows is given, padded where it cannot, and its arguments."""
+        pad = op["padding"]
+        if not isinstance(pad, int):
+            x, pad = f"{self._padded(op)[0]}({x})", 0
+        sides = [("kernel", op["kernel"]), ("stride", op["stride"]), ("pad", pad)]
+        sides += [("dilate", op["dilation"])] if op.values.get("dilation", 1) != 1 else []
+        return x, [f"{what}=({side}, {side})" for what, side in sides]
 
-    def whole(self, op: Op, x: str) -> str:
-        match op.kind:
-            case "global":
-                name = "nd.Pooling" if self._classic else "npx.pooling"
-                side = SIDE // 32
-                return {
-                    "avg": f"{x}.mean(axis=(2, 3), keepdims=True)",
-                    "max": f'{name}({x}, kernel=(1, 1), global_pool=True, pool_type="max")',
-                    "one": f'{name}({x}, kernel=(1, 1), pool_type="avg")',
-                    "window": f'{name}({x}, kernel=({side}, {side}), pool_type="avg")',
-                }[op["name"]]
-            case "flatten":
-                return f"{x}.reshape({x}.shape[0], -1)"
-        return self.call(op, x)
+    def pool_call(self, op: Op, x: str) -> str:
+        x, given = self._sides(op, x)
+        given += [f'pool_type="{op["name"]}"']
+        given += ['pooling_convention="full"'] if op["ceil"] else []
+        return f"{'nd.Pooling' if self._classic else 'npx.pooling'}({x}, {', '.join(given)})"
 
-    def raw(self, name: str, op: Op, channels: int) -> list[str]:
-        def parameter(role: str, shape: Sequence[int], given: str = "") -> str:
-            inside = f'"{name}_{role}", shape={tuple(shape)}{given}'
-            return f"self.{name}_{role} = self.params.get({inside})"
+    def weight(self, name: str, shape: tuple[int, ...]) -> str:
+        return self._parameter(f"{name}_w", shape)
 
-        match op.kind:
-            case "conv" | "conv_head":
-                side = op.values.get("kernel", 1)
-                shape = (op["out"], channels // op.values.get("groups", 1), side, side)
-                found = [parameter("w", shape)]
-            case "dense":
-                found = [parameter("w", (op["out"], op["inputs"] or channels))]
-            case "norm":
-                return [
-                    parameter("w", (channels,), ', init="ones"'),
-                    parameter("b", (channels,), ', init="zeros"'),
-                    parameter("mean", (channels,), ', init="zeros", grad_req="null"'),
-                    parameter("var", (channels,), ', init="ones", grad_req="null"'),
-                ]
-        if op.values.get("bias", True):
-            found.append(parameter("b", (op["out"],), ', init="zeros"'))
-        return found
+    def bias(self, name: str, size: int) -> str:
+        return self._parameter(f"{name}_b", (size,), ', init="zeros"')
+
+    def statistics(self, name: str, channels: int) -> list[str]:
+        given = {
+            "w": ', init="ones"',
+            "b": ', init="zeros"',
+            "mean": ', init="zeros", grad_req="null"',
+            "var": ', init="ones", grad_req="null"',
+        }
+        return [
+            self._parameter(f"{name}_{role}", (channels,), each) for role, each in given.items()
+        ]
+
+    def _parameter(self, name: str, shape: tuple[int, ...], given: str = "") -> str:
+        return f'self.{name} = self.params.get("{name}", shape={shape}{given})'
 
     def raw_call(self, name: str, op: Op, x: str) -> str:
         w, b = f"self.{name}_w.data()", f"self.{name}_b.data()"
@@ -233,13 +202,8 @@ class MXNet(Words):
                 return f"{own['dense']}({', '.join(given)})"
             case "conv_head":
                 return f"{own['conv']}({x}, {w}, {b}, kernel=(1, 1), num_filter={op['out']})"
-        pad = op["padding"]
-        if not isinstance(pad, int):
-            x, pad = f"Pad({pad[0]}, {pad[1]})({x})", 0
-        sides = [("kernel", op["kernel"]), ("stride", op["stride"]), ("pad", pad)]
-        sides += [("dilate", op["dilation"])] if op["dilation"] != 1 else []
-        given = [x, w, *([b] if bias else ["no_bias=True"])]
-        given += [f"{what}=({side}, {side})" for what, side in sides]
+        x, sides = self._sides(op, x)
+        given = [x, w, *([b] if bias else ["no_bias=True"]), *sides]
         given += [f"num_filter={op['out']}"]
         given += [f"num_group={op['groups']}"] if op["groups"] != 1 else []
         return f"{own['conv']}({', '.join(given)})"
@@ -251,9 +215,6 @@ class MXNet(Words):
 
     def cat_list(self, expression: str) -> str:
         return f"np.concatenate({expression}, axis=1)"
-
-    def _one(self) -> str:
-        return "[@]"
 
     def sequential(self, parts: Sequence[str]) -> str:
         return f"seq({', '.join(parts)})"

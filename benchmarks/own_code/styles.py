@@ -8,55 +8,22 @@ from textwrap import indent
 from typing import ClassVar
 
 from .plan import Block, Op, Plan, blocks, flat
-
-#: Channels as they stand in code: a number or a name.
-Channels = int | str
+from .words import Channels, Vocabulary
 
 
-class Words:
-    """What a framework has for what all styles need; its styles are the methods `STYLES`."""
+class Words(Vocabulary):
+    """The styles of a framework are the methods `STYLES`."""
 
     STYLES: ClassVar[tuple[str, ...]] = ("book", "functional", "helpers", "lazy")
-    imports: ClassVar[str]
     base: ClassVar[str]
     forward: ClassVar[str] = "forward"
     listing: ClassVar[str]
+    imports: ClassVar[str]
+    #: Statements behind the last, with the model as `net`.
+    last: ClassVar[str] = ""
 
     def __init__(self) -> None:
         self._sum = False
-
-    # To be given by each framework ----------------------------------------------------------------
-
-    def objects(self, op: Op, channels: Channels, lazy: bool = False) -> list[str]:
-        """The expressions that make the layer objects of an operation on so many channels."""
-        raise NotImplementedError
-
-    def call(self, op: Op, x: str) -> str:
-        """A function of the framework instead; empty if it takes parameters."""
-        raise NotImplementedError
-
-    def raw(self, name: str, op: Op, channels: int) -> list[str]:
-        """The statements that make the parameters of an operation as attributes of `self`."""
-        raise NotImplementedError
-
-    def raw_call(self, name: str, op: Op, x: str) -> str:
-        """The operation with these."""
-        raise NotImplementedError
-
-    def cat(self, parts: Sequence[str]) -> str:
-        """Joined along the channels."""
-        raise NotImplementedError
-
-    def sequential(self, parts: Sequence[str]) -> str:
-        """One object of several."""
-        raise NotImplementedError
-
-    def whole(self, op: Op, x: str) -> str:
-        """The mean over the map, and the flattening, as methods or functions of arrays."""
-        raise NotImplementedError
-
-    #: Statements behind the last, with the model as `net`.
-    last: ClassVar[str] = ""
 
     # The styles -----------------------------------------------------------------------------------
 
@@ -116,7 +83,7 @@ class Words:
                     body.append(f"{into} = {self.raw_call(name, op, source)}")
                     channels = after(op, channels)
                 else:
-                    body.append(f"{into} = {self.whole(op, source)}")
+                    body.append(f"{into} = {self.call(op, source)}")
                 source = into
             if not ops:
                 body.append(f"{into} = {source}")
@@ -173,7 +140,7 @@ class Words:
                     init.append(f"self.{name} = {part}")
                     body.append(f"x = self.{name}(x)")
             else:
-                body.append(f"x = {self.whole(item, 'x')}")
+                body.append(f"x = {self.call(item, 'x')}")
             channels = after(item, channels)
         return "\n".join(
             [
@@ -281,13 +248,6 @@ class Words:
 
     # Parts ----------------------------------------------------------------------------------------
 
-    def cat_list(self, expression: str) -> str:
-        """As `cat`, of an expression that gives a list."""
-        return self.cat(["@"]).replace(self._one(), expression)
-
-    def _one(self) -> str:
-        raise NotImplementedError
-
     def _all_objects(self, op: Op, channels: Channels, lazy: bool = False) -> list[str]:
         if op.kind != "residual":
             return self.objects(op, channels, lazy)
@@ -344,8 +304,8 @@ class Words:
                         f" {self.sequential(self._chain(op.inside, channels))}"
                     )
                     expression = f"(y + self.p{number + 1}_{place + 1}(y))"
-                elif text := self.call(op, expression) if op.kind == "act" else "":
-                    expression = text
+                elif op.kind == "act":
+                    expression = self.call(op, expression)
                 else:
                     for part, made in enumerate(self.objects(op, channels)):
                         attribute = f"p{number + 1}_{place + 1}" + "b" * part

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 from .plan import SIDE, Op, Plan
-from .styles import Channels, Words
-
-ACTS = {
-    "relu": ("layers.ReLU()", "tf.nn.relu({})"),
-    "leaky_relu": ("layers.LeakyReLU(negative_slope=0.1)", "tf.nn.leaky_relu({}, 0.1)"),
-    "relu6": ("layers.ReLU(max_value=6)", "tf.nn.relu6({})"),
-    "elu": ("layers.ELU()", "tf.nn.elu({})"),
-    "sigmoid": ('layers.Activation("sigmoid")', "tf.sigmoid({})"),
-    "tanh": ('layers.Activation("tanh")', "tf.tanh({})"),
-    "silu": ('layers.Activation("silu")', "tf.nn.silu({})"),
-}
+from .styles import Words
+from .words import Channels
 
 
 class TensorFlow(Words):
@@ -26,6 +19,41 @@ class TensorFlow(Words):
     base = "keras.Model"
     forward = "call"
     listing = "list"
+    STRIDE = "strides"
+    NO_BIAS = ", use_bias=False"
+    OBJECTS: ClassVar = {
+        "act relu": "layers.ReLU()",
+        "act leaky_relu": "layers.LeakyReLU(negative_slope=0.1)",
+        "act relu6": "layers.ReLU(max_value=6)",
+        "act elu": "layers.ELU()",
+        "act sigmoid": 'layers.Activation("sigmoid")',
+        "act tanh": 'layers.Activation("tanh")',
+        "act silu": 'layers.Activation("silu")',
+        "global avg": "layers.GlobalAveragePooling2D(keepdims=True)",
+        "global max": "layers.GlobalMaxPooling2D(keepdims=True)",
+        "global one": "layers.AveragePooling2D(1)",
+        "global window": f"layers.AveragePooling2D({SIDE // 32})",
+        "flatten": "layers.Flatten()",
+        "conv_head": "layers.Conv2D({out}, 1)",
+        "softmax": "layers.Softmax()",
+        "dropout": "layers.Dropout({rate})",
+    }
+    CALLS: ClassVar = {
+        "act relu": "tf.nn.relu({x})",
+        "act leaky_relu": "tf.nn.leaky_relu({x}, 0.1)",
+        "act relu6": "tf.nn.relu6({x})",
+        "act elu": "tf.nn.elu({x})",
+        "act sigmoid": "tf.sigmoid({x})",
+        "act tanh": "tf.tanh({x})",
+        "act silu": "tf.nn.silu({x})",
+        "global avg": "tf.reduce_mean({x}, axis=[1, 2], keepdims=True)",
+        "global max": "tf.reduce_max({x}, axis=[1, 2], keepdims=True)",
+        "global one": 'tf.nn.avg_pool2d({x}, 1, 1, "VALID")',
+        "global window": 'tf.nn.avg_pool2d({x}, {x}.shape[1:3], 1, "VALID")',
+        "flatten": "tf.reshape({x}, [-1, {x}.shape[1] * {x}.shape[2] * {x}.shape[3]])",
+        "softmax": "tf.nn.softmax({x})",
+        "dropout": "keras.layers.Dropout({rate})({x})",
+    }
     last = f"net(tf.zeros((1, {SIDE}, {SIDE}, 1)))"
 
     def can(self, plan: Plan, style: str) -> bool:
@@ -81,48 +109,25 @@ class TensorFlow(Words):
             lines.append(f"x = {f'layers.add([x, {joined}])' if item.residual else joined}")
         return "\n".join([*lines, "net = keras.Model(inputs, x)"])
 
-    def objects(self, op: Op, channels: Channels, lazy: bool = False) -> list[str]:
-        match op.kind:
-            case "conv":
-                before, arguments = self._window(op)
-                arguments = [str(op["out"]), str(op["kernel"]), *arguments]
-                if op["dilation"] != 1:
-                    arguments.append(f"dilation_rate={op['dilation']}")
-                if op["groups"] != 1:
-                    arguments.append(f"groups={op['groups']}")
-                arguments += [] if op["bias"] else ["use_bias=False"]
-                return [*before, f"layers.Conv2D({', '.join(arguments)})"]
-            case "norm":
-                return [f"layers.BatchNormalization(epsilon={op['eps']})"]
-            case "act":
-                return [ACTS[op["name"]][0]]
-            case "pool":
-                before, arguments = self._window(op, always=True)
-                name = {"max": "MaxPool2D", "avg": "AveragePooling2D"}[op["name"]]
-                return [*before, f"layers.{name}({', '.join([str(op['kernel']), *arguments])})"]
-            case "global":
-                return [
-                    {
-                        "avg": "layers.GlobalAveragePooling2D(keepdims=True)",
-                        "max": "layers.GlobalMaxPooling2D(keepdims=True)",
-                        "one": "layers.AveragePooling2D(1)",
-                        "window": f"layers.AveragePooling2D({SIDE // 32})",
-                    }[op["name"]]
-                ]
-            case "flatten":
-                return ["layers.Flatten()"]
-            case "dense":
-                bias = "" if op["bias"] else ", use_bias=False"
-                return [f"layers.Dense({op['out']}{bias})"]
-            case "conv_head":
-                return [f"layers.Conv2D({op['out']}, 1)"]
-            case "softmax":
-                return ["layers.Softmax()"]
-            case "dropout":
-                return [f"layers.Dropout({op['rate']})"]
-        raise ValueError(op.kind)
+    def conv(self, op: Op, channels: Channels, lazy: bool) -> list[str]:
+        before, given = self._windows(op)
+        given = [str(op["out"]), str(op["kernel"]), *given]
+        given += [f"dilation_rate={op['dilation']}"] if op["dilation"] != 1 else []
+        given += [f"groups={op['groups']}"] if op["groups"] != 1 else []
+        return [*before, f"layers.Conv2D({', '.join(given)}{self.without(op)})"]
 
-    def _window(self, op: Op, always: bool = False) -> tuple[list[str], list[str]]:
+    def norm(self, op: Op, channels: Channels, lazy: bool) -> str:
+        return f"layers.BatchNormalization(epsilon={op['eps']})"
+
+    def pool(self, op: Op) -> list[str]:
+        before, given = self._windows(op, always=True)
+        name = {"max": "MaxPool2D", "avg": "AveragePooling2D"}[op["name"]]
+        return [*before, f"layers.{name}({', '.join([str(op['kernel']), *given])})"]
+
+    def dense(self, op: Op, channels: Channels, lazy: bool) -> str:
+        return f"layers.Dense({op['out']}{self.without(op)})"
+
+    def _windows(self, op: Op, always: bool = False) -> tuple[list[str], list[str]]:
         """Layers for the padding, and what the layer itself is given."""
         arguments = [f"strides={op['stride']}"] if always or op["stride"] != 1 else []
         if self._is_same(op):
@@ -138,18 +143,6 @@ class TensorFlow(Words):
         reach = (op["kernel"] - 1) * op.values.get("dilation", 1)
         return not isinstance(pad, int) or (op["stride"] == 1 and pad > 0 and 2 * pad == reach)
 
-    def call(self, op: Op, x: str) -> str:
-        match op.kind:
-            case "act":
-                return ACTS[op["name"]][1].format(x)
-            case "softmax":
-                return f"tf.nn.softmax({x})"
-            case "pool":
-                x, padding = self._padded(op, x)
-                given = f"{op['kernel']}, {op['stride']}, {padding}"
-                return f"tf.nn.{op['name']}_pool2d({x}, {given})"
-        return ""
-
     def _padded(self, op: Op, x: str) -> tuple[str, str]:
         if self._is_same(op):
             return x, '"SAME"'
@@ -159,43 +152,25 @@ class TensorFlow(Words):
             x = f"tf.pad({x}, [[0, 0], {more}, {more}, [0, 0]])"
         return x, '"VALID"'
 
-    def whole(self, op: Op, x: str) -> str:
-        match op.kind:
-            case "global":
-                return {
-                    "avg": f"tf.reduce_mean({x}, axis=[1, 2], keepdims=True)",
-                    "max": f"tf.reduce_max({x}, axis=[1, 2], keepdims=True)",
-                    "one": f'tf.nn.avg_pool2d({x}, 1, 1, "VALID")',
-                    "window": f'tf.nn.avg_pool2d({x}, {x}.shape[1:3], 1, "VALID")',
-                }[op["name"]]
-            case "flatten":
-                return f"tf.reshape({x}, [-1, {x}.shape[1] * {x}.shape[2] * {x}.shape[3]])"
-            case "dropout":
-                return f"keras.layers.Dropout({op['rate']})({x})"
-        return self.call(op, x)
+    def pool_call(self, op: Op, x: str) -> str:
+        x, padding = self._padded(op, x)
+        return f"tf.nn.{op['name']}_pool2d({x}, {op['kernel']}, {op['stride']}, {padding})"
 
-    def raw(self, name: str, op: Op, channels: int) -> list[str]:
-        match op.kind:
-            case "conv" | "conv_head":
-                side = op.values.get("kernel", 1)
-                shape = [side, side, channels // op.values.get("groups", 1), op["out"]]
-                scale = (2 / (shape[0] * shape[1] * shape[2])) ** 0.5
-                found = [
-                    f"self.{name}_w = tf.Variable(tf.random.normal({shape}, stddev={scale:.5f}))"
-                ]
-            case "dense":
-                shape = [op["inputs"] or channels, op["out"]]
-                found = [f"self.{name}_w = tf.Variable(tf.random.normal({shape}, stddev=0.03))"]
-            case "norm":
-                return [
-                    f"self.{name}_w = tf.Variable(tf.ones([{channels}]))",
-                    f"self.{name}_b = tf.Variable(tf.zeros([{channels}]))",
-                    f"self.{name}_mean = tf.Variable(tf.zeros([{channels}]), trainable=False)",
-                    f"self.{name}_var = tf.Variable(tf.ones([{channels}]), trainable=False)",
-                ]
-        if op.values.get("bias", True):
-            found.append(f"self.{name}_b = tf.Variable(tf.zeros([{op['out']}]))")
-        return found
+    def weight(self, name: str, shape: tuple[int, ...]) -> str:
+        given = [*shape[2:], *shape[1::-1]]
+        scale = "0.03" if len(shape) == 2 else f"{(2 / math.prod(shape[1:])) ** 0.5:.5f}"
+        return f"self.{name}_w = tf.Variable(tf.random.normal({given}, stddev={scale}))"
+
+    def bias(self, name: str, size: int) -> str:
+        return f"self.{name}_b = tf.Variable(tf.zeros([{size}]))"
+
+    def statistics(self, name: str, channels: int) -> list[str]:
+        return [
+            f"self.{name}_w = tf.Variable(tf.ones([{channels}]))",
+            f"self.{name}_b = tf.Variable(tf.zeros([{channels}]))",
+            f"self.{name}_mean = tf.Variable(tf.zeros([{channels}]), trainable=False)",
+            f"self.{name}_var = tf.Variable(tf.ones([{channels}]), trainable=False)",
+        ]
 
     def raw_call(self, name: str, op: Op, x: str) -> str:
         w = f"self.{name}_w"
@@ -214,9 +189,6 @@ class TensorFlow(Words):
 
     def cat(self, parts: Sequence[str]) -> str:
         return f"tf.concat([{', '.join(parts)}], axis=-1)"
-
-    def _one(self) -> str:
-        return "[@]"
 
     def sequential(self, parts: Sequence[str]) -> str:
         return f"keras.Sequential([{', '.join(parts)}])"
