@@ -7,12 +7,11 @@ they fit best. What stands in one chain only, and again elsewhere in the other, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Final, TypeAlias
-
-import numpy as np
 
 from ..spec.layers import (
     BatchNorm,
@@ -145,7 +144,7 @@ def align(user: Chain, spec: Chain) -> Nodes:
 
 def cost(user: Chain, spec: Chain) -> float:
     """What that alignment costs, as a share of what the whole spec would."""
-    return _Aligner().chains(user, spec)[0] / max(weight(spec), MISSING)
+    return _Aligner().price_of(user, spec) / max(weight(spec), MISSING)
 
 
 def weight(chain: Chain) -> float:
@@ -198,7 +197,12 @@ def is_trained(step: Step) -> bool:
 
 def differing(user: Step, spec: Step) -> dict[str, tuple[Any, Any]]:
     """The attributes in which two layers of one family differ: the user's and the spec's value."""
-    ours, theirs = attributes(user), attributes(spec)
+    return _differing(attributes(user), attributes(spec), is_one=is_one(user))
+
+
+def _differing(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, is_one: bool
+) -> dict[str, tuple[Any, Any]]:
     found = {
         name: (ours[name], theirs[name])
         for name in theirs
@@ -206,105 +210,198 @@ def differing(user: Step, spec: Step) -> dict[str, tuple[Any, Any]]:
     }
     if ours.get("dilation", (1, 1)) != (1, 1):
         found["dilation"] = (ours["dilation"], (1, 1))
-    if found.get("scale") == (True, False) and is_one(user):
+    if is_one and found.get("scale") == (True, False):
         del found["scale"]
     return found
 
 
-def _step_cost(user: Step, spec: Step) -> float:
-    if family(user) != family(spec):
-        return 2 * MISSING
-    names = differing(user, spec)
-    total = sum(COSTS.get(name, OTHER_FIELD) for name in names)
-    if kind(user) != kind(spec):
-        total += SAME_KIND if family(user) == "weighted" else OTHER_KIND
-    return min(total, 2 * MISSING)
+#: What a matching of branches costs, and the pairs of their numbers.
+Matching: TypeAlias = tuple[float, tuple[tuple[int, int], ...]]
+#: How many of the user's items and of the spec's are behind.
+At: TypeAlias = tuple[int, int]
+
+
+class _Table:
+    """The least costs of the beginnings of two chains, and from where each was reached."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._end = (rows, columns)
+        self.costs = [[math.inf] * (columns + 1) for _ in range(rows + 1)]
+        self.costs[0][0] = 0.0
+        self._before: dict[At, At] = {}
+        #: Where a sum around some layers was taken for them.
+        self.around: set[At] = set()
+
+    @property
+    def cost(self) -> float:
+        """Of the whole chains."""
+        return self.costs[-1][-1]
+
+    def offer(self, row: int, column: int, total: float, at: At, *, around: bool = False) -> None:
+        """One way to (row, column), from `at`: taken if it costs less than the others."""
+        if total < self.costs[row][column] - 1e-9:
+            self.costs[row][column] = total
+            self._before[row, column] = at
+            (self.around.add if around else self.around.discard)((row, column))
+
+    def path(self) -> list[tuple[At, At]]:
+        """The cheapest way in order, each place with the one before."""
+        found: list[tuple[At, At]] = []
+        at = self._end
+        while at != (0, 0):
+            found.append((at, self._before[at]))
+            at = self._before[at]
+        return found[::-1]
+
+
+def _inside(item: Fork) -> Chain:
+    """The one branch of a sum that holds layers; the other has none."""
+    (inside,) = [branch for branch in item.branches if branch] or [()]
+    return inside
 
 
 class _Aligner:
-    """Keeps the costs of pairs, which chains of chains ask for again and again."""
+    """Keeps the costs of pairs, which chains of chains ask for again and again: every branch of
+    every block is compared with every other. What is paired is told of the cheapest alone.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Item, Item], tuple[float, Node | None]] = {}
+        self._prices: dict[tuple[Item, Item], float] = {}
+        self._tables: dict[tuple[Chain, Chain], _Table] = {}
+        self._matchings: dict[tuple[Fork, Fork], Matching] = {}
+        self._features: dict[Step, tuple[str, str, bool, dict[str, Any]]] = {}
 
     def chains(self, user: Chain, spec: Chain) -> tuple[float, Nodes]:
         """The least cost, and how."""
+        table = self._table(user, spec)
+        nodes: list[Node] = []
+        for (row, column), (row_before, column_before) in table.path():
+            if row == row_before:
+                nodes.append(Missing(spec[column_before]))
+            elif column == column_before:
+                nodes.append(Extra(user[row_before]))
+            elif (row, column) in table.around:
+                item = user[row_before]
+                assert isinstance(item, Fork)
+                inside = self.chains(_inside(item), spec[column_before:column])[1]
+                nodes.append(Around(item, inside))
+            else:
+                nodes.append(self.node(user[row_before], spec[column_before]))
+        return table.cost, self._moves(nodes)
+
+    def price_of(self, user: Chain, spec: Chain) -> float:
+        """The least cost alone."""
+        return self._table(user, spec).cost
+
+    def _table(self, user: Chain, spec: Chain) -> _Table:
+        key = (user, spec)
+        if key not in self._tables:
+            self._tables[key] = self._filled(user, spec)
+        return self._tables[key]
+
+    def _filled(self, user: Chain, spec: Chain) -> _Table:
         rows, columns = len(user), len(spec)
-        table = np.full((rows + 1, columns + 1), np.inf)
-        how: dict[tuple[int, int], Node] = {}
-        before: dict[tuple[int, int], tuple[int, int]] = {}
-        table[0, 0] = 0.0
-
-        def offer(row: int, column: int, total: float, at: tuple[int, int], node: Node) -> None:
-            if total < table[row, column] - 1e-9:
-                table[row, column] = total
-                how[row, column], before[row, column] = node, at
-
+        found = _Table(rows, columns)
+        missing, extra = list(map(_weight, spec)), list(map(_weight, user))
         for row in range(rows + 1):
             for column in range(columns + 1):
-                here = float(table[row, column])
+                here, at = found.costs[row][column], (row, column)
                 if row < rows and column < columns:
-                    price, node = self._pair(user[row], spec[column])
-                    if node is not None:
-                        offer(row + 1, column + 1, here + price, (row, column), node)
+                    price = here + self.price(user[row], spec[column])
+                    found.offer(row + 1, column + 1, price, at)
                 if column < columns:
-                    price = here + _weight(spec[column])
-                    offer(row, column + 1, price, (row, column), Missing(spec[column]))
+                    found.offer(row, column + 1, here + missing[column], at)
                 if row < rows:
-                    price = here + _weight(user[row])
-                    offer(row + 1, column, price, (row, column), Extra(user[row]))
-                    for length, price, around in self._around(user[row], spec[column:]):
-                        offer(row + 1, column + length, here + price, (row, column), around)
-        nodes: list[Node] = []
-        at = (rows, columns)
-        while at != (0, 0):
-            nodes.append(how[at])
-            at = before[at]
-        return float(table[rows, columns]), self._moves(nodes[::-1])
+                    found.offer(row + 1, column, here + extra[row], at)
+                    for length, price in self._around(user[row], spec[column:]):
+                        found.offer(row + 1, column + length, here + price, at, around=True)
+        return found
 
-    def _around(self, item: Item, spec: Chain) -> Iterator[tuple[int, float, Node]]:
-        """A sum with what it takes, as the layers inside it."""
+    def _around(self, item: Item, spec: Chain) -> Iterator[tuple[int, float]]:
+        """A sum with what it takes, as the layers inside it: for how many of the spec's, and at
+        what cost.
+        """
         if not isinstance(item, Fork) or item.join != "sum" or len(item.branches) != 2:
             return
         if () not in item.branches:
             return
-        (inside,) = [branch for branch in item.branches if branch] or [()]
-        lengths = {1, len(inside)} if inside else set()
-        for length in sorted(lengths):
+        inside = _inside(item)
+        for length in sorted({1, len(inside)} if inside else ()):
             if length <= len(spec) and not any(
                 isinstance(each, Fork) and each.join == "sum" for each in spec[:length]
             ):
-                price, nodes = self.chains(inside, spec[:length])
-                yield length, price + AROUND, Around(item, nodes)
+                yield length, self._table(inside, spec[:length]).cost + AROUND
 
-    def _pair(self, user: Item, spec: Item) -> tuple[float, Node | None]:
+    def price(self, user: Item, spec: Item) -> float:
+        """What it costs to take one item for the other; infinite for what cannot be."""
         key = (user, spec)
-        if key not in self._known:
-            self._known[key] = self._paired(user, spec)
-        return self._known[key]
+        if key not in self._prices:
+            self._prices[key] = self._priced(user, spec)
+        return self._prices[key]
 
-    def _paired(self, user: Item, spec: Item) -> tuple[float, Node | None]:
+    def _priced(self, user: Item, spec: Item) -> float:
         match user, spec:
             case Step(), Step():
-                price = _step_cost(user, spec)
-                return price, Pair(user, spec) if price < 2 * MISSING else None
+                price = self._step_cost(user, spec)
+                return price if price < 2 * MISSING else math.inf
             case Fork(), Fork() if user.join == spec.join:
-                return self._forks(user, spec)
+                price = self._matched(user, spec)[0]
+                return price if price < _weight(user) + _weight(spec) else math.inf
             case Head(), Head():
-                price, inside = self.chains(user.chain, spec.chain)
-                return price, HeadPair(user, spec, inside)
+                return self._table(user.chain, spec.chain).cost
             case _:
-                return np.inf, None
+                return math.inf
 
-    def _forks(self, user: Fork, spec: Fork) -> tuple[float, Node | None]:
-        """The best matching of the branches of two forks."""
+    def _step_cost(self, user: Step, spec: Step) -> float:
+        (ours, kind, one, mine), (theirs, other, _, its) = self._told(user), self._told(spec)
+        if ours != theirs:
+            return 2 * MISSING
+        names = _differing(mine, its, is_one=one)
+        total = sum(COSTS.get(name, OTHER_FIELD) for name in names)
+        if kind != other:
+            total += SAME_KIND if ours == "weighted" else OTHER_KIND
+        return min(total, 2 * MISSING)
+
+    def _told(self, step: Step) -> tuple[str, str, bool, dict[str, Any]]:
+        """The family and kind of a layer, whether it is a norm by ones, and its attributes."""
+        if step not in self._features:
+            self._features[step] = family(step), kind(step), is_one(step), attributes(step)
+        return self._features[step]
+
+    def node(self, user: Item, spec: Item) -> Node:
+        """Two items that belong together, and what is inside them."""
+        match user, spec:
+            case Step(), Step():
+                return Pair(user, spec)
+            case Head(), Head():
+                return HeadPair(user, spec, self.chains(user.chain, spec.chain)[1])
+        assert isinstance(user, Fork)
+        assert isinstance(spec, Fork)
+        pairs = self._matched(user, spec)[1]
+        branches = tuple(
+            (number, other, self.chains(user.branches[number], spec.branches[other])[1])
+            for number, other in sorted(pairs, key=lambda pair: pair[1])
+        )
+        mine, theirs = {number for number, _ in pairs}, {other for _, other in pairs}
+        more = tuple(each for each in range(len(user.branches)) if each not in mine)
+        without = tuple(each for each in range(len(spec.branches)) if each not in theirs)
+        return ForkPair(user, spec, branches, more, without)
+
+    def _matched(self, user: Fork, spec: Fork) -> Matching:
+        key = (user, spec)
+        if key not in self._matchings:
+            self._matchings[key] = self._matching(user, spec)
+        return self._matchings[key]
+
+    def _matching(self, user: Fork, spec: Fork) -> Matching:
+        """The best matching of the branches of two forks, and what it costs."""
         many, few = len(user.branches), len(spec.branches)
         found = [
-            [self.chains(branch, other) for other in spec.branches] for branch in user.branches
+            [self._table(branch, other).cost for other in spec.branches] for branch in user.branches
         ]
 
         @cache
-        def best(number: int, taken: int) -> tuple[float, tuple[tuple[int, int], ...]]:
+        def best(number: int, taken: int) -> Matching:
             """The least cost of the user's branches from `number` on."""
             if number == many:
                 left = [other for other in range(few) if not taken >> other & 1]
@@ -315,22 +412,12 @@ class _Aligner:
                 if taken >> other & 1:
                     continue
                 total, pairs = best(number + 1, taken | 1 << other)
-                total += found[number][other][0] + OTHER_ORDER * (number != other)
+                total += found[number][other] + OTHER_ORDER * (number != other)
                 if total < least[0] - 1e-9:
                     least = (total, ((number, other), *pairs))
             return least
 
-        total, pairs = best(0, 0)
-        if total >= _weight(user) + _weight(spec):
-            return np.inf, None
-        branches = tuple(
-            (number, other, found[number][other][1])
-            for number, other in sorted(pairs, key=lambda pair: pair[1])
-        )
-        mine, theirs = {number for number, _ in pairs}, {other for _, other in pairs}
-        more = tuple(number for number in range(many) if number not in mine)
-        without = tuple(other for other in range(few) if other not in theirs)
-        return total, ForkPair(user, spec, branches, more, without)
+        return best(0, 0)
 
     def _moves(self, nodes: list[Node]) -> Nodes:
         """What is missing here and too much there has moved; two pairs that fit better crosswise
@@ -341,11 +428,11 @@ class _Aligner:
             if not isinstance(node, Missing) or node.moved is not None:
                 continue
             fitting = [
-                (self._pair(other.user, node.spec)[0], place)
+                (self.price(other.user, node.spec), place)
                 for place, other in enumerate(found)
                 if isinstance(other, Extra) and not other.moved
             ]
-            price, place = min(fitting, default=(np.inf, 0))
+            price, place = min(fitting, default=(math.inf, 0))
             if price <= MOVED * _weight(node.spec):
                 extra = found[place]
                 assert isinstance(extra, Extra)
@@ -358,14 +445,12 @@ class _Aligner:
         pairs = [node for node in nodes if isinstance(node, Pair | ForkPair)]
         partners: dict[Node, Node] = {}
         for number, first in enumerate(pairs):
-            straight = self._pair(first.user, first.spec)[0]
+            straight = self.price(first.user, first.spec)
             if straight <= MOVED or first in partners:
                 continue
             for second in pairs[number + 1 :]:
-                both = straight + self._pair(second.user, second.spec)[0]
-                across = (
-                    self._pair(first.user, second.spec)[0] + self._pair(second.user, first.spec)[0]
-                )
+                both = straight + self.price(second.user, second.spec)
+                across = self.price(first.user, second.spec) + self.price(second.user, first.spec)
                 if second not in partners and across <= CROSSED * both:
                     partners[first], partners[second] = second, first
                     break
@@ -396,6 +481,4 @@ def aligned(nodes: Nodes) -> Iterator[Pair]:
 
 def pair_of(user: Item, spec: Item) -> Node:
     """The alignment of two items that belong together."""
-    node = _Aligner()._pair(user, spec)[1]
-    assert node is not None
-    return node
+    return _Aligner().node(user, spec)
