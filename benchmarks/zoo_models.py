@@ -112,8 +112,8 @@ def fan_in(shape):
     return int(np.prod(shape[1:])) if len(shape) > 1 else None
 
 
-# The libraries: each function gives a runner (images → outputs in the library's order), a saver,
-# and the names of what it uses.
+# The libraries: each function gives the model, a runner (images → outputs in the library's order)
+# and a saver; with each stand the names of what it uses.
 
 
 def _torch(make, packages):
@@ -134,7 +134,7 @@ def _torch(make, packages):
             with torch.no_grad():
                 return [tensor.numpy() for tensor in _tuple(module(torch.from_numpy(images)))]
 
-        return run, lambda folder: torch.save(state, folder / "weights.pth")
+        return module, run, lambda folder: torch.save(state, folder / "weights.pth")
 
     return load, packages
 
@@ -207,7 +207,7 @@ def _keras(name, model, rng):
         network.set_weights(drawn)
         return [np.asarray(network(images.transpose(0, 2, 3, 1), training=False))]
 
-    return run, lambda folder: first.save_weights(folder / "weights.weights.h5")
+    return first, run, lambda folder: first.save_weights(folder / "weights.weights.h5")
 
 
 def _paddle(name, model, rng):
@@ -233,7 +233,10 @@ def _paddle(name, model, rng):
         with paddle.no_grad():
             return [tensor.numpy() for tensor in _tuple(module(paddle.to_tensor(images)))]
 
-    return run, lambda folder: paddle.save(module.state_dict(), str(folder / "weights.pdparams"))
+    def save(folder):
+        paddle.save(module.state_dict(), str(folder / "weights.pdparams"))
+
+    return module, run, save
 
 
 def _mxnet(make, packages):
@@ -254,7 +257,7 @@ def _mxnet(make, packages):
         def run(images):
             return [array.asnumpy() for array in _tuple(network(mxnet.nd.array(images)))]
 
-        return run, lambda folder: network.save_parameters(str(folder / "weights.params"))
+        return network, run, lambda folder: network.save_parameters(str(folder / "weights.params"))
 
     return load, packages
 
@@ -296,7 +299,10 @@ def _mindcv(name, model, rng):
     def run(images):
         return [tensor.asnumpy() for tensor in _tuple(cell(mindspore.Tensor(images)))]
 
-    return run, lambda folder: mindspore.save_checkpoint(cell, str(folder / "weights.ckpt"))
+    def save(folder):
+        mindspore.save_checkpoint(cell, str(folder / "weights.ckpt"))
+
+    return cell, run, save
 
 
 LIBRARIES = {
@@ -346,7 +352,7 @@ def write(designator, folder, seed=0):
     load, packages = LIBRARIES[zoo]
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    run, save = load(name, model, rng)
+    _, run, save = load(name, model, rng)
     save(folder)
     outputs = {}
     for height, width in model.sizes:
