@@ -51,7 +51,7 @@ OTHER_FIELD, OTHER_KIND, OTHER_ORDER = 0.05, 0.8, 0.01
 #: A 1×1 convolution for a dense layer.
 SAME_KIND: Final = 0.2
 MISSING = 1.0
-#: A sum around a block that the spec has not.
+#: A sum or product around a block that the spec has not.
 AROUND: Final = 0.6
 #: Up to this share of its weight what stands in another place is still the same, and two have
 #: changed places if they cost only so much of what they cost where they are.
@@ -106,12 +106,13 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Around:
-    """A sum of the user's that adds to the result of some layers what they take: the layers alone
-    are `inside`.
+    """A sum or product of the user's that adds something to the result of some layers, as what they
+    take, or multiplies it: the layers alone, its branch `number`, are `inside`.
     """
 
     user: Fork
     inside: Nodes
+    number: int
 
 
 Node: TypeAlias = "Pair | ForkPair | HeadPair | Extra | Missing | Around"
@@ -229,20 +230,24 @@ class _Table:
         self.costs = [[math.inf] * (columns + 1) for _ in range(rows + 1)]
         self.costs[0][0] = 0.0
         self._before: dict[At, At] = {}
-        #: Where a sum around some layers was taken for them.
-        self.around: set[At] = set()
+        #: Where a sum or product around some layers was taken for them: the number of its branch.
+        self.around: dict[At, int] = {}
 
     @property
     def cost(self) -> float:
         """Of the whole chains."""
         return self.costs[-1][-1]
 
-    def offer(self, row: int, column: int, total: float, at: At, *, around: bool = False) -> None:
+    def offer(
+        self, row: int, column: int, total: float, at: At, *, around: int | None = None
+    ) -> None:
         """One way to (row, column), from `at`: taken if it costs less than the others."""
         if total < self.costs[row][column] - 1e-9:
             self.costs[row][column] = total
             self._before[row, column] = at
-            (self.around.add if around else self.around.discard)((row, column))
+            self.around.pop((row, column), None)
+            if around is not None:
+                self.around[row, column] = around
 
     def path(self) -> list[tuple[At, At]]:
         """The cheapest way in order, each place with the one before."""
@@ -252,12 +257,6 @@ class _Table:
             found.append((at, self._before[at]))
             at = self._before[at]
         return found[::-1]
-
-
-def _inside(item: Fork) -> Chain:
-    """The one branch of a sum that holds layers; the other has none."""
-    (inside,) = [branch for branch in item.branches if branch] or [()]
-    return inside
 
 
 class _Aligner:
@@ -283,8 +282,9 @@ class _Aligner:
             elif (row, column) in table.around:
                 item = user[row_before]
                 assert isinstance(item, Fork)
-                inside = self.chains(_inside(item), spec[column_before:column])[1]
-                nodes.append(Around(item, inside))
+                number = table.around[row, column]
+                inside = self.chains(item.branches[number], spec[column_before:column])[1]
+                nodes.append(Around(item, inside, number))
             else:
                 nodes.append(self.node(user[row_before], spec[column_before]))
         return table.cost, self._moves(nodes)
@@ -313,24 +313,24 @@ class _Aligner:
                     found.offer(row, column + 1, here + missing[column], at)
                 if row < rows:
                     found.offer(row + 1, column, here + extra[row], at)
-                    for length, price in self._around(user[row], spec[column:]):
-                        found.offer(row + 1, column + length, here + price, at, around=True)
+                    for length, price, number in self._around(user[row], spec[column:]):
+                        found.offer(row + 1, column + length, here + price, at, around=number)
         return found
 
-    def _around(self, item: Item, spec: Chain) -> Iterator[tuple[int, float]]:
-        """A sum with what it takes, as the layers inside it: for how many of the spec's, and at
-        what cost.
+    def _around(self, item: Item, spec: Chain) -> Iterator[tuple[int, float, int]]:
+        """A sum or product, as the layers inside one of its branches: for how many of the spec's,
+        at what cost, and the number of the branch.
         """
-        if not isinstance(item, Fork) or item.join != "sum" or len(item.branches) != 2:
+        if not isinstance(item, Fork) or item.join == "concat":
             return
-        if () not in item.branches:
-            return
-        inside = _inside(item)
-        for length in sorted({1, len(inside)} if inside else ()):
-            if length <= len(spec) and not any(
-                isinstance(each, Fork) and each.join == "sum" for each in spec[:length]
-            ):
-                yield length, self._table(inside, spec[:length]).cost + AROUND
+        for number, inside in enumerate(item.branches):
+            others = sum(map(weight, item.branches)) - weight(inside)
+            for length in sorted({1, len(inside)} if inside else ()):
+                if length <= len(spec) and not any(
+                    isinstance(each, Fork) and each.join == item.join for each in spec[:length]
+                ):
+                    cost = self._table(inside, spec[:length]).cost
+                    yield length, cost + others + AROUND, number
 
     def price(self, user: Item, spec: Item) -> float:
         """What it costs to take one item for the other; infinite for what cannot be."""

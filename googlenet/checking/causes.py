@@ -45,6 +45,7 @@ class Cause(Enum):
     BLOCK_ORDER = "order of blocks"
     ORDER = "order of layers"
     RESIDUAL = "residual connection"
+    PRODUCT = "product of values"
     SHARED = "shared weights"
     FIXED = "fixed weights"
     TIED = "tied weights"
@@ -80,6 +81,8 @@ EXPLANATIONS = {
     Cause.ROW: "Neighbouring blocks differ in a few numbers, and copied code keeps the old ones.",
     Cause.BRANCH_ORDER: "The concatenation puts channels in the order of the branches, and all the"
     " layers after it take them in that order: weights for one order do not fit another.",
+    Cause.PRODUCT: "A value is multiplied by another, which depends on the image too: no weights of"
+    " the spec do that.",
     Cause.SHARED: "One layer object that is called twice has one set of weights; make one for each"
     " place.",
     Cause.FIXED: "Only what is a parameter is trained; the function is the spec's at these numbers"

@@ -154,6 +154,12 @@ def name_of(step: Step) -> str:
         what = "trained" if align.is_trained(step) else "constant"
         each = f"{what} {'factor' if layer.attributes['product'] else 'offset'}"
         return each if step.arrays["other"].size == 1 else f"array of {each}s"
+    if isinstance(layer, Foreign) and layer.kind == "pad":
+        sides = [side for pair in layer.attributes["padding"] for side in pair]
+        return "crop" if max(sides) <= 0 else NAMES["pad"]
+    if isinstance(layer, Foreign) and layer.kind == "slice":
+        axis = ("images", "channels", "rows", "columns")[layer.attributes["axis"] % 4]
+        return f"slice of the {axis}"
     if isinstance(layer, Foreign) and layer.kind == "batch_norm":
         own = layer.attributes.get("train") or "running_mean" not in step.arrays
         return "batch norm with the statistics of each batch" if own else "batch norm"
@@ -251,8 +257,9 @@ class Finder:
                     self._extra(node, path, place, shape, last)
                 case Around(user=user, inside=inside):
                     where, at = path_of(node), user.place or place
-                    words = "a residual connection around it, which the spec does not have"
-                    self._add(node, "around", where, at, words, Cause.RESIDUAL, True, "Fork")
+                    what, cause = _joined(user, node.number)
+                    words = f"{what} around it, which the spec does not have"
+                    self._add(node, "around", where, at, words, cause, True, "Fork")
                     self._nodes(inside, path, place, shape, row)
             path, place = path_of(node) or path, place_of(node) or place
             shape = _shape_after(node, shape)
@@ -522,8 +529,13 @@ class Finder:
             return
         after = f"after {path}" if path else "at the beginning"
         if not isinstance(user, Step):
-            what = "a further output" if isinstance(user, Head) else "a further block"
-            cause = Cause.OUTPUT if isinstance(user, Head) else Cause.EXTRA_BLOCK
+            what, cause = "a further output", Cause.OUTPUT
+            if isinstance(user, Fork):
+                what, cause = "a further block", Cause.EXTRA_BLOCK
+                if user.join == "product":
+                    what, cause = _joined(
+                        user, user.branches.index(()) if () in user.branches else 0
+                    )
             words = f"{after}: {what}, which the spec does not have"
             self._add(node, "extra", path, at, words, cause, False, "Fork")
             return
@@ -649,6 +661,18 @@ def _inside(finding: Finding, role: str) -> str:
         block = finding.path.removesuffix(role)
         return finding.words.partition(", where")[0].replace(f"after {block}", "after ")
     return _plain(finding)
+
+
+def _joined(fork: Fork, number: int) -> tuple[str, Cause]:
+    """What a sum or product does to its branch `number`, in words, and what that is a cause of."""
+    others = [branch for place, branch in enumerate(fork.branches) if place != number]
+    names = [name_of(step) for branch in others for step in steps(branch)]
+    if fork.join == "sum":
+        return ("a sum with other layers" if names else "a residual connection"), Cause.RESIDUAL
+    pools = ("global average pool", "adaptive average pool", "mean")
+    if any(name in names for name in pools) and "sigmoid" in names:
+        return "squeeze and excitation", Cause.PRODUCT
+    return f"a product with {_a(names[-1]) if names else 'itself'}", Cause.PRODUCT
 
 
 def _plural(of: str) -> str:

@@ -74,12 +74,14 @@ class _Mender:
                 case Extra(user=user):
                     if user not in moved:
                         found += self.chain((pair_of(user, stay[user]),))
-                case Around(user=user, inside=inside):
+                case Around(user=user, inside=inside, number=number):
                     chain = self.chain(inside)
                     if (node, "around") in self._chosen:
                         found += chain
                     else:
-                        found.append(replace(user, branches=((), chain)))
+                        branches = [tuple(map(self._as_it_is, each)) for each in user.branches]
+                        branches[number] = chain
+                        found.append(replace(user, branches=tuple(branches)))
         return tuple(found)
 
     def _step(self, node: Pair) -> Step:

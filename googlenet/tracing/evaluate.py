@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from ..errors import TraceError
 from ..reference.network import Model, Pass, in_silence
 from ..spec.layers import Conv, Dense, Leaf, Network, Sequential
 from .foreign import computed, is_computed
-from .tree import Chain, Foreign, Fork, Head, Item, Step
+from .tree import Chain, Foreign, Fork, Head, Item, Join, Step
 
 
 @in_silence
@@ -46,15 +47,26 @@ def _chain(chain: Chain, x: Array, heads: dict[int, Array], kept: dict[Item, Arr
                 heads[number] = kept[item] = _chain(inside, x, heads, kept)
             case Fork(join=join, branches=branches):
                 found = [_chain(branch, x, heads, kept) for branch in branches]
-                x = np.concatenate(found, axis=1) if join == "concat" else np.sum(found, axis=0)
-                kept[item] = x
+                x = kept[item] = joined(join, found)
     return x
+
+
+def joined(join: Join, found: Sequence[Array]) -> Array:
+    """The results of branches (N, C, H, W) as one; what is added or multiplied may also be (N, C)
+    or (N, C, 1, 1).
+    """
+    if join == "concat":
+        return np.concatenate(found, axis=1)
+    axes = max(each.ndim for each in found)
+    full = [each.reshape(each.shape + (1,) * (axes - each.ndim)) for each in found]
+    result: Array = reduce(np.add if join == "sum" else np.multiply, full)
+    return result
 
 
 def is_known(step: Step) -> bool:
     """Whether a layer can be computed."""
     layer = step.layer
-    if not isinstance(layer, Foreign) or layer.kind == "conv":
+    if not isinstance(layer, Foreign) or layer.kind in ("conv", "multiply"):
         return True
     return is_computed(layer.kind, layer.attributes)
 

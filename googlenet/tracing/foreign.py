@@ -82,6 +82,11 @@ def _pad(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
     ]
 
 
+def _slice(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
+    part = slice(attributes["start"], attributes["stop"], attributes["step"])
+    return x[(*(slice(None),) * (attributes["axis"] % x.ndim), part)]
+
+
 def _batch_norm(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
     """Along axis 1, with the batch's own statistics if it has no others or is in training mode."""
     shape = (1, -1, *(1 for _ in x.shape[2:]))
@@ -161,5 +166,6 @@ KNOWN: Final[Mapping[str, Callable[[Array, Attributes, Arrays], Array]]] = {
     "adaptive_max_pool": _adaptive_max_pool,
     "mean": lambda x, a, _: np.asarray(x.mean(tuple(a["axes"]), keepdims=a["keepdims"])),
     "transpose": lambda x, a, _: np.transpose(x, a["axes"]),
+    "slice": _slice,
     "reshape": lambda x, a, _: x.reshape(len(x), *a["shape"]),
 }

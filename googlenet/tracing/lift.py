@@ -40,12 +40,14 @@ from ..spec.shapes import leaf_shape
 from .evaluate import evaluate
 from .foreign import ELEMENTWISE
 from .structure import Structure, Value
-from .tree import Chain, Foreign, Fork, Step
+from .tree import Chain, Foreign, Fork, Join, Step
 from .vectors import with_vectors
 from .views import View, plain
 
 #: What batch norm's momentum is in a graph of evaluation, which does not say it.
 MOMENTUM: Final = 0.1
+#: The kinds of operations that join several values.
+_JOINS: Final[Mapping[str, Join]] = {"concat": "concat", "add": "sum", "multiply": "product"}
 #: The kinds of operations that compute nothing: their result is what they are given, perhaps in
 #: another shape or order.
 MOVES: Final = ("identity", "flatten", "reshape", "transpose")
@@ -141,7 +143,10 @@ class _Lifter:
 
     def _plain(self, name: str) -> str:
         """The value of `name` as it is in the user's code: where that moved it, so does a layer."""
-        view = self._view(name)
+        return self._placed(self._view(name))
+
+    def _placed(self, view: View) -> str:
+        """The value that is what `view` shows."""
         if view.is_plain:
             return view.value
         axes = tuple(range(len(view.base))) if view.is_in_order else view.axes
@@ -206,13 +211,13 @@ class _Lifter:
     # Operations -----------------------------------------------------------------------------------
 
     def _read(self, op: Op) -> None:
-        if op.kind in ("concat", "add") and len(op.inputs) > 1 and not op.arrays:
+        if op.kind in _JOINS and len(op.inputs) > 1 and not op.arrays:
             self._join(op)
             return
         if len(op.inputs) != 1:
             raise TraceError(
-                f"{op.place}: '{op.kind}' takes {len(op.inputs)} values; only concatenations and"
-                " sums join branches here"
+                f"{op.place}: '{op.kind}' takes {len(op.inputs)} values; only concatenations, sums"
+                " and products join branches here"
             )
         (name,) = op.inputs
         match op.kind:
@@ -224,6 +229,8 @@ class _Lifter:
                 self._transpose(op, name)
             case "pad":
                 self._pad(op, name)
+            case "slice":
+                self._slice(op, name)
             case "sum_pool":
                 before, padding = self._unpadded(op, name, 0.0) or (self._plain(name), NO_PADDING)
                 self._sums[op.name] = (before, _sum(op.attributes["padding"], padding), op)
@@ -258,33 +265,105 @@ class _Lifter:
             assert view is not None
         self._views[op.name] = view
 
+    def _slice(self, op: Op, name: str) -> None:
+        """A part of a value along one axis. Rows or columns cut off at the edges are a padding that
+        takes away.
+        """
+        found, view = op.attributes, self._views[name]
+        axis = found["axis"] % len(op.shape)
+        start, stop, step = found["start"], found["stop"], found["step"]
+        if axis == 0:
+            raise TraceError(f"{op.place}: takes some of the images of a batch")
+        size = view.shape[axis - 1]
+        if (start, stop, step) == (0, size, 1):
+            self._views[op.name] = view
+            return
+        if view.is_plain and len(view.shape) == 3 and axis > 1 and step == 1:
+            sides = [(0, 0), (0, 0)]
+            sides[axis - 2] = (-start, stop - size)
+            cut = {"padding": (sides[0], sides[1]), "value": 0.0}
+            self._pad(replace(op, kind="pad", attributes=cut), name)
+            return
+        view = self._view(name)
+        if view.shape != view.sizes:
+            self._foreign(op)
+            return
+        own = view.axes[axis - 1]
+        base = (*view.base[:own], op.shape[axis], *view.base[own + 1 :])
+        layer = Foreign("slice", {**found, "axis": own + 1})
+        self._add(op, view.value, layer, {}, view.of(op.name, base, op.shape[1:]))
+
     # Joins ----------------------------------------------------------------------------------------
 
     def _join(self, op: Op) -> None:
         views = [self._view(name) for name in op.inputs]
+        if op.kind == "multiply" and self._is_silu(op, views):
+            return
         view = self._joined(op, views)
-        if view is None:
-            inputs = tuple(map(self._plain, op.inputs))
-            if op.kind == "concat" and op.attributes["axis"] % len(op.shape) != 1:
+        if view is not None:
+            inputs = tuple(each.value for each in views)
+        elif op.kind == "concat":
+            inputs, view = tuple(map(self._placed, views)), plain(op.name, op.shape[1:])
+            if op.attributes["axis"] % len(op.shape) != 1:
                 raise TraceError(
                     f"{op.place}: concatenates along axis {op.attributes['axis']}, expected the"
                     " channels"
                 )
-            shapes = {self._shape(value) for value in inputs}
-            if op.kind == "add" and len(shapes) != 1:
-                raise TraceError(
-                    f"{op.place}: adds values of different shapes:"
-                    f" {', '.join(map(str, sorted(shapes)))}"
-                )
-            view = plain(op.name, op.shape[1:])
         else:
-            inputs = tuple(each.value for each in views)
+            inputs, view = self._broadcast(op, views)
         factor = op.attributes.get("factor", 1.0)
         if op.kind == "add" and factor != 1.0:
             inputs = (inputs[0], self._scaled(op, inputs[1], factor))
         self._views[op.name] = view
-        fork = Fork("concat" if op.kind == "concat" else "sum", (), view.base, op.place)
+        fork = Fork(_JOINS[op.kind], (), view.base, op.place)
         self._values[op.name] = Value(op.name, inputs, None, fork)
+
+    def _is_silu(self, op: Op, views: list[View]) -> bool:
+        """Whether a product is that of a value with its own sigmoid, which is one activation."""
+        for x, gate in (views, views[::-1]):
+            found = self._values.get(gate.value)
+            step = found.step if found is not None else None
+            if step is None or self._uses.get(gate.value, 0) > 1 or found is None:
+                continue
+            is_own = found.inputs == (x.value,) and gate.is_like(x)
+            if is_own and isinstance(step.layer, Foreign) and step.layer.kind == "sigmoid":
+                self._add(op, x.value, Foreign("silu"), {}, x.of(op.name))
+                return True
+        return False
+
+    def _broadcast(self, op: Op, views: list[View]) -> tuple[tuple[str, ...], View]:
+        """The values of a sum or product whose shapes or axes are not the same, and the view of
+        its result: that of the first value of the whole's size.
+        """
+        shape = op.shape[1:]
+        axes = [len(view.shape) + 1 for view in views]
+        if set(axes) != {len(op.shape)}:
+            raise TraceError(
+                f"{op.place}: '{op.kind}' of values with {' and '.join(map(str, axes))} axes sets"
+                " the images of one against the pixels of the other; both must have the same axes,"
+                " the batch first"
+            )
+        full = next((view for view in views if view.shape == view.sizes == shape), None)
+        if full is None:
+            return tuple(map(self._placed, views)), plain(op.name, shape)
+        order = tuple(int(axis) for axis in np.argsort(full.axes))
+        inputs = tuple(
+            view.value if full.is_like(view) else self._ordered(view, order, op) for view in views
+        )
+        return inputs, full.of(op.name)
+
+    def _ordered(self, view: View, order: tuple[int, ...], op: Op) -> str:
+        """The value of a view whose axes are put in another order; a vector stands for a map of
+        one pixel.
+        """
+        moved = view.transposed(order, op.place)
+        if moved is None:  # of a view that is reshaped already
+            moved = plain(self._placed(view), view.shape).transposed(order, op.place)
+            assert moved is not None
+        is_vector = moved.is_in_order and len(moved.base) == 1
+        if is_vector and moved.shape == (*moved.base, *(1,) * (len(moved.shape) - 1)):
+            return moved.value
+        return self._placed(moved)
 
     def _joined(self, op: Op, views: list[View]) -> View | None:
         """The view of a join of the values themselves, if they are all moved in the same way."""
@@ -292,7 +371,7 @@ class _Lifter:
         axes = first.axes if not first.is_in_order else None
         if any((view.axes if not view.is_in_order else None) != axes for view in views):
             return None
-        if op.kind == "add":
+        if op.kind != "concat":
             alike = all(view.base == first.base and view.shape == first.shape for view in views)
             return first.of(op.name) if alike else None
         axis = op.attributes["axis"] % len(op.shape) - 1
@@ -553,7 +632,7 @@ class _Lifter:
                 return True
             if layer.kind in ("sigmoid", "softmax", "softplus"):
                 return True
-            if layer.kind not in ("reshape", "transpose"):
+            if layer.kind not in ("reshape", "transpose", "slice"):
                 return False
         kept = (MaxPool, AvgPool, AdaptiveAvgPool, Dropout, LocalResponseNorm, Foreign)
         return isinstance(layer, kept) and self._is_positive(found.inputs[0])

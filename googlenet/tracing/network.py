@@ -40,8 +40,20 @@ class Traced:
 
 
 def foreign(chain: Chain) -> Iterator[Step]:
-    """The layers that the spec has not, in the order of the tree."""
-    return (step for step in steps(chain) if isinstance(step.layer, Foreign))
+    """The layers that the spec has not, in the order of the tree; a product of branches is one,
+    after those in its branches.
+    """
+    for item in chain:
+        match item:
+            case Step(layer=Foreign()):
+                yield item
+            case Fork(join=join, branches=branches):
+                for branch in branches:
+                    yield from foreign(branch)
+                if join == "product":
+                    yield Step(Foreign("multiply"), {}, item.out_shape, item.place)
+            case Head(chain=inside):
+                yield from foreign(inside)
 
 
 def kind_of(step: Step) -> str:

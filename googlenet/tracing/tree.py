@@ -10,6 +10,9 @@ from ..arrays import Array
 from ..backend.graph import Origin
 from ..spec.layers import Leaf, Shape
 
+#: How the results of branches are joined.
+Join: TypeAlias = Literal["concat", "sum", "product"]
+
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
@@ -37,11 +40,12 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Fork:
-    """Branches from one value whose results are joined: concatenated along the channels, or added
-    up.
+    """Branches from one value whose results are joined: concatenated along the channels, added up,
+    or multiplied. What is added or multiplied may have one element along an axis, or lack the last
+    axes, where others have more: (C,) and (C, H, W).
     """
 
-    join: Literal["concat", "sum"]
+    join: Join
     branches: tuple[Chain, ...]
     out_shape: Shape
     place: str

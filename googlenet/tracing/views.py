@@ -70,6 +70,10 @@ class View:
         """The same of another value."""
         return replace(self, value=value, base=base or self.base, shape=shape or self.shape)
 
+    def is_like(self, other: View) -> bool:
+        """Whether the two show their values in the same way."""
+        return (self.base, self.axes, self.shape) == (other.base, other.axes, other.shape)
+
     def groups(self) -> tuple[tuple[int, ...], ...] | None:
         """For each axis of the shape the axes of the value that are joined in it; None if one of
         those is split.

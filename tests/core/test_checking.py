@@ -17,6 +17,7 @@ from googlenet.spec.layers import (
     Conv,
     Dense,
     Dropout,
+    GlobalAvgPool,
     MaxPool,
     ReLU,
 )
@@ -98,6 +99,7 @@ def checked(user, network=NETWORK):
     return Checked(user, network, 0).check("torch")
 
 
+LATER = "b5.inception_5b.branch_1x1.conv"
 CONV, RELU = f"{BLOCK}.branch_5x5.conv.conv", "b2.reduce.relu"
 EDITS = {
     "kernel": (CONV, kernel(3), Cause.KERNEL),
@@ -271,6 +273,48 @@ def test_the_row_of_another_block():
         " 24 channels, expected 32: the row of b4.inception_4b",
     ]
     assert found.proved
+
+
+def gate(channels, place="net.se"):
+    """Squeeze and excitation: what a value is multiplied by."""
+    weights = {"weight": np.ones((channels, channels), np.float32)}
+    layers = [GlobalAvgPool(), Dense(channels, False), Foreign("sigmoid")]
+    return tuple(
+        Step(layer, weights if isinstance(layer, Dense) else {}, (channels,), place)
+        for layer in layers
+    )
+
+
+def excited(*inside, fork):
+    branches = (inside, gate(fork.out_shape[0]))
+    return Fork("product", branches, fork.out_shape, "net.se")
+
+
+SE = {
+    "after a block": (
+        lambda fork: [fork, excited(fork=fork)],
+        f"after {BLOCK}: squeeze and excitation, which the spec does not have",
+    ),
+    "around a block": (
+        lambda fork: [excited(fork, fork=fork)],
+        f"net.se = {BLOCK}: squeeze and excitation around it, which the spec does not have",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), SE.values(), ids=SE)
+def test_squeeze_and_excitation_is_named_and_what_is_beside_compared(change, words):
+    """Also what is otherwise inside the block, and further on."""
+    user = edited(edited(edited(tree(), CONV, without_bias), BLOCK, change), LATER, without_bias)
+    found = checked(user)
+    assert found.verdict == DIFFERENT
+    assert {each.words: each.cause for each in found.differences} == {
+        words: Cause.PRODUCT,
+        f"net.{CONV} = {CONV}: no bias": Cause.BIAS,
+        f"net.{LATER} = {LATER}: no bias": Cause.BIAS,
+    }
+    assert found.proved
+    assert found.first_divergence.path == CONV
 
 
 def test_an_unknown_operation_is_never_the_same():

@@ -457,7 +457,7 @@ def test_every_foreign_layer_keeps_its_dtype(kind):
     attributes = {"slope": 0.1, "alpha": 1.0, "low": 0, "high": 6, "axis": 1, "axes": (2, 3)}
     attributes |= {"padding": ((1, 0), (0, 2)), "value": 1.0, "product": True, "keepdims": True}
     attributes |= {"shape": (126,), "factor": 0.5, "eps": 1e-3, "train": True}
-    attributes |= {"output_size": (2, 3)}
+    attributes |= {"output_size": (2, 3), "start": 0, "stop": 2, "step": 1}
     if kind == "transpose":
         attributes["axes"] = (0, 2, 3, 1)
     arrays = {"other": array(3, 1, 1), "weight": array(*((3,) if kind == "batch_norm" else (2, 6)))}

@@ -8,8 +8,8 @@ import pytest
 from googlenet import TraceError, spec
 from googlenet.tracing.evaluate import evaluate
 from googlenet.tracing.foreign import KNOWN
-from googlenet.tracing.network import as_traced, kind_of
-from googlenet.tracing.tree import steps
+from googlenet.tracing.network import as_traced, foreign, kind_of
+from googlenet.tracing.tree import Fork, steps
 
 from .graphs import RNG, SHAPE, array, conv, layers, lifted, near, op
 
@@ -29,6 +29,8 @@ def computed(ops, images):
                 x = np.concatenate(inputs, each.attributes["axis"])
             case "add":
                 x = inputs[0] + inputs[1]
+            case "multiply":
+                x = inputs[0] * inputs[1]
             case _:
                 x = KNOWN[each.kind](x, each.attributes, each.arrays)
         assert x.shape == each.shape
@@ -183,6 +185,170 @@ def test_what_is_moved_gives_the_same_numbers(ops, kinds):
     assert found.shape == expected.shape
     assert near(found, expected)
     assert list(map(kind_of, steps(tree))) == kinds
+
+
+def mean(before="images", *, keepdims=False, axes=(2, 3)):
+    shape = (2, 1, 1, 3) if axes == (1, 2) else (2, 3, 1, 1)
+    return op(
+        "m", "mean", before, shape=shape if keepdims else (2, 3), axes=axes, keepdims=keepdims
+    )
+
+
+def squeezed(before, name="e"):
+    weight = {"weight": array(3, 3), "bias": array(3)}
+    return [op("d", "dense", before, shape=(2, 3), arrays=weight), gate("d", (2, 3), name)]
+
+
+def gate(before, shape, name="e"):
+    return op(name, "sigmoid", before, shape=shape)
+
+
+def reshaped(before, shape, name="v"):
+    return replace(op(name, "reshape", before, shape=shape), attributes={"shape": shape[1:]})
+
+
+def times(*before, shape=SHAPE):
+    return op("j", "multiply", *before, shape=shape)
+
+
+NHWC = (2, 7, 6, 3)
+GATES = [
+    # A vector as a map of one pixel, before and behind the map; a pool that stays a map.
+    ([mean(), *squeezed("m"), reshaped("e", (2, 3, 1, 1)), times("images", "v")], True),
+    ([mean(), *squeezed("m"), reshaped("e", (2, 3, 1, 1)), times("v", "images")], True),
+    ([mean(keepdims=True), gate("m", (2, 3, 1, 1)), times("images", "e")], True),
+    # The same with the channels last.
+    (
+        [
+            last(),
+            mean("t", axes=(1, 2)),
+            *squeezed("m"),
+            reshaped("e", (2, 1, 1, 3)),
+            times("t", "v", shape=NHWC),
+        ],
+        True,
+    ),
+    (
+        [
+            last(),
+            mean("t", axes=(1, 2), keepdims=True),
+            gate("m", (2, 1, 1, 3)),
+            times("e", "t", shape=NHWC),
+        ],
+        True,
+    ),
+    # Channels last, and first, for one and the other.
+    (
+        [
+            last(),
+            gate("images", SHAPE),
+            moved("u", "e", (0, 2, 3, 1)),
+            op("l", "tanh", "t", shape=NHWC),
+            times("l", "u", shape=NHWC),
+        ],
+        True,
+    ),
+    (
+        [
+            last(),
+            reshaped("images", NHWC, "u"),
+            op("l", "tanh", "t", shape=NHWC),
+            times("l", "u", shape=NHWC),
+        ],
+        False,
+    ),
+    # Neither is of the whole's size.
+    (
+        [
+            replace(mean(keepdims=True), name="a"),
+            op("b", "mean", "images", shape=(2, 1, 7, 6), axes=(1,), keepdims=True),
+            times("a", "b"),
+        ],
+        True,
+    ),
+    # A value times itself, flattened values, vectors.
+    ([times("images", "images")], True),
+    (
+        [
+            flat("images"),
+            gate("images", SHAPE),
+            op("s", "relu", "e", shape=SHAPE),
+            flat("s", "g"),
+            times("f", "g", shape=(2, 126)),
+        ],
+        True,
+    ),
+    ([mean(), *squeezed("m"), times("m", "e", shape=(2, 3))], True),
+    # Sums may be of one value for all pixels as well.
+    ([mean(keepdims=True), op("j", "add", "images", "m", shape=SHAPE)], True),
+    ([mean(keepdims=True), op("j", "add", "m", "images", shape=SHAPE, factor=1.0)], True),
+]
+
+
+@pytest.mark.parametrize(("ops", "is_direct"), GATES, ids=range(len(GATES)))
+def test_a_product_is_a_fork_whatever_the_order_of_axes(ops, is_direct):
+    """Where the axes are the value's own, nothing has to be moved."""
+    tree, images = lifted(*ops), array(*SHAPE)
+    (found,) = evaluate(tree, images)
+    exact = computed(ops, images.astype(np.float64))
+    assert near(found.reshape(exact.shape), exact)
+    (fork,) = [item for item in tree if isinstance(item, Fork)]
+    assert fork.join == ("sum" if ops[-1].kind == "add" else "product")
+    kinds = [kind_of(step) for step in steps((fork,))]
+    assert ("reshape" not in kinds and "transpose" not in kinds) == is_direct
+    told = [kind_of(step) for step in foreign(tree)]
+    assert told.count("multiply") == (fork.join == "product")
+
+
+def test_a_value_times_its_own_sigmoid_is_one_activation():
+    ops = [gate("images", SHAPE), times("images", "e")]
+    (step,) = lifted(*ops)
+    assert step.layer.kind == "silu"
+
+
+def test_values_of_other_axes_are_an_error():
+    ops = [
+        op("m", "mean", "images", shape=(2,), axes=(1, 2, 3), keepdims=False),
+        times("images", "m", shape=(2, 3, 2, 2)),
+    ]
+    with pytest.raises(TraceError, match="'multiply' of values with 4 and 1 axes"):
+        lifted(*ops)
+
+
+def part(before, axis, start, stop, step=1, shape=SHAPE, name="p"):
+    size = list(shape)
+    size[axis] = len(range(start, stop, step))
+    given = {"axis": axis, "start": start, "stop": stop, "step": step}
+    return op(name, "slice", before, shape=tuple(size), **given)
+
+
+@pytest.mark.parametrize(
+    ("ops", "kinds"),
+    [
+        ([part("images", 1, 1, 3)], ["slice"]),
+        ([part("images", -3, 0, 3, 2)], ["slice"]),
+        ([part("images", 1, 0, 3)], []),
+        ([part("images", 2, 1, 6)], ["pad"]),
+        ([part("images", 3, 0, 5, 2)], ["slice"]),
+        ([last(), part("t", 3, 1, 3, shape=NHWC)], ["slice", "transpose"]),
+        ([last(), part("t", 1, 1, 4, shape=NHWC)], ["slice", "transpose"]),
+        ([flat("images"), part("f", 1, 5, 100, 3, shape=(2, 126))], ["reshape", "slice"]),
+        (
+            [
+                part("images", 1, 0, 1, name="p"),
+                part("images", 1, 1, 3, name="q"),
+                op("j", "concat", "q", "p", shape=SHAPE, axis=1),
+            ],
+            ["slice", "slice"],
+        ),
+    ],
+)
+def test_a_slice_is_of_the_values_own_axis(ops, kinds):
+    tree, images = lifted(*ops), array(*SHAPE)
+    assert [kind_of(step) for step in steps(tree)] == kinds
+    (found,) = evaluate(tree, images)
+    exact = computed(ops, images.astype(np.float64))
+    np.testing.assert_array_equal(found.reshape(exact.shape), exact)
 
 
 def test_a_dense_layer_takes_the_map_whatever_its_order():

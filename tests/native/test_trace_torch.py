@@ -16,6 +16,7 @@ from googlenet.architectures import get_network
 from googlenet.proof.conformance.tracing import outline_of_leaf
 from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.spec.traversal import walk
+from googlenet.tracing.network import kind_of
 from googlenet.weights.samples import random_params
 
 SHAPE = (3, 33, 29)
@@ -184,10 +185,107 @@ def test_what_the_spec_has_not_is_foreign_and_computed(layer, kind):
         _ = found.network
 
 
+class Excited(nn.Module):
+    """Squeeze and excitation in one of the ways in which it is written."""
+
+    def __init__(self, product, squeeze):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.dense, self.point = nn.Linear(4, 4), nn.Conv2d(4, 4, 1)
+        self.product, self.squeeze = product, squeeze
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.product(x, torch.sigmoid(self.squeeze(self, x)))
+
+
+PRODUCTS = {
+    "*": lambda x, y: x * y,
+    "reversed": lambda x, y: y * x,
+    "mul": torch.mul,
+    "multiply": torch.multiply,
+    "mul_": lambda x, y: x.clone().mul_(y),
+    "expand_as": lambda x, y: x * y.expand_as(x),
+}
+SQUEEZES = {
+    "view": lambda net, x: net.dense(x.mean((2, 3))).view(-1, 4, 1, 1),
+    "None": lambda net, x: net.dense(F.adaptive_avg_pool2d(x, 1).flatten(1))[:, :, None, None],
+    "point": lambda net, x: net.point(F.adaptive_avg_pool2d(x, 1)),
+}
+
+
+@pytest.mark.parametrize("squeeze", SQUEEZES.values(), ids=SQUEEZES)
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+def test_squeeze_and_excitation_is_a_product(product, squeeze):
+    found = traced(Excited(product, squeeze))
+    assert [kind_of(step) for step in found.foreign] == ["sigmoid", "multiply"]
+    assert len(found.errors) == 1  # it was computed, and is what the model gives
+    with pytest.raises(TraceError, match="'sigmoid' is not a layer of the spec"):
+        _ = found.network
+
+
+class Gives(nn.Module):
+    """What a function of the value of a convolution gives."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(3, 6, 3), function
+
+    def forward(self, x):
+        return self.function(self.conv(x))
+
+
+PARTS = {
+    "slice": (lambda x: x[:, 1:3], 1),
+    "steps": (lambda x: x[:, ::2], 1),
+    "negative": (lambda x: x[:, -2:], 1),
+    "rows": (lambda x: x[:, :, 1:], 1),
+    "columns": (lambda x: x[..., ::2], 1),
+    "ellipsis": (lambda x: x[..., :-1], 1),
+    "whole": (lambda x: x[:, :], 0),
+    "select": (lambda x: x[:, 2], 1),
+    "last": (lambda x: x.select(1, -1), 1),
+    "narrow": (lambda x: x.narrow(1, 2, 3), 1),
+    "narrow from the end": (lambda x: torch.narrow(x, 1, -3, 2), 1),
+    "chunk": (lambda x: torch.cat(x.chunk(3, 1)[::-1], 1), 3),
+    "chunk that is left": (lambda x: x.chunk(4, 1)[2], 1),
+    "uneven chunks": (lambda x: torch.chunk(x, 2, dim=-1)[1], 1),
+    "split": (lambda x: torch.cat(x.split(4, 1)[::-1], 1), 2),
+    "split into sizes": (lambda x: torch.cat(torch.split(x, [1, 3, 2], 1)[::-1], 1), 3),
+    "tensor_split": (lambda x: torch.cat(torch.tensor_split(x, 4, dim=1)[::-1], 1), 4),
+    "tensor_split at": (lambda x: x.tensor_split((1, 4), dim=1)[1], 1),
+    "hsplit": (lambda x: torch.hsplit(x, 3)[1], 1),
+    "dsplit": (lambda x: torch.dsplit(x[:, :, :27, :27], 3)[1], 2),
+    "unbind": (lambda x: torch.unbind(x, dim=1)[4], 1),
+}
+
+
+@pytest.mark.parametrize(("function", "count"), PARTS.values(), ids=PARTS)
+def test_a_part_of_a_value_is_a_slice(function, count):
+    found = traced(Gives(function))
+    assert len(found.errors) == 1
+    kinds = [kind_of(step) for step in found.foreign]
+    assert set(kinds) <= {"slice", "pad", "reshape"}
+    assert len(kinds) == count
+
+
 def test_a_layer_that_nobody_knows_is_named_and_nothing_is_claimed():
     found = traced(nn.Sequential(nn.Conv2d(3, 8, 1), nn.PixelShuffle(2)))
     assert [(step.layer.kind, step.place) for step in found.foreign] == [
         ("aten.pixel_shuffle", "net[1]")
+    ]
+    assert found.errors == ()
+
+
+def test_each_result_of_an_unknown_operation_is_one():
+    def both(x):
+        variance, mean = torch.var_mean(x, (2, 3))
+        return variance + mean
+
+    found = traced(Gives(both))
+    assert [(step.layer.kind, step.layer.attributes.get("result")) for step in found.foreign] == [
+        ("aten.var_mean", None),
+        ("aten.var_mean", 1),
     ]
     assert found.errors == ()
 
@@ -207,12 +305,6 @@ class Random(nn.Module):
         return F.dropout(x, 0.5, training=True)
 
 
-class Splitting(nn.Module):
-    def forward(self, x):
-        first, *rest = x.split(1, dim=1)
-        return torch.cat([*rest, first], 1)
-
-
 class AcrossTheBatch(nn.Module):
     def forward(self, x):
         return x.flatten(1).T
@@ -227,7 +319,6 @@ class AcrossTheBatch(nn.Module):
         ),
         (Branching(), "but torch.export cannot capture it"),
         (AcrossTheBatch(), "its first axis is not the batch"),
-        (Splitting(), "net: 'aten.split' gives several tensors"),
         (nn.Conv2d(4, 2, 1), r"cannot be run on images of shape \(2, 3, 33, 29\)"),
         (lambda x: x, "torch: expected an nn.Module, got function"),
         (nn.Identity, "torch: expected an nn.Module, got type"),

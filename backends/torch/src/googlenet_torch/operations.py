@@ -116,7 +116,11 @@ def translated(node: Node, held: Mapping[Node, Array]) -> Found:
     if any(each in held for each in inputs):
         return None
     for each in node.all_input_nodes:
-        kept = each in inputs or any(array is held.get(each) for array in arrays)
+        kept = (
+            each in inputs
+            or unexpanded(each) in inputs
+            or any(array is held.get(each) for array in arrays)
+        )
         if not kept and name not in ALIKE and not (name in ARITHMETIC and each in held):
             return None
     return found
@@ -336,16 +340,99 @@ def _cast(call: Call) -> Found:
     return _one(call, "identity") if {call.dtype, call.x.meta["val"].dtype} <= set(wide) else None
 
 
+def _part(x: Node, axis: int, start: int, stop: int, step: int = 1) -> list[Translated]:
+    """Some of a value's elements along one axis; nothing where they are all of them."""
+    sizes = [int(size) for size in x.meta["val"].shape]
+    if (start, stop, step) == (0, sizes[axis], 1):
+        return [Translated("identity", (x,), shape=tuple(sizes))]
+    shape = (*sizes[:axis], len(range(start, stop, step)), *sizes[axis + 1 :])
+    attributes = {"axis": axis, "start": start, "stop": stop, "step": step}
+    return [Translated("slice", (x,), attributes, shape=shape)]
+
+
 def _select(call: Call) -> Found:
-    """An axis of one element is left out; of any other it would lose something."""
-    sizes = call.x.meta["val"].shape
+    """One element along an axis, which is left out."""
     axis = int(call["dim"]) % call.rank
-    return _reshape(call) if axis and sizes[axis] == 1 else None
+    if axis == 0:
+        return None
+    index = int(call["index"]) % int(call.x.meta["val"].shape[axis])
+    moved = Translated("reshape", (call.x,), {"shape": call.shape[1:]})
+    return [*_part(call.x, axis, index, index + 1), moved]
+
+
+def _slice(call: Call) -> Found:
+    axis = int(call["dim"]) % call.rank
+    size = int(call.x.meta["val"].shape[axis])
+    start, stop, step = slice(call["start"], call["end"], call["step"]).indices(size)
+    if axis == 0 and (start, stop, step) != (0, size, 1):
+        return None
+    return _part(call.x, axis, start, stop, step)
+
+
+def _narrow(call: Call) -> Found:
+    axis, start = int(call["dim"]) % call.rank, call["start"]
+    if axis == 0 or not isinstance(start, int):
+        return None
+    start %= int(call.x.meta["val"].shape[axis])
+    return _part(call.x, axis, start, start + int(call["length"]))
+
+
+def piece(several: Node, index: int, shape: tuple[int, ...]) -> Found:
+    """One of the parts that `chunk`, `split`, `tensor_split` or `unbind` gives: `index` counts
+    them, and `shape` is its own. None for any other operation with several results.
+    """
+    name, target = own_name(several.target).removeprefix("aten."), several.target
+    if name not in PARTING or not isinstance(target, torch._ops.OpOverload):
+        return None
+    given: dict[str, Any] = dict(
+        zip((each.name for each in target._schema.arguments), several.args, strict=False)
+    )
+    given |= several.kwargs
+    x: Any = several.args[0]
+    sizes = [each.shape for each in several.meta["val"]]
+    axis = int(given.get("dim", PARTING[name])) % len(x.meta["val"].shape)
+    if axis == 0:
+        return None
+    if name == "unbind":
+        moved = Translated("reshape", (x,), {"shape": shape[1:]}, shape=shape)
+        return [*_part(x, axis, index, index + 1), moved]
+    start = sum(int(size[axis]) for size in sizes[:index])
+    return _part(x, axis, start, start + int(sizes[index][axis]))
+
+
+#: Operations that give a value in parts, one after the other, with the axis unless they are told.
+PARTING: Final = {
+    **dict.fromkeys(("chunk", "split", "split_with_sizes", "tensor_split", "unbind", "vsplit"), 0),
+    "hsplit": 1,
+    "dsplit": 2,
+}
 
 
 def _expand(call: Call) -> Found:
-    same = tuple(call.x.meta["val"].shape) == call.shape
-    return _one(call, "identity") if same else None
+    """An axis of one element is repeated, as in a product with ones."""
+    if tuple(call.x.meta["val"].shape) == call.shape:
+        return _one(call, "identity")
+    if call.rank != len(call.shape) or call.x.meta["val"].shape[0] != call.shape[0]:
+        return None
+    ones = torch.ones((1, *call.shape[1:]), dtype=call.dtype).numpy()
+    return _one(call, "affine", {"other": ones}, product=True)
+
+
+def unexpanded(node: Node) -> Node:
+    """The value whose axes of one element `node` repeats, as a sum or product does by itself."""
+    while node.op == "call_function" and own_name(node.target) in ("aten.expand", "aten.expand_as"):
+        before: Any = node.args[0]
+        if len(before.meta["val"].shape) != len(node.meta["val"].shape):
+            break
+        node = before
+    return node
+
+
+def _together(call: Call, first: Node, second: Node) -> tuple[Node, Node]:
+    """Two values that are added or multiplied, not repeated by themselves if they need not be."""
+    plain = unexpanded(first), unexpanded(second)
+    shapes = [tuple(map(int, each.meta["val"].shape)) for each in plain]
+    return plain if np.broadcast_shapes(*shapes) == call.shape else (first, second)
 
 
 def _concat(call: Call) -> Found:
@@ -383,7 +470,7 @@ def _reversed_difference(call: Call) -> Found:
 def _added(call: Call, first: Any, second: Any, factor: float) -> Found:
     """`first + factor · second`."""
     if _is_value(call, first) and _is_value(call, second):
-        return [Translated("add", (first, second), {"factor": factor})]
+        return [Translated("add", _together(call, first, second), {"factor": factor})]
     constant = call.constant(second if _is_value(call, first) else first)
     if constant is None:
         return None
@@ -395,6 +482,8 @@ def _added(call: Call, first: Any, second: Any, factor: float) -> Found:
 
 def _product(call: Call) -> Found:
     first, second = call["self"], call["other"]
+    if _is_value(call, first) and _is_value(call, second):
+        return [Translated("multiply", _together(call, first, second))]
     if not _is_value(call, first):
         first, second = second, first
     if isinstance(second, int | float):
@@ -520,7 +609,8 @@ KNOWN: Final[Mapping[str, Translator]] = {
     "pad": _pad,
     "constant_pad_nd": _pad,
     "select": _select,
-    "slice": _expand,
+    "slice": _slice,
+    "narrow": _narrow,
     "expand": _expand,
     "expand_as": _expand,
 }

@@ -18,7 +18,7 @@ from googlenet.errors import TraceError
 
 from .kept import kept
 from .model import name
-from .operations import Translated, own_name, translated
+from .operations import Translated, own_name, piece, translated
 from .origins import Origins, origin, unused
 from .patterns import local_response_norm
 
@@ -241,8 +241,7 @@ class _Reader:
         """The operations of a node; of one that the graph does not know its own name."""
         if node.meta.get("val") is None:  # a check, such as of a type
             return []
-        if not isinstance(node.meta["val"], torch.Tensor):
-            self._check_first(node)
+        if not isinstance(node.meta["val"], torch.Tensor):  # several, each of which is taken out
             return []
         shape, place = _shape(node), _place(self._path(node))
         if node.meta["val"].dtype in (torch.float16, torch.bfloat16):
@@ -252,6 +251,8 @@ class _Reader:
             )
         whole: Any = node.args[0] if node.target is operator.getitem else node
         found = [norm] if norm is not None else translated(whole, self._held)
+        if whole is not node and isinstance(index := node.args[1], int):
+            found = piece(whole, index, shape) or (found if index == 0 else None)
         if found is None:
             found = [self._unknown(node)]
         ops: list[Op] = []
@@ -268,15 +269,17 @@ class _Reader:
         return ops
 
     def _unknown(self, node: Node) -> Translated:
-        if node.target is operator.getitem:  # the first of several
-            several = node.args[0]
+        taken: dict[str, Any] = {}
+        if node.target is operator.getitem:  # one of several
+            several, index = node.args
             assert isinstance(several, Node)
-            node = several
+            node, taken = several, {"result": index} if index else {}
         inputs = [each for each in _inputs(node) if each not in self._held]
         arrays = {each.name: self._held[each] for each in _inputs(node) if each in self._held}
         arguments = {
             "arguments": repr(node.args[1:]),
             **{k: repr(v) for k, v in node.kwargs.items()},
+            **taken,
         }
         return Translated(own_name(node.target), tuple(inputs), arguments, arrays)
 
@@ -287,16 +290,6 @@ class _Reader:
         made = all(each in self._made for each in node.all_input_nodes if each in self._held)
         alike = array.ndim == rank and len(array) > 1 and bool((array == array[:1]).all())
         return array[:1] if made and alike else array
-
-    def _check_first(self, node: Node) -> None:
-        """Raises `TraceError` for an operation that gives several tensors, unless only the first is
-        used.
-        """
-        if any(user.args[1:] != (0,) and user.users for user in node.users):
-            raise TraceError(
-                f"{_place(self._path(node))}: '{own_name(node.target)}' gives several tensors,"
-                " which no layer of the spec does"
-            )
 
     def _path(self, node: Node) -> str:
         """The path of the innermost module that an operation is in."""
