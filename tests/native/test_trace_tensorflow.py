@@ -12,6 +12,7 @@ from keras import layers as L
 
 import googlenet
 from googlenet import TraceError, spec
+from googlenet.backend.graph import faults
 from googlenet.spec.traversal import walk
 from googlenet.tracing.tree import steps
 
@@ -601,6 +602,107 @@ def test_heads_leave_where_they_leave():
     assert len(found.errors) == 3
 
 
+# Products of two values, and parts of one ----------------------------------------------------------
+
+_narrow, _wide = L.Dense(2, "relu"), L.Dense(3, "sigmoid")
+
+
+def graph_of(model):
+    images = np.random.default_rng(1).normal(size=(2, *SHAPE)).astype(np.float32)
+    graph, _ = googlenet.get_backend("tensorflow").trace(model, images)
+    assert faults(graph) == []
+    return graph
+
+
+def gate(x):
+    """What squeeze and excitation multiplies the channels of `x` with, (N, C)."""
+    return _wide(_narrow(tf.reduce_mean(x, [1, 2])))
+
+
+PRODUCTS = {
+    "new axes": lambda x: x * gate(x)[:, tf.newaxis, None, :],
+    "expanded": lambda x: tf.multiply(x, tf.expand_dims(tf.expand_dims(gate(x), 1), 1)),
+    "reshaped": lambda x: keras.ops.multiply(L.Reshape((1, 1, 3))(gate(x)), x),
+    "layers": lambda x: L.Multiply()(
+        [x, _wide(_narrow(L.GlobalAveragePooling2D(keepdims=True)(x)))]
+    ),
+    "einsum": lambda x: tf.einsum("nhwc,nc->nhwc", x, gate(x)),
+    "einsum, the gate first": lambda x: tf.einsum("bc,bijc->bijc", gate(x), x),
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+def test_squeeze_and_excitation_is_a_product(product):
+    graph = graph_of(product)
+    (op,) = [op for op in graph.ops if op.kind == "multiply"]
+    assert op.shape == (2, *SHAPE)
+    assert not op.attributes
+    assert not op.arrays
+    shapes = {op.name: op.shape for op in graph.ops} | {"images": (2, *SHAPE)}
+    assert sorted(shapes[each] for each in op.inputs) == [(2, 3, 1, 1), (2, *SHAPE)]
+    assert not [op.kind for op in graph.ops if "." in op.kind]
+
+
+def test_a_product_of_two_maps():
+    """`x · sigmoid(x)` is an activation, and no such product."""
+    first, second = L.Conv2D(4, 1), L.Conv2D(4, 1)
+    graph = graph_of(lambda x: first(x) * tf.sigmoid(second(x)))
+    assert [op.kind for op in graph.ops] == ["conv", "conv", "sigmoid", "multiply"]
+    graph = graph_of(lambda x: keras.ops.silu(first(x)) * tf.sigmoid(x[..., :1]))
+    assert [op.kind for op in graph.ops][-1] == "multiply"
+    assert "silu" in [op.kind for op in graph.ops]
+
+
+_six = L.Conv2D(6, 1)
+#: Parts of the map (N, H, W, 6): the axis, first, end and step of each slice that is used.
+PARTS = {
+    "split": (lambda x: tf.split(x, 2, -1)[1], (1, 3, 6, 1)),
+    "split in sizes": (lambda x: tf.split(x, [2, 1, 3], axis=3)[1], (1, 2, 3, 1)),
+    "keras split": (lambda x: keras.ops.split(x, [4], axis=-1)[0], (1, 0, 4, 1)),
+    "index": (lambda x: x[:, :, :, 2:5], (1, 2, 5, 1)),
+    "dots": (lambda x: x[..., 1::2], (1, 1, 6, 2)),
+    "slice": (lambda x: tf.slice(x, [0, 0, 0, 2], [-1, -1, -1, 3]), (1, 2, 5, 1)),
+    "gather": (lambda x: tf.gather(x, [0, 2, 4], axis=3), (1, 0, 5, 2)),
+    "take": (lambda x: keras.ops.take(x, [3, 4], axis=-1), (1, 3, 5, 1)),
+    "unstack": (lambda x: tf.unstack(x, axis=-1)[4][..., None], (1, 4, 5, 1)),
+    "one channel": (lambda x: tf.stack([x[..., 5]], axis=-1), (1, 5, 6, 1)),
+    "rows": (lambda x: x[:, ::2], (2, 0, 33, 2)),
+}
+
+
+@pytest.mark.parametrize(("function", "part"), PARTS.values(), ids=PARTS)
+def test_a_part_of_a_map_is_a_slice(function, part):
+    graph = graph_of(lambda x: function(_six(x)))
+    (op,) = [op for op in graph.ops if op.kind == "slice"]
+    assert tuple(op.attributes[name] for name in ("axis", "start", "stop", "step")) == part
+    assert not [op.kind for op in graph.ops if "." in op.kind]
+    images = np.zeros((2, *SHAPE), np.float32)
+    assert (
+        graph.ops[-1].shape
+        == function(_six(images.transpose(0, 2, 3, 1))).numpy().transpose(0, 3, 1, 2).shape
+    )
+
+
+def test_parts_next_to_each_other_are_two_slices():
+    def net(x):
+        left, right = tf.split(_six(x), 2, axis=-1)
+        return tf.concat([tf.nn.relu(left), right], -1)
+
+    graph = graph_of(net)
+    assert [op.kind for op in graph.ops] == ["conv", "slice", "slice", "relu", "concat"]
+    assert [op.attributes["start"] for op in graph.ops if op.kind == "slice"] == [0, 3]
+
+
+def test_channels_in_another_order_are_no_slice():
+    """They are foreign under TensorFlow's own name."""
+    for function, kind in (
+        (lambda x: x[..., ::-1], "tf.StridedSlice"),
+        (lambda x: tf.gather(x, [0, 2, 1], axis=3), "tf.GatherV2"),
+    ):
+        (step,) = traced(lambda x, function=function: function(_six(x))).foreign
+        assert step.layer.kind == kind
+
+
 # Foreign layers -----------------------------------------------------------------------------------
 
 
@@ -692,7 +794,7 @@ def fails(x):
         (lambda x: tf.ones((2, 3)), "output 0 is the same, or random, whatever the images are"),
         (lambda x: x + tf.ones((2, 1, 1, 1)), "an axis for the batch"),
         (lambda x: tf.transpose(tf.reshape(x, (2, -1))), "its first axis is not the batch"),
-        (lambda x: x * tf.reduce_mean(x, (1, 2), keepdims=True), "'tf.Mul' takes 2 values"),
+        (lambda x: x / tf.reduce_mean(x, (1, 2), keepdims=True), "'tf.RealDiv' takes 2 values"),
         (keras.Sequential, "expected a Keras model, a tf.Module or a function, got the class Seq"),
         (3, "expected a Keras model, a tf.Module or a function, got int"),
     ],

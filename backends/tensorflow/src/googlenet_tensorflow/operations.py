@@ -303,11 +303,30 @@ def _einsum(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
         return None
     if isinstance(inputs[0], Constant):
         terms, inputs = terms[::-1], inputs[::-1]
+    if all(isinstance(each, Value) for each in inputs):
+        return _product_by_letters(reader, node, inputs, terms, right)
     given, weights = terms
     last, new = given[-1:], right[-1:]
     if right != given[:-1] + new or sorted(weights) != sorted(last + new) or new in given:
         return None
     return _dense(reader, node, *inputs, by_rows=weights[-1] == last)
+
+
+def _product_by_letters(
+    reader: Reader, node: Any, inputs: list[Any], terms: list[str], right: str
+) -> Tensor | None:
+    """The product of two values element by element, `nhwc,nc->nhwc`: none for any other."""
+    first, second = (reader.apart(each) for each in inputs)
+    given, fewer = terms
+    if given != right:
+        first, second, given, fewer = second, first, fewer, given
+    if given != right or [each for each in given if each in fewer] != list(fewer):
+        return None
+    if fewer[:1] != given[:1] or len(set(given)) != len(given):
+        return None
+    sizes = dict(zip(fewer, second.shape, strict=True))
+    second = reshaped(reader, node, second, tuple(sizes.get(each, 1) for each in given))
+    return _joined(reader, node, "multiply", first, second, {})
 
 
 def _dense(reader: Reader, node: Any, x: Any, weight: Any, *, by_rows: bool) -> Tensor | None:
@@ -409,9 +428,9 @@ def _elementwise(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
         name = reader.emit(node, f"tf.{node.type}", (base,), reader.shape(base), attributes)
     else:
         given = tuple(dict.fromkeys(each.name for each in values))
-        name = reader.emit(
-            node, f"tf.{node.type}", given, reader.shape(first.name), _constants(inputs)
-        )
+        is_product = node.type == "Mul" and len(given) == len(inputs)
+        kind = "multiply" if is_product else f"tf.{node.type}"
+        name = reader.emit(node, kind, given, reader.shape(first.name), _constants(inputs))
     reader.pointwise[name] = scalar
     return replace(first, name=name)
 
@@ -512,20 +531,27 @@ def _combined(reader: Reader, node: Any, first: Value, second: Value) -> Tensor 
         )
         if found is not None:
             return found
-    if node.type not in ("Add", "AddV2", "Sub"):
-        return _elementwise(reader, node, [first, second]) if alike else None
-    if not alike:
-        names = (reader.canonical(first), reader.canonical(second))
-        if len(first.shape) != len(second.shape):
-            return None
+    kind = {"Mul": "multiply", "Add": "add", "AddV2": "add", "Sub": "add"}.get(node.type)
+    if alike and kind != "add":
+        return _elementwise(reader, node, [first, second])
+    if kind is None or len(reader.native(first)) != len(reader.native(second)):
+        return None
     attributes = {"factor": -1.0} if node.type == "Sub" else {}
+    if not alike:
+        return _joined(reader, node, kind, first, second, attributes)
+    found = reader.same(node, kind, first, attributes, second.name)
+    reader.pointwise[found.name] = Scalar(node, names)
+    return found
+
+
+def _joined(
+    reader: Reader, node: Any, kind: str, first: Value, second: Value, attributes: Mapping[str, Any]
+) -> Value:
+    """Two values of the same rank combined element by element, with their axes in their places."""
+    names = (reader.canonical(first), reader.canonical(second))
     shape = broadcast(*map(reader.shape, names))
-    name = reader.emit(node, "add", names, shape, attributes)
-    if alike:
-        reader.pointwise[name] = Scalar(node, names)
-        return replace(first, name=name)
-    rank = len(first.shape)
-    axes = CHANNELS_LAST if rank == 4 else tuple(range(rank))
+    name = reader.emit(node, kind, names, shape, attributes)
+    axes = CHANNELS_LAST if len(shape) == 4 else tuple(range(len(shape)))
     return Value(name, tuple(shape[axis] for axis in axes), axes)
 
 
@@ -701,6 +727,19 @@ def _concat(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     shape[ours] = sum(size[ours] for size in sizes)
     name = reader.emit(node, "concat", names, tuple(shape), {"axis": ours})
     return Value(name, tuple(shape[each] for each in first.axes), first.axes)
+
+
+def _stack(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
+    """Values put together along a new axis."""
+    if not all(isinstance(each, Value) for each in inputs):
+        return None
+    shape = list(reader.native(inputs[0]))
+    place = int(node.get_attr("axis")) % (len(shape) + 1)
+    if place == 0:
+        return None
+    shape.insert(place, 1)
+    each = [reshaped(reader, node, value, tuple(shape)) for value in inputs]
+    return _concat(reader, node, [*each, Constant(tf.constant(place))])
 
 
 def _pad(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
@@ -903,43 +942,70 @@ def _with_ones(reader: Reader, node: Any, x: Value, shape: Shape) -> Value:
     return Value(name, shape, axes)
 
 
-def _slice(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
-    """A part of a value; all of it is the value itself."""
-    x, *rest = inputs
-    if not isinstance(x, Value) or not all(isinstance(each, Constant) for each in rest):
+def _part(reader: Reader, node: Any, inputs: list[Any]) -> list[Tensor] | None:
+    """Parts of a value, perhaps with axes of one element put in or left out; all of it is the value
+    itself.
+    """
+    (x, *more) = [each for each in inputs if isinstance(each, Value)]
+    if more or not all(isinstance(each, Value | Constant) for each in inputs):
         return None
     x = reader.apart(x)
-    count = math.prod(x.shape)
-    numbers = np.arange(count, dtype=np.int32).reshape(x.shape)
-    (found,) = run_on(node, numbers, rest)
-    if found.shape == x.shape and (found == numbers).all():
-        return x
-    if found.ndim != len(x.shape) or found.size == 0:
-        return None
-    begin = [int(each) for each in np.unravel_index(found.flat[0], x.shape)]
-    part = tuple(slice(a, a + size) for a, size in zip(begin, found.shape, strict=True))
-    if not np.array_equal(numbers[part], found):
-        return None
-    order = np.argsort(x.axes)
-    shape = tuple(found.shape[axis] for axis in order)
-    start = [begin[axis] for axis in order]
-    given = reader.shape(x.name)
-    if len(shape) == 4 and shape[:2] == given[:2]:  # rows and columns cut off
-        top, left = start[2:]
-        (bottom, right) = (given[2 + n] - start[2 + n] - shape[2 + n] for n in (0, 1))
-        padding = ((-top, -bottom), (-left, -right))
-        attributes: dict[str, Any] = {"padding": padding, "value": 0.0}
-        name = reader.emit(node, "pad", (x.name,), shape, attributes)
-    else:
-        attributes = {"begin": tuple(start), "size": shape[1:]}
-        name = reader.emit(node, f"tf.{node.type}", (x.name,), shape, attributes)
-    return Value(name, found.shape, x.axes)
+    numbers = np.arange(math.prod(x.shape), dtype=np.int32).reshape(x.shape)
+    given = [each.tensor if isinstance(each, Constant) else numbers for each in inputs]
+    picked = [np.asarray(each) for each in run(node, given)]
+    ranges = [_ranges(numbers, each) for each in picked]
+    found: list[Tensor] = []
+    for part, each in zip(picked, ranges, strict=True):
+        if each is None:
+            return None
+        sliced = _sliced(reader, node, x, each)
+        found.append(
+            sliced if sliced.shape == part.shape else _with_ones(reader, node, sliced, part.shape)
+        )
+    return found
 
 
-def run_on(node: Any, numbers: Array, rest: list[Constant]) -> list[Array]:
-    """What a node picks out of an array of numbers."""
-    found = run(node, [tf.constant(numbers), *(each.tensor for each in rest)])
-    return [np.asarray(each) for each in found]
+def _ranges(numbers: Array, part: Array) -> list[range] | None:
+    """What a part has of each axis of `numbers`, in order; None if it is no such part of every
+    image.
+    """
+    if part.size == 0 or part.ndim == 0 or len(part) != len(numbers):
+        return None
+    found: list[range] = []
+    for places in np.unravel_index(part.ravel(), numbers.shape):
+        each = np.unique(places)
+        step = int(each[1] - each[0]) if len(each) > 1 else 1
+        found.append(range(int(each[0]), int(each[-1]) + 1, step))
+    whole = numbers[np.ix_(*found)] if all(len(each) for each in found) else numbers[:0]
+    if len(found[0]) != len(numbers) or not np.array_equal(whole.ravel(), part.ravel()):
+        return None
+    sizes = [[size for size in shape[1:] if size != 1] for shape in (whole.shape, part.shape)]
+    return found if sizes[0] == sizes[1] else None
+
+
+def _sliced(reader: Reader, node: Any, x: Value, ranges: list[range]) -> Value:
+    """A value cut down to ranges of each of its axes: rows and columns next to each other are a
+    padding that takes away.
+    """
+    shape = list(reader.shape(x.name))
+    ours = {x.axes[axis]: each for axis, each in enumerate(ranges)}
+    cut = {axis: each for axis, each in ours.items() if len(each) != shape[axis]}
+    name = x.name
+    borders = {axis: each for axis, each in cut.items() if axis >= 2 and each.step == 1}
+    if len(shape) == 4 and borders:
+        (top, bottom), (left, right) = (
+            (-each.start, each.stop - shape[axis])
+            for axis, each in ((axis, borders.get(axis, range(shape[axis]))) for axis in (2, 3))
+        )
+        shape[2:] = [shape[2] + top + bottom, shape[3] + left + right]
+        attributes: dict[str, Any] = {"padding": ((top, bottom), (left, right)), "value": 0.0}
+        name = reader.emit(node, "pad", (name,), tuple(shape), attributes)
+        cut = {axis: each for axis, each in cut.items() if axis not in borders}
+    for axis, each in cut.items():
+        shape[axis] = len(each)
+        attributes = {"axis": axis, "start": each.start, "stop": each.stop, "step": each.step}
+        name = reader.emit(node, "slice", (name,), tuple(shape), attributes)
+    return Value(name, tuple(len(each) for each in ranges), x.axes)
 
 
 # Others -------------------------------------------------------------------------------------------
@@ -1058,6 +1124,8 @@ RULES: Final[Mapping[str, Callable[..., Any]]] = {
     "ExpandDims": _reshape,
     "FusedBatchNormV3": _fused_norm,
     "Identity": _handed_on,
+    "GatherNd": _part,
+    "GatherV2": _part,
     "IdentityN": _handed_on,
     "LRN": _local_response_norm,
     "LeakyRelu": _unary("leaky_relu", slope="alpha"),
@@ -1070,6 +1138,7 @@ RULES: Final[Mapping[str, Callable[..., Any]]] = {
     "Mean": _reduced("mean"),
     "Minimum": _bounded(below=False),
     "Neg": _negative,
+    "Pack": _stack,
     "Pad": _pad,
     "PadV2": _pad,
     "PreventGradient": _handed_on,
@@ -1077,15 +1146,18 @@ RULES: Final[Mapping[str, Callable[..., Any]]] = {
     "Relu6": _relu6,
     "Reshape": _reshape,
     "Sigmoid": _unary("sigmoid"),
-    "Slice": _slice,
+    "Slice": _part,
     "Snapshot": _handed_on,
     "Softmax": _along("softmax"),
     "Softplus": _unary("softplus"),
     "SpaceToBatchND": _space_to_batch,
     "Squeeze": _reshape,
     "StopGradient": _handed_on,
-    "StridedSlice": _slice,
+    "Split": _part,
+    "SplitV": _part,
+    "StridedSlice": _part,
     "Sum": _reduced("sum"),
     "Tanh": _unary("tanh"),
     "Transpose": _transpose,
+    "Unpack": _part,
 }

@@ -366,10 +366,16 @@ class Reader:
         return Value(name, shape, (0, 1))
 
     def same(
-        self, node: Any, kind: str, value: Value, attributes: Mapping[str, Any] | None = None
+        self,
+        node: Any,
+        kind: str,
+        value: Value,
+        attributes: Mapping[str, Any] | None = None,
+        *others: str,
     ) -> Value:
-        """`value` after an operation that changes no shape."""
-        name = self.emit(node, kind, (value.name,), self.shape(value.name), attributes)
+        """`value` after an operation, perhaps with `others`, that changes no shape."""
+        inputs = (value.name, *others)
+        name = self.emit(node, kind, inputs, self.shape(value.name), attributes)
         return replace(value, name=name)
 
     def foreign(self, node: Any, inputs: Sequence[Any]) -> Tensor | list[Tensor]:
