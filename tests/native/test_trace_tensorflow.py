@@ -602,7 +602,7 @@ def test_heads_leave_where_they_leave():
     assert len(found.errors) == 3
 
 
-# Products of two values, and parts of one ----------------------------------------------------------
+# Products of two values, and parts of one ---------------------------------------------------------
 
 _narrow, _wide = L.Dense(2, "relu"), L.Dense(3, "sigmoid")
 

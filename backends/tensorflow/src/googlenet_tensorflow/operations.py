@@ -14,9 +14,9 @@ from googlenet.arrays import Array
 from googlenet.backend.graph import Op
 from googlenet.errors import TraceError
 
+from .constants import Constant, run
 from .reading import (
     CHANNELS_LAST,
-    Constant,
     Noise,
     Reader,
     Rule,
@@ -26,7 +26,6 @@ from .reading import (
     Tiled,
     Value,
     broadcast,
-    run,
 )
 from .recognition import activation, base_of, norm
 
@@ -411,7 +410,7 @@ def _elementwise(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     first = values[0]
     if not all(each.axes == first.axes and each.shape == first.shape for each in values):
         return None
-    if not all(each.array.size == 1 for each in inputs if isinstance(each, Constant)):
+    if not all(reader.is_number(each) for each in inputs if isinstance(each, Constant)):
         return None
     if not all(each.lead == first.lead for each in values):
         return None
@@ -467,7 +466,7 @@ def _dropped(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
 def _clipped(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
     x, low, high = inputs
     if not isinstance(x, Value) or not all(
-        isinstance(each, Constant) and each.array.size == 1 for each in (low, high)
+        isinstance(each, Constant) and reader.is_number(each) for each in (low, high)
     ):
         return None
     return _applied(reader, node, "clip", x, {"low": _number(low), "high": _number(high)})
@@ -493,7 +492,7 @@ def _bounded(below: bool) -> Rule:
     def rule(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
         constants = [each for each in inputs if isinstance(each, Constant)]
         values = [each for each in inputs if isinstance(each, Value)]
-        if len(constants) != 1 or len(values) != 1 or constants[0].array.size != 1:
+        if len(constants) != 1 or len(values) != 1 or not reader.is_number(constants[0]):
             return _elementwise(reader, node, inputs) if len(values) == len(inputs) else None
         names = tuple(each.name if isinstance(each, Value) else each for each in inputs)
         scalar = Scalar(node, names)
@@ -581,7 +580,7 @@ def _with_constant(
     # The bias of a lone channel, and the like, is an array of one element, and no number.
     is_array = constant.array.ndim > 0 and x.shape[-1] == 1
     is_array = is_array or _is_lone_count(reader, x, constant)
-    is_scalar = constant.array.size == 1 and not is_array
+    is_scalar = reader.is_number(constant) and not is_array
     if is_scalar and (known := _finished(reader, given, Scalar(node, names))) is not None:
         return known
     if is_scalar and constant.array.ndim <= max(len(x.shape), 1):
@@ -656,7 +655,7 @@ def _affine(
     shape = constant.array.shape
     if node.type == "BiasAdd" and _axes(node) == CHANNELS_FIRST:
         shape = (*shape, *(1 for _ in range(rank - 2)))
-    if len(shape) > rank or (x.lead is not None and constant.array.size != x.shape[-1]):
+    if len(shape) > rank or (x.lead is not None and constant.array.size not in (1, x.shape[-1])):
         return None
     full = (*(1 for _ in range(rank - len(shape))), *shape)
     if full[0] != 1:
@@ -667,15 +666,19 @@ def _affine(
     order = np.argsort(x.axes)
     product = kind in ("Mul", "RealDiv")
 
-    def change(array: Array) -> Array:
+    def moved(array: Array) -> Array:
         found: Array = array.reshape(full).transpose(order)[0]
+        return found
+
+    def change(array: Array) -> Array:
+        found = moved(array)
         if kind == "RealDiv":
             found = 1 / found.astype(np.float64)
         return -found if negative else found
 
     reader.by_parameter(constant)
     what = f"{kind} {negative} {x.axes} {full}"
-    held = reader.array(constant, what, change)
+    held = reader.array(constant, what, change, moved)
     name, given = x.name, reader.shape(x.name)
     pool = reader.ops.get(name)
     if product and pool is not None and _is_counted(pool, held):
@@ -683,7 +686,9 @@ def _affine(
         kernel = pool.attributes["kernel_size"]
         settings = {k: v for k, v in pool.attributes.items() if k != "count_include_pad"}
         name = reader.emit(pool.name, "sum_pool", pool.inputs, pool.shape, settings)
-        held = _counts(held.astype(np.float64) / math.prod(kernel))
+        counts = _counts(held.astype(np.float64) / math.prod(kernel))
+        reader.origins.same(counts, held)
+        held = counts
     result = broadcast(given, (1, *held.shape))
     name = reader.emit(node, "affine", (name,), result, {"product": product}, {"other": held})
     return replace(x, name=name, shape=tuple(result[axis] for axis in x.axes))

@@ -7,13 +7,13 @@ is no operation until something needs the axes in their places.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -21,7 +21,9 @@ from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
 from googlenet.errors import TraceError
 
+from .constants import Constant, run
 from .model import name as framework
+from .origins import Origins, unused
 from .places import ROOT, Places
 from .recording import LayerCall, Recording
 
@@ -29,8 +31,6 @@ Shape: TypeAlias = tuple[int, ...]
 
 #: The axes of the neutral graph in TensorFlow's order: maps (N, C, H, W) are (N, H, W, C) there.
 CHANNELS_LAST: Final = (0, 2, 3, 1)
-#: What only hands on what it is given.
-_HANDED_ON: Final = ("Identity", "Cast", "Snapshot", "StopGradient", "EnsureShape")
 #: What is made of the shape of a value, and not of its elements.
 _OF_SHAPE: Final = ("Shape", "ShapeN", "Size", "Rank", "OnesLike", "ZerosLike", "Fill")
 _CALLS: Final = ("PartitionedCall", "StatefulPartitionedCall")
@@ -38,31 +38,6 @@ _CONDITIONS: Final = ("If", "StatelessIf")
 _HALVES: Final = (tf.float16, tf.bfloat16)
 _LOOPS: Final = ("While", "StatelessWhile")
 _MOST_ROUNDS: Final = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class Constant:
-    """A tensor that does not depend on the images; and how it was computed, by `node` from
-    `inputs`.
-    """
-
-    tensor: Any
-    node: Any = None
-    inputs: tuple[Constant, ...] = ()
-
-    @property
-    def array(self) -> Array:
-        """Its elements."""
-        found: Array = np.asarray(self.tensor)
-        return found
-
-    @property
-    def leaf(self) -> Constant:
-        """What it is a copy of, perhaps in another shape."""
-        kinds = (*_HANDED_ON, "Reshape", "Squeeze", "ExpandDims")
-        if self.node is not None and self.node.type in kinds and self.inputs:
-            return self.inputs[0].leaf
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +107,16 @@ class Reader:
     sums: set[str] = field(default_factory=set)
     place: str = ROOT
     batch: int = 0
+    origins: Origins = field(init=False)
     _arrays: dict[Any, tuple[Any, Array]] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
     _held: dict[int, Constant] = field(default_factory=dict)
     #: What was read from each variable, so that a weight is one constant however often it is read.
     _read_from: dict[int, Constant] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = (*self.places.variables, *self.recording.function.graph.variables)
+        self.origins = Origins(self.places, known)
 
     # The graph ------------------------------------------------------------------------------------
 
@@ -160,8 +140,9 @@ class Reader:
                 )
             names.append(self.canonical(value))
         shape = (n, channels, height, width)
-        ops = _with_biases(_needed(self.ops, names), names)
-        return Graph("images", shape, tuple(ops), tuple(names))
+        ops = _with_biases(self.origins.told(_needed(self.ops, names)), names)
+        idle = unused(self.places, self.origins.read)
+        return Graph("images", shape, tuple(ops), tuple(names), tuple(idle))
 
     def _constant(self, tensor: Any) -> Constant:
         return self._held.setdefault(id(tensor), Constant(_wide(tensor)))
@@ -225,10 +206,10 @@ class Reader:
             return Constant(None, node)
         if _is_random(node):
             return [Noise() for _ in node.outputs]
-        if node.type in _OF_SHAPE and all(isinstance(each, Value | Constant) for each in inputs):
-            return self._of_shape(node, inputs)
         if all(isinstance(each, Constant) for each in inputs):
             return self._folded(node, inputs)
+        if node.type in _OF_SHAPE and all(isinstance(each, Value | Constant) for each in inputs):
+            return self._of_shape(node, inputs)
         if not any(isinstance(each, Value | Tiled) for each in inputs):
             return self._noise(node, inputs)
         rule = self.rules.get(node.type)
@@ -283,13 +264,22 @@ class Reader:
             raise TraceError(
                 f"{self.place}: '{node.type}' depends on more than the images and the weights"
             )
-        if node.type == "ReadVariableOp" and id(inputs[0]) in self._read_from:
-            return [self._read_from[id(inputs[0])]]
-        found = run(node, [each.tensor for each in inputs])
-        results = [Constant(_wide(each), node, tuple(inputs)) for each in found]
         if node.type == "ReadVariableOp":
-            self._read_from[id(inputs[0])] = results[0]
-        return list(results)
+            return [self._read_variable(node, inputs[0])]
+        for each in inputs:  # what reads a variable otherwise, such as a gather
+            self.origins.touch(each)
+        found = run(node, [each.tensor for each in inputs])
+        return [Constant(_wide(each), node, tuple(inputs), n) for n, each in enumerate(found)]
+
+    def _read_variable(self, node: Any, handle: Constant) -> Constant:
+        variable = self.origins.touch(handle)
+        key = id(handle) if variable is None else id(variable)
+        if key not in self._read_from:
+            (found,) = run(node, [handle.tensor])
+            self._read_from[key] = Constant(_wide(found), node, (handle,))
+            if variable is not None:
+                self.origins.hold(self._read_from[key], variable)
+        return self._read_from[key]
 
     def _noise(self, node: Any, inputs: list[Any]) -> list[Tensor]:
         """Something random; of a comparison with a number, how often it is False."""
@@ -426,64 +416,41 @@ class Reader:
     # Arrays ---------------------------------------------------------------------------------------
 
     def array(
-        self, constant: Constant, what: str, change: Callable[[Array], Array] = np.array
+        self,
+        constant: Constant,
+        what: str,
+        change: Callable[[Array], Array] = np.array,
+        moved: Callable[[Array], Array] | None = None,
     ) -> Array:
         """A constant's elements after `change`, which `what` names; the same object for the same
-        weight of the user's.
+        weight of the user's. Where `change` does not only rearrange them, `moved` does that.
         """
         key = (id(constant.leaf), what, tuple(constant.array.shape))
         if key not in self._arrays:
             # A copy: the model's own may change. Its memory is in order, so that it can be saved.
             changed = np.array(change(constant.array), order="C")
             self._arrays[key] = (constant.leaf, changed)
+            self.origins.make(changed, constant, moved or change)
         return self._arrays[key][1]
 
     def weight(self, variable: Any) -> Constant:
         """A variable of a layer as a constant, the same one each time."""
-        return self._held.setdefault(id(variable), Constant(_wide(tf.constant(variable.numpy()))))
+        plain = variable.value if isinstance(variable, keras.Variable) else variable
+        if id(plain) not in self._read_from:
+            found = Constant(_wide(tf.constant(plain.numpy())))
+            self._read_from[id(plain)] = found
+            self.origins.hold(found, plain)
+        return self._read_from[id(plain)]
+
+    def is_number(self, constant: Constant) -> bool:
+        """Whether a constant is one number that is written in the code, and never trained."""
+        return constant.array.size == 1 and self.origins.of(constant) == "constant"
 
     def by_parameter(self, constant: Constant) -> None:
         """Where an operation is, from its weight, if no layer is known."""
-        if self.place != ROOT:
-            return
-        leaf = constant.leaf
-        if leaf.node is None or leaf.node.type != "ReadVariableOp":
-            return
-        for variable in self.recording.function.graph.variables:
-            if variable.handle is leaf.inputs[0].tensor:
-                self.place = self.places[variable] or ROOT
-
-
-def run(node: Any, inputs: Sequence[Any]) -> list[Any]:
-    """The operation of a node computed on other inputs: in eager mode, or in the graph that is open
-    if they are tensors of it.
-    """
-    arguments: dict[str, Any] = {}
-    waiting = list(inputs)
-    inferred: set[str] = set()
-    for each in node.op_def.input_arg:
-        if each.number_attr:
-            count = int(node.get_attr(each.number_attr))
-        elif each.type_list_attr:
-            count = len(node.get_attr(each.type_list_attr))
-        else:
-            count = 0
-        if count:
-            arguments[each.name], waiting = waiting[:count], waiting[count:]
-        else:
-            arguments[each.name] = waiting.pop(0)
-        inferred.update((each.number_attr, each.type_attr, each.type_list_attr))
-    for each in node.op_def.attr:
-        if each.name not in inferred:
-            arguments[each.name] = node.get_attr(each.name)
-    operation = getattr(tf.raw_ops, node.type)
-    # Some arguments have other names in Python, in the same order: `axis` for `squeeze_dims`.
-    said = [each for each in inspect.signature(operation).parameters if each != "name"]
-    renamed = [each for each in said if each not in arguments]
-    ours = [each for each in arguments if each not in said]
-    names = dict(zip(ours, renamed, strict=False))
-    found = operation(**{names.get(key, key): value for key, value in arguments.items()})
-    return list(found) if isinstance(found, list | tuple) else [found]
+        variable = self.origins.variable(constant.leaf)
+        if self.place == ROOT and variable is not None:
+            self.place = self.places[variable] or ROOT
 
 
 def has_halves(graph: Any) -> bool:
@@ -611,7 +578,9 @@ def _with_biases(ops: Sequence[Op], outputs: Sequence[str]) -> list[Op]:
         # One object for one array of the user's, whose first axis it is.
         bias = biases.setdefault(id(other), other.reshape(channels))
         del named[before.name]
-        named[op.name] = replace(before, name=op.name, arrays={**before.arrays, "bias": bias})
+        arrays = {**before.arrays, "bias": bias}
+        origins = {**before.origins, "bias": op.origins["other"]}
+        named[op.name] = replace(before, name=op.name, arrays=arrays, origins=origins)
     return list(named.values())
 
 

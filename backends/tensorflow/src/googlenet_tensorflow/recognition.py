@@ -16,7 +16,8 @@ import tensorflow as tf
 from googlenet.arrays import Array
 from googlenet.tracing.foreign import computed
 
-from .reading import Constant, Reader, Scalar, run
+from .constants import Constant, run
+from .reading import Reader, Scalar
 
 #: How many operations an activation is made of at most.
 _MOST: Final = 24
@@ -237,7 +238,7 @@ def _again(constant: Constant, random: Mapping[int, Array]) -> Array:
     if constant.node.type == "Cast":
         return _again(constant.inputs[0], random)
     given = [tf.constant(_again(each, random)) for each in constant.inputs]
-    return np.asarray(run(constant.node, given)[0])
+    return np.asarray(run(constant.node, given)[constant.number])
 
 
 def _leaves(constant: Constant) -> Iterator[Constant]:
