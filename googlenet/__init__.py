@@ -16,6 +16,7 @@ from .backend.model import get_model
 from .backend.protocols import Backend
 from .errors import (
     BackendError,
+    CaptureError,
     DataError,
     DeviceError,
     GoogLeNetError,
@@ -89,6 +90,7 @@ __all__ = [
     "NETWORKS",
     "Backend",
     "BackendError",
+    "CaptureError",
     "DataError",
     "DeviceError",
     "GoogLeNetError",

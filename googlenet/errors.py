@@ -63,5 +63,12 @@ class TraceError(GoogLeNetError, ValueError):
     """
 
 
+class CaptureError(TraceError):
+    """A user's model runs, but its framework captures no one graph that says what it computes: its
+    path depends on the values of images, or a line is not understood. `check` then answers
+    "unclear" with this message as its reason, and does not fail.
+    """
+
+
 class ModelFileError(GoogLeNetError, ValueError):
     """A file that cannot be run, or in which there is no such model as its FILE:NAME says."""

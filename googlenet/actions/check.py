@@ -22,7 +22,7 @@ from ..checking.causes import Cause
 from ..checking.differences import Difference
 from ..checking.pour import apart
 from ..checking.verdict import DIFFERENT, FAILS, SAME, UNCLEAR, Check, Checked
-from ..errors import BackendError, GoogLeNetError, TraceError
+from ..errors import BackendError, CaptureError, GoogLeNetError, TraceError
 from ..jobs.job import Report
 from ..jobs.own import TRACING, framework_of, load_own, own_of, run_own, users_code
 from ..proof.parity.tolerance import limit
@@ -67,8 +67,8 @@ def check(
     gives. The model runs once, with the rights of this process; it keeps its weights and its mode.
 
     Raises `UnknownNameError` for a name that is none, `ShapeError` for an `input_shape` that does
-    not fit the network, `TraceError` if the model cannot be run or captured, `BackendError` if
-    the framework is not there or its backend cannot trace.
+    not fit the network, `TraceError` if the model cannot be run, `BackendError` if the framework is
+    not there or its backend cannot trace.
     """
     named = canonical_name(name_of("framework", framework))
     shape = None if input_shape is None else check_input_shape(input_shape)
@@ -95,9 +95,14 @@ class _Model:
         """
         assert isinstance(self._backend, Traces)
         shape: Shape = images.shape[1:]
-        graph, outputs = self._backend.trace(self._model, images)
+        name = self._backend.name
+        try:
+            graph, outputs = self._backend.trace(self._model, images)
+        except CaptureError as error:
+            network = as_network(self._against, input_shape=shape)
+            return Check(name, network.name, shape, UNCLEAR, reason=_sentence(error, name))
         check_finite(graph)
-        network, name = self._network(shape, outputs), self._backend.name
+        network = self._network(shape, outputs)
         trees, errors = _trees(graph)
         if not trees:
             reason = f"The model was captured, but not understood: {errors[0]}"
@@ -163,6 +168,12 @@ class _Model:
         except GoogLeNetError:  # such as a window that is larger than its map
             other = FAILS
         return {larger: other} if other != found.verdict else {}
+
+
+def _sentence(error: TraceError, framework: str) -> str:
+    """An error as a sentence of the report, which says itself what the framework is."""
+    said = str(error).removeprefix(f"{framework}: ")
+    return f"{said[:1].upper()}{said[1:]}{'' if said.endswith('.') else '.'}"
 
 
 def _order(count: int, first: int) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..architectures import as_network, get_network
 from ..arrays import Params
-from ..errors import TraceError, UnknownNameError
+from ..errors import CaptureError, TraceError, UnknownNameError
 from ..jobs.job import Report
 from ..jobs.own import TRACING, Own, framework_of, is_own, load_own, own_of, run_own, users_code
 from ..spec.layers import Network, Shape, check_input_shape
@@ -137,9 +137,9 @@ def answer(
             found = trace(model, framework, tuple(values["input_shape"]), name=name)
     except TraceError as error:
         # Where the model itself raised: on images of another shape it may not.
-        raised = error.__cause__ is not None
+        raised = error.__cause__ is not None and not isinstance(error, CaptureError)
         other = "; for images of another shape give `input_shape`" if raised else ""
-        raise TraceError(f"{file}: {error}{other}", details=error.details) from error
+        raise type(error)(f"{file}: {error}{other}", details=error.details) from error
     if found.foreign:
         raise TraceError(f"{file}: {_foreign(found)}")
     if found.traced is None:

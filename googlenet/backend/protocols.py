@@ -241,7 +241,8 @@ class Traces(Backend, Protocol):
         C, H, W), N at least 2, and its outputs on them, the logits first.
 
         `model` keeps its weights and its mode. Raises `TraceError` if it cannot be run on the
-        images or captured, or returns anything but tensors.
+        images or returns anything but tensors, and `CaptureError`, a `TraceError`, if it runs and
+        there is no one graph of it.
         """
 
 

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 import googlenet
-from googlenet import BackendError, ModelFileError, TraceError, UnknownNameError, get_network
+from googlenet import (
+    BackendError,
+    CaptureError,
+    ModelFileError,
+    TraceError,
+    UnknownNameError,
+    get_network,
+)
 from googlenet.jobs.own import framework_of, is_own, own_of
 from googlenet.spec import blocks
 from googlenet.spec.layers import Aux, Network
@@ -37,11 +44,15 @@ TRACING = (
     + """
 import toylib
 from googlenet.backend.graph import Graph, Op
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
 def trace(model, images):
     try:
         outputs = model(images)
+        if getattr(model, "branches", False):
+            raise CaptureError("toy: the model runs, but its path depends on values")
+    except CaptureError:
+        raise
     except Exception as error:
         raise TraceError("toy: cannot be run") from error
     shape = (*outputs.shape, *images.shape[2:])
@@ -82,6 +93,9 @@ class Broken(Net):
 
     def inner(self, images):
         raise RuntimeError("not\\nthis")
+
+class Branches(Net):
+    branches = True
 
 class Infinite(Net):
     def __init__(self):
@@ -185,7 +199,10 @@ def test_a_file_may_be_called_as_a_module_that_is_loaded(place):
         ("./net.txt:net", "./net.txt: expected a Python file, whose name ends in .py"),
         ("mynet.py", "mynet.py: expected FILE:NAME, a file and the name in it of a model, or"),
         ("mynet.py:a b", "mynet.py: expected a Python name after the colon, got 'a b'"),
-        ("mynet.py:Nets", "mynet.py: has no 'Nets'; it has Net, Wider, Odd, Broken, Infinite,"),
+        (
+            "mynet.py:Nets",
+            "mynet.py: has no 'Nets'; it has Net, Wider, Odd, Broken, Branches, Infinite,",
+        ),
         (
             "mynet.py:net.inner",
             "mynet.py: has no 'net.inner'; it has no models, classes or functions",
@@ -387,6 +404,18 @@ def test_the_command_shows_the_users_traceback_and_one_line(place):
     command[-3:] = ["mynet.py:net", "--size", "8x9", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert json.loads(done.stdout)["input_shape"] == [1, 8, 9]
+
+
+def test_a_model_without_one_graph_is_unclear(place):
+    found = googlenet.check_file("mynet.py:Branches", input_shape=(1, 64, 64))
+    assert (found.verdict, found.differences) == ("unclear", ())
+    assert found.lines()[1:] == ["The model runs, but its path depends on values."]
+    with pytest.raises(CaptureError, match="toy: the model runs"):
+        own("mynet.py:Branches")
+    command = [sys.executable, "-m", "googlenet", "check", "mynet.py:Branches"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.startswith("Unclear whether this is the same function as googlenet")
 
 
 def test_a_flat_network_has_the_names_of_a_traced_one():
