@@ -24,7 +24,7 @@ from ..checking.pour import apart
 from ..checking.verdict import DIFFERENT, FAILS, SAME, UNCLEAR, Check, Checked
 from ..errors import BackendError, CaptureError, GoogLeNetError, TraceError
 from ..jobs.job import Report
-from ..jobs.own import TRACING, framework_of, load_own, own_of, run_own, users_code
+from ..jobs.own import TRACING, framework_of, function_advice, load_own, own_of, run_own, users_code
 from ..proof.parity.tolerance import limit
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.params import param_specs
@@ -256,9 +256,10 @@ def check_file(
     """The `check` of the model FILE:NAME, such as `mynet.py:net`, in a process of its own, which is
     killed after `timeout` seconds in which nothing new happens.
 
-    NAME is a model of `own_framework`, by default the one that the file imports, or a class or
-    function that makes one without arguments. The file is run by the interpreter that
-    `interpreters` has for the framework or by this one, with the rights of this process.
+    NAME is a model of `own_framework`, by default the one that the file imports, a function of the
+    images, or a class or function that makes a model without arguments. The file is run by the
+    interpreter that `interpreters` has for the framework or by this one, with the rights of this
+    process.
 
     Raises `ModelFileError` if the file or its code fails, and what `check` raises.
     """
@@ -311,6 +312,7 @@ def answer(
     except TraceError as error:
         # Only where the user's code raised: on images of another shape it may not.
         other = "; for images of another shape give `input_shape`" if error.details else ""
+        other += function_advice(model, file, values["name"])
         raise TraceError(f"{file}: {error}{other}", details=error.details) from error
     return found.to_json()
 

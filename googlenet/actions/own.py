@@ -16,7 +16,17 @@ from ..architectures import as_network, get_network
 from ..arrays import Params
 from ..errors import CaptureError, TraceError, UnknownNameError
 from ..jobs.job import Report
-from ..jobs.own import TRACING, Own, framework_of, is_own, load_own, own_of, run_own, users_code
+from ..jobs.own import (
+    TRACING,
+    Own,
+    framework_of,
+    function_advice,
+    is_own,
+    load_own,
+    own_of,
+    run_own,
+    users_code,
+)
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.serial import from_json, to_json
 from ..tracing.network import kind_of
@@ -81,10 +91,10 @@ def own_network(
     """The model FILE:NAME, such as `mynet.py:net`, for images `input_shape` (C, H, W), by default
     the book's, as a network with its weights.
 
-    NAME is a model of `own_framework`, by default the one that the file imports, or a class or
-    function that makes one without arguments. The file is run in a process of its own, by the
-    interpreter that `interpreters` has for the framework or by this one, with the rights of this
-    one; it is killed after `timeout` seconds in which nothing new happens.
+    NAME is a model of `own_framework`, by default the one that the file imports, a function of the
+    images, or a class or function that makes a model without arguments. The file is run in a
+    process of its own, by the interpreter that `interpreters` has for the framework or by this one,
+    with the rights of this one; it is killed after `timeout` seconds in which nothing new happens.
 
     Raises `ModelFileError` if the file or its code fails, `TraceError` if the model cannot be
     traced, or is not a network of the spec's layers, `ShapeError` for an `input_shape` that is
@@ -139,6 +149,7 @@ def answer(
         # Where the model itself raised: on images of another shape it may not.
         raised = error.__cause__ is not None and not isinstance(error, CaptureError)
         other = "; for images of another shape give `input_shape`" if raised else ""
+        other += function_advice(model, file, name)
         raise type(error)(f"{file}: {error}{other}", details=error.details) from error
     if found.foreign:
         raise TraceError(f"{file}: {_foreign(found)}")

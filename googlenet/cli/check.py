@@ -28,8 +28,9 @@ OwnModel = Annotated[
     typer.Argument(
         metavar="FILE:NAME",
         help=(
-            "Your model as FILE:NAME, such as mynet.py:net; NAME is a model, or a class or function"
-            " that returns one when called without arguments. The file is run."
+            "Your model as FILE:NAME, such as mynet.py:net; NAME is a model, a function of the"
+            " images, or a class or function that returns a model when called without arguments."
+            " The file is run."
         ),
         show_default=False,
     ),

@@ -45,6 +45,9 @@ RUNNING, MAKING, TRACING = "running the file", "making the model", "tracing"
 #: The most characters of a traceback that are kept, and the most names of a file that are listed.
 LONGEST, MOST_NAMES = 20_000, 12
 
+#: What the argument for images is usually called.
+IMAGES: Final = ("x", "image", "images", "img", "input", "inputs", "input_tensor", "tensor", "data")
+
 #: Other packages of frameworks that users import: the framework's own is called as it is.
 _PACKAGES: Final[Mapping[str, str]] = {"keras": "tensorflow", "torchvision": "torch"}
 
@@ -185,7 +188,8 @@ def load_own(
     file: str, name: str, framework: str, report: Report = lambda stage, done, total: None
 ) -> Any:
     """The model `name` of `file`, for a task in a worker of `framework`: what has that name, or
-    what it gives when it is called without arguments.
+    what it gives when it is called without arguments. A function that needs one argument is the
+    model itself, and what it needs are the images.
 
     The file is run as a module of its own, not as a program: its folder is first on the path, and
     `sys.argv` has its path alone. Raises `ModelFileError` if it cannot be run, exits or raises, or
@@ -196,6 +200,8 @@ def load_own(
     report(RUNNING, 0, 0)
     module = _run(file, framework)
     found = _named(file, name, module)
+    if image_argument(found) is not None:
+        return found
     if not _makes(found):
         return _checked(file, name, found, framework, made=False)
     report(MAKING, 0, 0)
@@ -282,21 +288,56 @@ def _wraps(value: Any) -> bool:
 
 def _check_arguments(file: str, name: str, make: Any) -> None:
     """Raises `ModelFileError` if it cannot be called without arguments."""
+    needed = [each.name for each in _needed(make)]
+    if needed:
+        raise ModelFileError(
+            f"{file}: '{name}' needs {_counted(needed)}; {_around(needed, file, name)}"
+        )
+
+
+def _needed(make: Any) -> list[inspect.Parameter]:
+    """The parameters without which it cannot be called; none if it tells nobody what it takes."""
     try:
         parameters = inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):  # it tells nobody: call it
-        return
-    needed = [
-        each.name
-        for each in parameters
-        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-    ]
-    if needed:
-        given = ", ".join(f"{each}=…" for each in needed)
-        raise ModelFileError(
-            f"{file}: '{name}' needs {_counted(needed)}; write a function without arguments around"
-            f" it, such as 'def made(): return {name}({given})', and name that: {file}:made"
-        )
+    except (TypeError, ValueError):
+        return []
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each for each in parameters if each.default is each.empty and each.kind not in several]
+
+
+def _around(needed: list[str], file: str, name: str) -> str:
+    given = ", ".join(f"{each}=…" for each in needed)
+    return (
+        f"write a function without arguments around it, such as 'def made(): return"
+        f" {name}({given})', and name that: {file}:made"
+    )
+
+
+def image_argument(value: Any) -> str | None:
+    """The name of the argument for the images, if `value` is a function that needs one argument and
+    no more; None for anything else.
+    """
+    if isinstance(value, type) or not _makes(value):
+        return None
+    if isinstance(value, partial) and isinstance(value.func, type):
+        return None
+    needed = _needed(value)
+    if len(needed) != 1 or needed[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        return None
+    return needed[0].name
+
+
+def function_advice(value: Any, file: str, name: str) -> str:
+    """What to add to an error of `value` with images, if it is a function that perhaps makes a
+    model; "" if it is none.
+    """
+    argument = image_argument(value)
+    if argument is None or argument.lower() in IMAGES:
+        return ""
+    return (
+        f"; '{name}' needs {_counted([argument])}, so it was called with the images: if it makes a"
+        f" model, {_around([argument], file, name)}"
+    )
 
 
 def _counted(needed: list[str]) -> str:

@@ -108,6 +108,10 @@ class Double(Net):
         self.weight = self.weight.astype(float) / 3
 
 net = Net()
+def functional(images): return net(images)
+functional.weight = net.weight
+def widths(channels): return Net(channels)
+def both(channels, images): return Net(channels)(images)
 threes = [THREE]
 three = functools.partial(Net, 1, THREE)
 def nothing(): Net()
@@ -161,7 +165,7 @@ def write(text, name="other.py"):
     Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
-@pytest.mark.parametrize("name", ["net", "Net", "forks"])
+@pytest.mark.parametrize("name", ["net", "Net", "forks", "functional"])
 def test_a_model_or_what_makes_one(place, name):
     found = own(f"mynet.py:{name}")
     assert found.framework == "toy"
@@ -210,6 +214,7 @@ def test_a_file_may_be_called_as_a_module_that_is_loaded(place):
         ("mynet.py:threes", "mynet.py: 'threes' is not a model of toy, but a list"),
         ("mynet.py:nothing", "mynet.py: 'nothing' gives None when it is called, expected a model"),
         ("mynet.py:Wider", "mynet.py: 'Wider' needs the argument 'channels'; write a function"),
+        ("mynet.py:both", "mynet.py: 'both' needs the arguments 'channels', 'images'; write a fun"),
         (
             "mynet.py:ends",
             "mynet.py: while the model was being made, the process exited with code 5",
@@ -270,6 +275,16 @@ def test_an_error_while_the_model_runs_has_the_users_lines(place):
         own("mynet.py:Broken")
     assert "in inner" in e.value.details
     assert "plugin" not in e.value.details
+
+
+def test_a_function_of_something_else_than_images_is_said(place):
+    with pytest.raises(
+        TraceError,
+        match=r"mynet.py: toy: cannot be run; .*'widths' needs the argument 'channels', so it was"
+        r" called with the images: if it makes a model, write a function without arguments around"
+        r" it, such as 'def made\(\): return widths\(channels=…\)', and name that: mynet.py:made",
+    ):
+        own("mynet.py:widths")
 
 
 @pytest.mark.parametrize(

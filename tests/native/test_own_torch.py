@@ -94,7 +94,7 @@ def test_parity_proves_a_users_model_with_its_own_weights(place, framework):
     [
         ("colour", TraceError, "expected input.* to have 3 channels.*give `input_shape`"),
         ("meta", TraceError, "weight is on the device 'meta', which holds no numbers"),
-        ("function", ModelFileError, "'function' needs the argument 'input'"),
+        ("function", TraceError, r"expected an nn\.Module, got function"),
         ("loss", ModelFileError, r"'loss' is not a model of torch, but a torch\.Tensor"),
     ],
 )
