@@ -110,7 +110,7 @@ class _Model:
         main, tree = next(iter(trees.items()))
         checked = Checked(tree, network, seed)
         found = checked.check(name)
-        if found.verdict != SAME:
+        if found.verdict != SAME and len(trees) > 1:
             main = _main(trees, checked)
         if main != 0:
             # The rest is told as if the logits came first.

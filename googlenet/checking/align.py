@@ -138,14 +138,15 @@ def plain_name(step: Step) -> str:
     return kind(step).rpartition(".")[2].replace("_", "").lower()
 
 
-def align(user: Chain, spec: Chain) -> Nodes:
-    """The alignment of least cost of a user's model with a network of the spec."""
-    return _Aligner().chains(user, spec)[1]
+def align(user: Chain, spec: Chain) -> tuple[float, Nodes]:
+    """The alignment of least cost of a user's model with a network of the spec, and that `cost`."""
+    aligner = _Aligner()
+    return aligner.share(user, spec), aligner.chains(user, spec)
 
 
 def cost(user: Chain, spec: Chain) -> float:
-    """What that alignment costs, as a share of what the whole spec would."""
-    return _Aligner().price_of(user, spec) / max(weight(spec), MISSING)
+    """What the alignment of least cost costs, as a share of what the whole spec would."""
+    return _Aligner().share(user, spec)
 
 
 def weight(chain: Chain) -> float:
@@ -270,8 +271,12 @@ class _Aligner:
         self._matchings: dict[tuple[Fork, Fork], Matching] = {}
         self._features: dict[Step, tuple[str, str, bool, dict[str, Any]]] = {}
 
-    def chains(self, user: Chain, spec: Chain) -> tuple[float, Nodes]:
-        """The least cost, and how."""
+    def share(self, user: Chain, spec: Chain) -> float:
+        """The least cost, as a share of what the whole spec would cost."""
+        return self._table(user, spec).cost / max(weight(spec), MISSING)
+
+    def chains(self, user: Chain, spec: Chain) -> Nodes:
+        """The alignment of least cost."""
         table = self._table(user, spec)
         nodes: list[Node] = []
         for (row, column), (row_before, column_before) in table.path():
@@ -283,15 +288,11 @@ class _Aligner:
                 item = user[row_before]
                 assert isinstance(item, Fork)
                 number = table.around[row, column]
-                inside = self.chains(item.branches[number], spec[column_before:column])[1]
+                inside = self.chains(item.branches[number], spec[column_before:column])
                 nodes.append(Around(item, inside, number))
             else:
                 nodes.append(self.node(user[row_before], spec[column_before]))
-        return table.cost, self._moves(nodes)
-
-    def price_of(self, user: Chain, spec: Chain) -> float:
-        """The least cost alone."""
-        return self._table(user, spec).cost
+        return self._moves(nodes)
 
     def _table(self, user: Chain, spec: Chain) -> _Table:
         key = (user, spec)
@@ -374,12 +375,12 @@ class _Aligner:
             case Step(), Step():
                 return Pair(user, spec)
             case Head(), Head():
-                return HeadPair(user, spec, self.chains(user.chain, spec.chain)[1])
+                return HeadPair(user, spec, self.chains(user.chain, spec.chain))
         assert isinstance(user, Fork)
         assert isinstance(spec, Fork)
         pairs = self._matched(user, spec)[1]
         branches = tuple(
-            (number, other, self.chains(user.branches[number], spec.branches[other])[1])
+            (number, other, self.chains(user.branches[number], spec.branches[other]))
             for number, other in sorted(pairs, key=lambda pair: pair[1])
         )
         mine, theirs = {number for number, _ in pairs}, {other for _, other in pairs}

@@ -210,7 +210,8 @@ class Checked:
         self._right, self._kept = values(self._spec, self._images)
         if self._right is None:
             raise ShapeError(f"network '{network.name}': cannot be computed in float64")
-        self.nodes: Nodes = align(tree, self._spec)
+        self.nodes: Nodes
+        self._share, self.nodes = align(tree, self._spec)
         self._arrays = poured(tree, self.nodes)
 
     def check(self, framework: str) -> Check:
@@ -316,7 +317,7 @@ class Checked:
 
     def _looks_like(self) -> str:
         """What a model that is hardly the network looks like."""
-        own = cost(self._tree, self._spec)
+        own = self._share
         if own < STRANGE:
             return ""
         shares: dict[str, float] = {}
