@@ -41,14 +41,16 @@ def with_aux(name):
 
 
 #: With `GOOGLENET_WHOLE=1` every network and dialect is traced, which takes a quarter of an hour in
-#: the slowest framework; without, those below so many parameters, and one dialect of each network:
-#: larger ones are the same blocks more often, and dialects differ in a layer or two.
+#: the slowest framework; without, those below so many parameters, built natively and as they are
+#: printed, and one dialect of each network: larger ones are the same blocks more often, and
+#: dialects differ in a layer or two.
 WHOLE = os.environ.get("GOOGLENET_WHOLE") == "1"
-MOST_PARAMETERS = 30_000_000
+MOST_NATIVE, MOST_PRINTED = 12_000_000, 30_000_000
 
 
-def is_small(name):
-    return WHOLE or googlenet.count_parameters(get_network(name)) < MOST_PARAMETERS
+def is_below(most):
+    """Whether a network has fewer parameters."""
+    return lambda name: WHOLE or googlenet.count_parameters(get_network(name)) < most
 
 
 def one_of_each(names):
@@ -59,11 +61,11 @@ def one_of_each(names):
 #: Built natively: each network, and once more with its auxiliary heads.
 CASES = [
     (name, aux)
-    for name in filter(is_small, NETWORKS)
+    for name in filter(is_below(MOST_NATIVE), NETWORKS)
     for aux in (False, True)
     if not aux or with_aux(name)
 ]
-DIALECTS = [name for name in designators() if name not in NETWORKS and is_small(name)]
+DIALECTS = [name for name in filter(is_below(MOST_PRINTED), designators()) if name not in NETWORKS]
 #: As they are printed.
 PRINTED = ["googlenet", *(DIALECTS if WHOLE else one_of_each(DIALECTS)), "own layers"]
 
