@@ -18,7 +18,7 @@ from ..spec.layers import (
     Dense,
 )
 from ..tracing.lift import may_be_trained
-from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step
+from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle, steps
 
 #: What stands for another: a pool of one kind for one of another, and so on.
 FAMILIES: Final = {
@@ -53,6 +53,11 @@ SAME_KIND: Final = 0.2
 MISSING = 1.0
 #: A sum or product around a block that the spec has not.
 AROUND: Final = 0.6
+#: So many layers of the spec may be missing in something around others.
+LONGER: Final = 4
+#: What stands in the place of layers of the spec, but cannot be compared, costs so much of their
+#: weight, and so much for each layer more or less.
+TANGLED, UNEVEN = 0.4, 0.2
 #: Up to this share of its weight what stands in another place is still the same, and two have
 #: changed places if they cost only so much of what they cost where they are.
 MOVED, CROSSED = 0.3, 0.25
@@ -115,7 +120,17 @@ class Around:
     number: int
 
 
-Node: TypeAlias = "Pair | ForkPair | HeadPair | Extra | Missing | Around"
+@dataclass(frozen=True, eq=False)
+class Tangled:
+    """What the user's model has in the place of some of the spec's layers, one after the other,
+    whose branches do not fork and join as a whole.
+    """
+
+    user: Tangle
+    spec: Chain
+
+
+Node: TypeAlias = "Pair | ForkPair | HeadPair | Extra | Missing | Around | Tangled"
 Nodes: TypeAlias = "tuple[Node, ...]"
 
 
@@ -160,6 +175,8 @@ def _weight(item: Item) -> float:
             return MISSING
         case Fork(branches=branches):
             return MISSING + sum(map(weight, branches))
+        case Tangle(knots=knots):
+            return MISSING * (1 + len(knots))
         case Head(chain=chain):
             return MISSING + weight(chain)
 
@@ -231,8 +248,9 @@ class _Table:
         self.costs = [[math.inf] * (columns + 1) for _ in range(rows + 1)]
         self.costs[0][0] = 0.0
         self._before: dict[At, At] = {}
-        #: Where a sum or product around some layers was taken for them: the number of its branch.
-        self.around: dict[At, int] = {}
+        #: Where one item of the user's was taken for several: the number of its branch in which
+        #: those are, of a tangle 0.
+        self.over: dict[At, int] = {}
 
     @property
     def cost(self) -> float:
@@ -240,20 +258,22 @@ class _Table:
         return self.costs[-1][-1]
 
     def offer(
-        self, row: int, column: int, total: float, at: At, *, around: int | None = None
+        self, row: int, column: int, total: float, at: At, *, over: int | None = None
     ) -> None:
         """One way to (row, column), from `at`: taken if it costs less than the others."""
         if total < self.costs[row][column] - 1e-9:
             self.costs[row][column] = total
             self._before[row, column] = at
-            self.around.pop((row, column), None)
-            if around is not None:
-                self.around[row, column] = around
+            self.over.pop((row, column), None)
+            if over is not None:
+                self.over[row, column] = over
 
-    def path(self) -> list[tuple[At, At]]:
-        """The cheapest way in order, each place with the one before."""
+    def path(self, end: At | None = None) -> list[tuple[At, At]]:
+        """The cheapest way in order, each place with the one before; to the end of both chains, or
+        to another `end`.
+        """
         found: list[tuple[At, At]] = []
-        at = self._end
+        at = end or self._end
         while at != (0, 0):
             found.append((at, self._before[at]))
             at = self._before[at]
@@ -284,12 +304,14 @@ class _Aligner:
                 nodes.append(Missing(spec[column_before]))
             elif column == column_before:
                 nodes.append(Extra(user[row_before]))
-            elif (row, column) in table.around:
-                item = user[row_before]
+            elif (row, column) in table.over:
+                item, part = user[row_before], spec[column_before:column]
+                if isinstance(item, Tangle):
+                    nodes.append(Tangled(item, part))
+                    continue
                 assert isinstance(item, Fork)
-                number = table.around[row, column]
-                inside = self.chains(item.branches[number], spec[column_before:column])
-                nodes.append(Around(item, inside, number))
+                number = table.over[row, column]
+                nodes.append(Around(item, self.chains(item.branches[number], part), number))
             else:
                 nodes.append(self.node(user[row_before], spec[column_before]))
         return self._moves(nodes)
@@ -314,24 +336,46 @@ class _Aligner:
                     found.offer(row, column + 1, here + missing[column], at)
                 if row < rows:
                     found.offer(row + 1, column, here + extra[row], at)
-                    for length, price, number in self._around(user[row], spec[column:]):
-                        found.offer(row + 1, column + length, here + price, at, around=number)
+                    for length, price, number in self._over(user[row], spec[column:]):
+                        found.offer(row + 1, column + length, here + price, at, over=number)
         return found
 
-    def _around(self, item: Item, spec: Chain) -> Iterator[tuple[int, float, int]]:
-        """A sum or product, as the layers inside one of its branches: for how many of the spec's,
-        at what cost, and the number of the branch.
+    def _over(self, item: Item, spec: Chain) -> Iterator[tuple[int, float, int]]:
+        """One item of the user's over several of the spec's: how many, at what cost, and in which
+        of its branches.
         """
-        if not isinstance(item, Fork) or item.join == "concat":
-            return
+        if isinstance(item, Fork) and item.join != "concat":
+            yield from self._around(item, spec)
+        if isinstance(item, Tangle):
+            own = sum(1 for _ in steps((item,)))
+            for length in range(1, len(spec) + 1):
+                part = spec[:length]
+                if isinstance(part[-1], Head):
+                    continue
+                theirs = sum(1 for _ in steps(part))
+                price = AROUND + TANGLED * weight(part) + UNEVEN * abs(own - theirs)
+                uneven = part[-1].out_shape != item.out_shape
+                yield length, price + MISSING * uneven, 0
+
+    def _around(self, item: Fork, spec: Chain) -> Iterator[tuple[int, float, int]]:
+        """A join other than a concatenation, as the layers inside one of its branches: those may
+        be some more or less than the spec's.
+        """
         for number, inside in enumerate(item.branches):
+            if not inside:
+                continue
             others = sum(map(weight, item.branches)) - weight(inside)
-            for length in sorted({1, len(inside)} if inside else ()):
-                if length <= len(spec) and not any(
-                    isinstance(each, Fork) and each.join == item.join for each in spec[:length]
-                ):
-                    cost = self._table(inside, spec[:length]).cost
-                    yield length, cost + others + AROUND, number
+            reach = spec[: len(inside) + LONGER]
+            joins = [isinstance(each, Fork) and each.join == item.join for each in reach]
+            if True in joins:
+                reach = reach[: joins.index(True)]
+            table = self._table(inside, reach)
+            for length in range(1, len(reach) + 1):
+                end = (len(inside), length)
+                path = table.path(end)
+                # What is missing at an end is missing outside.
+                if all(at[0] != before[0] for at, before in (path[0], path[-1])):
+                    yield length, table.costs[end[0]][length] + others + AROUND, number
 
     def price(self, user: Item, spec: Item) -> float:
         """What it costs to take one item for the other; infinite for what cannot be."""

@@ -10,9 +10,20 @@ import numpy as np
 
 from ..spec.layers import Dense, ExplicitPadding, LocalResponseNorm, Pair, Shape
 from ..tracing.evaluate import is_known
-from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, steps
+from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle, steps
 from . import align
-from .align import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, differing, kind
+from .align import (
+    Around,
+    Extra,
+    ForkPair,
+    HeadPair,
+    Missing,
+    Node,
+    Nodes,
+    Tangled,
+    differing,
+    kind,
+)
 from .causes import Cause
 from .pour import block_path, item_place, path_of, place_of
 
@@ -52,6 +63,7 @@ NAMES: Final[Mapping[str, str]] = {
     "spatial_dropout": "dropout of whole channels",
     "pad": "separate padding layer",
     "mean": "mean",
+    "concat": "concatenation along another axis",
     "flatten": "flattening",
     "reshape": "reshape",
     "transpose": "transpose",
@@ -71,6 +83,8 @@ PLAIN: Final[Mapping[str, str]] = {
 }
 #: At least so many layers make "all".
 ALL: Final = 3
+#: At most so many places are listed in a sentence.
+LISTED: Final = 4
 #: Dropout, and what may stand before or behind it all the same, also in training.
 DROPPING: Final = frozenset({"Dropout", "dropout", "spatial_dropout"})
 COMMUTING: Final = frozenset({"ReLU", "Scale", "mul", "leaky_relu"})
@@ -189,6 +203,10 @@ def doubts(nodes: Nodes) -> set[Node]:
                 run.append(node)
                 strange = strange or (isinstance(node, Extra) and _is_strange(node.user))
                 continue
+            case Tangled():
+                run.append(node)
+                strange = True
+                continue
             case ForkPair(branches=branches):
                 for _, _, inside in branches:
                     found |= doubts(inside)
@@ -203,7 +221,9 @@ def doubts(nodes: Nodes) -> set[Node]:
 
 
 def _is_strange(item: Item) -> bool:
-    return any(not is_known(step) and not is_active(step) for step in steps((item,)))
+    return isinstance(item, Tangle) or any(
+        not is_known(step) and not is_active(step) for step in steps((item,))
+    )
 
 
 class Finder:
@@ -255,10 +275,14 @@ class Finder:
                     self._missing(node, path, place, shape)
                 case Extra():
                     self._extra(node, path, place, shape, last)
+                case Tangled(user=user):
+                    where, words = path_of(node), f"in its place {_tangle(user)}"
+                    same = user.out_shape == _shape_after(node, shape)
+                    self._add(node, "tangled", where, user.place, words, Cause.TANGLE, same, "Fork")
                 case Around(user=user, inside=inside):
                     where, at = path_of(node), user.place or place
                     what, cause = _joined(user, node.number)
-                    words = f"{what} around it, which the spec does not have"
+                    words = f"{what} around {_reach(inside)}, which the spec does not have"
                     self._add(node, "around", where, at, words, cause, True, "Fork")
                     self._nodes(inside, path, place, shape, row)
             path, place = path_of(node) or path, place_of(node) or place
@@ -528,11 +552,15 @@ class Finder:
         if node.moved:
             return
         after = f"after {path}" if path else "at the beginning"
+        if isinstance(user, Tangle):
+            words = f"{after}: {_tangle(user)}, which the spec does not have"
+            self._add(node, "extra", path, at, words, Cause.TANGLE, False, "Fork")
+            return
         if not isinstance(user, Step):
             what, cause = "a further output", Cause.OUTPUT
             if isinstance(user, Fork):
                 what, cause = "a further block", Cause.EXTRA_BLOCK
-                if user.join == "product":
+                if user.join in ("product", "other"):
                     what, cause = _joined(
                         user, user.branches.index(()) if () in user.branches else 0
                     )
@@ -634,7 +662,7 @@ def _kinds(nodes: Nodes) -> Iterator[str]:
         match node:
             case align.Pair(user=Step() as step) | Extra(user=Step() as step):
                 yield kind(step)
-            case ForkPair() | Around() | Extra():
+            case ForkPair() | Around() | Extra() | Tangled():
                 yield "Fork"
             case _:
                 pass
@@ -663,10 +691,40 @@ def _inside(finding: Finding, role: str) -> str:
     return _plain(finding)
 
 
+def _tangle(tangle: Tangle) -> str:
+    """A tangle in words: how large it is, and whose results are taken in several places."""
+    taken = [number for knot in tangle.knots for number in knot.inputs]
+    several = [
+        knot.item.place
+        for number, knot in enumerate(tangle.knots, 1)
+        if taken.count(number) > 1 and knot.item.place
+    ]
+    names = list(dict.fromkeys(several))
+    where = f" (the results of {_list(names)} are used in several places)" if names else ""
+    count = sum(1 for _ in steps((tangle,)))
+    return f"{count} layers whose branches do not fork and join as a whole{where}"
+
+
+def _list(names: Sequence[str]) -> str:
+    """a, b and c; of many only the first."""
+    if len(names) > LISTED:
+        names = (*names[: LISTED - 1], f"{len(names) - LISTED + 1} more")
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _reach(inside: Nodes) -> str:
+    """What is between the two ends of something around layers of the spec."""
+    paths = [path for path in map(path_of, inside) if path]
+    return "it" if len(paths) < 2 else f"{paths[0]} to {paths[-1]}"
+
+
 def _joined(fork: Fork, number: int) -> tuple[str, Cause]:
     """What a sum or product does to its branch `number`, in words, and what that is a cause of."""
     others = [branch for place, branch in enumerate(fork.branches) if place != number]
     names = [name_of(step) for branch in others for step in steps(branch)]
+    if fork.by is not None:
+        cause = Cause.EXTRA if is_known(fork.by) else Cause.UNKNOWN
+        return f"{_a(name_of(fork.by))} with other values", cause
     if fork.join == "sum":
         return ("a sum with other layers" if names else "a residual connection"), Cause.RESIDUAL
     pools = ("global average pool", "adaptive average pool", "mean")
@@ -799,6 +857,8 @@ def _shape_after(node: Node, shape: Shape) -> Shape:
             for each in inside:
                 shape = _shape_after(each, shape)
             return shape
+        case Tangled(spec=spec):
+            return spec[-1].out_shape if not isinstance(spec[-1], Head) else shape
         case _:
             return shape
 

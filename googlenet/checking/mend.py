@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ..arrays import Array
 from ..spec.layers import BatchNorm, Dense
-from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step
+from ..tracing.tree import Chain, Foreign, Fork, Item, Step
 from .align import (
     Around,
     Extra,
@@ -20,11 +20,12 @@ from .align import (
     Node,
     Nodes,
     Pair,
+    Tangled,
     kind,
     pair_of,
 )
 from .differences import ORIGIN, WINDOW, Finding
-from .pour import fits
+from .pour import filled, fits
 
 #: Findings as (node, what): those that are set right.
 Chosen: TypeAlias = "Collection[tuple[Node, str]]"
@@ -74,6 +75,8 @@ class _Mender:
                 case Extra(user=user):
                     if user not in moved:
                         found += self.chain((pair_of(user, stay[user]),))
+                case Tangled(user=user, spec=spec):
+                    found += spec if (node, "tangled") in self._chosen else [self._as_it_is(user)]
                 case Around(user=user, inside=inside, number=number):
                     chain = self.chain(inside)
                     if (node, "around") in self._chosen:
@@ -143,16 +146,7 @@ class _Mender:
 
     def _as_it_is(self, item: Item) -> Item:
         """An item of the user's with the weights that it was filled with."""
-        match item:
-            case Step(arrays=own):
-                given = {role: self._arrays.get(id(each), each) for role, each in own.items()}
-                return replace(item, arrays=given)
-            case Fork(branches=branches):
-                return replace(
-                    item, branches=tuple(tuple(map(self._as_it_is, each)) for each in branches)
-                )
-            case Head(chain=inside):
-                return replace(item, chain=tuple(map(self._as_it_is, inside)))
+        return filled((item,), self._arrays)[1][item]
 
 
 def _field(layer: object, what: str) -> str:

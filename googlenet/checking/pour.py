@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from ..arrays import Array, uniform
 from ..errors import GoogLeNetError
 from ..spec.layers import BatchNorm
 from ..tracing.evaluate import evaluate
-from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, steps
+from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Knot, Step, Tangle, steps
 from .align import (
     Around,
     Extra,
@@ -22,6 +22,7 @@ from .align import (
     Node,
     Nodes,
     Pair,
+    Tangled,
     aligned,
     is_trained,
 )
@@ -72,12 +73,37 @@ def poured(user: Chain, nodes: Nodes) -> dict[int, Array]:
                 given = np.ones_like(array)  # what multiplies by 1 in the spec
             if given is not None and fits(given, array):
                 found.setdefault(id(array), given.reshape(array.shape))
+    for tangled in _tangled(nodes):
+        left = [
+            (role, array) for step in steps(tangled.spec) for role, array in step.arrays.items()
+        ]
+        for step in steps((tangled.user,)):
+            for role, array in step.arrays.items():
+                fitting = (each for each in left if each[0] == role and fits(each[1], array))
+                if (each := next(fitting, None)) is not None and id(array) not in found:
+                    left.remove(each)
+                    found[id(array)] = each[1].reshape(array.shape)
     for number, step in enumerate(steps(user)):
         for role, array in step.arrays.items():
             foreign = isinstance(step.layer, Foreign) and step.layer.kind not in WEIGHTED
             if not foreign or is_trained(step):
                 found.setdefault(id(array), _random(array, role, f"{number}.{role}"))
     return found
+
+
+def _tangled(nodes: Nodes) -> Iterator[Tangled]:
+    """What cannot be compared layer by layer: it takes the spec's weights in their order."""
+    for node in nodes:
+        match node:
+            case Tangled():
+                yield node
+            case ForkPair(branches=branches):
+                for _, _, inside in branches:
+                    yield from _tangled(inside)
+            case HeadPair(inside=inside) | Around(inside=inside):
+                yield from _tangled(inside)
+            case _:
+                pass
 
 
 def fits(first: Array, second: Array) -> bool:
@@ -101,23 +127,30 @@ def filled(chain: Chain, arrays: Mapping[int, Array]) -> tuple[Chain, dict[Item,
     """`chain` with other arrays, by the `id` of its own, and for each item the new one."""
     twins: dict[Item, Item] = {}
 
+    def step(item: Step) -> Step:
+        own = {role: arrays.get(id(each), each) for role, each in item.arrays.items()}
+        return replace(item, arrays=own)
+
+    def fork(item: Fork) -> Fork:
+        by = item.by and step(item.by)
+        return replace(item, branches=tuple(map(visit, item.branches)), by=by)
+
+    def knot(item: Knot) -> Knot:
+        own = item.item
+        return replace(item, item=step(own) if isinstance(own, Step) else fork(own))
+
     def visit(items: Chain) -> Chain:
-        found: list[Item] = []
         for item in items:
-            twin: Item
             match item:
-                case Step(arrays=own):
-                    twin = replace(
-                        item,
-                        arrays={role: arrays.get(id(each), each) for role, each in own.items()},
-                    )
-                case Fork(branches=branches):
-                    twin = replace(item, branches=tuple(map(visit, branches)))
+                case Step():
+                    twins[item] = step(item)
+                case Fork():
+                    twins[item] = fork(item)
+                case Tangle(knots=knots):
+                    twins[item] = replace(item, knots=tuple(map(knot, knots)))
                 case Head(chain=inside):
-                    twin = replace(item, chain=visit(inside))
-            twins[item] = twin
-            found.append(twin)
-        return tuple(found)
+                    twins[item] = replace(item, chain=visit(inside))
+        return tuple(twins[item] for item in items)
 
     return visit(chain), twins
 
@@ -202,10 +235,12 @@ class Divergences:
         match node:
             case Pair() | ForkPair():
                 return self._user.get(node.user), self._spec.get(node.spec)
-            case Extra(user=Step() | Fork() as item):
+            case Extra(user=Step() | Fork() | Tangle() as item):
                 return self._user.get(item), spec
-            case Missing(spec=Step() | Fork() as item):
+            case Missing(spec=Step() | Fork() | Tangle() as item):
                 return user, self._spec.get(item)
+            case Tangled():
+                return self._user.get(node.user), self._spec.get(node.spec[-1])
             case Around(user=item, inside=inside):
                 for each in inside:
                     _, spec = self._after(each, None, spec)
@@ -255,7 +290,11 @@ def path_of(node: Node) -> str:
         case Pair() | ForkPair() | HeadPair() | Missing():
             return item_place(node.spec)
         case Around(inside=inside):
-            return block_path([path_of(each) for each in inside])
+            return block_path(paths := [path_of(each) for each in inside]) or next(
+                filter(None, paths), ""
+            )
+        case Tangled(spec=spec):
+            return block_path(list(map(item_place, spec)))
         case _:
             return ""
 

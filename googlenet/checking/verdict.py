@@ -38,7 +38,7 @@ UNSEEN: Final = frozenset(
     {Cause.DROPOUT, Cause.SHARED, Cause.FIXED, Cause.TIED, Cause.COMPUTED, Cause.ACTIVATION}
 )
 #: What leaves it open whether the model is the same function.
-OPEN: Final = frozenset({Cause.UNKNOWN, Cause.COMPUTED})
+OPEN: Final = frozenset({Cause.UNKNOWN, Cause.COMPUTED, Cause.TANGLE})
 #: What may be written otherwise and still be the same function at some size.
 PERHAPS: Final = frozenset(
     {

@@ -15,7 +15,7 @@ from ..errors import TraceError
 from ..reference.network import Model, Pass, in_silence
 from ..spec.layers import Conv, Dense, Leaf, Network, Sequential
 from .foreign import computed, is_computed
-from .tree import Chain, Foreign, Fork, Head, Item, Join, Step
+from .tree import Chain, Foreign, Fork, Head, Item, Step, Tangle
 
 
 @in_silence
@@ -45,18 +45,33 @@ def _chain(chain: Chain, x: Array, heads: dict[int, Array], kept: dict[Item, Arr
                 x = kept[item] = _step(item, x)
             case Head(chain=inside, number=number):
                 heads[number] = kept[item] = _chain(inside, x, heads, kept)
-            case Fork(join=join, branches=branches):
+            case Fork(branches=branches):
                 found = [_chain(branch, x, heads, kept) for branch in branches]
-                x = kept[item] = joined(join, found)
+                x = kept[item] = _joined(item, found)
+            case Tangle(knots=knots):
+                results = [x]
+                for knot in knots:
+                    given = [results[number] for number in knot.inputs]
+                    own = knot.item
+                    made = _joined(own, given) if isinstance(own, Fork) else _step(own, given[0])
+                    kept[own] = made
+                    results.append(made)
+                x = kept[item] = results[-1]
     return x
 
 
-def joined(join: Join, found: Sequence[Array]) -> Array:
+def _joined(fork: Fork, found: Sequence[Array]) -> Array:
     """The results of branches (N, C, H, W) as one; what is added or multiplied may also be (N, C)
     or (N, C, 1, 1).
     """
+    join, by = fork.join, fork.by
     if join == "concat":
         return np.concatenate(found, axis=1)
+    if by is not None:
+        if not is_known(by):
+            raise _unknown(by)
+        assert isinstance(by.layer, Foreign)
+        return np.concatenate(found, axis=by.layer.attributes["axis"])
     axes = max(each.ndim for each in found)
     full = [each.reshape(each.shape + (1,) * (axes - each.ndim)) for each in found]
     result: Array = reduce(np.add if join == "sum" else np.multiply, full)
@@ -66,8 +81,10 @@ def joined(join: Join, found: Sequence[Array]) -> Array:
 def is_known(step: Step) -> bool:
     """Whether a layer can be computed."""
     layer = step.layer
-    if not isinstance(layer, Foreign) or layer.kind in ("conv", "multiply"):
+    if not isinstance(layer, Foreign) or layer.kind in ("conv", "multiply", "tangle"):
         return True
+    if layer.kind == "concat":
+        return not step.arrays
     return is_computed(layer.kind, layer.attributes)
 
 
@@ -78,11 +95,16 @@ def _step(step: Step, x: Array) -> Array:
         return _dilated(step.layer, step.arrays, x)
     found = computed(step.layer.kind, x, step.layer.attributes, step.arrays)
     if found is None:
-        raise TraceError(
-            f"{step.place}: '{step.layer.kind}' is an operation that is unknown or random, so what"
-            " the model computes cannot be determined"
-        )
+        raise _unknown(step)
     return found
+
+
+def _unknown(step: Step) -> TraceError:
+    assert isinstance(step.layer, Foreign)
+    return TraceError(
+        f"{step.place}: '{step.layer.kind}' is an operation that is unknown or random, so what the"
+        " model computes cannot be determined"
+    )
 
 
 def _layer(layer: Leaf, arrays: Mapping[str, Array], x: Array) -> Array:

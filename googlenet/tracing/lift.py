@@ -215,10 +215,8 @@ class _Lifter:
             self._join(op)
             return
         if len(op.inputs) != 1:
-            raise TraceError(
-                f"{op.place}: '{op.kind}' takes {len(op.inputs)} values; only concatenations, sums"
-                " and products join branches here"
-            )
+            self._join_by(op)
+            return
         (name,) = op.inputs
         match op.kind:
             case "identity" | "concat" | "pad" | "mul" if _computes_nothing(op):
@@ -303,12 +301,10 @@ class _Lifter:
         if view is not None:
             inputs = tuple(each.value for each in views)
         elif op.kind == "concat":
-            inputs, view = tuple(map(self._placed, views)), plain(op.name, op.shape[1:])
             if op.attributes["axis"] % len(op.shape) != 1:
-                raise TraceError(
-                    f"{op.place}: concatenates along axis {op.attributes['axis']}, expected the"
-                    " channels"
-                )
+                self._join_by(op)
+                return
+            inputs, view = tuple(map(self._placed, views)), plain(op.name, op.shape[1:])
         else:
             inputs, view = self._broadcast(op, views)
         factor = op.attributes.get("factor", 1.0)
@@ -316,6 +312,20 @@ class _Lifter:
             inputs = (inputs[0], self._scaled(op, inputs[1], factor))
         self._views[op.name] = view
         fork = Fork(_JOINS[op.kind], (), view.base, op.place)
+        self._values[op.name] = Value(op.name, inputs, None, fork)
+
+    def _join_by(self, op: Op) -> None:
+        """An operation of several values that no layer of the spec joins."""
+        if op.kind == "concat" and op.attributes["axis"] % len(op.shape) == 0:
+            raise TraceError(f"{op.place}: concatenates along the batch")
+        if not op.inputs:
+            raise TraceError(f"{op.place}: '{op.kind}' makes a value of nothing in the images")
+        step = Step(
+            Foreign(op.kind, dict(op.attributes)), op.arrays, op.shape[1:], op.place, op.origins
+        )
+        self._views[op.name] = plain(op.name, op.shape[1:])
+        inputs = tuple(map(self._plain, op.inputs))
+        fork = Fork("other", (), op.shape[1:], op.place, step)
         self._values[op.name] = Value(op.name, inputs, None, fork)
 
     def _is_silu(self, op: Op, views: list[View]) -> bool:

@@ -20,7 +20,7 @@ from ..spec.layers import (
     Shape,
 )
 from ..spec.rewrite import resolve
-from .tree import Chain, Foreign, Fork, Head, Step, steps
+from .tree import Chain, Foreign, Fork, Head, Item, Step, Tangle, steps
 
 #: What a captured graph of evaluation does not say: the weight of a head's loss.
 LOSS_WEIGHT = 0.3
@@ -40,18 +40,23 @@ class Traced:
 
 
 def foreign(chain: Chain) -> Iterator[Step]:
-    """The layers that the spec has not, in the order of the tree; a product of branches is one,
-    after those in its branches.
+    """The layers that the spec has not, in the order of the tree; a product of branches, and a
+    tangle, is one, after those inside.
     """
     for item in chain:
         match item:
             case Step(layer=Foreign()):
                 yield item
-            case Fork(join=join, branches=branches):
+            case Fork(join=join, branches=branches, by=by):
                 for branch in branches:
                     yield from foreign(branch)
                 if join == "product":
                     yield Step(Foreign("multiply"), {}, item.out_shape, item.place)
+                if by is not None:
+                    yield by
+            case Tangle(knots=knots):
+                yield from foreign(tuple(knot.item for knot in knots))
+                yield Step(Foreign("tangle"), {}, item.out_shape, item.place)
             case Head(chain=inside):
                 yield from foreign(inside)
 
@@ -107,7 +112,7 @@ class _Maker:
             children[name] = self._item(item, f"{path}.{name}" if path else name)
         return Sequential(tuple(children.items()))
 
-    def _item(self, item: Step | Fork | Head, path: str) -> Layer:
+    def _item(self, item: Item, path: str) -> Layer:
         match item:
             case Step(layer=layer, arrays=arrays, place=place):
                 assert not isinstance(layer, Foreign)
@@ -129,6 +134,8 @@ class _Maker:
             case Fork():
                 self.places[path] = item.place
                 return self._sum(item, path)
+            case Tangle():
+                raise AssertionError(f"{item.place}: a tangle is foreign")
 
     def _sum(self, fork: Fork, path: str) -> Residual:
         """A sum of branches: the shorter one is the shortcut, and a factor at the end of the other
@@ -152,12 +159,13 @@ def _length(chain: Chain) -> int:
     return sum(1 for _ in steps(chain))
 
 
-def _word(item: Step | Fork | Head) -> str:
+def _word(item: Item) -> str:
     """What kind of layer it is, as a name."""
     if isinstance(item, Head):
         return "aux"
     if isinstance(item, Fork):
         return item.join
+    assert isinstance(item, Step)
     words = {"Conv": "conv", "BatchNorm": "norm", "LocalResponseNorm": "lrn", "ReLU": "relu"}
     words |= {"MaxPool": "max_pool", "AvgPool": "avg_pool", "AdaptiveAvgPool": "adaptive_pool"}
     words |= {"GlobalAvgPool": "global_pool", "Dropout": "dropout", "Dense": "dense"}

@@ -11,7 +11,7 @@ from ..backend.graph import Origin
 from ..spec.layers import Leaf, Shape
 
 #: How the results of branches are joined.
-Join: TypeAlias = Literal["concat", "sum", "product"]
+Join: TypeAlias = Literal["concat", "sum", "product", "other"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +42,34 @@ class Step:
 class Fork:
     """Branches from one value whose results are joined: concatenated along the channels, added up,
     or multiplied. What is added or multiplied may have one element along an axis, or lack the last
-    axes, where others have more: (C,) and (C, H, W).
+    axes, where others have more: (C,) and (C, H, W). Any other operation of several values is the
+    foreign layer `by`.
     """
 
     join: Join
     branches: tuple[Chain, ...]
+    out_shape: Shape
+    place: str
+    by: Step | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Knot:
+    """A layer of a tangle, or a join without branches, and the numbers of what it is given: 0 is
+    what the tangle is given, n the result of the n-th knot.
+    """
+
+    item: Step | Fork
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Tangle:
+    """Layers whose branches do not fork and join as a whole: each knot after those that it needs,
+    the result last.
+    """
+
+    knots: tuple[Knot, ...]
     out_shape: Shape
     place: str
 
@@ -61,7 +84,7 @@ class Head:
     number: int
 
 
-Item: TypeAlias = "Step | Fork | Head"
+Item: TypeAlias = "Step | Fork | Tangle | Head"
 Chain: TypeAlias = "tuple[Item, ...]"
 
 
@@ -71,8 +94,12 @@ def steps(chain: Chain) -> Iterator[Step]:
         match item:
             case Step():
                 yield item
-            case Fork(branches=branches):
+            case Fork(branches=branches, by=by):
                 for branch in branches:
                     yield from steps(branch)
+                if by is not None:
+                    yield by
+            case Tangle(knots=knots):
+                yield from steps(tuple(knot.item for knot in knots))
             case Head(chain=inside):
                 yield from steps(inside)

@@ -22,7 +22,7 @@ from googlenet.spec.layers import (
     ReLU,
 )
 from googlenet.tracing.evaluate import evaluate
-from googlenet.tracing.tree import Foreign, Fork, Head, Step, steps
+from googlenet.tracing.tree import Foreign, Fork, Head, Knot, Step, Tangle, steps
 from googlenet.weights.samples import random_images, random_params
 
 SHAPE = (1, 32, 32)
@@ -99,6 +99,7 @@ def checked(user, network=NETWORK):
     return Checked(user, network, 0).check("torch")
 
 
+FIRST, LAST = "b1.conv.conv", "b2.conv.conv"
 LATER = "b5.inception_5b.branch_1x1.conv"
 CONV, RELU = f"{BLOCK}.branch_5x5.conv.conv", "b2.reduce.relu"
 EDITS = {
@@ -315,6 +316,105 @@ def test_squeeze_and_excitation_is_named_and_what_is_beside_compared(change, wor
     }
     assert found.proved
     assert found.first_divergence.path == CONV
+
+
+@pytest.mark.parametrize("missing", ["", "b2.reduce.relu"])
+def test_a_residual_around_several_layers_says_from_where_to_where(missing):
+    """Of the whole stem, too, and if one of its layers is missing."""
+    user = list(tree())
+    (start,) = (n for n, item in enumerate(user) if item.place == f"net.{FIRST}")
+    (stop,) = (n for n, item in enumerate(user) if item.place == f"net.{LAST}")
+    inside = tuple(each for each in user[start : stop + 1] if each.place != f"net.{missing}")
+    point = Conv(192, (1, 1), (4, 4), NO_PADDING, 1, False)
+    weight = {"weight": np.ones((192, 1, 1, 1), np.float32)}
+    shortcut = (Step(point, weight, inside[-1].out_shape, "net.short"),)
+    around = Fork("sum", (inside, shortcut), inside[-1].out_shape, "net")
+    found = checked((*user[:start], around, *user[stop + 1 :]))
+    words = [each.words for each in found.differences]
+    assert words[0] == (
+        f"net = {FIRST}: a sum with other layers around {FIRST} to {LAST}, which the spec does not"
+        " have"
+    )
+    assert words[1:] == (["after b2.reduce.conv: no ReLU"] if missing else [])
+    assert found.proved
+    assert found.first_divergence.path == (missing or FIRST)
+
+
+def tangled(fork):
+    """A block as if its branches could not be told apart."""
+    knots, ends = [], []
+    for branch in fork.branches:
+        number = 0
+        for step in branch:
+            knots.append(Knot(replace(step), (number,)))
+            number = len(knots)
+        ends.append(number)
+    return Tangle((*knots, Knot(replace(fork, branches=()), tuple(ends))), fork.out_shape, "net.t")
+
+
+def other(fork):
+    """The same, and a ReLU less."""
+    tangle = tangled(fork)
+    *knots, last = tangle.knots
+    left = [number for number in last.inputs if number != len(knots)] + [len(knots) - 1]
+    return replace(tangle, knots=(*knots, replace(last, inputs=tuple(left))))
+
+
+WORDS = f"net.t = {BLOCK}: in its place 13 layers whose branches do not fork and join as a whole"
+
+
+def test_a_tangle_that_is_the_block_is_the_same():
+    found = checked(edited(tree(), BLOCK, lambda fork: [tangled(fork)]))
+    assert found.verdict == SAME
+    assert [(each.words, each.cause) for each in found.mentions] == [(WORDS, Cause.TANGLE)]
+    assert found.parameters == (5_977_530, 5_977_530)
+
+
+def test_a_tangle_is_unclear_and_what_is_beside_compared():
+    user = edited(tree(), BLOCK, lambda fork: [other(fork)])
+    found = checked(user)
+    assert found.verdict == UNCLEAR, found
+    (difference,) = found.differences
+    assert difference.path == BLOCK
+    assert difference.words == (
+        f"{WORDS} (the results of net.{BLOCK}.branch_pool.project.conv are used in several places)"
+    )
+    assert found.first_divergence.path == BLOCK
+    found = checked(edited(user, LATER, without_bias))
+    assert found.verdict == DIFFERENT
+    assert [each.cause for each in found.differences] == [Cause.TANGLE, Cause.BIAS]
+    assert found.proved
+
+
+def test_a_tangle_that_the_spec_has_not_is_named():
+    """What two of its layers give is used in several places."""
+    block = next(item for item in tree() if item.place == f"net.{BLOCK}")
+    relu = [Step(ReLU(), {}, block.out_shape, f"net.r{n}") for n in range(3)]
+    total = Fork("sum", (), block.out_shape, "net.sum")
+    knots = [(relu[0], 0), (relu[1], 1), (relu[2], 2), (total, 3, 1), (total, 4, 2)]
+    tangle = Tangle(
+        tuple(Knot(replace(item), tuple(inputs)) for item, *inputs in knots),
+        block.out_shape,
+        "net.sum",
+    )
+    found = checked(edited(tree(), BLOCK, lambda fork: [fork, tangle]))
+    assert found.verdict == UNCLEAR
+    assert [each.words for each in found.differences] == [
+        f"after {BLOCK}: 3 layers whose branches do not fork and join as a whole (the results of"
+        " net.r0 and net.r1 are used in several places), which the spec does not have"
+    ]
+
+
+def test_an_operation_of_several_values_around_a_block_is_named():
+    def around(fork):
+        by = Step(Foreign("aten.maximum"), {}, fork.out_shape, "net.max")
+        relu = Step(ReLU(), {}, fork.out_shape, "net.relu")
+        return [Fork("other", ((fork,), (fork, relu)), fork.out_shape, "net.max", by)]
+
+    found = checked(edited(tree(), BLOCK, around))
+    assert found.verdict == UNCLEAR
+    assert "net.max" in found.reason
+    assert [(each.path, each.cause) for each in found.differences] == [(BLOCK, Cause.UNKNOWN)]
 
 
 def test_an_unknown_operation_is_never_the_same():

@@ -400,32 +400,11 @@ def test_what_no_output_needs_is_left_out():
     assert len(lifted(conv("a", "images"), conv("b", "images"), outputs=("b",))) == 1
 
 
-@pytest.mark.parametrize(
-    ("ops", "message"),
-    [
-        (
-            [op("t", "transpose", "images", shape=(3, 2, 7, 6), axes=(1, 0, 2, 3))],
-            "net.t: 'transpose' gives .* its first axis is not the batch",
-        ),
-        (
-            [
-                conv("a", "images"),
-                conv("b", "a", inside=4),
-                conv("c", "b", inside=4),
-                op("j", "add", "b", "a"),
-                op("k", "add", "j", "c"),
-            ],
-            "begin and end at different places",
-        ),
-        (
-            [conv("a", "images"), op("j", "concat", "images", "a", axis=2)],
-            "net.j: concatenates along axis 2, expected the channels",
-        ),
-    ],
-)
-def test_what_is_no_tree_is_said_with_its_place(ops, message):
-    with pytest.raises(TraceError, match=message):
-        lifted(*ops)
+def test_what_mixes_the_batch_is_said_with_its_place():
+    with pytest.raises(
+        TraceError, match=r"net\.t: 'transpose' gives .* first axis is not the batch"
+    ):
+        lifted(op("t", "transpose", "images", shape=(3, 2, 7, 6), axes=(1, 0, 2, 3)))
 
 
 def test_a_network_of_a_tree_is_the_same_function():
