@@ -20,8 +20,9 @@ from ..spec.layers import Shape
 
 #: Where an array is from: a weight is trained, and may be any numbers; a constant is written in the
 #: code; what is tied has numbers in common with another array, or one number several times; what is
-#: computed from others otherwise may perhaps not be any numbers.
-Origin: TypeAlias = Literal["weight", "constant", "tied", "computed"]
+#: computed from others otherwise may perhaps not be any numbers; "free" is what is computed from
+#: weights that can make it any numbers, as weight normalisation does.
+Origin: TypeAlias = Literal["weight", "constant", "tied", "computed", "free"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "relu": Kind(),
     "dropout": Kind(("rate", "active"), (), "active is whether it drops in evaluation mode, too"),
     "spatial_dropout": Kind(("rate", "active"), (), "of whole channels"),
+    "alpha_dropout": Kind(("rate", "active"), (), "keeps mean and variance; also of channels"),
+    "nan_to_num": Kind((), (), "of numbers themselves"),
     "concat": Kind(("axis",)),
     "add": Kind(("factor?",), (), "of two or more values; factor, of the second of two"),
     "mul": Kind(("factor",), (), "with a number"),

@@ -32,7 +32,7 @@ FAMILIES: Final = {
     ),
     "weighted": ("Conv", "Dense", "conv", "dense"),
     "norm": ("BatchNorm", "LocalResponseNorm", "batch_norm", "local_response_norm"),
-    "dropout": ("Dropout", "dropout", "spatial_dropout"),
+    "dropout": ("Dropout", "dropout", "spatial_dropout", "alpha_dropout"),
     "scale": ("Scale", "mul", "affine"),
 }
 #: What is known by name only, and stands for another layer all the same; in lower case, without

@@ -50,6 +50,7 @@ class Cause(Enum):
     FIXED = "fixed weights"
     TIED = "tied weights"
     COMPUTED = "computed weights"
+    WEIGHT_NORM = "weight normalisation"
     TANGLE = "tangled layers"
     UNUSED = "unused layer"
     OUTPUT = "outputs"

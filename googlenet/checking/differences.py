@@ -61,6 +61,8 @@ NAMES: Final[Mapping[str, str]] = {
     "mul": "factor",
     "affine": "constant array",
     "spatial_dropout": "dropout of whole channels",
+    "alpha_dropout": "alpha dropout",
+    "nan_to_num": "replacement of what is not finite",
     "pad": "separate padding layer",
     "mean": "mean",
     "concat": "concatenation along another axis",
@@ -86,7 +88,7 @@ ALL: Final = 3
 #: At most so many places are listed in a sentence.
 LISTED: Final = 4
 #: Dropout, and what may stand before or behind it all the same, also in training.
-DROPPING: Final = frozenset({"Dropout", "dropout", "spatial_dropout"})
+DROPPING: Final = frozenset({"Dropout", "dropout", "spatial_dropout", "alpha_dropout"})
 COMMUTING: Final = frozenset({"ReLU", "Scale", "mul", "leaky_relu"})
 #: What a finding is called that concerns where an array is from; its role follows.
 ORIGIN: Final = "origin of "
@@ -367,6 +369,9 @@ class Finder:
                     else "has numbers in common with another, or one several times"
                 )
                 cause = Cause.TIED
+            case "free":
+                words = "is normalised: it is computed from parameters that can make it any numbers"
+                cause = Cause.WEIGHT_NORM
             case "computed":
                 words = "is computed from others; which numbers it can be is not known here"
                 cause = Cause.COMPUTED

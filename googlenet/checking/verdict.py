@@ -57,6 +57,7 @@ PERHAPS: Final = frozenset(
         Cause.MISSING,
         Cause.MISSING_POOL,
         Cause.MISSING_ACTIVATION,
+        Cause.WEIGHT_NORM,
     }
 )
 

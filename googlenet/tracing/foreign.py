@@ -19,6 +19,8 @@ ELEMENTWISE: Final = (
     "relu",
     "dropout",
     "spatial_dropout",
+    "alpha_dropout",
+    "nan_to_num",
     "mul",
     "leaky_relu",
     "elu",
@@ -148,6 +150,8 @@ def _gelu(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
 KNOWN: Final[Mapping[str, Callable[[Array, Attributes, Arrays], Array]]] = {
     "dropout": lambda x, a, _: x,
     "spatial_dropout": lambda x, a, _: x,
+    "alpha_dropout": lambda x, a, _: x,
+    "nan_to_num": lambda x, a, _: x,
     "mul": lambda x, a, _: x * x.dtype.type(a["factor"]),
     "batch_norm": _batch_norm,
     "leaky_relu": _leaky_relu,

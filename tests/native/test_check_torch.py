@@ -201,6 +201,11 @@ DIFFERENT = {
         Cause.DROPOUT,
         "a dropout of whole channels",
     ),
+    "alpha dropout": (
+        {"head": lambda net, x: Net.head(net, F.alpha_dropout(x, 0.4, net.training))},
+        Cause.DROPOUT,
+        "an alpha dropout",
+    ),
     "dropout that always acts": (
         {"head": lambda net, x: net.fc(F.dropout(x.mean((2, 3)), 0.4))},
         Cause.DROPOUT,
@@ -229,6 +234,18 @@ def test_the_same_at_some_weights_only_is_another(methods, cause, words):
     assert found.proved
 
 
+def test_one_norm_for_two_weights_is_unclear():
+    def more(net):
+        for layer in (net.b4[1].p3_1, net.b4[2].p3_1):
+            nn.utils.parametrizations.weight_norm(layer)
+        one, two = (net.b4[n].p3_1.parametrizations.weight for n in (1, 2))
+        two.original0 = one.original0
+
+    found = checked(made(more=more))
+    assert found.verdict == "unclear"
+    assert [each.cause for each in found.differences] == [Cause.COMPUTED]
+
+
 def test_computed_weights_are_unclear():
     def head(net, x):
         return F.linear(x.mean((2, 3)), torch.tril(net.fc.weight), net.fc.bias)
@@ -247,9 +264,44 @@ def test_an_operation_nobody_knows_is_decided_by_the_models_own_weights():
     found = checked(model)
     assert found.verdict == "different"
     assert "aten.pad" in found.reason
-    found = checked(made(head=lambda net, x: torch.nan_to_num(Net.head(net, x))))
+    found = checked(made(head=lambda net, x: torch.round(Net.head(net, x), decimals=30)))
     assert found.verdict == "unclear"
-    assert "aten.nan_to_num" in found.reason
+    assert "aten.round" in found.reason
+
+
+def test_what_replaces_what_is_not_finite_is_mentioned():
+    found = checked(made(head=lambda net, x: torch.nan_to_num(Net.head(net, x))))
+    assert found
+    (mention,) = found.mentions
+    assert "a replacement of what is not finite" in mention.words
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the older of the two
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_normalised_weights_may_be_any_numbers(norm):
+    def more(net):
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d):
+                norm(layer)
+
+    found = checked(made(more=more))
+    assert found, str(found)
+    (mention,) = found.mentions
+    assert mention.cause is Cause.WEIGHT_NORM
+    assert mention.words.startswith("all 57 convolutions: its weight is normalised")
+
+
+def test_where_values_decide_it_is_unclear_and_says_at_which_line():
+    def head(net, x):
+        if x.sum() > 0:
+            x = x * 1
+        return Net.head(net, x)
+
+    found = checked(made(head=head))
+    assert found.verdict == "unclear"
+    assert "test_check_torch.py, line" in found.reason
+    assert "`if x.sum() > 0:`" in found.reason
+    assert "depends on the values" in found.reason
 
 
 def test_another_activation_is_known_by_its_name():

@@ -317,7 +317,11 @@ class AcrossTheBatch(nn.Module):
             Fails(),
             r"be run on images of shape \(2, 3, 33, 29\).*RuntimeError: no weights were loaded",
         ),
-        (Branching(), "but torch.export cannot capture it"),
+        (
+            Branching(),
+            r"the model runs, but torch.export cannot capture it .*test_trace_torch.py, line \d+:"
+            r" `return x if x.sum\(\) > 0 else -x` \(what is computed there depends on the values",
+        ),
         (AcrossTheBatch(), "its first axis is not the batch"),
         (nn.Conv2d(4, 2, 1), r"cannot be run on images of shape \(2, 3, 33, 29\)"),
         (lambda x: x, "torch: expected an nn.Module, got function"),

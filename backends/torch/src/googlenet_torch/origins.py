@@ -45,6 +45,8 @@ class Origins:
         self._count = 0
         self._nodes: dict[int, Node] = {}  # of the arrays in operations, by their identities
         self._made: dict[tuple[int, str], Array] = {}
+        #: What weights that are normalised are made of, by the first elements.
+        self._normalised: dict[int, tuple[int, ...]] = {}
 
     def hold(self, node: Node, origin: Origin, array: Array) -> None:
         """A tensor of the model's; one object for what is shared."""
@@ -61,6 +63,9 @@ class Origins:
             self._origins[node] = "constant"
             return
         self._origins[node] = "computed"
+        if own_name(node.target) == "aten._weight_norm":
+            self._normalise(node)
+            return
         if given != {"weight"} or own_name(node.target) not in REARRANGING:
             return
         if any(each not in self._elements for each in node.all_input_nodes):
@@ -73,6 +78,21 @@ class Origins:
         self._origins[node] = "weight" if alone else "tied"
         if alone:
             self._elements[node] = found
+
+    def _normalise(self, node: Node) -> None:
+        """A weight g · v / |v| is any numbers w with v = w and g = |w|, if no other weight has the
+        same v, or g.
+        """
+        direction, size = node.args[:2]
+        if direction not in self._elements or size not in self._elements:
+            return
+        assert isinstance(direction, Node)
+        assert isinstance(size, Node)
+        parts = [self._elements[each] for each in (direction, size)]
+        own = tuple(int(part.min()) for part in parts)
+        if all(self._normalised.setdefault(number, own) == own for number in own):
+            self._origins[node] = "free"
+            self._elements[node] = parts[0]
 
     def of(self, op: Op, node: Node, held: Mapping[Node, Array]) -> Op:
         """`op`, which `node` is, with the origins of its arrays."""
@@ -106,14 +126,17 @@ class Origins:
         for op in ops:
             arrays, origins = dict(op.arrays), dict(op.origins)
             for role, array in op.arrays.items():
-                if origins.get(role) != "weight" or any(array is each for each, _, _ in known):
+                if origins.get(role) not in ("weight", "free") or any(
+                    array is each for each, _, _ in known
+                ):
                     continue
                 elements = self._elements[self._nodes[id(array)]].numpy()
                 ordered = np.sort(elements, axis=None)
                 for other, theirs, near in known:
                     if near[-1] < ordered[0] or ordered[-1] < near[0]:
                         continue
-                    if array.shape == other.shape and np.array_equal(elements, theirs):
+                    alike = array.shape == other.shape and np.array_equal(elements, theirs)
+                    if alike and np.array_equal(array, other, equal_nan=True):
                         arrays[role] = other
                         break
                     if np.isin(ordered, near, assume_unique=True).any():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 import re
+import traceback
 import warnings
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -14,7 +16,7 @@ from torch.fx.node import map_arg
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
 from .kept import kept
 from .model import name
@@ -24,6 +26,7 @@ from .patterns import local_response_norm
 
 #: What a model may compute in, to be compared with float64.
 WIDE: Final = (torch.float32, torch.float64)
+_LIBRARY: Final = Path(torch.__file__).parent
 
 
 def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
@@ -52,25 +55,39 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
             )
     _check_type(model)
     with kept(model) as state:
-        doing = f"cannot be run on images of shape {images.shape}"
         try:
             with torch.no_grad():
                 outputs = _tensors(model(_like(model, images)))  # builds what is built lazily
-                doing = (
-                    f"runs on images {images.shape}, but torch.export cannot capture it, as where"
-                    " the code depends on the values of images"
-                )
-                state.restore()
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # PyTorch's own, of PyTorch
-                    exported = torch.export.export(model, (_like(model, images),))
         except TraceError:
             raise
-        except Exception as error:  # the user's code may raise anything, and PyTorch has many
+        except Exception as error:  # the user's code may raise anything
             what = f"{type(error).__name__}: {_first(error)}"
-            raise TraceError(f"{name}: the model {doing} ({what})") from error
+            raise TraceError(
+                f"{name}: the model cannot be run on images of shape {images.shape} ({what})"
+            ) from error
+        state.restore()
+        try:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PyTorch's own, of PyTorch
+                exported = torch.export.export(model, (_like(model, images),))
+        except Exception as error:  # PyTorch has many, and the user's code runs in it again
+            raise CaptureError(f"{name}: {_uncaptured(error)}") from error
     found = [each.detach().cpu().double().numpy() for each in outputs]
     return _Reader(model, exported).graph(), found
+
+
+def _uncaptured(error: Exception) -> str:
+    """Why `torch.export` cannot capture a model that runs, and the user's line where that is."""
+    why = f"{type(error).__name__}: {_first(error)}"
+    if type(error).__name__.startswith("GuardOnDataDependent"):
+        why = "what is computed there depends on the values of the images"
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.line and not Path(frame.filename).is_relative_to(_LIBRARY)
+    ][1:]  # the first is here
+    where = f" {own[-1].filename}, line {own[-1].lineno}: `{own[-1].line}`" if own else ""
+    return f"the model runs, but torch.export cannot capture it{where} ({why})"
 
 
 def _first(error: Exception) -> str:
