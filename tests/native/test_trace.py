@@ -17,8 +17,7 @@ from googlenet.proof.conformance.networks import composites
 from googlenet.proof.conformance.tracing import outline, same_arrays
 from googlenet.source.write import write
 from googlenet.spec.analysis import smallest_input
-from googlenet.spec.blocks import avg_pool
-from googlenet.spec.layers import AdaptiveAvgPool, BatchNorm, Dropout
+from googlenet.spec.layers import BatchNorm, Dropout
 from googlenet.spec.rewrite import map_leaves, resolve
 from googlenet.spec.traversal import walk
 from googlenet.weights.samples import random_params
@@ -116,12 +115,6 @@ def test_every_composite_comes_back(framework, backend, name):
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_printed_network_comes_back(framework, backend, tmp_path, name):
     network = OWN_LAYERS if name == "own layers" else small(name, False)
-    if framework == "tensorflow" and name != "own layers":
-        # Keras' adaptive pool fails on a map of one pixel, as these images leave.
-        network = map_leaves(
-            network,
-            lambda leaf: avg_pool(1, 1) if isinstance(leaf, AdaptiveAvgPool) else leaf,
-        )
     params = random_params(network)
     source = write(network, backend)
     file, weights = tmp_path / "written.py", tmp_path / f"weights{ending(backend)}"

@@ -13,8 +13,12 @@ from keras import layers as L
 import googlenet
 from googlenet import TraceError, spec
 from googlenet.backend.graph import faults
+from googlenet.proof.parity.problem import random_problem
+from googlenet.spec import blocks
 from googlenet.spec.traversal import walk
 from googlenet.tracing.tree import steps
+
+from .networks import check_outputs
 
 SHAPE = (3, 33, 29)
 NONE = ((0, 0), (0, 0))
@@ -579,6 +583,24 @@ def test_layers_with_no_weights():
         spec.AdaptiveAvgPool((4, 6)),
         spec.MaxPool((4, 6), (4, 6), NONE, False),
     ]
+
+
+@pytest.mark.parametrize(("shape", "size"), [((3, 33, 29), 1), ((3, 1, 1), (6, 5)), ((3, 1, 7), 2)])
+def test_keras_own_adaptive_average_where_it_fails_in_a_graph(shape, size):
+    found = traced(keras.Sequential([L.AdaptiveAveragePooling2D(size)]), shape)
+    (layer,) = leaves(found.network)
+    assert layer == spec.AdaptiveAvgPool(size if isinstance(size, tuple) else (size, size))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (3, 1), (4, 6), (5, 2)])
+@pytest.mark.parametrize("shape", [(2, 1, 1), (2, 1, 5), (2, 6, 1), (2, 4, 7)])
+def test_an_adaptive_average_of_ours_runs_in_a_graph(backend, shape, size):
+    layers = blocks.sequential(pool=spec.AdaptiveAvgPool(size), dense=spec.Dense(3, bias=True))
+    network = spec.Network("pool", layers, shape, "this test")
+    problem = random_problem(network)
+    model = backend.build(network, problem.params)
+    graph = tf.function(lambda x: model(x, training=False))
+    check_outputs(network, [graph(problem.images.transpose(0, 2, 3, 1)).numpy()])
 
 
 def test_a_shared_layer_has_one_array():

@@ -38,7 +38,7 @@ def leaf(site: spec.LeafSite) -> Chain:
         case spec.AvgPool() as pool:
             return (_avg_pool(site, pool),)
         case spec.AdaptiveAvgPool(output_size):
-            return (Call(keras.layers.AdaptiveAveragePooling2D, (output_size,)),)
+            return _adaptive(site, output_size)
         case spec.GlobalAvgPool():
             return (Call(keras.layers.GlobalAveragePooling2D),)
         case spec.ReLU():
@@ -84,6 +84,34 @@ def _avg_pool(site: spec.LeafSite, layer: spec.AvgPool) -> Call:
         return Call(keras.layers.AveragePooling2D, window, options(padding=(said, "valid")))
     padding = counted_padding(site, layer)
     return Call(modules.PaddedAveragePooling2D, (*window, padding, layer.count_include_pad))
+
+
+def _adaptive(site: spec.LeafSite, output_size: tuple[int, int]) -> Chain:
+    """Means over windows that cover the map. In a graph Keras's own layer fails along an axis that
+    has one pixel, or is to have one: docs/framework-bugs.md.
+    """
+    sizes = list(zip(site.in_shape[1:], output_size, strict=True))
+    usual = [1 not in each for each in sizes]
+    if all(usual):
+        return (Call(keras.layers.AdaptiveAveragePooling2D, (output_size,)),)
+    if output_size == (1, 1):
+        return (Call(keras.layers.GlobalAveragePooling2D, (), {"keepdims": True}),)
+    # One pixel is repeated, and all pixels become their mean; two are enough for Keras's own.
+    few = 2 if any(usual) else 1
+    repeats = tuple(max(after, few) if before == 1 else 1 for before, after in sizes)
+    given = [before * repeat for (before, _), repeat in zip(sizes, repeats, strict=True)]
+    windows = tuple(
+        size if after == 1 else 1 for size, (_, after) in zip(given, sizes, strict=True)
+    )
+    between = tuple(
+        after if own else size for size, (_, after), own in zip(given, sizes, usual, strict=True)
+    )
+    chain = [
+        Call(keras.layers.UpSampling2D, (repeats,)) if repeats != (1, 1) else None,
+        Call(keras.layers.AdaptiveAveragePooling2D, (between,)) if any(usual) else None,
+        Call(keras.layers.AveragePooling2D, (windows,)) if windows != (1, 1) else None,
+    ]
+    return tuple(each for each in chain if each is not None)
 
 
 def _rounding_down(site: spec.LeafSite, layer: spec.MaxPool | spec.AvgPool) -> spec.ExplicitPadding:

@@ -37,8 +37,14 @@ file_suffix = ".weights.h5"
 #: The functional API builds a model by calling: a layer, or several in a row, on symbolic tensors.
 Layers: TypeAlias = Callable[[Any], Any]
 
-#: The ending of the name of a chain's first layer, after the path of its last one.
-FIRST = {keras.layers.ZeroPadding2D: "padding", keras.layers.Flatten: "flatten"}
+#: The endings of the names of a chain's layers before its last one, after the path of that.
+FIRST = {
+    keras.layers.ZeroPadding2D: "padding",
+    keras.layers.Flatten: "flatten",
+    keras.layers.UpSampling2D: "repeated",
+    keras.layers.AdaptiveAveragePooling2D: "fitted",
+    keras.layers.AveragePooling2D: "mean",
+}
 
 # A saved model loads wherever this module was imported.
 for _layer in (

@@ -206,6 +206,7 @@ def _hooked(recorder: _Recorder) -> Iterator[None]:
             stack.enter_context(_wrapped(each, recorder))
         for module in (tf.nn, keras.random) if recorder.drops else ():
             stack.enter_context(_replaced(module, "dropout", recorder.dropped))
+        stack.enter_context(_replaced(_ADAPTIVE, "call", _adaptive_average))
         yield
 
 
@@ -217,6 +218,25 @@ def _wrapped(kind: Any, recorder: _Recorder) -> AbstractContextManager[None]:
         return recorder.call(self, before.__get__(self, type(self)), args, kwargs)
 
     return _replaced(kind, "__call__", wrapped)
+
+
+#: Keras's class whose `call` an adaptive average is.
+_ADAPTIVE: Final = next(
+    kind for kind in keras.layers.AdaptiveAveragePooling2D.__mro__ if "call" in vars(kind)
+)
+
+
+def _adaptive_average(layer: Any, inputs: tf.Tensor) -> tf.Tensor:
+    """What the layer computes, which Keras's own code can do in a graph only if no axis has one
+    pixel, or is to have one: docs/framework-bugs.md.
+    """
+    first = 1 if layer.data_format == "channels_last" else 2
+    for axis, count in enumerate(layer.output_size, first):
+        size = int(inputs.shape[axis])
+        edges = [(n * size // count, -(-(n + 1) * size // count)) for n in range(count)]
+        parts = [tf.gather(inputs, tf.range(*edge), axis=axis) for edge in edges]
+        inputs = tf.concat([tf.reduce_mean(each, axis, keepdims=True) for each in parts], axis)
+    return inputs
 
 
 @contextmanager

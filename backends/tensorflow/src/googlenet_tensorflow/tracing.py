@@ -220,11 +220,9 @@ def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
             attributes = {"rate": shortest(layer.rate), "active": is_random}
             return reader.same(node, "spatial_dropout", x, attributes)
         case "AdaptiveAveragePooling2D" if layer.data_format == "channels_last":
-            name = reader.ordered(reader.apart(x), CHANNELS_LAST)
-            size = tuple(layer.output_size)
-            shape = (*reader.shape(name)[:2], *size)
-            found = reader.emit(node, "adaptive_avg_pool", (name,), shape, {"output_size": size})
-            return Value(found, tuple(shape[axis] for axis in CHANNELS_LAST), CHANNELS_LAST)
+            return _adaptive(reader, reader.apart(x), node, tuple(layer.output_size))
+        case "UpSampling2D" if _repeats_one_pixel(layer, x):
+            return _adaptive(reader, x, node, tuple(layer.size))
         case inactive if inactive in _IN_TRAINING and not is_random:
             return reader.same(node, "identity", x)
     shape = tuple(int(size) for size in node.outputs[0].shape)
@@ -240,6 +238,19 @@ def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
         settings["active"] = is_random
     found = reader.emit(node, f"tf.{kind.__name__}", (reader.canonical(x),), ours, settings)
     return Value(found, shape, axes)
+
+
+def _adaptive(reader: Reader, x: Value, node: Any, size: tuple[int, int]) -> Value:
+    name = reader.ordered(x, CHANNELS_LAST)
+    shape = (*reader.shape(name)[:2], *size)
+    found = reader.emit(node, "adaptive_avg_pool", (name,), shape, {"output_size": size})
+    return Value(found, tuple(shape[axis] for axis in CHANNELS_LAST), CHANNELS_LAST)
+
+
+def _repeats_one_pixel(layer: Any, x: Value) -> bool:
+    """Whether a layer only repeats the one pixel of a map, as an adaptive average does."""
+    is_last = layer.data_format == "channels_last" and layer.interpolation == "nearest"
+    return is_last and x.lead is None and x.shape[1:3] == (1, 1)
 
 
 def _norm(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value | None:
