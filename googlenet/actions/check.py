@@ -310,8 +310,9 @@ def answer(
                 seed=values["seed"],
             )
     except TraceError as error:
-        # Only where the user's code raised: on images of another shape it may not.
-        other = "; for images of another shape give `input_shape`" if error.details else ""
+        # Where the model itself raised: on images of another shape it may not.
+        raised = error.__cause__ is not None
+        other = "; for images of another shape give `input_shape`" if raised else ""
         other += function_advice(model, file, values["name"])
         raise TraceError(f"{file}: {error}{other}", details=error.details) from error
     return found.to_json()

@@ -450,7 +450,8 @@ def users_traceback(error: BaseException | None, file: str) -> str:
     told = traceback.TracebackException.from_exception(error)
     if not _cut(told):
         return ""
-    text = "".join(told.format()).rstrip()
+    # Without colours, which Keras writes into its errors.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "".join(told.format())).rstrip()
     return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
 
 

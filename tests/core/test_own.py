@@ -92,10 +92,13 @@ class Broken(Net):
         return self.inner(images)
 
     def inner(self, images):
-        raise RuntimeError("not\\nthis")
+        raise RuntimeError("\\x1b[1mnot\\x1b[0m\\nthis")
 
 class Branches(Net):
     branches = True
+
+class Strict(Net):
+    __call__ = staticmethod(ord)
 
 class Infinite(Net):
     def __init__(self):
@@ -274,7 +277,13 @@ def test_an_error_while_the_model_runs_has_the_users_lines(place):
     ) as e:
         own("mynet.py:Broken")
     assert "in inner" in e.value.details
+    assert "RuntimeError: not\nthis" in e.value.details
     assert "plugin" not in e.value.details
+
+
+def test_a_check_of_a_model_of_other_images_says_how_to_give_them(place):
+    with pytest.raises(TraceError, match=r"mynet.py: toy: cannot be run; for .* `input_shape`"):
+        googlenet.check_file("mynet.py:Strict", input_shape=(1, 64, 64))
 
 
 def test_a_function_of_something_else_than_images_is_said(place):

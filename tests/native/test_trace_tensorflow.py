@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers as L
 
 import googlenet
-from googlenet import TraceError, spec
+from googlenet import CaptureError, TraceError, spec
 from googlenet.backend.graph import faults
 from googlenet.proof.parity.problem import random_problem
 from googlenet.spec import blocks
@@ -840,6 +840,31 @@ class Counting(tf.Module):
     def __call__(self, x):
         self.calls.assign_add(1)
         return tf.nn.conv2d(x, self.w, 1, "SAME")
+
+
+def grown(x):
+    """It goes on for as long as the values say."""
+    while tf.reduce_sum(x) > 9:
+        x = x / 2
+    return x
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda x: x if tf.reduce_sum(x) > 0 else -x,
+        lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: x, lambda: -x),
+        grown,
+        lambda x: tf.constant(x.numpy()) + x,
+    ],
+    ids=["if", "cond", "while", "numpy"],
+)
+def test_what_runs_but_is_no_one_graph_is_unclear(model):
+    with pytest.raises(CaptureError):
+        traced(model)
+    found = googlenet.check(lambda x: tf.reduce_mean(model(x), [1, 2]), "tensorflow")
+    assert found.verdict == "unclear"
+    assert found.reason
 
 
 def test_the_model_stays_as_it_is():

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
 from .constants import Constant, run
 from .model import name as framework
@@ -183,7 +183,7 @@ class Reader:
     def _layer(self, call: LayerCall, x: Tensor, node: Any) -> Tensor:
         if isinstance(x, Value):
             return self.layers(self, call, x, node)
-        raise TraceError(
+        raise CaptureError(
             f"{self.place}: {type(call.layer).__name__} is applied to something that does not"
             " depend on the images alone"
         )
@@ -198,7 +198,7 @@ class Reader:
         if node.type in _LOOPS:
             return self._looped(node, inputs)
         if node.type in (*_CONDITIONS, "Case", "StatelessCase"):
-            raise TraceError(
+            raise CaptureError(
                 f"{self.place}: '{node.type}' chooses what to compute according to the values of"
                 " the images, so the model is not one network"
             )
@@ -220,7 +220,7 @@ class Reader:
         """The results of a function that a node calls."""
         graph = _function(node, attribute)
         if graph is None:
-            raise TraceError(f"{self.place}: calls a function that TensorFlow does not expose")
+            raise CaptureError(f"{self.place}: calls a function that TensorFlow does not expose")
         given = zip(graph.inputs, inputs, strict=True)
         known: dict[tuple[str, int], Any] = {(each.op.name, 0): value for each, value in given}
         self._read(graph, [each.op for each in graph.outputs], known, None)
@@ -232,14 +232,14 @@ class Reader:
         for _ in range(_MOST_ROUNDS):
             (goes_on,) = self._called(node, "cond", state)
             if not isinstance(goes_on, Constant):
-                raise TraceError(
+                raise CaptureError(
                     f"{self.place}: '{node.type}' runs for as long as the values of the images say,"
                     " so the model is not one network"
                 )
             if not bool(goes_on.array):
                 return state
             state = list(self._called(node, "body", state))
-        raise TraceError(f"{self.place}: '{node.type}' goes on for over {_MOST_ROUNDS} rounds")
+        raise CaptureError(f"{self.place}: '{node.type}' goes on for over {_MOST_ROUNDS} rounds")
 
     def _of_shape(self, node: Any, inputs: list[Any]) -> Tensor | list[Tensor]:
         """A value's shape, or an array of one number in that shape."""
@@ -255,13 +255,13 @@ class Reader:
     def _folded(self, node: Any, inputs: list[Constant]) -> list[Tensor]:
         """What is computed from constants only is one."""
         if node.type == "Placeholder":
-            raise TraceError(f"{self.place}: the model has an input besides the images")
+            raise CaptureError(f"{self.place}: the model has an input besides the images")
         if node.type == "Const":
             return [Constant(_wide(tf.constant(tf.make_ndarray(node.get_attr("value")))), node)]
         if node.type == "Cast" and node.get_attr("DstT") in _HALVES:
             return list(inputs)
         if node.op_def.is_stateful and node.type != "ReadVariableOp":
-            raise TraceError(
+            raise CaptureError(
                 f"{self.place}: '{node.type}' depends on more than the images and the weights"
             )
         if node.type == "ReadVariableOp":
@@ -371,7 +371,7 @@ class Reader:
     def foreign(self, node: Any, inputs: Sequence[Any]) -> Tensor | list[Tensor]:
         """The results of an operation that nobody here knows, under its own name."""
         if any(output.dtype in (tf.resource, tf.variant) for output in node.outputs):
-            raise TraceError(f"{self.place}: '{node.type}' cannot be read")
+            raise CaptureError(f"{self.place}: '{node.type}' cannot be read")
         values = []
         for each in inputs:
             if isinstance(each, Tiled):
@@ -535,7 +535,7 @@ def result_shapes(node: Any, inputs: Sequence[Any]) -> list[Shape]:
             ]
             shapes = [each.shape for each in run(node, given)]
     if not all(shape.is_fully_defined() for shape in shapes):
-        raise TraceError(f"{framework}: the shape that '{node.type}' gives depends on the images")
+        raise CaptureError(f"{framework}: the shape that '{node.type}' gives depends on the images")
     return [tuple(int(size) for size in shape) for shape in shapes]
 
 

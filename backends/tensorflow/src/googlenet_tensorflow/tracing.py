@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
 from . import layout
 from .model import name
@@ -60,12 +60,16 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
 
     `model` keeps its weights; layers that are built when they are first called are built. What it
     computes in half precision, whose rounding would hide differences, is computed in float32.
-    Raises `TraceError` if TensorFlow cannot run or capture it, or if it does not return tensors.
+    Raises `TraceError` if TensorFlow cannot run it, or if it does not return tensors, and
+    `CaptureError` if TensorFlow runs it, but cannot capture it as one graph.
     """
     if isinstance(model, type) or not callable(model):
         what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise TraceError(f"{name}: expected a Keras model, a tf.Module or a function, got {what}")
     call = _called(model, training=False)
+    shape = tuple(images.shape[axis] for axis in CHANNELS_LAST)
+    cannot: type[TraceError] = TraceError
+    doing = f"cannot be run on images of shape {shape}"
     try:
         with _unchanged(Places(model)) as before:
             given = call(_like(before, images))  # builds what is built lazily
@@ -73,6 +77,8 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
             with _unchanged(places):
                 x = _like(places, images)
                 outputs = _tensors(call(x) if places.count != before.count else given)
+                cannot = CaptureError
+                doing = f"runs on images of shape {shape}, but tf.function cannot capture it"
                 recording = record(call, places, x)
                 graph = _captured(recording, places)
                 if has_halves(recording.function.graph):
@@ -85,17 +91,13 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     except TraceError:
         raise
     except tf.errors.OperatorNotAllowedInGraphError as error:
-        raise TraceError(
+        raise CaptureError(
             f"{name}: the code decides what to compute according to the values of the images, with"
             f" an if or a loop over a tensor, so the model is not one network ({_first(error)})"
         ) from error
     except Exception as error:  # the user's code may raise anything, and so may TensorFlow
         what = f"{type(error).__name__}: {_first(error)}"
-        shape = tuple(images.shape[axis] for axis in CHANNELS_LAST)
-        raise TraceError(
-            f"{name}: the model cannot be run on images of shape {shape}, or cannot be captured"
-            f" by tf.function ({what})"
-        ) from error
+        raise cannot(f"{name}: the model {doing} ({what})") from error
     return graph, [_canonical(each) for each in outputs]
 
 
