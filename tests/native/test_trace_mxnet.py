@@ -11,6 +11,7 @@ from mxnet.gluon import nn
 import googlenet
 from googlenet import TraceError, spec
 from googlenet.backend.graph import faults
+from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.spec.traversal import walk
 
 SHAPE = (3, 33, 29)
@@ -532,6 +533,117 @@ def test_gluons_own_inception():
     assert found.places["conv_1"] == "net.features[0][0]"
 
 
+# Parts of values, and products of two -------------------------------------------------------------
+
+
+def ops_of(model, shape=SHAPE):
+    """The operations that MXNet's trace gives, which give the model's outputs, computed here."""
+    images = np.random.default_rng(2).standard_normal((2, *shape)).astype(np.float32)
+    graph, (output,) = googlenet.get_backend("mxnet").trace(model, images)
+    assert faults(graph) == []
+    values = {graph.input: images.astype(np.float64)}
+    for op in graph.ops:
+        found = STEPS[op.kind](*(values[each] for each in op.inputs), **op.attributes)
+        assert found.shape == op.shape, op
+        values[op.name] = found
+    assert distance(output, values[graph.outputs[0]]) <= limit(0)
+    return [op for op in graph.ops if op.kind != "identity"]
+
+
+def sliced(x, axis, start, stop, step):
+    assert 0 < axis < x.ndim
+    assert 0 <= start < stop <= x.shape[axis]
+    assert step > 0
+    return x[(slice(None),) * axis + (slice(start, stop, step),)]
+
+
+STEPS = {
+    "slice": sliced,
+    "multiply": lambda x, y: x * y,
+    "transpose": lambda x, axes: x.transpose(axes),
+    "reshape": lambda x, shape: x.reshape(len(x), *shape),
+    "flatten": lambda x, start: x.reshape(*x.shape[:start], -1),
+    "mean": lambda x, axes, keepdims: x.mean(axes, keepdims=keepdims),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "concat": lambda *parts, axis: np.concatenate(parts, axis),
+    "identity": lambda x: x,
+    "pad": lambda x, padding, value: x[
+        :, :, *(slice(-before, after or None) for before, after in padding)
+    ],
+}
+
+SLICES = {
+    "an index": (lambda x: x[:, 1:3], [(1, 1, 3, 1)]),
+    "mx.np, an index": (lambda x: x[:, 1:3], [(1, 1, 3, 1)]),
+    "with steps": (lambda x: x[:, ::2, 3:-1:4], [(1, 0, 3, 2), (2, 3, 32, 4)]),
+    "one channel": (lambda x: x[:, -1], [(1, 2, 3, 1)]),
+    "mx.np, one pixel": (lambda x: x[:, :, 0, 4], []),
+    "an axis behind": (lambda x: x.reshape((2, 3, -1))[:, :, 5:9], [(2, 5, 9, 1)]),
+    "a list": (lambda x: x[:, [0, 2]], [(1, 0, 3, 2)]),
+    "mx.np, a list of one": (lambda x: x[:, [-1]], [(1, 2, 3, 1)]),
+    "slice": (lambda x: nd.slice(x, (None, 1), (None, 3)), [(1, 1, 3, 1)]),
+    "slice_axis": (lambda x: x.slice_axis(axis=1, begin=0, end=-1), [(1, 0, 2, 1)]),
+    "slice_like": (lambda x: nd.slice_like(x, nd.ones((1, 2)), axes=(1,)), [(1, 0, 2, 1)]),
+    "slice_like a value": (
+        lambda x: nd.slice_like(x, nd.slice_axis(x, axis=1, begin=1, end=3), axes=(1,)),
+        [(1, 0, 2, 1)],
+    ),
+    "split": (lambda x: nd.split(x, 3)[1], [(1, 1, 2, 1)]),
+    "split and squeezed": (lambda x: nd.split(x, 3, squeeze_axis=True)[2], [(1, 2, 3, 1)]),
+    "a method": (lambda x: x.split(num_outputs=3, axis=1)[0], [(1, 0, 1, 1)]),
+    "split_v2": (lambda x: nd.split_v2(x, (1,), axis=1)[1], [(1, 1, 3, 1)]),
+    "mx.np.split": (lambda x: mx.np.split(x, [2], axis=1)[0], [(1, 0, 2, 1)]),
+    "mx.np, array_split": (
+        lambda x: mx.np.array_split(x, 2, axis=1)[0],
+        [(1, 0, 2, 1)],
+    ),
+    "mx.np, hsplit": (lambda x: mx.np.hsplit(x, 3)[1], [(1, 1, 2, 1)]),
+    "take": (lambda x: nd.take(x, nd.array([1, 2]), axis=1), [(1, 1, 3, 1)]),
+    "mx.np, take one": (lambda x: mx.np.take(x, mx.np.array(2), axis=1), [(1, 2, 3, 1)]),
+    "all of the parts": (
+        lambda x: nd.concat(*nd.split(x, 3)[::-1], dim=1),
+        [(1, 0, 1, 1), (1, 1, 2, 1), (1, 2, 3, 1)],
+    ),
+}
+
+
+@pytest.mark.parametrize("words", SLICES)
+def test_a_part_of_the_channels_is_a_slice(words):
+    function, expected = SLICES[words]
+    if words.startswith("mx.np"):
+        npx.set_np()
+    found = [op for op in ops_of(function) if op.kind == "slice"]
+    keys = ("axis", "start", "stop", "step")
+    assert sorted(tuple(op.attributes[key] for key in keys) for op in found) == expected
+
+
+GATES = {
+    "an operator": lambda x: x * nd.sigmoid(x.mean(axis=(2, 3), keepdims=True)),
+    "the other way round": lambda x: nd.sigmoid(x.mean(axis=(2, 3), keepdims=True)) * x,
+    "reshaped": lambda x: nd.broadcast_mul(
+        x, nd.sigmoid(x.mean(axis=(2, 3))).reshape((0, 0, 1, 1))
+    ),
+    "broadcast before": lambda x: (
+        x * nd.sigmoid(x.mean(axis=(2, 3), keepdims=True)).broadcast_like(x)
+    ),
+    "elementwise": lambda x: nd.elemwise_mul(x, x.transpose((0, 1, 2, 3)).reshape((0, 0, 0, 0))),
+    "by itself": lambda x: x * x,
+    "mx.np": lambda x: mx.np.multiply(x, npx.sigmoid(x.mean((2, 3), keepdims=True))),
+    "mx.np, broadcast_to": lambda x: x * mx.np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape),
+    "mx.np, einsum": lambda x: mx.np.einsum("nchw,nc->nchw", x, x.mean((2, 3))),
+    "mx.np, einsum, the gate first": lambda x: mx.np.einsum("nc,nchw->nchw", x.mean((2, 3)), x),
+}
+
+
+@pytest.mark.parametrize("words", GATES)
+def test_two_values_are_multiplied(words):
+    if words.startswith("mx.np"):
+        npx.set_np()
+    *_, last = ops_of(GATES[words])
+    assert (last.kind, last.attributes, last.arrays) == ("multiply", {}, {})
+    assert len(last.inputs) == 2
+
+
 # Foreign ------------------------------------------------------------------------------------------
 
 
@@ -572,7 +684,7 @@ def test_what_the_spec_has_not_is_foreign_and_computed(layer, kind):
         (lambda x: nd.LayerNorm(x, nd.ones(29), nd.zeros(29)), "mx.LayerNorm"),
         (lambda x: nd.pad(x, mode="reflect", pad_width=(0, 0, 0, 0, 1, 1, 1, 1)), "mx.Pad"),
         (lambda x: nd.contrib.BilinearResize2D(x, height=5, width=5), "mx.contrib"),
-        (lambda x: nd.concat(*nd.split(x, 3)[::-1], dim=1), "mx.SliceChannel"),
+        (lambda x: nd.flip(x, axis=1), "mx.reverse"),
         (
             lambda x: nd.Deconvolution(x, nd.ones((3, 1, 2, 2)), kernel=(2, 2), num_filter=1),
             "mx.Deco",

@@ -2,82 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import numpy as np
 
 from googlenet.arrays import Array
-from googlenet.spec import Shape
 
-#: The result of the part before, among what a `Part` takes.
-BEFORE: Final = -1
-
-
-@dataclass(eq=False)
-class Node:
-    """One recorded operation: its `op`, the `attributes` as MXNet writes them, and its `inputs`,
-    the results of other nodes or constant arrays.
-
-    `shape` and `dtype` are those of its `result`, of which it may have several, counted from 0;
-    `active` says whether it ran in training mode, `place` where it is in the user's code.
-    """
-
-    op: str
-    attributes: Mapping[str, str]
-    inputs: tuple[Node | Array, ...]
-    shape: Shape
-    dtype: Any = None
-    active: bool = False
-    place: str = ""
-    result: int = 0
-
-    def __getitem__(self, name: str) -> Any:
-        return _parsed(self.attributes[name])
-
-    def get(self, name: str, default: Any) -> Any:
-        """An attribute, or its default; MXNet leaves out what the user has."""
-        found = self[name] if name in self.attributes else None
-        return default if found is None else found
-
-    @property
-    def given(self) -> Shape:
-        """The shape of the first input."""
-        return self.inputs[0].shape
-
-    @property
-    def constants(self) -> tuple[Array, ...]:
-        """The inputs that are constant."""
-        return tuple(each for each in self.inputs if not isinstance(each, Node))
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One of the neutral operations, in sequence, that an MXNet one is.
-
-    `takes` are the indices of the inputs that it takes, `BEFORE` for the part before; without it
-    the first part takes all that are not constant, and any other one the part before.
-    """
-
-    kind: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    arrays: Mapping[str, Array] = field(default_factory=dict)
-    shape: Shape | None = None
-    takes: tuple[int, ...] | None = None
-    #: The role of an array that is taken transposed, (I, O) for (O, I).
-    transposed: str | None = None
-
-
-Parts: TypeAlias = Sequence[Part]
+from .nodes import BEFORE, Node, Part, Parts
+from .selecting import SELECTING, SEVERAL
 
 
 def parts(node: Node) -> Parts:
     """What an operation is in neutral terms; one with MXNet's own name if nothing else."""
     known = KNOWN.get(node.op)
-    found = None if known is None or node.result else known(node)
+    is_first = not node.result or node.op in SEVERAL
+    found = known(node) if known is not None and is_first else None
     if found is not None:
         return found
     arrays = {str(n): each for n, each in enumerate(node.inputs) if not isinstance(each, Node)}
@@ -91,18 +32,6 @@ def public(op: str) -> str:
         if op.startswith(private):
             return f"mx.{shown}{op.removeprefix(private)}"
     return f"mx.contrib.{op[9:]}" if op.startswith("_contrib_") else f"mx.{op}"
-
-
-def _parsed(text: str) -> Any:
-    """A number, a tuple, a truth value, None, or the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        pass
-    try:
-        return float(text)  # inf
-    except ValueError:
-        return text
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -372,7 +301,35 @@ def _product(node: Node) -> Parts | None:
             kind = "relu" if is_positive else "silu" if gate.op in _SIGMOID else None
             if kind is not None:
                 return (Part(kind, takes=(index,)),)
-    return None
+    return (Part("multiply", takes=(0, 1)),)
+
+
+def _einsum(node: Node) -> Parts | None:
+    """A dense layer without a bias, or a product with one number for each map, as some write it."""
+    taken, _, result = str(node["subscripts"]).replace(" ", "").partition("->")
+    first, *others = taken.split(",")
+    if len(node.inputs) != 2 or len(others) != 1 or len(set(result)) != len(result):
+        return None
+    x = node.inputs[0]
+    rows, columns = (first, others[0]) if isinstance(x, Node) else (others[0], first)
+    at = 0 if isinstance(x, Node) else 1
+    if node.constants:
+        if (len(rows), len(columns), len({*rows, *columns})) != (2, 2, 3) or result[:1] != rows[:1]:
+            return None
+        (weight,) = node.constants
+        if columns == result[1] + rows[1]:
+            return (Part("dense", {}, {"weight": weight}),)
+        is_turned = columns == rows[1] + result[1]
+        dense = Part("dense", {}, {"weight": weight}, transposed="weight")
+        return (dense,) if is_turned else None
+    if len(rows) < len(columns):
+        rows, columns, at = columns, rows, 1
+    if result != rows or columns != "".join(each for each in rows if each in columns):
+        return None
+    sizes = dict(zip(rows, node.inputs[at].shape, strict=True))
+    shape = tuple(sizes[each] if each in columns else 1 for each in rows)
+    spread = Part("reshape", {"shape": shape[1:]}, shape=shape, takes=(1 - at,))
+    return (spread, Part("multiply", takes=(at, BEFORE)))
 
 
 def _quotient(node: Node) -> Parts | None:
@@ -416,7 +373,7 @@ def _affine(
         if (other != other[:1]).any():
             return None
         other = other[:1]
-    if product and other.size == 1:
+    if product and other.size == 1 and node.is_fixed:
         return _times(float(other.flat[0]))
     return (Part("affine", {"product": product}, {"other": other}),)
 
@@ -494,38 +451,6 @@ def _moved(node: Node) -> Parts | None:
     return (Part("transpose", {"axes": tuple(axes)}),)
 
 
-def _slice(node: Node) -> Parts | None:
-    if node.shape == node.given and all(each in (None, 1) for each in _listed(node, "step")):
-        return (Part("identity"),)
-    return None if node.op == "slice_like" else _crop(node)
-
-
-def _listed(node: Node, name: str) -> list[Any]:
-    found = node.get(name, ())
-    return list(found) if isinstance(found, tuple | list) else [found]
-
-
-def _crop(node: Node) -> Parts | None:
-    """Rows and columns that are cut off at the borders of a map: negative padding."""
-    count = len(node.given)
-    if node.op == "slice_axis":
-        axis = int(node["axis"]) % count
-        begins, ends, steps = ([None] * count for _ in range(3))
-        begins[axis], ends[axis] = node["begin"], node.get("end", None)
-    else:
-        begins, ends, steps = (
-            (_listed(node, name) + [None] * count)[:count] for name in ("begin", "end", "step")
-        )
-    bounds = [
-        slice(begin, end, step).indices(size)
-        for begin, end, step, size in zip(begins, ends, steps, node.given, strict=True)
-    ]
-    cut = [(-begin, end - size) for (begin, end, _), size in zip(bounds, node.given, strict=True)]
-    if count != 4 or any(step != 1 for *_, step in bounds) or cut[:2] != [(0, 0), (0, 0)]:
-        return None
-    return (Part("pad", {"padding": tuple(cut[2:]), "value": 0.0}),)
-
-
 def _same_shape(node: Node) -> Parts | None:
     return (Part("identity", takes=(0,)),) if node.shape == node.given else None
 
@@ -555,6 +480,10 @@ _RESHAPING: Final = (*RESHAPING, "_npi_reshape", "squeeze", "_np_squeeze", "expa
 _SIGMOID: Final = ("sigmoid", "_npx_sigmoid")
 _GREATER: Final = ("_greater_scalar", "_npi_greater_scalar")
 _TIMES: Final = ("_mul_scalar", "_npi_multiply_scalar")
+#: Products of two values, which broadcast them.
+PRODUCTS: Final = ("elemwise_mul", "broadcast_mul", "_npi_multiply")
+#: Operations that only repeat the numbers along axes of one element.
+BROADCASTING: Final = ("broadcast_to", "_npi_broadcast_to", "broadcast_like", "broadcast_axis")
 
 _KINDS: Final[Mapping[tuple[str, ...], Callable[[Node], Parts | None]]] = {
     ("Convolution", "Convolution_v1"): _convolution,
@@ -599,7 +528,7 @@ _KINDS: Final[Mapping[tuple[str, ...], Callable[[Node], Parts | None]]] = {
     ("Dropout",): _dropout,
     ("elemwise_add", "broadcast_add", "_npi_add", "_grad_add"): _sum,
     ("elemwise_sub", "broadcast_sub", "_npi_subtract"): _difference,
-    ("elemwise_mul", "broadcast_mul", "_npi_multiply"): _product,
+    PRODUCTS: _product,
     ("elemwise_div", "broadcast_div", "_npi_true_divide"): _quotient,
     ("where", "_npi_where", "_npi_where_rscalar"): _choice,
     ("add_n",): _sum_of_several,
@@ -620,8 +549,9 @@ _KINDS: Final[Mapping[tuple[str, ...], Callable[[Node], Parts | None]]] = {
     ("transpose", "_np_transpose"): _transpose,
     ("SwapAxis", "_npi_swapaxes"): _swapped,
     ("_np_moveaxis",): _moved,
-    ("slice", "_npi_slice", "slice_axis", "slice_like"): _slice,
-    ("broadcast_to", "_npi_broadcast_to", "broadcast_like"): _same_shape,
+    ("_npi_einsum",): _einsum,
+    **SELECTING,
+    BROADCASTING: _same_shape,
     (
         "_copy",
         "_copyto",

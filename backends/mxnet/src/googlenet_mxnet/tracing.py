@@ -22,7 +22,8 @@ from googlenet.backend.graph import Graph, Op
 from googlenet.errors import TraceError
 
 from .model import name, numpy_semantics
-from .operations import BEFORE, FILLED, Node, parts
+from .nodes import BEFORE, Node
+from .operations import BROADCASTING, FILLED, PRODUCTS, parts
 from .owned import Owned, Watch
 
 #: A recorded value: the name of its operation, and which of the results it is.
@@ -329,6 +330,8 @@ class _Reader:
         inputs = tuple(
             self._values[each] if each in self._values else self._array(each) for each in taken
         )
+        if node["op"] in PRODUCTS:
+            inputs = _narrow(inputs)
         used = {result for other in self._nodes for i, result, *_ in other["inputs"] if i == index}
         used |= {result for i, result, *_ in self._heads if i == index}
         for result in sorted(used):
@@ -457,6 +460,18 @@ class _Reader:
             if op.name in needed:
                 needed.update(op.inputs)
         return tuple(op for op in self._ops if op.name in needed)
+
+
+def _narrow(inputs: tuple[Node | Array, ...]) -> tuple[Node | Array, ...]:
+    """The factors of a product, one of which may have been broadcast to the other's shape: that is
+    as it was before then.
+    """
+    for index, each in enumerate(inputs):
+        if isinstance(each, Node) and each.op in BROADCASTING and not each.constants:
+            narrow = each.inputs[0]
+            if isinstance(narrow, Node) and len(narrow.shape) == len(each.shape):
+                return (*inputs[:index], narrow, *inputs[index + 1 :])
+    return inputs
 
 
 def _number(node: str) -> int:
