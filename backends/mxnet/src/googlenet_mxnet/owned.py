@@ -42,6 +42,29 @@ class Owned:
             for array in parameter._data or ():
                 yield path, array
 
+    def frozen(self) -> Iterator[mx.nd.NDArray]:
+        """The arrays of Gluon's own layers that are not trained now, but could be."""
+        for path, parameter in self._parameters:
+            if (
+                not path
+                and parameter.grad_req == "null"
+                and parameter._differentiable
+                and not isinstance(parameter, gluon.Constant)
+            ):
+                yield from parameter._data or ()
+
+    def layers(self) -> Iterator[tuple[str, list[gluon.Parameter]]]:
+        """The blocks inside of the model, each before those inside of it, with all parameters that
+        it or those have.
+        """
+        held = [(path, each) for path, each in self._parameters if path]
+        for path, block in self.blocks.values():
+            held += [(path, each) for each in _parameters(block)]
+        for path, _ in self.blocks.values():
+            inside = (f"{path}.", f"{path}[")
+            if path.startswith(("net.", "net[")):
+                yield path, [each for at, each in held if at == path or at.startswith(inside)]
+
     def _walk(self, path: str, held: Any) -> None:
         if id(held) in self._seen or isinstance(held, ModuleType | type):
             return
@@ -127,6 +150,11 @@ def _is_users(held: Any) -> bool:
     """Whether a class or function is not a library's."""
     module = str(getattr(held, "__module__", None) or "builtins").partition(".")[0]
     return module == "__main__" or module not in {"mxnet", "numpy", *sys.stdlib_module_names}
+
+
+def _parameters(block: Block) -> list[gluon.Parameter]:
+    """What a block has itself."""
+    return [*block._reg_params.values(), *block.params.values()]
 
 
 def _is_layer(block: Block) -> bool:
@@ -223,7 +251,7 @@ class Watch:
         self._handles.append(block.register_forward_hook(end))
 
     def _initialise(self, block: Block) -> None:
-        for parameter in [*block._reg_params.values(), *block.params.values()]:
+        for parameter in _parameters(block):
             if parameter._data is not None or id(parameter) in self._unbuilt:
                 continue
             before = (parameter, dict(vars(parameter)))

@@ -24,6 +24,7 @@ from googlenet.errors import TraceError
 from .model import name, numpy_semantics
 from .nodes import BEFORE, Node
 from .operations import BROADCASTING, FILLED, PRODUCTS, parts
+from .origins import Key, Origins, unused
 from .owned import Owned, Watch
 
 #: A recorded value: the name of its operation, and which of the results it is.
@@ -193,10 +194,14 @@ def _first(error: Exception) -> str:
 
 def _arrays(outputs: Any) -> list[mx.nd.NDArray]:
     found = [outputs] if isinstance(outputs, mx.nd.NDArray) else outputs
-    if not isinstance(found, tuple | list) or not all(isinstance(t, mx.nd.NDArray) for t in found):
+    several = isinstance(found, tuple | list) and len(found) > 0
+    if not several or not all(isinstance(each, mx.nd.NDArray) for each in found):
+        what = "nothing" if outputs in (None, (), []) else type(outputs).__name__
+        if several:
+            what += f" of {', '.join(type(each).__name__ for each in found)}"
         raise TraceError(
             f"{name}: expected a model that returns an array, or a tuple or list of arrays with the"
-            f" logits first, got {type(outputs).__name__}"
+            f" logits first, got {what}"
         )
     return list(found)
 
@@ -264,7 +269,7 @@ class _Reader:
         owned: Owned,
         watch: Watch,
     ) -> None:
-        self._x, self._changes = x, watch.changes
+        self._x, self._changes, self._owned = x, watch.changes, owned
         symbols = []
         for number, output in enumerate(outputs):
             if _entry(output) is None:
@@ -290,8 +295,17 @@ class _Reader:
             if entry is not None:
                 self._found.setdefault(entry, array)
         self._active = {_entry(array) for array in active} - {None}
+        frozen = frozenset(entry[0] for array in owned.frozen() if (entry := _entry(array)))
+        self._origins = Origins(
+            self._symbol, self._nodes, lambda leaf: self._found.get((leaf, 0)), _address, frozen
+        )
+        #: For each node its constants, and for each operation the names of the arrays in those.
+        self._given: dict[int, list[tuple[Key, Array]]] = {}
+        self._taken: dict[str, frozenset[str]] = {}
         self._inferred: Mapping[str, tuple[int, ...]] | None = None
         self._values: dict[tuple[int, int], Node] = {}
+        self._identities: dict[Key, int] = {}
+        self._known: dict[tuple[Any, ...], int] = {}
         self._arrays: dict[Any, Array] = {}
         self._ops: list[Op] = []
         self._names: dict[int, str] = {}
@@ -320,7 +334,18 @@ class _Reader:
                     f" records; {_ADVICE}"
                 )
             outputs.append(self._names[id(self._values[index, result])])
-        return Graph("input", tuple(self._x.shape), self._needed(outputs), tuple(outputs))
+        ops = self._needed(outputs)
+        leaves = frozenset().union(*(self._taken[op.name] for op in ops))
+        used = {
+            id(array) for _, array in self._owned.data() if (_entry(array) or ("", 0))[0] in leaves
+        }
+        return Graph(
+            "input",
+            tuple(self._x.shape),
+            self._origins.separated(ops),
+            tuple(outputs),
+            unused(self._owned, used),
+        )
 
     def _read(self, index: int, node: Mapping[str, Any]) -> None:
         """Makes the nodes of all results of an operation that does not take constants only."""
@@ -329,6 +354,14 @@ class _Reader:
             return
         inputs = tuple(
             self._values[each] if each in self._values else self._array(each) for each in taken
+        )
+        constants = [
+            (each, value)
+            for each, value in zip(taken, inputs, strict=True)
+            if not isinstance(value, Node)
+        ]
+        origins = tuple(
+            self._origins.of(each) if each not in self._values else None for each in taken
         )
         if node["op"] in PRODUCTS:
             inputs = _narrow(inputs)
@@ -346,7 +379,9 @@ class _Reader:
                 (node["name"], 0) in self._active,
                 self._place(node),
                 result,
+                origins,
             )
+            self._given[id(self._values[index, result])] = constants
 
     def _place(self, node: Mapping[str, Any]) -> str:
         for index, result, *_ in node["inputs"]:
@@ -391,16 +426,21 @@ class _Reader:
             self._arrays[identity] = array.asnumpy()
         return self._arrays[identity]
 
-    def _identity(self, key: tuple[int, int]) -> Any:
-        """What two constants have in common that are the same: their memory, or how they are made
-        of such ones.
+    def _identity(self, key: Key) -> int:
+        """A number that constants have in common which are the same: in the same memory, or made in
+        the same way of such ones.
         """
-        node = self._nodes[key[0]]
-        if node["op"] != "null":
-            made = [self._identity((index, result)) for index, result, *_ in node["inputs"]]
-            return (node["op"], str(node.get("attrs")), key[1], *made)
-        array = self._found.get((node["name"], key[1]))
-        return node["name"] if array is None else (_address(array), array.shape)
+        if key not in self._identities:
+            node = self._nodes[key[0]]
+            array = self._found.get((node["name"], key[1]))
+            found: tuple[Any, ...] = (node["name"], key[1])
+            if node["op"] not in ("null", *FILLED):
+                made = [self._identity((index, result)) for index, result, *_ in node["inputs"]]
+                found = (node["op"], str(node.get("attrs")), key[1], *made)
+            elif node["op"] == "null" and array is not None:
+                found = (_address(array), array.shape)
+            self._identities[key] = self._known.setdefault(found, len(self._known))
+        return self._identities[key]
 
     # Operations -----------------------------------------------------------------------------------
 
@@ -427,7 +467,11 @@ class _Reader:
             if part.transposed is not None:
                 arrays[part.transposed] = self._transposed(arrays[part.transposed])
             shape = part.shape or node.shape
-            self._ops.append(Op(made, kind, tuple(inputs), shape, attributes, arrays, node.place))
+            given = self._given[id(node)]
+            arrays, origins = self._origins.named(arrays, given, transposed=part.transposed)
+            self._taken[made] = frozenset().union(*(self._origins.leaves(key) for key, _ in given))
+            op = Op(made, kind, tuple(inputs), shape, attributes, arrays, node.place, origins)
+            self._ops.append(op)
             before = made
         self._names[id(node)] = before
 
