@@ -389,11 +389,32 @@ def test_logits_as_a_map_are_mentioned():
     assert Cause.OUTPUT in [each.cause for each in found.mentions]
 
 
-ERRORS = {
+UNCAPTURED = {
     "random": (
-        {"head": lambda net, x: Net.head(net, x) + nd.random.normal(shape=(10,))},
-        "it is random",
+        lambda net, x: Net.head(net, x) + nd.random.normal(shape=(10,)),
+        "In net 'affine' takes a number that differs for other images: it is random",
     ),
+    "by its values": (
+        lambda net, x: Net.head(
+            net, x if x[0, 0, 0, 0].asscalar() > x[1, 0, 0, 0].asscalar() else -x
+        ),
+        "The model computes something else for other images, in net",
+    ),
+    "through NumPy": (
+        lambda net, x: Net.head(net, nd.array(x.asnumpy())),
+        "Output 0 does not depend on the images in a way that MXNet records",
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "words"), UNCAPTURED.values(), ids=UNCAPTURED)
+def test_what_runs_but_is_not_recorded_is_unclear(head, words):
+    found = checked(made(head=head))
+    assert found.verdict == "unclear"
+    assert found.reason.startswith(words)
+
+
+ERRORS = {
     "not only arrays": (
         {"head": lambda net, x: (Net.head(net, x), {"aux": 1})},
         "got tuple of NDArray, dict",

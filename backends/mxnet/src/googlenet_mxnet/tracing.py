@@ -19,7 +19,7 @@ from mxnet.ndarray import register
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
 from .model import name, numpy_semantics
 from .nodes import BEFORE, Node
@@ -43,7 +43,8 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     `model` keeps its weights, gradients and graph mode; parameters that are made at the first call
     are made, and those that were not initialised are again not. It gets an array of `mx.np` if
     NumPy semantics are on or it needs one, else of `mx.nd`. Raises `TraceError` if it cannot be
-    run, if it does not return arrays, or if it computes in a way that MXNet does not record.
+    run or does not return arrays, and `CaptureError` if it computes in a way that MXNet does not
+    record.
     """
     if isinstance(model, type | mx.sym.Symbol) or not callable(model):
         raise TraceError(
@@ -129,8 +130,8 @@ class _Runner:
         except TraceError:
             raise
         except Exception as error:
-            raise TraceError(
-                f"{self._watch.place}: the model runs, but MXNet cannot record it"
+            raise CaptureError(
+                f"{name}: the model runs, but MXNet cannot record it, at {self._watch.place}"
                 f" ({type(error).__name__}: {_first(error)})"
             ) from error
         return _Reader(x, outputs, [*seen, x], active, self._owned, self._watch).graph()
@@ -273,7 +274,7 @@ class _Reader:
         symbols = []
         for number, output in enumerate(outputs):
             if _entry(output) is None:
-                raise TraceError(
+                raise CaptureError(
                     f"{name}: output {number} does not depend on the images in a way that MXNet"
                     f" records; {_ADVICE}"
                 )
@@ -329,7 +330,7 @@ class _Reader:
         outputs = []
         for number, (index, result, *_) in enumerate(self._heads):
             if (index, result) not in self._values:
-                raise TraceError(
+                raise CaptureError(
                     f"{name}: output {number} does not depend on the images in a way that MXNet"
                     f" records; {_ADVICE}"
                 )
@@ -419,8 +420,8 @@ class _Reader:
         if identity not in self._arrays:
             array = self._found.get((node["name"], key[1]))
             if array is None:
-                raise TraceError(
-                    f"{self._place(node)}: takes a constant array that MXNet does not expose"
+                raise CaptureError(
+                    f"{name}: {self._place(node)} takes a constant array that MXNet does not expose"
                     f" ('{node['name']}')"
                 )
             self._arrays[identity] = array.asnumpy()
@@ -538,8 +539,8 @@ _ADVICE: Final = (
 
 
 def _check_same(first: Graph, second: Graph) -> None:
-    """Raises `TraceError` if a model computes something else for other images: then what looks like
-    a constant depends on them, or is random.
+    """Raises `CaptureError` if a model computes something else for other images: then what looks
+    like a constant depends on them, or is random.
     """
     for one, other in zip(first.ops, second.ops, strict=False):
         if (one.kind, one.inputs, one.shape) != (other.kind, other.inputs, other.shape):
@@ -549,17 +550,17 @@ def _check_same(first: Graph, second: Graph) -> None:
             for role, array in one.arrays.items()
         )
         if not held or one.attributes != other.attributes:
-            raise TraceError(
-                f"{one.place}: '{one.kind}' takes a number that differs for other images: it is"
-                f" random, or computed in a way that MXNet does not record; {_ADVICE}"
+            raise CaptureError(
+                f"{name}: in {one.place} '{one.kind}' takes a number that differs for other images:"
+                f" it is random, or computed in a way that MXNet does not record; {_ADVICE}"
             )
     else:
         if (len(first.ops), first.outputs) == (len(second.ops), second.outputs):
             return
         one = (first.ops or second.ops)[-1]
-    raise TraceError(
-        f"{one.place}: the model computes something else for other images: which operations it"
-        " uses depends on them, or on chance"
+    raise CaptureError(
+        f"{name}: the model computes something else for other images, in {one.place}: which"
+        " operations it uses depends on them, or on chance"
     )
 
 
