@@ -16,7 +16,8 @@ from googlenet.errors import TraceError
 
 from .constants import Constants, plain
 from .model import name
-from .operations import Layout, Node, Piece, Translated, listed, shortest, translated
+from .nodes import Layout, Node, Piece, Translated, listed, shortest
+from .operations import translated
 from .places import ROOT, Places
 from .recording import Model, Recording, record
 
