@@ -444,6 +444,113 @@ def test_the_largest_of_a_map_is_a_max_pool_of_its_size(head):
     assert leaf(traced(Model()), spec.MaxPool).kernel_size == (33, 29)
 
 
+# Parts and products -------------------------------------------------------------------------------
+
+EXCITE = nn.Linear(6, 6)
+NUMBERS = paddle.to_tensor([1, 3, 5])
+
+
+def excitation(x):
+    """The factors (N, C) of squeeze and excitation."""
+    return F.sigmoid(EXCITE(x.mean([2, 3])))
+
+
+def in_place(x):
+    x = x * 1.0
+    x *= excitation(x).reshape([-1, 6, 1, 1])
+    return x
+
+
+#: How users write a product of two values, or take channels, with the kinds of the operations that
+#: the products and parts are.
+PARTS = {
+    "an operator": (lambda x: x * excitation(x).unsqueeze([2, 3]), "multiply"),
+    "a function": (lambda x: paddle.multiply(excitation(x)[:, :, None, None], x), "multiply"),
+    "a method": (lambda x: x.multiply(x.mean([2, 3], keepdim=True)), "multiply"),
+    "in place": (in_place, "multiply"),
+    "expanded": (lambda x: x * x.mean([2, 3], keepdim=True).expand_as(x), "multiply"),
+    "expanded to a shape": (
+        lambda x: paddle.expand(x.mean([2, 3], keepdim=True), x.shape) * x,
+        "multiply",
+    ),
+    "itself": (lambda x: x * x, "multiply"),
+    "gated": (lambda x: F.glu(x, 1), "slice slice multiply"),
+    "split": (lambda x: paddle.concat(paddle.split(x, 3, 1)[::-1], 1), "slice slice slice"),
+    "unequal parts": (lambda x: x.split([1, -1, 2], 1)[1], "slice"),
+    "chunk": (lambda x: x.chunk(2, 1)[1], "slice"),
+    "parts that differ by one": (lambda x: paddle.tensor_split(x, 4, 1)[1], "slice"),
+    "unbind": (lambda x: paddle.stack(x.unbind(1)[2:4], 1), "slice slice"),
+    "unstack": (lambda x: paddle.unstack(x, 1)[5], "slice"),
+    "brackets": (lambda x: x[:, 1:-2], "slice"),
+    "every second": (lambda x: x[:, ::2], "slice"),
+    "pixels": (lambda x: x[:, :, 1:, ::3], "slice slice"),
+    "an ellipsis": (lambda x: x[..., 2:5], "slice"),
+    "one channel": (lambda x: x[:, -1], "slice"),
+    "one pixel": (lambda x: x[:, :, 2, 3], "slice slice"),
+    "slice": (lambda x: paddle.slice(x, [1], [0], [2]), "slice"),
+    "strided slice": (lambda x: paddle.strided_slice(x, [1], [0], [5], [3]), "slice"),
+    "crop": (lambda x: paddle.crop(x, [-1, 2, 3, 4], [0, 1, 2, 3]), "slice slice slice"),
+    "narrow": (lambda x: paddle.narrow(x, 1, 2, 3), "slice"),
+    "index_select": (lambda x: paddle.index_select(x, NUMBERS, 1), "slice"),
+    "gather": (lambda x: paddle.gather(x, NUMBERS, axis=1), "slice"),
+    "a list of channels": (lambda x: x[:, [0, 2, 4]], "slice"),
+}
+
+
+@pytest.mark.parametrize("how", PARTS)
+def test_parts_and_products_of_values_are_known(how):
+    function, kinds = PARTS[how]
+    found = traced(function, (6, 7, 8))
+    assert {op.kind.partition(".")[0] for op in found.graph.ops}.isdisjoint({"pd_op", "builtin"})
+    assert [op.kind for op in found.graph.ops if op.kind in ("slice", "multiply")] == kinds.split()
+    assert max(found.errors) < 1e-5
+
+
+class Gated(nn.Layer):
+    """Maps (N, H, W, C) with squeeze and excitation, and parts of their channels."""
+
+    def __init__(self, reshaped):
+        super().__init__()
+        self.conv = nn.Conv2D(3, 6, 3, data_format="NHWC")
+        self.excite, self.reshaped = nn.Linear(6, 6), reshaped
+        self.last = nn.Conv2D(3, 2, 1, data_format="NHWC")
+
+    def forward(self, x):
+        x = self.conv(x.transpose([0, 2, 3, 1]))
+        factors = F.sigmoid(self.excite(x.mean([1, 2], keepdim=not self.reshaped)))
+        x = x * (factors.reshape([-1, 1, 1, 6]) if self.reshaped else factors)
+        one, two = x.split(2, axis=-1)
+        return self.last(one + two)[:, 1:], x[..., 0]
+
+
+@pytest.mark.parametrize("reshaped", [False, True])
+def test_parts_and_products_of_channels_last_are_those_of_channels_first(reshaped):
+    found = traced(Gated(reshaped), (3, 9, 8))
+    ops = found.graph.ops
+    (product,) = [op for op in ops if op.kind == "multiply"]
+    assert product.shape == (2, 6, 7, 6)
+    taken = [op.attributes["axis"] for op in ops if op.kind == "slice"]
+    assert taken == [1, 1, 2, 3]
+    assert max(found.errors) < 1e-5
+
+
+SEVERAL = {
+    "topk": lambda x: paddle.topk(x, 2, axis=1)[1].astype("float32"),
+    "einsum": lambda x: paddle.einsum("nchw,nc->nchw", x, x.mean([2, 3])),
+    "bmm": lambda x: paddle.bmm(x.flatten(2), x.flatten(2).transpose([0, 2, 1])),
+    "backwards": lambda x: x[:, ::-1],
+    "in any order": lambda x: x[:, [2, 0, 1]],
+    "quotient": lambda x: x / (x.mean([2, 3], keepdim=True) + 7.0),
+}
+
+
+@pytest.mark.parametrize("how", SEVERAL)
+def test_what_is_no_part_is_foreign(how):
+    found = traced(SEVERAL[how], (6, 7, 8))
+    assert any(op.kind.startswith("pd_op.") for op in found.graph.ops)
+    assert found.errors == ()
+
+
 # What is no layer of the spec ---------------------------------------------------------------------
 
 
@@ -656,12 +763,6 @@ class Reading(nn.Layer):
         return x * float(x.numpy().mean())
 
 
-class Splitting(nn.Layer):
-    def forward(self, x):
-        first, *rest = paddle.split(x, 3, axis=1)
-        return paddle.concat([*rest, first], 1)
-
-
 class AcrossTheBatch(nn.Layer):
     def forward(self, x):
         return x.flatten(1).T
@@ -703,8 +804,9 @@ class Anew(nn.Layer):
         ),
         (Branching(), "runs, but cannot be recorded by paddle.jit.to_static"),
         (Reading(), "runs, but cannot be recorded by paddle.jit.to_static"),
+        (lambda x: paddle.split(x, 2, axis=0)[0], "its first axis is not the batch"),
+        (lambda x: x[1:], "its first axis is not the batch"),
         (AcrossTheBatch(), "its first axis is not the batch"),
-        (Splitting(), "gives several tensors, which no layer of the spec does"),
         (Named(), "a list or tuple of tensors with the logits first, got dict"),
         (lambda x: [x, None], "got a list of NoneType and Tensor"),
         (lambda x: [], "got a list of nothing"),

@@ -9,17 +9,20 @@ import numpy as np
 
 from googlenet.arrays import Array
 
+from .constants import plain, sources
 from .nodes import Node, Piece, Translated, shortest
 
 
 def affine(node: Node, value: Any, other: Array, *, product: bool) -> tuple[Piece, ...]:
-    """A sum or product with a constant; one of a size of 1 is a factor."""
-    if other.size == 1 and product:
-        return (Piece("mul", {"factor": shortest(float(other.reshape(())))}),)
-    if other.size == 1 and other.reshape(()) == 0:
-        return (Piece("identity"),)
-    if other.ndim == len(value.shape) and len(other) > 1 and (other == other[:1]).all():
-        other = other[:1]  # made in the shape of a batch
+    """A sum or product with a constant; one of a size of 1 that is not trained is a factor."""
+    if other.size == 1 and not node.constants.is_trained(other):
+        if product:
+            return (Piece("mul", {"factor": shortest(float(other.reshape(())))}),)
+        if other.reshape(()) == 0:
+            return (Piece("identity"),)
+    is_batch = other.ndim == len(value.shape) and len(other) > 1 and (other == other[:1]).all()
+    if is_batch and node.constants.is_made(other):  # in the shape of these images
+        other = node.constants.derived(other, "one image", lambda each: each[:1])
     return (Piece("affine", {"product": product}, {"other": other}),)
 
 
@@ -51,17 +54,31 @@ def difference(node: Node) -> Translated:
         inputs = (node.value("x"), node.value("y"))
         return Translated(inputs, (Piece("add", {"factor": -1.0}),))
     if is_second:
-        return Translated((value,), affine(node, value, -other, product=False))
+        other = node.constants.derived(other, "negative", np.negative, moves=False)
+        return Translated((value,), affine(node, value, other, product=False))
     negative = Piece("mul", {"factor": -1.0})
     return Translated((value,), (negative, *affine(node, value, other, product=False)))
 
 
-def product(node: Node) -> Translated | None:
+def product(node: Node) -> Translated:
     """A product."""
     value, other, _ = _split(node)
     if other is None:
-        return None
+        values = (_unexpanded(node, "x"), _unexpanded(node, "y"))
+        return Translated(values, (Piece("multiply"),))
     return Translated((value,), affine(node, value, other, product=True))
+
+
+def _unexpanded(node: Node, role: str) -> Any:
+    """An operand as it was before it was expanded to the shape of the other."""
+    value = node.value(role)
+    op = value.get_defining_op()
+    if plain(op) not in ("expand", "expand_as"):
+        return value
+    before = sources(op)[0]
+    other = node.given("y" if role == "x" else "x")
+    is_whole = node.shape == other and len(node.constants.shape(before)) == len(other)
+    return before if is_whole else value
 
 
 def quotient(node: Node) -> Translated | None:
@@ -69,18 +86,26 @@ def quotient(node: Node) -> Translated | None:
     value, other, is_second = _split(node)
     if other is None or not is_second:
         return None
-    inverse = 1 / other.astype(np.float64)
-    if other.size == 1:
+    if not other.all():
+        return None
+    if other.size == 1 and not node.constants.is_trained(other):
         factor = 1 / shortest(float(other.reshape(())))
         return Translated((value,), (Piece("mul", {"factor": factor}),))
+    inverse = node.constants.derived(
+        other, "inverse", lambda each: 1 / each.astype(np.float64), moves=False
+    )
     return Translated((value,), affine(node, value, inverse, product=True))
 
 
 def scale(node: Node) -> Translated:
     """`scale · x + bias`, or `scale · (x + bias)`."""
-    factor, bias = node.number("scale"), node.number("bias")
-    pieces = []
-    if factor != 1:
+    bias, trained = node.number("bias"), node.value("scale")
+    pieces: list[Piece] = []
+    if trained is not None and node.constants.trained(trained):
+        array = node.array("scale")
+        assert array is not None
+        pieces += affine(node, node.value("x"), array, product=True)
+    elif (factor := node.number("scale")) != 1:
         pieces.append(Piece("mul", {"factor": factor}))
     if bias != 0:
         added = Piece("affine", {"product": False}, {"other": np.array(bias)})
@@ -106,7 +131,7 @@ def clipped(node: Node, value: Any, low: float, high: float) -> Translated:
 def bounded(node: Node) -> Translated | None:
     """The larger or smaller of a value and a constant."""
     value, other, _ = _split(node)
-    if other is None or (other != other.flat[0]).any():
+    if other is None or node.constants.is_trained(other) or (other != other.flat[0]).any():
         return None
     bound = shortest(float(other.flat[0]))
     low, high = (bound, math.inf) if node.name == "maximum" else (-math.inf, bound)

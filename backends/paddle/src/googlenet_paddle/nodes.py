@@ -70,9 +70,14 @@ class Node:
         return None if value is None else self.constants.array(value)
 
     def attribute(self, role: str) -> Any:
-        """A setting, which Paddle has as an attribute or as a constant operand."""
+        """A setting, which Paddle has as an attribute or as a constant operand. Raises `KeyError`
+        if it is trained.
+        """
         if role in self._attributes:
             return self._attributes[role]
+        value = self._operands.get(role)
+        if value is not None and self.constants.trained(value):
+            raise KeyError(role)
         array = self.array(role)
         if array is None:
             return None
@@ -81,7 +86,7 @@ class Node:
     def number(self, role: str) -> float:
         """A setting that is a number: the shortest decimal of it, which Paddle holds as float32.
 
-        Raises `KeyError` if it depends on the images.
+        Raises `KeyError` if it depends on the images, or is trained.
         """
         found = self.attribute(role)
         if isinstance(found, list) and len(found) == 1:

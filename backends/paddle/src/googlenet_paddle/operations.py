@@ -21,6 +21,7 @@ from .arithmetic import (
     scale,
 )
 from .nodes import Node, Piece, Translated, listed, one, shortest, simple
+from .parts import cropped, selected, sliced, strided
 from .windows import conv, indexed_pool, layout_of, pad, pool, whole
 
 
@@ -29,7 +30,7 @@ def translated(node: Node) -> Translated | None:
     known = _KNOWN.get(node.name)
     try:
         return None if known is None else known(node)
-    except KeyError:  # a setting that is computed from the images
+    except KeyError:  # a setting that is trained, or computed from the images
         return None
 
 
@@ -79,6 +80,28 @@ def _addmm(node: Node) -> Translated | None:
     )
 
 
+def _einsum(node: Node) -> Translated | None:
+    """A dense layer without a bias, as some write one."""
+    values, equation = listed(node.value("x")), str(node.attribute("equation"))
+    taken, _, result = equation.replace(" ", "").partition("->")
+    if len(values) != 2 or taken.count(",") != 1:
+        return None
+    x, weight = values
+    rows, columns = taken.split(",")
+    if node.constants.is_constant(x):
+        x, weight, rows, columns = weight, x, columns, rows
+    array = node.constants.array(weight)
+    if array is None or node.constants.is_constant(x) or len({*rows, *columns}) != 3:
+        return None
+    if len(rows) != 2 or len(columns) != 2 or len(result) != 2 or result[0] != rows[0]:
+        return None
+    if columns == rows[1] + result[1]:
+        array = node.constants.derived(array, "dense", np.transpose)
+    elif columns != result[1] + rows[1]:
+        return None
+    return Translated((x,), (Piece("dense", {}, {"weight": array}),), "native")
+
+
 def _dropout(node: Node) -> Translated:
     """Dropout, which may scale in evaluation rather than in training."""
     rate, is_test = node.number("p"), bool(node.attribute("is_test"))
@@ -101,8 +124,11 @@ def _concat(node: Node) -> Translated | None:
 
 
 def _prelu(node: Node) -> Translated | None:
+    """One slope for all, unless it is trained."""
     slopes = node.array("alpha")
-    if slopes is None or (slopes != slopes.flat[0]).any():
+    if slopes is None or node.constants.trained(node.value("alpha")):
+        return None
+    if (slopes != slopes.flat[0]).any():
         return None
     return one(node, "leaky_relu", slope=shortest(float(slopes.flat[0])))
 
@@ -186,6 +212,7 @@ _KNOWN: Final[Mapping[str, Callable[[Node], Translated | None]]] = {
     "sync_batch_norm": _batch_norm,
     "matmul": _matmul,
     "addmm": _addmm,
+    "einsum": _einsum,
     "dropout": _dropout,
     "add": addition,
     "concat": _concat,
@@ -220,4 +247,9 @@ _KNOWN: Final[Mapping[str, Callable[[Node], Translated | None]]] = {
     "assign": simple("identity"),
     "share_data": simple("identity"),
     "cast": _cast,
+    "slice": sliced,
+    "strided_slice": strided,
+    "crop": cropped,
+    "index_select": selected,
+    "gather": selected,
 }

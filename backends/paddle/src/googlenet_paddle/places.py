@@ -11,7 +11,8 @@ import paddle
 from paddle import nn
 from paddle.jit.dy2static.program_translator import StaticFunction
 
-from .constants import sources
+from .constants import Constants, sources
+from .nodes import listed
 from .recording import Recording
 
 #: What a model is called.
@@ -21,8 +22,9 @@ ROOT: Final = "net"
 class Places:
     """The paths of all layers and tensors that can be reached from a model."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, constants: Constants) -> None:
         self._recording = recording
+        self._constants = constants
         self._paths: dict[int, str] = {}
         self._owners: dict[int, nn.Layer] = {}
         self._kept: list[Any] = []
@@ -35,7 +37,7 @@ class Places:
         """
         layers = self._recording.layers.get(op.id(), ())
         inside = next((self._paths[id(each)] for each in layers if id(each) in self._paths), ROOT)
-        for value in sources(op):
+        for value in (each for given in sources(op) for each in listed(given)):
             tensor = self._tensor(value)
             if tensor is None or id(tensor) not in self._paths:
                 continue
@@ -47,14 +49,40 @@ class Places:
             return path if is_whole else self._paths[id(tensor)].removesuffix(".weight")
         return inside
 
-    def _tensor(self, value: Any) -> paddle.Tensor | None:
-        """The user's tensor that a value is, or is made of."""
-        while value is not None and value.id not in self._tensors:
+    def unused(self) -> tuple[str, ...]:
+        """The paths of the outermost layers with parameters, none of which an output depends on."""
+        used = {id(self._tensors[key]) for key in self._reached() if key in self._tensors}
+        found: list[str] = []
+        within: set[int] = set()
+        for layer in (each for each in self._kept if isinstance(each, nn.Layer)):
+            own = layer.parameters()
+            if not own or id(layer) in within or any(id(each) in used for each in own):
+                continue
+            found.append(self._paths[id(layer)])
+            within.update(id(each) for each in layer.sublayers())
+        return tuple(found)
+
+    def _reached(self) -> set[Any]:
+        """The values that the outputs depend on."""
+        found: set[Any] = set()
+        left = list(self._recording.results)
+        while left:
+            value = left.pop()
             op = value.get_defining_op()
-            if op is None or op.name() not in _MAKING:
-                return None
-            value = next(iter(sources(op)), None)
-        return None if value is None else self._tensors[value.id]
+            if value.id not in found and op is not None:
+                found.add(value.id)
+                left += [each for each in sources(op) if each is not None]
+        return found
+
+    def _tensor(self, value: Any) -> paddle.Tensor | None:
+        """The user's tensor that a constant is, or is made of; one that is trained, if any is."""
+        if value is None or not self._constants.is_constant(value):
+            return None
+        if value.id in self._tensors:
+            return self._tensors[value.id]
+        given = [each for each in sources(value.get_defining_op()) if each is not None]
+        given.sort(key=lambda each: not self._constants.trained(each))
+        return next((each for each in map(self._tensor, given) if each is not None), None)
 
     def _root(self, model: Any) -> None:
         while isinstance(model, functools.partial):
@@ -116,13 +144,6 @@ class Places:
         for key, each in getattr(owner, "__dict__", {}).items():
             if not key.startswith("_") or not isinstance(owner, nn.Layer):
                 self._walk(each, f"{path}.{key}")
-
-
-#: Operations by which a tensor is brought into another form before it is used.
-_MAKING: Final = frozenset(
-    f"pd_op.{each}"
-    for each in ("reshape", "transpose", "squeeze", "unsqueeze", "flatten", "cast", "assign")
-)
 
 
 def _variables(function: FunctionType) -> Iterator[tuple[str, Any]]:

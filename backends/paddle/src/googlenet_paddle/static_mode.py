@@ -21,18 +21,26 @@ from paddle.nn import functional
 _paddle: Final[Any] = paddle
 _Tensor: Final[Any] = core.eager.Tensor
 _Value: Final[Any] = _paddle.pir.Value
+_Parameter: Final[Any] = _paddle.base.framework.EagerParamBase
 
 #: Python's operators, which Paddle's tensors have of their own.
-_OPERATORS: Final = tuple(
+_ARITHMETIC: Final = tuple(
     f"__{side}{operator}__"
     for operator in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
     for side in ("", "r")
-) + tuple(f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge"))
+)
+_COMPARISONS: Final = tuple(f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge"))
 #: Methods of a tensor that are its own, and that values of a program do not have.
 _METHODS: Final = (
     *("__getitem__", "__neg__", "__abs__", "__float__", "__int__", "__bool__", "__index__"),
     *("item", "clone", "contiguous", "detach", "astype", "tolist"),
 )
+#: Those which are recorded of a weight, so that what is made of it is known to be.
+_WEIGHED: Final = frozenset(_ARITHMETIC) | {
+    *("__getitem__", "__neg__", "__abs__", "clone", "contiguous", "detach", "astype"),
+}
+#: Functions that take tensors in a list, or for a number, in whose place Paddle knows no others.
+_LISTING: Final = ("concat", "stack", "hstack", "vstack", "add_n", "scale", "clip")
 #: Lets operations in place write into views, where Paddle would refuse them.
 _UNCHECKED: Final = "stride_in_no_check_dy2st_diff"
 
@@ -47,10 +55,10 @@ def suited() -> Iterator[None]:
     """
     before = os.environ.get(_UNCHECKED)
     with ExitStack() as stack:
-        for each in (*_OPERATORS, *_METHODS):
+        for each in (*_ARITHMETIC, *_COMPARISONS, *_METHODS):
             if hasattr(_Tensor, each):
                 stack.enter_context(replaced(_Tensor, each, partial(_eager, method=each)))
-        for each in (*_OPERATORS, "__neg__"):
+        for each in (*_ARITHMETIC, *_COMPARISONS, "__neg__"):
             stack.enter_context(replaced(_Value, each, _recorded))
         for owner in (_Value, functional, paddle):
             for each in dir(owner):
@@ -61,6 +69,11 @@ def suited() -> Iterator[None]:
                 ):
                     stack.enter_context(replaced(owner, each, _in_place))
         stack.enter_context(replaced(_Value, "__setitem__", _in_place))
+        for owner in (_Value, paddle):
+            for each in _LISTING:
+                if hasattr(owner, each):
+                    stack.enter_context(replaced(owner, each, _listing))
+            stack.enter_context(replaced(owner, "narrow", lambda original: _narrowed))
         for each in ("view", "view_as"):
             stack.enter_context(replaced(_Value, each, partial(_viewed, method=each)))
         for each in ("check_type", "check_dtype"):
@@ -109,6 +122,15 @@ def replaced(owner: Any, attribute: str, wrap: Callable[[Any], Any]) -> Iterator
             delattr(owner, attribute)
 
 
+def is_weight(tensor: Any) -> bool:
+    """Whether a tensor of the user's is trained: a parameter, also one that is frozen for now, or
+    another that gradients are computed for.
+    """
+    if not isinstance(tensor, _Tensor) or not tensor.is_floating_point():
+        return False
+    return isinstance(tensor, _Parameter) or not tensor.stop_gradient
+
+
 def _taken(each: Any) -> Any:
     """What an operation takes: tensors as values, and values as they are now."""
     return newest(_paddle.pir.core._convert_into_value(each))
@@ -120,7 +142,8 @@ def _eager(original: Callable[..., Any], method: str) -> Callable[..., Any]:
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         if paddle.in_dynamic_mode():
             return original(self, *args, **kwargs)
-        if any(isinstance(each, _Value) for each in args):
+        weighed = method in _WEIGHED and any(map(is_weight, (self, *args)))
+        if weighed or any(isinstance(each, _Value) for each in args):
             return getattr(_taken(self), method)(*args, **kwargs)
         with _paddle.base.dygraph.guard(), paddle.no_grad():
             return original(self, *args, **kwargs)
@@ -163,6 +186,27 @@ def _viewed(original: Callable[..., Any], method: str) -> Callable[..., Any]:
         return paddle.reshape(self, shape) if isinstance(shape, list | tuple) else self.cast(shape)
 
     return called
+
+
+def _listing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes tensors in a list, or for a number."""
+
+    def taken(each: Any) -> Any:
+        if isinstance(each, list | tuple):
+            return type(each)(map(taken, each))
+        return _taken(each) if isinstance(each, _Tensor) else each
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if paddle.in_dynamic_mode():
+            return original(*args, **kwargs)
+        return original(*map(taken, args), **{key: taken(each) for key, each in kwargs.items()})
+
+    return called
+
+
+def _narrowed(input: Any, dim: int, start: int, length: int) -> Any:
+    """A view of a part of a value is a slice of it."""
+    return paddle.slice(input, [dim], [start], [start + length if start + length else 2**31 - 1])
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:

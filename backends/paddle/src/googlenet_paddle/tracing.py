@@ -4,7 +4,6 @@ neutral terms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +17,8 @@ from .constants import Constants, plain
 from .model import name
 from .nodes import Layout, Node, Piece, Translated, listed, shortest
 from .operations import translated
+from .origins import Origins
+from .parts import SPLITTING, part, picked
 from .places import ROOT, Places
 from .recording import Model, Recording, record
 
@@ -52,9 +53,12 @@ class _Reader:
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._places = Places(recording)
         self._constants = Constants(recording)
+        self._places = Places(recording, self._constants)
+        self._origins = Origins(recording, self._constants)
         self._held: dict[Any, _Held] = {}
+        #: The operations that give lists of tensors, by the values of these.
+        self._lists: dict[Any, Node] = {}
         self._ops: list[Op] = []
         self._shapes: dict[str, tuple[int, ...]] = {}
         #: What cannot be told, by the name that it would have: an error if an output needs it.
@@ -83,7 +87,13 @@ class _Reader:
                 )
             names.append(held.name)
             outputs.append(output.transpose(FIRST) if held.last else output)
-        graph = Graph("images", self._shapes["images"], tuple(self._needed(names)), tuple(names))
+        graph = Graph(
+            "images",
+            self._shapes["images"],
+            self._origins.settled(self._needed(names)),
+            tuple(names),
+            self._places.unused(),
+        )
         return graph, outputs
 
     def _needed(self, outputs: list[str]) -> list[Op]:
@@ -103,29 +113,49 @@ class _Reader:
         if shaped is not None:
             self._held[node.results[0].id] = shaped
             return
+        if node.name.startswith("builtin."):
+            self._take_apart(node)
+            return
         found = self._silent(node) or self._normalised(node) or self._padded(node)
-        found = found or self._shifted(node) or self._pixelwise(node)
+        found = found or self._shifted(node) or self._pixelwise(node) or self._picked(node)
         found = found or translated(node)
         if found is None or not all(map(self._is_told, found.inputs)):
             found = self._foreign(node)
-        several = f"'{node.op.name()}' gives several tensors, which no layer of the spec does"
         if any(True for _ in node.op.blocks()):
             why = (
                 f"'{node.op.name()}' runs one of several branches, depending on the values of the"
                 " images"
             )
             self._refuse(node, node.results, why)
-        elif node.name.startswith("builtin."):  # takes a list of tensors apart
-            for each in node.sources:
-                self._held.update((value.id, self._held[each.id]) for value in node.results)
-        elif not node.results or not node.results[0].is_dense_tensor_type():
-            self._refuse(node, node.results, several)
         elif not found.inputs:
             why = f"'{node.op.name()}' draws random numbers, so the model is not a function of its"
             self._refuse(node, node.results, f"{why} images")
         else:
-            self._add(node, found)
-            self._refuse(node, node.results[1:], several)
+            for number, value in enumerate(node.results):
+                if number and not self._is_used(value):
+                    continue
+                if not value.is_dense_tensor_type():
+                    self._lists[value.id] = node
+                elif number == 0:
+                    self._add(node, found, value)
+                else:
+                    self._add(node, self._foreign(node, number), value)
+
+    def _take_apart(self, node: Node) -> None:
+        """The tensors of a list."""
+        (given,) = node.sources
+        several = self._lists.get(given.id)
+        for number, value in enumerate(node.results):
+            if several is None:
+                self._held[value.id] = self._held[given.id]
+                continue
+            found = part(several, number) if several.name in SPLITTING else None
+            if found is None or not all(map(self._is_told, found.inputs)):
+                found = self._foreign(several, number)
+            self._add(several, found, value)
+
+    def _is_used(self, value: Any) -> bool:
+        return not value.use_empty() or any(value.is_same(each) for each in self._recording.results)
 
     def _is_told(self, value: Any) -> bool:
         return value is not None and value.id in self._held
@@ -138,32 +168,45 @@ class _Reader:
             self._held[value.id] = _Held(called)
             self._shapes[called] = ()
 
-    def _foreign(self, node: Node) -> Translated:
-        """An operation under Paddle's own name."""
+    def _foreign(self, node: Node, number: int | None = None) -> Translated:
+        """An operation under Paddle's own name; of several results, the one with a number."""
         values = [each for value in node.sources for each in listed(value)]
         inputs = tuple(each for each in values if self._is_told(each))
-        pieces = (Piece(node.own_name, {"arguments": repr(node.settings)}),)
-        return Translated(inputs, pieces, "native")
+        attributes: dict[str, Any] = {"arguments": repr(node.settings)}
+        if number is not None:
+            attributes["result"] = number
+        return Translated(inputs, (Piece(node.own_name, attributes),), "native")
 
-    def _add(self, node: Node, found: Translated) -> None:
-        """The operations of `found`, and where the graph now has the result of `node`."""
+    def _add(self, node: Node, found: Translated, result: Any) -> None:
+        """The operations of `found`, and where the graph now has the `result` of `node`."""
         last = self._is_last(found)
         inputs = tuple(self._taken(each, last) for each in found.inputs)
         place = self._places.of(node.op)
-        rank = len(node.shape)
+        whole = self._constants.shape(result)
         for piece in found.pieces:
             called = f"{plain(node.op)}_{len(self._ops)}"
             attributes, arrays = dict(piece.attributes), dict(piece.arrays)
             is_reduced = piece.kind == "mean" and not attributes["keepdims"]
             if last:
-                attributes, arrays = _as_first(attributes, arrays)
-            shape = piece.shape or node.shape
+                attributes = _as_first(attributes)
+                if "other" in arrays and arrays["other"].ndim:
+                    arrays["other"] = self._first(arrays["other"])
+            shape = piece.shape or whole
             if last and len(shape) == 4:
                 shape = tuple(shape[axis] for axis in FIRST)
-            self._emit(Op(called, piece.kind, inputs, shape, attributes, arrays, place))
+            origins = self._origins.of(arrays, node.sources)
+            self._emit(Op(called, piece.kind, inputs, shape, attributes, arrays, place, origins))
             inputs = (called,)
             last = last and not is_reduced
-        self._held[node.results[0].id] = _Held(inputs[0], last and rank == 4)
+        self._held[result.id] = _Held(inputs[0], last and len(whole) == 4)
+
+    def _first(self, array: Array) -> Array:
+        """A constant beside maps (N, H, W, C) as one beside maps (N, C, H, W)."""
+        return self._constants.derived(
+            array,
+            "channels first",
+            lambda each: each.reshape((1,) * (4 - each.ndim) + each.shape).transpose(FIRST),
+        )
 
     def _emit(self, op: Op) -> None:
         self._ops.append(op)
@@ -178,9 +221,16 @@ class _Reader:
         if found.layout == "last":
             return True
         held = [self._held[each.id] for each in found.inputs]
-        if not all(each.last for each in held):
+        if not any(each.last for each in held):
+            return False
+        if not all(each.last or self._is_pixel(each) for each in held):
             return False
         return all(_keeps_order(piece) for piece in found.pieces)
+
+    def _is_pixel(self, held: _Held) -> bool:
+        """Whether a value is a map (N, 1, 1, C) of one pixel, whose axes need no transposition."""
+        shape = self._shapes[held.name]
+        return len(shape) == 4 and shape[1:3] == (1, 1)
 
     def _taken(self, value: Any, last: bool) -> str:
         """The name of a value in the axes that an operation takes."""
@@ -212,6 +262,8 @@ class _Reader:
         if node.name not in _SHAPING or not self._is_told(value):
             return None
         if node.name in ("squeeze", "reshape") and self._pad_of(node) is not None:
+            return None
+        if self._picked(node) is not None:
             return None
         held = self._held[value.id]
         if node.name == "transpose":
@@ -289,7 +341,8 @@ class _Reader:
         given = (1,) * (len(expected) - bias.ndim) + bias.shape
         if "bias" in piece.arrays or given != expected:
             return None
-        arrays = {**piece.arrays, "bias": bias.reshape(channels)}
+        bias = node.constants.derived(bias, "channels", lambda each: each.reshape(channels))
+        arrays = {**piece.arrays, "bias": bias}
         return replace(found, pieces=(replace(piece, arrays=arrays),))
 
     def _pixelwise(self, node: Node) -> Translated | None:
@@ -310,6 +363,20 @@ class _Reader:
         return replace(
             found, pieces=(Piece("conv", attributes, {"weight": weight}),), layout="last"
         )
+
+    def _picked(self, node: Node) -> Translated | None:
+        """`x[:, [0, 2]]`, for which Paddle brings the axis to the front and back."""
+        gathered = self._behind(node.value("x")) if node.name == "transpose" else None
+        if gathered is None or gathered.name != "gather_nd":
+            return None
+        first, index = self._behind(gathered.value("x")), gathered.array("index")
+        if first is None or first.name != "transpose" or index is None:
+            return None
+        axes = first.numbers("perm")
+        back = tuple(axes.index(axis) for axis in range(len(axes)))
+        if node.numbers("perm") != back or index.shape[1:] != (1,) or axes[0] == 0:
+            return None
+        return picked(node, first.value("x"), axes[0], index[:, 0].tolist())
 
     def _pad_of(self, node: Node) -> tuple[Node, Any] | None:
         """The padding of volumes one deep, and the maps that it pads, if `node` ends it."""
@@ -418,16 +485,11 @@ def _keeps_order(piece: Piece) -> bool:
     return set(piece.attributes["axes"]) >= {1, 2}
 
 
-def _as_first(
-    attributes: dict[str, Any], arrays: Mapping[str, Array]
-) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Axes and constants of an operation on (N, H, W, C), for one on (N, C, H, W)."""
+def _as_first(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Axes of an operation on (N, H, W, C), for one on (N, C, H, W)."""
+    found = dict(attributes)
     if "axis" in attributes:
-        attributes["axis"] = FIRST.index(attributes["axis"])
+        found["axis"] = FIRST.index(attributes["axis"])
     if "axes" in attributes:
-        attributes["axes"] = tuple(sorted(FIRST.index(axis) for axis in attributes["axes"]))
-    found = dict(arrays)
-    if "other" in found and found["other"].ndim:
-        other = found["other"]
-        found["other"] = other.reshape((1,) * (4 - other.ndim) + other.shape).transpose(FIRST)
-    return attributes, found
+        found["axes"] = tuple(sorted(FIRST.index(axis) for axis in attributes["axes"]))
+    return found
