@@ -12,7 +12,7 @@ from paddle import nn
 from paddle.vision import models
 
 import googlenet
-from googlenet import TraceError, spec
+from googlenet import CaptureError, TraceError, spec
 from googlenet.architectures import get_network
 from googlenet.backend.graph import faults
 from googlenet.spec.traversal import walk
@@ -546,9 +546,11 @@ SEVERAL = {
 
 @pytest.mark.parametrize("how", SEVERAL)
 def test_what_is_no_part_is_foreign(how):
-    found = traced(SEVERAL[how], (6, 7, 8))
-    assert any(op.kind.startswith("pd_op.") for op in found.graph.ops)
-    assert found.errors == ()
+    images = np.random.default_rng(0).standard_normal((2, 6, 7, 8)).astype(np.float32)
+    graph, (output,) = googlenet.get_backend("paddle").trace(SEVERAL[how], images)
+    assert faults(graph) == []
+    assert graph.ops[-1].shape == output.shape
+    assert any(op.kind.startswith("pd_op.") for op in graph.ops)
 
 
 # What is no layer of the spec ---------------------------------------------------------------------
@@ -795,6 +797,31 @@ class Anew(nn.Layer):
         return nn.Conv2D(3, 4, 1)(x)
 
 
+class Own(paddle.autograd.PyLayer):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Branching(), r"on the values of the images: .*\.py, line \d+: return x if x.sum\(\) > 0"),
+        (Reading(), r"on the values of the images: .*\.py, line \d+: return x \* float"),
+        (Choosing(), "values of the images: net: 'pd_op.if' runs one of several branches"),
+        (lambda x: Own.apply(x), r"cannot record it: .*\.py, line \d+ \(ValueError"),
+    ],
+)
+def test_what_runs_but_is_no_graph_is_a_capture_error(model, message):
+    with pytest.raises(CaptureError, match=f"^paddle: the model runs, but .*{message}"):
+        traced(model)
+    assert paddle.in_dynamic_mode()
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -802,8 +829,6 @@ class Anew(nn.Layer):
             Fails(),
             r"be run on images of shape \(2, 3, 33, 29\) \(RuntimeError: no weights were loaded",
         ),
-        (Branching(), "runs, but cannot be recorded by paddle.jit.to_static"),
-        (Reading(), "runs, but cannot be recorded by paddle.jit.to_static"),
         (lambda x: paddle.split(x, 2, axis=0)[0], "its first axis is not the batch"),
         (lambda x: x[1:], "its first axis is not the batch"),
         (AcrossTheBatch(), "its first axis is not the batch"),
@@ -811,7 +836,6 @@ class Anew(nn.Layer):
         (lambda x: [x, None], "got a list of NoneType and Tensor"),
         (lambda x: [], "got a list of nothing"),
         (Constant(), "output 0 of the model does not depend on the images"),
-        (Choosing(), "'pd_op.if' runs one of several branches, depending on"),
         (Noise(), "draws random numbers"),
         (Anew(), "is a weight that is made anew in every call"),
         (nn.Conv2D(4, 2, 1), r"cannot be run on images of shape \(2, 3, 33, 29\) \((\w|\d)+"),

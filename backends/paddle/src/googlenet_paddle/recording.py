@@ -4,6 +4,8 @@ operation comes from. The user's objects are as before afterwards.
 
 from __future__ import annotations
 
+import os
+import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,8 +16,9 @@ import numpy as np
 import paddle
 from paddle import nn
 
+import googlenet
 from googlenet.arrays import Array
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
 from .model import name
 from .static_mode import newest, replaced, suited, unrecorded
@@ -54,7 +57,8 @@ def record(model: Model, images: Array) -> Recording:
     """`model` in evaluation mode on `images` (N, C, H, W); if it cannot take these but has layers
     of channels last, on (N, H, W, C).
 
-    Raises `TraceError` if it cannot be run or recorded, or does not return tensors.
+    Raises `TraceError` if it cannot be run or does not return tensors, `CaptureError` if it cannot
+    be recorded.
     """
     if isinstance(model, type) or not callable(model):
         what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
@@ -105,11 +109,17 @@ def _recorded(
 ) -> tuple[Any, list[Any], list[tuple[paddle.Tensor, Any]]]:
     """Paddle's program of the model, its results, and the tensors in it."""
 
+    raised: list[Exception] = []
+
     @paddle.jit.not_to_static  # as it is: Paddle would rewrite its source, and needs one
     def run(images: Any) -> Any:
         watch.begin(_paddle.static.default_main_program().global_block())
         with suited():
-            return newest(model(images))
+            try:
+                return newest(model(images))
+            except Exception as error:  # of the user's line: Paddle raises another in its place
+                raised.append(error)
+                raise
 
     spec = _paddle.static.InputSpec(x.shape, x.dtype, "images")
     try:
@@ -117,13 +127,35 @@ def _recorded(
             warnings.simplefilter("ignore")  # of operations in place, which record as others do
             static = paddle.jit.to_static(run, input_spec=[spec], full_graph=True)
             program = static.concrete_program
-    except Exception as error:
-        raise TraceError(
-            f"{name}: the model runs, but cannot be recorded by paddle.jit.to_static"
-            f" ({said(error)}); what it does must not depend on the values of its images"
-        ) from error
+    except Exception as error:  # what the user's code runs into in a graph, and Paddle has many
+        cause = raised[-1] if raised else error
+        raise CaptureError(f"{name}: the model runs, but {_refused(cause)}") from cause
     results = [each for each in program.outputs if isinstance(each, _paddle.pir.Value)]
     return program.main_program, results, list(zip(*program.parameters, strict=True))
+
+
+def _refused(error: Exception) -> str:
+    """Why the model cannot be recorded, with the line of the user's that is to blame."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if _is_users(each)]
+    where = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+    text = str(error)
+    if any(each in text for each in _OF_VALUES):
+        line = f": {where}: {frames[-1].line}" if frames else f" ({said(error)})"
+        return f"its path depends on the values of the images{line}"
+    return f"paddle.jit.to_static cannot record it{f': {where}' if where else ''} ({said(error)})"
+
+
+def _is_users(frame: traceback.FrameSummary) -> bool:
+    return not frame.filename.startswith(("<", *_OTHERS))
+
+
+#: What Paddle says where Python asks for a number that only running the graph gives.
+_OF_VALUES: Final = ("not supported in static graph mode", "in dynamic graph mode")
+#: The folders of what is not the user's code.
+_OTHERS: Final = tuple(
+    os.path.join(os.path.dirname(str(file)), "")
+    for file in (paddle.__file__, googlenet.__file__, __file__)
+)
 
 
 def said(error: Exception) -> str:

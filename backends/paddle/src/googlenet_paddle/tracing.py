@@ -11,7 +11,7 @@ from paddle import nn
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
 from .constants import Constants, plain
 from .model import name
@@ -33,7 +33,8 @@ def trace(model: Model, images: Array) -> tuple[Graph, list[Array]]:
 
     `model` keeps its weights and its mode; layers that are built when they are first called are
     built. One that takes its images as (N, H, W, C) is told in the same axes as all others. Raises
-    `TraceError` if Paddle cannot run or record it, or if it does not return tensors.
+    `TraceError` if Paddle cannot run it, or if it does not return tensors; `CaptureError` if Paddle
+    cannot record it.
     """
     return _Reader(record(model, images)).graph()
 
@@ -62,7 +63,7 @@ class _Reader:
         self._ops: list[Op] = []
         self._shapes: dict[str, tuple[int, ...]] = {}
         #: What cannot be told, by the name that it would have: an error if an output needs it.
-        self._untold: dict[str, str] = {}
+        self._untold: dict[str, TraceError] = {}
         self._moved: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def graph(self) -> tuple[Graph, list[Array]]:
@@ -103,7 +104,7 @@ class _Reader:
                 needed.update(op.inputs)
                 found.append(op)
         for each in sorted(needed & set(self._untold)):
-            raise TraceError(self._untold[each])
+            raise self._untold[each]
         return found[::-1]
 
     # One operation --------------------------------------------------------------------------------
@@ -121,15 +122,18 @@ class _Reader:
         found = found or translated(node)
         if found is None or not all(map(self._is_told, found.inputs)):
             found = self._foreign(node)
+        place = self._places.of(node.op)
         if any(True for _ in node.op.blocks()):
             why = (
-                f"'{node.op.name()}' runs one of several branches, depending on the values of the"
-                " images"
+                f"{name}: the model runs, but its path depends on the values of the images:"
+                f" {place}: '{node.op.name()}' runs one of several branches"
             )
-            self._refuse(node, node.results, why)
+            self._refuse(node, node.results, CaptureError(why))
         elif not found.inputs:
-            why = f"'{node.op.name()}' draws random numbers, so the model is not a function of its"
-            self._refuse(node, node.results, f"{why} images")
+            why = (
+                f"{place}: '{node.op.name()}' draws random numbers, so the model is not a function"
+            )
+            self._refuse(node, node.results, TraceError(f"{why} of its images"))
         else:
             for number, value in enumerate(node.results):
                 if number and not self._is_used(value):
@@ -160,11 +164,11 @@ class _Reader:
     def _is_told(self, value: Any) -> bool:
         return value is not None and value.id in self._held
 
-    def _refuse(self, node: Node, values: list[Any], why: str) -> None:
+    def _refuse(self, node: Node, values: list[Any], why: TraceError) -> None:
         """Values that no operation of a graph gives: an error if an output needs them."""
         for value in values:
             called = f"{node.name}.{len(self._untold)}"
-            self._untold[called] = f"{self._places.of(node.op)}: {why}"
+            self._untold[called] = why
             self._held[value.id] = _Held(called)
             self._shapes[called] = ()
 
