@@ -447,6 +447,7 @@ def test_the_largest_of_a_map_is_a_max_pool_of_its_size(head):
 # Parts and products -------------------------------------------------------------------------------
 
 EXCITE = nn.Linear(6, 6)
+POWER = paddle.create_parameter([1], "float32")
 NUMBERS = paddle.to_tensor([1, 3, 5])
 
 
@@ -540,6 +541,7 @@ SEVERAL = {
     "bmm": lambda x: paddle.bmm(x.flatten(2), x.flatten(2).transpose([0, 2, 1])),
     "backwards": lambda x: x[:, ::-1],
     "in any order": lambda x: x[:, [2, 0, 1]],
+    "a trained power": lambda x: x / (2.0 + x * x) ** POWER,
     "quotient": lambda x: x / (x.mean([2, 3], keepdim=True) + 7.0),
 }
 

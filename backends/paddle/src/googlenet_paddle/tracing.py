@@ -111,7 +111,7 @@ class _Reader:
     # One operation --------------------------------------------------------------------------------
 
     def _read(self, node: Node) -> None:
-        shaped = self._reshaped(node)
+        shaped = self._reshaped(node) or self._stacked(node)
         if shaped is not None:
             self._held[node.results[0].id] = shaped
             return
@@ -288,6 +288,26 @@ class _Reader:
             if not is_pixel or start == 1:
                 return _Held(self._shaped(node, before, "flatten", {"start": start}))
         return _Held(self._shaped(node, before, "reshape", {"shape": node.shape[1:]}))
+
+    def _stacked(self, node: Node) -> _Held | None:
+        """Values side by side along an axis of its own."""
+        values = listed(node.value("x")) if node.name == "stack" else []
+        if not values or not all(map(self._is_told, values)):
+            return None
+        (axis,), shape = node.numbers("axis"), node.shape
+        axis %= len(shape)
+        if axis == 0:
+            return None
+        place, single = self._places.of(node.op), (*shape[:axis], 1, *shape[axis + 1 :])
+        parts = []
+        for value in values:
+            called = f"unsqueeze_{len(self._ops)}"
+            before = (self._taken(value, last=False),)
+            self._emit(Op(called, "reshape", before, single, {"shape": single[1:]}, {}, place))
+            parts.append(called)
+        called = f"stack_{len(self._ops)}"
+        self._emit(Op(called, "concat", tuple(parts), shape, {"axis": axis}, {}, place))
+        return _Held(called)
 
     def _shaped(self, node: Node, before: str, kind: str, attributes: dict[str, Any]) -> str:
         called = f"{plain(node.op)}_{len(self._ops)}"
