@@ -29,14 +29,18 @@ class Tensor:
 @dataclass(frozen=True, eq=False)
 class Call:
     """An operation with its arguments, each a `Tensor`, an array or another constant, or a tuple
-    of these. `made` has the calls that gave tensors so far, by the tensor's name.
+    of these, for the `item` of its results. `made` has the calls that gave tensors so far, by the
+    tensor's name. `move` and `derive` make a constant of one: what they are called, a function, and
+    the constant; what `move` does only moves elements about, and `derive` changes each by itself.
     """
 
     node: Node
     args: tuple[Any, ...]
     shape: tuple[int, ...]
     made: Mapping[str, Call]
-    derive: Callable[..., Array]
+    move: Callable[[Any, Callable[[Array], Array], Array], Array]
+    derive: Callable[[Any, Callable[[Array], Array], Array], Array]
+    item: int | None = None
 
     @property
     def kind(self) -> str:
@@ -187,12 +191,12 @@ def _bias_add(call: Call) -> Translated:
     if not _is_array(bias, 1) or not isinstance(x, Tensor) or call.arg(2) not in (0, None):
         return None
     shape = (1, len(bias), *[1] * (len(x.shape) - 2))
-    other = call.derive(("reshape", shape), lambda each: each.reshape(shape), bias)
+    other = call.move(("reshape", shape), lambda each: each.reshape(shape), bias)
     return Piece("affine", {"product": False}, {"other": other})
 
 
 def _transposed(call: Call, array: Array) -> Array:
-    return call.derive("transposed", lambda each: np.ascontiguousarray(each.T), array)
+    return call.move("transposed", lambda each: np.ascontiguousarray(each.T), array)
 
 
 def _mat_mul(call: Call) -> Translated:
@@ -622,12 +626,9 @@ def _affine(call: Call, product: bool, other: Any, factor: float) -> Piece | Non
     if not isinstance(other, np.ndarray):
         return None
     shape = (1,) * (len(call.shape) - other.ndim) + other.shape
-
-    def made(each: Array) -> Array:
-        each = each.reshape(shape)
-        return each if factor == 1 else each.astype(np.float64) * factor
-
-    array = call.derive(("affine", shape, factor), made, other)
+    array = call.move(("reshape", shape), lambda each: each.reshape(shape), other)
+    if factor != 1:
+        array = call.derive(("times", factor), lambda each: each.astype(np.float64) * factor, array)
     return Piece("affine", {"product": product}, {"other": array})
 
 
@@ -648,12 +649,28 @@ def _product(call: Call) -> Translated:
     if found is not None:
         return found
     if isinstance(x, Tensor) and isinstance(y, Tensor):
-        return None
+        return _multiply(call, x, y)
     other = y if isinstance(x, Tensor) else x
     number = _scalar(other)
     if number is not None:
         return Piece("identity") if number == 1 else Piece("mul", {"factor": number_of(number)})
     return _affine(call, True, other, 1.0)
+
+
+def _multiply(call: Call, x: Tensor, y: Tensor) -> Piece:
+    """The product of two values, each as it is before it was spread out to the other's shape."""
+    factors = []
+    for given in (x, y):
+        before = call.before(given)
+        narrow = before is not None and before.kind in _SPREADING and before.args[0]
+        factors.append(narrow if isinstance(narrow, Tensor) else given)
+    shapes = [each.shape for each in factors]
+    fits = len(shapes[0]) == len(shapes[1]) and np.broadcast_shapes(*shapes) == call.shape
+    return Piece("multiply", inputs=tuple(factors) if fits else (x, y))
+
+
+#: Operations that repeat a value along axes of one element.
+_SPREADING: Final = ("BroadcastTo", "BroadcastToView", "ExpandAs")
 
 
 def _quotient(call: Call) -> Translated:

@@ -32,6 +32,7 @@ from .mindir import (
 )
 from .model import name
 from .operations import KNOWN, RATES, Call, Piece, Tensor, rate_of, tensors_of
+from .origins import Origins, trained, unused
 from .places import Places, is_native
 
 #: The cells that are nothing in evaluation mode, and in training mode a dropout.
@@ -53,11 +54,11 @@ def trace(model: nn.Cell, images: Array) -> tuple[Graph, list[Array]]:
         outputs = _run(model, x, images.shape)
         _show_dropout(model)
         evaluated = _captured(model, x)
-        trained = None
+        training = None
         if _asks_for_mode(model):
             model.set_train(True)
-            trained = _captured_or_none(model, x)
-    return _Reader(model, images.shape, evaluated, trained).graph(), outputs
+            training = _captured_or_none(model, x)
+    return _Reader(model, images.shape, evaluated, training).graph(), outputs
 
 
 def _run(model: nn.Cell, x: ms.Tensor, shape: tuple[int, ...]) -> list[Array]:
@@ -188,14 +189,15 @@ class _Reader:
         model: nn.Cell,
         shape: tuple[int, ...],
         evaluated: Program,
-        trained: Program | None,
+        training: Program | None,
     ) -> None:
         self._shape = shape
         self._program = evaluated
-        self._dropouts = _Dropouts(evaluated, trained)
+        self._dropouts = _Dropouts(evaluated, training)
         self._cells = dict(model.cells_and_names())
         self._weights = _weights(self._cells.values())
         self._places = Places(evaluated, self._cells)
+        self._origins, self._trained = Origins(), trained(self._cells.values())
         self._ops: list[Op] = []
         self._made: dict[str, Call] = {}
         #: Constants that were computed from others, by the operation.
@@ -227,7 +229,8 @@ class _Reader:
                     f"{op.place}: '{op.kind.removeprefix('ms.')}' draws random numbers, so the"
                     " model gives something different each time"
                 )
-        return Graph(_IMAGES, self._shape, kept, names)
+        ops = self._origins.separated([self._origins.of(op) for op in kept])
+        return Graph(_IMAGES, self._shape, ops, names, unused(self._program, self._cells))
 
     # Values
 
@@ -259,16 +262,31 @@ class _Reader:
                     " attribute of the cell that uses it"
                 )
             self._derived[weight] = found.asnumpy().copy()
+            is_weight = weight in self._trained
+            self._origins.hold(self._derived[weight], "weight" if is_weight else "constant")
         array: Array = self._derived[weight]
         return array
 
-    def _derive(self, operation: Any, function: Callable[..., Any], *given: Any) -> Any:
+    def _once(self, operation: Any, function: Callable[..., Any], *given: Any) -> Any:
         """What `function` makes of constants, once: what is shared stays shared."""
         key = (operation, *map(_identity, given))
         if key not in self._derived:
             self._kept.append(given)
             self._derived[key] = function(*given)
         return self._derived[key]
+
+    def _move(self, operation: Any, function: Callable[[Array], Array], given: Array) -> Array:
+        """A constant with its elements moved about."""
+        found: Array = self._once(operation, function, given)
+        if found is not given:
+            self._origins.move(found, given, function)
+        return found
+
+    def _derive(self, operation: Any, function: Callable[[Array], Array], given: Array) -> Array:
+        """A constant with its elements changed, each by itself."""
+        found: Array = self._once(operation, function, given)
+        self._origins.change(found, given)
+        return found
 
     def _computed(self, node: Node, args: tuple[Any, ...]) -> Any:
         """An operation on constants, computed by MindSpore itself."""
@@ -283,12 +301,14 @@ class _Reader:
 
         operation = (node.kind, repr(sorted(node.attributes.items())))
         try:
-            return self._derive(operation, compute, *args)
-        except Exception as error:
+            found = self._once(operation, compute, *args)
+        except Exception as error:  # MindSpore's kernels raise whatever they like
             raise TraceError(
                 f"{self._place(node)}: '{node.kind}' of constants cannot be computed"
                 f" ({explained(error)})"
             ) from error
+        self._origins.make(found, node.kind, args, compute)
+        return found
 
     # Operations
 
@@ -305,7 +325,7 @@ class _Reader:
         )
         shapes: Any = enumerate(node.shape) if node.is_several else [(None, node.shape)]
         for item, shape in shapes:
-            call = Call(node, args, shape, self._made, self._derive)
+            call = Call(node, args, shape, self._made, self._move, self._derive, item)
             self._made[_named(node, item)] = call
             self._emit(call, _named(node, item), item, place)
 
