@@ -31,7 +31,9 @@ from .mindir import (
     place_of,
 )
 from .model import name
-from .operations import KNOWN, RATES, Call, Piece, Tensor, rate_of, tensors_of
+from .operations.calls import Call, Piece, Tensor, tensors_of
+from .operations.elementwise import RATES, rate_of
+from .operations.table import KNOWN
 from .origins import Origins, trained, unused
 from .places import Places, is_native
 
