@@ -12,6 +12,8 @@ from mindspore import mint, nn, ops
 
 import googlenet
 from googlenet import TraceError, spec
+from googlenet.backend.graph import faults
+from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.spec.traversal import walk
 
 SHAPE = (3, 33, 29)
@@ -29,6 +31,20 @@ def graph_of(model, shape=SHAPE):
 
 def layers(found):
     return [site.layer for site in walk(found.network)]
+
+
+def check_outputs(found, images, outputs):
+    """The model's outputs on other images than those of the trace are those of its network."""
+    reference = googlenet.get_backend("numpy")
+    exact, rough = (
+        reference.forward(reference.build(found.network, found.params, dtype=dtype), images)
+        for dtype in (np.float64, np.float32)
+    )
+    for name, output in zip(found.outputs, outputs, strict=True):
+        right = exact[name].reshape(output.shape)
+        assert distance(output, right) <= limit(
+            distance(rough[name].reshape(output.shape), right)
+        ), name
 
 
 def array(*shape):
@@ -105,7 +121,7 @@ def test_the_book_s_own_googlenet():
     assert first.padding == ((0, 1), (0, 1))
     assert found.places["concat_1.branch_3.conv_2"] == "net[2][0].p3_2"
     assert found.places["concat_9"] == "net[4][1]"
-    assert max(found.errors) < 1e-6
+    assert len(found.errors) == 1  # it was proved
 
 
 # Other styles -------------------------------------------------------------------------------------
@@ -241,9 +257,7 @@ def test_a_style_is_understood(style):
     images = np.random.default_rng(1).standard_normal((3, *SHAPE)).astype(np.float32)
     if style != "with a head":  # its reshape has the batch's size in it
         outputs = model.set_train(False)(ms.Tensor(images))
-        reference = googlenet.get_backend("numpy")
-        (answer,) = reference.forward(reference.build(found.network, found.params), images).values()
-        np.testing.assert_allclose(outputs.asnumpy(), answer, rtol=1e-4, atol=1e-5)
+        check_outputs(found, images, [outputs.asnumpy()])
 
 
 def test_heads_sums_and_dropout():
@@ -296,6 +310,229 @@ def test_constants_are_computed_once():
     assert first is second
 
 
+# Products of two values, and parts of one ---------------------------------------------------------
+
+
+class Excited(nn.Cell):
+    """Squeeze and excitation, by one way to multiply."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.down, self.up = nn.Conv2d(3, 4, 1), nn.Dense(4, 2), nn.Dense(2, 4)
+
+    def gate(self, x):
+        return ops.sigmoid(self.up(ops.relu(self.down(x.mean((2, 3))))))
+
+    def construct(self, x):
+        x = self.conv(x)
+        return self.both(x, self.gate(x).view(x.shape[0], 4, 1, 1))
+
+
+class Star(Excited):
+    def both(self, x, gate):
+        return x * gate
+
+
+class Multiplied(Excited):
+    def both(self, x, gate):
+        return ops.mul(gate, x)
+
+
+class Method(Excited):
+    def both(self, x, gate):
+        return x.mul(gate)
+
+
+class Expanded(Excited):
+    def both(self, x, gate):
+        return x * gate.expand_as(x)
+
+
+class Tiled(Excited):
+    def both(self, x, gate):
+        return x * ops.tile(gate, (1, 1, x.shape[2], x.shape[3]))
+
+
+class Indexed(Excited):
+    def both(self, x, gate):
+        return x * ops.squeeze(gate, (2, 3))[:, :, None, None]
+
+
+class Primitive(Excited):
+    def both(self, x, gate):
+        return ops.Mul()(x, gate)
+
+
+@pytest.mark.parametrize("make", Excited.__subclasses__())
+def test_products_of_two_values(make):
+    found = traced(make())
+    (product,) = [op for op in found.graph.ops if op.kind == "multiply"]
+    shapes = {op.name: op.shape for op in found.graph.ops}
+    assert sorted(shapes[name] for name in product.inputs) == [(2, 4, 1, 1), (2, 4, 33, 29)]
+    assert product.place == "net"
+    assert not faults(found.graph)
+    assert len(found.errors) == 1  # it was proved
+
+
+class Parts(nn.Cell):
+    """Two parts of the channels, by one way to take them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 1)
+
+    def construct(self, x):
+        first, second = self.parts(self.conv(x))
+        return ops.cat((ops.relu(first), second), 1)
+
+
+class Ranges(Parts):
+    def parts(self, x):
+        return x[:, :2], x[:, 2:]
+
+
+class FromTheEnd(Parts):
+    def parts(self, x):
+        return x[:, :-4, ...], x[:, -4:]
+
+
+class Split(Parts):
+    def parts(self, x):
+        return ops.split(x, (2, 4), axis=1)
+
+
+class SplitMethod(Parts):
+    def parts(self, x):
+        first, second, third = x.split(2, 1)
+        return first, ops.cat((second, third), 1)
+
+
+class Chunks(Parts):
+    def parts(self, x):
+        parts = ops.chunk(x, 3, 1)
+        return parts[0], ops.cat(parts[1:], 1)
+
+
+class SplitPrimitive(Parts):
+    def parts(self, x):
+        parts = ops.Split(1, 3)(x)
+        return parts[0], ops.cat((parts[1], parts[2]), 1)
+
+
+class Narrow(Parts):
+    def parts(self, x):
+        return ops.narrow(x, 1, 0, 2), x.narrow(1, 2, 4)
+
+
+class Slices(Parts):
+    def parts(self, x):
+        n, _, h, w = x.shape
+        return ops.slice(x, (0, 0, 0, 0), (n, 2, h, w)), ops.strided_slice(
+            x, (0, 2, 0, 0), (n, 6, h, w), (1, 1, 1, 1)
+        )
+
+
+class Gathered(Parts):
+    def parts(self, x):
+        return x[:, [0, 1]], ops.gather(x, ms.Tensor([2, 3, 4, 5]), 1)
+
+
+class Unbound(Parts):
+    def parts(self, x):
+        one, two, *_ = ops.unbind(x, 1)
+        return ops.cat((ops.expand_dims(one, 1), ops.expand_dims(two, 1)), 1), x[:, 2:]
+
+
+@pytest.mark.parametrize("make", Parts.__subclasses__())
+def test_parts_of_the_channels(make):
+    found = traced(make())
+    taken = [dict(op.attributes) for op in found.graph.ops if op.kind == "slice"]
+    assert taken
+    assert {each["axis"] for each in taken} == {1}
+    assert not faults(found.graph)
+    assert not any(op.kind.startswith("ms.") for op in found.graph.ops)
+    assert len(found.errors) == 1  # it was proved
+
+
+def one(x):
+    return x[:, 1]
+
+
+def every_second(x):
+    return x[:, ::2]
+
+
+def several_axes(x):
+    return x[:, 1:, 3:-2:4]
+
+
+def last_column(x):
+    return x[..., -1]
+
+
+def narrowed(x):
+    return mint.narrow(x, 1, 1, 2)
+
+
+def selected(x):
+    return mint.select(x, 1, 2)
+
+
+def of_sizes(x):
+    return mint.split(x, [1, 2], 1)[1]
+
+
+def chunked(x):
+    return mint.chunk(x, 3, 1)[2]
+
+
+def taken(x):
+    return x.take(ms.Tensor([0, 2]), 1)
+
+
+@pytest.mark.parametrize(
+    ("take", "expected"),
+    [
+        (one, [(1, 1, 2, 1)]),
+        (every_second, [(1, 0, 3, 2)]),
+        (several_axes, [(1, 1, 3, 1), (2, 3, 31, 4)]),
+        (last_column, [(3, 28, 29, 1)]),
+        (narrowed, [(1, 1, 3, 1)]),
+        (selected, [(1, 2, 3, 1)]),
+        (of_sizes, [(1, 1, 3, 1)]),
+        (chunked, [(1, 2, 3, 1)]),
+        (taken, [(1, 0, 3, 2)]),
+    ],
+)
+def test_parts_in_other_spellings(take, expected, monkeypatch):
+    from googlenet_mindspore import tracing
+
+    monkeypatch.setattr(tracing, "_run", lambda *given: [])  # a CPU has not all of them
+    graph = graph_of(take)
+    found = [op.attributes for op in graph.ops if op.kind == "slice"]
+    names = ("axis", "start", "stop", "step")
+    assert [tuple(each[name] for name in names) for each in found] == expected
+    assert not faults(graph)
+
+
+def backwards(x):
+    return x[:, ::-1]
+
+
+def uneven(x):
+    return x[:, [0, 2, 1]]
+
+
+def first_image(x):
+    return x[:1]
+
+
+@pytest.mark.parametrize("take", [backwards, uneven, first_image])
+def test_other_parts_are_foreign(take):
+    (op,) = graph_of(take).ops
+    assert op.kind.startswith("ms.")
+
+
 # What is foreign ----------------------------------------------------------------------------------
 
 
@@ -321,7 +558,7 @@ def test_what_the_spec_has_not_is_foreign_and_computed(make, kind):
     found = traced(nn.SequentialCell(nn.Conv2d(3, 3, 1), make(), nn.Conv2d(3, 3, 1), make())[:2])
     (step,) = found.foreign
     assert (step.layer.kind, step.place) == (kind, "net[1]")
-    assert max(found.errors) < 1e-5
+    assert len(found.errors) == 1  # it was proved
 
 
 @pytest.mark.parametrize("make", [lambda: nn.LeakyReLU(0.1), nn.SiLU, lambda: nn.GELU(False)])
@@ -423,6 +660,13 @@ class ThroughNumPy(nn.Cell):
         return ms.Tensor(x.asnumpy())
 
 
+class Importing(nn.Cell):
+    def construct(self, x):
+        import math
+
+        return x * math.sqrt(2)
+
+
 class Branching(nn.Cell):
     def construct(self, x):
         if x.sum() > 0:
@@ -468,14 +712,17 @@ class PlainList(nn.Cell):
         ),
         (lambda: nn.Conv2d(4, 2, 1), r"cannot be run on images of shape \(2, 3, 33, 29\)"),
         (ThroughNumPy, r"test_trace_mindspore.py, line \d+: return ms.Tensor\(x.asnumpy\(\)\)"),
-        (Branching, "^net: what the model does there depends on the values of tensors"),
+        (Importing, r"Unsupported statement 'Import'\): test_trace_\w+.py, line \d+: import math$"),
+        (
+            Branching,
+            r"depends on the values of the images.*: test_\w+.py, line \d+: if x.sum\(\) > 0:",
+        ),
         (Nested, "expected a model that returns a tensor.* got dict"),
         (AcrossTheBatch, "its first axis is not the batch"),
         (Constant, "output 1 does not depend on the images"),
         (Noisy, "net: 'StandardNormal' draws random numbers"),
         (PlainList, r"^net.convs: .* cells in a plain list.* make the list an nn.CellList"),
-        (lambda: lambda x: x, "mindspore: expected an nn.Cell, got function"),
-        (lambda: nn.ReLU, "mindspore: expected an nn.Cell, got type"),
+        (lambda: nn.ReLU, "mindspore: expected an nn.Cell or a function of the images, got type"),
     ],
 )
 def test_what_cannot_be_traced_is_an_error(model, message, tmp_path, monkeypatch):

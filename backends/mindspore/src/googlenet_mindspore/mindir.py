@@ -17,10 +17,16 @@ import numpy as np
 from mindspore import nn
 from mindspore.train import mind_ir_pb2
 
-from googlenet.errors import TraceError
-
 #: The sizes of a tensor, or those of each of several.
 Sizes: TypeAlias = "tuple[int, ...] | tuple[tuple[int, ...], ...]"
+
+
+class BranchingError(Exception):
+    """What the model does in the cell at `path` depends on the values of tensors."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +89,8 @@ class Whole(nn.Cell):
 
 
 def captured(model: nn.Cell, x: ms.Tensor) -> Program:
-    """What `model` computes of `x`, in the mode in which its cells are. Raises whatever graph mode
-    raises where it does not understand the code.
+    """What `model` computes of `x`, in the mode in which its cells are. Raises `BranchingError` and
+    whatever graph mode raises where it does not understand the code.
     """
     kept = mind_ir_pb2.ModelProto()
 
@@ -142,11 +148,7 @@ class _Parser:
                 continue
             primitive = self._primitives.get(proto.op_type.removeprefix("REF::"))
             if primitive is None or primitive.op_type in ("Switch", "SwitchLayer", "Partial"):
-                raise TraceError(
-                    f"{place_of(path_of(proto.domain))}: what the model does there depends on the"
-                    " values of tensors (an if, or a loop), so no single graph says what it"
-                    " computes; write it without them, for example with ops.where"
-                )
+                raise BranchingError(path_of(proto.domain))
             args = [self._held.get(each) for each in proto.input]
             kind = primitive.op_type
             if kind == "UpdateState":
@@ -267,18 +269,11 @@ def _array(tensor: Any) -> Any:
 
 # Errors -------------------------------------------------------------------------------------------
 
-_LINE: Final = re.compile(r"In file (?P<file>[^\n]+?):(?P<line>\d+)[^\n]*\n(?P<code>[^\n]*)")
 _ADVICE: Final = re.compile(r"\s*You can use os\.environ\[.*")
 
 
 def explained(error: BaseException) -> str:
-    """What an error says, in a line, and the user's line of code where graph mode met it."""
+    """What an error says, in a line."""
     text = str(error).strip()
     first = _ADVICE.sub("", next(iter(text.splitlines()), "")).rstrip(".")
-    said = f"{type(error).__name__}: {first}"
-    own = (os.path.dirname(ms.__file__), os.path.dirname(__file__))
-    found = [each for each in _LINE.finditer(text) if not each["file"].startswith(own)]
-    if not found:
-        return said
-    last = found[-1]
-    return f"{said}; {os.path.basename(last['file'])}, line {last['line']}: {last['code'].strip()}"
+    return f"{type(error).__name__}: {first}"

@@ -14,7 +14,7 @@ from mindspore import nn
 from googlenet.arrays import Array
 from googlenet.backend.graph import Op, Origin
 
-from .mindir import Program, Value, Weight, leaves, place_of
+from .mindir import Program, Value, Weight, leaves
 from .places import is_native
 
 #: Operations that only move the elements of a tensor about, or take some of them.
@@ -114,6 +114,10 @@ class Origins:
     def _of(self, array: Array) -> Origin:
         return self._origins.get(id(array), "constant")
 
+    def is_written(self, given: Any) -> bool:
+        """Whether a constant is written in the code, and made of no parameter."""
+        return not isinstance(given, np.ndarray) or self._of(given) == "constant"
+
     def of(self, op: Op) -> Op:
         """`op` with the origins of its arrays."""
         origins = {
@@ -171,8 +175,8 @@ def trained(cells: Iterable[nn.Cell]) -> set[str]:
     return found | frozen if found else every
 
 
-def unused(program: Program, cells: Mapping[str, nn.Cell]) -> tuple[str, ...]:
-    """The places of the outermost of `cells` (by path) with parameters, none of which an output of
+def unused(program: Program, cells: Mapping[str, nn.Cell]) -> list[str]:
+    """The paths of the outermost of `cells` (by path) with parameters, none of which an output of
     `program` depends on.
     """
     used: set[str] = set()
@@ -191,4 +195,4 @@ def unused(program: Program, cells: Mapping[str, nn.Cell]) -> tuple[str, ...]:
         inside = any(path.startswith(f"{outer}.") for outer in found)
         if path and names and not inside and not names & used:
             found.append(path)
-    return tuple(map(place_of, found))
+    return found

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -16,9 +17,11 @@ from mindspore.ops.primitive import _run_op
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
-from googlenet.errors import TraceError
+from googlenet.errors import CaptureError, TraceError
 
+from .functions import Functional, as_cell
 from .mindir import (
+    BranchingError,
     Node,
     Program,
     Value,
@@ -32,24 +35,35 @@ from .mindir import (
 )
 from .model import name
 from .operations.calls import Call, Piece, Tensor, tensors_of
-from .operations.elementwise import RATES, rate_of
+from .operations.elementwise import RATES, dropout_of, rate_of
+from .operations.parts import SEVERAL
 from .operations.table import KNOWN
 from .origins import Origins, trained, unused
 from .places import Places, is_native
+from .refusals import branching, refused
 
 #: The cells that are nothing in evaluation mode, and in training mode a dropout.
-_DROPOUTS: Final = (nn.Dropout, mint.nn.Dropout)
+_DROPOUTS: Final = (nn.Dropout, nn.Dropout2d, mint.nn.Dropout)
 
 
-def trace(model: nn.Cell, images: Array) -> tuple[Graph, list[Array]]:
-    """The graph of `model` in evaluation mode on `images` (N, C, H, W), N at least 2, and its
-    outputs on them, the logits first.
+def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
+    """The graph of `model`, a cell or a function of the images, in evaluation mode on `images` (N,
+    C, H, W), N at least 2, and its outputs on them, the logits first.
 
     `model` keeps its weights and its mode. Raises `TraceError` if it cannot be run on the images,
-    if graph mode does not understand its code, or if it does not return tensors.
+    or if it does not return tensors, and `CaptureError` if graph mode does not understand its code.
     """
-    if not isinstance(model, nn.Cell):
-        raise TraceError(f"{name}: expected an nn.Cell, got {type(model).__name__}")
+    if isinstance(model, nn.Cell):
+        return _traced(model, images)
+    if not inspect.isroutine(model) and not isinstance(model, partial):
+        raise TraceError(
+            f"{name}: expected an nn.Cell or a function of the images, got {type(model).__name__}"
+        )
+    with as_cell(model) as cell:
+        return _traced(cell, images)
+
+
+def _traced(model: nn.Cell, images: Array) -> tuple[Graph, list[Array]]:
     x = _like(model, images)
     with _untouched(model):
         model.set_train(False)
@@ -79,18 +93,27 @@ def _run(model: nn.Cell, x: ms.Tensor, shape: tuple[int, ...]) -> list[Array]:
 def _captured(model: nn.Cell, x: ms.Tensor) -> Program:
     try:
         return captured(model, x)
-    except TraceError:
-        raise
+    except BranchingError as error:
+        cells = dict(model.cells_and_names())
+        line = branching([cells[error.path]] if error.path in cells else []) or branching(
+            cells.values()
+        )
+        raise CaptureError(
+            f"{name}: the model runs, but its path depends on the values of the images, so no"
+            " single graph says what it computes; write it without the if or the loop, for example"
+            f" with ops.where: {line or 'in ' + _written(model, error.path)}"
+        ) from error
     except Exception as error:  # graph mode has no error of its own
         unlisted = _unlisted(model)
         if unlisted:
-            raise TraceError(
+            raise CaptureError(
                 f"{unlisted}: MindSpore does not count cells in a plain list, or their weights, as"
                 " part of the model; make the list an nn.CellList"
             ) from error
-        raise TraceError(
-            f"{name}: graph mode, which tells what a model computes, does not understand the"
-            f" model's code ({explained(error)})"
+        line = refused(model, error)
+        raise CaptureError(
+            f"{name}: the model runs, but graph mode, which tells what it computes, does not"
+            f" understand its code ({explained(error)}){': ' if line else ''}{line}"
         ) from error
 
 
@@ -102,8 +125,16 @@ def _unlisted(model: nn.Cell) -> str:
             if isinstance(held, list | tuple) and any(
                 isinstance(each, nn.Cell) and id(each) not in counted for each in held
             ):
-                return f"{place_of(path)}.{attribute}"
+                return f"{_written(model, path)}.{attribute}"
     return ""
+
+
+def _written(model: nn.Cell, path: str) -> str:
+    """Where a cell is as the user writes it: net.net[1], or conv[1] beside a function."""
+    first, _, rest = path.partition(".")
+    if not isinstance(model, Functional) or first not in model.written:
+        return place_of(path)
+    return model.written[first] + place_of(rest).removeprefix("net")
 
 
 def _captured_or_none(model: nn.Cell, x: ms.Tensor) -> Program | None:
@@ -193,7 +224,7 @@ class _Reader:
         evaluated: Program,
         training: Program | None,
     ) -> None:
-        self._shape = shape
+        self._model, self._shape = model, shape
         self._program = evaluated
         self._dropouts = _Dropouts(evaluated, training)
         self._cells = dict(model.cells_and_names())
@@ -232,7 +263,8 @@ class _Reader:
                     " model gives something different each time"
                 )
         ops = self._origins.separated([self._origins.of(op) for op in kept])
-        return Graph(_IMAGES, self._shape, ops, names, unused(self._program, self._cells))
+        rest = (_written(self._model, path) for path in unused(self._program, self._cells))
+        return Graph(_IMAGES, self._shape, ops, names, tuple(rest))
 
     # Values
 
@@ -259,7 +291,7 @@ class _Reader:
         if weight not in self._derived:
             found = self._weights.get(weight)
             if found is None:
-                raise TraceError(
+                raise CaptureError(
                     f"{name}: the parameter '{weight}' belongs to no cell of the model; make it an"
                     " attribute of the cell that uses it"
                 )
@@ -320,19 +352,28 @@ class _Reader:
         if node.kind not in _RANDOM and not any(True for _ in tensors_of(args)):
             self._constants[node] = self._computed(node, args)
             return
-        positions, around = count(), place_of(self._places.around(node))
+        positions, around = count(), _written(self._model, self._places.around(node))
         args = _mapped(
             args,
             lambda each: self._dropped(each, self._dropouts.before(node, next(positions)), around),
         )
         shapes: Any = enumerate(node.shape) if node.is_several else [(None, node.shape)]
         for item, shape in shapes:
-            call = Call(node, args, shape, self._made, self._move, self._derive, item)
+            call = Call(
+                node,
+                args,
+                shape,
+                self._made,
+                self._move,
+                self._derive,
+                self._origins.is_written,
+                item,
+            )
             self._made[_named(node, item)] = call
             self._emit(call, _named(node, item), item, place)
 
     def _emit(self, call: Call, name: str, item: int | None, place: str) -> None:
-        known = KNOWN.get(call.kind) if not item else None
+        known = KNOWN.get(call.kind) if not item or call.kind in SEVERAL else None
         found = None if known is None else known(call)
         pieces = [found] if isinstance(found, Piece) else found
         if pieces is None:
@@ -340,7 +381,7 @@ class _Reader:
             if item is not None:
                 arguments["item"] = str(item)
             pieces = [Piece(f"ms.{call.kind}", dict(arguments))]
-        if pieces and pieces[-1].kind == "dropout":
+        if pieces and pieces[-1].kind in ("dropout", "spatial_dropout"):
             pieces = [self._dropout(call, pieces[-1])]
         inputs = tuple(tensors_of(call.args))
         for number, piece in enumerate(pieces, 1):
@@ -370,14 +411,14 @@ class _Reader:
             if all(op.name != named for op in self._ops):
                 attributes = {"rate": rate_of(node), "active": False}
                 self._ops.append(
-                    Op(named, "dropout", (given.name,), given.shape, attributes, {}, place)
+                    Op(named, dropout_of(node), (given.name,), given.shape, attributes, {}, place)
                 )
             given = Tensor(named, given.shape)
         return given
 
     def _place(self, node: Node) -> str:
         """Where an operation is in the user's code: `net.net[1].p3_2`."""
-        return place_of(self._places.path(node))
+        return _written(self._model, self._places.path(node))
 
 
 _IMAGES: Final = "images"

@@ -1,4 +1,4 @@
-"""What moves numbers about: shapes, paddings, parts, concatenations."""
+"""What moves numbers about: shapes, paddings, concatenations."""
 
 from __future__ import annotations
 
@@ -50,14 +50,6 @@ def _swap_axes(call: Call) -> Translated:
     return Piece("transpose", {"axes": tuple(axes)})
 
 
-def _slice(call: Call) -> Translated:
-    x = call.args[0]
-    begin, _, strides = call.args[1:4]
-    if isinstance(x, Tensor) and x.shape == call.shape and not any(begin) and set(strides) <= {1}:
-        return Piece("identity")
-    return None
-
-
 def _pad(sides: Sequence[tuple[int, int]], value: float) -> Translated:
     """Paddings of all axes: a pad of maps if it is only along the last two."""
     if len(sides) != 4 or any(map(any, sides[:2])):
@@ -105,7 +97,6 @@ KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "Transpose": _transpose,
     "TransposeView": _transpose,
     "TransposeExtView": _swap_axes,
-    "StridedSlice": _slice,
     "Pad": lambda call: _pad(call.attributes["paddings"], 0.0),
     "PadV3": _pad_v3,
     "ConstantPadND": _pad_v3,

@@ -30,6 +30,7 @@ class Call:
     of these, for the `item` of its results. `made` has the calls that gave tensors so far, by the
     tensor's name. `move` and `derive` make a constant of one: what they are called, a function, and
     the constant; what `move` does only moves elements about, and `derive` changes each by itself.
+    `is_written` is whether a constant is written in the code, and made of no parameter.
     """
 
     node: Node
@@ -38,6 +39,7 @@ class Call:
     made: Mapping[str, Call]
     move: Callable[[Any, Callable[[Array], Array], Array], Array]
     derive: Callable[[Any, Callable[[Array], Array], Array], Array]
+    is_written: Callable[[Any], bool]
     item: int | None = None
 
     @property

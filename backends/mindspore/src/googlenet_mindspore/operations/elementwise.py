@@ -66,7 +66,7 @@ def _product(call: Call) -> Translated:
         return _multiply(call, x, y)
     other = y if isinstance(x, Tensor) else x
     number = scalar(other)
-    if number is not None:
+    if number is not None and call.is_written(other):
         return Piece("identity") if number == 1 else Piece("mul", {"factor": number_of(number)})
     return _affine(call, True, other, 1.0)
 
@@ -84,7 +84,7 @@ def _multiply(call: Call, x: Tensor, y: Tensor) -> Piece:
 
 
 #: Operations that repeat a value along axes of one element.
-_SPREADING: Final = ("BroadcastTo", "BroadcastToView", "ExpandAs")
+_SPREADING: Final = ("BroadcastTo", "BroadcastToView", "ExpandAs", "Tile")
 
 
 def _quotient(call: Call) -> Translated:
@@ -95,10 +95,17 @@ def _quotient(call: Call) -> Translated:
     if found is not None or isinstance(y, Tensor):
         return found
     number = scalar(y)
-    if number is not None:
+    if number is not None and call.is_written(y):
         return Piece("mul", {"factor": 1 / number_of(number)}) if number else None
     inverse = call.derive("inverse", lambda each: 1 / each.astype(np.float64), y)
     return _affine(call, True, inverse, 1.0)
+
+
+def _power(call: Call) -> Translated:
+    x, exponent = call.args[0], 2.0 if call.kind == "Square" else scalar(call.arg(1))
+    if not isinstance(x, Tensor) or exponent not in (1, 2):
+        return None
+    return Piece("identity") if exponent == 1 else Piece("multiply", inputs=(x, x))
 
 
 def _simple(kind: str, **numbers: Any) -> Callable[[Call], Translated]:
@@ -184,6 +191,7 @@ def _kept(node: Node) -> float:
 #: The operations that drop out elements, and their rates.
 RATES: Final[Mapping[str, Callable[[Node], float]]] = {
     "Dropout": _kept,
+    "Dropout2D": _kept,
     "DropoutExt": lambda node: number_of(node.args[1]),
     "FuncDropoutExt": lambda node: number_of(node.args[1]),
 }
@@ -194,8 +202,13 @@ def rate_of(node: Node) -> float:
     return number_of(RATES[node.kind](node))
 
 
+def dropout_of(node: Node) -> str:
+    """The kind that a dropout is in neutral terms."""
+    return "spatial_dropout" if node.kind == "Dropout2D" else "dropout"
+
+
 def _dropout(call: Call) -> Translated:
-    return Piece("dropout", {"rate": rate_of(call.node)}, inputs=(call.args[0],))
+    return Piece(dropout_of(call.node), {"rate": rate_of(call.node)}, inputs=(call.args[0],))
 
 
 #: What these operations are, by name.
@@ -231,7 +244,14 @@ KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "Tanh": _simple("tanh"),
     "Softplus": _simple("softplus"),
     "SoftplusExt": _softplus_ext,
+    "Square": _power,
+    "Pow": _power,
+    "PowTensorScalar": _power,
+    "HSwish": lambda call: Piece("ms.HardSwish"),
+    "HSigmoid": lambda call: Piece("ms.HardSigmoid"),
+    "HShrink": lambda call: Piece("ms.HardShrink"),
     "Dropout": _dropout,
+    "Dropout2D": _dropout,
     "DropoutExt": _dropout,
     "FuncDropoutExt": _dropout,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -222,6 +223,18 @@ def _adaptive_avg_pool(call: Call) -> Translated:
     return Piece("adaptive_avg_pool", {"output_size": pair_of(call.shape[2:])})
 
 
+def _largest(call: Call) -> Translated:
+    """The maximum over all pixels of a map."""
+    x, axes, keepdims = (*call.args, None, None)[:3]
+    if not is_map(x):
+        return None
+    axes = (axes,) if isinstance(axes, int) else axes or ()
+    if {axis % 4 for axis in axes} != {2, 3}:
+        return None
+    pool = Piece("adaptive_max_pool", {"output_size": (1, 1)}, inputs=(x,))
+    return pool if keepdims else [replace(pool, shape=(*x.shape[:2], 1, 1)), reshape(call.shape)]
+
+
 def _adaptive_max_pool(call: Call) -> Translated:
     """The maxima, which come before where they are."""
     if not is_map(call.args[0]):
@@ -247,6 +260,18 @@ def _mean(call: Call) -> Translated:
     return Piece("mean", {"axes": axes, "keepdims": keepdims})
 
 
+def _total(call: Call) -> Translated:
+    """A sum is so many times the mean."""
+    x, axes, keepdims = (*call.args, None, None)[:3]
+    if not isinstance(x, Tensor):
+        return None
+    axes = (axes,) if isinstance(axes, int) else axes or tuple(range(len(x.shape)))
+    axes = tuple(axis % len(x.shape) for axis in axes)
+    count = math.prod(x.shape[axis] for axis in axes)
+    found = Piece("mean", {"axes": axes, "keepdims": bool(keepdims)}, shape=call.shape)
+    return [found, Piece("mul", {"factor": float(count)})]
+
+
 #: What these operations are, by name.
 KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "MaxPool": _max_pool_2d,
@@ -264,4 +289,9 @@ KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "AdaptiveMaxPool2D": _adaptive_max_pool,
     "ReduceMean": _mean,
     "MeanExt": _mean,
+    "ReduceSum": _total,
+    "SumExt": _total,
+    "ReduceMax": _largest,
+    "AMax": _largest,
+    "AmaxExt": _largest,
 }

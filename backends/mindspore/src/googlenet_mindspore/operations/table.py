@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from . import axes, elementwise, layers, patterns, pools
+from . import axes, elementwise, layers, parts, patterns, pools
 from .calls import Call, Translated
 
 KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     **layers.KNOWN,
     **pools.KNOWN,
     **axes.KNOWN,
+    **parts.KNOWN,
     **elementwise.KNOWN,
     **patterns.KNOWN,
 }
