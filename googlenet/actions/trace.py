@@ -93,7 +93,7 @@ def trace(
     the limits of parity. `name` is the name of the network.
 
     Raises `ShapeError` for an `input_shape` that is none, `TraceError` if the model cannot be run
-    or captured, if its branches do not fork and join as a whole, or if it is another function than
+    or captured, or if it is another function than
     was understood; `BackendError` if the framework is not there, or its backend cannot trace.
     """
     named = canonical_name(name_of("framework", framework))

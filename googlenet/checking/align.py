@@ -17,7 +17,7 @@ from ..spec.layers import (
     BatchNorm,
     Dense,
 )
-from ..tracing.lift import may_be_trained
+from ..tracing.constants import may_be_trained
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle, steps
 
 #: What stands for another: a pool of one kind for one of another, and so on.

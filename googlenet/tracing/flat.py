@@ -17,8 +17,8 @@ from ..spec.layers import (
     Sequential,
 )
 from ..spec.traversal import CompositeSite, LeafSite, fold
-from .lift import MOMENTUM
 from .network import Traced, as_traced
+from .norms import MOMENTUM
 from .tree import Chain, Fork, Head, Item, Step
 
 

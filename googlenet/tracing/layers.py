@@ -1,0 +1,65 @@
+"""Layers that take a map as it is, and what works element by element."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend.graph import Op
+from ..errors import SpecError
+from ..spec.layers import (
+    NO_PADDING,
+    Conv,
+    ExplicitPadding,
+)
+from .constants import is_divisor
+from .made import checked, fits, made
+from .paddings import added, padded
+from .state import State
+from .tree import Foreign
+
+
+def elementwise(state: State, op: Op, name: str) -> None:
+    """What does not care for the order of axes."""
+    if op.kind == "mul" and is_divisor(state, op, name, np.asarray(op.attributes["factor"])):
+        return
+    view = state.view(name)
+    if op.shape[1:] != view.shape:
+        state.foreign(op)
+        return
+    layer = made(op) or Foreign(op.kind, dict(op.attributes))
+    state.add(op, view.value, layer, op.arrays, view.of(op.name))
+
+
+def map_layer(state: State, op: Op, name: str) -> None:
+    """A layer that takes a map as it is: with the padding before it, if that is the same."""
+    around, layer = padded(state, op, name), None
+    if around is not None:
+        before, padding = around
+        layer = checked(state, op, before, padding)
+    if layer is None:
+        before = state.plain(name)
+        layer = checked(state, op, before, NO_PADDING)
+    if layer is not None:
+        state.add(op, before, layer, op.arrays)
+    elif around is not None and (gaps := _with_gaps(state, op, *around)) is not None:
+        state.add(op, around[0], gaps, op.arrays)
+    else:
+        state.foreign(op)
+
+
+def _with_gaps(state: State, op: Op, before: str, padding: ExplicitPadding) -> Foreign | None:
+    """A convolution with gaps in its kernel, and with a further `padding`."""
+    if op.kind != "conv":
+        return None
+    found = {**op.attributes, "padding": added(op.attributes["padding"], padding)}
+    weight, dilation = op.arrays["weight"], found["dilation"]
+    height, width = (
+        (size - 1) * gap + 1 for size, gap in zip(weight.shape[2:], dilation, strict=True)
+    )
+    wide = (height, width), found["stride"], found["padding"], found["groups"]
+    try:
+        layer = Conv(len(weight), *wide, False)
+        right = fits(layer, state.shape(before), op.shape[1:])
+    except SpecError:  # a number that the spec does not allow
+        return None
+    return Foreign(op.kind, found) if right else None
