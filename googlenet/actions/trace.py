@@ -93,8 +93,8 @@ def trace(
     the limits of parity. `name` is the name of the network.
 
     Raises `ShapeError` for an `input_shape` that is none, `TraceError` if the model cannot be run
-    or captured, or if it is another function than
-    was understood; `BackendError` if the framework is not there, or its backend cannot trace.
+    or captured, or if it is another function than was understood; `BackendError` if the framework
+    is not there, or its backend cannot trace.
     """
     named = canonical_name(name_of("framework", framework))
     shape = check_input_shape(input_shape)
