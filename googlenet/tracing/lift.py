@@ -7,7 +7,7 @@ the map was flattened. What remains and is no layer of the spec is foreign.
 
 Here the operations are read in their order; `state` holds what is known meanwhile. What belongs
 together is in `paddings`, `constants`, `norms`, `moves`, `joins` and `layers`, and the spec's layer
-of an operation in `made`; `vectors` and `structure` make the tree of what was read.
+of an operation in `made`; `vectors`, `parts` and `structure` make the tree of what was read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .layers import elementwise, map_layer
 from .moves import computes_nothing, dense, mean, part, transpose
 from .norms import batch_norm
 from .paddings import pad
+from .parts import with_parts
 from .state import State
 from .structure import Structure
 from .tree import Chain
@@ -47,7 +48,7 @@ def lift(graph: Graph, *, ones: bool = False) -> Chain:
         _read(state, op)
     outputs = [state.output(name) for name in graph.outputs]
     values, names = with_vectors(list(state.values.values()), outputs)
-    return Structure(graph.input, values).tree(names)
+    return Structure(graph.input, with_parts(values, names)).tree(names)
 
 
 def _needed(graph: Graph) -> list[Op]:

@@ -35,6 +35,8 @@ def results(ops, images):
                 made = given[0] * given[1]
             case "concat":
                 made = np.concatenate(given, each.attributes["axis"])
+            case "slice":
+                made = given[0][:, each.attributes["start"] : each.attributes["stop"]]
             case "mean":
                 made = given[0].mean((2, 3), keepdims=True)
         assert made.shape == each.shape, each
@@ -53,10 +55,18 @@ def graphs(draw):
         first = draw(st.sampled_from(names[-3:]))
         shape = shapes[first]
         alike = [each for each in names if shapes[each] == shape]
-        kind = draw(st.sampled_from(["conv", "relu", "tanh", "add", "multiply", "concat", "gate"]))
+        kind = draw(
+            st.sampled_from(["conv", "relu", "tanh", "add", "multiply", "concat", "gate", "slice"])
+        )
         if kind == "conv":
             out = draw(st.integers(2, 4))
             ops.append(conv(name, first, out, shape[1]))
+        elif kind == "slice":
+            start = draw(st.integers(0, shape[1] - 1))
+            stop = draw(st.integers(start + 1, shape[1]))
+            size = (2, stop - start, 7, 6)
+            ends = {"axis": 1, "start": start, "stop": stop, "step": 1}
+            ops.append(op(name, "slice", first, shape=size, **ends))
         elif kind in ("add", "multiply"):
             ops.append(op(name, kind, first, draw(st.sampled_from(alike)), shape=shape))
         elif kind == "gate":

@@ -351,6 +351,73 @@ def test_a_slice_is_of_the_values_own_axis(ops, kinds):
     np.testing.assert_array_equal(found.reshape(exact.shape), exact)
 
 
+def fused(*more, size=4):
+    """A convolution with a norm and a ReLU, whose channels are taken apart."""
+    statistics = {"weight": array(size), "running_mean": array(size), "bias": array(size)}
+    statistics["running_var"] = np.abs(array(size)) + 1
+    return [
+        conv("a", "images", size),
+        op("n", "batch_norm", "a", arrays=statistics, eps=1e-3, train=False),
+        op("r", "relu", "n"),
+        *more,
+    ]
+
+
+FOUR = (2, 4, 7, 6)
+FUSED = [
+    (
+        fused(
+            part("r", 1, 0, 1, shape=FOUR, name="p"),
+            part("r", 1, 1, 4, shape=FOUR, name="q"),
+            op("j", "concat", "q", "p", shape=FOUR, axis=1),
+        ),
+        [],
+    ),
+    (fused(part("r", 1, 1, 3, shape=FOUR)), []),
+    # Something takes the whole, two have a channel in common, or take each second one.
+    (
+        fused(
+            part("r", 1, 0, 2, shape=FOUR, name="p"),
+            op("j", "concat", "r", "p", shape=(2, 6, 7, 6), axis=1),
+        ),
+        ["slice"],
+    ),
+    (
+        fused(
+            part("r", 1, 0, 3, shape=FOUR, name="p"),
+            part("r", 1, 2, 4, shape=FOUR, name="q"),
+            op("j", "concat", "q", "p", shape=(2, 5, 7, 6), axis=1),
+        ),
+        ["slice", "slice"],
+    ),
+    (
+        fused(
+            part("r", 1, 0, 2, shape=FOUR, name="p"),
+            part("n", 1, 0, 2, shape=FOUR, name="q"),
+            op("j", "concat", "q", "p", shape=FOUR, axis=1),
+        ),
+        ["slice", "slice"],
+    ),
+    (fused(part("r", 1, 0, 4, 2, shape=FOUR)), ["slice"]),
+    ([op("r", "relu", "images", shape=SHAPE), part("r", 1, 0, 2)], ["slice"]),
+]
+
+
+@pytest.mark.parametrize(("ops", "kinds"), FUSED, ids=range(len(FUSED)))
+def test_the_parts_of_a_convolution_are_convolutions(ops, kinds):
+    tree, images = lifted(*ops), array(*SHAPE)
+    assert [kind_of(step) for step in foreign(tree)] == kinds
+    found = {"images": images.astype(np.float64)}
+    with_conv = []
+    for each in ops:  # `computed` knows no convolutions
+        if each.kind == "conv":
+            weight = each.arrays["weight"][:, :, 0, 0].astype(np.float64)
+            found["images"] = np.einsum("nchw,oc->nohw", found["images"], weight)
+            with_conv = [replace(ops[1], inputs=("images",)), *ops[2:]]
+    exact = computed(with_conv or ops, found["images"])
+    assert near(evaluate(tree, images)[0], exact)
+
+
 def test_a_dense_layer_takes_the_map_whatever_its_order():
     ops = [last(), flat("t"), dense("f")]
     (step,) = lifted(*ops)
