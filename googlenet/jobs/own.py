@@ -401,7 +401,9 @@ def users_code(file: str, framework: str | None = None) -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    """The class of an error and its first line, for a syntax error with the line of code."""
+    """The class of an error and its first line, for a syntax error with the line of code; without
+    the traceback that frameworks put before it, or the class again.
+    """
     if isinstance(error, SyntaxError):
         line = f": {error.text.strip()}" if error.text else ""
         return f"{type(error).__name__}: {error.msg}{line}"
@@ -409,7 +411,10 @@ def _said(error: BaseException) -> str:
         lines = str(error).strip().splitlines()
     except Exception:  # an error class of the user's, which may not even print
         lines = []
-    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__
+    called = type(error).__name__
+    if lines[:1] == ["Traceback (most recent call last):"]:
+        lines = [line for line in lines[1:] if not line.startswith((" ", "["))]
+    return f"{called}: {lines[0].removeprefix(f'{called}: ')[:500]}" if lines else called
 
 
 def _where(error: BaseException, file: str) -> str:

@@ -129,6 +129,9 @@ def raises():
         len(5)
     except TypeError as error:
         raise ValueError("worse") from error
+class OwnError(Exception): pass
+def deep():
+    raise OwnError("Traceback (most recent call last):\\n  at x.cc\\nOwnError: of C++")
 def forks():
     if os.fork() == 0:
         raise ValueError("in the child")
@@ -247,6 +250,11 @@ def test_a_name_that_is_nearly_there(place):
             "raises",
             "in raises: ValueError: worse",
             ["len(5)", 'raise ValueError("worse") from error'],
+        ),
+        (
+            "deep",
+            "in deep: OwnError: of C++",
+            ['raise OwnError("Traceback (most recent call last):\\n  at x.cc\\nOwnError: of C++")'],
         ),
         (
             "leaves",
