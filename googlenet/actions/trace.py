@@ -137,6 +137,8 @@ def check_finite(graph: Graph) -> None:
         for role, array in op.arrays.items():
             if not np.isfinite(array).all():
                 what = "NaN" if np.isnan(array).any() else "infinity"
+                if role == "other":  # an addition or a product by itself
+                    role = "factor" if op.attributes["product"] else "bias"
                 raise TraceError(
                     f"{op.place}: its {role} holds {what}; give the model weights that are finite"
                 )

@@ -749,6 +749,21 @@ def test_a_model_in_double_precision():
     assert max(traced(model.to(dtype="float64")).errors) < 1e-12
 
 
+@pytest.fixture
+def static_mode():
+    paddle.enable_static()
+    yield
+    paddle.disable_static()
+
+
+def test_a_model_in_a_process_that_is_in_static_mode(static_mode):
+    """One that was made before is traced as ever; one that was made so computes nothing."""
+    assert leaf(traced(STEM), spec.Conv).out_channels == 6
+    assert not paddle.in_dynamic_mode()
+    with pytest.raises(TraceError, match=r"net\[0\]\.weight was made in static mode"):
+        traced(nn.Sequential(nn.Conv2D(3, 4, 1)))
+
+
 # What cannot be traced ----------------------------------------------------------------------------
 
 
@@ -835,6 +850,10 @@ def test_what_runs_but_is_no_graph_is_a_capture_error(model, message):
         (lambda x: x[1:], "its first axis is not the batch"),
         (AcrossTheBatch(), "its first axis is not the batch"),
         (Named(), "a list or tuple of tensors with the logits first, got dict"),
+        (
+            nn.Sequential(nn.Conv2D(3, 4, 1)).to(dtype="float16"),
+            r"net\[0\].weight is float16, with which nothing can be proved",
+        ),
         (lambda x: [x, None], "got a list of NoneType and Tensor"),
         (lambda x: [], "got a list of nothing"),
         (Constant(), "output 0 of the model does not depend on the images"),

@@ -66,6 +66,7 @@ def record(model: Model, images: Array) -> Recording:
             f"{name}: expected an nn.Layer or a function of a tensor, got {what}; give a model, not"
             " what makes one"
         )
+    _check(model)
     with _Watch(model) as watch:
         given, outputs, last = _run(model, watch, images)
         watch.settle()
@@ -75,6 +76,24 @@ def record(model: Model, images: Array) -> Recording:
     return Recording(
         model, program, results, found, native, last, tensors, watch.layers, watch.silent
     )
+
+
+def _check(model: Model) -> None:
+    """Raises `TraceError` for weights with which nothing can be computed, or nothing be proved."""
+    for path, tensor in model.named_parameters() if isinstance(model, nn.Layer) else ():
+        parts = (f"[{each}]" if each.isdigit() else f".{each}" for each in path.split("."))
+        place = f"net{''.join(parts)}"
+        if not isinstance(tensor, paddle.Tensor):
+            raise TraceError(
+                f"{name}: {place} was made in static mode, in which a layer computes nothing by"
+                " itself; make the model before paddle.enable_static(), or leave that call out"
+            )
+        if tensor.dtype in (paddle.float16, paddle.bfloat16):
+            called = str(tensor.dtype).removeprefix("paddle.")
+            raise TraceError(
+                f"{name}: {place} is {called}, with which nothing can be proved; convert the model"
+                " with model.float() first"
+            )
 
 
 def _run(
@@ -140,7 +159,7 @@ def _refused(error: Exception) -> str:
     where = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
     text = str(error)
     if any(each in text for each in _OF_VALUES):
-        line = f": {where}: {frames[-1].line}" if frames else f" ({said(error)})"
+        line = f": {where}: {str(frames[-1].line).rstrip(':')}" if frames else f" ({said(error)})"
         return f"its path depends on the values of the images{line}"
     return f"paddle.jit.to_static cannot record it{f': {where}' if where else ''} ({said(error)})"
 

@@ -49,6 +49,18 @@ _newer: dict[Any, Any] = {}
 
 
 @contextmanager
+def dynamic() -> Iterator[None]:
+    """Paddle computes at once, also after the user's `paddle.enable_static()`."""
+    before = paddle.in_dynamic_mode()
+    paddle.disable_static()
+    try:
+        yield
+    finally:
+        if not before:
+            paddle.enable_static()
+
+
+@contextmanager
 def suited() -> Iterator[None]:
     """While a program is recorded: operators, operations in place and views are recorded as they
     are computed, and what has run once is not checked again.

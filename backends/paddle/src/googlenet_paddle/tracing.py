@@ -22,6 +22,7 @@ from .parts import SPLITTING, part
 from .patterns import recognised
 from .places import ROOT, Places
 from .recording import Model, Recording, record
+from .static_mode import dynamic
 
 #: Axes of a map (N, H, W, C) in the order of (N, C, H, W), and the other way round.
 FIRST: Final = (0, 3, 1, 2)
@@ -37,7 +38,8 @@ def trace(model: Model, images: Array) -> tuple[Graph, list[Array]]:
     `TraceError` if Paddle cannot run it, or if it does not return tensors; `CaptureError` if Paddle
     cannot record it.
     """
-    return _Reader(record(model, images)).graph()
+    with dynamic():
+        return _Reader(record(model, images)).graph()
 
 
 @dataclass(frozen=True)
