@@ -173,6 +173,11 @@ class Reader:
 
     def _read(self, node: Node) -> None:
         place = self._place(node)
+        if node.kind == "Cast" and node.args[1] in _HALF:
+            raise TraceError(
+                f"{place}: 'Cast' makes {_HALF[node.args[1]]} of what it is given, with which"
+                " nothing can be proved; compute in float32"
+            )
         args = () if node.kind in _RANDOM else tuple(map(self._resolved, node.args))
         if node.kind not in _RANDOM and not any(True for _ in tensors_of(args)):
             self._constants[node] = self._computed(node, args)
@@ -247,6 +252,8 @@ class Reader:
 
 
 _IMAGES: Final = "images"
+#: Types that are narrower than float32, by their numbers in a graph.
+_HALF: Final = {42: "float16", 45: "bfloat16"}
 _RANDOM: Final = ("StandardNormal", "UniformReal", "UniformInt", "Generator", "Bernoulli")
 
 

@@ -40,7 +40,7 @@ def refused(model: nn.Cell, error: BaseException) -> str:
     if not found:
         return ""
     last = found[-1]
-    return f"{os.path.basename(last['file'])}, line {last['line']}: {last['code'].strip()}"
+    return _shown(last["file"], last["line"], last["code"])
 
 
 def branching(cells: Iterable[nn.Cell]) -> str:
@@ -106,6 +106,9 @@ def _statements(function: FunctionType) -> list[tuple[Any, int]]:
 
 
 def _line(function: FunctionType, line: int) -> str:
-    file = inspect.getsourcefile(function) or ""
     lines, first = inspect.getsourcelines(function)
-    return f"{os.path.basename(file)}, line {line}: {lines[line - first].strip()}"
+    return _shown(inspect.getsourcefile(function) or "", line, lines[line - first])
+
+
+def _shown(file: str, line: int | str, code: str) -> str:
+    return f"{os.path.basename(file)}, line {line}: {code.strip().rstrip(':')}"

@@ -48,6 +48,7 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
 
 
 def _traced(model: nn.Cell, images: Array) -> tuple[Graph, list[Array]]:
+    _check_type(model)
     x = _like(model, images)
     with _untouched(model):
         model.set_train(False)
@@ -117,15 +118,29 @@ def _captured_or_none(model: nn.Cell, x: ms.Tensor) -> Program | None:
     """Training mode only tells of dropout; where it cannot be captured, evaluation still can."""
     try:
         return captured(model, x)
-    except Exception:
+    except Exception:  # as in `_captured`
         return None
 
 
 def _like(model: nn.Cell, images: Array) -> ms.Tensor:
     """`images` in the type of the model's weights."""
     for weight in model.get_parameters():
-        return ms.Tensor(images, weight.dtype)
+        if weight.dtype in _WIDE:
+            return ms.Tensor(images, weight.dtype)
     return ms.Tensor(images)
+
+
+def _check_type(model: nn.Cell) -> None:
+    for each in model.get_parameters():
+        if each.dtype in (ms.float16, ms.bfloat16):
+            raise TraceError(
+                f"{written(model, each.name)}: is {str(each.dtype).lower()}, with which nothing can"
+                " be proved; give it the type float32 first, as with `set_dtype`"
+            )
+
+
+#: What a model may compute in, to be compared with float64.
+_WIDE: Final = (ms.float32, ms.float64)
 
 
 def _tensors(outputs: Any) -> list[ms.Tensor]:

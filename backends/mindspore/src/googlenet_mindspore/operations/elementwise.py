@@ -101,6 +101,20 @@ def _quotient(call: Call) -> Translated:
     return _affine(call, True, inverse, 1.0)
 
 
+def _cast(call: Call) -> Translated:
+    """From a type that is wide enough to another one."""
+    x, before = call.args[0], call.before(call.args[0])
+    is_number = before is None or before.kind in KNOWN or before.kind in _WEIGHTED
+    fits = isinstance(x, Tensor) and is_number and call.arg(1) in _WIDE
+    return Piece("identity") if fits else None
+
+
+#: Wide enough types, by their numbers in a graph: float32, float64.
+_WIDE: Final = (43, 44)
+#: Operations after which users convert, beside those here.
+_WEIGHTED: Final = ("Conv2D", "Dense", "MatMul", "BiasAdd", "BatchNorm", "ReduceMean", "Reshape")
+
+
 def _power(call: Call) -> Translated:
     x, exponent = call.args[0], 2.0 if call.kind == "Square" else scalar(call.arg(1))
     if not isinstance(x, Tensor) or exponent not in (1, 2):
@@ -244,6 +258,7 @@ KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "Tanh": _simple("tanh"),
     "Softplus": _simple("softplus"),
     "SoftplusExt": _softplus_ext,
+    "Cast": _cast,
     "Square": _power,
     "Pow": _power,
     "PowTensorScalar": _power,
