@@ -97,6 +97,20 @@ class ReluAfterAll(Block):
         return F.relu(torch.cat(self.branches(x), 1))
 
 
+class Fused(Block):
+    """The three 1×1 convolutions of the block's input computed as one."""
+
+    def __init__(self, given, c1, c2, c3, c4):
+        super().__init__(given, c1, c2, c3, c4)
+        self.sizes = [c1, c2[0], c3[0]]
+        self.all = nn.Conv2d(given, sum(self.sizes), 1)
+        del self.p1, self.p2_1, self.p3_1
+
+    def branches(self, x):
+        one, two, three = F.relu(self.all(x)).split(self.sizes, 1)
+        return one, self.p2_2(two), self.p3_2(three), self.p4(self.pool(x))
+
+
 def part(size):
     """A model of which one parameter holds the weights of a layer."""
 
@@ -125,6 +139,7 @@ SAME = {
     },
     "a sum divided": {"head": lambda net, x: net.fc(x.sum((2, 3)) / (x.shape[2] * x.shape[3]))},
     "ReLU behind the concatenation": {"block": ReluAfterAll},
+    "convolutions in one": {"block": Fused},
     "parts of one parameter": part(64 * 64),
     "times one": {"head": lambda net, x: net.fc(x.mean((2, 3))) * 1.0},
 }
