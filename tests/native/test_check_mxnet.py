@@ -127,6 +127,20 @@ class Gluons(nn.HybridBlock):
         return F.Convolution(x, weight, bias, kernel=(1, 1), num_filter=64)
 
 
+class Excited(Block):
+    """Its channels are weighted by what they are on average."""
+
+    def __init__(self, *channels):
+        super().__init__(*channels)
+        count = channels[0] + channels[1][1] + channels[2][1] + channels[3]
+        self.squeeze, self.excite = nn.Dense(16, activation="relu"), nn.Dense(count)
+
+    def forward(self, x):
+        x = super().forward(x)
+        gate = nd.sigmoid(self.excite(self.squeeze(x.mean(axis=(2, 3)))))
+        return x * gate.expand_dims(2).expand_dims(3)
+
+
 def part(size):
     """A model of which one parameter holds the weights of a layer."""
 
@@ -355,6 +369,25 @@ def test_an_operation_nobody_knows_is_decided_by_the_models_own_weights():
     assert "mx.cbrt" in found.reason
 
 
+def test_squeeze_and_excitation_is_told():
+    found = checked(made(block=Excited))
+    assert found.verdict == "different"
+    first = found.differences[0]
+    assert (first.path, first.cause) == ("b3.inception_3a", Cause.PRODUCT)
+    assert "squeeze and excitation" in first.words
+    assert found.proved
+
+
+def test_channels_in_another_order_are_another_function():
+    """Slices of one value, in another order."""
+    found = checked(
+        made(head=lambda net, x: net.fc(nd.concat(*nd.split(x.mean(axis=(2, 3)), 2)[::-1])))
+    )
+    assert (found.verdict, found.reason) == ("different", "")
+    assert found.first_divergence.path == "b5.pool"
+    assert found.proved
+
+
 def test_what_no_output_depends_on_is_mentioned():
     def more(net):
         net.old = sequence(nn.Dense(5), nn.Dense(3))
@@ -389,29 +422,37 @@ def test_logits_as_a_map_are_mentioned():
     assert Cause.OUTPUT in [each.cause for each in found.mentions]
 
 
+def by_its_values(net, x):
+    if x[0, 0, 0, 0].asscalar() > x[1, 0, 0, 0].asscalar():
+        return Net.head(net, x)
+    return Net.head(net, -x)
+
+
 UNCAPTURED = {
     "random": (
         lambda net, x: Net.head(net, x) + nd.random.normal(shape=(10,)),
         "In net 'affine' takes a number that differs for other images: it is random",
+        "",
     ),
     "by its values": (
-        lambda net, x: Net.head(
-            net, x if x[0, 0, 0, 0].asscalar() > x[1, 0, 0, 0].asscalar() else -x
-        ),
+        by_its_values,
         "The model computes something else for other images, in net",
+        "test_check_mxnet.py, line {}: if x[0, 0, 0, 0].asscalar() > x[1, 0, 0, 0].asscalar():.",
     ),
     "through NumPy": (
         lambda net, x: Net.head(net, nd.array(x.asnumpy())),
         "Output 0 does not depend on the images in a way that MXNet records",
+        "lambda net, x: Net.head(net, nd.array(x.asnumpy())),.",
     ),
 }
 
 
-@pytest.mark.parametrize(("head", "words"), UNCAPTURED.values(), ids=UNCAPTURED)
-def test_what_runs_but_is_not_recorded_is_unclear(head, words):
+@pytest.mark.parametrize(("head", "words", "line"), UNCAPTURED.values(), ids=UNCAPTURED)
+def test_what_runs_but_is_not_recorded_is_unclear(head, words, line):
     found = checked(made(head=head))
     assert found.verdict == "unclear"
     assert found.reason.startswith(words)
+    assert found.reason.endswith(line.format(head.__code__.co_firstlineno + 1))
 
 
 ERRORS = {

@@ -26,6 +26,7 @@ from .nodes import BEFORE, Node
 from .operations import BROADCASTING, FILLED, PRODUCTS, parts
 from .origins import Key, Origins, unused
 from .owned import Owned, Watch
+from .values import noticed
 
 #: A recorded value: the name of its operation, and which of the results it is.
 Entry: TypeAlias = tuple[str, int]
@@ -54,8 +55,15 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     with Watch(owned) as watch:
         runner = _Runner(model, images, owned, watch)
         outputs = runner.outputs()
-        graph, again = runner.graph(images), runner.graph(-images[::-1] / 2)
-        _check_same(graph, again)
+        try:
+            graph, again = runner.graph(images), runner.graph(-images[::-1] / 2)
+            _check_same(graph, again)
+        except CaptureError as error:
+            if not runner.read:
+                raise
+            raise CaptureError(
+                f"{error}; numbers of an array are read in {runner.read[0]}"
+            ) from error.__cause__
         if runner.asks_for_the_mode:
             graph = _with_dropout(graph, runner.training_graph(images))
     return graph, outputs
@@ -69,6 +77,8 @@ class _Runner:
         self._is_numpy = bool(mx.util.is_np_array())
         #: Whether the model asks if it is in training mode, as some do for a dropout.
         self.asks_for_the_mode = False
+        #: The lines of the user's that read the numbers of arrays.
+        self.read: list[str] = []
 
     def outputs(self) -> list[Array]:
         """The outputs in a pass that is not recorded, with arrays of the kind that the model takes:
@@ -124,6 +134,7 @@ class _Runner:
             with (
                 self._asked(),
                 _seen(seen, active),
+                noticed(self.read),
                 autograd.record(train_mode=train),
             ):
                 outputs = self._call(images, x)
