@@ -505,6 +505,7 @@ PARTS = {
     "index_select": (lambda x: paddle.index_select(x, NUMBERS, 1), "slice"),
     "gather": (lambda x: paddle.gather(x, NUMBERS, axis=1), "slice"),
     "a list of channels": (lambda x: x[:, [0, 2, 4]], "slice"),
+    "a tensor of channels": (lambda x: x[:, NUMBERS], "slice"),
 }
 
 
@@ -616,6 +617,24 @@ def test_a_layer_that_nobody_knows_is_named_and_nothing_is_claimed(layer, kind):
     named = [(step.layer.kind, step.place) for step in found.foreign]
     assert (kind, "net[1]") in named
     assert found.errors == ()
+
+
+MEAN = np.array([1, 2, 3], np.float32).reshape(1, 3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * MEAN,
+        lambda x: MEAN * x,
+        lambda x: (x - MEAN) / np.float32(2),
+        lambda x: MEAN - x,
+    ],
+)
+def test_arrays_of_numpy_are_constants(function):
+    found = traced(function)
+    assert {step.layer.kind for step in found.foreign} == {"affine"}
+    check_proved(found)
 
 
 class Arithmetic(nn.Layer):

@@ -7,10 +7,8 @@ from __future__ import annotations
 import os
 import traceback
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import paddle
@@ -21,14 +19,11 @@ from googlenet.arrays import Array
 from googlenet.errors import CaptureError, TraceError
 
 from .model import name
-from .static_mode import newest, replaced, suited, unrecorded
+from .static_mode import newest, suited
+from .watching import Model, Watch
 
 #: Paddle as it is: its types leave out what programs are made of.
 _paddle: Final[Any] = paddle
-#: A user's model: a layer, or a function of a tensor.
-Model: TypeAlias = Callable[[paddle.Tensor], Any]
-#: Layers that do nothing in evaluation mode, of which Paddle then records nothing.
-SILENT: Final = (nn.Dropout, nn.Dropout2D, nn.Dropout3D, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +62,15 @@ def record(model: Model, images: Array) -> Recording:
             " what makes one"
         )
     _check(model)
-    with _Watch(model) as watch:
+    with Watch(model) as watch:
         given, outputs, last = _run(model, watch, images)
         watch.settle()
         program, results, tensors = _recorded(model, watch, given)
+    if len(results) != len(outputs):
+        raise CaptureError(
+            f"{name}: the model runs and gives {len(outputs)} tensors, but paddle.jit.to_static"
+            f" records {len(results)}"
+        )
     found = [each.astype("float64").numpy() for each in outputs]
     native = given.numpy()
     return Recording(
@@ -97,7 +97,7 @@ def _check(model: Model) -> None:
 
 
 def _run(
-    model: Model, watch: _Watch, images: Array
+    model: Model, watch: Watch, images: Array
 ) -> tuple[paddle.Tensor, list[paddle.Tensor], bool]:
     """The images as the model takes them, what it gives for them, and whether it takes them with
     the channels last.
@@ -124,7 +124,7 @@ def _run(
 
 
 def _recorded(
-    model: Model, watch: _Watch, x: paddle.Tensor
+    model: Model, watch: Watch, x: paddle.Tensor
 ) -> tuple[Any, list[Any], list[tuple[paddle.Tensor, Any]]]:
     """Paddle's program of the model, its results, and the tensors in it."""
 
@@ -216,137 +216,3 @@ def _described(outputs: Any) -> str:
         kinds = sorted({type(each).__name__ for each in outputs})
         return f"a {type(outputs).__name__} of {' and '.join(kinds) or 'nothing'}"
     return type(outputs).__name__
-
-
-class _Watch:
-    """Sees every call of a layer while a model is run, and leaves the layers as they were.
-
-    A layer of the model is in evaluation mode; so is any that a plain function calls. Weights and
-    running statistics are set back, and attributes that the recording left.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self._root = model if isinstance(model, nn.Layer) else None
-        self._mode = model.training if isinstance(model, nn.Layer) else True
-        self._modes: dict[nn.Layer, bool] = {}
-        self._kept: list[tuple[paddle.Tensor, Array]] = []
-        self._buffers: dict[nn.Layer, dict[str, Any]] = {}
-        self._attributes: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self._stack = ExitStack()
-        self._block: Any = None
-        self._grown = False
-        self.layers: dict[Any, list[nn.Layer]] = {}
-        self.silent: dict[Any, nn.Layer] = {}
-
-    def __enter__(self) -> _Watch:
-        if self._root is not None:
-            for layer in self._root.sublayers(include_self=True):
-                self._meet(layer, layer.training)
-        self._stack.enter_context(unrecorded())
-        self._stack.enter_context(replaced(nn.Layer, "__call__", self._wrapped))
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-        for live, before in self._attributes:
-            _restore(live, before)
-        for tensor, array in self._kept:
-            if not np.array_equal(tensor.numpy(), array, equal_nan=True):
-                tensor.set_value(array)
-        for layer, training in self._modes.items():
-            layer.training = training
-
-    def _meet(self, layer: nn.Layer, mode: bool) -> None:
-        """Put a layer into evaluation mode, and remember what it holds."""
-        self._modes[layer] = mode
-        layer.training = False
-        self._keep(layer)
-
-    def _keep(self, layer: nn.Layer) -> None:
-        self._buffers[layer] = dict(layer._buffers)
-        held = (*layer._parameters.values(), *layer._buffers.values())
-        for tensor in held:
-            if isinstance(tensor, paddle.Tensor) and tensor._is_initialized():
-                self._kept.append((tensor, tensor.numpy().copy()))
-
-    def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def called(layer: nn.Layer, *args: Any, **kwargs: Any) -> Any:
-            if layer not in self._modes:
-                self._met(layer)
-            block = self._block
-            if block is None:
-                return original(layer, *args, **kwargs)
-            before = block.back().id() if len(block.ops) else None
-            found = original(layer, *args, **kwargs)
-            if isinstance(layer, SILENT) and args and found is args[0]:
-                found = paddle.assign(found)
-                self.silent[block.back().id()] = layer
-            for op in reversed(block.ops):
-                if op.id() == before:
-                    break
-                self.layers.setdefault(op.id(), []).append(layer)
-            return found
-
-        return called
-
-    def _met(self, layer: nn.Layer) -> None:
-        """A layer that was not there before, or is in no layer that Paddle knows of: what
-        `model.eval()` does not reach stays as it is.
-        """
-        if self._root is None:
-            self._meet(layer, layer.training)
-        elif any(layer is each for each in self._root.sublayers(include_self=True)):
-            self._meet(layer, self._mode)
-            self._grown = True
-        else:
-            self._modes[layer] = layer.training
-            self._keep(layer)
-
-    def has_grown(self) -> bool:
-        """Whether the model has built layers since it was last asked."""
-        grown, self._grown = self._grown, False
-        return grown
-
-    def takes_channels_last(self) -> bool:
-        """Whether a layer says that its channels are last."""
-        formats = (getattr(layer, "_data_format", None) for layer in self._modes)
-        names = (getattr(layer, "data_format", None) for layer in self._modes)
-        return "NHWC" in (*formats, *names)
-
-    def settle(self) -> None:
-        """What the layers hold now, all being built, is what they hold afterwards."""
-        layers = list(self._modes)
-        if self._root is not None:
-            layers += self._root.sublayers(include_self=True)
-        for layer in dict.fromkeys(layers):
-            held, buffers = vars(layer), layer._buffers
-            self._attributes.append((held, _copied(held)))
-            before = self._buffers.get(layer, {})
-            for key in [key for key, each in buffers.items() if before.get(key) is not each]:
-                # A tensor that the model keeps of its last call. A value of the program would be
-                # written into it, where it is a buffer, instead of taking its place.
-                held[key] = buffers.pop(key)
-
-    def begin(self, block: Any) -> None:
-        """From now on operations are recorded in `block`."""
-        self._block = block
-
-
-def _copied(held: dict[str, Any]) -> dict[str, Any]:
-    """A layer's attributes, with copies of the lists and dicts among them."""
-    return {
-        key: (value, value.copy() if isinstance(value, list | dict | set) else None)
-        for key, value in held.items()
-    }
-
-
-def _restore(live: dict[str, Any], before: dict[str, Any]) -> None:
-    for key in [key for key in live if key not in before]:
-        del live[key]
-    for key, (value, content) in before.items():
-        live[key] = value
-        if isinstance(value, list):
-            value[:] = content
-        elif isinstance(value, dict | set):
-            value.clear()
-            value.update(content)

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final
 
+import numpy as np
 import paddle
 from paddle.base import core, data_feeder
 from paddle.jit.dy2static.program_translator import StaticFunction
@@ -34,13 +35,15 @@ _COMPARISONS: Final = tuple(f"__{name}__" for name in ("eq", "ne", "lt", "le", "
 _METHODS: Final = (
     *("__getitem__", "__neg__", "__abs__", "__float__", "__int__", "__bool__", "__index__"),
     *("item", "clone", "contiguous", "detach", "astype", "tolist"),
+    *("view", "view_as", "flatten"),
 )
 #: Those which are recorded of a weight, so that what is made of it is known to be.
 _WEIGHED: Final = frozenset(_ARITHMETIC) | {
     *("__getitem__", "__neg__", "__abs__", "clone", "contiguous", "detach", "astype"),
+    *("view", "view_as", "flatten"),
 }
-#: Functions that take tensors in a list, or for a number, in whose place Paddle knows no others.
-_LISTING: Final = ("concat", "stack", "hstack", "vstack", "add_n", "scale", "clip")
+#: Functions that take tensors in a list, for a number, or at all, where Paddle knows values only.
+_LISTING: Final = ("flatten", "concat", "stack", "hstack", "vstack", "add_n", "scale", "clip")
 #: Lets operations in place write into views, where Paddle would refuse them.
 _UNCHECKED: Final = "stride_in_no_check_dy2st_diff"
 
@@ -81,6 +84,8 @@ def suited() -> Iterator[None]:
                 ):
                     stack.enter_context(replaced(owner, each, _in_place))
         stack.enter_context(replaced(_Value, "__setitem__", _in_place))
+        stack.enter_context(replaced(_Value, "__getitem__", _listing))
+        stack.enter_context(_before_arrays())
         for owner in (_Value, paddle):
             for each in _LISTING:
                 if hasattr(owner, each):
@@ -99,6 +104,16 @@ def suited() -> Iterator[None]:
             os.environ.pop(_UNCHECKED)
             if before is not None:
                 os.environ[_UNCHECKED] = before
+
+
+@contextmanager
+def _before_arrays() -> Iterator[None]:
+    """An array of NumPy's leaves an operator to the value beside it."""
+    _Value.__array_ufunc__ = None
+    try:
+        yield
+    finally:
+        del _Value.__array_ufunc__
 
 
 @contextmanager
@@ -164,14 +179,26 @@ def _eager(original: Callable[..., Any], method: str) -> Callable[..., Any]:
 
 
 def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
-    """An operator of a value: Paddle takes other values and numbers for the second, no tensors."""
+    """An operator of a value: Paddle takes other values and numbers for the second, no tensors, and
+    crashes at NumPy's arrays.
+    """
 
     def called(self: Any, *args: Any) -> Any:
         if paddle.in_dynamic_mode():
             return original(self, *args)
-        return original(*(_taken(each) for each in (self, *args)))
+        return original(_taken(self), *(_taken(_told(each)) for each in args))
 
     return called
+
+
+def _told(each: Any) -> Any:
+    """An array of NumPy's as a tensor, one of its numbers as Python's."""
+    if isinstance(each, np.generic):
+        return each.item()
+    if not isinstance(each, np.ndarray):
+        return each
+    with _paddle.base.dygraph.guard():
+        return paddle.to_tensor(each)
 
 
 def _in_place(original: Callable[..., Any]) -> Callable[..., Any]:

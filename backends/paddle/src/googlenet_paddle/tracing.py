@@ -21,8 +21,9 @@ from .origins import Origins
 from .parts import SPLITTING, part
 from .patterns import recognised
 from .places import ROOT, Places
-from .recording import Model, Recording, record
+from .recording import Recording, record
 from .static_mode import dynamic
+from .watching import Model
 
 #: Axes of a map (N, H, W, C) in the order of (N, C, H, W), and the other way round.
 FIRST: Final = (0, 3, 1, 2)
