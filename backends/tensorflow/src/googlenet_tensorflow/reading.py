@@ -22,20 +22,27 @@ from googlenet.backend.graph import Graph, Op
 from googlenet.errors import CaptureError, TraceError
 
 from .constants import Constant, run
+from .graphs import (
+    CALLS,
+    HALVES,
+    Shape,
+    function_of,
+    is_random,
+    plain_attributes,
+    reached,
+    result_shapes,
+    wide,
+)
 from .model import name as framework
 from .origins import Origins, unused
 from .places import ROOT, Places
 from .recording import LayerCall, Recording
 
-Shape: TypeAlias = tuple[int, ...]
-
 #: The axes of the neutral graph in TensorFlow's order: maps (N, C, H, W) are (N, H, W, C) there.
 CHANNELS_LAST: Final = (0, 2, 3, 1)
 #: What is made of the shape of a value, and not of its elements.
 _OF_SHAPE: Final = ("Shape", "ShapeN", "Size", "Rank", "OnesLike", "ZerosLike", "Fill")
-_CALLS: Final = ("PartitionedCall", "StatefulPartitionedCall")
 _CONDITIONS: Final = ("If", "StatelessIf")
-_HALVES: Final = (tf.float16, tf.bfloat16)
 _LOOPS: Final = ("While", "StatelessWhile")
 _MOST_ROUNDS: Final = 1000
 
@@ -145,7 +152,7 @@ class Reader:
         return Graph("images", shape, tuple(ops), tuple(names), tuple(idle))
 
     def _constant(self, tensor: Any) -> Constant:
-        return self._held.setdefault(id(tensor), Constant(_wide(tensor)))
+        return self._held.setdefault(id(tensor), Constant(wide(tensor)))
 
     def _read(
         self,
@@ -156,7 +163,7 @@ class Reader:
     ) -> None:
         """Adds to `known`, results by name and number, those of all nodes that `ends` need."""
         calls = recording.calls if recording is not None else {}
-        needed = _reached(ends, calls)
+        needed = reached(ends, calls)
         for index, node in enumerate(graph.get_operations()):
             if node.name not in needed or (node.name, 0) in known or not node.outputs:
                 continue
@@ -190,7 +197,7 @@ class Reader:
 
     def _results(self, node: Any, inputs: list[Any]) -> Tensor | list[Tensor]:
         """What a node gives."""
-        if node.type in _CALLS:
+        if node.type in CALLS:
             return self._called(node, "f", inputs)
         if node.type in _CONDITIONS and isinstance(inputs[0], Constant):
             branch = "then_branch" if bool(inputs[0].array) else "else_branch"
@@ -204,7 +211,7 @@ class Reader:
             )
         if node.type == "NoOp" or "Assign" in node.type:
             return Constant(None, node)
-        if _is_random(node):
+        if is_random(node):
             return [Noise() for _ in node.outputs]
         if all(isinstance(each, Constant) for each in inputs):
             return self._folded(node, inputs)
@@ -218,7 +225,7 @@ class Reader:
 
     def _called(self, node: Any, attribute: str, inputs: list[Any]) -> list[Tensor]:
         """The results of a function that a node calls."""
-        graph = _function(node, attribute)
+        graph = function_of(node, attribute)
         if graph is None:
             raise CaptureError(f"{self.place}: calls a function that TensorFlow does not expose")
         given = zip(graph.inputs, inputs, strict=True)
@@ -257,8 +264,8 @@ class Reader:
         if node.type == "Placeholder":
             raise CaptureError(f"{self.place}: the model has an input besides the images")
         if node.type == "Const":
-            return [Constant(_wide(tf.constant(tf.make_ndarray(node.get_attr("value")))), node)]
-        if node.type == "Cast" and node.get_attr("DstT") in _HALVES:
+            return [Constant(wide(tf.constant(tf.make_ndarray(node.get_attr("value")))), node)]
+        if node.type == "Cast" and node.get_attr("DstT") in HALVES:
             return list(inputs)
         if node.op_def.is_stateful and node.type != "ReadVariableOp":
             raise CaptureError(
@@ -269,14 +276,14 @@ class Reader:
         for each in inputs:  # what reads a variable otherwise, such as a gather
             self.origins.touch(each)
         found = run(node, [each.tensor for each in inputs])
-        return [Constant(_wide(each), node, tuple(inputs), n) for n, each in enumerate(found)]
+        return [Constant(wide(each), node, tuple(inputs), n) for n, each in enumerate(found)]
 
     def _read_variable(self, node: Any, handle: Constant) -> Constant:
         variable = self.origins.touch(handle)
         key = id(handle) if variable is None else id(variable)
         if key not in self._read_from:
             (found,) = run(node, [handle.tensor])
-            self._read_from[key] = Constant(_wide(found), node, (handle,))
+            self._read_from[key] = Constant(wide(found), node, (handle,))
             if variable is not None:
                 self.origins.hold(self._read_from[key], variable)
         return self._read_from[key]
@@ -381,7 +388,7 @@ class Reader:
         shapes = result_shapes(
             node, [self._stand_in(each, n, node) for n, each in enumerate(inputs)]
         )
-        attributes: dict[str, Any] = _plain_attributes(node)
+        attributes: dict[str, Any] = plain_attributes(node)
         if any(isinstance(each, Noise) for each in inputs):
             attributes["random"] = True
         results: list[Tensor] = []
@@ -437,7 +444,7 @@ class Reader:
         """A variable of a layer as a constant, the same one each time."""
         plain = variable.value if isinstance(variable, keras.Variable) else variable
         if id(plain) not in self._read_from:
-            found = Constant(_wide(tf.constant(plain.numpy())))
+            found = Constant(wide(tf.constant(plain.numpy())))
             self._read_from[id(plain)] = found
             self.origins.hold(found, plain)
         return self._read_from[id(plain)]
@@ -451,107 +458,6 @@ class Reader:
         variable = self.origins.variable(constant.leaf)
         if self.place == ROOT and variable is not None:
             self.place = self.places[variable] or ROOT
-
-
-def has_halves(graph: Any) -> bool:
-    """Whether something in a graph, or in the functions that it calls, is in half precision."""
-    for node in graph.get_operations():
-        if any(each.dtype in _HALVES for each in node.outputs):
-            return True
-        inner = _function(node, "f") if node.type in _CALLS else None
-        if inner is not None and has_halves(inner):
-            return True
-    return False
-
-
-def in_full(function: Any, outputs: Sequence[Any], images: Any) -> list[Any]:
-    """`outputs`, tensors of a recorded function, for its images, each operation computed in float32
-    where it is in half precision.
-    """
-    captures = function.graph.captures
-    known = {(internal.op.name, 0): _wide(external) for external, internal in captures}
-    known[(function.inputs[0].op.name, 0)] = images
-    _run_all(function.graph, [each.op for each in outputs], known)
-    return [known[(each.op.name, each.value_index)] for each in outputs]
-
-
-def _run_all(graph: Any, ends: Iterable[Any], known: dict[tuple[str, int], Any]) -> None:
-    needed = _reached(ends, {})
-    for node in graph.get_operations():
-        if node.name not in needed or (node.name, 0) in known or not node.outputs:
-            continue
-        inputs = [known[(each.op.name, each.value_index)] for each in node.inputs]
-        if node.type == "Const":
-            found = [tf.constant(tf.make_ndarray(node.get_attr("value")))]
-        elif node.type == "Cast" and node.get_attr("DstT") in _HALVES:
-            found = inputs
-        elif node.type in _CALLS:
-            inner = _function(node, "f")
-            given = zip(inner.inputs, inputs, strict=True)
-            inside = {(each.op.name, 0): value for each, value in given}
-            _run_all(inner, [each.op for each in inner.outputs], inside)
-            found = [inside[(each.op.name, each.value_index)] for each in inner.outputs]
-        else:
-            found = run(node, inputs)
-        known.update(((node.name, n), _wide(each)) for n, each in enumerate(found))
-
-
-def _wide(tensor: Any) -> Any:
-    """A tensor in half precision in float32, any other as it is."""
-    return tf.cast(tensor, tf.float32) if tensor.dtype in _HALVES else tensor
-
-
-def _function(node: Any, attribute: str) -> Any:
-    """The graph of a function that a node calls; None if TensorFlow does not hand it out."""
-    found = node.graph._get_function(tf.compat.as_str(node.get_attr(attribute).name))
-    return None if found is None else found.graph
-
-
-def _reached(ends: Iterable[Any], calls: Mapping[str, LayerCall]) -> set[str]:
-    """The names of all nodes that `ends` need, if `calls` of layers need their input only."""
-    needed: set[str] = set()
-    waiting = list(ends)
-    while waiting:
-        node = waiting.pop()
-        if node.name in needed:
-            continue
-        needed.add(node.name)
-        call = calls.get(node.name)
-        inputs = node.inputs if call is None else [call.input]
-        waiting += [each.op for each in inputs]
-    return needed
-
-
-def result_shapes(node: Any, inputs: Sequence[Any]) -> list[Shape]:
-    """The shapes of a node's results for constants, and for shapes of what is none."""
-    shapes = [output.shape for output in node.outputs]
-    if not all(shape.is_fully_defined() for shape in shapes):
-        with tf.Graph().as_default():
-            given = [
-                tf.compat.v1.placeholder(each.dtype, each.shape)
-                if isinstance(each, tf.TensorSpec)
-                else tf.constant(np.asarray(each))
-                for each in inputs
-            ]
-            shapes = [each.shape for each in run(node, given)]
-    if not all(shape.is_fully_defined() for shape in shapes):
-        raise CaptureError(f"{framework}: the shape that '{node.type}' gives depends on the images")
-    return [tuple(int(size) for size in shape) for shape in shapes]
-
-
-def _plain_attributes(node: Any) -> dict[str, Any]:
-    found = {each.name: node.get_attr(each.name) for each in node.op_def.attr}
-    plain = (bool, int, float, str, bytes)
-    return {
-        key: value.decode() if isinstance(value, bytes) else value
-        for key, value in found.items()
-        if isinstance(value, plain)
-        or (isinstance(value, list) and all(isinstance(each, plain) for each in value))
-    }
-
-
-def _is_random(node: Any) -> bool:
-    return "Random" in node.type or node.type in ("Multinomial", "TruncatedNormal")
 
 
 def _needed(ops: Mapping[str, Op], outputs: Sequence[str]) -> list[Op]:

@@ -19,10 +19,12 @@ from googlenet.backend.graph import Graph
 from googlenet.errors import CaptureError, TraceError
 
 from . import layout
+from .forms import shortest
+from .graphs import has_halves, in_full
 from .model import name
-from .operations import RULES, shortest
+from .operations import RULES
 from .places import Places
-from .reading import CHANNELS_LAST, Reader, Value, has_halves, in_full
+from .reading import CHANNELS_LAST, Reader, Value
 from .recording import Drop, LayerCall, Recording, own_kind, record
 
 #: What users call the argument that says whether a model is trained.
@@ -118,7 +120,7 @@ def _with_dropout(model: Any, places: Places, x: tf.Tensor, graph: Graph) -> Gra
     try:
         recording = record(_called(model, training=True), places, x, drops=True)
         other = _captured(recording, places)
-    except Exception:  # code that only trains on something else than images
+    except Exception:  # the user's code may raise anything if it only trains on other things
         return graph
     return other if _without_dropout(other) == _without_dropout(graph) else graph
 
