@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 from ..spec.layers import (
     BatchNorm,
     Dense,
+    Scale,
 )
 from ..tracing.constants import may_be_trained
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle, steps
@@ -197,6 +198,8 @@ def attributes(step: Step) -> dict[str, Any]:
         found["out_channels"] = found.pop("out_features")
     if isinstance(layer, BatchNorm):
         del found["momentum"]  # no graph of evaluation says it
+    if isinstance(layer, Scale):
+        del found["when"]  # nor this
     return found
 
 

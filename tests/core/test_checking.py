@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import googlenet
-from googlenet.checking.align import align
+from googlenet.checking.align import align, differing
 from googlenet.checking.causes import Cause
 from googlenet.checking.specified import specified
 from googlenet.checking.verdict import DIFFERENT, SAME, UNCLEAR, Checked
@@ -14,12 +14,14 @@ from googlenet.spec.layers import (
     NO_PADDING,
     AdaptiveAvgPool,
     AvgPool,
+    BatchNorm,
     Conv,
     Dense,
     Dropout,
     GlobalAvgPool,
     MaxPool,
     ReLU,
+    Scale,
 )
 from googlenet.tracing.evaluate import evaluate
 from googlenet.tracing.tree import Foreign, Fork, Head, Knot, Step, Tangle, steps
@@ -461,3 +463,13 @@ def test_dropout_that_drops_nothing_is_a_mention(rate, verdict):
     assert found.verdict == verdict
     told = found.mentions if verdict == SAME else found.differences
     assert [(each.cause, each.path) for each in told] == [(Cause.DROPOUT, "b5.pool")]
+
+
+@pytest.mark.parametrize("layer", [Scale(0.3, "eval"), BatchNorm(1e-3, 0.2, False)])
+def test_what_no_evaluation_shows_is_no_difference(layer):
+    """When a factor applies, and batch norm's momentum."""
+    other = Scale(0.3, "always") if isinstance(layer, Scale) else replace(layer, momentum=0.1)
+    mine, theirs = (Step(each, {}, (1, 2, 3), "net") for each in (other, layer))
+    assert not differing(mine, theirs)
+    changed = replace(other, factor=0.4) if isinstance(other, Scale) else replace(other, eps=1e-5)
+    assert differing(replace(mine, layer=changed), theirs)
