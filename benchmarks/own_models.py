@@ -86,6 +86,9 @@ def judged(framework: str, case: Case, style: str, folder: Path) -> dict[str, An
         answer |= {"verdict": "unclear", "reason": str(error), "told": []}
         answer |= {"found": False, "layer": False, "cause": False, "divergence": False}
         return answer | {"proved": False, "alone": False}
+    finally:
+        for name in [each for each in sys.modules if each.startswith("user_")]:
+            del sys.modules[name]  # else it keeps the model alive
     told = found.differences
     first = found.first_divergence
     where = [each for each in told if each.path in case.paths]
