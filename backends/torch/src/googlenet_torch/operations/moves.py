@@ -1,0 +1,86 @@
+"""What only moves the elements of a value about, or joins values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+
+from .calls import (
+    Call,
+    Found,
+    Translated,
+    Translator,
+    one,
+    simple,
+)
+
+
+def reshape(call: Call) -> Found:
+    """The same elements in the shape of the result."""
+    return one(call, "reshape", shape=call.shape[1:])
+
+
+def _flatten(call: Call) -> Found:
+    start, end = (int(call[name]) % max(call.rank, 1) for name in ("start_dim", "end_dim"))
+    return one(call, "flatten", start=start) if end == call.rank - 1 else reshape(call)
+
+
+def _permute(call: Call) -> Found:
+    return one(call, "transpose", axes=tuple(int(axis) for axis in call["dims"]))
+
+
+def _swap(call: Call) -> Found:
+    axes = list(range(call.rank))
+    first, second = (int(call.get(*names)) for names in (("dim0", "axis0"), ("dim1", "axis1")))
+    axes[first], axes[second] = axes[second], axes[first]
+    return one(call, "transpose", axes=tuple(axes))
+
+
+def _move_axis(call: Call) -> Found:
+    source, target = (
+        [int(axis) % call.rank for axis in ([found] if isinstance(found, int) else found)]
+        for found in (call["source"], call["destination"])
+    )
+    axes = [axis for axis in range(call.rank) if axis not in source]
+    for place, axis in sorted(zip(target, source, strict=True)):
+        axes.insert(place, axis)
+    return one(call, "transpose", axes=tuple(axes))
+
+
+def _pad(call: Call) -> Found:
+    sides = [int(side) for side in call["pad"]]
+    constant = (call.get("mode") or "constant") == "constant"
+    if not constant or len(sides) not in (2, 4) or call.rank != 4:
+        return None
+    left, right, top, bottom = [*sides, 0, 0][:4]
+    value = float(call.get("value") or 0)
+    return one(call, "pad", padding=((top, bottom), (left, right)), value=value)
+
+
+def _cast(call: Call) -> Found:
+    """Between float32 and float64, where only rounding differs; nothing else is a cast here."""
+    wide = (torch.float32, torch.float64)
+    return one(call, "identity") if {call.dtype, call.x.meta["val"].dtype} <= set(wide) else None
+
+
+def _concat(call: Call) -> Found:
+    inputs = tuple(call["tensors"])
+    return [Translated("concat", inputs, {"axis": int(call["dim"])})]
+
+
+#: What reads each operation, by its name without `aten.`.
+MOVES: Final[Mapping[str, Translator]] = {
+    **dict.fromkeys(("view", "reshape", "squeeze", "unsqueeze", "unflatten"), reshape),
+    **dict.fromkeys(("view_as", "reshape_as"), reshape),
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), _swap),
+    **dict.fromkeys(("movedim", "moveaxis"), _move_axis),
+    **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
+    **dict.fromkeys(("contiguous", "clone", "detach", "alias"), simple("identity")),
+    **dict.fromkeys(("to", "_to_copy", "type_as"), _cast),
+    "flatten": _flatten,
+    "permute": _permute,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
+}
