@@ -459,7 +459,7 @@ def half_weights():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (Half, "net: 'Cast' makes float16 of what it is given"),
+        (Half, "'Cast' makes float16 of what it is given"),
         (half_weights, "net.fc.weight: is float16, with which nothing can be proved"),
         (Noisy, "'StandardNormal' draws random numbers"),
         (NotOnlyTensors, "got tuple"),

@@ -240,11 +240,16 @@ STYLES = {
 
 
 def shuffled(model):
-    """`model` with weights and statistics that are not those of a fresh one."""
+    """`model` with statistics that are not those of a fresh one, and with the same weights in every
+    run, since a ReLU is last: where hardly anything is left of the logits, rounding is all.
+    """
     rng = np.random.default_rng(0)
     for each in model.get_parameters():
+        drawn = rng.standard_normal(each.shape) / np.sqrt(np.prod(each.shape[1:]))
         if "moving" in each.name:
-            each.set_data(ms.Tensor(rng.uniform(0.5, 2, each.shape).astype(np.float32)))
+            drawn = rng.uniform(0.5, 2, each.shape)
+        if "gamma" not in each.name:
+            each.set_data(ms.Tensor(drawn.astype(np.float32)))
     return model
 
 
@@ -715,7 +720,7 @@ class PlainList(nn.Cell):
         (Importing, r"Unsupported statement 'Import'\): test_trace_\w+.py, line \d+: import math$"),
         (
             Branching,
-            r"depends on the values of the images.*: test_\w+.py, line \d+: if x.sum\(\) > 0:",
+            r"depends on the values of the images.*: test_\w+.py, line \d+: if x.sum\(\) > 0$",
         ),
         (Nested, "expected a model that returns a tensor.* got dict"),
         (AcrossTheBatch, "its first axis is not the batch"),
