@@ -17,19 +17,32 @@ from ..architectures import as_network
 from ..arrays import Array
 from ..backend.discovery import canonical_name, chosen_frameworks, get_backend
 from ..backend.graph import Graph
-from ..backend.protocols import Backend, Traces, Writes
+from ..backend.protocols import Backend, NamesLayers, Traces, Writes
 from ..checking.causes import Cause
-from ..checking.differences import Difference
+from ..checking.described import described, joined
+from ..checking.differences import Difference, Finding
 from ..checking.pour import apart
+from ..checking.sources import Sources
 from ..checking.verdict import DIFFERENT, FAILS, SAME, UNCLEAR, Check, Checked
 from ..errors import BackendError, CaptureError, GoogLeNetError, TraceError
 from ..jobs.job import Report
-from ..jobs.own import TRACING, framework_of, function_advice, load_own, own_of, run_own, users_code
+from ..jobs.lines import Lines
+from ..jobs.own import (
+    TRACING,
+    framework_of,
+    function_advice,
+    is_users_file,
+    load_own,
+    own_of,
+    run_own,
+    users_code,
+)
 from ..proof.parity.tolerance import limit
+from ..source.leaf import leaf_code
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.params import param_specs
 from ..spec.serial import from_json, to_json
-from ..spec.traversal import output_shapes, walk
+from ..spec.traversal import composites, output_shapes, walk
 from ..tracing.evaluate import is_known
 from ..tracing.lift import lift
 from ..tracing.tree import Chain, steps
@@ -70,13 +83,27 @@ def check(
     not fit the network, `TraceError` if the model cannot be run, `BackendError` if the framework is
     not there or its backend cannot trace.
     """
+    arguments = (against, input_shape, num_classes, seed)
+    return _checked(model, framework, *arguments, Lines(is_users_file))
+
+
+def _checked(
+    model: Any,
+    framework: str,
+    against: str | Network,
+    input_shape: Shape | None,
+    num_classes: int | None,
+    seed: int,
+    lines: Lines,
+) -> Check:
+    """The same, with the lines that made the model's layers."""
     named = canonical_name(name_of("framework", framework))
     shape = None if input_shape is None else check_input_shape(input_shape)
     backend = get_backend(named)
     if not isinstance(backend, Traces):
         raise BackendError(f"framework '{named}': its backend cannot trace models yet")
     images = drawn_images(as_network(against, input_shape=shape).input_shape, seed)
-    model_of = _Model(backend, model, against, num_classes)
+    model_of = _Model(backend, model, against, num_classes, lines)
     return model_of.check(images, seed)
 
 
@@ -84,10 +111,15 @@ class _Model:
     """A user's model, to be captured at one or two sizes."""
 
     def __init__(
-        self, backend: Backend, model: Any, against: str | Network, classes: int | None
+        self,
+        backend: Backend,
+        model: Any,
+        against: str | Network,
+        classes: int | None,
+        lines: Lines,
     ) -> None:
         self._backend, self._model = backend, model
-        self._against, self._classes = against, classes
+        self._against, self._classes, self._lines = against, classes, lines
 
     def check(self, images: Array, seed: int, *, sizes: bool = True) -> Check:
         """The check at the size of `images`; with `sizes`, also at another one, where the verdict
@@ -133,11 +165,14 @@ class _Model:
                 verdict = UNCLEAR if found.verdict == SAME else found.verdict
                 found = replace(found, verdict=verdict, reason=str(error))
         found = replace(found, mentions=(*found.mentions, *_besides(graph, network, outputs)))
-        found = replace(
-            found,
-            differences=_advised(found.differences, network, self._backend),
-            mentions=_advised(found.mentions, network, self._backend),
+        told = (*found.differences, *found.mentions)
+        findings = [finding for each in told for finding in each.findings]
+        sources = Sources(self._model, tree, self._lines)
+        differences, mentions = (
+            _advised(each, network, self._backend, sources, findings)
+            for each in (found.differences, found.mentions)
         )
+        found = replace(found, differences=differences, mentions=mentions)
         return replace(found, sizes=self._sizes(found, network, seed)) if sizes else found
 
     def _network(self, shape: Shape, outputs: list[Array]) -> Network:
@@ -297,17 +332,21 @@ def answer(
 ) -> dict[str, Any]:
     """What a worker answers: the check as JSON. Raises what `load_own` and `check` raise."""
     file, against = values["file"], values["against"]
-    model = load_own(file, values["name"], framework, report)
+    backend, lines = get_backend(framework), Lines(is_users_file)
+    classes = backend.layer_classes if isinstance(backend, NamesLayers) else ()
+    with lines.noting(classes):
+        model = load_own(file, values["name"], framework, report)
     report(TRACING, 0, 0)
     try:
         with users_code(file):
-            found = check(
+            found = _checked(
                 model,
                 framework,
-                against=against if isinstance(against, str) else from_json(against),
-                input_shape=tuple(values["input_shape"]),
-                num_classes=values["num_classes"],
-                seed=values["seed"],
+                against if isinstance(against, str) else from_json(against),
+                tuple(values["input_shape"]),
+                values["num_classes"],
+                values["seed"],
+                lines,
             )
     except TraceError as error:
         # Where the model itself raised: on images of another shape it may not.
@@ -319,20 +358,36 @@ def answer(
 
 
 def _advised(
-    differences: Sequence[Difference], network: Network, backend: Backend
+    differences: Sequence[Difference],
+    network: Network,
+    backend: Backend,
+    sources: Sources,
+    findings: Sequence[Finding],
 ) -> tuple[Difference, ...]:
-    """Each with the code to write, as far as the framework's backend can write code."""
-    if not isinstance(backend, Writes):
-        return tuple(differences)
-    spelling = backend.spelling
-    written = {site.path: " → ".join(map(str, spelling.leaf(site))) for site in walk(network)}
+    """Each with the user's line, and with the spec's layer and the code that makes it, as far as
+    the framework's backend can write code.
+    """
+    leaves = {site.path: site for site in walk(network)}
+    joins = {site.path: site for site in composites(network)}
     found = []
     for each in differences:
-        what = each.findings[0].what if each.findings else ""
-        advice = ""
-        if what == "extra":
+        if not each.findings:
+            found.append(each)
+            continue
+        first = each.findings[0]
+        advice, spec = "", ""
+        code: tuple[str, ...] = ()
+        if first.what == "extra":
             advice = "Leave it out."
-        elif each.path in written and what != "shared":
-            advice = f"The spec's layer: {written[each.path]}"
-        found.append(replace(each, advice=advice))
+        elif each.path in leaves and first.what != "shared":
+            spec = described(leaves[each.path])
+            others = [described(leaves[path]) for path in each.paths if path in leaves]
+            if any(other != spec for other in others):
+                spec += f" (the first of {len(others)})"
+            if isinstance(backend, Writes):
+                code = leaf_code(leaves[each.path], backend.spelling)
+        elif each.path in joins and first.what not in ("shared", "moved", "around"):
+            spec = joined(joins[each.path])
+        source = sources.source(first, findings)
+        found.append(replace(each, advice=advice, spec=spec, code=code, source=source))
     return tuple(found)

@@ -91,7 +91,8 @@ class Op:
 
     `place` is where it is in the user's code, as far as the framework knows: the path of a layer
     object, `net[3].p3_2`. Arrays that are shared are the same object. `origins` says by role where
-    they are from, as far as the framework knows.
+    they are from, and `called` in which file and line of the user's it is called, both as
+    far as the framework knows.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Op:
     arrays: Mapping[str, Array] = field(default_factory=dict)
     place: str = ""
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    called: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

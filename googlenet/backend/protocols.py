@@ -246,6 +246,19 @@ class Traces(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class NamesLayers(Traces, Protocol):
+    """A backend that tells which objects are layers: reports then show the lines of the user's code
+    that made them.
+    """
+
+    @property
+    def layer_classes(self) -> tuple[type, ...]:
+        """The framework's own classes from which all layers are derived, each with an `__init__` of
+        its own, which every layer calls.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.
@@ -308,6 +321,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "traps": ShowsTraps,
     "source": Writes,
     "trace": Traces,
+    "lines": NamesLayers,
 }
 
 

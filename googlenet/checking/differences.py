@@ -26,6 +26,7 @@ from .align import (
 )
 from .causes import Cause
 from .pour import block_path, item_place, path_of, place_of
+from .sources import Source, user_item
 
 #: What a layer is called in a sentence, by its kind; anything else by its own name.
 NAMES: Final[Mapping[str, str]] = {
@@ -101,7 +102,8 @@ class Finding:
     """One thing that is otherwise at one node of the alignment: `what`, an attribute's name or what
     happened to the layer; in words without the place; and of what kind its layer is.
 
-    `shape_preserving` is whether all shapes of results and weights stay the spec's.
+    `shape_preserving` is whether all shapes of results and weights stay the spec's. `beside` is the
+    user's layer or join before it, or at the beginning of a branch (`is_first`) the one after it.
     """
 
     node: Node
@@ -112,6 +114,8 @@ class Finding:
     cause: Cause
     shape_preserving: bool
     of: str = ""
+    beside: Step | Fork | None = None
+    is_first: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +124,10 @@ class Difference:
     all of them, at the first of which it stands.
 
     `path` is the spec's, for something extra that of the layer that it follows, for something
-    around a block that of the block; `place` is the user's; `advice` what to do, in the words of
-    the framework where it has some.
+    around a block that of the block; `place` is the user's. `source` is the line of the user's code
+    where it is wrong, or after which something is missing, where that is certain; `spec` what the
+    spec has there, in words, and `code` the calls that make it in the user's framework, one after
+    the other; `advice` is what else to do.
     """
 
     path: str
@@ -132,6 +138,9 @@ class Difference:
     findings: tuple[Finding, ...] = ()
     advice: str = ""
     paths: tuple[str, ...] = field(default=())
+    source: Source | None = None
+    spec: str = ""
+    code: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""
@@ -144,7 +153,19 @@ class Difference:
             "advice": self.advice,
             "shape_preserving": self.shape_preserving,
             "paths": list(self.paths),
+            "source": None if self.source is None else self.source.to_json(),
+            "spec": self.spec,
+            "code": "\n".join(self.code) or None,
         }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The user's code and the spec's layer side by side: what each row is, and its text."""
+        found = [] if self.source is None else self.source.rows()
+        if self.spec:
+            found.append(("spec", self.spec))
+        return found + [
+            ("then" if number else "write", each) for number, each in enumerate(self.code)
+        ]
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Difference:
@@ -157,6 +178,9 @@ class Difference:
             values["shape_preserving"],
             advice=values["advice"],
             paths=tuple(values["paths"]),
+            source=None if values["source"] is None else Source.from_json(values["source"]),
+            spec=values["spec"],
+            code=tuple((values["code"] or "").splitlines()),
         )
 
 
@@ -238,6 +262,9 @@ class Finder:
         #: Where what has moved stands, in words, and what has moved past a dropout.
         self._moved: dict[Item, str] = {}
         self._dropping: set[Node] = set()
+        #: What the user's model has in the same branch before the node at hand, and after it.
+        self._before: Step | Fork | None = None
+        self._next: Step | Fork | None = None
         self.findings: list[Finding] = []
 
     def find(self, nodes: Nodes) -> list[Finding]:
@@ -256,7 +283,11 @@ class Finder:
         preserving: bool,
         of: str = "",
     ) -> None:
-        self.findings.append(Finding(node, what, path, place, words, cause, preserving, of))
+        beside = self._before or self._next
+        is_first = self._before is None
+        self.findings.append(
+            Finding(node, what, path, place, words, cause, preserving, of, beside, is_first)
+        )
 
     def _nodes(
         self, nodes: Nodes, path: str, place: str, shape: Shape, row: tuple[Fork, Fork] | None
@@ -265,14 +296,18 @@ class Finder:
         self._note_moves(nodes, path)
         for number, node in enumerate(nodes):
             last = number == len(nodes) - 1
+            following = map(user_item, nodes[number + 1 :])
+            self._next = next((each for each in following if each is not None), None)
             match node:
                 case align.Pair():
                     self._pair(node, row)
                 case ForkPair():
                     self._fork(node, path, place, shape)
                 case HeadPair(inside=inside):
+                    before = self._before
                     self._head(node, nodes)
                     self._nodes(inside, path, place, shape, None)
+                    self._before = before
                 case Missing():
                     self._missing(node, path, place, shape)
                 case Extra():
@@ -289,6 +324,7 @@ class Finder:
                     self._nodes(inside, path, place, shape, row)
             path, place = path_of(node) or path, place_of(node) or place
             shape = _shape_after(node, shape)
+            self._before = user_item(node) or self._before
 
     def _head(self, node: HeadPair, nodes: Nodes) -> None:
         """Whether a further output is returned in its place among the others."""
@@ -493,8 +529,11 @@ class Finder:
         if self._is_shared(node):
             return
         row = (user, spec) if spec.join == "concat" else None
+        before = self._before
         for _, _, inside in node.branches:
+            self._before = None
             self._nodes(inside, path, place, shape, row)
+        self._before = before
         numbers = [number for number, _, _ in node.branches]
         if spec.join == "concat" and numbers != sorted(numbers):
             words = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ from .specified import specified
 BATCH: Final = 2
 #: The verdicts: the same function, another one, or one that could not be determined.
 SAME, DIFFERENT, UNCLEAR = "same", "different", "unclear"
+#: The columns of what a line of code is: yours, spec, write.
+LABEL: Final = 7
 #: At another size: the model cannot be run there.
 FAILS: Final = "fails"
 #: From this share of the spec's weight on a model is another network, and not one with mistakes.
@@ -60,6 +62,17 @@ PERHAPS: Final = frozenset(
         Cause.WEIGHT_NORM,
     }
 )
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A line of the report: further lines, if it is wrapped, begin `hanging` columns from the left;
+    `code` is taken as it is.
+    """
+
+    text: str
+    hanging: int = 0
+    code: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,33 +117,37 @@ class Check:
 
     def lines(self) -> list[str]:
         """The report as lines of plain text."""
+        return [each.text for each in self.passages()]
+
+    def passages(self) -> list[Passage]:
+        """The report, with what a terminal needs to wrap it."""
         height, width = self.input_shape[1:]
         size = f"{self.input_shape[0]}×{height}×{width}"
-        found = [f"{_VERDICTS[self.verdict]} {self.against} at {size}."]
+        found = [Passage(f"{_VERDICTS[self.verdict]} {self.against} at {size}.")]
         if self.reason:
-            found.append(self.reason)
+            found.append(Passage(self.reason))
         explained = set()
         for each in self.differences:
-            found.append(f"- {each.words}")
+            found.append(Passage(f"- {each.words}", 2))
             if each.cause.explanation and each.cause not in explained:
-                found.append(f"  {each.cause.explanation}")
+                found.append(Passage(f"  {each.cause.explanation}", 2))
                 explained.add(each.cause)
-            if each.advice:
-                found.append(f"  {each.advice}")
+            found += _side_by_side(each)
         if self.first_divergence is not None:
-            found.append(_divergence_line(self.first_divergence))
+            found.append(Passage(_divergence_line(self.first_divergence)))
         if self.mentions:
-            found.append("Written differently, but the same function at this size:")
-            found += [f"- {each.words}" for each in self.mentions]
+            found.append(Passage("Written differently, but the same function at this size:"))
+            for each in self.mentions:
+                found.append(Passage(f"- {each.words}", 2))
         for shape, verdict in self.sizes.items():
             size = "×".join(map(str, shape))
-            found.append(f"At {size} it {_AT[verdict]}.")
+            found.append(Passage(f"At {size} it {_AT[verdict]}."))
         mine, theirs = self.parameters
         if mine:
             more = "" if mine == theirs else f"; the spec has {theirs:,}"
-            found.append(f"{mine:,} parameters{more}.")
+            found.append(Passage(f"{mine:,} parameters{more}."))
         if self.verdict == DIFFERENT:
-            found.append(_PROVED if self.proved else _MORE)
+            found.append(Passage(_PROVED if self.proved else _MORE))
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -188,6 +205,15 @@ _MORE: Final = (
     "With these differences removed, it is still a different function: something else is wrong,"
     " too."
 )
+
+
+def _side_by_side(difference: Difference) -> Iterator[Passage]:
+    """The user's line, the spec's layer, the code to write."""
+    for label, text in difference.rows():
+        start = f"  {label:{LABEL}}"
+        yield Passage(f"{start}{text}", len(start), code=True)
+    if difference.advice:
+        yield Passage(f"  {difference.advice}", 2)
 
 
 def _divergence_line(first: Divergence) -> str:

@@ -95,8 +95,9 @@ def command(
 
 
 def _print(found: Check) -> None:
-    for line in found.lines():
-        body = line.lstrip()
-        indent = " " * (len(line) - len(body))
-        hanging = f"{indent}  " if body.startswith("- ") else indent
-        say(f"{indent}{in_words(body)}", indent=hanging)
+    for each in found.passages():
+        said = each.text
+        if not each.code:
+            body = said.lstrip()
+            said = " " * (len(said) - len(body)) + in_words(body)
+        say(said, indent=" " * each.hanging)

@@ -490,11 +490,12 @@ _OTHERS: Final = tuple(
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:
-    return _is_users_file(frame.filename)
+    return is_users_file(frame.filename)
 
 
 @cache
-def _is_users_file(name: str) -> bool:
+def is_users_file(name: str) -> bool:
+    """Whether the file of some code is the user's, and no library's."""
     if name.startswith("<"):
         return False
     path = os.path.realpath(name)

@@ -41,7 +41,7 @@ def join(state: State, op: Op) -> None:
     if op.kind == "add" and factor != 1.0:
         inputs = (inputs[0], _scaled(state, op, inputs[1], factor))
     state.views[op.name] = view
-    fork = Fork(JOINS[op.kind], (), view.base, op.place)
+    fork = Fork(JOINS[op.kind], (), view.base, op.place, called=op.called)
     state.values[op.name] = Value(op.name, inputs, None, fork)
 
 
@@ -56,7 +56,7 @@ def join_by(state: State, op: Op) -> None:
     )
     state.views[op.name] = plain(op.name, op.shape[1:])
     inputs = tuple(map(state.plain, op.inputs))
-    fork = Fork("other", (), op.shape[1:], op.place, step)
+    fork = Fork("other", (), op.shape[1:], op.place, step, op.called)
     state.values[op.name] = Value(op.name, inputs, None, fork)
 
 
@@ -136,6 +136,6 @@ def _joined(state: State, op: Op, views: list[View]) -> View | None:
 
 def _scaled(state: State, op: Op, value: str, factor: float) -> str:
     scaled = f"{op.name} factor"
-    step = Step(Scale(short(factor), "always"), {}, state.shape(value), op.place)
+    step = Step(Scale(short(factor), "always"), {}, state.shape(value), op.place, called=op.called)
     state.values[scaled] = Value(scaled, (value,), step, None)
     return scaled

@@ -108,7 +108,7 @@ class State:
         view = view or plain(op.name, op.shape[1:])
         self.views[op.name] = view
         origins = {role: origin for role, origin in op.origins.items() if role in arrays}
-        step = Step(layer, arrays, view.base, op.place, origins)
+        step = Step(layer, arrays, view.base, op.place, origins, op.called)
         self.values[op.name] = Value(op.name, (before,), step, None)
 
     def foreign(self, op: Op) -> None:

@@ -168,7 +168,8 @@ class Structure:
             assert join is not None
             inside = tuple(self._chain(each, join) for each in branch.inside)
             channels = sum(self._channels(each) for each in branch.inside)
-            found.append(Fork("concat", inside, (channels, *join.out_shape[1:]), join.place))
+            shape = (channels, *join.out_shape[1:])
+            found.append(replace(join, branches=inside, out_shape=shape))
         return tuple(found)
 
     def _heads(self, name: str) -> list[Head]:

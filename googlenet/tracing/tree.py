@@ -28,7 +28,7 @@ class Foreign:
 class Step:
     """One layer of a user's model: the spec's, or a foreign one; its arrays by role, in the spec's
     axes; the shape of its result without the batch, and where it is in the user's code; and where
-    its arrays are from, as far as that is known.
+    its arrays are from, and in which line of which file it is called, as far as that is known.
     """
 
     layer: Leaf | Foreign
@@ -36,6 +36,7 @@ class Step:
     out_shape: Shape
     place: str
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    called: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Fork:
     out_shape: Shape
     place: str
     by: Step | None = None
+    called: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

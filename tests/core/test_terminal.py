@@ -65,10 +65,38 @@ REPORT = {
             " expected 160: the row of b4.inception_4b",
             "cause": "row of another block",
             "explanation": "Not read: it comes with the cause.",
-            "advice": "The spec's layer: Conv2d(528, 160, 1)",
+            "advice": "",
             "shape_preserving": False,
             "paths": ["b4.inception_4e.branch_3x3.reduce.conv"],
-        }
+            "source": {
+                "file": "mynet.py",
+                "line": 39,
+                "text": "Inception(528, 256, (112, 320), (24, 128), 128)",
+                "calls": {"file": "mynet.py", "line": 10, "text": "nn.Conv2d(inputs, c2[0], 1)"},
+                "where": "yours",
+            },
+            "spec": "1×1 convolution, 528 → 160 channels",
+            "code": "nn.Conv2d(528, 160, 1)",
+        },
+        {
+            "path": "b5.inception_5b",
+            "place": "net.b5[1]",
+            "words": "after b5.inception_5b: a tanh, which the spec does not have there",
+            "cause": "extra activation",
+            "explanation": "",
+            "advice": "Leave it out.",
+            "shape_preserving": True,
+            "paths": ["b5.inception_5b"],
+            "source": {
+                "file": "mynet.py",
+                "line": 46,
+                "text": "nn.Tanh()",
+                "calls": None,
+                "where": "yours",
+            },
+            "spec": "",
+            "code": None,
+        },
     ],
     "mentions": [
         {
@@ -81,6 +109,9 @@ REPORT = {
             "advice": "",
             "shape_preserving": True,
             "paths": ["b5.pool"],
+            "source": None,
+            "spec": "global average pool",
+            "code": "layers.GlobalAveragePooling2D()",
         }
     ],
     "first_divergence": {

@@ -4,17 +4,23 @@
 
 import importlib
 import os
+import random
 import sys
 from pathlib import Path
 
 import pytest
 
+from googlenet.actions.check import answer
+
 from ..frameworks.native import LOADERS
+
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 try:
     own_models = importlib.import_module("own_models")
+    edits = importlib.import_module("own_code.edits")
+    plan = importlib.import_module("own_code.plan")
 finally:
     sys.path.remove(str(BENCHMARKS))
 
@@ -59,3 +65,32 @@ def test_right_code_is_the_same(framework, number, tmp_path):
     assert found["verdict"] == "same", found
     assert os.environ == environment  # it runs in the user's own process
     assert not found["told"], found
+
+
+@pytest.mark.parametrize(
+    ("kind", "style"),
+    [("kernel", 0), ("channels", 2), ("softmax", 0)],
+)
+def test_the_line_that_was_edited_is_shown(framework, kind, style, tmp_path, monkeypatch):
+    """As a worker does it, in whose process the file is run, with the code to write beside it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("argv", "path"):
+        monkeypatch.setattr(sys, name, list(getattr(sys, name)))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    words = own_models.words(framework)
+    case = edits.Drawn(random.Random(5), "googlenet").case(kind)
+    right = words.write(plan.plan("googlenet"), words.STYLES[style]).splitlines()
+    code = words.write(case.plan, words.STYLES[style])
+    name = f"mine_{kind.replace(' ', '_')}"
+    Path(f"{name}.py").write_text(code)
+    values = {"file": f"{name}.py", "name": "net", "against": "googlenet", "num_classes": None}
+    values |= {"input_shape": [1, plan.SIDE, plan.SIDE], "seed": 0}
+    found = answer(framework, values, tmp_path, lambda stage, done, total: None)
+    first = found["differences"][0]
+    source = first["source"]
+    line = code.splitlines()[source["line"] - 1]
+    assert source["file"] == f"{name}.py"
+    assert source["where"] == "yours"
+    assert source["text"].partition("(")[0] in line
+    assert line not in right
+    assert bool(first["code"]) is (kind != "softmax"), first

@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    NamesLayers,
     RunsLayers,
     Saves,
     SetsThreads,
@@ -22,5 +23,6 @@ trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore
 shows_traps: ShowsTraps = googlenet_mindspore
+names_layers: NamesLayers = googlenet_mindspore
 runs_layers: RunsLayers = googlenet_mindspore
 writes: Writes = googlenet_mindspore

@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    NamesLayers,
     RunsLayers,
     Saves,
     SetsThreads,
@@ -24,5 +25,6 @@ trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet
 shows_traps: ShowsTraps = googlenet_mxnet
 traces: Traces = googlenet_mxnet
+names_layers: NamesLayers = googlenet_mxnet
 runs_layers: RunsLayers = googlenet_mxnet
 writes: Writes = googlenet_mxnet

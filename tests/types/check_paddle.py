@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    NamesLayers,
     RunsLayers,
     Saves,
     SetsThreads,
@@ -24,5 +25,6 @@ trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle
 shows_traps: ShowsTraps = googlenet_paddle
 traces: Traces = googlenet_paddle
+names_layers: NamesLayers = googlenet_paddle
 runs_layers: RunsLayers = googlenet_paddle
 writes: Writes = googlenet_paddle

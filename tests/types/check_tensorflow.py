@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    NamesLayers,
     RunsLayers,
     Saves,
     SetsPrecision,
@@ -26,5 +27,6 @@ sets_threads: SetsThreads = googlenet_tensorflow
 sets_precision: SetsPrecision = googlenet_tensorflow
 shows_traps: ShowsTraps = googlenet_tensorflow
 traces: Traces = googlenet_tensorflow
+names_layers: NamesLayers = googlenet_tensorflow
 runs_layers: RunsLayers = googlenet_tensorflow
 writes: Writes = googlenet_tensorflow

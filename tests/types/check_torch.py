@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    NamesLayers,
     RunsLayers,
     Saves,
     SetsPrecision,
@@ -26,5 +27,6 @@ sets_threads: SetsThreads = googlenet_torch
 sets_precision: SetsPrecision = googlenet_torch
 shows_traps: ShowsTraps = googlenet_torch
 traces: Traces = googlenet_torch
+names_layers: NamesLayers = googlenet_torch
 runs_layers: RunsLayers = googlenet_torch
 writes: Writes = googlenet_torch

@@ -1,6 +1,7 @@
 """The backend `mindspore`: native MindSpore cells."""
 
 from . import layout, leaves, model, modules, source, tracing, traps
+from .classes import layer_classes
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -25,6 +26,7 @@ __all__ = [
     "file_suffix",
     "forward",
     "gradients",
+    "layer_classes",
     "layout",
     "leaves",
     "model",

@@ -1,6 +1,7 @@
 """The backend `mxnet`: native Gluon HybridBlocks."""
 
 from . import layout, leaves, model, modules, source, traps
+from .classes import layer_classes
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -25,6 +26,7 @@ __all__ = [
     "file_suffix",
     "forward",
     "gradients",
+    "layer_classes",
     "layout",
     "leaves",
     "model",

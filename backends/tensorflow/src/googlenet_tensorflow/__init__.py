@@ -1,6 +1,7 @@
 """The backend `tensorflow`: native Keras models on TensorFlow."""
 
 from . import layout, leaves, model, modules, source, traps
+from .classes import layer_classes
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -26,6 +27,7 @@ __all__ = [
     "file_suffix",
     "forward",
     "gradients",
+    "layer_classes",
     "layout",
     "leaves",
     "model",

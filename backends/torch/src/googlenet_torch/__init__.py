@@ -1,6 +1,7 @@
 """The backend `torch`: native PyTorch modules."""
 
 from . import layout, leaves, model, modules, source, tracing, traps
+from .classes import layer_classes
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -26,6 +27,7 @@ __all__ = [
     "file_suffix",
     "forward",
     "gradients",
+    "layer_classes",
     "layout",
     "leave_parallel",
     "leaves",

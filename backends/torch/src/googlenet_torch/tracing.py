@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import re
 import traceback
 import warnings
@@ -281,7 +282,16 @@ class _Reader:
             arrays = dict(each.arrays)
             if each.kind == "affine":
                 arrays["other"] = self._for_one_image(node, arrays["other"], len(shape))
-            op = Op(called, each.kind, inputs, each.shape or shape, each.attributes, arrays, place)
+            op = Op(
+                called,
+                each.kind,
+                inputs,
+                each.shape or shape,
+                each.attributes,
+                arrays,
+                place,
+                called=_called(node),
+            )
             ops.append(self._origins.of(op, node, self._held))
         return ops
 
@@ -312,6 +322,19 @@ class _Reader:
         """The path of the innermost module that an operation is in."""
         stack = list((node.meta.get("nn_module_stack") or {}).values())
         return re.sub(r"@\d+", "", stack[-1][0]) if stack else ""  # @1: called a second time
+
+
+def _called(node: Node) -> tuple[str, int] | None:
+    """The file and the line that call an operation, or the layer that it is in; None for what one
+    of PyTorch's own containers calls.
+    """
+    frames = re.findall(r'File "(.+)", line (\d+), in ', node.meta.get("stack_trace") or "")
+    for file, line in reversed(frames):
+        if not file.startswith(_TORCH):
+            return file, int(line)
+        if os.path.basename(file) == "container.py":
+            break
+    return None
 
 
 def _inputs(node: Node) -> list[Node]:
@@ -347,6 +370,8 @@ def _place(path: str) -> str:
     return "net" + "".join(f"[{each}]" if each.isdigit() else f".{each}" for each in parts)
 
 
+#: The folder of PyTorch's own code.
+_TORCH: Final = os.path.join(os.path.dirname(torch.__file__), "")
 #: Operations that take a value for its shape only, with what they fill it with.
 _FILLED: Final = {
     "aten.ones_like": 1.0,
