@@ -24,6 +24,7 @@ from typing import Any
 from ..errors import BackendError
 from ..files import write_atomically
 from ..version import __version__, source_digest
+from .bounds import Bounds
 from .workers import failure, run_worker, worker_environment
 
 #: Called often with the stage, how much of it is done, and how much there is (0 if unknown).
@@ -90,6 +91,7 @@ def run_job(
     stop: threading.Event | None = None,
     report: Report = lambda stage, done, total: None,
     gentle: bool = False,
+    bounds: Bounds | None = None,
 ) -> Answer:
     """Have a worker do `job` in `folder`, which must exist, and return its answer; never raises for
     what the worker does.
@@ -97,7 +99,8 @@ def run_job(
     `name` is the name of its files, by default the framework's; `interpreter` is the Python that
     has the framework, by default this one; `threads` is as in `worker_environment`. A worker that
     reports nothing new for `timeout` seconds is killed, and so is one still running when `stop` is
-    set, with time to save first if `gentle`; its children are killed with it.
+    set, with time to save first if `gentle`, or one that takes more than `bounds`; its children are
+    killed with it.
     """
     name = name or job.framework
     python = interpreter or sys.executable
@@ -130,8 +133,9 @@ def run_job(
         timeout=timeout,
         stop=stop,
         gentle=gentle,
+        bounds=bounds,
     )
-    if ending.error is None and not ending.hung and answer.exists():
+    if ending.error is None and not ending.hung and not ending.excess and answer.exists():
         return _read(answer)
     error = failure(
         ending,
@@ -140,7 +144,7 @@ def run_job(
         memory_hint=job.memory_hint,
         timeout_hint=job.timeout_hint,
     )
-    if ending.hung or stop.is_set():  # it was ended, and did not fail to start
+    if ending.hung or ending.excess or stop.is_set():  # it was ended, and did not fail to start
         return Answer(error=error)
     return Answer(error=_other_version(python, environment) or error)
 

@@ -36,11 +36,15 @@ from ..backend.discovery import (
     install_command,
 )
 from ..errors import BackendError, GoogLeNetError, ModelFileError, UnknownNameError
+from .bounds import Bounds
 from .job import Answer, Job, Report, run_job
 
 #: The stages of a job that runs the user's code: their file, and what makes the model. A task that
 #: runs the model itself reports a stage of its own, `TRACING`.
 RUNNING, MAKING, TRACING = "running the file", "making the model", "tracing"
+
+#: What the user's code may take at most: more is a mistake, and would stop the whole machine.
+BOUNDS: Final = Bounds()
 
 #: The most characters of a traceback that are kept, and the most names of a file that are listed.
 LONGEST, MOST_NAMES = 20_000, 12
@@ -386,8 +390,8 @@ def users_code(file: str, framework: str | None = None) -> Iterator[None]:
         raise
     except SystemExit as error:
         raise ModelFileError(
-            f"{_where(error, file)}: ends the interpreter (exit code {error.code!r}); code"
-            " that should run only as a program belongs under 'if __name__ == \"__main__\":'",
+            f"{_where(error, file)}: ends the interpreter (exit code {error.code!r}); "
+            + (_PROGRAM if framework is not None else "take that out of the model"),
             details=users_traceback(error, file),
         ) from error
     except BaseException as error:
@@ -398,6 +402,11 @@ def users_code(file: str, framework: str | None = None) -> Iterator[None]:
     finally:
         if os.getpid() != started:  # a child that the code forked, and that came out of it
             os._exit(0)
+
+
+_PROGRAM: Final = (
+    "code that should run only as a program belongs under 'if __name__ == \"__main__\":'"
+)
 
 
 def _said(error: BaseException) -> str:
@@ -555,6 +564,7 @@ def run_own(
         threads=threads,
         timeout=timeout,
         report=heard,
+        bounds=BOUNDS,
     )
     if answer.error is None:
         return answer

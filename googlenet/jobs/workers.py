@@ -11,9 +11,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..backend.threads import QUIET, asked_for, thread_variables
+from .bounds import Bounds, Watch
 
 #: The environment variable that tells a worker who started it.
 PARENT = "GOOGLENET_PARENT"
@@ -35,12 +37,13 @@ GRACE = 60.0
 @dataclass(frozen=True)
 class Ending:
     """How a worker ended: its exit code (negative for a signal), whether it hung, or why it never
-    started.
+    started; `excess` is what it took too much of, in words.
     """
 
     code: int | None = None
     hung: bool = False
     error: str | None = None
+    excess: str = ""
 
 
 def worker_environment(threads: int | None = None, *, processes: int = 1) -> dict[str, str]:
@@ -80,10 +83,11 @@ def run_worker(
     timeout: float,
     stop: threading.Event,
     gentle: bool = False,
+    bounds: Bounds | None = None,
     interval: float = 0.05,
 ) -> Ending:
-    """Run `command`, the end of what it prints going to `log`, until it ends, `stop` is set, or
-    `look()` has not changed for `timeout` seconds.
+    """Run `command`, the end of what it prints going to `log`, until it ends, `stop` is set,
+    `look()` has not changed for `timeout` seconds, or it takes more than `bounds`.
 
     It runs in its own session, so that all its children end with it, and those that leave the
     session, too, where the system tells of them; `gentle` first asks it to stop, and gives it time
@@ -107,9 +111,11 @@ def run_worker(
             )
     except OSError as error:
         return Ending(error=f"{command[0]}: cannot be started ({error.strerror})")
-    hung = False
+    hung, excess = False, ""
+    mark = f"{GROUP}={group}".encode()
+    watch = None if bounds is None else Watch(process.pid, bounds, partial(_has, mark=mark))
     try:
-        hung = _follow(process, look, timeout, stop, interval, log)
+        hung, excess = _follow(process, look, timeout, stop, interval, log, watch)
     finally:
         if process.poll() is None and gentle and not hung:
             _signal(process, signal.SIGTERM)
@@ -117,14 +123,13 @@ def run_worker(
                 process.wait(GRACE)
         _signal(process, signal.SIGKILL)  # even if it ended by itself: its children may still run
         process.wait()
-        _end_strays(group)
+        _end_strays(mark)
         _shorten(log)
-    return Ending(process.returncode, hung)
+    return Ending(process.returncode, hung, excess=excess)
 
 
-def _end_strays(group: str) -> None:
+def _end_strays(mark: bytes) -> None:
     """Kill what the worker started in other sessions, where /proc says what there is."""
-    mark = f"{GROUP}={group}".encode()
     for _ in range(5):  # they may start others meanwhile
         strays = [process for process in Path("/proc").glob("[0-9]*") if _has(process, mark)]
         for stray in strays:
@@ -170,19 +175,22 @@ def _follow(
     stop: threading.Event,
     interval: float,
     log: Path,
-) -> bool:
-    """Watch until the worker ends or has to stop; True if it hung."""
+    watch: Watch | None,
+) -> tuple[bool, str]:
+    """Watch until the worker ends or has to stop: whether it hung, and what it took too much of."""
     last, since = look(), time.monotonic()
     while process.poll() is None and not stop.is_set():
         now = look()
         if now != last:
             last, since = now, time.monotonic()
         elif time.monotonic() - since > timeout:
-            return True
+            return True, ""
+        if watch is not None and (excess := watch.excess()):
+            return False, excess
         _shorten(log)
         time.sleep(interval)
     look()
-    return False
+    return False, ""
 
 
 def failure(
@@ -191,6 +199,8 @@ def failure(
     """A message about why a worker gave no answer."""
     if ending.error is not None:
         return ending.error
+    if ending.excess:
+        return ending.excess
     if ending.hung:
         return (
             f"stopped responding and was killed after {timeout:g} s without progress;"

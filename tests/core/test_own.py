@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from googlenet import (
     UnknownNameError,
     get_network,
 )
+from googlenet.jobs.bounds import Bounds
 from googlenet.jobs.own import framework_of, is_own, own_of
 from googlenet.spec import blocks
 from googlenet.spec.layers import Aux, Network
@@ -68,7 +71,8 @@ def trace(model, images):
 """
 ).replace("from googlenet.reference", "import numpy as np\nfrom googlenet.reference", 1)
 FILE = """
-import functools, os, sys
+import functools, os, sys, threading, time
+import numpy as np
 import toylib
 from neighbour import THREE
 
@@ -124,6 +128,19 @@ def crashes(): os.kill(os.getpid(), 11)
 def never():
     while True: pass
 def asks(): return input("?")
+def crowds():
+    for number in range(400):
+        if os.fork() == 0:
+            os.setsid() if number % 2 else None
+            time.sleep(60)
+            os._exit(0)
+def spins():
+    for _ in range(60):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    time.sleep(60)
+def grows():
+    held = []
+    while True: held.append(np.ones(1_000_000))
 def raises():
     try:
         len(5)
@@ -165,6 +182,17 @@ def place(site, tmp_path, monkeypatch):
 
 def own(which, **arguments):
     return googlenet.own_network(which, input_shape=(1, 8, 9), timeout=60, **arguments)
+
+
+def running(name):
+    """The processes of this one's workers in whose command there is a name."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            mine = f"GOOGLENET_PARENT={os.getpid()}".encode() in (process / "environ").read_bytes()
+            if mine and name.encode() in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found
 
 
 def write(text, name="other.py"):
@@ -329,6 +357,29 @@ def test_code_that_never_ends_is_killed(place):
         ModelFileError, match=r"while the model was being made, .* killed after 4 s"
     ):
         googlenet.own_network("mynet.py:never", timeout=4)
+
+
+def test_code_that_starts_processes_without_end_is_killed_with_all_of_them(place):
+    message = r"while the model was being made, the process started more than 128 processes, and"
+    with pytest.raises(ModelFileError, match=message):
+        own("mynet.py:crowds")
+    deadline = time.monotonic() + 10
+    while (left := running("googlenet.jobs.worker")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+
+
+def test_code_that_starts_threads_without_end_is_killed(place, monkeypatch):
+    monkeypatch.setattr("googlenet.jobs.own.BOUNDS", Bounds(threads=50))
+    with pytest.raises(ModelFileError, match="the process started more than 50 threads, and was"):
+        own("mynet.py:spins")
+
+
+def test_code_that_takes_memory_without_end_is_killed(place, monkeypatch):
+    monkeypatch.setattr("googlenet.jobs.bounds.total_memory", lambda: 1 << 30)
+    message = r"the process needed more than 0.8 GiB of memory, and was killed"
+    with pytest.raises(ModelFileError, match=message):
+        own("mynet.py:grows")
 
 
 def test_what_is_no_network_is_refused_with_its_place(place):

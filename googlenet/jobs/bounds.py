@@ -1,0 +1,78 @@
+"""What a process and all that it starts may take at most: counted from outside, where /proc tells.
+
+A system's own limits count other things: all processes of a user together, their threads among
+them, or memory that is only reserved, of which frameworks reserve much.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+#: How many seconds lie between two counts.
+INTERVAL = 0.25
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The most processes that may run at a time, the most threads of all of them, and the share of
+    the machine's memory that each may hold. Frameworks have a few threads for each core.
+    """
+
+    processes: int = 128
+    threads: int = 8192
+    memory: float = 0.8
+
+
+class Watch:
+    """Counts what a worker has started: what is in its session, or is `marked` as having been
+    started in its environment.
+    """
+
+    def __init__(self, session: int, bounds: Bounds, marked: Callable[[Path], bool]) -> None:
+        self._session, self._bounds, self._marked = session, bounds, marked
+        self._memory = int(total_memory() * bounds.memory)
+        self._next = 0.0
+
+    def excess(self) -> str:
+        """What is over the bounds, in words; empty if nothing is."""
+        if time.monotonic() < self._next:
+            return ""
+        bounds, all_threads = self._bounds, 0
+        for number, (threads, held) in enumerate(self._counted(), 1):
+            all_threads += threads
+            if number > bounds.processes:
+                return f"started more than {bounds.processes} processes, and was killed"
+            if all_threads > bounds.threads:
+                return f"started more than {bounds.threads} threads, and was killed"
+            if self._memory and held > self._memory:
+                size = self._memory / 2**30
+                return f"needed more than {size:.1f} GiB of memory, and was killed"
+        self._next = time.monotonic() + INTERVAL
+        return ""
+
+    def _counted(self) -> Iterator[tuple[int, int]]:
+        """The threads of each of the processes, and the bytes that it holds."""
+        page = os.sysconf("SC_PAGE_SIZE")
+        for process in PROC.glob("[0-9]*") if PROC.is_dir() else ():
+            with suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
+                # After the name, which may have spaces: state, parent, group, session, ...
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self._session or self._marked(process):
+                    yield int(fields[17]), int(fields[21]) * page
+
+
+def total_memory() -> int:
+    """The bytes of memory that this process and its children may use; 0 if nobody says."""
+    found = []
+    with suppress(ValueError, OSError, AttributeError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(ValueError, OSError):  # "max", or no such file
+            found.append(int((Path("/sys/fs/cgroup") / file).read_text()))
+    return min(found, default=0)
