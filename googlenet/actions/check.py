@@ -18,7 +18,7 @@ from ..arrays import Array
 from ..backend.discovery import canonical_name, chosen_frameworks, get_backend
 from ..backend.graph import Graph
 from ..backend.protocols import Backend, NamesLayers, Traces, Writes
-from ..checking.causes import Cause
+from ..checking.causes import DEFAULTS, Cause
 from ..checking.described import described, joined
 from ..checking.differences import Difference, Finding
 from ..checking.pour import apart
@@ -265,7 +265,7 @@ def _besides(graph: Graph, network: Network, outputs: Sequence[Array]) -> list[D
             words = f"net: {which} has the shape {given}, where the spec's has {shape}"
             found.append(Difference("", "net", words, Cause.OUTPUT, False))
     for place in graph.unused:
-        words = f"{place}: no output in evaluation depends on it"
+        words = f"{place}: no output depends on it in evaluation mode"
         found.append(Difference("", place, words, Cause.UNUSED, True))
     return found
 
@@ -389,5 +389,8 @@ def _advised(
         elif each.path in joins and first.what not in ("shared", "moved", "around"):
             spec = joined(joins[each.path])
         source = sources.source(first, findings)
-        found.append(replace(each, advice=advice, spec=spec, code=code, source=source))
+        theirs = DEFAULTS.get(each.cause, backend.name)  # of whose defaults an explanation speaks
+        explanation = each.explanation if theirs == backend.name else ""
+        told = replace(each, explanation=explanation, advice=advice, source=source)
+        found.append(replace(told, spec=spec, code=code))
     return tuple(found)

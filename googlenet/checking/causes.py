@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 
 class Cause(Enum):
@@ -68,9 +69,9 @@ EXPLANATIONS = {
     Cause.SAME_PADDING: "SAME pads according to the input's size, with any odd row or column after"
     " the input: at stride 2 its windows match those of a fixed padding on both sides only at some"
     " sizes.",
-    Cause.MISSING_ACTIVATION: "Two linear layers without an activation between them are one; early"
-    " editions of the book left out the activations in GoogLeNet's second stage (d2l-zh#521,"
-    " d2l-en#1732).",
+    Cause.MISSING_ACTIVATION: "Without an activation between them, two layers in a row are only one"
+    " linear layer. Early editions of the book left out the activations of the second stage"
+    " (d2l-zh#521, d2l-en#1732).",
     Cause.POOL: "The maximum and the mean of a window have the same shape: no test of shapes tells"
     " them apart (d2l-en#1571).",
     Cause.CEIL: "Rounding up adds a window that hangs over the edge wherever the size does not"
@@ -93,3 +94,14 @@ EXPLANATIONS = {
     Cause.DROPOUT: "It acts only in training, so no output in evaluation mode shows it.",
     Cause.LRN: "Some frameworks divide alpha by the size of the window; others do not.",
 }
+#: What is known instead of dropout that is active in evaluation too, of a logarithm of the softmax,
+#: and of a framework whose defaults are not those of the others.
+ACTIVE: Final = (
+    "It also drops in evaluation, so that predictions are random: tell it whether the model is in"
+    " training, or use a layer, which knows."
+)
+LOGARITHM: Final = (
+    "A loss that takes logits gives the same after it, so training does not suffer; but the model's"
+    " outputs are no logits."
+)
+DEFAULTS: Final = {Cause.BIAS: "mindspore"}

@@ -24,7 +24,7 @@ from .align import (
     differing,
     kind,
 )
-from .causes import Cause
+from .causes import ACTIVE, LOGARITHM, Cause
 from .pour import block_path, item_place, path_of, place_of
 from .sources import Source, user_item
 
@@ -57,7 +57,7 @@ NAMES: Final[Mapping[str, str]] = {
     "softmax": "softmax",
     "log_softmax": "log-softmax",
     "Dropout": "dropout layer",
-    "dropout": "dropout layer that is also active in evaluation",
+    "dropout": "dropout that is also active in evaluation",
     "Scale": "factor",
     "mul": "factor",
     "affine": "constant array",
@@ -84,6 +84,8 @@ PLAIN: Final[Mapping[str, str]] = {
     "celu": "CELU",
     "prelu": "PReLU",
 }
+#: All blocks together, as a part of the network; no path is written so.
+BLOCKS: Final = "in the blocks"
 #: At least so many layers make "all".
 ALL: Final = 3
 #: At most so many places are listed in a sentence.
@@ -138,6 +140,7 @@ class Difference:
     findings: tuple[Finding, ...] = ()
     advice: str = ""
     paths: tuple[str, ...] = field(default=())
+    explanation: str = ""
     source: Source | None = None
     spec: str = ""
     code: tuple[str, ...] = ()
@@ -149,7 +152,7 @@ class Difference:
             "place": self.place,
             "words": self.words,
             "cause": self.cause.value,
-            "explanation": self.cause.explanation,
+            "explanation": self.explanation,
             "advice": self.advice,
             "shape_preserving": self.shape_preserving,
             "paths": list(self.paths),
@@ -178,6 +181,7 @@ class Difference:
             values["shape_preserving"],
             advice=values["advice"],
             paths=tuple(values["paths"]),
+            explanation=values["explanation"],
             source=None if values["source"] is None else Source.from_json(values["source"]),
             spec=values["spec"],
             code=tuple((values["code"] or "").splitlines()),
@@ -615,6 +619,8 @@ class Finder:
         name, of = name_of(user), kind(user)
         if of in ("softmax", "log_softmax") and last:
             words = f"{after}: {name}, before a loss that takes logits"
+            if of == "log_softmax":
+                words = f"{after}: {name}, which the spec leaves to the loss"
             self._add(node, "extra", path, at, words, Cause.SOFTMAX, preserving, of)
             return
         cause = _EXTRA_CAUSES.get(align.family(user), Cause.EXTRA)
@@ -634,7 +640,8 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
     kinds = {step.place: kind(step) for step in steps(spec)} | dict.fromkeys(blocks, "Fork")
     inside: dict[tuple[str, str], set[str]] = {}  # of a kind, in a part: the paths
     for path, name in kinds.items():
-        for part in (*_parts(path), _role(path, blocks)):
+        role = _role(path, blocks)
+        for part in (*_parts(path), role, *([BLOCKS] if role != path else [])):
             inside.setdefault((name, part), set()).add(path)
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for each in findings:
@@ -656,9 +663,21 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
                 all(member.shape_preserving for member in members),
                 members,
                 paths=tuple(member.path for member in members),
+                explanation=_explanation(each),
             )
         )
     return found
+
+
+def _explanation(finding: Finding) -> str:
+    """What is known of it beyond its words."""
+    node = finding.node
+    if isinstance(node, Extra) and isinstance(node.user, Step):
+        if is_active(node.user):
+            return ACTIVE
+        if kind(node.user) == "log_softmax":
+            return LOGARITHM
+    return finding.cause.explanation
 
 
 def _everywhere(
@@ -672,15 +691,18 @@ def _everywhere(
     held = {other.path for other in group}
     whole, *parts = _parts(each.path)
     role, of = _role(each.path, blocks), kinds.get(each.path, each.of)
-    for part in (whole, role, *parts):
+    for part in (whole, BLOCKS, role, *parts):
         paths = inside.get((of, part), set())
         if len(paths) < ALL or not paths <= held:
             continue
         members = tuple(other for other in group if other.path in paths)
+        if part == BLOCKS and len({_role(path, blocks) for path in paths}) == 1:
+            continue  # told by its role
         if part == role != each.path:
             where = f"in all {len(paths)} blocks, {'after ' * (each.what == 'extra')}{role}"
             return members, f"{where}: {_inside(each, role)}"
-        where = f"all {len(paths)} {_plural(of)}{f' of {part}' if part else ''}"
+        inner = {"": "", BLOCKS: " in the blocks"}.get(part, f" of {part}")
+        where = f"all {len(paths)} {_plural(of)}{inner}"
         if each.what == "missing":
             return members, f"{where} are missing"
         return members, f"{'after ' * (each.what == 'extra')}{where}: {_plain(each)}"
@@ -783,6 +805,8 @@ def _plural(of: str) -> str:
 
 
 def _a(name: str) -> str:
+    if name.startswith("dropout that"):
+        return name
     return f"an {name}" if name.lstrip("'")[0] in "aeiouAEIO" else f"a {name}"
 
 

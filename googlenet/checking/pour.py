@@ -38,13 +38,15 @@ WEIGHTED: Final = ("conv", "dense", "batch_norm")
 class Divergence:
     """The first layer whose output is another: the spec's `path`, the user's `place`, and the
     relative L2 distance; None where the shapes are others. `extra` is whether the spec has no such
-    layer: then `path` is the one that it follows, empty at the beginning.
+    layer: then `path` is the one that it follows, empty at the beginning. Unless it is `known`, the
+    layer's output could not be computed.
     """
 
     path: str
     place: str
     error: float | None
     extra: bool = False
+    known: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""
@@ -53,12 +55,14 @@ class Divergence:
             "place": self.place,
             "error": self.error,
             "extra": self.extra,
+            "known": self.known,
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Divergence:
         """The inverse of `to_json`."""
-        return cls(values["path"], values["place"], values["error"], values["extra"])
+        names = ("path", "place", "error", "extra", "known")
+        return cls(*(values[name] for name in names))
 
 
 def poured(user: Chain, nodes: Nodes) -> dict[int, Array]:
@@ -270,6 +274,7 @@ class Divergences:
             place_of(node) or place,
             _finite(apart(user, spec)),
             isinstance(node, Extra),
+            user is not None,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -127,18 +128,23 @@ class Check:
         if self.reason:
             found.append(Passage(self.reason))
         explained = set()
-        for each in self.differences:
+        for each, following in zip_longest(self.differences, self.differences[1:]):
             found.append(Passage(f"- {each.words}", 2))
-            if each.cause.explanation and each.cause not in explained:
-                found.append(Passage(f"  {each.cause.explanation}", 2))
-                explained.add(each.cause)
-            found += _side_by_side(each)
+            if each.explanation and each.explanation not in explained:
+                found.append(Passage(f"  {each.explanation}", 2))
+                explained.add(each.explanation)
+            if following is None or following.rows() != each.rows():  # two things in one line
+                found += _side_by_side(each)
         if self.first_divergence is not None:
             found.append(Passage(_divergence_line(self.first_divergence)))
         if self.mentions:
-            found.append(Passage("Written differently, but the same function at this size:"))
-            for each in self.mentions:
-                found.append(Passage(f"- {each.words}", 2))
+            unused = [each for each in self.mentions if each.cause is Cause.UNUSED]
+            for title, told in (
+                (_WRITTEN, [each for each in self.mentions if each not in unused]),
+                (_UNUSED, unused),
+            ):
+                found += [Passage(title)] if told else []
+                found += [Passage(f"- {each.words}", 2) for each in told]
         for shape, verdict in self.sizes.items():
             size = "×".join(map(str, shape))
             found.append(Passage(f"At {size} it {_AT[verdict]}."))
@@ -200,6 +206,8 @@ _AT: Final = {
     UNCLEAR: "is unclear",
     FAILS: "cannot be run or captured",
 }
+_WRITTEN: Final = "Written differently, but the same function at this size:"
+_UNUSED: Final = "Made, but never used:"
 _PROVED: Final = "With these differences removed, it is the spec's function (proved in float64)."
 _MORE: Final = (
     "With these differences removed, it is still a different function: something else is wrong,"
@@ -218,8 +226,10 @@ def _side_by_side(difference: Difference) -> Iterator[Passage]:
 
 def _divergence_line(first: Divergence) -> str:
     error = (
-        "a different shape" if first.error is None else f"relative L2 distance {first.error:.2g}"
+        f"relative L2 distance {first.error:.2g}" if first.error is not None else "another shape"
     )
+    if not first.known:
+        error = "what it gives cannot be computed here"
     where = f"{first.place} = {first.path}"
     if first.extra:
         where = f"{first.place}, {f'after {first.path}' if first.path else 'at the beginning'}"

@@ -14,7 +14,6 @@ from googlenet.actions.check import answer
 
 from ..frameworks.native import LOADERS
 
-
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 try:
