@@ -239,7 +239,7 @@ def test_a_file_may_be_called_as_a_module_that_is_loaded(place):
         ("mynet.py:a b", "mynet.py: expected a Python name after the colon, got 'a b'"),
         (
             "mynet.py:Nets",
-            "mynet.py: has no 'Nets'; it has Net, Wider, Odd, Broken, Branches, Infinite,",
+            "mynet.py: has no 'Nets'; it has Net, Wider, Odd, Broken, Branches,",
         ),
         (
             "mynet.py:net.inner",
