@@ -19,8 +19,12 @@ from ..tracing.tree import Chain, Item, Step, steps
 from ..weights.samples import random_images, random_params
 from .align import Extra, Missing, Node, Nodes, align, aligned, attributes, cost, is_trained
 from .causes import Cause
-from .differences import Difference, Finder, Finding, doubts, grouped, is_active, name_of
+from .differences import Difference, Finding
+from .doubt import doubts
+from .finder import Finder
+from .grouping import grouped
 from .mend import mended
+from .names import is_active, name_of
 from .pour import Divergence, Divergences, are_same, filled, fits, poured, values
 from .specified import specified
 

@@ -1,0 +1,520 @@
+"""Finds what is otherwise, from front to back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from ..spec.layers import Dense, ExplicitPadding, LocalResponseNorm, Shape
+from ..tracing.evaluate import is_known
+from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle
+from . import align
+from .align import (
+    Around,
+    Extra,
+    ForkPair,
+    HeadPair,
+    Missing,
+    Node,
+    Nodes,
+    Tangled,
+    differing,
+    kind,
+)
+from .causes import Cause
+from .differences import ORIGIN, WINDOW, Finding
+from .names import is_active, name_of, with_article
+from .phrases import (
+    by,
+    first_place,
+    joined_otherwise,
+    order_of,
+    reach,
+    short,
+    sides,
+    tangle,
+    width_of,
+    window_of,
+)
+from .pour import block_path, item_place, path_of, place_of
+from .rows import last_before, row_of, rows_of
+from .sources import user_item
+
+#: Dropout, and what may stand before or behind it all the same, also in training.
+DROPPING: Final = frozenset({"Dropout", "dropout", "spatial_dropout", "alpha_dropout"})
+
+
+COMMUTING: Final = frozenset({"ReLU", "Scale", "mul", "leaky_relu"})
+
+
+class Finder:
+    """Goes through an alignment from front to back."""
+
+    def __init__(self, spec: Chain, input_shape: Shape) -> None:
+        self._rows = dict(rows_of(spec))
+        self._input_shape = input_shape
+        self._seen: dict[int, str] = {}
+        #: Where what has moved stands, in words, and what has moved past a dropout.
+        self._moved: dict[Item, str] = {}
+        self._dropping: set[Node] = set()
+        #: What the user's model has in the same branch before the node at hand, and after it.
+        self._before: Step | Fork | None = None
+        self._next: Step | Fork | None = None
+        self.findings: list[Finding] = []
+
+    def find(self, nodes: Nodes) -> list[Finding]:
+        """Everything that is otherwise, in the order of execution."""
+        self._nodes(nodes, "", "", self._input_shape, None)
+        return self.findings
+
+    def _add(
+        self,
+        node: Node,
+        what: str,
+        path: str,
+        place: str,
+        words: str,
+        cause: Cause,
+        preserving: bool,
+        of: str = "",
+    ) -> None:
+        beside = self._before or self._next
+        is_first = self._before is None
+        self.findings.append(
+            Finding(node, what, path, place, words, cause, preserving, of, beside, is_first)
+        )
+
+    def _nodes(
+        self, nodes: Nodes, path: str, place: str, shape: Shape, row: tuple[Fork, Fork] | None
+    ) -> None:
+        """`path`, `place` and the spec's `shape` are those of what comes before."""
+        self._note_moves(nodes, path)
+        for number, node in enumerate(nodes):
+            last = number == len(nodes) - 1
+            following = map(user_item, nodes[number + 1 :])
+            self._next = next((each for each in following if each is not None), None)
+            match node:
+                case align.Pair():
+                    self._pair(node, row)
+                case ForkPair():
+                    self._fork(node, path, place, shape)
+                case HeadPair(inside=inside):
+                    before = self._before
+                    self._head(node, nodes)
+                    self._nodes(inside, path, place, shape, None)
+                    self._before = before
+                case Missing():
+                    self._missing(node, path, place, shape)
+                case Extra():
+                    self._extra(node, path, place, shape, last)
+                case Tangled(user=user):
+                    where, words = path_of(node), f"in its place {tangle(user)}"
+                    same = user.out_shape == _shape_after(node, shape)
+                    self._add(node, "tangled", where, user.place, words, Cause.TANGLE, same, "Fork")
+                case Around(user=user, inside=inside):
+                    where, at = path_of(node), user.place or place
+                    what, cause = joined_otherwise(user, node.number)
+                    words = f"{what} around {reach(inside)}, which the spec does not have"
+                    self._add(node, "around", where, at, words, cause, True, "Fork")
+                    self._nodes(inside, path, place, shape, row)
+            path, place = path_of(node) or path, place_of(node) or place
+            shape = _shape_after(node, shape)
+            self._before = user_item(node) or self._before
+
+    def _head(self, node: HeadPair, nodes: Nodes) -> None:
+        """Whether a further output is returned in its place among the others."""
+        pairs = [each for each in nodes if isinstance(each, HeadPair)]
+        mine = sorted(each.user.number for each in pairs).index(node.user.number)
+        theirs = sorted(each.spec.number for each in pairs).index(node.spec.number)
+        if mine == theirs:
+            return
+        words = (
+            f"is returned as output {node.user.number}, where the spec has it as"
+            f" output {node.spec.number}, the logits being 0"
+        )
+        path, place = path_of(node), place_of(node)
+        self._add(node, "number", path, place, words, Cause.OUTPUT, False, "Head")
+
+    def _note_moves(self, nodes: Nodes, path: str) -> None:
+        """Where what has moved stands now, and whether that makes a difference in training."""
+        before = path
+        for number, node in enumerate(nodes):
+            if isinstance(node, Extra) and node.moved:
+                self._moved[node.user] = f"after {before}" if before else "at the beginning"
+                other = next(
+                    place
+                    for place, each in enumerate(nodes)
+                    if isinstance(each, Missing) and each.moved is node.user
+                )
+                first, last = sorted((number, other))
+                kinds = set(_kinds(nodes[first : last + 1]))
+                if kinds & DROPPING and kinds - DROPPING - COMMUTING:
+                    self._dropping.add(nodes[other])
+                before = path_of(nodes[other])
+            elif not isinstance(node, Missing):
+                before = path_of(node) or before
+
+    # One layer ------------------------------------------------------------------------------------
+
+    def _pair(self, node: align.Pair, row: tuple[Fork, Fork] | None) -> None:
+        user, spec = node.user, node.spec
+        path, place = spec.place, user.place
+        if self._is_shared(node):
+            return
+        same_shape = _stripped(user.out_shape) == _stripped(spec.out_shape) and all(
+            _stripped(array.shape) == _stripped(spec.arrays[role].shape)
+            for role, array in user.arrays.items()
+            if role in spec.arrays
+        )
+        if kind(user) != kind(spec) and not (_is_dilated(user, spec) or _is_vector(user, spec)):
+            words = (
+                f"{with_article(name_of(user))} where the spec has {with_article(name_of(spec))}"
+            )
+            if align.family(spec) == "pool":
+                words += window_of(user)
+            cause = _KIND_CAUSES.get(align.family(spec), Cause.KIND)
+            self._add(node, "kind", path, place, words, cause, same_shape, kind(spec))
+            if align.family(spec) != "weighted":
+                return
+        found = differing(user, spec)
+        if "kernel_size" in found and _is_half(user) and _is_half(spec):
+            # Another kernel with the padding that keeps the size: one thing, and not two.
+            found.pop("padding", None)
+            found = {WINDOW if what == "kernel_size" else what: found[what] for what in found}
+        for what, (mine, theirs) in found.items():
+            words, cause = self._words(node, what, mine, theirs, row)
+            self._add(node, what, path, place, words, cause, same_shape, kind(spec))
+        for role in spec.arrays:
+            if role in user.arrays:
+                self._origin(node, role)
+
+    def _origin(self, node: align.Pair, role: str) -> None:
+        """What the spec trains, and the user's code does not."""
+        cause: Cause
+        match node.user.origins.get(role):
+            case "constant":
+                words, cause = "is no parameter, and stays as it is in training", Cause.FIXED
+            case "tied":
+                alike = len(np.unique(node.user.arrays[role])) == 1
+                words = (
+                    "is one number for all channels"
+                    if alike and role == "bias"
+                    else "has numbers in common with another, or one several times"
+                )
+                cause = Cause.TIED
+            case "free":
+                words = "is normalised: it is computed from parameters that can make it any numbers"
+                cause = Cause.WEIGHT_NORM
+            case "computed":
+                words = "is computed from others; which numbers it can be is not known here"
+                cause = Cause.COMPUTED
+            case _:
+                return
+        path, place = node.spec.place, node.user.place
+        of = kind(node.spec)
+        self._add(node, f"{ORIGIN}{role}", path, place, f"its {role} {words}", cause, True, of)
+
+    def _is_shared(self, node: align.Pair | ForkPair) -> bool:
+        """Whether all weights of a layer, or of a block, are those of an earlier one; which is then
+        all that is said of it.
+        """
+        pairs = [pair for pair in align.aligned((node,)) if pair.user.arrays]
+        firsts = [
+            self._seen.setdefault(id(array), pair.spec.place)
+            for pair in pairs
+            for array in pair.user.arrays.values()
+        ]
+        own = {pair.spec.place for pair in pairs}
+        others = [first for first in firsts if first not in own]
+        if not others or (isinstance(node, ForkPair) and len(others) < len(firsts)):
+            return False
+        first = block_path(others)
+        words = (
+            f"shares its weights with {first}, where the spec has separate weights for each place"
+        )
+        path, place = path_of(node), place_of(node)
+        of = kind(node.spec) if isinstance(node.spec, Step) else "Fork"
+        self._add(node, "shared", path, place, words, Cause.SHARED, True, of)
+        return True
+
+    def _words(
+        self, node: align.Pair, what: str, mine: Any, theirs: Any, row: tuple[Fork, Fork] | None
+    ) -> tuple[str, Cause]:
+        user = node.user
+        match what:
+            case "out_channels":
+                unit = "outputs" if isinstance(node.spec.layer, Dense) else "channels"
+                words = f"{mine} {unit}, expected {theirs}"
+                other = self._other_row(row) if row is not None else ""
+                return (
+                    (f"{words}: the row of {other}", Cause.ROW)
+                    if other
+                    else (
+                        words,
+                        Cause.CHANNELS,
+                    )
+                )
+            case "kernel_size" | "window":
+                return f"kernel {by(mine)} where the spec has {by(theirs)}", Cause.KERNEL
+            case "stride":
+                return f"stride {by(mine)} where the spec has {by(theirs)}", Cause.STRIDE
+            case "dilation":
+                return f"dilation {by(mine)}, where the spec has none", Cause.DILATION
+            case "padding":
+                if _is_same(node, mine):
+                    words = f"SAME padding, here {sides(mine)}, where the spec has {sides(theirs)}"
+                    return words, Cause.SAME_PADDING
+                words = f"padding {sides(mine)} where the spec has {sides(theirs)}"
+                return words, Cause.PADDING
+            case "groups":
+                return f"{mine} groups where the spec has {theirs}", Cause.GROUPS
+            case "bias":
+                words = "a bias, which the spec does not have" if mine else "no bias"
+                return words + "; the function is the same only if the bias is 0" * (
+                    mine is True
+                ), Cause.BIAS
+            case "ceil_mode":
+                words = "size rounded up where the spec rounds down"
+                return (words if mine else "size rounded down where the spec rounds up"), (
+                    Cause.CEIL
+                )
+            case "count_include_pad":
+                words = "padding counted in the mean, which the spec does not do"
+                return (
+                    words if mine else "padding left out of the mean, where the spec counts it"
+                ), Cause.COUNTED
+            case "eps":
+                return f"eps {mine:g} where the spec has {theirs:g}", Cause.EPS
+            case "scale":
+                words = "multiplication by a weight, which the spec does not have"
+                return (words if mine else "no weight to multiply by (gamma)"), Cause.SCALE
+            case "rate":
+                return f"dropout at rate {mine:g} where the spec has {theirs:g}", Cause.DROPOUT
+            case "factor":
+                return f"factor {mine:g} where the spec has {theirs:g}", Cause.FACTOR
+            case _:
+                cause = Cause.LRN if isinstance(user.layer, LocalResponseNorm) else Cause.SETTING
+                return f"{what} {short(mine)} where the spec has {short(theirs)}", cause
+
+    def _other_row(self, row: tuple[Fork, Fork]) -> str:
+        """The block of the spec whose channels the user's block has, if it is another one."""
+        user, spec = row
+        mine = row_of(user)
+        for path, theirs in self._rows.items():
+            if path != spec.place and theirs == mine:
+                return path
+        # Not all of it: what is otherwise is all the other block's.
+        own = self._rows.get(spec.place)
+        if own is None or len(own) != len(mine):
+            return ""
+        wrong = [place for place, (a, b) in enumerate(zip(mine, own, strict=True)) if a != b]
+        near = [
+            path
+            for path, theirs in self._rows.items()
+            if path != spec.place
+            and len(theirs) == len(mine)
+            and all(theirs[place] == mine[place] for place in wrong)
+        ]
+        return near[-1] if len(wrong) > 1 and len(near) == 1 else last_before(near, spec.place)
+
+    # Forks ----------------------------------------------------------------------------------------
+
+    def _fork(self, node: ForkPair, path: str, place: str, shape: Shape) -> None:
+        user, spec = node.user, node.spec
+        if self._is_shared(node):
+            return
+        row = (user, spec) if spec.join == "concat" else None
+        before = self._before
+        for _, _, inside in node.branches:
+            self._before = None
+            self._nodes(inside, path, place, shape, row)
+        self._before = before
+        numbers = [number for number, _, _ in node.branches]
+        if spec.join == "concat" and numbers != sorted(numbers):
+            words = (
+                f"the branches in the order {order_of(node)}: the same only up to a permutation of"
+                " channels"
+            )
+            self._add(
+                node, "order", spec.place, user.place, words, Cause.BRANCH_ORDER, True, "Fork"
+            )
+        for number in node.more:
+            channels = width_of(user.branches[number])
+            words = f"a further branch{channels}, which the spec does not have"
+            what = f"more {number}"
+            self._add(node, what, spec.place, user.place, words, Cause.BRANCH, False, "Fork")
+        for number in node.without:
+            where = first_place(spec.branches[number])
+            channels = width_of(spec.branches[number])
+            words = f"lacks the branch {where}{channels}" if where else "lacks its shortcut"
+            self._add(
+                node,
+                f"without {number}",
+                spec.place,
+                user.place,
+                words,
+                Cause.BRANCH,
+                False,
+                "Fork",
+            )
+
+    # Missing and extra ----------------------------------------------------------------------------
+
+    def _missing(self, node: Missing, path: str, place: str, shape: Shape) -> None:
+        spec, where = node.spec, item_place(node.spec)
+        after = f"after {path}" if path else "at the beginning"
+        if node.moved is not None:
+            moved = item_place(node.moved)
+            what = name_of(spec) if isinstance(spec, Step) else "block"
+            words = f"the {what} stands {self._moved[node.moved]}, but the spec has it {after}"
+            cause = Cause.BLOCK_ORDER if isinstance(spec, Fork) else Cause.ORDER
+            if node in self._dropping:
+                cause = Cause.DROPOUT
+            same = _shape_of(spec, shape) == _shape_of(node.moved, ())
+            self._add(node, "moved", where, moved, words, cause, same, "Moved")
+            inner = align.pair_of(node.moved, spec)
+            self._nodes((inner,), path, moved, shape, None)
+            return
+        if isinstance(spec, Step):
+            words = f"{after}: no {name_of(spec)}"
+            cause = _MISSING_CAUSES.get(align.family(spec), Cause.MISSING)
+            preserving = spec.out_shape == shape and not spec.arrays
+            self._add(node, "missing", where, place, words, cause, preserving, kind(spec))
+        else:
+            what = "further output" if isinstance(spec, Head) else "block"
+            words = f"{after}: the {what} {where} is missing"
+            cause = Cause.OUTPUT if isinstance(spec, Head) else Cause.MISSING_BLOCK
+            self._add(node, "missing", where, place, words, cause, False, "Fork")
+
+    def _extra(self, node: Extra, path: str, place: str, shape: Shape, last: bool) -> None:
+        user, at = node.user, item_place(node.user) or place
+        if node.moved:
+            return
+        after = f"after {path}" if path else "at the beginning"
+        if isinstance(user, Tangle):
+            words = f"{after}: {tangle(user)}, which the spec does not have"
+            self._add(node, "extra", path, at, words, Cause.TANGLE, False, "Fork")
+            return
+        if not isinstance(user, Step):
+            what, cause = "a further output", Cause.OUTPUT
+            if isinstance(user, Fork):
+                what, cause = "a further block", Cause.EXTRA_BLOCK
+                if user.join in ("product", "other"):
+                    what, cause = joined_otherwise(
+                        user, user.branches.index(()) if () in user.branches else 0
+                    )
+            words = f"{after}: {what}, which the spec does not have"
+            self._add(node, "extra", path, at, words, cause, False, "Fork")
+            return
+        preserving = user.out_shape == shape and not user.arrays
+        name, of = name_of(user), kind(user)
+        if of in ("softmax", "log_softmax") and last:
+            words = f"{after}: {name}, before a loss that takes logits"
+            if of == "log_softmax":
+                words = f"{after}: {name}, which the spec leaves to the loss"
+            self._add(node, "extra", path, at, words, Cause.SOFTMAX, preserving, of)
+            return
+        cause = _EXTRA_CAUSES.get(align.family(user), Cause.EXTRA)
+        if isinstance(user.layer, Foreign) and not (is_known(user) or is_active(user)):
+            words = f"{after}: {name}, an operation that is not known here"
+            self._add(node, "extra", path, at, words, Cause.UNKNOWN, preserving, of)
+            return
+        words = f"{after}: {with_article(name)}, which the spec does not have there"
+        self._add(node, "extra", path, at, words, cause, preserving, of)
+
+
+def _kinds(nodes: Nodes) -> Iterator[str]:
+    """The kinds of the user's layers, and what is no single layer."""
+    for node in nodes:
+        match node:
+            case align.Pair(user=Step() as step) | Extra(user=Step() as step):
+                yield kind(step)
+            case ForkPair() | Around() | Extra() | Tangled():
+                yield "Fork"
+            case _:
+                pass
+
+
+def _is_half(step: Step) -> bool:
+    """Whether a layer is padded by half of its kernel on every side, which keeps the size."""
+    found = align.attributes(step)
+    sides = zip(found["kernel_size"], found.get("padding", ()), strict=False)
+    return all(side == (size // 2, size // 2) for size, side in sides)
+
+
+def _is_dilated(user: Step, spec: Step) -> bool:
+    """Whether a foreign layer is the spec's but for gaps in its kernel."""
+    return (kind(user), kind(spec)) in (("conv", "Conv"), ("max_pool", "MaxPool"))
+
+
+def _is_vector(user: Step, spec: Step) -> bool:
+    """Whether dropout of whole channels is dropout: of one pixel each."""
+    names = (kind(user), kind(spec))
+    return names == ("spatial_dropout", "Dropout") and not any(
+        size != 1 for size in user.out_shape[1:]
+    )
+
+
+def _is_same(node: align.Pair, padding: ExplicitPadding) -> bool:
+    """Whether a padding is what SAME gives: ⌈size / stride⌉ windows, the odd one behind."""
+    found = align.attributes(node.user)
+    kernel, stride = found.get("kernel_size"), found.get("stride")
+    if kernel is None or stride is None or max(stride) == 1:
+        return False
+    uneven = any(before + 1 == after for before, after in padding)
+    return uneven and all(0 <= after - before <= 1 for before, after in padding)
+
+
+def _stripped(shape: Shape) -> Shape:
+    """Without axes of one element at the end: a map of one pixel is a vector."""
+    while shape and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def _shape_of(item: Item, given: Shape) -> Shape:
+    return given if isinstance(item, Head) else item.out_shape
+
+
+def _shape_after(node: Node, shape: Shape) -> Shape:
+    match node:
+        case align.Pair() | ForkPair():
+            return node.spec.out_shape
+        case Missing(spec=spec):
+            return _shape_of(spec, shape)
+        case Around(inside=inside):
+            for each in inside:
+                shape = _shape_after(each, shape)
+            return shape
+        case Tangled(spec=spec):
+            return spec[-1].out_shape if not isinstance(spec[-1], Head) else shape
+        case _:
+            return shape
+
+
+_KIND_CAUSES: Final = {
+    "activation": Cause.ACTIVATION,
+    "pool": Cause.POOL,
+    "norm": Cause.NORM,
+    "dropout": Cause.DROPOUT,
+}
+
+
+_MISSING_CAUSES: Final = {
+    "activation": Cause.MISSING_ACTIVATION,
+    "pool": Cause.MISSING_POOL,
+    "norm": Cause.MISSING_NORM,
+    "dropout": Cause.DROPOUT,
+}
+
+
+_EXTRA_CAUSES: Final = {
+    "activation": Cause.EXTRA_ACTIVATION,
+    "pool": Cause.EXTRA_POOL,
+    "norm": Cause.EXTRA_NORM,
+    "dropout": Cause.DROPOUT,
+    "softmax": Cause.SOFTMAX,
+    "log_softmax": Cause.SOFTMAX,
+}
