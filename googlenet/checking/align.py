@@ -8,43 +8,15 @@ they fit best. What stands in one chain only, and again elsewhere in the other, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from ..spec.layers import (
-    BatchNorm,
-    Dense,
-    Scale,
-)
-from ..tracing.constants import may_be_trained
-from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle, steps
+from ..tracing.tree import Chain, Fork, Head, Item, Step, Tangle, steps
+from .features import attributes, differing_in, family, is_one, kind
+from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
 
-#: What stands for another: a pool of one kind for one of another, and so on.
-FAMILIES: Final = {
-    "activation": (
-        "ReLU",
-        *("leaky_relu", "elu", "clip", "gelu", "sigmoid", "silu", "tanh", "softplus"),
-    ),
-    "pool": (
-        *("MaxPool", "AvgPool", "AdaptiveAvgPool", "GlobalAvgPool"),
-        *("max_pool", "avg_pool", "sum_pool", "adaptive_max_pool", "adaptive_avg_pool", "mean"),
-    ),
-    "weighted": ("Conv", "Dense", "conv", "dense"),
-    "norm": ("BatchNorm", "LocalResponseNorm", "batch_norm", "local_response_norm"),
-    "dropout": ("Dropout", "dropout", "spatial_dropout", "alpha_dropout"),
-    "scale": ("Scale", "mul", "affine"),
-}
-#: What is known by name only, and stands for another layer all the same; in lower case, without
-#: underscores.
-NAMED: Final = {
-    "activation": (
-        *("mish", "hardswish", "hardsigmoid", "selu", "celu", "prelu", "rrelu", "softsign"),
-        *("logsigmoid", "swish", "softshrink", "hardshrink", "tanhshrink", "glu"),
-    ),
-    "norm": ("groupnorm", "layernorm", "instancenorm", "rmsnorm"),
-}
 #: What the pairing of two layers costs, by the field in which they differ; a layer that is missing
 #: costs 1. Channels and kernels tell layers apart best.
 COSTS: Final = {"out_channels": 0.35, "kernel_size": 0.35, "stride": 0.15, "padding": 0.1}
@@ -62,96 +34,6 @@ TANGLED, UNEVEN = 0.4, 0.2
 #: Up to this share of its weight what stands in another place is still the same, and two have
 #: changed places if they cost only so much of what they cost where they are.
 MOVED, CROSSED = 0.3, 0.25
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """A layer of the user's and the spec's."""
-
-    user: Step
-    spec: Step
-
-
-@dataclass(frozen=True, eq=False)
-class ForkPair:
-    """Two forks, and for each of the spec's branches the number of the user's, and how the two are
-    aligned; `more` are the user's further branches, and `without` the spec's that it lacks.
-    """
-
-    user: Fork
-    spec: Fork
-    branches: tuple[tuple[int, int, Nodes], ...]  # user's number, spec's number
-    more: tuple[int, ...]
-    without: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class HeadPair:
-    """Two further outputs."""
-
-    user: Head
-    spec: Head
-    inside: Nodes
-
-
-@dataclass(frozen=True, eq=False)
-class Extra:
-    """What the user's model has and the spec has not; `moved` is the node that misses it."""
-
-    user: Item
-    moved: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Missing:
-    """What the spec has and the user's model has not, or (`moved`) has elsewhere in the chain."""
-
-    spec: Item
-    moved: Item | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Around:
-    """A sum or product of the user's that adds something to the result of some layers, as what they
-    take, or multiplies it: the layers alone, its branch `number`, are `inside`.
-    """
-
-    user: Fork
-    inside: Nodes
-    number: int
-
-
-@dataclass(frozen=True, eq=False)
-class Tangled:
-    """What the user's model has in the place of some of the spec's layers, one after the other,
-    whose branches do not fork and join as a whole.
-    """
-
-    user: Tangle
-    spec: Chain
-
-
-Node: TypeAlias = "Pair | ForkPair | HeadPair | Extra | Missing | Around | Tangled"
-Nodes: TypeAlias = "tuple[Node, ...]"
-
-
-def kind(step: Step) -> str:
-    """The spec's class, or what a foreign layer is called."""
-    layer = step.layer
-    return layer.kind if isinstance(layer, Foreign) else type(layer).__name__
-
-
-def family(step: Step) -> str:
-    """What it is among others; a kind of its own if nothing stands for it."""
-    name, plain = kind(step), plain_name(step)
-    found = (each for each, kinds in FAMILIES.items() if name in kinds)
-    named = (each for each, kinds in NAMED.items() if plain in kinds)
-    return next(found, next(named, name))
-
-
-def plain_name(step: Step) -> str:
-    """What a layer is called, without its framework's prefix: `groupnorm` for aten.group_norm."""
-    return kind(step).rpartition(".")[2].replace("_", "").lower()
 
 
 def align(user: Chain, spec: Chain) -> tuple[float, Nodes]:
@@ -180,61 +62,6 @@ def _weight(item: Item) -> float:
             return MISSING * (1 + len(knots))
         case Head(chain=chain):
             return MISSING + weight(chain)
-
-
-def attributes(step: Step) -> dict[str, Any]:
-    """Everything that a layer is given, by name; its channels as `out_channels` everywhere."""
-    layer = step.layer
-    if isinstance(layer, Foreign):
-        found = dict(layer.attributes)
-        if (array := step.arrays.get("weight")) is not None and layer.kind in ("conv", "dense"):
-            found["out_channels"] = len(array)
-            if layer.kind == "conv":
-                found["kernel_size"] = tuple(map(int, array.shape[2:]))
-            found["bias"] = "bias" in step.arrays
-        return found
-    found = {each.name: getattr(layer, each.name) for each in fields(layer)}
-    if isinstance(layer, Dense):
-        found["out_channels"] = found.pop("out_features")
-    if isinstance(layer, BatchNorm):
-        del found["momentum"]  # no graph of evaluation says it
-    if isinstance(layer, Scale):
-        del found["when"]  # nor this
-    return found
-
-
-def is_one(step: Step) -> bool:
-    """Whether a batch norm multiplies by 1, as one does that cannot be told not to multiply."""
-    weight = step.arrays.get("weight")
-    return weight is not None and bool((weight == 1).all())
-
-
-def is_trained(step: Step) -> bool:
-    """Whether a constant that is added or multiplied is a weight."""
-    layer, other = step.layer, step.arrays.get("other")
-    if not isinstance(layer, Foreign) or layer.kind != "affine" or other is None:
-        return False
-    return may_be_trained(other, step.origins.get("other"), product=layer.attributes["product"])
-
-
-def differing(user: Step, spec: Step) -> dict[str, tuple[Any, Any]]:
-    """The attributes in which two layers of one family differ: the user's and the spec's value."""
-    return _differing(attributes(user), attributes(spec), is_one=is_one(user))
-
-
-def _differing(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, is_one: bool
-) -> dict[str, tuple[Any, Any]]:
-    found = {
-        name: (ours[name], theirs[name])
-        for name in theirs
-        if name in ours and ours[name] != theirs[name]
-    }
-    if ours.get("dilation", (1, 1)) != (1, 1):
-        found["dilation"] = (ours["dilation"], (1, 1))
-    if is_one and found.get("scale") == (True, False):
-        del found["scale"]
-    return found
 
 
 #: What a matching of branches costs, and the pairs of their numbers.
@@ -404,7 +231,7 @@ class _Aligner:
         (ours, kind, one, mine), (theirs, other, _, its) = self._told(user), self._told(spec)
         if ours != theirs:
             return 2 * MISSING
-        names = _differing(mine, its, is_one=one)
+        names = differing_in(mine, its, is_one=one)
         total = sum(COSTS.get(name, OTHER_FIELD) for name in names)
         if kind != other:
             total += SAME_KIND if ours == "weighted" else OTHER_KIND

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..tracing.tree import Fork, Step
-from .align import (
-    Node,
-)
 from .causes import Cause
+from .nodes import Node
 from .sources import Source
 
 #: What a finding is called that concerns where an array is from; its role follows.

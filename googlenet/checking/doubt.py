@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Item, Tangle, steps
-from . import align
-from .align import (
-    Around,
-    Extra,
-    ForkPair,
-    HeadPair,
-    Missing,
-    Node,
-    Nodes,
-    Tangled,
-    differing,
-)
+from .features import differing
 from .names import is_active
+from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
 
 
 def doubts(nodes: Nodes) -> set[Node]:
@@ -41,7 +31,7 @@ def doubts(nodes: Nodes) -> set[Node]:
                     found |= doubts(inside)
             case HeadPair(inside=inside) | Around(inside=inside):
                 found |= doubts(inside)
-            case align.Pair(user=user, spec=spec):
+            case Pair(user=user, spec=spec):
                 if strange and set(differing(user, spec)) <= {"padding"}:
                     run.append(node)
         found.update(run if strange else ())

@@ -10,22 +10,12 @@ import numpy as np
 from ..spec.layers import Dense, ExplicitPadding, LocalResponseNorm, Shape
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle
-from . import align
-from .align import (
-    Around,
-    Extra,
-    ForkPair,
-    HeadPair,
-    Missing,
-    Node,
-    Nodes,
-    Tangled,
-    differing,
-    kind,
-)
+from .align import aligned, pair_of
 from .causes import Cause
 from .differences import ORIGIN, WINDOW, Finding
+from .features import attributes, differing, family, kind
 from .names import is_active, name_of, with_article
+from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
 from .phrases import (
     by,
     first_place,
@@ -96,7 +86,7 @@ class Finder:
             following = map(user_item, nodes[number + 1 :])
             self._next = next((each for each in following if each is not None), None)
             match node:
-                case align.Pair():
+                case Pair():
                     self._pair(node, row)
                 case ForkPair():
                     self._fork(node, path, place, shape)
@@ -158,7 +148,7 @@ class Finder:
 
     # One layer ------------------------------------------------------------------------------------
 
-    def _pair(self, node: align.Pair, row: tuple[Fork, Fork] | None) -> None:
+    def _pair(self, node: Pair, row: tuple[Fork, Fork] | None) -> None:
         user, spec = node.user, node.spec
         path, place = spec.place, user.place
         if self._is_shared(node):
@@ -172,11 +162,11 @@ class Finder:
             words = (
                 f"{with_article(name_of(user))} where the spec has {with_article(name_of(spec))}"
             )
-            if align.family(spec) == "pool":
+            if family(spec) == "pool":
                 words += window_of(user)
-            cause = _KIND_CAUSES.get(align.family(spec), Cause.KIND)
+            cause = _KIND_CAUSES.get(family(spec), Cause.KIND)
             self._add(node, "kind", path, place, words, cause, same_shape, kind(spec))
-            if align.family(spec) != "weighted":
+            if family(spec) != "weighted":
                 return
         found = differing(user, spec)
         if "kernel_size" in found and _is_half(user) and _is_half(spec):
@@ -190,7 +180,7 @@ class Finder:
             if role in user.arrays:
                 self._origin(node, role)
 
-    def _origin(self, node: align.Pair, role: str) -> None:
+    def _origin(self, node: Pair, role: str) -> None:
         """What the spec trains, and the user's code does not."""
         cause: Cause
         match node.user.origins.get(role):
@@ -216,11 +206,11 @@ class Finder:
         of = kind(node.spec)
         self._add(node, f"{ORIGIN}{role}", path, place, f"its {role} {words}", cause, True, of)
 
-    def _is_shared(self, node: align.Pair | ForkPair) -> bool:
+    def _is_shared(self, node: Pair | ForkPair) -> bool:
         """Whether all weights of a layer, or of a block, are those of an earlier one; which is then
         all that is said of it.
         """
-        pairs = [pair for pair in align.aligned((node,)) if pair.user.arrays]
+        pairs = [pair for pair in aligned((node,)) if pair.user.arrays]
         firsts = [
             self._seen.setdefault(id(array), pair.spec.place)
             for pair in pairs
@@ -240,7 +230,7 @@ class Finder:
         return True
 
     def _words(
-        self, node: align.Pair, what: str, mine: Any, theirs: Any, row: tuple[Fork, Fork] | None
+        self, node: Pair, what: str, mine: Any, theirs: Any, row: tuple[Fork, Fork] | None
     ) -> tuple[str, Cause]:
         user = node.user
         match what:
@@ -374,12 +364,12 @@ class Finder:
                 cause = Cause.DROPOUT
             same = _shape_of(spec, shape) == _shape_of(node.moved, ())
             self._add(node, "moved", where, moved, words, cause, same, "Moved")
-            inner = align.pair_of(node.moved, spec)
+            inner = pair_of(node.moved, spec)
             self._nodes((inner,), path, moved, shape, None)
             return
         if isinstance(spec, Step):
             words = f"{after}: no {name_of(spec)}"
-            cause = _MISSING_CAUSES.get(align.family(spec), Cause.MISSING)
+            cause = _MISSING_CAUSES.get(family(spec), Cause.MISSING)
             preserving = spec.out_shape == shape and not spec.arrays
             self._add(node, "missing", where, place, words, cause, preserving, kind(spec))
         else:
@@ -416,7 +406,7 @@ class Finder:
                 words = f"{after}: {name}, which the spec leaves to the loss"
             self._add(node, "extra", path, at, words, Cause.SOFTMAX, preserving, of)
             return
-        cause = _EXTRA_CAUSES.get(align.family(user), Cause.EXTRA)
+        cause = _EXTRA_CAUSES.get(family(user), Cause.EXTRA)
         if isinstance(user.layer, Foreign) and not (is_known(user) or is_active(user)):
             words = f"{after}: {name}, an operation that is not known here"
             self._add(node, "extra", path, at, words, Cause.UNKNOWN, preserving, of)
@@ -429,7 +419,7 @@ def _kinds(nodes: Nodes) -> Iterator[str]:
     """The kinds of the user's layers, and what is no single layer."""
     for node in nodes:
         match node:
-            case align.Pair(user=Step() as step) | Extra(user=Step() as step):
+            case Pair(user=Step() as step) | Extra(user=Step() as step):
                 yield kind(step)
             case ForkPair() | Around() | Extra() | Tangled():
                 yield "Fork"
@@ -439,7 +429,7 @@ def _kinds(nodes: Nodes) -> Iterator[str]:
 
 def _is_half(step: Step) -> bool:
     """Whether a layer is padded by half of its kernel on every side, which keeps the size."""
-    found = align.attributes(step)
+    found = attributes(step)
     sides = zip(found["kernel_size"], found.get("padding", ()), strict=False)
     return all(side == (size // 2, size // 2) for size, side in sides)
 
@@ -457,9 +447,9 @@ def _is_vector(user: Step, spec: Step) -> bool:
     )
 
 
-def _is_same(node: align.Pair, padding: ExplicitPadding) -> bool:
+def _is_same(node: Pair, padding: ExplicitPadding) -> bool:
     """Whether a padding is what SAME gives: ⌈size / stride⌉ windows, the odd one behind."""
-    found = align.attributes(node.user)
+    found = attributes(node.user)
     kernel, stride = found.get("kernel_size"), found.get("stride")
     if kernel is None or stride is None or max(stride) == 1:
         return False
@@ -480,7 +470,7 @@ def _shape_of(item: Item, given: Shape) -> Shape:
 
 def _shape_after(node: Node, shape: Shape) -> Shape:
     match node:
-        case align.Pair() | ForkPair():
+        case Pair() | ForkPair():
             return node.spec.out_shape
         case Missing(spec=spec):
             return _shape_of(spec, shape)

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..tracing.tree import Chain, Step, steps
-from .align import (
-    Extra,
-    kind,
-)
 from .causes import ACTIVE, LOGARITHM
 from .differences import Difference, Finding
+from .features import kind
 from .names import is_active, plural
+from .nodes import Extra
 from .rows import rows_of
 
 #: All blocks together, as a part of the network; no path is written so.

@@ -11,20 +11,10 @@ from typing import TypeAlias
 from ..arrays import Array
 from ..spec.layers import BatchNorm, Dense
 from ..tracing.tree import Chain, Foreign, Fork, Item, Step
-from .align import (
-    Around,
-    Extra,
-    ForkPair,
-    HeadPair,
-    Missing,
-    Node,
-    Nodes,
-    Pair,
-    Tangled,
-    kind,
-    pair_of,
-)
+from .align import pair_of
 from .differences import ORIGIN, WINDOW, Finding
+from .features import kind
+from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
 from .pour import filled, fits
 
 #: Findings as (node, what): those that are set right.

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..tracing.tree import Foreign, Step
-from . import align
-from .align import (
-    kind,
-)
+from .features import is_trained, kind, plain_name
 
 #: What a layer is called in a sentence, by its kind; anything else by its own name.
 NAMES: Final[Mapping[str, str]] = {
@@ -78,7 +75,7 @@ def name_of(step: Step) -> str:
         low, high = layer.attributes["low"], layer.attributes["high"]
         return "ReLU6" if (low, high) == (0, 6) else f"clip to [{low:g}, {high:g}]"
     if isinstance(layer, Foreign) and layer.kind == "affine":
-        what = "trained" if align.is_trained(step) else "constant"
+        what = "trained" if is_trained(step) else "constant"
         each = f"{what} {'factor' if layer.attributes['product'] else 'offset'}"
         return each if step.arrays["other"].size == 1 else f"array of {each}s"
     if isinstance(layer, Foreign) and layer.kind == "pad":
@@ -90,7 +87,7 @@ def name_of(step: Step) -> str:
     if isinstance(layer, Foreign) and layer.kind == "batch_norm":
         own = layer.attributes.get("train") or "running_mean" not in step.arrays
         return "batch norm with the statistics of each batch" if own else "batch norm"
-    if (plain := align.plain_name(step)) in PLAIN:
+    if (plain := plain_name(step)) in PLAIN:
         return PLAIN[plain]
     if isinstance(layer, Foreign) and layer.kind == "dropout" and not is_active(step):
         return "dropout"

@@ -8,13 +8,10 @@ from typing import Any, Final
 from ..spec.layers import ExplicitPadding, Pair
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, Fork, Step, Tangle, steps
-from . import align
-from .align import (
-    ForkPair,
-    Nodes,
-)
 from .causes import Cause
+from .features import attributes
 from .names import name_of, with_article
+from .nodes import ForkPair, Nodes
 from .pour import block_path, path_of
 
 #: At most so many places are listed in a sentence.
@@ -81,7 +78,7 @@ def short(value: Any) -> str:
 
 def window_of(step: Step) -> str:
     """The window of a pool in brackets, if it has one."""
-    found = align.attributes(step)
+    found = attributes(step)
     kernel = found.get("kernel_size")
     return f" (its window is {by(kernel)})" if kernel is not None else ""
 

@@ -13,19 +13,9 @@ from ..errors import GoogLeNetError
 from ..spec.layers import BatchNorm
 from ..tracing.evaluate import evaluate
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Knot, Step, Tangle, steps
-from .align import (
-    Around,
-    Extra,
-    ForkPair,
-    HeadPair,
-    Missing,
-    Node,
-    Nodes,
-    Pair,
-    Tangled,
-    aligned,
-    is_trained,
-)
+from .align import aligned
+from .features import is_trained
+from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
 
 #: Below this relative L2 distance in float64, two functions are one: some ten thousand times its
 #: rounding, and far below what any other function shows.

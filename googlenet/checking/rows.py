@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..tracing.tree import Chain, Fork, steps
-from . import align
+from .features import attributes, family
 
 
 def rows_of(chain: Chain) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -21,10 +21,10 @@ def rows_of(chain: Chain) -> Iterator[tuple[str, tuple[int, ...]]]:
 def row_of(fork: Fork) -> tuple[int, ...]:
     """The channels of a block's convolutions, in order."""
     return tuple(
-        align.attributes(step)["out_channels"]
+        attributes(step)["out_channels"]
         for branch in fork.branches
         for step in steps(branch)
-        if align.family(step) == "weighted"
+        if family(step) == "weighted"
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..jobs.lines import Line, Lines, at
 from ..tracing.tree import Chain, Fork, Head, Step, Tangle
-from .align import Around, Extra, ForkPair, Missing, Node, Pair, family
+from .features import family
+from .nodes import Around, Extra, ForkPair, Missing, Node, Pair
 
 if TYPE_CHECKING:
     from .differences import Finding

@@ -17,14 +17,16 @@ from ..spec.params import param_specs
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, Item, Step, steps
 from ..weights.samples import random_images, random_params
-from .align import Extra, Missing, Node, Nodes, align, aligned, attributes, cost, is_trained
+from .align import align, aligned, cost
 from .causes import Cause
 from .differences import Difference, Finding
 from .doubt import doubts
+from .features import attributes, is_trained
 from .finder import Finder
 from .grouping import grouped
 from .mend import mended
 from .names import is_active, name_of
+from .nodes import Extra, Missing, Node, Nodes
 from .pour import Divergence, Divergences, are_same, filled, fits, poured, values
 from .specified import specified
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import googlenet
-from googlenet.checking.align import align, differing
+from googlenet.checking.align import align
 from googlenet.checking.causes import Cause
+from googlenet.checking.features import differing
 from googlenet.checking.specified import specified
 from googlenet.checking.verdict import DIFFERENT, SAME, UNCLEAR, Checked
 from googlenet.spec.layers import (
