@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from ..arrays import Array
 from ..backend.graph import Op
-from ..spec.layers import (
-    BatchNorm,
-)
+from ..spec.layers import BatchNorm
 from .made import short
 from .state import State
 
@@ -27,6 +26,8 @@ def batch_norm(state: State, op: Op, name: str) -> None:
     if found["train"] or "running_mean" not in op.arrays or not along:
         state.foreign(op)
         return
+    if "bias" not in op.arrays:  # what the spec trains is always 0
+        op = replace(op, origins={**op.origins, "bias": "constant"})
     layer = BatchNorm(short(found["eps"]), MOMENTUM, _is_scaled(op.arrays, state.ones))
     state.add(op, view.value, layer, _norm_arrays(op.arrays, layer), view.of(op.name))
 

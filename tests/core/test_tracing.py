@@ -431,6 +431,16 @@ def test_a_network_of_a_tree_is_the_same_function():
     assert batch_norm(1e-3) in layers(tree)
 
 
+def test_a_norm_without_a_bias_has_one_that_is_not_trained():
+    """As PyTorch's with `affine=False`: it is the spec's function at a bias of 0 alone."""
+    norm = {role: array(3) ** 2 for role in ("weight", "running_mean", "running_var")}
+    ops = [op("n", "batch_norm", "x", arrays=norm, shape=(2, 3, 9, 7), eps=1e-3, train=False)]
+    (step,) = lift(Graph("x", (2, 3, 9, 7), tuple(ops), ("n",)))
+    assert step.origins["bias"] == "constant"
+    assert not step.arrays["bias"].any()
+    assert "weight" not in step.origins
+
+
 @pytest.mark.parametrize("kind", sorted(KNOWN))
 def test_every_foreign_layer_keeps_its_dtype(kind):
     attributes = {"slope": 0.1, "alpha": 1.0, "low": 0, "high": 6, "axis": 1, "axes": (2, 3)}
