@@ -67,7 +67,9 @@ def checked(designator: str) -> dict[str, Any]:
 
 
 def names(library: str) -> list[str]:
-    """The models of a library that give all of their outputs in evaluation mode."""
+    """The models of a library that give all of their outputs in evaluation mode; or one of them."""
+    if library in MODELS:
+        return [library]
     return [
         each
         for each, model in MODELS.items()
@@ -104,7 +106,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="+", metavar="LIBRARY", help="libraries; or JSON files")
+    parser.add_argument(
+        "names", nargs="+", metavar="LIBRARY", help="libraries or their models; or JSON files"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--docs", type=Path, metavar="FILE")
     given = parser.parse_args()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from ..spec.layers import BatchNorm, Dense, Scale
+from ..spec.layers import NO_PADDING, BatchNorm, Dense, Scale
 from ..tracing.constants import may_be_trained
 from ..tracing.tree import Foreign, Step
 
@@ -95,6 +96,13 @@ def differing(user: Step, spec: Step) -> dict[str, tuple[Any, Any]]:
     return differing_in(attributes(user), attributes(spec), is_one=is_one(user))
 
 
+def _is_same(first: Any, second: Any) -> bool:
+    """Whether two attributes are equal, but for how a number was rounded: 0.3 is 1 - 0.7."""
+    if isinstance(first, float) and isinstance(second, float):
+        return math.isclose(first, second, rel_tol=1e-15)
+    return bool(first == second)
+
+
 def differing_in(
     ours: Mapping[str, Any], theirs: Mapping[str, Any], *, is_one: bool
 ) -> dict[str, tuple[Any, Any]]:
@@ -102,10 +110,12 @@ def differing_in(
     found = {
         name: (ours[name], theirs[name])
         for name in theirs
-        if name in ours and ours[name] != theirs[name]
+        if name in ours and not _is_same(ours[name], theirs[name])
     }
     if ours.get("dilation", (1, 1)) != (1, 1):
         found["dilation"] = (ours["dilation"], (1, 1))
     if is_one and found.get("scale") == (True, False):
         del found["scale"]
+    if ours.get("padding") == theirs.get("padding") == NO_PADDING and not ours.get("ceil_mode"):
+        found.pop("count_include_pad", None)  # there is none to count
     return found

@@ -474,3 +474,20 @@ def test_what_no_evaluation_shows_is_no_difference(layer):
     assert not differing(mine, theirs)
     changed = replace(other, factor=0.4) if isinstance(other, Scale) else replace(other, eps=1e-5)
     assert differing(replace(mine, layer=changed), theirs)
+
+
+def test_padding_that_is_none_is_not_counted_either_way():
+    mine, theirs = (
+        Step(AvgPool((3, 3), (2, 2), NO_PADDING, False, counted), {}, (1, 2, 2), "net")
+        for counted in (False, True)
+    )
+    assert not differing(mine, theirs)
+    around = replace(mine.layer, padding=((1, 1), (1, 1)))
+    further = replace(theirs.layer, padding=((1, 1), (1, 1)))
+    assert differing(replace(mine, layer=around), replace(theirs, layer=further))
+
+
+def test_a_factor_rounded_otherwise_is_no_difference():
+    mine, theirs = (Step(Scale(each, "always"), {}, (1, 2, 2), "net") for each in (0.3, 1 - 0.7))
+    assert not differing(mine, theirs)
+    assert differing(mine, replace(theirs, layer=Scale(0.3000001, "always")))

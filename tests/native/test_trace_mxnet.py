@@ -827,3 +827,15 @@ def test_a_model_in_double_precision():
     model = nn.Conv2D(4, 1, in_channels=3)
     model.cast("float64")
     assert max(traced(made(model)).errors) <= limit(0) * np.finfo(np.float64).eps / EPS
+
+
+def test_a_classic_model_is_traced_where_numpy_semantics_are_on():
+    """They are the user's process's, and stay so."""
+    model = nn.Sequential()
+    model.add(nn.Conv2D(4, 3, in_channels=3), nn.Lambda(lambda x: nd.relu(x).mean(axis=(2, 3))))
+    model.initialize()
+    npx.set_np()
+    found = traced(model, (3, 12, 10))
+    assert [op.kind for op in found.graph.ops][:2] == ["conv", "relu"]
+    assert mx.util.is_np_array()
+    assert mx.util.is_np_shape()

@@ -173,7 +173,10 @@ class _Runner:
 @contextmanager
 def _semantics(is_numpy: bool) -> Iterator[None]:
     """MXNet's NumPy semantics, or the classic ones, in this thread for a while."""
-    with mx.util.np_shape(is_numpy), mx.util.np_array(is_numpy):
+    # NumPy's arrays are never without NumPy's shapes: these are turned on first, and off last.
+    kinds = (mx.util.np_shape, mx.util.np_array)
+    first, second = kinds if is_numpy else kinds[::-1]
+    with first(is_numpy), second(is_numpy):
         yield
 
 
