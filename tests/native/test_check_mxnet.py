@@ -21,6 +21,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def semantics():
     """Each test begins with MXNet's classic semantics."""
+    npx.reset_np()
     mx.random.seed(0)
     yield
     npx.reset_np()

@@ -26,6 +26,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def semantics():
     """Each test begins with MXNet's classic semantics, and may turn on those of NumPy."""
+    npx.reset_np()
     mx.random.seed(0)
     yield
     npx.reset_np()
