@@ -12,16 +12,10 @@ import pytest
 
 from googlenet.actions.check import answer
 
+from ..frameworks.benchmarks import benchmark
 from ..frameworks.native import LOADERS
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-try:
-    own_models = importlib.import_module("own_models")
-    edits = importlib.import_module("own_code.edits")
-    plan = importlib.import_module("own_code.plan")
-finally:
-    sys.path.remove(str(BENCHMARKS))
+own_models, edits, plan = map(benchmark, ("own_models", "own_code.edits", "own_code.plan"))
 
 #: As many edits as run in a minute with the rest, another kind each.
 EDITS, SEED = 5, 11

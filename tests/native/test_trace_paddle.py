@@ -18,6 +18,8 @@ from googlenet.backend.graph import faults
 from googlenet.proof.parity.tolerance import EPS, distance, limit
 from googlenet.spec.traversal import walk
 
+from ..frameworks.benchmarks import benchmark
+
 SHAPE = (3, 33, 29)
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -73,65 +75,8 @@ def check_proved(found):
 # Styles -------------------------------------------------------------------------------------------
 
 
-class Inception(nn.Layer):
-    """The book's block."""
-
-    def __init__(self, in_channels, c1, c2, c3, c4):
-        super().__init__()
-        self.p1_1 = nn.Conv2D(in_channels, c1, kernel_size=1)
-        self.p2_1 = nn.Conv2D(in_channels, c2[0], kernel_size=1)
-        self.p2_2 = nn.Conv2D(c2[0], c2[1], kernel_size=3, padding=1)
-        self.p3_1 = nn.Conv2D(in_channels, c3[0], kernel_size=1)
-        self.p3_2 = nn.Conv2D(c3[0], c3[1], kernel_size=5, padding=2)
-        self.p4_1 = nn.MaxPool2D(kernel_size=3, stride=1, padding=1)
-        self.p4_2 = nn.Conv2D(in_channels, c4, kernel_size=1)
-
-    def forward(self, x):
-        p1 = F.relu(self.p1_1(x))
-        p2 = F.relu(self.p2_2(F.relu(self.p2_1(x))))
-        p3 = F.relu(self.p3_2(F.relu(self.p3_1(x))))
-        p4 = F.relu(self.p4_2(self.p4_1(x)))
-        return paddle.concat(x=[p1, p2, p3, p4], axis=1)
-
-
-def book():
-    """GoogLeNet as the book's PaddlePaddle tab has it."""
-    b1 = nn.Sequential(
-        nn.Conv2D(1, 64, kernel_size=7, stride=2, padding=3),
-        nn.ReLU(),
-        nn.MaxPool2D(kernel_size=3, stride=2, padding=1),
-    )
-    b2 = nn.Sequential(
-        nn.Conv2D(64, 64, kernel_size=1),
-        nn.ReLU(),
-        nn.Conv2D(64, 192, kernel_size=3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2D(kernel_size=3, stride=2, padding=1),
-    )
-    b3 = nn.Sequential(
-        Inception(192, 64, (96, 128), (16, 32), 32),
-        Inception(256, 128, (128, 192), (32, 96), 64),
-        nn.MaxPool2D(kernel_size=3, stride=2, padding=1),
-    )
-    b4 = nn.Sequential(
-        Inception(480, 192, (96, 208), (16, 48), 64),
-        Inception(512, 160, (112, 224), (24, 64), 64),
-        Inception(512, 128, (128, 256), (24, 64), 64),
-        Inception(512, 112, (144, 288), (32, 64), 64),
-        Inception(528, 256, (160, 320), (32, 128), 128),
-        nn.MaxPool2D(kernel_size=3, stride=2, padding=1),
-    )
-    b5 = nn.Sequential(
-        Inception(832, 256, (160, 320), (32, 128), 128),
-        Inception(832, 384, (192, 384), (48, 128), 128),
-        nn.AdaptiveAvgPool2D((1, 1)),
-        nn.Flatten(),
-    )
-    return nn.Sequential(b1, b2, b3, b4, b5, nn.Linear(1024, 10))
-
-
 def test_the_books_googlenet():
-    model = book()
+    model = benchmark("handwritten_paddle").construct()
     found = traced(model, (1, 96, 96))
     network = get_network("googlenet")
     assert [site.layer for site in walk(found.network)] == [
