@@ -21,6 +21,11 @@ SHAPE = (1, 64, 64)
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
 class Block(nn.Module):
     def __init__(self, given, c1, c2, c3, c4):
         super().__init__()
