@@ -1025,5 +1025,5 @@ def test_a_quotient_of_two_values_is_foreign():
         lambda x: x / tf.reduce_mean(x, (1, 2), keepdims=True), "tensorflow", SHAPE
     )
     assert [step.layer.kind for step in found.foreign] == ["tf.RealDiv"]
-    with pytest.raises(TraceError, match="'tf.RealDiv' is not a layer of the spec"):
+    with pytest.raises(TraceError, match=r"'tf\.RealDiv' is not a layer of the spec"):
         _ = found.network
