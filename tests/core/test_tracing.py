@@ -494,3 +494,18 @@ def test_a_layer_that_nobody_knows_is_named():
     assert not is_known(step)
     with pytest.raises(TraceError, match=r"net\.x: 'warp' is an operation that is unknown"):
         evaluate(tree, array(*SHAPE))
+
+
+@pytest.mark.parametrize(("start", "apart"), [(2, True), (1, False)])
+def test_parts_are_layers_only_where_they_have_no_channel_in_common(start, apart):
+    """Two parts with a channel in common would be trained apart."""
+    part = {"axis": 1, "step": 1}
+    shape = (2, 4 - start, *SHAPE[2:])
+    tree = lifted(
+        conv("a", "images", size=3),
+        op("s", "slice", "a", shape=(2, 2, *SHAPE[2:]), start=0, stop=2, **part),
+        op("t", "slice", "a", shape=shape, start=start, stop=4, **part),
+        op("r", "relu", "t", shape=shape),
+        op("j", "concat", "s", "r", shape=(2, 6 - start, *SHAPE[2:]), axis=1),
+    )
+    assert any(getattr(layer, "kind", "") == "slice" for layer in layers(tree)) is not apart
