@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
     from .actions.summary import summary
     from .actions.trace import trace
     from .actions.train import train
+    from .actions.translate import translate
     from .actions.traps import traps
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
@@ -80,6 +81,7 @@ _ACTIONS = (
     "summary",
     "trace",
     "train",
+    "translate",
     "traps",
 )
 
@@ -139,6 +141,7 @@ __all__ = [
     "summary",
     "trace",
     "train",
+    "translate",
     "traps",
     "walk",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -34,9 +35,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     disk and renamed to `path`.
 
     `path` is always complete, old or new. If the block raises, the temporary file is removed.
-    Raises `OSError` as the file system does.
+    Raises `OSError` as the file system does, and if `path` is a device, a pipe or a folder.
     """
-    target = Path(path)
+    target = _target(path)
     ending = target.name[target.name.find(".") :] if "." in target.name[1:] else ""
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=f".tmp{ending}"
@@ -69,20 +70,33 @@ def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> 
     framework's own loader knows its files, or if it cannot be written: frameworks then raise an
     `OSError` or a `RuntimeError`.
     """
-    target = Path(path)
-    if not target.name.endswith(suffix):
+    if not Path(path).name.endswith(suffix):
         known = suffix if isinstance(suffix, str) else " or ".join(suffix)
         raise WeightsError(
             f"{path}: expected a name that ends in {known}, by which the framework knows its own"
             " files"
         )
     try:
+        target = _target(path)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            temporary = Path(folder) / target.name
+            temporary = Path(folder) / Path(path).name
             yield str(temporary)
             _install(temporary, target)
     except (OSError, RuntimeError) as error:
         raise unwritable(path, error) from error
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The file to replace: what `path` links to, if it is a link.
+
+    Raises `OSError` if it is there and is no file: a rename would put a file in the place of the
+    system's /dev/null.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        kind = "a folder" if target.is_dir() else "a device or a pipe"
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file")
+    return target
 
 
 def _install(temporary: Path, target: Path) -> None:
@@ -91,10 +105,17 @@ def _install(temporary: Path, target: Path) -> None:
     """
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
+    share(temporary, 0o666)
+    os.replace(temporary, target)
+
+
+def share(temporary: Path, mode: int) -> None:
+    """Give what was made as temporary, and only its owner may read, the permissions of any new file
+    (`mode` 0o666) or folder (0o777) of the user.
+    """
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)  # temporary files are readable only by their owner
-    os.replace(temporary, target)
+    temporary.chmod(mode & ~umask)
 
 
 def unwritable(path: str | os.PathLike[str], error: Exception) -> WeightsError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from .plan import Op
 Channels = int | str
 
 
-class Vocabulary:
+class Vocabulary(ABC):
     """The layers and functions of a framework, as expressions; each one gives what is unlike."""
 
     #: The expression that makes the layer object of a kind of operation, `act relu` or `softmax`,
@@ -24,49 +25,49 @@ class Vocabulary:
     GROUPS: ClassVar[str] = "groups"
     NO_BIAS: ClassVar[str] = ", bias=False"
 
+    @abstractmethod
     def conv(self, op: Op, channels: Channels, lazy: bool) -> list[str]:
         """The objects of a convolution, perhaps with one for its padding."""
-        raise NotImplementedError
 
+    @abstractmethod
     def norm(self, op: Op, channels: Channels, lazy: bool) -> str:
         """The object of a batch norm."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pool(self, op: Op) -> list[str]:
         """The objects of a pool, perhaps with one for its padding."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dense(self, op: Op, channels: Channels, lazy: bool) -> str:
         """The object of a dense layer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pool_call(self, op: Op, x: str) -> str:
         """A pool as a function."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weight(self, name: str, shape: tuple[int, ...]) -> str:
         """The statement that makes a weight, (O, I / groups, kh, kw) or (O, I), of `self`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bias(self, name: str, size: int) -> str:
         """The same for a bias."""
-        raise NotImplementedError
 
+    @abstractmethod
     def statistics(self, name: str, channels: int) -> list[str]:
         """The same for all that a batch norm has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def raw_call(self, name: str, op: Op, x: str) -> str:
         """The operation with these."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cat(self, parts: Sequence[str]) -> str:
         """Joined along the channels."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sequential(self, parts: Sequence[str]) -> str:
         """One object of several."""
-        raise NotImplementedError
 
     # What is alike in all -------------------------------------------------------------------------
 

@@ -9,21 +9,22 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ..architectures import as_network
 from ..arrays import Array
 from ..backend.discovery import canonical_name, chosen_frameworks, get_backend
-from ..backend.graph import Graph
+from ..backend.graph import Graph, parameters_of
 from ..backend.protocols import Backend, NamesLayers, Traces, Writes
 from ..checking.causes import DEFAULTS, Cause
 from ..checking.described import described, joined
 from ..checking.differences import Difference, Finding
 from ..checking.pour import apart
+from ..checking.report import DIFFERENT, FAILS, SAME, UNCLEAR, Check
 from ..checking.sources import Sources
-from ..checking.verdict import DIFFERENT, FAILS, SAME, UNCLEAR, Check, Checked
+from ..checking.verdict import Checked
 from ..errors import BackendError, CaptureError, GoogLeNetError, TraceError
 from ..jobs.job import Report
 from ..jobs.lines import Lines
@@ -38,11 +39,11 @@ from ..jobs.own import (
     users_code,
 )
 from ..proof.parity.tolerance import limit
-from ..source.leaf import leaf_code
+from ..source.leaf import leaf_code, own_layers
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.params import param_specs
 from ..spec.serial import from_json, to_json
-from ..spec.traversal import composites, output_shapes, walk
+from ..spec.traversal import LeafSite, composites, output_shapes, walk
 from ..tracing.evaluate import is_known
 from ..tracing.lift import lift
 from ..tracing.tree import Chain, steps
@@ -148,7 +149,7 @@ class _Model:
             # The rest is told as if the logits came first.
             order = _order(len(outputs), main)
             outputs = [outputs[number] for number in order]
-            tree = trees[main]
+            network, tree = self._network(shape, outputs), trees[main]
             checked = Checked(tree, network, seed)
             found = checked.check(name)
             words = f"net: the logits are output {main}, where the spec has them first"
@@ -162,8 +163,11 @@ class _Model:
             try:
                 prove(tree, images, outputs)
             except TraceError as error:
-                verdict = UNCLEAR if found.verdict == SAME else found.verdict
-                found = replace(found, verdict=verdict, reason=str(error))
+                # The graph is not what runs, so that what was found in it proves nothing.
+                verdict = DIFFERENT if _is_another(outputs, checked, images) else UNCLEAR
+                found = replace(found, verdict=verdict, proved=False, reason=str(error))
+        if any(op.trained for op in graph.ops):  # more than the layers show, if some are not known
+            found = replace(found, parameters=(parameters_of(graph), found.parameters[1]))
         found = replace(found, mentions=(*found.mentions, *_besides(graph, network, outputs)))
         told = (*found.differences, *found.mentions)
         findings = [finding for each in told for finding in each.findings]
@@ -194,15 +198,26 @@ class _Model:
         """
         if not {each.cause for each in (*found.differences, *found.mentions)} & SIZED:
             return {}
-        channels, height, width = found.input_shape
-        larger = (channels, height + 1, width + 1)
-        if _weights(network.at(larger)) != _weights(network):
-            return {}  # its own weights are for one size
+        larger = other_size(network)
+        if larger is None:
+            return {}
         try:
             other = self.check(drawn_images(larger, seed), seed, sizes=False).verdict
         except GoogLeNetError:  # such as a window that is larger than its map
             other = FAILS
         return {larger: other} if other != found.verdict else {}
+
+
+def other_size(network: Network) -> Shape | None:
+    """The input shape (C, H + 1, W + 1); None if the network does not exist at that size, or has
+    other weights there.
+    """
+    channels, height, width = network.input_shape
+    larger = (channels, height + 1, width + 1)
+    try:
+        return larger if _weights(network.at(larger)) == _weights(network) else None
+    except GoogLeNetError:
+        return None
 
 
 def _sentence(error: TraceError, framework: str) -> str:
@@ -357,6 +372,25 @@ def answer(
     return found.to_json()
 
 
+#: What to do about something extra, if not to leave it out.
+_INSTEAD: Final = {
+    Cause.POOL: "Take the mean.",
+    Cause.INPUT: "Give the branch what the spec gives it, the input of the block.",
+}
+
+
+def _own_layers(site: LeafSite, network: Network, backend: Writes) -> str:
+    """Where the classes are from that a framework lacks."""
+    names = own_layers(site, backend.spelling)
+    if not names:
+        return ""
+    which = f"class{'es' if len(names) > 1 else ''} {' and '.join(names)}"
+    return (
+        f"{backend.name} has no such layer; `googlenet code` prints the {which} with the code of"
+        f" '{network.name}'."
+    )
+
+
 def _advised(
     differences: Sequence[Difference],
     network: Network,
@@ -378,7 +412,7 @@ def _advised(
         advice, spec = "", ""
         code: tuple[str, ...] = ()
         if first.what == "extra":
-            advice = "Leave it out."
+            advice = _INSTEAD.get(first.cause, "Leave it out.")
         elif each.path in leaves and first.what != "shared":
             spec = described(leaves[each.path])
             others = [described(leaves[path]) for path in each.paths if path in leaves]
@@ -386,6 +420,7 @@ def _advised(
                 spec += f" (the first of {len(others)})"
             if isinstance(backend, Writes):
                 code = leaf_code(leaves[each.path], backend.spelling)
+                advice = _own_layers(leaves[each.path], network, backend)
         elif each.path in joins and first.what not in ("shared", "moved", "around"):
             spec = joined(joins[each.path])
         source = sources.source(first, findings)

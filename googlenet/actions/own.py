@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,9 @@ from ..jobs.own import (
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.serial import from_json, to_json
 from ..tracing.network import kind_of
+from ..tracing.tree import Step
 from .arguments import by_framework, name_of, seconds
-from .trace import Trace, trace
+from .trace import trace
 
 #: Told the framework, what it is doing, how much of it is done, and how much there is.
 Progress = Callable[[str, str, int, int], None]
@@ -152,7 +153,7 @@ def answer(
         other += function_advice(model, file, name)
         raise type(error)(f"{file}: {error}{other}", details=error.details) from error
     if found.foreign:
-        raise TraceError(f"{file}: {_foreign(found)}")
+        raise TraceError(f"{file}: {foreign_words(found.foreign)}")
     if found.traced is None:
         raise TraceError(f"{file}: {found.obstacle}")
     network, arrays = found.traced.network, found.traced.params
@@ -167,9 +168,9 @@ def answer(
     }
 
 
-def _foreign(found: Trace) -> str:
+def foreign_words(foreign: Sequence[Step]) -> str:
     """Which layers of a model the spec has not, and where."""
-    places = list(dict.fromkeys(f"{kind_of(step)} at {step.place}" for step in found.foreign))
+    places = list(dict.fromkeys(f"{kind_of(step)} at {step.place}" for step in foreign))
     shown = ", ".join(places[:MOST_PLACES])
     if len(places) > MOST_PLACES:
         shown += f" and {len(places) - MOST_PLACES} more"

@@ -47,11 +47,20 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("weight (O, I / groups, kh, kw)", "bias? (O,)"),
     ),
     "dense": Kind((), ("weight (O, I)", "bias? (O,)"), "along the last axis"),
-    "batch_norm": Kind(("eps", "train"), _NORM, "along axis 1"),
+    "batch_norm": Kind(
+        ("eps", "train", "momentum?"),
+        _NORM,
+        "along axis 1; momentum, where it is known, is the share of the batch in a new statistic",
+    ),
     "local_response_norm": Kind(("size", "alpha", "beta", "k"), (), "alpha / size, as in the spec"),
     "max_pool": Kind((*_POOL, "dilation")),
     "avg_pool": Kind((*_POOL, "count_include_pad")),
     "sum_pool": Kind(_POOL),
+    "unfold": Kind(
+        ("kernel_size", "stride", "padding", "dilation"),
+        (),
+        "(N, C kh kw, H' W'): each window of a map as a column; the padding is 0",
+    ),
     "adaptive_avg_pool": Kind(("output_size",)),
     "adaptive_max_pool": Kind(("output_size",)),
     "mean": Kind(("axes", "keepdims")),
@@ -79,6 +88,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "sigmoid": Kind(),
     "silu": Kind(),
     "tanh": Kind(),
+    "abs": Kind(),
+    "greater": Kind(("number",), (), "1 for an element that is greater, else 0"),
     "softplus": Kind(),
     "identity": Kind(),
 }
@@ -92,7 +103,8 @@ class Op:
     `place` is where it is in the user's code, as far as the framework knows: the path of a layer
     object, `net[3].p3_2`. Arrays that are shared are the same object. `origins` says by role where
     they are from, and `called` in which file and line of the user's it is called, both as
-    far as the framework knows.
+    far as the framework knows. `trained` are the parameters that go into it, whatever becomes of
+    them on the way: how many numbers each has, by a name that is the same wherever it goes.
     """
 
     name: str
@@ -104,13 +116,15 @@ class Op:
     place: str = ""
     origins: Mapping[str, Origin] = field(default_factory=dict)
     called: tuple[str, int] | None = None
+    trained: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
     """The operations between the images (N, C, H, W) called `input` and the values `outputs`, the
     logits first, in an order in which each comes after its inputs. `unused` are the places of
-    layers with weights that no output depends on, as far as the framework knows.
+    layers with weights that no output depends on, as far as the framework knows. `classes` are the
+    names of the user's own classes by the place of each layer object of theirs.
     """
 
     input: str
@@ -118,6 +132,18 @@ class Graph:
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
     unused: tuple[str, ...] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
+
+
+def parameters_of(graph: Graph) -> int:
+    """How many trained numbers the outputs depend on; what several operations take counts once."""
+    needed = set(graph.outputs)
+    found: dict[str, int] = {}
+    for op in reversed(graph.ops):
+        if op.name in needed:
+            needed.update(op.inputs)
+            found |= op.trained
+    return sum(found.values())
 
 
 def faults(graph: Graph) -> list[str]:

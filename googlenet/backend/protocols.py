@@ -18,7 +18,7 @@ from ..spec.recipe import Recipe
 from .call import Chain
 from .graph import Graph
 from .snippets import Gallery
-from .spelling import Classes, Functions
+from .spelling import Classes, Functions, Loading
 
 
 @runtime_checkable
@@ -233,6 +233,22 @@ class Writes(Backend, Protocol):
 
 
 @runtime_checkable
+class Adopts(Writes, Saves, Protocol):
+    """A backend that takes models of printed source for its own: what is proved of them holds for
+    the source, which `googlenet.translate` writes.
+    """
+
+    @property
+    def loading(self) -> Loading:
+        """How the framework's users load what `save` wrote into a model of printed source."""
+
+    def adopt(self, model: Any, network: Network) -> Any:
+        """`model`, which the printed source of `network` made, for the functions of the backend,
+        which take it for one that `build` made.
+        """
+
+
+@runtime_checkable
 class Traces(Backend, Protocol):
     """A backend that tells what a user's own model computes: `googlenet.trace`."""
 
@@ -247,6 +263,24 @@ class Traces(Backend, Protocol):
 
 
 @runtime_checkable
+class RunsOwn(Traces, Differentiates, Protocol):
+    """A backend that runs and differentiates a user's own model: what is proved of it holds for the
+    user's code.
+    """
+
+    def own(self, model: Any, network: Network, outputs: tuple[str, ...]) -> OwnModel:
+        """`model`, which `trace` told to be `network`, with its outputs in the order in which it
+        returns them. From now on it drops nothing, in no mode.
+        """
+
+    def load(self, model: Any, path: str | os.PathLike[str]) -> None:
+        """Load the framework's own weights file into a user's model, as its users do.
+
+        No file is unpickled. Raises `WeightsError` for a file that does not fit.
+        """
+
+
+@runtime_checkable
 class NamesLayers(Traces, Protocol):
     """A backend that tells which objects are layers: reports then show the lines of the user's code
     that made them.
@@ -256,6 +290,30 @@ class NamesLayers(Traces, Protocol):
     def layer_classes(self) -> tuple[type, ...]:
         """The framework's own classes from which all layers are derived, each with an `__init__` of
         its own, which every layer calls.
+        """
+
+
+class OwnModel(Protocol):
+    """A user's model whose arrays can be read, set, and differentiated."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Copies of all its parameters and statistics, float32, by names of its own; one that is
+        shared is there once.
+        """
+
+    def assign(self, arrays: Mapping[str, Array]) -> None:
+        """Set all of them."""
+
+    def outputs(self, images: Array, *, train: bool) -> list[Array]:
+        """Its outputs (N, K) for images (N, C, H, W), in its own order; in training mode batch
+        norm's running statistics change.
+        """
+
+    def gradients(
+        self, images: Array, labels: Array, *, loss: Loss, train: bool
+    ) -> tuple[float, dict[str, Array]]:
+        """The loss and its gradient with respect to each array that is trained, by its name; in
+        training mode batch norm's running statistics change.
         """
 
 
@@ -320,7 +378,9 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "compiled": Compiles,
     "traps": ShowsTraps,
     "source": Writes,
+    "adopt": Adopts,
     "trace": Traces,
+    "own": RunsOwn,
     "lines": NamesLayers,
 }
 

@@ -39,6 +39,16 @@ class Spelling:
     channels_last: bool = False
 
 
+@dataclass(frozen=True)
+class Loading:
+    """How the framework's users load a file of `weights` (a `Path`) into a `model`, and return it
+    in evaluation mode: statements, and the `imports` that they need.
+    """
+
+    imports: str
+    lines: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Classes(Spelling):
     """A block is a class that holds its layers as attributes, as in PyTorch.

@@ -14,13 +14,17 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from ..tracing.tree import Chain, Fork, Head, Item, Step, Tangle, steps
-from .features import attributes, differing_in, family, is_one, kind
-from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
+from .features import attributes, differing_in, family, is_one, kind, may_be_activation
+from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled, walk
 
 #: What the pairing of two layers costs, by the field in which they differ; a layer that is missing
 #: costs 1. Channels and kernels tell layers apart best.
 COSTS: Final = {"out_channels": 0.35, "kernel_size": 0.35, "stride": 0.15, "padding": 0.1}
 OTHER_FIELD, OTHER_KIND, OTHER_ORDER = 0.05, 0.8, 0.01
+#: An operation that nobody knows for an activation.
+UNKNOWN: Final = 1.5
+#: Other channels than the spec's are taken, which may only follow from the layer before.
+INSIDE: Final = 0.05
 #: A 1×1 convolution for a dense layer.
 SAME_KIND: Final = 0.2
 MISSING = 1.0
@@ -31,6 +35,9 @@ LONGER: Final = 4
 #: What stands in the place of layers of the spec, but cannot be compared, costs so much of their
 #: weight, and so much for each layer more or less.
 TANGLED, UNEVEN = 0.4, 0.2
+#: The most branches of a block of the spec for which all ways to match them are compared: the time
+#: for that doubles with each.
+MATCHED: Final = 10
 #: Up to this share of its weight what stands in another place is still the same, and two have
 #: changed places if they cost only so much of what they cost where they are.
 MOVED, CROSSED = 0.3, 0.25
@@ -45,6 +52,18 @@ def align(user: Chain, spec: Chain) -> tuple[float, Nodes]:
 def cost(user: Chain, spec: Chain) -> float:
     """What the alignment of least cost costs, as a share of what the whole spec would."""
     return _Aligner().share(user, spec)
+
+
+def is_joined_otherwise(user: Fork, spec: Fork) -> bool:
+    """Whether branches are added that the spec concatenates, or the other way round; none of them
+    passes on what it is given as it is, which is another thing to do.
+    """
+    return {user.join, spec.join} == {"sum", "concat"} and all((*user.branches, *spec.branches))
+
+
+def _inside(step: Step) -> int:
+    """How many channels of what it is given a layer's filters have."""
+    return int(step.arrays["weight"].shape[1])
 
 
 def weight(chain: Chain) -> float:
@@ -219,8 +238,9 @@ class _Aligner:
             case Step(), Step():
                 price = self._step_cost(user, spec)
                 return price if price < 2 * MISSING else math.inf
-            case Fork(), Fork() if user.join == spec.join:
+            case Fork(), Fork() if user.join == spec.join or is_joined_otherwise(user, spec):
                 price = self._matched(user, spec)[0]
+                price += OTHER_KIND * (user.join != spec.join)
                 return price if price < _weight(user) + _weight(spec) else math.inf
             case Head(), Head():
                 return self._table(user.chain, spec.chain).cost
@@ -230,9 +250,13 @@ class _Aligner:
     def _step_cost(self, user: Step, spec: Step) -> float:
         (ours, kind, one, mine), (theirs, other, _, its) = self._told(user), self._told(spec)
         if ours != theirs:
-            return 2 * MISSING
-        names = differing_in(mine, its, is_one=one)
+            return UNKNOWN if theirs == "activation" and may_be_activation(user) else 2 * MISSING
+        names = differing_in(mine, its, by_ones=one)
         total = sum(COSTS.get(name, OTHER_FIELD) for name in names)
+        if ours == "norm" and user.out_shape[:1] != spec.out_shape[:1]:
+            total += COSTS["out_channels"]
+        if ours == "weighted" and _inside(user) != _inside(spec):
+            total += INSIDE
         if kind != other:
             total += SAME_KIND if ours == "weighted" else OTHER_KIND
         return min(total, 2 * MISSING)
@@ -275,6 +299,9 @@ class _Aligner:
             [self._table(branch, other).cost for other in spec.branches] for branch in user.branches
         ]
 
+        if few > MATCHED:
+            return self._greedy(user, spec, found)
+
         @cache
         def best(number: int, taken: int) -> Matching:
             """The least cost of the user's branches from `number` on."""
@@ -293,6 +320,25 @@ class _Aligner:
             return least
 
         return best(0, 0)
+
+    def _greedy(self, user: Fork, spec: Fork, costs: list[list[float]]) -> Matching:
+        """A matching of the branches that fit best first."""
+        order = sorted(
+            (cost + OTHER_ORDER * (number != other), number, other)
+            for number, row in enumerate(costs)
+            for other, cost in enumerate(row)
+        )
+        pairs: dict[int, int] = {}
+        total = 0.0
+        for price, number, other in order:
+            apart = weight(user.branches[number]) + weight(spec.branches[other]) + 2 * MISSING
+            if number not in pairs and other not in pairs.values() and price < apart:
+                pairs[number] = other
+                total += price
+        mine = [each for number, each in enumerate(user.branches) if number not in pairs]
+        left = [each for other, each in enumerate(spec.branches) if other not in pairs.values()]
+        total += sum(weight(each) + MISSING for each in (*mine, *left))
+        return total, tuple(sorted(pairs.items()))
 
     def _moves(self, nodes: list[Node]) -> Nodes:
         """What is missing here and too much there has moved; two pairs that fit better crosswise
@@ -341,15 +387,10 @@ class _Aligner:
 
 def aligned(nodes: Nodes) -> Iterator[Pair]:
     """Every pair of layers, in the order of the spec, also inside what has moved."""
-    for node in nodes:
+    for node in walk(nodes):
         match node:
             case Pair():
                 yield node
-            case ForkPair(branches=branches):
-                for _, _, inside in branches:
-                    yield from aligned(inside)
-            case HeadPair(inside=inside) | Around(inside=inside):
-                yield from aligned(inside)
             case Missing(spec=spec, moved=moved) if moved is not None:
                 yield from aligned((pair_of(moved, spec),))
 

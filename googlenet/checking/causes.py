@@ -55,6 +55,7 @@ class Cause(Enum):
     TANGLE = "tangled layers"
     UNUSED = "unused layer"
     OUTPUT = "outputs"
+    INPUT = "input of a branch"
     UNKNOWN = "unknown operation"
 
     @property
@@ -86,8 +87,8 @@ EXPLANATIONS = {
     " layers after it take them in that order: weights for one order do not fit another.",
     Cause.PRODUCT: "A value is multiplied by another, which depends on the image too: no weights of"
     " the spec do that.",
-    Cause.SHARED: "One layer object that is called twice has one set of weights; make one for each"
-    " place.",
+    Cause.SHARED: "A layer that is called twice, or a parameter in two layers, is one set of"
+    " weights for both; make one for each place.",
     Cause.FIXED: "Only what is a parameter is trained; the function is the spec's at these numbers"
     " alone.",
     Cause.TIED: "In the spec each weight is trained by itself.",

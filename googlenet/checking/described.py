@@ -11,11 +11,11 @@ from ..spec.layers import (
     ExplicitPadding,
     LocalResponseNorm,
     MaxPool,
-    Pair,
     Residual,
 )
 from ..spec.outline import words_of
 from ..spec.traversal import CompositeSite, LeafSite
+from .phrases import sides
 
 
 def described(site: LeafSite) -> str:
@@ -68,14 +68,3 @@ def _more(site: LeafSite) -> list[str]:
 
 def _padding(padding: ExplicitPadding) -> list[str]:
     return [f"padding {sides(padding)}"] if any(map(any, padding)) else []
-
-
-def sides(padding: ExplicitPadding) -> str:
-    """3; 1×0 for height × width; (2, 3)×(2, 3) where the two sides differ."""
-    found = [str(a) if a == b else f"({a}, {b})" for a, b in padding]
-    return found[0] if found[0] == found[1] else by(found)
-
-
-def by(pair: Pair | list[str]) -> str:
-    """Height × width."""
-    return "×".join(map(str, pair))

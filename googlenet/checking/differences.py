@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..tracing.tree import Fork, Step
 from .causes import Cause
@@ -15,6 +15,8 @@ from .sources import Source
 ORIGIN: Final = "origin of "
 
 
+#: The words of a difference, and the paths of the layers.
+Key: TypeAlias = "tuple[str, tuple[str, ...]]"
 #: A kernel together with the padding that belongs to it.
 WINDOW: Final = "window"
 
@@ -64,6 +66,11 @@ class Difference:
     source: Source | None = None
     spec: str = ""
     code: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """What it says of which layers: the same with other weights."""
+        return self.words, self.paths
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole words as keys."""

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from ..spec.layers import NO_PADDING, BatchNorm, Dense, Scale
 from ..tracing.constants import may_be_trained
+from ..tracing.evaluate import is_known
 from ..tracing.tree import Foreign, Step
 
 #: What stands for another: a pool of one kind for one of another, and so on.
 FAMILIES: Final = {
     "activation": (
         "ReLU",
-        *("leaky_relu", "elu", "clip", "gelu", "sigmoid", "silu", "tanh", "softplus"),
+        *("leaky_relu", "elu", "clip", "gelu", "sigmoid", "silu", "tanh", "softplus", "abs"),
     ),
     "pool": (
         *("MaxPool", "AvgPool", "AdaptiveAvgPool", "GlobalAvgPool"),
@@ -34,6 +35,7 @@ NAMED: Final = {
         *("logsigmoid", "swish", "softshrink", "hardshrink", "tanhshrink", "glu"),
     ),
     "norm": ("groupnorm", "layernorm", "instancenorm", "rmsnorm"),
+    "dropout": ("dropout", "gaussiandropout", "alphadropout", "dropblock", "droppath"),
 }
 
 
@@ -51,9 +53,16 @@ def family(step: Step) -> str:
     return next(found, next(named, name))
 
 
+def may_be_activation(step: Step) -> bool:
+    """Whether a layer that nobody knows may work on each element by itself."""
+    layer = step.layer
+    return isinstance(layer, Foreign) and not step.arrays and not is_known(step)
+
+
 def plain_name(step: Step) -> str:
     """What a layer is called, without its framework's prefix: `groupnorm` for aten.group_norm."""
-    return kind(step).rpartition(".")[2].replace("_", "").lower()
+    name = kind(step).rpartition(".")[2].replace("_", "").lower()
+    return name.replace("normalization", "norm")
 
 
 def attributes(step: Step) -> dict[str, Any]:
@@ -78,9 +87,11 @@ def attributes(step: Step) -> dict[str, Any]:
 
 
 def is_one(step: Step) -> bool:
-    """Whether a batch norm multiplies by 1, as one does that cannot be told not to multiply."""
+    """Whether a batch norm multiplies by 1 for good, as one does that cannot be told not to."""
     weight = step.arrays.get("weight")
-    return weight is not None and bool((weight == 1).all())
+    if weight is None or step.origins.get("weight") not in (None, "constant"):
+        return False
+    return bool((weight == 1).all())
 
 
 def is_trained(step: Step) -> bool:
@@ -93,7 +104,7 @@ def is_trained(step: Step) -> bool:
 
 def differing(user: Step, spec: Step) -> dict[str, tuple[Any, Any]]:
     """The attributes in which two layers of one family differ: the user's and the spec's value."""
-    return differing_in(attributes(user), attributes(spec), is_one=is_one(user))
+    return differing_in(attributes(user), attributes(spec), by_ones=is_one(user))
 
 
 def _is_same(first: Any, second: Any) -> bool:
@@ -104,9 +115,9 @@ def _is_same(first: Any, second: Any) -> bool:
 
 
 def differing_in(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, is_one: bool
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, by_ones: bool
 ) -> dict[str, tuple[Any, Any]]:
-    """The same of their `attributes`; `is_one` is whether the user's layer is a norm by ones."""
+    """The same of their `attributes`; `by_ones` is whether the user's layer is a norm by ones."""
     found = {
         name: (ours[name], theirs[name])
         for name in theirs
@@ -114,7 +125,7 @@ def differing_in(
     }
     if ours.get("dilation", (1, 1)) != (1, 1):
         found["dilation"] = (ours["dilation"], (1, 1))
-    if is_one and found.get("scale") == (True, False):
+    if by_ones and found.get("scale") == (True, False):
         del found["scale"]
     if ours.get("padding") == theirs.get("padding") == NO_PADDING and not ours.get("ceil_mode"):
         found.pop("count_include_pad", None)  # there is none to count

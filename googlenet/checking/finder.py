@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from math import prod
+from typing import Final
 
 import numpy as np
 
-from ..spec.layers import Dense, ExplicitPadding, LocalResponseNorm, Shape
+from ..spec.layers import AdaptiveAvgPool, AvgPool, GlobalAvgPool, Scale, Shape
 from ..tracing.evaluate import is_known
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Step, Tangle
 from .align import aligned, pair_of
@@ -17,19 +18,17 @@ from .features import attributes, differing, family, kind
 from .names import is_active, name_of, with_article
 from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
 from .phrases import (
-    by,
     first_place,
     joined_otherwise,
     order_of,
     reach,
-    short,
-    sides,
     tangle,
     width_of,
     window_of,
 )
-from .pour import block_path, item_place, path_of, place_of
-from .rows import last_before, row_of, rows_of
+from .pour import block_path, is_beside, item_place, path_of, place_of
+from .rows import other_row_of, rows_of
+from .settings import told
 from .sources import user_item
 
 #: Dropout, and what may stand before or behind it all the same, also in training.
@@ -46,17 +45,28 @@ class Finder:
         self._rows = dict(rows_of(spec))
         self._input_shape = input_shape
         self._seen: dict[int, str] = {}
+        #: The spec's layer in which each array is, by identity.
+        self._homes: dict[int, str] = {}
         #: Where what has moved stands, in words, and what has moved past a dropout.
         self._moved: dict[Item, str] = {}
         self._dropping: set[Node] = set()
         #: What the user's model has in the same branch before the node at hand, and after it.
         self._before: Step | Fork | None = None
         self._next: Step | Fork | None = None
+        #: Whether a branch of a block begins, and the last layer of what leads to one instead of
+        #: the block's input.
+        self._begins = False
+        self._fed: Step | Fork | None = None
+        #: The shape of what the last pair of layers was given.
+        self._given: Shape = input_shape
         self.findings: list[Finding] = []
 
     def find(self, nodes: Nodes) -> list[Finding]:
         """Everything that is otherwise, in the order of execution."""
-        self._nodes(nodes, "", "", self._input_shape, None)
+        for pair in aligned(nodes):
+            for array in pair.user.arrays.values():
+                self._homes.setdefault(id(array), pair.spec.place)
+        self._nodes(nodes, "", "", self._input_shape, None, ends=True)
         return self.findings
 
     def _add(
@@ -77,13 +87,23 @@ class Finder:
         )
 
     def _nodes(
-        self, nodes: Nodes, path: str, place: str, shape: Shape, row: tuple[Fork, Fork] | None
+        self,
+        nodes: Nodes,
+        path: str,
+        place: str,
+        shape: Shape,
+        row: tuple[Fork, Fork] | None,
+        *,
+        ends: bool,
     ) -> None:
-        """`path`, `place` and the spec's `shape` are those of what comes before."""
+        """`path`, `place` and the spec's `shape` are those of what comes before; `ends` is whether
+        an output comes after.
+        """
         self._note_moves(nodes, path)
         for number, node in enumerate(nodes):
-            last = number == len(nodes) - 1
-            following = map(user_item, nodes[number + 1 :])
+            rest = nodes[number + 1 :]
+            last = ends and all(isinstance(each, Missing) for each in rest)
+            following = map(user_item, rest)
             self._next = next((each for each in following if each is not None), None)
             match node:
                 case Pair():
@@ -93,12 +113,13 @@ class Finder:
                 case HeadPair(inside=inside):
                     before = self._before
                     self._head(node, nodes)
-                    self._nodes(inside, path, place, shape, None)
+                    self._nodes(inside, path, place, shape, None, ends=True)
                     self._before = before
                 case Missing():
                     self._missing(node, path, place, shape)
                 case Extra():
-                    self._extra(node, path, place, shape, last)
+                    then = next(filter(None, map(path_of, rest)), "")
+                    self._extra(node, path, place, shape, last, then)
                 case Tangled(user=user):
                     where, words = path_of(node), f"in its place {tangle(user)}"
                     same = user.out_shape == _shape_after(node, shape)
@@ -108,10 +129,14 @@ class Finder:
                     what, cause = joined_otherwise(user, node.number)
                     words = f"{what} around {reach(inside)}, which the spec does not have"
                     self._add(node, "around", where, at, words, cause, True, "Fork")
-                    self._nodes(inside, path, place, shape, row)
-            path, place = path_of(node) or path, place_of(node) or place
+                    self._nodes(inside, path, place, shape, row, ends=False)
+            if not is_beside(node):
+                path, place = path_of(node) or path, place_of(node) or place
+            if isinstance(node, Pair):
+                self._given = shape
             shape = _shape_after(node, shape)
             self._before = user_item(node) or self._before
+            self._begins = False
 
     def _head(self, node: HeadPair, nodes: Nodes) -> None:
         """Whether a further output is returned in its place among the others."""
@@ -162,9 +187,10 @@ class Finder:
             words = (
                 f"{with_article(name_of(user))} where the spec has {with_article(name_of(spec))}"
             )
+            known = family(user) == family(spec)
             if family(spec) == "pool":
                 words += window_of(user)
-            cause = _KIND_CAUSES.get(family(spec), Cause.KIND)
+            cause = _KIND_CAUSES.get(family(spec), Cause.KIND) if known else Cause.UNKNOWN
             self._add(node, "kind", path, place, words, cause, same_shape, kind(spec))
             if family(spec) != "weighted":
                 return
@@ -173,8 +199,9 @@ class Finder:
             # Another kernel with the padding that keeps the size: one thing, and not two.
             found.pop("padding", None)
             found = {WINDOW if what == "kernel_size" else what: found[what] for what in found}
+        other_row = other_row_of(row, self._rows) if row and "out_channels" in found else ""
         for what, (mine, theirs) in found.items():
-            words, cause = self._words(node, what, mine, theirs, row)
+            words, cause = told(node, what, mine, theirs, other_row)
             self._add(node, what, path, place, words, cause, same_shape, kind(spec))
         for role in spec.arrays:
             if role in user.arrays:
@@ -214,7 +241,8 @@ class Finder:
         firsts = [
             self._seen.setdefault(id(array), pair.spec.place)
             for pair in pairs
-            for array in pair.user.arrays.values()
+            for role, array in pair.user.arrays.items()
+            if pair.user.origins.get(role) != "constant"  # equal numbers, and not shared ones
         ]
         own = {pair.spec.place for pair in pairs}
         others = [first for first in firsts if first not in own]
@@ -229,85 +257,20 @@ class Finder:
         self._add(node, "shared", path, place, words, Cause.SHARED, True, of)
         return True
 
-    def _words(
-        self, node: Pair, what: str, mine: Any, theirs: Any, row: tuple[Fork, Fork] | None
-    ) -> tuple[str, Cause]:
-        user = node.user
-        match what:
-            case "out_channels":
-                unit = "outputs" if isinstance(node.spec.layer, Dense) else "channels"
-                words = f"{mine} {unit}, expected {theirs}"
-                other = self._other_row(row) if row is not None else ""
-                return (
-                    (f"{words}: the row of {other}", Cause.ROW)
-                    if other
-                    else (
-                        words,
-                        Cause.CHANNELS,
-                    )
-                )
-            case "kernel_size" | "window":
-                return f"kernel {by(mine)} where the spec has {by(theirs)}", Cause.KERNEL
-            case "stride":
-                return f"stride {by(mine)} where the spec has {by(theirs)}", Cause.STRIDE
-            case "dilation":
-                return f"dilation {by(mine)}, where the spec has none", Cause.DILATION
-            case "padding":
-                if _is_same(node, mine):
-                    words = f"SAME padding, here {sides(mine)}, where the spec has {sides(theirs)}"
-                    return words, Cause.SAME_PADDING
-                words = f"padding {sides(mine)} where the spec has {sides(theirs)}"
-                return words, Cause.PADDING
-            case "groups":
-                return f"{mine} groups where the spec has {theirs}", Cause.GROUPS
-            case "bias":
-                words = "a bias, which the spec does not have" if mine else "no bias"
-                return words + "; the function is the same only if the bias is 0" * (
-                    mine is True
-                ), Cause.BIAS
-            case "ceil_mode":
-                words = "size rounded up where the spec rounds down"
-                return (words if mine else "size rounded down where the spec rounds up"), (
-                    Cause.CEIL
-                )
-            case "count_include_pad":
-                words = "padding counted in the mean, which the spec does not do"
-                return (
-                    words if mine else "padding left out of the mean, where the spec counts it"
-                ), Cause.COUNTED
-            case "eps":
-                return f"eps {mine:g} where the spec has {theirs:g}", Cause.EPS
-            case "scale":
-                words = "multiplication by a weight, which the spec does not have"
-                return (words if mine else "no weight to multiply by (gamma)"), Cause.SCALE
-            case "rate":
-                return f"dropout at rate {mine:g} where the spec has {theirs:g}", Cause.DROPOUT
-            case "factor":
-                return f"factor {mine:g} where the spec has {theirs:g}", Cause.FACTOR
+    def _summed(self, step: Step) -> int:
+        """By what a mean before `step` is multiplied, if that is its number of pixels; else 0."""
+        before = self._before
+        if not isinstance(step.layer, Scale) or not isinstance(before, Step):
+            return 0
+        pixels = prod(self._given[1:])
+        match before.layer:
+            case AvgPool(kernel_size=(height, width)):
+                pixels = height * width
+            case AdaptiveAvgPool(output_size=(1, 1)) | GlobalAvgPool():
+                pass
             case _:
-                cause = Cause.LRN if isinstance(user.layer, LocalResponseNorm) else Cause.SETTING
-                return f"{what} {short(mine)} where the spec has {short(theirs)}", cause
-
-    def _other_row(self, row: tuple[Fork, Fork]) -> str:
-        """The block of the spec whose channels the user's block has, if it is another one."""
-        user, spec = row
-        mine = row_of(user)
-        for path, theirs in self._rows.items():
-            if path != spec.place and theirs == mine:
-                return path
-        # Not all of it: what is otherwise is all the other block's.
-        own = self._rows.get(spec.place)
-        if own is None or len(own) != len(mine):
-            return ""
-        wrong = [place for place, (a, b) in enumerate(zip(mine, own, strict=True)) if a != b]
-        near = [
-            path
-            for path, theirs in self._rows.items()
-            if path != spec.place
-            and len(theirs) == len(mine)
-            and all(theirs[place] == mine[place] for place in wrong)
-        ]
-        return near[-1] if len(wrong) > 1 and len(near) == 1 else last_before(near, spec.place)
+                return 0
+        return pixels if step.layer.factor == pixels else 0
 
     # Forks ----------------------------------------------------------------------------------------
 
@@ -318,9 +281,14 @@ class Finder:
         row = (user, spec) if spec.join == "concat" else None
         before = self._before
         for _, _, inside in node.branches:
-            self._before = None
-            self._nodes(inside, path, place, shape, row)
+            self._before, self._begins = None, True
+            self._nodes(inside, path, place, shape, row, ends=False)
         self._before = before
+        if user.join != spec.join:
+            how = {"sum": "adds", "concat": "concatenates"}
+            words = f"{how[user.join]} its branches, where the spec {how[spec.join]} them"
+            same = user.out_shape == spec.out_shape
+            self._add(node, "join", spec.place, user.place, words, Cause.KIND, same, "Fork")
         numbers = [number for number, _, _ in node.branches]
         if spec.join == "concat" and numbers != sorted(numbers):
             words = (
@@ -365,7 +333,7 @@ class Finder:
             same = _shape_of(spec, shape) == _shape_of(node.moved, ())
             self._add(node, "moved", where, moved, words, cause, same, "Moved")
             inner = pair_of(node.moved, spec)
-            self._nodes((inner,), path, moved, shape, None)
+            self._nodes((inner,), path, moved, shape, None, ends=False)
             return
         if isinstance(spec, Step):
             words = f"{after}: no {name_of(spec)}"
@@ -378,7 +346,10 @@ class Finder:
             cause = Cause.OUTPUT if isinstance(spec, Head) else Cause.MISSING_BLOCK
             self._add(node, "missing", where, place, words, cause, False, "Fork")
 
-    def _extra(self, node: Extra, path: str, place: str, shape: Shape, last: bool) -> None:
+    def _extra(
+        self, node: Extra, path: str, place: str, shape: Shape, last: bool, then: str
+    ) -> None:
+        """`then` is the path of what follows in the spec, if anything does."""
         user, at = node.user, item_place(node.user) or place
         if node.moved:
             return
@@ -406,6 +377,25 @@ class Finder:
                 words = f"{after}: {name}, which the spec leaves to the loss"
             self._add(node, "extra", path, at, words, Cause.SOFTMAX, preserving, of)
             return
+        homes = {self._homes.get(id(each), "") for each in user.arrays.values()} - {""}
+        if homes:
+            home = min(homes)
+            fed = self._begins or (self._before is not None and self._before is self._fed)
+            if fed:
+                words = f"{then or after}: takes the result of {home}, where the spec has that of"
+                words += f" {path}"
+                self._fed = user
+                self._add(node, "extra", then or path, at, words, Cause.INPUT, preserving, of)
+            else:
+                words = f"{after}: {home} is called once more, which the spec does not do"
+                self._add(node, "extra", path, at, words, Cause.SHARED, preserving, of)
+            return
+        if (times := self._summed(user)) > 1:
+            words = f"{after}: a factor of {times}, as if by the sum of the pixels for their mean"
+            self._add(node, "extra", path, at, words, Cause.POOL, preserving, of)
+            return
+        if self._before is self._fed and family(user) in ("activation", "norm"):
+            self._fed = user
         cause = _EXTRA_CAUSES.get(family(user), Cause.EXTRA)
         if isinstance(user.layer, Foreign) and not (is_known(user) or is_active(user)):
             words = f"{after}: {name}, an operation that is not known here"
@@ -421,7 +411,7 @@ def _kinds(nodes: Nodes) -> Iterator[str]:
         match node:
             case Pair(user=Step() as step) | Extra(user=Step() as step):
                 yield kind(step)
-            case ForkPair() | Around() | Extra() | Tangled():
+            case ForkPair() | HeadPair() | Around() | Extra() | Tangled():
                 yield "Fork"
             case _:
                 pass
@@ -445,16 +435,6 @@ def _is_vector(user: Step, spec: Step) -> bool:
     return names == ("spatial_dropout", "Dropout") and not any(
         size != 1 for size in user.out_shape[1:]
     )
-
-
-def _is_same(node: Pair, padding: ExplicitPadding) -> bool:
-    """Whether a padding is what SAME gives: ⌈size / stride⌉ windows, the odd one behind."""
-    found = attributes(node.user)
-    kernel, stride = found.get("kernel_size"), found.get("stride")
-    if kernel is None or stride is None or max(stride) == 1:
-        return False
-    uneven = any(before + 1 == after for before, after in padding)
-    return uneven and all(0 <= after - before <= 1 for before, after in padding)
 
 
 def _stripped(shape: Shape) -> Shape:

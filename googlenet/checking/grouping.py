@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..tracing.tree import Chain, Step, steps
-from .causes import ACTIVE, LOGARITHM
+from .causes import ACTIVE, LOGARITHM, Cause
 from .differences import Difference, Finding
 from .features import kind
 from .names import is_active, plural
-from .nodes import Extra
+from .nodes import Extra, Pair
 from .rows import rows_of
+from .together import together
 
 #: All blocks together, as a part of the network; no path is written so.
 BLOCKS: Final = "in the blocks"
 
 
+#: The kinds of pools that give a maximum.
+MAXIMA: Final = ("MaxPool", "max_pool", "adaptive_max_pool")
 #: At least so many layers make "all".
 ALL: Final = 3
 
@@ -32,6 +35,7 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
         role = _role(path, blocks)
         for part in (*_parts(path), role, *([BLOCKS] if role != path else [])):
             inside.setdefault((name, part), set()).add(path)
+    findings, apart = together(findings)
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for each in findings:
         alike.setdefault((each.of, each.what, _plain(each)), []).append(each)
@@ -43,6 +47,7 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
         group = [other for other in alike[each.of, each.what, _plain(each)] if other not in told]
         members, words = _everywhere(each, group, kinds, inside, blocks)
         told.update(members)
+        every = tuple(one for each in members for one in (each, *apart.get(each, ())))
         found.append(
             Difference(
                 each.path,
@@ -50,7 +55,7 @@ def grouped(findings: Sequence[Finding], spec: Chain) -> list[Difference]:
                 words,
                 each.cause,
                 all(member.shape_preserving for member in members),
-                members,
+                every,
                 paths=tuple(member.path for member in members),
                 explanation=_explanation(each),
             )
@@ -62,10 +67,19 @@ def _explanation(finding: Finding) -> str:
     """What is known of it beyond its words."""
     node = finding.node
     if isinstance(node, Extra) and isinstance(node.user, Step):
+        if finding.cause is Cause.POOL:
+            return ""
         if is_active(node.user):
             return ACTIVE
         if kind(node.user) == "log_softmax":
             return LOGARITHM
+    if isinstance(node, Pair) and is_active(node.user):
+        return ACTIVE
+    if isinstance(node, Pair) and finding.what == "bias" and "bias" not in node.spec.arrays:
+        return ""  # one too many, which no default explains
+    if isinstance(node, Pair) and finding.cause is Cause.POOL:
+        one, other = (kind(each) in MAXIMA for each in (node.user, node.spec))
+        return finding.cause.explanation if one != other else ""
     return finding.cause.explanation
 
 
@@ -130,5 +144,5 @@ def _inside(finding: Finding, role: str) -> str:
     """The same for a layer that is as in every other block: `role` is its path in there."""
     if finding.what == "moved":
         block = finding.path.removesuffix(role)
-        return finding.words.partition(", where")[0].replace(f"after {block}", "after ")
+        return finding.words.partition(", but the spec")[0].replace(f"after {block}", "after ")
     return _plain(finding)

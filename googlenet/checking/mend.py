@@ -121,6 +121,8 @@ class _Mender:
         user, spec = node.user, node.spec
         if (node, "shared") in self._chosen:
             return spec
+        if (node, "join") in self._chosen:
+            user = replace(user, join=spec.join)
         mine = {number: self.chain(inside) for number, _, inside in node.branches}
         for number in node.more:
             if (node, f"more {number}") not in self._chosen:

@@ -25,6 +25,7 @@ NAMES: Final[Mapping[str, str]] = {
     "GlobalAvgPool": "global average pool",
     "adaptive_max_pool": "adaptive max pool",
     "sum_pool": "sum pool",
+    "unfold": "unfolding of windows",
     "ReLU": "ReLU",
     "leaky_relu": "leaky ReLU",
     "elu": "ELU",
@@ -33,6 +34,8 @@ NAMES: Final[Mapping[str, str]] = {
     "sigmoid": "sigmoid",
     "silu": "SiLU",
     "tanh": "tanh",
+    "abs": "absolute value",
+    "greater": "comparison with a number",
     "softplus": "softplus",
     "softmax": "softmax",
     "log_softmax": "log-softmax",
@@ -65,6 +68,9 @@ PLAIN: Final[Mapping[str, str]] = {
     "selu": "SELU",
     "celu": "CELU",
     "prelu": "PReLU",
+    "gaussiandropout": "Gaussian dropout",
+    "dropblock": "DropBlock",
+    "droppath": "drop path",
 }
 
 
@@ -86,7 +92,9 @@ def name_of(step: Step) -> str:
         return f"slice of the {axis}"
     if isinstance(layer, Foreign) and layer.kind == "batch_norm":
         own = layer.attributes.get("train") or "running_mean" not in step.arrays
-        return "batch norm with the statistics of each batch" if own else "batch norm"
+        axis = layer.attributes.get("axis", 1)
+        each = "" if axis == 1 else f" of each {('row', 'column')[axis - 2]}"
+        return f"batch norm{each}{' with the statistics of each batch' if own else ''}"
     if (plain := plain_name(step)) in PLAIN:
         return PLAIN[plain]
     if isinstance(layer, Foreign) and layer.kind == "dropout" and not is_active(step):
@@ -110,4 +118,6 @@ def with_article(name: str) -> str:
     """A ReLU, an average pool."""
     if name.startswith("dropout that"):
         return name
-    return f"an {name}" if name.lstrip("'")[0] in "aeiouAEIO" else f"a {name}"
+    bare = name.lstrip("'")
+    is_vowel = bare[0] in "aeiouAEIO" or bare.startswith("RMS")  # which is read letter by letter
+    return f"an {name}" if is_vowel else f"a {name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -40,7 +41,7 @@ class HeadPair:
 
 @dataclass(frozen=True, eq=False)
 class Extra:
-    """What the user's model has and the spec has not; `moved` is the node that misses it."""
+    """What the user's model has and the spec has not; `moved` is whether it has it elsewhere."""
 
     user: Item
     moved: bool = False
@@ -77,3 +78,20 @@ class Tangled:
 
 Node: TypeAlias = "Pair | ForkPair | HeadPair | Extra | Missing | Around | Tangled"
 Nodes: TypeAlias = "tuple[Node, ...]"
+
+
+def walk(nodes: Nodes) -> Iterator[Node]:
+    """Every node in the order of the spec, each before those inside it."""
+    for node in nodes:
+        yield node
+        match node:
+            case ForkPair(branches=branches):
+                for _, _, inside in branches:
+                    yield from walk(inside)
+            case HeadPair(inside=inside) | Around(inside=inside):
+                yield from walk(inside)
+
+
+def tangles(nodes: Nodes) -> Iterator[Tangled]:
+    """What cannot be compared layer by layer: it takes the spec's weights in their order."""
+    return (node for node in walk(nodes) if isinstance(node, Tangled))

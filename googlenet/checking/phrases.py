@@ -71,7 +71,7 @@ def sides(padding: ExplicitPadding) -> str:
     return sides[0] if sides[0] == sides[1] else "×".join(sides)
 
 
-def short(value: Any) -> str:
+def shortened(value: Any) -> str:
     """A number without digits that say nothing."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,16 +10,13 @@ import numpy as np
 
 from ..arrays import Array, uniform
 from ..errors import GoogLeNetError
-from ..spec.layers import BatchNorm
+from ..rounding import SAME
 from ..tracing.evaluate import evaluate
 from ..tracing.tree import Chain, Foreign, Fork, Head, Item, Knot, Step, Tangle, steps
 from .align import aligned
-from .features import is_trained
-from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled
+from .features import is_one, is_trained
+from .nodes import Around, Extra, ForkPair, HeadPair, Missing, Node, Nodes, Pair, Tangled, tangles
 
-#: Below this relative L2 distance in float64, two functions are one: some ten thousand times its
-#: rounding, and far below what any other function shows.
-SAME: Final = 1e-12
 #: The kinds of foreign layers whose arrays are weights, and not constants of the code.
 WEIGHTED: Final = ("conv", "dense", "batch_norm")
 
@@ -63,11 +60,11 @@ def poured(user: Chain, nodes: Nodes) -> dict[int, Array]:
     for pair in aligned(nodes):
         for role, array in pair.user.arrays.items():
             given = pair.spec.arrays.get(role)
-            if given is None and role == "weight" and isinstance(pair.user.layer, BatchNorm):
-                given = np.ones_like(array)  # what multiplies by 1 in the spec
+            if given is None and role == "weight" and is_one(pair.user):
+                given = array
             if given is not None and fits(given, array):
                 found.setdefault(id(array), given.reshape(array.shape))
-    for tangled in _tangled(nodes):
+    for tangled in tangles(nodes):
         left = [
             (role, array) for step in steps(tangled.spec) for role, array in step.arrays.items()
         ]
@@ -80,24 +77,10 @@ def poured(user: Chain, nodes: Nodes) -> dict[int, Array]:
     for number, step in enumerate(steps(user)):
         for role, array in step.arrays.items():
             foreign = isinstance(step.layer, Foreign) and step.layer.kind not in WEIGHTED
-            if not foreign or is_trained(step):
+            written = step.origins.get(role) == "constant" and role == "bias"
+            if (not foreign and not written) or is_trained(step):
                 found.setdefault(id(array), _random(array, role, f"{number}.{role}"))
     return found
-
-
-def _tangled(nodes: Nodes) -> Iterator[Tangled]:
-    """What cannot be compared layer by layer: it takes the spec's weights in their order."""
-    for node in nodes:
-        match node:
-            case Tangled():
-                yield node
-            case ForkPair(branches=branches):
-                for _, _, inside in branches:
-                    yield from _tangled(inside)
-            case HeadPair(inside=inside) | Around(inside=inside):
-                yield from _tangled(inside)
-            case _:
-                pass
 
 
 def fits(first: Array, second: Array) -> bool:
@@ -157,7 +140,7 @@ def values(chain: Chain, images: Array) -> tuple[list[Array] | None, dict[Item, 
     try:
         return evaluate(chain, images, images.dtype, kept=kept), kept
     # What does not fit together, as layers of other channels, is no function at all.
-    except (GoogLeNetError, ValueError, ArithmeticError):
+    except (GoogLeNetError, ValueError, IndexError, ArithmeticError):
         return None, kept
 
 
@@ -198,7 +181,8 @@ class Divergences:
         for node in nodes:
             given = (user, spec, path, place)
             user, spec = self._after(node, user, spec)
-            path, place = path_of(node) or path, place_of(node) or place
+            if not is_beside(node):
+                path, place = path_of(node) or path, place_of(node) or place
             state.append((node, given, user, spec))
         heads: list[Divergence | None] = []
         for number, (node, given, mine, theirs) in enumerate(state):
@@ -292,6 +276,15 @@ def path_of(node: Node) -> str:
             return block_path(list(map(item_place, spec)))
         case _:
             return ""
+
+
+def is_beside(node: Node) -> bool:
+    """Whether a node is a further output, which nothing behind it follows."""
+    match node:
+        case HeadPair() | Missing(spec=Head()) | Extra(user=Head()):
+            return True
+        case _:
+            return False
 
 
 def place_of(node: Node) -> str:

@@ -119,7 +119,9 @@ class Sources:
         if isinstance(item, Fork):
             return "concat" in name or "add" in name
         own = {each for each, words in CALLED.items() if any(word in name for word in words)}
-        if not own or family(item) in own:
+        if not own:
+            return item.place != "net"  # which is the whole model
+        if family(item) in own:
             return True
         return "activation" in made[0].text  # Conv2D(64, 1, activation="relu")
 

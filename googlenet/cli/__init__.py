@@ -28,6 +28,7 @@ from . import (
     race,
     summary,
     train,
+    translate,
     traps,
 )
 from . import list as list_command
@@ -66,6 +67,7 @@ for module in (
     race,
     traps,
     check,
+    translate,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     _NAMES.append(name)

@@ -21,7 +21,7 @@ from .options import (
 from .output import bars, print_json, say
 
 if TYPE_CHECKING:
-    from ..checking.verdict import Check
+    from ..checking.report import Check
 
 OwnModel = Annotated[
     str,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 #: How many seconds lie between two counts.
@@ -21,7 +22,7 @@ PROC = Path("/proc")
 @dataclass(frozen=True)
 class Bounds:
     """The most processes that may run at a time, the most threads of all of them, and the share of
-    the machine's memory that each may hold. Frameworks have a few threads for each core.
+    the machine's memory that all of them may hold. Frameworks have a few threads for each core.
     """
 
     processes: int = 128
@@ -43,28 +44,48 @@ class Watch:
         """What is over the bounds, in words; empty if nothing is."""
         if time.monotonic() < self._next:
             return ""
-        bounds, all_threads = self._bounds, 0
-        for number, (threads, held) in enumerate(self._counted(), 1):
+        processes: list[tuple[Path, int]] = []
+        bounds, all_threads, all_held = self._bounds, 0, 0
+        for number, (process, threads, held) in enumerate(self._counted(), 1):
             all_threads += threads
+            all_held += held
+            processes.append((process, held))
             if number > bounds.processes:
                 return f"started more than {bounds.processes} processes, and was killed"
             if all_threads > bounds.threads:
                 return f"started more than {bounds.threads} threads, and was killed"
-            if self._memory and held > self._memory:
-                size = self._memory / 2**30
-                return f"needed more than {size:.1f} GiB of memory, and was killed"
+        # What several hold together counts for each of them in `held`, and is told apart only where
+        # it matters, since that takes the system longer.
+        if (
+            self._memory
+            and all_held > self._memory
+            and sum(starmap(_own, processes)) > self._memory
+        ):
+            size = self._memory / 2**30
+            return f"needed more than {size:.1f} GiB of memory, and was killed"
         self._next = time.monotonic() + INTERVAL
         return ""
 
-    def _counted(self) -> Iterator[tuple[int, int]]:
-        """The threads of each of the processes, and the bytes that it holds."""
+    def _counted(self) -> Iterator[tuple[Path, int, int]]:
+        """Each of the processes, its threads, and the bytes that it holds."""
         page = os.sysconf("SC_PAGE_SIZE")
         for process in PROC.glob("[0-9]*") if PROC.is_dir() else ():
             with suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
                 # After the name, which may have spaces: state, parent, group, session, ...
                 fields = (process / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[3]) == self._session or self._marked(process):
-                    yield int(fields[17]), int(fields[21]) * page
+                    yield process, int(fields[17]), int(fields[21]) * page
+
+
+def _own(process: Path, held: int) -> int:
+    """The bytes that a process holds, its share alone of those that it holds with others; all that
+    it has `held` if nobody says, nothing if it has ended meanwhile.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        for line in (process / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return held if process.exists() else 0
 
 
 def total_memory() -> int:

@@ -135,7 +135,7 @@ def run_job(
         gentle=gentle,
         bounds=bounds,
     )
-    if ending.error is None and not ending.hung and not ending.excess and answer.exists():
+    if ending.error is None and not ending.hung and answer.exists():
         return _read(answer)
     error = failure(
         ending,

@@ -103,7 +103,7 @@ def run_worker(
         with output:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 env={**environment, GROUP: group},
@@ -111,6 +111,8 @@ def run_worker(
             )
     except OSError as error:
         return Ending(error=f"{command[0]}: cannot be started ({error.strerror})")
+    assert process.stdin is not None
+    process.stdin.close()  # nothing can be read from it, whatever /dev/null is here
     hung, excess = False, ""
     mark = f"{GROUP}={group}".encode()
     watch = None if bounds is None else Watch(process.pid, bounds, partial(_has, mark=mark))
@@ -186,6 +188,7 @@ def _follow(
         elif time.monotonic() - since > timeout:
             return True, ""
         if watch is not None and (excess := watch.excess()):
+            look()  # what it was doing, which it may have said since
             return False, excess
         _shorten(log)
         time.sleep(interval)

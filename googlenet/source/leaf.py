@@ -15,13 +15,18 @@ from .tree import bound
 
 def leaf_code(site: LeafSite, spelling: Spelling) -> tuple[str, ...]:
     """The calls that make a leaf, such as `nn.Conv2d(832, 160, 1)`, each applied to the result of
-    the one before; empty if the framework has no layer for it.
+    the one before; of `own_layers`, if the framework has no layer for it.
     """
-    found = _code(site, spelling)
-    if found or not isinstance(site.layer, GlobalAvgPool):
-        return found
-    adaptive = _code(replace(site, layer=AdaptiveAvgPool((1, 1))), spelling)
-    return adaptive or _base(site, spelling)
+    calls, helpers = _code(site, spelling)
+    if not helpers or not isinstance(site.layer, GlobalAvgPool):
+        return calls
+    adaptive, helpers = _code(replace(site, layer=AdaptiveAvgPool((1, 1))), spelling)
+    return _base(site, spelling) if helpers else adaptive
+
+
+def own_layers(site: LeafSite, spelling: Spelling) -> tuple[str, ...]:
+    """The names of the classes in `leaf_code` that the framework lacks, and that `code` prints."""
+    return () if isinstance(site.layer, GlobalAvgPool) else _code(site, spelling)[1]
 
 
 def _base(site: LeafSite, spelling: Spelling) -> tuple[str, ...]:
@@ -35,11 +40,11 @@ def _base(site: LeafSite, spelling: Spelling) -> tuple[str, ...]:
     return ()
 
 
-def _code(site: LeafSite, spelling: Spelling) -> tuple[str, ...]:
+def _code(site: LeafSite, spelling: Spelling) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The calls, and the names of those that are no layers of the framework."""
     scope = Scope(spelling.namespaces, spelling.modules, spelling.imports)
     own = spelling.modules.__name__
-    written = tuple(
-        flat(call(scope.name(use.target), use))
-        for use in (bound(each, own) for each in spelling.leaf(site))
-    )
-    return () if scope.helpers else written
+    used = [bound(each, own) for each in spelling.leaf(site)]
+    calls = tuple(flat(call(scope.name(use.target), use)) for use in used)
+    helpers = tuple(scope.name(use.target) for use in used if use.target.__module__ == own)
+    return calls, helpers if scope.helpers else ()

@@ -8,6 +8,7 @@ biases, pooling and normalisation are left out, as in the papers.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,9 +18,11 @@ from .layers import (
     Aux,
     AvgPool,
     BatchNorm,
+    Concat,
     Conv,
     Dense,
     GlobalAvgPool,
+    Layer,
     MaxPool,
     Network,
     Pair,
@@ -349,3 +352,32 @@ def _offenders(network: Network) -> dict[str, tuple[str, str] | None]:
             offenders["without_padding"] = offenders["without_padding"] or (site.path, why)
     offenders["without_padding"] = offenders["without_padding"] or offenders["wider_than_one_pixel"]
     return offenders
+
+
+def zero_gradients(network: Network) -> frozenset[str]:
+    """The paths of biases whose gradients in training mode are 0, whatever the images are: those
+    that a batch norm takes away again.
+    """
+    found: set[str] = set()
+
+    def ends(layer: Layer, path: str) -> Iterator[str]:
+        """The biases that are added last."""
+        match layer:
+            case Conv(bias=True) | Dense(bias=True):
+                yield f"{path}.bias"
+            case Sequential(children) if children:
+                name, last = children[-1]
+                yield from ends(last, f"{path}.{name}")
+            case Concat(children):
+                for name, branch in children:
+                    yield from ends(branch, f"{path}.{name}")
+
+    def visit(site: CompositeSite, children: object) -> None:
+        if isinstance(site.layer, Sequential):
+            pairs = zip(site.layer.children, site.layer.children[1:], strict=False)
+            for (name, first), (_, second) in pairs:
+                if isinstance(second, BatchNorm):
+                    found.update(ends(first, f"{site.path}.{name}" if site.path else name))
+
+    fold(network, lambda site: None, visit)
+    return frozenset(found)

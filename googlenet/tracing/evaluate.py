@@ -85,12 +85,19 @@ def is_known(step: Step) -> bool:
         return True
     if layer.kind == "concat":
         return not step.arrays
-    return is_computed(layer.kind, layer.attributes)
+    return _is_idle(layer) or is_computed(layer.kind, layer.attributes)
+
+
+def _is_idle(layer: Foreign) -> bool:
+    """Whether a layer acts in training only, whatever it does then."""
+    return layer.attributes.get("active") is False
 
 
 def _step(step: Step, x: Array) -> Array:
     if not isinstance(step.layer, Foreign):
         return _layer(step.layer, step.arrays, x)
+    if _is_idle(step.layer):
+        return x
     if step.layer.kind == "conv":
         return _dilated(step.layer, step.arrays, x)
     found = computed(step.layer.kind, x, step.layer.attributes, step.arrays)

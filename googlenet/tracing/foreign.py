@@ -30,6 +30,8 @@ ELEMENTWISE: Final = (
     "silu",
     "tanh",
     "softplus",
+    "abs",
+    "greater",
 )
 
 Attributes = Mapping[str, Any]
@@ -90,10 +92,13 @@ def _slice(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
 
 
 def _batch_norm(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
-    """Along axis 1, with the batch's own statistics if it has no others or is in training mode."""
-    shape = (1, -1, *(1 for _ in x.shape[2:]))
+    """Along axis 1 unless it has another, with the batch's own statistics if it has no others or is
+    in training mode.
+    """
+    along = attributes.get("axis", 1)
+    shape = tuple(-1 if axis == along else 1 for axis in range(x.ndim))
     own = attributes["train"] or "running_mean" not in arrays
-    axes = tuple(axis for axis in range(x.ndim) if axis != 1)
+    axes = tuple(axis for axis in range(x.ndim) if axis != along)
     mean, var = (
         (x.mean(axes), x.var(axes)) if own else (arrays["running_mean"], arrays["running_var"])
     )
@@ -112,6 +117,17 @@ def _adaptive_max_pool(x: Array, attributes: Attributes, arrays: Arrays) -> Arra
         parts = [x.take(range(*edge), axis).max(axis, keepdims=True) for edge in edges]
         x = np.concatenate(parts, axis)
     return x
+
+
+def _unfold(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
+    """Each window as a column, the elements of a channel together."""
+    sides = ((0, 0), (0, 0), *attributes["padding"])
+    gaps, (vertical, horizontal) = attributes["dilation"], attributes["stride"]
+    reach = [(k - 1) * gap + 1 for k, gap in zip(attributes["kernel_size"], gaps, strict=True)]
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, sides), reach, (2, 3))
+    kept = windows[:, :, ::vertical, ::horizontal, :: gaps[0], :: gaps[1]]
+    columns = kept.transpose(0, 1, 4, 5, 2, 3)
+    return columns.reshape(len(x), math.prod(columns.shape[1:4]), -1)
 
 
 def _leaky_relu(x: Array, attributes: Attributes, arrays: Arrays) -> Array:
@@ -160,6 +176,8 @@ KNOWN: Final[Mapping[str, Callable[[Array, Attributes, Arrays], Array]]] = {
     "sigmoid": lambda x, a, _: _sigmoid(x),
     "silu": lambda x, a, _: x * _sigmoid(x),
     "tanh": lambda x, a, _: np.asarray(np.tanh(x)),
+    "abs": lambda x, a, _: np.abs(x),
+    "greater": lambda x, a, _: (x > a["number"]).astype(x.dtype),
     "softplus": lambda x, a, _: np.asarray(np.logaddexp(x, x.dtype.type(0))),
     "gelu": _gelu,
     "softmax": _softmax,
@@ -167,6 +185,7 @@ KNOWN: Final[Mapping[str, Callable[[Array, Attributes, Arrays], Array]]] = {
     "affine": _affine,
     "dense": _dense,
     "pad": _pad,
+    "unfold": _unfold,
     "adaptive_max_pool": _adaptive_max_pool,
     "mean": lambda x, a, _: np.asarray(x.mean(tuple(a["axes"]), keepdims=a["keepdims"])),
     "transpose": lambda x, a, _: np.transpose(x, a["axes"]),

@@ -6,16 +6,19 @@ import numpy as np
 
 from ..backend.graph import Op
 from ..errors import SpecError
+from ..rounding import EPS
 from ..spec.layers import (
     NO_PADDING,
     Conv,
     ExplicitPadding,
+    Scale,
 )
 from .constants import is_divisor
 from .made import checked, fits, made
 from .paddings import added, padded
 from .state import State
 from .tree import Foreign
+from .views import View
 
 
 def elementwise(state: State, op: Op, name: str) -> None:
@@ -23,11 +26,34 @@ def elementwise(state: State, op: Op, name: str) -> None:
     if op.kind == "mul" and is_divisor(state, op, name, np.asarray(op.attributes["factor"])):
         return
     view = state.view(name)
+    if op.kind == "mul" and _cancels(state, op, view):
+        return
     if op.shape[1:] != view.shape:
         state.foreign(op)
         return
     layer = made(op) or Foreign(op.kind, dict(op.attributes))
+    if op.kind == "mul":
+        state.written.add(op.name)
     state.add(op, view.value, layer, op.arrays, view.of(op.name))
+
+
+def _cancels(state: State, op: Op, view: View) -> bool:
+    """Whether a factor takes back the one before it: a sum that is divided by its count is the mean
+    that it was told as.
+    """
+    value = state.values.get(view.value)
+    if value is None or value.step is None or state.uses.get(view.value, 0) > 1:
+        return False
+    layer = value.step.layer
+    if not isinstance(layer, Scale) or view.value not in state.written:
+        return False
+    # Each may be rounded to float32, in which a model has its numbers.
+    if not abs(layer.factor * op.attributes["factor"] - 1) <= EPS:
+        return False
+    (before,) = value.inputs
+    del state.values[view.value]
+    state.views[op.name] = view.of(before)
+    return True
 
 
 def map_layer(state: State, op: Op, name: str) -> None:

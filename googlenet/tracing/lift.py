@@ -5,9 +5,10 @@ Paddings that stand apart go into the convolution or pool behind them, a bias th
 convolution; flattening a map for a dense layer gives that layer the map's axes, in whatever order
 the map was flattened. What remains and is no layer of the spec is foreign.
 
-Here the operations are read in their order; `state` holds what is known meanwhile. What belongs
-together is in `paddings`, `constants`, `norms`, `moves`, `joins` and `layers`, and the spec's layer
-of an operation in `made`; `vectors`, `parts` and `structure` make the tree of what was read.
+Here the operations are read in their order, those first that move the batch in `batches`; `state`
+holds what is known meanwhile. What belongs together is in `paddings`, `constants`, `norms`,
+`moves`, `joins` and `layers`, and the spec's layer of an operation in `made`; `vectors`, `wholes`,
+`parts`, `pointwise` and `structure` make the tree of what was read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 
 from ..backend.graph import Graph, Op
 from ..errors import TraceError
+from .batches import with_batch_first
 from .constants import affine, sum_pool
 from .foreign import ELEMENTWISE
 from .joins import JOINS, join, join_by
@@ -24,10 +26,13 @@ from .moves import computes_nothing, dense, mean, part, transpose
 from .norms import batch_norm
 from .paddings import pad
 from .parts import with_parts
+from .pointwise import with_activations
 from .state import State
 from .structure import Structure
 from .tree import Chain
 from .vectors import with_vectors
+from .views import plain
+from .wholes import with_wholes
 
 
 def lift(graph: Graph, *, ones: bool = False) -> Chain:
@@ -35,10 +40,10 @@ def lift(graph: Graph, *, ones: bool = False) -> Chain:
     as one has that was not trained yet, and so has a trained factor; without, the one has none, and
     the other is the number that it is.
 
-    Raises `TraceError` if its first axis is not the batch throughout.
+    Raises `TraceError` if the first axis of what a layer takes is not the batch.
     """
-    ops = _needed(graph)
-    state = State(graph, _counted(graph, ops), ones=ones)
+    ops, outputs = with_batch_first(graph, _needed(graph))
+    state = State(graph, _counted(outputs, ops), ones=ones)
     for op in ops:
         if op.shape[:1] != graph.input_shape[:1]:
             raise TraceError(
@@ -46,9 +51,10 @@ def lift(graph: Graph, *, ones: bool = False) -> Chain:
                 " first axis is not the batch"
             )
         _read(state, op)
-    outputs = [state.output(name) for name in graph.outputs]
-    values, names = with_vectors(list(state.values.values()), outputs)
-    return Structure(graph.input, with_parts(values, names)).tree(names)
+    given = [state.output(name) for name in outputs]
+    values, names = with_vectors(list(state.values.values()), given)
+    values = with_activations(with_parts(with_wholes(values, names), names))
+    return Structure(graph.input, values).tree(names)
 
 
 def _needed(graph: Graph) -> list[Op]:
@@ -59,7 +65,7 @@ def _needed(graph: Graph) -> list[Op]:
     return [op for op in graph.ops if op.name in needed]
 
 
-def _counted(graph: Graph, ops: Sequence[Op]) -> dict[str, int]:
+def _counted(outputs: Sequence[str], ops: Sequence[Op]) -> dict[str, int]:
     """How often each value is used, under whatever name."""
     names: dict[str, str] = {}
     uses: dict[str, int] = {}
@@ -70,7 +76,7 @@ def _counted(graph: Graph, ops: Sequence[Op]) -> dict[str, int]:
         for name in op.inputs:
             name = names.get(name, name)
             uses[name] = uses.get(name, 0) + 1
-    for name in graph.outputs:
+    for name in outputs:
         name = names.get(name, name)
         uses[name] = uses.get(name, 0) + 1
     return uses
@@ -97,6 +103,9 @@ def _read(state: State, op: Op) -> None:
             part(state, op, name)
         case "sum_pool":
             sum_pool(state, op, name)
+        case "unfold":
+            state.windows[op.name] = op
+            state.views[op.name] = plain(op.name, op.shape[1:])
         case "softmax" | "log_softmax" if op.attributes["axis"] % len(op.shape) == 0:
             raise TraceError(f"{op.place}: '{op.kind}' works across the images of a batch")
         case kind if kind in ELEMENTWISE:

@@ -59,6 +59,10 @@ def made(op: Op, padding: ExplicitPadding = NO_PADDING) -> Leaf | None:
             return AdaptiveAvgPool(found["output_size"])
         case "relu":
             return ReLU()
+        case "leaky_relu" if found["slope"] == 0:
+            return ReLU()
+        case "clip" if (found["low"], found["high"]) == (0, math.inf):
+            return ReLU()
         case "dropout" if not found["active"] and 0 <= found["rate"] < 1:
             return Dropout(short(found["rate"]))
         case "mul" if math.isfinite(found["factor"]):
@@ -69,12 +73,35 @@ def made(op: Op, padding: ExplicitPadding = NO_PADDING) -> Leaf | None:
 
 def checked(state: State, op: Op, before: str, padding: ExplicitPadding) -> Leaf | None:
     """The spec's layer with a further `padding`, if it gives what the operation does."""
+    given = state.shape(before)
     try:
         layer = made(op, padding)
     except SpecError:  # a number that the spec does not allow
-        return None
-    right = layer is not None and fits(layer, state.shape(before), op.shape[1:])
+        layer = _rounded_up(op, added(op.attributes.get("padding", NO_PADDING), padding), given)
+    right = layer is not None and fits(layer, given, op.shape[1:])
     return layer if right else None
+
+
+def _rounded_up(op: Op, padding: ExplicitPadding, given: Shape) -> Leaf | None:
+    """The max pool whose size is rounded up for one with more padding behind than the spec allows:
+    none of it is ever a maximum, so that only the number of windows counts.
+    """
+    found = op.attributes
+    if op.kind != "max_pool" or found["dilation"] != (1, 1):
+        return None
+    kernel = found["kernel_size"]
+    (top, bottom), (left, right) = (
+        (first, min(last, size // 2)) for (first, last), size in zip(padding, kernel, strict=True)
+    )
+    within = ((top, bottom), (left, right))
+    for around in ((within[0][:1] * 2, within[1][:1] * 2), within):
+        try:
+            layer = MaxPool(kernel, found["stride"], around, True)
+        except SpecError:  # more padding in front, too
+            return None
+        if fits(layer, given, op.shape[1:]):
+            return layer
+    return None
 
 
 def fits(layer: Leaf, given: Shape, shape: Shape) -> bool:

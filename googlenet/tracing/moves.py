@@ -4,6 +4,7 @@ whatever order: flattening a map for a dense layer gives that layer the map's ax
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final
 
@@ -15,10 +16,11 @@ from ..spec.layers import (
     Conv,
     Dense,
 )
+from .layers import map_layer
 from .paddings import pad
 from .state import State
 from .tree import Foreign
-from .views import plain
+from .views import View, plain
 
 #: The kinds of operations that compute nothing: their result is what they are given, perhaps in
 #: another shape or order.
@@ -82,21 +84,59 @@ def part(state: State, op: Op, name: str) -> None:
 
 def dense(state: State, op: Op, name: str) -> None:
     """A dense layer of all elements of an image, or, along the channels, a convolution."""
+    if _of_windows(state, op, name):
+        return
     view, weight = state.view(name), op.arrays["weight"]
-    if len(op.shape) == 2 and len(view.base) in (1, 3) and len(view.shape) == 1:
-        arrays = {**op.arrays, "weight": state.restore(weight, view)}
-        state.add(op, view.value, Dense(len(weight), "bias" in arrays), arrays)
+    out, is_map = len(weight), len(view.base) == 3
+    pixels = view.with_channels_last() if is_map and len(view.shape) > 1 else None
+    is_vector = math.prod(view.shape[:-1]) == 1 and len(view.base) in (1, 3)
+    if is_vector and (pixels is None or len(view.shape) < 3):
+        given = view.reshaped(view.shape[-1:], view.place)
+        arrays = {**op.arrays, "weight": state.restore(weight, given)}
+        result = plain(op.name, (out,)).reshaped(op.shape[1:], op.place)
+        state.add(op, view.value, Dense(out, "bias" in arrays), arrays, result)
     elif len(op.shape) == 2:
-        layer = Dense(len(weight), "bias" in op.arrays)
+        layer = Dense(out, "bias" in op.arrays)
         state.add(op, state.plain(name), layer, op.arrays)
-    elif view.base != view.shape == view.sizes and view.axes[-1] == 0 and len(view.base) == 3:
+    elif pixels is not None:
         channels = plain("", (view.base[0], 1, 1)).reshaped((view.base[0],), "")
         arrays = {**op.arrays, "weight": state.restore(weight, channels)}
-        conv = Conv(len(weight), (1, 1), (1, 1), NO_PADDING, 1, "bias" in arrays)
-        base = (len(weight), *view.base[1:])
-        state.add(op, view.value, conv, arrays, view.of(op.name, base, op.shape[1:]))
+        conv = Conv(out, (1, 1), (1, 1), NO_PADDING, 1, "bias" in arrays)
+        state.add(
+            op, view.value, conv, arrays, pixels.of(op.name, (out, *view.base[1:]), op.shape[1:])
+        )
     else:
         state.foreign(op)
+
+
+def _of_windows(state: State, op: Op, name: str) -> bool:
+    """Whether a dense layer is given each window of a map, which is a convolution."""
+    view = state.views[name]
+    columns = view.with_channels_last() if view.value in state.windows else None
+    if columns is None:
+        return False
+    unfolded, weight = state.windows[view.value], op.arrays["weight"]
+    (before,), found = unfolded.inputs, unfolded.attributes
+    channels, *given = state.views[before].shape
+    numbers = (found[each] for each in ("kernel_size", "stride", "padding", "dilation"))
+    sizes = zip(*numbers, given, strict=True)
+    height, width = (
+        (size + sum(sides) - gap * (length - 1) - 1) // step + 1
+        for length, step, sides, gap, size in sizes
+    )
+    window = plain("", (channels, *found["kernel_size"])).reshaped(view.shape[-1:], "")
+    attributes = {each: found[each] for each in ("stride", "padding", "dilation")}
+    conv = replace(
+        op,
+        kind="conv",
+        inputs=unfolded.inputs,
+        shape=(op.shape[0], len(weight), height, width),
+        attributes={**attributes, "groups": 1},
+        arrays={**op.arrays, "weight": state.restore(weight, window)},
+    )
+    map_layer(state, conv, before)
+    state.views[op.name] = View(op.name, conv.shape[1:], (1, 2, 0), op.shape[1:], op.place)
+    return True
 
 
 def mean(state: State, op: Op, name: str) -> None:

@@ -73,19 +73,7 @@ def as_traced(chain: Chain, name: str, input_shape: Shape, source: str) -> Trace
     Raises `TraceError` if the layers do not fit together as the spec's must, such as a
     concatenation of vectors.
     """
-    maker = _Maker()
-    network = Network(name, maker.sequential(chain, ""), input_shape, source)
-    try:
-        resolve(network)
-    except (ShapeError, SpecError) as error:
-        path = str(error).partition(":")[0]
-        raise TraceError(
-            f"{maker.places.get(path, 'net')}: each layer is one of the spec's, but the spec has no"
-            f" network made of them ({error})"
-        ) from error
-    params = {path: _as_float32(array) for path, array in maker.params.items()}
-    outputs = tuple(maker.outputs[number] for number in sorted(maker.outputs))
-    return Traced(network, params, maker.places, outputs)
+    return Maker().whole(chain, name, input_shape, source)
 
 
 def _as_float32(array: Array) -> Array:
@@ -95,42 +83,69 @@ def _as_float32(array: Array) -> Array:
     return near if np.array_equal(near, array, equal_nan=True) else array
 
 
-class _Maker:
+class Maker:
+    """Makes the layers of a network, which are called by their kind, and counted."""
+
     def __init__(self) -> None:
         self.params: Params = {}
         self.places: dict[str, str] = {}
         self.outputs: dict[int, str] = {0: "logits"}
 
+    def whole(self, chain: Chain, name: str, input_shape: Shape, source: str) -> Traced:
+        """The network of a whole model. Raises as `as_traced` does."""
+        network = Network(name, self.sequential(chain, ""), input_shape, source)
+        try:
+            resolve(network)
+        except (ShapeError, SpecError) as error:
+            path = str(error).partition(":")[0]
+            raise TraceError(
+                f"{self.places.get(path, 'net')}: each layer is one of the spec's, but the spec has"
+                f" no network made of them ({error})"
+            ) from error
+        params = {path: _as_float32(array) for path, array in self.params.items()}
+        outputs = tuple(self.outputs[number] for number in sorted(self.outputs))
+        return Traced(network, params, self.places, outputs)
+
     def sequential(self, chain: Chain, path: str) -> Sequential:
         """The layers of a chain."""
+        return Sequential(tuple(self.children(chain, path).items()))
+
+    def children(self, chain: Chain, path: str) -> dict[str, Layer]:
+        """The layers of a chain by their names."""
         children: dict[str, Layer] = {}
         counts: dict[str, int] = {}
         for item in chain:
-            kind = _word(item)
+            kind = word(item)
             counts[kind] = counts.get(kind, 0) + 1
             name = f"{kind}_{counts[kind]}"
-            children[name] = self._item(item, f"{path}.{name}" if path else name)
-        return Sequential(tuple(children.items()))
+            children[name] = self.item(item, f"{path}.{name}" if path else name)
+        return children
 
-    def _item(self, item: Item, path: str) -> Layer:
+    def branches(self, fork: Fork, path: str) -> list[tuple[str, Layer]]:
+        """The branches of a concatenation with their names."""
+        return [
+            (f"branch_{number}", self.sequential(branch, f"{path}.branch_{number}"))
+            for number, branch in enumerate(fork.branches, 1)
+        ]
+
+    def head(self, head: Head, path: str) -> Sequential:
+        """The layers of a further output."""
+        return self.sequential(head.chain, path)
+
+    def item(self, item: Item, path: str) -> Layer:
+        """A layer, or the layers of a fork or a head."""
         match item:
             case Step(layer=layer, arrays=arrays, place=place):
                 assert not isinstance(layer, Foreign)
                 self.params.update({f"{path}.{role}": array for role, array in arrays.items()})
                 self.places[path] = place
                 return layer
-            case Head(chain=chain, number=number):
-                self.outputs[number] = path
-                return Aux(self.sequential(chain, path), LOSS_WEIGHT)
-            case Fork(join="concat", branches=branches, place=place):
+            case Head(number=number):
+                self.outputs[number] = path.rpartition(".")[2]
+                return Aux(self.head(item, path), LOSS_WEIGHT)
+            case Fork(join="concat", place=place):
                 self.places[path] = place
-                named = {f"branch_{n}": branch for n, branch in enumerate(branches, 1)}
-                return Concat(
-                    tuple(
-                        (name, self.sequential(branch, f"{path}.{name}"))
-                        for name, branch in named.items()
-                    )
-                )
+                return Concat(tuple(self.branches(item, path)))
             case Fork():
                 self.places[path] = item.place
                 return self._sum(item, path)
@@ -159,7 +174,7 @@ def _length(chain: Chain) -> int:
     return sum(1 for _ in steps(chain))
 
 
-def _word(item: Item) -> str:
+def word(item: Item) -> str:
     """What kind of layer it is, as a name."""
     if isinstance(item, Head):
         return "aux"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,23 +13,35 @@ from ..backend.graph import Op
 from ..spec.layers import BatchNorm
 from .made import short
 from .state import State
+from .tree import Foreign
 
-#: What batch norm's momentum is in a graph of evaluation, which does not say it.
+#: What batch norm's momentum is where a graph does not say it, as evaluation need not.
 MOMENTUM: Final = 0.1
 
 
 def batch_norm(state: State, op: Op, name: str) -> None:
-    """Batch norm along the channels, with statistics of its own; any other is foreign."""
+    """Batch norm along the channels, with statistics of its own; any other is foreign, and one
+    along another axis of a map says along which.
+    """
     view, found = state.view(name), op.attributes
     groups = view.groups()
-    along = groups is not None and groups[0] == (0,) and len(view.base) == 3
-    if found["train"] or "running_mean" not in op.arrays or not along:
+    along = groups[0] if groups is not None and len(view.base) == 3 else ()
+    if len(along) == 1 and along != (0,):
+        layer = Foreign(op.kind, {**found, "axis": along[0] + 1})
+        state.add(op, view.value, layer, op.arrays, view.of(op.name))
+        return
+    if found["train"] or "running_mean" not in op.arrays or along != (0,):
         state.foreign(op)
         return
     if "bias" not in op.arrays:  # what the spec trains is always 0
         op = replace(op, origins={**op.origins, "bias": "constant"})
-    layer = BatchNorm(short(found["eps"]), MOMENTUM, _is_scaled(op.arrays, state.ones))
-    state.add(op, view.value, layer, _norm_arrays(op.arrays, layer), view.of(op.name))
+    norm = BatchNorm(short(found["eps"]), _momentum(found), _is_scaled(op.arrays, state.ones))
+    state.add(op, view.value, norm, _norm_arrays(op.arrays, norm), view.of(op.name))
+
+
+def _momentum(found: Mapping[str, Any]) -> float:
+    momentum = short(found.get("momentum", MOMENTUM))
+    return momentum if 0 < momentum <= 1 else MOMENTUM
 
 
 def _is_scaled(arrays: Mapping[str, Array], ones: bool) -> bool:

@@ -71,6 +71,12 @@ def padded(state: State, op: Op, name: str) -> tuple[str, ExplicitPadding] | Non
 
 def is_positive(state: State, value: str) -> bool:
     """Whether no element of a value can be negative: then zeros around it never win."""
+    if value not in state.positive:
+        state.positive[value] = _is_positive(state, value)
+    return state.positive[value]
+
+
+def _is_positive(state: State, value: str) -> bool:
     found = state.values.get(value)
     if found is None:
         return False

@@ -4,11 +4,11 @@ behind: each is a layer by itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ..arrays import Array
 from ..spec.layers import (
     AvgPool,
     BatchNorm,
@@ -42,8 +42,13 @@ class _Parts:
         for value in values:
             for name in value.inputs:
                 self._users.setdefault(name, []).append(value)
-        #: Parts of arrays, by the identity of the whole: what is shared stays so.
-        self._arrays: dict[tuple[int, int, int], Array] = {}
+        #: By the identity of each array, how many layers have it.
+        self._holders = Counter(
+            id(array)
+            for value in values
+            if value.step is not None
+            for array in value.step.arrays.values()
+        )
 
     def values(self) -> list[Value]:
         """All values, with those that are taken apart for the parts."""
@@ -62,7 +67,7 @@ class _Parts:
         """The layers from the convolution on whose channels `part` takes some of; none if it is not
         a part that can be computed alone.
         """
-        if _range(part.step) is None:
+        if channels_of(part.step) is None:
             return []
         way: list[Value] = []
         value = self._named.get(part.inputs[0])
@@ -72,6 +77,8 @@ class _Parts:
         while value is not None and value.step is not None and value.name not in self._outputs:
             if way and len(self._users[value.name]) != 1:
                 return []
+            if any(self._holders[id(array)] > 1 for array in value.step.arrays.values()):
+                return []  # parts of what is shared would have nothing in common any more
             way.insert(0, value)
             layer = value.step.layer
             if isinstance(layer, Dense) or (isinstance(layer, Conv) and layer.groups == 1):
@@ -86,7 +93,7 @@ class _Parts:
         """The layers of `way` for some of the channels, the last in the place of `part`."""
         found: list[Value] = []
         before = way[0].inputs[0]
-        chosen = _range(part.step)
+        chosen = channels_of(part.step)
         assert chosen is not None
         for value in way:
             step = value.step
@@ -102,17 +109,13 @@ class _Parts:
             layer = replace(layer, out_channels=len(chosen))
         if isinstance(layer, Dense):
             layer = replace(layer, out_features=len(chosen))
-        arrays = {role: self._array(array, chosen) for role, array in step.arrays.items()}
+        arrays = {role: array[chosen.start : chosen.stop] for role, array in step.arrays.items()}
         shape = (len(chosen), *step.out_shape[1:])
         return replace(step, layer=layer, arrays=arrays, out_shape=shape)
 
-    def _array(self, array: Array, chosen: range) -> Array:
-        key = (id(array), chosen.start, chosen.stop)
-        return self._arrays.setdefault(key, array[chosen.start : chosen.stop])
 
-
-def _range(step: Step | None) -> range | None:
-    """The channels that a layer takes; None for any other layer."""
+def channels_of(step: Step | None) -> range | None:
+    """The channels that a slice takes; None for any other layer."""
     if step is None or not isinstance(step.layer, Foreign) or step.layer.kind != "slice":
         return None
     found = step.layer.attributes
@@ -123,7 +126,7 @@ def _range(step: Step | None) -> range | None:
 
 def _are_apart(values: Sequence[Value]) -> bool:
     """Whether all are parts, and no two of them have a channel in common."""
-    ranges = [_range(value.step) for value in values]
+    ranges = [channels_of(value.step) for value in values]
     known = [each for each in ranges if each is not None]
     channels = {channel for each in known for channel in each}
     return len(known) == len(values) and len(channels) == sum(map(len, known))

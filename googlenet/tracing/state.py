@@ -31,17 +31,23 @@ class State:
         #: For each sum over windows that nothing has divided yet: the value before its padding, and
         #: that padding.
         self.sums: dict[str, tuple[str, ExplicitPadding, Op]] = {}
+        #: For each value whose windows were unfolded and that nothing took yet: by what.
+        self.windows: dict[str, Op] = {}
         #: What stands for a view in a tree, once something needs it.
         self.moved: dict[tuple[str, tuple[int, ...], Shape], str] = {}
         #: Arrays rearranged, by the identity of the original: what is shared stays so.
         self.restored: dict[tuple[int, View], Array] = {}
         #: The same for biases, by the original and the number of channels.
         self.biases: dict[tuple[int, int], Array] = {}
+        #: Products with a number that is not trained.
+        self.written: set[str] = set()
+        #: Of each value that was asked for, whether no element of it can be negative.
+        self.positive: dict[str, bool] = {}
         #: How often each value is used, under whatever name.
         self.uses = uses
 
     def view(self, name: str) -> View:
-        """What stands for `name`; a padding or sum that no layer took is a layer by itself."""
+        """What stands for `name`; what no layer took, such as a padding, is one by itself."""
         view = self.views[name]
         value = view.value
         if value in self.values:
@@ -51,6 +57,9 @@ class State:
             self.add(op, before, Foreign("pad", {"padding": padding, "value": number}), {})
         elif value in self.sums:
             _, _, op = self.sums[value]
+            self.add(op, self.plain(op.inputs[0]), Foreign(op.kind, dict(op.attributes)), {})
+        elif value in self.windows:
+            op = self.windows[value]
             self.add(op, self.plain(op.inputs[0]), Foreign(op.kind, dict(op.attributes)), {})
         return view
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from ..arrays import Array
@@ -105,3 +105,30 @@ def steps(chain: Chain) -> Iterator[Step]:
                 yield from steps(tuple(knot.item for knot in knots))
             case Head(chain=inside):
                 yield from steps(inside)
+
+
+def flat(chain: Chain) -> Chain:
+    """`chain` with one concatenation for one of concatenations: a branch that is another, and
+    nothing else, is its branches.
+    """
+    found: list[Item] = []
+    for item in chain:
+        match item:
+            case Fork(join=join):
+                branches: list[Chain] = []
+                for branch in map(flat, item.branches):
+                    match branch:
+                        case (Fork(join="concat", branches=inside),) if join == "concat":
+                            branches += inside
+                        case _:
+                            branches.append(branch)
+                is_same = len(branches) == len(item.branches) and all(
+                    len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+                    for one, other in zip(branches, item.branches, strict=True)
+                )
+                found.append(item if is_same else replace(item, branches=tuple(branches)))
+            case Head(chain=inside):
+                found.append(replace(item, chain=flat(inside)))
+            case _:
+                found.append(item)
+    return tuple(found)

@@ -61,10 +61,20 @@ class View:
         long = [axis for axis in axes if self.shape[axis] != 1]
         if long == sorted(long):
             return self.reshaped(shape, place)
-        if self.shape == self.sizes:
-            order = tuple(self.axes[axis] for axis in axes)
-            return replace(self, axes=order, shape=shape, place=place)
-        return None
+        groups = self.all_groups()
+        if groups is None:
+            return None
+        order = tuple(own for axis in axes for own in groups[axis])
+        return replace(self, axes=order, shape=shape, place=place)
+
+    def with_channels_last(self) -> View | None:
+        """The same with the value's first axis as the last one, which the last of the shape must
+        be; None where it is not.
+        """
+        axes = (*(axis for axis in self.axes if axis != 0), 0)
+        moved = replace(self, axes=axes)
+        long = [[axis for axis in each.axes if self.base[axis] != 1] for each in (self, moved)]
+        return moved if long[0] == long[1] and self.shape[-1:] == self.base[:1] else None
 
     def of(self, value: str, base: Shape | None = None, shape: Shape | None = None) -> View:
         """The same of another value."""
@@ -91,6 +101,14 @@ class View:
             found.append(tuple(group))
         return tuple(found)
 
+    def all_groups(self) -> tuple[tuple[int, ...], ...] | None:
+        """`groups` with every axis of the value in one of them, also those of one element."""
+        groups = self.groups()
+        if not groups:
+            return None
+        rest = self.axes[sum(map(len, groups)) :]
+        return (*groups[:-1], groups[-1] + rest)
+
     def restored(self, array: Array) -> Array:
         """An array whose last axes are the view's shape, with those of the value in their place."""
         lead = array.shape[: array.ndim - len(self.shape)]
@@ -110,8 +128,14 @@ class View:
             return None
         if full.size == 1:
             return full.reshape((1,) * len(self.base))
-        if self.shape == self.sizes:
-            return full.transpose(np.argsort(self.axes))
+        groups = self.all_groups()
+        if groups is not None:
+            sizes = [
+                self.base[own] if full.shape[axis] != 1 else 1
+                for axis, group in enumerate(groups)
+                for own in group
+            ]
+            return full.reshape(sizes).transpose(np.argsort(self.axes))
         return self.restored(np.broadcast_to(full, self.shape))
 
 

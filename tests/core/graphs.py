@@ -34,8 +34,10 @@ def layers(chain):
     return [step.layer for step in steps(chain)]
 
 
+#: The limit of float32 where nothing but rounding differs, less the digits that it lacks.
+ROUNDING = limit(0) * np.finfo(np.float64).eps / EPS
+
+
 def near(found, expected):
-    """Whether two float64 results differ by no more than rounding in float64 may: the limit of
-    float32, less the digits that it lacks.
-    """
-    return distance(found, expected) <= limit(0) * np.finfo(np.float64).eps / EPS
+    """Whether two float64 results differ by no more than rounding in float64 may."""
+    return distance(found, expected) <= ROUNDING

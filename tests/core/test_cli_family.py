@@ -253,7 +253,7 @@ def test_a_picture_that_cannot_be_drawn(tmp_path):
         "nin",
         "--picture",
         tmp_path / "a.png",
-        message="a.png: cannot be written (Is a directory)",
+        message="a.png: cannot be written (it is a folder, not a file)",
     )
     assert os.listdir(tmp_path) == ["a.png"]
 

@@ -64,7 +64,8 @@ def rows(page):
 
 
 def test_the_main_pages_are_in_chinese_too():
-    names = ["README", "docs/check", "docs/frameworks", "docs/networks", "docs/weights"]
+    names = ["README", "docs/check", "docs/frameworks", "docs/networks", "docs/translate"]
+    names += ["docs/weights"]
     assert sorted(f"{name}.zh-CN.md" for name in names) == CHINESE
 
 

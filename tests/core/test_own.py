@@ -141,6 +141,24 @@ def spins():
 def grows():
     held = []
     while True: held.append(np.ones(1_000_000))
+def grow_together():
+    for _ in range(4):
+        if not os.fork():
+            held = np.ones(40_000_000)
+            time.sleep(60)
+    time.sleep(60)
+def shares():
+    held = np.ones(40_000_000)
+    children = []
+    for _ in range(4):
+        children.append(os.fork())
+        if not children[-1]:
+            held.sum()
+            time.sleep(1)
+            os._exit(0)
+    for each in children:
+        os.waitpid(each, 0)
+    return Net()
 def raises():
     try:
         len(5)
@@ -380,6 +398,19 @@ def test_code_that_takes_memory_without_end_is_killed(place, monkeypatch):
     message = r"the process needed more than 0.8 GiB of memory, and was killed"
     with pytest.raises(ModelFileError, match=message):
         own("mynet.py:grows")
+
+
+def test_processes_that_take_memory_together_are_killed(place, monkeypatch):
+    """Four of 0.3 GiB each, with a bound of 0.8 GiB."""
+    monkeypatch.setattr("googlenet.jobs.bounds.total_memory", lambda: 1 << 30)
+    with pytest.raises(ModelFileError, match=r"needed more than 0.8 GiB of memory, and was killed"):
+        own("mynet.py:grow_together")
+
+
+def test_memory_that_processes_share_counts_once(place, monkeypatch):
+    """Five with the same 0.3 GiB, with a bound of 0.8 GiB."""
+    monkeypatch.setattr("googlenet.jobs.bounds.total_memory", lambda: 1 << 30)
+    assert own("mynet.py:shares").network.name == "shares"
 
 
 def test_what_is_no_network_is_refused_with_its_place(place):

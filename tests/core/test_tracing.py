@@ -74,6 +74,19 @@ def test_the_product_with_one_number_is_a_scale():
     assert layers(lifted(*ops)) == [spec.Scale(f, "always") for f in (0.17, 0.3, 1 / 3)]
 
 
+@pytest.mark.parametrize("count", [42, 49, 957])
+def test_a_factor_that_takes_back_the_one_before_is_nothing(count):
+    """A sum is told as a mean times a number."""
+    total = op("s", "mul", "images", shape=SHAPE, factor=float(count))
+    divided = op("d", "mul", "s", shape=SHAPE, factor=float(np.float32(1 / count)))
+    assert lifted(total, divided) == ()
+    assert layers(lifted(total, replace(divided, attributes={"factor": 1 / (count + 1)})))
+    assert layers(lifted(total, divided, outputs=("d", "s")))
+    trained = op("s", "affine", "images", shape=SHAPE, arrays={"other": array(1)}, product=True)
+    trained.arrays["other"][:] = count
+    assert len(layers(lifted(trained, divided))) == 2
+
+
 def test_a_concatenation_of_one_is_nothing_and_one_with_a_constant_foreign():
     one = op("j", "concat", "images", shape=SHAPE, axis=2)
     assert lifted(one) == ()
@@ -447,6 +460,7 @@ def test_every_foreign_layer_keeps_its_dtype(kind):
     attributes |= {"padding": ((1, 0), (0, 2)), "value": 1.0, "product": True, "keepdims": True}
     attributes |= {"shape": (126,), "factor": 0.5, "eps": 1e-3, "train": True}
     attributes |= {"output_size": (2, 3), "start": 0, "stop": 2, "step": 1}
+    attributes |= {"number": 0.0, "kernel_size": (2, 3), "stride": (2, 1), "dilation": (1, 2)}
     if kind == "transpose":
         attributes["axes"] = (0, 2, 3, 1)
     arrays = {"other": array(3, 1, 1), "weight": array(*((3,) if kind == "batch_norm" else (2, 6)))}

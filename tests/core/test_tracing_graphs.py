@@ -1,19 +1,21 @@
 """Graphs whose branches do not fork and join as a whole, in trees."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from googlenet import TraceError
-from googlenet.backend.graph import Graph
+from googlenet.backend.graph import Graph, parameters_of
 from googlenet.tracing import structure
 from googlenet.tracing.evaluate import evaluate, is_known
 from googlenet.tracing.lift import lift
 from googlenet.tracing.network import as_traced, foreign, kind_of
 from googlenet.tracing.tree import Fork, Head, Tangle, steps
 
-from .graphs import SHAPE, array, conv, lifted, near, op
+from .graphs import ROUNDING, SHAPE, array, conv, lifted, near, op
 
 
 def results(ops, images):
@@ -102,8 +104,9 @@ def test_every_graph_is_a_tree_of_the_same_function(copies, drawn):
     found = evaluate(tree, images)
     assert len(found) == len(outputs)
     for name, each in zip(outputs, found, strict=True):
-        scale = max(np.abs(array).max() for array in right.values())
-        np.testing.assert_allclose(each, right[name], rtol=1e-9, atol=1e-13 * scale)
+        # Sums of large values may be small: rounding is that of the largest, in each operation.
+        scale = len(ops) * max(np.abs(array).max() for array in right.values())
+        assert np.abs(each - right[name]).max() <= ROUNDING * scale
     every = list(steps(tree))
     assert len(set(map(id, every))) == len(every)  # a layer of the tree is in it once
 
@@ -219,3 +222,32 @@ def test_a_network_of_copies_is_the_same_function():
     tree = lifted(*ops)
     traced = as_traced(tree, "mine", SHAPE[1:], "a test")
     assert len(traced.params) == 4  # b is in two branches
+
+
+@pytest.mark.parametrize(("axes", "axis"), [((0, 2, 1, 3), 2), ((0, 3, 2, 1), 3)])
+def test_a_batch_norm_along_another_axis_says_along_which(axes, axis):
+    turned = tuple(SHAPE[each] for each in axes)
+    roles = ("weight", "bias", "running_mean", "running_var")
+    arrays = {role: np.abs(array(turned[1])) + 1 for role in roles}
+    ops = [
+        op("t", "transpose", "images", shape=turned, axes=axes),
+        op("b", "batch_norm", "t", shape=turned, arrays=arrays, eps=1e-3, train=False),
+        op("u", "transpose", "b", shape=SHAPE, axes=axes),
+    ]
+    (step,) = steps(lifted(*ops))
+    assert (step.layer.kind, step.layer.attributes["axis"]) == ("batch_norm", axis)
+    images = array(*SHAPE)
+    wide = [1 if each != axis else -1 for each in range(4)]
+    weight, bias, mean, var = (each.reshape(wide).astype(np.float64) for each in arrays.values())
+    right = (images - mean) / np.sqrt(var + 1e-3) * weight + bias
+    assert near(evaluate((step,), images)[0], right)
+
+
+def test_each_trained_number_that_an_output_needs_counts_once():
+    first = replace(conv("a", "images"), trained={"x": 5, "y": 7})
+    ops = (
+        first,
+        replace(op("b", "relu", "a"), trained={"y": 7, "z": 1}),
+        replace(op("c", "tanh", "a"), trained={"unused": 100}),
+    )
+    assert parameters_of(Graph("images", SHAPE, ops, ("b",))) == 5 + 7 + 1

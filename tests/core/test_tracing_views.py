@@ -67,6 +67,22 @@ def affine(before, shape, other, product=False):
     return op("a", "affine", before, shape=shape, arrays={"other": other}, product=product)
 
 
+def mean_of_all(before):
+    return op("m", "mean", before, shape=(2, 3), axes=(2, 3), keepdims=False)
+
+
+def unfolded(kernel, stride, padding, dilation, count):
+    """Windows as columns, and a dense layer of each."""
+    size = 3 * kernel[0] * kernel[1]
+    found = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    return [
+        op("w", "unfold", "images", shape=(2, size, count), **found),
+        moved("t", "w", (0, 2, 1), (2, size, count)),
+        dense("t", size, (2, count, 5)),
+        moved("u", "d", (0, 2, 1), (2, count, 5)),
+    ]
+
+
 BACK = op("b", "transpose", "t", shape=SHAPE, axes=(0, -1, 1, 2))
 LAST = (2, 7, 6, 3)
 ROWS = op("r", "reshape", "images", shape=(2, 6, 21))
@@ -129,6 +145,44 @@ MOVES = {
     "a dense layer of channels": (
         [last(), dense("t", 3, (2, 7, 6, 5))],
         ["Conv", "transpose"],
+    ),
+    "a dense layer of channels, pixels in a row": (
+        [
+            op("p", "reshape", "images", shape=(2, 3, 42)),
+            moved("t", "p", (0, 2, 1), (2, 3, 42)),
+            dense("t", 3, (2, 42, 5)),
+            moved("u", "d", (0, 2, 1), (2, 42, 5)),
+            affine("u", (2, 5, 42), array(5, 1)),
+            op("b", "reshape", "a", shape=(2, 5, 7, 6)),
+        ],
+        ["Conv"],
+    ),
+    "a dense layer of a row": (
+        [
+            mean_of_all("images"),
+            op("r", "reshape", "m", shape=(2, 1, 3)),
+            dense("r", 3, (2, 1, 5)),
+            op("b", "reshape", "d", shape=(2, 5)),
+        ],
+        ["GlobalAvgPool", "Dense"],
+    ),
+    "windows as columns": (
+        [
+            *unfolded((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 42),
+            op("b", "reshape", "u", shape=(2, 5, 7, 6)),
+        ],
+        ["Conv"],
+    ),
+    "windows with gaps as columns": (
+        [
+            *unfolded((2, 3), (2, 1), ((0, 1), (2, 0)), (1, 2), 16),
+            op("b", "reshape", "u", shape=(2, 5, 4, 4)),
+        ],
+        ["conv"],
+    ),
+    "windows as columns, of which nothing is made": (
+        unfolded((2, 3), (2, 1), ((0, 1), (2, 0)), (1, 2), 16)[:1],
+        ["unfold"],
     ),
     "axes that were not the map's": (
         [ROWS, moved("t", "r", (0, 2, 1), (2, 6, 21)), flat("t"), dense("f")],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from googlenet import check, get_model, get_network
 from googlenet.actions.check import answer
 
 from ..frameworks.benchmarks import benchmark
@@ -48,6 +49,15 @@ def test_a_mistake_is_found_and_named(framework, number, tmp_path):
     assert found["proved"], found
 
 
+def test_a_native_model_is_the_same(framework):
+    """Of a network whose batch norms do not multiply, which each framework says otherwise."""
+    network = get_network("keras:inception_v3", input_shape=(3, 75, 75), num_classes=10)
+    model = get_model(framework=framework, network=network)
+    found = check(model, framework, against=network)
+    assert found.verdict == "same", str(found)
+    assert found.mentions == ()
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_right_code_is_the_same(framework, number, tmp_path):
     """Each style, as the network is and with batch norm in turn."""
@@ -62,7 +72,7 @@ def test_right_code_is_the_same(framework, number, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "style"),
-    [("kernel", 0), ("channels", 2), ("softmax", 0)],
+    [("kernel", 0), ("channels", 2), ("softmax", 0), ("pool kind", 0)],
 )
 def test_the_line_that_was_edited_is_shown(framework, kind, style, tmp_path, monkeypatch):
     """As a worker does it, in whose process the file is run, with the code to write beside it."""

@@ -10,6 +10,7 @@ from mindspore import nn, ops
 import googlenet
 from googlenet import TraceError
 from googlenet.checking.causes import Cause
+from googlenet.spec import layers as spec
 
 SHAPE = (1, 64, 64)
 
@@ -155,7 +156,34 @@ class Frozen(Net):
             each.requires_grad = False
 
 
-@pytest.mark.parametrize("make", [Net, ReluBehind, Product, Total, TimesOne, Part, Frozen])
+class Half(Net):
+    """A ReLU as (x + |x|) / 2."""
+
+    def first(self, x):
+        x = self.c2(self.pool(ops.relu(self.c1(x))))
+        return (x + ops.abs(x)) * 0.5
+
+
+class Mask(Net):
+    """A ReLU as a product with 1 and 0."""
+
+    def first(self, x):
+        x = self.c2(self.pool(ops.relu(self.c1(x))))
+        return x * (x > 0).astype(ms.float32)
+
+
+class Choice(Net):
+    """A ReLU as a choice."""
+
+    def first(self, x):
+        x = self.c2(self.pool(ops.relu(self.c1(x))))
+        return ops.where(x > 0, x, ops.zeros_like(x))
+
+
+RIGHT = [Net, ReluBehind, Product, Total, TimesOne, Part, Frozen, Half, Mask, Choice]
+
+
+@pytest.mark.parametrize("make", RIGHT)
 def test_written_otherwise_is_the_same(make):
     found = checked(make())
     assert found, str(found)
@@ -469,3 +497,49 @@ def half_weights():
 def test_what_cannot_be_checked_is_said(make, message):
     with pytest.raises(TraceError, match=message):
         checked(make())
+
+
+SMALL = spec.Network(
+    "small",
+    spec.Sequential(
+        (
+            ("conv", spec.Conv(4, (3, 3), (1, 1), ((1, 1), (1, 1)), 1, False)),
+            ("norm", spec.BatchNorm(1e-5, 0.1, True)),
+            ("relu", spec.ReLU()),
+            ("pool", spec.GlobalAvgPool()),
+            ("dense", spec.Dense(3, True)),
+        )
+    ),
+    (2, 9, 8),
+    "a test",
+)
+
+
+class Normed(nn.Cell):
+    """`SMALL`, with what a batch norm is given."""
+
+    def __init__(self, **given):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, 1, "pad", 1)
+        self.norm = nn.BatchNorm2d(4, eps=1e-5, **given)
+        self.dense = nn.Dense(4, 3)
+
+    def construct(self, x):
+        return self.dense(ops.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_batch_norm_that_is_not_trained_is_another(affine):
+    found = checked(Normed(affine=affine), SMALL, SMALL.input_shape)
+    assert found.verdict == ("same" if affine else "different"), str(found)
+    told = [] if affine else [("norm", Cause.FIXED), ("norm", Cause.FIXED)]
+    assert [(each.path, each.cause) for each in found.differences] == told
+
+
+@pytest.mark.parametrize("frozen", ["norm", "all"])
+def test_what_is_frozen_with_all_beside_is_so_for_a_while(frozen):
+    model = Normed()
+    for each in (model if frozen == "all" else model.norm).get_parameters():
+        each.requires_grad = False
+    found = checked(model, SMALL, SMALL.input_shape)
+    assert found.verdict == ("same" if frozen == "all" else "different"), str(found)

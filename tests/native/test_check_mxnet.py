@@ -171,7 +171,15 @@ def arrays(*, attached):
     return {"more": more, "head": lambda net, x: nd.dot(x.mean(axis=(2, 3)), net.w) + net.b}
 
 
+def relu_as(function):
+    """The second ReLU written as a function."""
+    return {"first": lambda net, x: function(net.c2(net.pool(nd.relu(net.c1(x)))))}
+
+
 SAME = {
+    "half of x + |x|": relu_as(lambda x: (x + nd.abs(x)) / 2),
+    "a mask": relu_as(lambda x: x * (x > 0)),
+    "-min(-x, 0)": relu_as(lambda x: -nd.minimum(-x, 0)),
     "plain": {},
     "dot": {
         "head": lambda net, x: nd.broadcast_add(
@@ -427,6 +435,20 @@ def by_its_values(net, x):
     if x[0, 0, 0, 0].asscalar() > x[1, 0, 0, 0].asscalar():
         return Net.head(net, x)
     return Net.head(net, -x)
+
+
+def test_a_slope_that_is_trained_is_another_activation():
+    """Whatever it is at first: 0, as here, makes it a ReLU."""
+
+    def more(net):
+        net.act = nn.PReLU(alpha_initializer=mx.init.Zero())
+
+    found = checked(
+        made(more=more, first=lambda net, x: net.act(net.c2(net.pool(nd.relu(net.c1(x))))))
+    )
+    assert found.verdict == "different"
+    (difference,) = found.differences
+    assert difference.words.endswith("a PReLU where the spec has a ReLU")
 
 
 UNCAPTURED = {

@@ -109,6 +109,11 @@ def frozen(net):
         each.stop_gradient = True
 
 
+def relu_as(function):
+    """The second ReLU written as a function."""
+    return {"first": lambda net, x: function(net.c2(net.pool(F.relu(net.c1(x)))))}
+
+
 SAME = {
     "plain": {},
     "matmul": {"head": lambda net, x: x.mean([2, 3]) @ net.fc.weight + net.fc.bias},
@@ -138,6 +143,10 @@ SAME = {
             )
         ),
     },
+    "half of x + |x|": relu_as(lambda x: (x + x.abs()) / 2),
+    "a mask": relu_as(lambda x: x * (x > 0).astype(x.dtype)),
+    "a choice by sign": relu_as(lambda x: paddle.where(x > 0, x, paddle.zeros_like(x))),
+    "x - min(x, 0)": relu_as(lambda x: x - paddle.minimum(x, paddle.zeros_like(x))),
     "times one": {"head": lambda net, x: net.fc(x.mean([2, 3])) * 1.0},
     "frozen for now": {"more": frozen},
 }
@@ -196,6 +205,14 @@ def constant(net, x):
     return F.relu(F.conv2d(net.pool(F.relu(net.c1(x))), weight, net.c2.bias))
 
 
+def dropped(layer):
+    """A layer before the classifier."""
+    return {
+        "more": lambda net: setattr(net, "drop", layer),
+        "head": lambda net, x: net.fc(net.drop(x.mean([2, 3]))),
+    }
+
+
 DIFFERENT = {
     "a trained factor of one": (
         after_stem(lambda: parameter([], 1.0), paddle.multiply),
@@ -240,6 +257,26 @@ DIFFERENT = {
         | {"head": lambda net, x: F.linear(x.mean([2, 3]), net.fc.weight, net.given.expand([10]))},
         Cause.TIED,
         "its bias",
+    ),
+    "dropout if it trains": (
+        {
+            "head": lambda net, x: net.fc(
+                F.dropout(x.mean([2, 3]), 0.5) if net.training else x.mean([2, 3])
+            )
+        },
+        Cause.DROPOUT,
+        "a dropout layer",
+    ),
+    "dropout of channels by a function": (
+        {"head": lambda net, x: net.fc(F.dropout2d(x, 0.4, net.training).mean([2, 3]))},
+        Cause.DROPOUT,
+        "a dropout of whole channels",
+    ),
+    "alpha dropout": (dropped(nn.AlphaDropout(0.4)), Cause.DROPOUT, "an alpha dropout"),
+    "dropout of the same features": (
+        dropped(nn.Dropout(0.4, axis=1)),
+        Cause.DROPOUT,
+        "'paddle.dropout'",
     ),
     "parts that overlap": (part(0), Cause.TIED, "numbers in common"),
     "the largest for the mean": (

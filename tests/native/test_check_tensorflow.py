@@ -152,6 +152,27 @@ def turned(net):
     return tf.expand_dims(tf.expand_dims(weight, 0), 0), tf.squeeze(net.bias[None])
 
 
+def relu_as(function):
+    """The second ReLU written as a function."""
+    return {
+        "first": lambda net, x: function(net.c2(pool(tf.nn.relu(net.c1(net.pad(x)))))),
+    }
+
+
+def activated(layer):
+    """The second ReLU as a layer."""
+    return {
+        "more": lambda net: setattr(net, "act", layer()),
+        "first": lambda net, x: net.act(net.c2(pool(tf.nn.relu(net.c1(net.pad(x)))))),
+    }
+
+
+def in_training(net, x, training=False):
+    """Dropout where the code asks itself whether it trains."""
+    x = tf.reduce_mean(net.body(x), [1, 2])
+    return net.fc(net.drop(x, training=training) if training else x)
+
+
 SAME = {
     "plain": {},
     "matmul": {
@@ -168,6 +189,8 @@ SAME = {
     "parts of one variable": part(8 * 9),
     "a weight turned about": second(pair, turned),
     "times one": {"head": lambda net, x: net.fc(tf.reduce_mean(x, [1, 2])) * 1.0},
+    "a choice by sign": relu_as(lambda x: tf.where(x > 0, x, tf.zeros_like(x))),
+    "half of x + |x|": relu_as(lambda x: (x + keras.ops.abs(x)) * 0.5),
     "frozen for now": {"more": lambda net: setattr(net.b3, "trainable", False)},
 }
 
@@ -280,6 +303,30 @@ DIFFERENT = {
         Cause.DROPOUT,
         "also active in evaluation",
     ),
+    "dropout if it trains": (
+        {"more": lambda net: setattr(net, "drop", L.Dropout(0.4)), "call": in_training},
+        Cause.DROPOUT,
+        "a dropout layer",
+    ),
+    "other dropout": (
+        {
+            "more": lambda net: setattr(net, "drop", L.GaussianDropout(0.4)),
+            "head": lambda net, x: Net.head(net, net.drop(x)),
+        },
+        Cause.DROPOUT,
+        "a Gaussian dropout",
+    ),
+    "a threshold": (
+        activated(lambda: L.ReLU(threshold=0.01)),
+        Cause.UNKNOWN,
+        "a 'tf.SelectV2' where the spec has a ReLU",
+    ),
+    "an activation that nobody knows": (
+        relu_as(tf.exp),
+        Cause.UNKNOWN,
+        "a 'tf.Exp' where the spec has a ReLU",
+    ),
+    "trained slopes": (activated(L.PReLU), Cause.ACTIVATION, "a PReLU where"),
     "bounds that are never reached": (
         {"head": lambda net, x: tf.clip_by_value(Net.head(net, x), -1e6, 1e6)},
         Cause.EXTRA_ACTIVATION,
@@ -326,3 +373,21 @@ def test_what_no_output_depends_on_is_mentioned():
     places = [each.place for each in found.mentions]
     assert sorted(places) == ["net.left", "net.old", "net.older"]
     assert {each.cause for each in found.mentions} == {Cause.UNUSED}
+
+
+@pytest.mark.parametrize(("axis", "of"), [(1, "row"), (2, "column")])
+def test_a_batch_norm_along_another_axis_is_told_as_that(axis, of):
+    against = spec.Network(
+        "norm",
+        blocks.sequential(c=blocks.conv(6, 3), b=spec.BatchNorm(1e-3, 0.1, True)),
+        (1, 16, 15),
+        "this test",
+    )
+    norm = L.BatchNormalization(axis=axis)
+    model = keras.Sequential([keras.Input((16, 15, 1)), L.Conv2D(6, 3, activation="relu"), norm])
+    found = googlenet.check(model, "tensorflow", against=against)
+    (difference,) = found.differences
+    assert difference.words == (
+        f"net.layers[1] = b: a batch norm of each {of} where the spec has a batch norm"
+    )
+    assert found.proved

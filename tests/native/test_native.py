@@ -16,6 +16,7 @@ import pytest
 import googlenet
 from googlenet.proof.conformance.networks import LEAVES, composites, sandwich
 from googlenet.proof.parity.compare import compare_weights
+from googlenet.proof.parity.tolerance import limit
 from googlenet.source.write import write
 from googlenet.spec import walk
 from googlenet.spec.blocks import concat, conv, conv_layer, inception, sequential
@@ -312,3 +313,17 @@ def test_parity_compares_the_compiled_forms_too(framework):
     logits = report.exact.outputs["logits"].size
     assert result.exact.values["compiled"] == len(forms) * logits
     assert result.exact.differing["compiled"] == 0
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_gradient_of_a_loss_of_many_classes_adds_up_to_zero(framework, smoothing):
+    """Σ softmax − Σ q = 1 − 1: a framework that adds up the thousand numbers of q one after another
+    is off by ten times as much, and deep in a network, where gradients nearly cancel, by more.
+    """
+    layers = sequential(pool=GlobalAvgPool(), dense=Dense(1000, bias=True))
+    network = googlenet.Network("many classes", layers, (3, 2, 2), "test")
+    backend = googlenet.get_backend(framework)
+    loss, labels = googlenet.Loss(label_smoothing=smoothing), np.arange(8)
+    model = backend.build(network, random_params(network))
+    _, grads = backend.gradients(model, random_images(network, batch=8), labels, loss=loss)
+    assert abs(grads["dense.bias"].sum(dtype=np.float64)) <= limit(0.0)  # of Σ q = 1

@@ -15,6 +15,7 @@ import googlenet
 from googlenet import TraceError, spec
 from googlenet.backend.graph import faults
 from googlenet.proof.parity.tolerance import EPS, limit
+from googlenet.spec.traversal import walk
 from googlenet.tracing.network import kind_of
 from googlenet.tracing.tree import steps
 
@@ -146,6 +147,79 @@ def test_what_is_known_is_computed(function, kinds):
         assert " ".join(map(kind_of, steps(found.tree))) == kinds
 
 
+def repeated(m, x):
+    return m.weight.unsqueeze(0).expand(len(x), -1, -1)
+
+
+#: A convolution, and one of its 4 channels to 5 with `weight`, in any words.
+PRODUCTS = {
+    "einsum": lambda m, x: torch.einsum("nchw,co->nohw", x, m.weight),
+    "einsum, channels last": lambda m, x: torch.einsum(
+        "co,...c->...o", m.weight, x.permute(0, 2, 3, 1)
+    ).permute(0, 3, 1, 2),
+    "from the left": lambda m, x: (m.weight.t() @ x.flatten(2) + m.bias[:, None]).view(
+        -1, 5, 16, 12
+    ),
+    "a stack": lambda m, x: torch.bmm(m.weight.t().expand(len(x), 5, 4), x.flatten(2)).unflatten(
+        2, x.shape[2:]
+    ),
+    "repeated": lambda m, x: torch.bmm(x.flatten(2).mT, m.weight.repeat(len(x), 1, 1)).mT.reshape(
+        -1, 5, 16, 12
+    ),
+    "baddbmm": lambda m, x: torch.baddbmm(m.bias, x.flatten(2).mT, repeated(m, x)).mT.reshape(
+        -1, 5, 16, 12
+    ),
+    "all pixels as rows": lambda m, x: (
+        (x.movedim(1, -1).reshape(-1, 4) @ m.weight).view(-1, 16, 12, 5).movedim(-1, 1)
+    ),
+    "tensordot": lambda m, x: torch.tensordot(x, m.weight, ([1], [0])).movedim(-1, 1),
+    "a transposed convolution": lambda m, x: F.conv_transpose2d(
+        x, m.weight[..., None, None], m.bias
+    ),
+}
+
+
+@pytest.mark.parametrize("function", PRODUCTS.values(), ids=PRODUCTS)
+def test_a_convolution_of_pixels_in_any_words(function):
+    found = traced(lambda m, x: function(m, m.conv(x)))
+    assert list(map(kind_of, steps(found.tree))) == ["Conv", "Conv"]
+    assert len(found.errors) == 1
+    assert all(op.origins["weight"] == "weight" for op in found.graph.ops if "weight" in op.arrays)
+
+
+WINDOWS = {
+    "from the left": lambda m, x: (m.wide.weight.flatten(1) @ F.unfold(x, 3, padding=1)).view(
+        -1, 4, 16, 12
+    ),
+    "from the right": lambda m, x: F.fold(
+        (F.unfold(x, 3, padding=1).mT @ m.wide.weight.flatten(1).t()).mT, (16, 12), 1
+    ),
+}
+
+
+@pytest.mark.parametrize("function", WINDOWS.values(), ids=WINDOWS)
+def test_a_convolution_of_windows_as_columns(function):
+    found = traced(function)
+    (site,) = walk(found.network)
+    assert site.layer == spec.Conv(4, (3, 3), (1, 1), ((1, 1), (1, 1)), 1, False)
+    assert len(found.errors) == 1
+
+
+HEADS = {
+    "a stack": lambda m, x: torch.bmm(x.mean((2, 3)).unsqueeze(1), repeated(m, x)).squeeze(1),
+    "a matrix from the left": lambda m, x: (m.weight.t() @ x.mean((2, 3)).t()).t(),
+    "a vector from the right": lambda m, x: (m.weight.t() @ x.mean((2, 3))[..., None]).squeeze(-1),
+    "a sum": lambda m, x: torch.einsum("nchw->nc", x) / (16 * 12) @ m.weight,
+}
+
+
+@pytest.mark.parametrize("function", HEADS.values(), ids=HEADS)
+def test_a_dense_layer_in_any_words(function):
+    found = traced(lambda m, x: function(m, m.conv(x)))
+    assert list(map(kind_of, steps(found.tree))) == ["Conv", "GlobalAvgPool", "Dense"]
+    assert len(found.errors) == 1
+
+
 UNKNOWN = {
     "reflected": (lambda m, x: around(x, mode="reflect"), "aten.pad"),
     "six sides": (lambda m, x: F.pad(x, (0, 0, 0, 0, 1, 0)), "aten.pad"),
@@ -157,10 +231,14 @@ UNKNOWN = {
         lambda m, x: torch.cat([x, torch.zeros(len(x), 1, 16, 12)], 1),
         "aten.cat",
     ),
-    "a constant divided": (lambda m, x: 1 / (x.abs() + 1), "aten.abs affine aten.reciprocal"),
+    "a constant divided": (lambda m, x: 1 / (x.abs() + 1), "abs affine aten.reciprocal"),
     "the first of several": (lambda m, x: x.max(2)[0], "aten.max"),
     "the second of several": (lambda m, x: torch.var_mean(x, 2)[1], "aten.var_mean"),
-    "einsum": (lambda m, x: torch.einsum("nchw,oc->nohw", x, m.weight[:, :3]), "aten.einsum"),
+    "einsum of values": (lambda m, x: torch.einsum("nchw,nchw->nc", x, x), "aten.einsum"),
+    "a transposed convolution": (
+        lambda m, x: F.conv_transpose2d(x, m.wide.weight.swapaxes(0, 1)),
+        "aten.conv_transpose2d",
+    ),
 }
 
 

@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import googlenet
 from googlenet.proof.conformance.networks import architectures, composites
+from googlenet.proof.parity.tolerance import distance, limit
+from googlenet.spec.loss import cross_entropy
 from googlenet.weights.samples import random_images, random_params
+from googlenet_torch.model import total_loss
 
 from .networks import NETWORKS, PAPER, as_tuple, first_divergence
 from .test_readme import README, run
@@ -122,6 +126,17 @@ def test_max_pooling_in_the_head_is_caught():
     model = backend.build(network, random_params(network))
     model.b5.pool = AdaptiveMaxPool()
     assert first_divergence(backend, model, network) == "b5.pool"
+
+
+def test_logits_far_from_zero_leave_the_loss_as_exact():
+    """Of softmax only the differences count: at 4096 a logarithm of a sum is rounded to 2⁻¹²."""
+    network = googlenet.get_network("googlenet", num_classes=8)
+    logits = torch.arange(64, dtype=torch.float32).reshape(8, 8) % 3 + 4096
+    logits.requires_grad_()
+    loss = googlenet.Loss(label_smoothing=0.1)
+    total_loss({"logits": logits}, np.arange(8), loss, network).backward()
+    right = cross_entropy(logits.detach().double().numpy(), np.arange(8), 0.1)[1]
+    assert distance(logits.grad.numpy(), right) <= limit(0.0)
 
 
 @pytest.mark.parametrize("page", ["check.md", "check.zh-CN.md"])

@@ -12,7 +12,7 @@ from mindspore import mint, nn, ops
 
 import googlenet
 from googlenet import TraceError, spec
-from googlenet.backend.graph import faults
+from googlenet.backend.graph import faults, parameters_of
 from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.spec.traversal import walk
 
@@ -313,6 +313,71 @@ def test_constants_are_computed_once():
     ]
     first, second = [op.arrays["weight"] for op in found.graph.ops if op.kind == "dense"]
     assert first is second
+
+
+class Weighted(nn.Cell):
+    """A convolution of 3 channels to 5, or a dense layer, that is written as a product."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.weight = ms.Parameter(array(*(shape or (5, 3))))
+
+    def repeated(self, x):
+        return ops.broadcast_to(self.weight.expand_dims(0), (x.shape[0], *self.weight.shape))
+
+    def construct(self, x):
+        return ops.matmul(self.weight, x.reshape(-1, 3, 33 * 29)).reshape(-1, 5, 33, 29)
+
+
+class Stacked(Weighted):
+    def construct(self, x):
+        pixels = x.reshape(x.shape[0], 3, -1)
+        return ops.bmm(self.repeated(x), pixels).reshape(-1, 5, 33, 29)
+
+
+class Rows(Weighted):
+    def construct(self, x):
+        rows = x.transpose(0, 2, 3, 1).reshape(-1, 3)
+        return ops.matmul(rows, self.weight.T).reshape(-1, 33, 29, 5).transpose(0, 3, 1, 2)
+
+
+class Turned(Weighted):
+    def __init__(self):
+        super().__init__(3, 5, 1, 1)
+        self.turn = ops.Conv2DTranspose(5, 1)
+
+    def construct(self, x):
+        return self.turn(x, self.weight, (x.shape[0], 5, 33, 29))
+
+
+class Head(Weighted):
+    def construct(self, x):
+        return ops.matmul(self.weight, x.mean((2, 3)).T).T
+
+
+class StackedHead(Weighted):
+    def construct(self, x):
+        return ops.bmm(self.repeated(x), x.mean((2, 3)).expand_dims(-1)).squeeze(-1)
+
+
+@pytest.mark.parametrize("make", [Weighted, Stacked, Rows, Turned, Head, StackedHead])
+def test_a_layer_that_is_written_as_a_product(make):
+    found = traced(make())
+    kinds = ["GlobalAvgPool", "Dense"] if "Head" in make.__name__ else ["Conv"]
+    assert [type(layer).__name__ for layer in layers(found)] == kinds
+    assert parameters_of(found.graph) == 15
+    assert {op.origins["weight"] for op in found.graph.ops if "weight" in op.arrays} == {"weight"}
+
+
+class ForEachImage(Weighted):
+    def construct(self, x):
+        return ops.bmm(self.weight, x.reshape(x.shape[0], 3, -1))
+
+
+def test_a_weight_for_each_image_is_foreign():
+    model = ForEachImage(2, 5, 3)
+    model.weight.set_data(ops.ones_like(model.weight))
+    assert traced(model).foreign
 
 
 # Products of two values, and parts of one ---------------------------------------------------------
@@ -619,7 +684,7 @@ def test_mint_is_read_although_a_cpu_cannot_run_it(monkeypatch):
             "net.conv",
             {"stride": (1, 2), "padding": ((1, 1), (2, 2)), "dilation": (1, 1), "groups": 1},
         ),
-        ("batch_norm", "net.norm", {"eps": 1e-3, "train": False}),
+        ("batch_norm", "net.norm", {"eps": 1e-3, "train": False, "momentum": 0.1}),
         ("leaky_relu", "net", {"slope": 0.1}),
         (
             "max_pool",
@@ -778,3 +843,23 @@ def test_a_model_that_has_been_used_is_read_anew(execution):
     assert first.network == second.network
     np.testing.assert_array_equal(second.params["conv_1.weight"], model.conv.weight.asnumpy())
     assert (first.params["conv_1.weight"] != second.params["conv_1.weight"]).any()
+
+
+class Trained(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, pad_mode="valid", has_bias=True)
+        self.act, self.norm = nn.PReLU(4), nn.GroupNorm(2, 4)
+        self.shift = ms.Parameter(ops.rand(1, 4, 1, 1), name="shift")
+        self.frozen = ops.rand(4, 4, 1, 1)
+
+    def construct(self, x):
+        x = self.act(self.conv(x)) + self.shift
+        x = ops.conv2d(self.norm(x) + ops.broadcast_to(self.shift, (1, 4, 31, 27)), self.frozen)
+        return self.norm(x).mean((2, 3))
+
+
+def test_every_trained_number_is_counted_once():
+    """A factor that is broadcast, and those of layers nobody knows; twice is once."""
+    graph = graph_of(Trained())
+    assert parameters_of(graph) == 3 * 4 * 9 + 4 + 4 + 4 + 4 + 4

@@ -3,6 +3,7 @@ named. That every network of ours comes back is in `test_trace.py`.
 """
 
 import copy
+import math
 
 import numpy as np
 import paddle
@@ -14,7 +15,7 @@ from paddle.vision import models
 import googlenet
 from googlenet import CaptureError, TraceError, spec
 from googlenet.architectures import get_network
-from googlenet.backend.graph import faults
+from googlenet.backend.graph import faults, parameters_of
 from googlenet.proof.parity.tolerance import EPS, distance, limit
 from googlenet.spec.traversal import walk
 
@@ -346,6 +347,180 @@ def test_what_is_shared_is_one_array():
         assert first is second
 
 
+# Products -----------------------------------------------------------------------------------------
+
+
+class Product(nn.Layer):
+    """A layer that is written as an operation with a weight of some shape."""
+
+    def __init__(self, written, shape):
+        super().__init__()
+        self.written, self.weight = written, self.create_parameter(shape)
+
+    def forward(self, x):
+        return self.written(F.relu(x), self.weight)
+
+
+def repeated(x, weight):
+    return weight.unsqueeze(0).expand([x.shape[0], *weight.shape])
+
+
+#: Ways to write a convolution of 3 channels to 5, and the shape of the weight.
+PIXELWISE = {
+    "einsum": (lambda x, w: paddle.einsum("nchw,oc->nohw", x, w), [5, 3]),
+    "einsum, weight first": (lambda x, w: paddle.einsum("co,nchw->nohw", w, x), [3, 5]),
+    "einsum, channels last": (
+        lambda x, w: paddle.einsum("...c,oc->...o", x.transpose([0, 2, 3, 1]), w).transpose(
+            [0, 3, 1, 2]
+        ),
+        [5, 3],
+    ),
+    "from the left": (
+        lambda x, w: paddle.matmul(w, x.reshape([x.shape[0], 3, -1])).reshape([-1, 5, 33, 29]),
+        [5, 3],
+    ),
+    "from the left, transposed": (
+        lambda x, w: (
+            paddle.matmul(w, x.flatten(2), transpose_x=True) + paddle.ones([5, 1])
+        ).reshape([-1, 5, 33, 29]),
+        [3, 5],
+    ),
+    "a stack": (
+        lambda x, w: paddle.bmm(repeated(x, w), x.flatten(2)).reshape([-1, 5, 33, 29]),
+        [5, 3],
+    ),
+    "channels last": (
+        lambda x, w: paddle.matmul(x.transpose([0, 2, 3, 1]), w).transpose([0, 3, 1, 2]),
+        [3, 5],
+    ),
+    "pixels in a row": (
+        lambda x, w: (
+            F.linear(x.flatten(2).transpose([0, 2, 1]), w)
+            .transpose([0, 2, 1])
+            .reshape([-1, 5, 33, 29])
+        ),
+        [3, 5],
+    ),
+    "all pixels as rows": (
+        lambda x, w: (
+            paddle.matmul(x.transpose([0, 2, 3, 1]).reshape([-1, 3]), w)
+            .reshape([-1, 33, 29, 5])
+            .transpose([0, 3, 1, 2])
+        ),
+        [3, 5],
+    ),
+    "tensordot": (
+        lambda x, w: paddle.tensordot(x, w, axes=[[1], [1]]).transpose([0, 3, 1, 2]),
+        [5, 3],
+    ),
+    "a transposed convolution": (
+        lambda x, w: F.conv2d_transpose(x, w, paddle.ones([5])),
+        [3, 5, 1, 1],
+    ),
+    "a transposed convolution in groups": (
+        lambda x, w: F.conv2d_transpose(x, w, groups=3),
+        [3, 2, 1, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("written", "shape"), PIXELWISE.values(), ids=PIXELWISE)
+def test_a_convolution_of_pixels_in_any_words(written, shape):
+    model = Product(written, shape)
+    found = traced(model)
+    assert layers(found) == ["ReLU", "Conv"]
+    assert parameters_of(found.graph) == math.prod(shape)
+    check_proved(found)
+    check_function(found, model)
+
+
+#: Ways to write a convolution of 3 x 3 with a padding of its own on each side.
+WINDOWS = {
+    "unfolded": lambda x, w: paddle.matmul(w, F.unfold(x, 3, 2, [1, 0, 2, 1])).reshape(
+        [-1, 5, 17, 14]
+    ),
+    "unfolded and folded": lambda x, w: F.fold(
+        paddle.einsum("ok,nkp->nop", w, F.unfold(x, 3, 2, [1, 0, 2, 1])), [17, 14], 1
+    ),
+}
+
+
+@pytest.mark.parametrize("written", WINDOWS.values(), ids=WINDOWS)
+def test_a_convolution_of_windows_as_columns(written):
+    model = Product(written, [5, 27])
+    found = traced(model)
+    conv = spec.Conv(5, (3, 3), (2, 2), ((1, 2), (0, 1)), 1, False)
+    assert [site.layer for site in walk(found.network)] == [spec.ReLU(), conv]
+    check_proved(found)
+    check_function(found, model)
+
+
+#: The same for a dense layer of the means of 3 channels, or of all that a map is.
+CLASSIFIERS = {
+    "einsum": (lambda x, w: paddle.einsum("nc,oc->no", x.mean([2, 3]), w), [5, 3]),
+    "einsum of a sum": (
+        lambda x, w: paddle.matmul(paddle.einsum("nchw->nc", x) / (33 * 29), w),
+        [3, 5],
+    ),
+    "a stack": (
+        lambda x, w: paddle.bmm(x.mean([2, 3]).unsqueeze(1), repeated(x, w)).squeeze(1),
+        [3, 5],
+    ),
+    "a stack from the left": (
+        lambda x, w: paddle.matmul(repeated(x, w), x.mean([2, 3]).unsqueeze(-1)).squeeze(-1),
+        [5, 3],
+    ),
+    "a matrix from the left": (
+        lambda x, w: paddle.matmul(w, x.mean([2, 3]).unsqueeze(-1)).squeeze(-1),
+        [5, 3],
+    ),
+    "a matrix from the left, transposed": (
+        lambda x, w: paddle.matmul(w, x.mean([2, 3]).t()).t(),
+        [5, 3],
+    ),
+    "einsum of a map": (lambda x, w: paddle.einsum("nchw,ohwc->no", x, w), [5, 33, 29, 3]),
+}
+
+
+@pytest.mark.parametrize(("written", "shape"), CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_a_dense_layer_in_any_words(written, shape):
+    model = Product(written, shape)
+    found = traced(model)
+    pool = [] if len(shape) == 4 else ["GlobalAvgPool"]
+    assert layers(found) == ["ReLU", *pool, "Dense"]
+    check_proved(found)
+    check_function(found, model)
+
+
+#: Products that are no layer, and the shape of the weight.
+NO_LAYERS = {
+    "a weight for each image": (lambda x, w: paddle.bmm(w, x.flatten(2)), [2, 5, 3]),
+    "a weight for each channel": (lambda x, w: paddle.einsum("nchw,cw->nch", x, w), [3, 29]),
+    "of rows": (lambda x, w: paddle.matmul(w, x), [33, 33]),
+    "a wide transposed convolution": (lambda x, w: F.conv2d_transpose(x, w), [3, 5, 3, 3]),
+    "a strided transposed convolution": (
+        lambda x, w: F.conv2d_transpose(x, w, stride=2),
+        [3, 5, 1, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("written", "shape"), NO_LAYERS.values(), ids=NO_LAYERS)
+def test_a_product_that_is_no_layer_is_foreign(written, shape):
+    assert traced(Product(written, shape)).foreign
+
+
+def test_a_concatenation_of_channels_in_front_is_one_of_channels():
+    def model(x):
+        front = [1, 0, 2, 3]
+        return paddle.concat([F.relu(x).transpose(front), x.transpose(front)]).transpose(front)
+
+    found = traced(model)
+    assert found.places.keys() == {"concat_1", "concat_1.branch_1.relu_1"}
+    check_proved(found)
+    check_function(found, model)
+
+
 # Windows ------------------------------------------------------------------------------------------
 
 
@@ -621,7 +796,7 @@ class Scaled(nn.Layer):
         (nn.Dropout(0.3), [spec.Dropout(0.3)]),
         (Dropped(), [spec.Dropout(0.3)]),
         (Scaled(), [spec.Dropout(0.3), spec.Scale(0.7, "always")]),
-        (nn.AlphaDropout(0.3), []),
+        (nn.AlphaDropout(0.0), []),
     ],
 )
 def test_dropout_and_its_rate(layer, expected):
@@ -629,9 +804,13 @@ def test_dropout_and_its_rate(layer, expected):
     assert [site.layer for site in walk(found.network)][1:] == expected
 
 
-def test_dropout_of_channels_is_another():
-    (step,) = traced(nn.Sequential(nn.Conv2D(3, 4, 1), nn.Dropout2D(0.3))).foreign
-    assert (step.layer.kind, step.place) == ("spatial_dropout", "net[1]")
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [(nn.Dropout2D, "spatial_dropout"), (nn.AlphaDropout, "alpha_dropout")],
+)
+def test_other_dropout_is_foreign(layer, kind):
+    (step,) = traced(nn.Sequential(nn.Conv2D(3, 4, 1), layer(0.3))).foreign
+    assert (step.layer.kind, step.place) == (kind, "net[1]")
     assert step.layer.attributes == {"rate": 0.3, "active": False}
 
 
@@ -862,3 +1041,23 @@ def test_a_network_of_paddles_own(make, side, outputs):
     assert not found.foreign
     assert len(found.errors) == len(found.network.outputs) == outputs
     check_proved(found)
+
+
+class Trained(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2D(3, 4, 3)
+        self.act, self.norm = nn.PReLU(4), nn.GroupNorm(2, 4)
+        self.shift = self.create_parameter([1, 4, 1, 1])
+        self.frozen = paddle.rand([4, 4, 1, 1])
+
+    def forward(self, x):
+        x = self.act(self.conv(x)) + self.shift
+        x = F.conv2d(self.norm(x) + self.shift.expand([1, 4, 31, 27]), self.frozen)
+        return self.norm(x).mean((2, 3))
+
+
+def test_every_trained_number_is_counted_once():
+    """A factor that is broadcast, and those of layers nobody knows; twice is once."""
+    graph = traced(Trained()).graph
+    assert parameters_of(graph) == 3 * 4 * 9 + 4 + 4 + 4 + 4 + 4

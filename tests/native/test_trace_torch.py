@@ -13,6 +13,7 @@ from torch import nn
 import googlenet
 from googlenet import TraceError, spec
 from googlenet.architectures import get_network
+from googlenet.backend.graph import parameters_of
 from googlenet.proof.conformance.tracing import outline_of_leaf
 from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.spec.traversal import walk
@@ -320,7 +321,7 @@ class AcrossTheBatch(nn.Module):
         ),
         (
             Branching(),
-            r"the model runs, but torch.export cannot capture it .*test_trace_torch.py, line \d+:"
+            r"the model runs, but torch.export cannot capture .*test_trace_torch.py, line \d+:"
             r" `return x if x.sum\(\) > 0 else -x` \(what is computed there depends on the values",
         ),
         (AcrossTheBatch(), "its first axis is not the batch"),
@@ -367,3 +368,23 @@ def test_the_weights_are_copies():
     with torch.no_grad():
         model.weight.zero_()
     np.testing.assert_array_equal(found.params["conv_1.weight"], weight.numpy())
+
+
+class Trained(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.act, self.norm = nn.PReLU(4), nn.GroupNorm(2, 4)
+        self.shift = nn.Parameter(torch.rand(1, 4, 1, 1))
+        self.frozen = torch.rand(4, 4, 1, 1)
+
+    def forward(self, x):
+        x = self.act(self.conv(x)) + self.shift
+        x = F.conv2d(self.norm(x) + self.shift.expand(-1, -1, 31, 27), self.frozen)
+        return self.norm(x).mean((2, 3))
+
+
+def test_every_trained_number_is_counted_once():
+    """A factor that is broadcast, and those of layers nobody knows; twice is once."""
+    graph = traced(Trained()).graph
+    assert parameters_of(graph) == 3 * 4 * 9 + 4 + 4 + 4 + 4 + 4

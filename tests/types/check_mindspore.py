@@ -2,11 +2,13 @@
 
 import googlenet_mindspore
 from googlenet.backend.protocols import (
+    Adopts,
     Backend,
     Compiles,
     Differentiates,
     NamesLayers,
     RunsLayers,
+    RunsOwn,
     Saves,
     SetsThreads,
     ShowsTraps,
@@ -26,3 +28,5 @@ shows_traps: ShowsTraps = googlenet_mindspore
 names_layers: NamesLayers = googlenet_mindspore
 runs_layers: RunsLayers = googlenet_mindspore
 writes: Writes = googlenet_mindspore
+adopts: Adopts = googlenet_mindspore
+runs_own: RunsOwn = googlenet_mindspore

@@ -2,11 +2,13 @@
 
 import googlenet_mxnet
 from googlenet.backend.protocols import (
+    Adopts,
     Backend,
     Compiles,
     Differentiates,
     NamesLayers,
     RunsLayers,
+    RunsOwn,
     Saves,
     SetsThreads,
     ShowsTraps,
@@ -28,3 +30,5 @@ traces: Traces = googlenet_mxnet
 names_layers: NamesLayers = googlenet_mxnet
 runs_layers: RunsLayers = googlenet_mxnet
 writes: Writes = googlenet_mxnet
+adopts: Adopts = googlenet_mxnet
+runs_own: RunsOwn = googlenet_mxnet

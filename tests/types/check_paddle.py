@@ -2,11 +2,13 @@
 
 import googlenet_paddle
 from googlenet.backend.protocols import (
+    Adopts,
     Backend,
     Compiles,
     Differentiates,
     NamesLayers,
     RunsLayers,
+    RunsOwn,
     Saves,
     SetsThreads,
     ShowsTraps,
@@ -28,3 +30,5 @@ traces: Traces = googlenet_paddle
 names_layers: NamesLayers = googlenet_paddle
 runs_layers: RunsLayers = googlenet_paddle
 writes: Writes = googlenet_paddle
+adopts: Adopts = googlenet_paddle
+runs_own: RunsOwn = googlenet_paddle

@@ -2,11 +2,13 @@
 
 import googlenet_tensorflow
 from googlenet.backend.protocols import (
+    Adopts,
     Backend,
     Compiles,
     Differentiates,
     NamesLayers,
     RunsLayers,
+    RunsOwn,
     Saves,
     SetsPrecision,
     SetsThreads,
@@ -30,3 +32,5 @@ traces: Traces = googlenet_tensorflow
 names_layers: NamesLayers = googlenet_tensorflow
 runs_layers: RunsLayers = googlenet_tensorflow
 writes: Writes = googlenet_tensorflow
+adopts: Adopts = googlenet_tensorflow
+runs_own: RunsOwn = googlenet_tensorflow

@@ -2,11 +2,13 @@
 
 import googlenet_torch
 from googlenet.backend.protocols import (
+    Adopts,
     Backend,
     Compiles,
     Differentiates,
     NamesLayers,
     RunsLayers,
+    RunsOwn,
     Saves,
     SetsPrecision,
     SetsThreads,
@@ -30,3 +32,5 @@ traces: Traces = googlenet_torch
 names_layers: NamesLayers = googlenet_torch
 runs_layers: RunsLayers = googlenet_torch
 writes: Writes = googlenet_torch
+adopts: Adopts = googlenet_torch
+runs_own: RunsOwn = googlenet_torch

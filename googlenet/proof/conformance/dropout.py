@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from ...arrays import Array, Params, uniform
 from ...backend.protocols import Differentiates, Trains
+from ...rounding import EPS
 from ...spec.blocks import conv_layer, sequential
 from ...spec.layers import Dense, Dropout, GlobalAvgPool, Network
 from ...spec.loss import cross_entropy
 from ...spec.recipe import Recipe
 from ...weights.samples import random_labels
 from ..parity.rows import Row
-from ..parity.tolerance import EPS, distance, limit
+from ..parity.tolerance import distance, limit
 from .case import GRADIENTS, TRAINER, Case, check_rows, expect
 from .networks import lone
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from ...arrays import Array, Params
 from ...backend.geometry import counted_padding, explicit_padding, leading
-from ...backend.graph import Graph, faults
+from ...backend.graph import Graph, faults, parameters_of
 from ...backend.protocols import Traces
 from ...errors import GoogLeNetError, TraceError
+from ...spec.analysis import count_parameters
 from ...spec.layers import (
     NO_PADDING,
     Aux,
@@ -142,6 +143,12 @@ def _check_trace(backend: Traces, network: Network) -> None:
     """A native model of `network` is that network: layers, branches, and weights bit for bit."""
     params, images = random_params(network), random_images(network)
     graph, found = _traced(backend, network, backend.build(network, params), images)
+    count = parameters_of(graph)
+    expect(
+        count == count_parameters(network),
+        f"trace: {network.name} came back with {count:,} trained numbers, expected"
+        f" {count_parameters(network):,}",
+    )
     given, expected = outline(found.network), outline(network)
     for number, (ours, right) in enumerate(zip(given, expected, strict=False)):
         expect(

@@ -35,7 +35,7 @@ class Question:
         """Write the question to `folder`, its arrays as separate files."""
         problem = self.problem
         values = {
-            "network": to_json(problem.network),
+            "network": to_json(problem.network, labels=True),  # for printed source
             "chunk": self.chunk,
             **asdict(problem.loss),
             "yardsticks": asdict(replace(self.yardsticks, **_without_ties(self.yardsticks))),

@@ -18,7 +18,9 @@ from typing import Any, Final
 from ...arrays import Params
 from ...data.images import ImageSet
 from ...errors import DataError
+from ...jobs.bounds import Bounds
 from ...jobs.job import Job, run_job
+from ...rounding import EPS
 from ...spec.analysis import count_multiply_adds, count_parameters
 from ...spec.layers import Network, plain
 from ...spec.loss import Loss
@@ -31,7 +33,7 @@ from .compare import ATTEMPTS, GRADIENT_IMAGES, measure
 from .files import Question
 from .problem import Problem
 from .rows import Comparison, Group, Row
-from .tolerance import EPS, FACTOR, PROVABLE
+from .tolerance import FACTOR, PROVABLE
 
 #: Called often with `REFERENCE` or a framework, its stage, how much of it is done, and how much
 #: there is.
@@ -193,13 +195,25 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Task:
+    """What a worker runs, as in `Job`, which answers as `worker.answer` does; `bounds` for a user's
+    code.
+    """
+
+    name: str = "googlenet.proof.parity.worker:answer"
+    values: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Bounds | None = None
+
+
+@dataclass(frozen=True)
 class ParityOptions:
     """How to run: workers at a time, images per chunk, threads per worker, and seconds without
     progress before a worker is killed.
 
     `train_steps` is the length of the trajectories that are compared, 0 for none; `devices` are by
     framework, in its own words; `exact` is the network whose bits are compared, too, with
-    `compiled` also in the compiled forms of each framework.
+    `compiled` also in the compiled forms of each framework. `tasks` are those, by framework,
+    that compare something else than a native model.
     """
 
     jobs: int = 1
@@ -213,6 +227,7 @@ class ParityOptions:
     devices: Mapping[str, str] = field(default_factory=dict)
     exact: Network | None = None
     compiled: bool = False
+    tasks: Mapping[str, Task] = field(default_factory=dict)
 
 
 def run_parity(
@@ -265,11 +280,12 @@ def run_parity(
 
         def work(framework: str) -> Result:
             device = options.devices.get(framework)
+            task = options.tasks.get(framework, Task())
             answer = run_job(
                 Job(
-                    "googlenet.proof.parity.worker:answer",
+                    task.name,
                     framework,
-                    {"device": device, "compiled": options.compiled},
+                    {"device": device, "compiled": options.compiled, **task.values},
                     memory_hint=MEMORY_HINT,
                 ),
                 folder,
@@ -279,6 +295,7 @@ def run_parity(
                 timeout=options.timeout,
                 stop=stop,
                 report=partial(progress, framework),
+                bounds=task.bounds,
             )
             if answer.error is not None:
                 return Result(framework, error=answer.error, device=device)

@@ -23,6 +23,7 @@ from ...arrays import Array, Params
 from ...reference import build, run_gradients
 from ...reference.network import Model, Pass, matmul, piecewise_matmul
 from ...reference.ops import Choice
+from ...rounding import EPS
 from ...spec.layers import BatchNorm, Network
 from ...spec.traversal import inputs, join, nodes, walk
 from .decisions import Ties
@@ -32,8 +33,6 @@ from .rows import Row
 #: A backend may stray this many times as far as float32 itself does. The one tolerance of the
 #: project.
 FACTOR = 10.0
-#: No yardstick is shorter than one unit in the last place of float32 at 1.
-EPS = float(np.finfo(np.float32).eps)
 #: A tensor can be told right from wrong where its limit is at most this, ...
 PROVABLE = 0.01
 #: ... and its root mean square at least this: 2²³ times the smallest normal number of float32,
@@ -44,7 +43,7 @@ SMALLEST = 2.0**-103
 
 def limit(yardstick: float) -> float:
     """The largest relative L2 distance that passes."""
-    return FACTOR * max(yardstick, EPS)
+    return FACTOR * max(yardstick, EPS)  # none is shorter than a unit in float32's last place
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...backend.discovery import get_backend
 from ...backend.precision import FULL_PRECISION
-from ...backend.protocols import SetsPrecision
+from ...backend.protocols import Backend, SetsPrecision
 from ...backend.threads import use_threads
 from ...jobs.job import Report
 from ..exact.compare import compare_exact
@@ -25,12 +25,31 @@ def answer(
     """The comparison of `framework` on the question in `folder`, ready for JSON, and the precision
     in which it computed. Raises what the backend raises.
     """
+    backend, precision = prepared(framework)
+    return compared(backend, precision, values, folder, report)
+
+
+def prepared(framework: str) -> tuple[Backend, dict[str, str]]:
+    """A backend that computes float32 in float32, and what was set for that. Called before anything
+    imports the framework.
+    """
     os.environ.update(FULL_PRECISION)  # before the framework is imported, which reads them
     precision = dict(FULL_PRECISION)
     backend = get_backend(framework)
     use_threads(backend)
     if isinstance(backend, SetsPrecision):
         precision |= backend.set_full_precision()
+    return backend, precision
+
+
+def compared(
+    backend: Backend,
+    precision: Mapping[str, str],
+    values: Mapping[str, Any],
+    folder: Path,
+    report: Report,
+) -> dict[str, Any]:
+    """The comparison of `backend`, which may be another than its framework's own, as `answer`."""
     question = load(folder)
     comparison = compare(
         backend,
@@ -40,7 +59,7 @@ def answer(
         device=values.get("device"),
         report=report,
     )
-    values_found = {**comparison.to_json(), "precision": precision}
+    values_found = {**comparison.to_json(), "precision": dict(precision)}
     exact = load_exact(folder)
     if exact is not None:
         found = compare_exact(

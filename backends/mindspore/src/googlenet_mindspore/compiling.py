@@ -12,7 +12,7 @@ from googlenet.backend import shared
 from googlenet.backend.checks import check_form, check_images
 
 from . import layout
-from .model import _mode, build, device_of, name, network_of, params_of
+from .model import build, device_of, in_mode, name, network_of, params_of
 
 compiled_forms: tuple[str, ...] = ("graph mode",)
 
@@ -27,7 +27,7 @@ def compiled(model: nn.Cell, form: str) -> Callable[[Array], dict[str, Array]]:
 
     def outputs(images: Array) -> dict[str, Array]:
         x = layout.images_to_native(check_images(network, images))
-        with _mode(native, False, execution=ms.GRAPH_MODE):
+        with in_mode(native, False, execution=ms.GRAPH_MODE):
             found = shared.by_name(network, native(x))
         return {path: layout.output_from_native(each) for path, each in found.items()}
 

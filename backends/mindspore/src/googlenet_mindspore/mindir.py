@@ -9,13 +9,15 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
 from mindspore.train import mind_ir_pb2
+
+from .call_lines import call_lines, noted
 
 #: The sizes of a tensor, or those of each of several.
 Sizes: TypeAlias = "tuple[int, ...] | tuple[tuple[int, ...], ...]"
@@ -72,6 +74,8 @@ class Program:
 
     nodes: tuple[Node, ...]
     outputs: tuple[Any, ...]
+    #: The user's line that calls an operation, by its scope.
+    lines: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 class Whole(nn.Cell):
@@ -98,10 +102,11 @@ def captured(model: nn.Cell, x: ms.Tensor) -> Program:
         kept.CopyFrom(proto)
         del proto.graph.parameter[:]  # the weights need not be written
 
-    with tempfile.TemporaryDirectory() as folder, _settings(folder):
+    with tempfile.TemporaryDirectory() as folder, _settings(folder), noted(folder):
         file = os.path.join(folder, "model")
         ms.export(Whole(model), x, file_name=file, file_format="MINDIR", custom_func=keep)
-    return _Parser(kept).program()
+        lines = call_lines(folder)
+    return replace(_Parser(kept).program(), lines=lines)
 
 
 @contextmanager

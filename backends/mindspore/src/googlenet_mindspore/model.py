@@ -109,7 +109,7 @@ def forward(
     cells = dict(model.cells_and_names())
     handles = [cells[path].register_forward_hook(shared.keeper(path, kept)) for path in taps]
     try:
-        with _mode(model, train):
+        with in_mode(model, train):
             outputs = shared.by_name(network, model(x))
     finally:
         for handle in handles:
@@ -132,7 +132,7 @@ def gradients(
     def total_of(x: ms.Tensor) -> ms.Tensor:
         return total_loss(shared.by_name(network, model(x)), labels, loss, network)
 
-    with _mode(model, train):
+    with in_mode(model, train):
         weights = ms.ParameterTuple(held[layout.native_path(each)] for each in trainable.values())
         total, grads = ms.value_and_grad(total_of, None, weights)(x)
     found = zip(trainable.items(), grads, strict=True)
@@ -179,7 +179,7 @@ def device_of(model: nn.Cell) -> str:
 
 
 @contextmanager
-def _mode(model: nn.Cell, train: bool, *, execution: int = ms.PYNATIVE_MODE) -> Iterator[None]:
+def in_mode(model: nn.Cell, train: bool, *, execution: int = ms.PYNATIVE_MODE) -> Iterator[None]:
     """Training or evaluation mode, and eager or graph execution, for a while; afterwards every cell
     has its own mode again.
     """

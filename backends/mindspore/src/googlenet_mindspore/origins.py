@@ -13,6 +13,7 @@ from mindspore import nn
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Op, Origin
+from googlenet.backend.origins import STATISTICS, separated
 
 from .mindir import Program, Value, Weight, leaves
 from .places import is_native
@@ -26,8 +27,6 @@ REARRANGING: Final = (
     *("Concat", "Stack", "StackExt", "ReverseV2", "Roll", "Tile", "BroadcastTo", "BroadcastToView"),
     *("Repeat", "RepeatInterleave", "RepeatInterleaveInt", "ExpandAs"),
 )
-#: The roles of what no training changes, but running the model in training mode.
-STATISTICS: Final = ("running_mean", "running_var")
 
 
 class Origins:
@@ -43,12 +42,15 @@ class Origins:
         #: ... those of what is made of one are these.
         self._moved: dict[int, Any] = {}
         self._count = 0
+        #: The parameters that each array is made of: their sizes, by their first elements' numbers.
+        self._trained: dict[int, dict[str, int]] = {}
 
     def hold(self, array: Array, origin: Origin) -> None:
         """A parameter of the model's."""
         self._origins[id(array)] = origin
         if origin == "weight":
             self._starts[id(array)] = self._count
+            self._trained[id(array)] = {str(self._count): array.size}
             self._count += array.size
 
     def move(self, array: Array, source: Array, function: Callable[[Any], Any]) -> None:
@@ -56,8 +58,13 @@ class Origins:
         if id(array) in self._origins:
             return
         self._origins[id(array)] = self._of(source)
+        self._trained[id(array)] = self.trained([source])
         if self._of(source) == "weight":
             self._moved[id(array)] = function(self._elements(source))
+        elif id(source) in self._moved:
+            elements = self._moved[id(array)] = function(self._moved[id(source)])
+            if len(np.unique(elements)) == elements.size:  # as one of what was repeated
+                self._origins[id(array)] = "weight"
 
     def change(self, array: Array, source: Array) -> None:
         """`array` is `source`, each element changed by itself and to any number that there is."""
@@ -70,7 +77,7 @@ class Origins:
         start = self._starts[id(weight)]
         return np.arange(start, start + weight.size).reshape(weight.shape)
 
-    def _bounds(self, weight: Array) -> tuple[int, int]:
+    def _span(self, weight: Array) -> tuple[int, int]:
         """The smallest of these numbers, and the largest."""
         if id(weight) in self._moved:
             return self._moved[id(weight)].min(), self._moved[id(weight)].max()
@@ -92,6 +99,7 @@ class Origins:
             self.change(arrays[0], sources[0])
             return
         self._origins |= {id(each): "computed" for each in arrays}
+        self._trained |= {id(each): self.trained(sources) for each in arrays}
         if kind not in REARRANGING or origins != {"weight"}:
             return
         try:
@@ -101,8 +109,7 @@ class Origins:
         for array, elements in zip(arrays, leaves((moved,)), strict=True):
             alone = len(np.unique(elements)) == elements.size
             self._origins[id(array)] = "weight" if alone else "tied"
-            if alone:
-                self._moved[id(array)] = elements
+            self._moved[id(array)] = elements
 
     def _numbered(self, given: Any) -> Any:
         """Arguments with the numbers of their elements for the weights."""
@@ -114,9 +121,22 @@ class Origins:
     def _of(self, array: Array) -> Origin:
         return self._origins.get(id(array), "constant")
 
+    def trained(self, arrays: Iterable[Any]) -> dict[str, int]:
+        """The sizes of the parameters that these are made of."""
+        found: dict[str, int] = {}
+        for each in arrays:
+            found |= self._trained.get(id(each), {})
+        return found
+
     def is_written(self, given: Any) -> bool:
         """Whether a constant is written in the code, and made of no parameter."""
         return not isinstance(given, np.ndarray) or self._of(given) == "constant"
+
+    def may_repeat(self, given: Array) -> bool:
+        """Whether elements of an array may be the same one, several times: not if all are a
+        weight's own.
+        """
+        return self._of(given) != "weight"
 
     def of(self, op: Op) -> Op:
         """`op` with the origins of its arrays."""
@@ -126,36 +146,8 @@ class Origins:
         return replace(op, origins=origins)
 
     def separated(self, ops: Sequence[Op]) -> tuple[Op, ...]:
-        """`ops` with one object for all weights of the same elements in the same order; weights
-        that have some elements in common otherwise are tied.
-        """
-        known: list[tuple[Array, int, int]] = []  # with the bounds of the elements' numbers
-        found: list[Op] = []
-        for op in ops:
-            arrays, origins = dict(op.arrays), dict(op.origins)
-            for role, array in op.arrays.items():
-                if origins.get(role) != "weight" or any(array is each for each, _, _ in known):
-                    continue
-                low, high = self._bounds(array)
-                near = [each for each, first, last in known if first <= high and low <= last]
-                same = [each for each in near if self._is_same(array, each)]
-                if same:
-                    arrays[role] = same[0]
-                elif any(self._meets(array, each) for each in near):
-                    origins[role] = "tied"
-                else:
-                    known.append((array, low, high))
-            found.append(replace(op, arrays=arrays, origins=origins))
-        return tuple(found)
-
-    def _is_same(self, first: Array, second: Array) -> bool:
-        """Whether two weights are the same elements in the same order."""
-        elements = np.array_equal(self._elements(first), self._elements(second))
-        return elements and np.array_equal(first, second)
-
-    def _meets(self, first: Array, second: Array) -> bool:
-        """Whether two weights have an element in common."""
-        return bool(np.isin(self._elements(first), self._elements(second)).any())
+        """`ops` with one object for all weights of the same elements in the same order."""
+        return separated(ops, self._span, self._elements)
 
 
 def trained(cells: Iterable[nn.Cell]) -> set[str]:
@@ -165,14 +157,30 @@ def trained(cells: Iterable[nn.Cell]) -> set[str]:
     every: set[str] = set()
     found: set[str] = set()
     frozen: set[str] = set()
+    cells = list(cells)
+    # `affine=False` is stored as frozen gamma and beta: if nothing else is frozen, it is that.
+    without = all(
+        each.requires_grad
+        for cell in cells
+        if is_native(type(cell)) and not hasattr(cell, "gamma")
+        for each in cell.get_parameters(expand=False)
+    )
     for cell in cells:
+        statistics = [id(getattr(cell, each, None)) for each in ("moving_mean", "moving_variance")]
         for each in cell.get_parameters(expand=False):
+            if id(each) in statistics:
+                continue
             every.add(each.name)
             if each.requires_grad:
                 found.add(each.name)
-            elif is_native(type(cell)):
+            elif is_native(type(cell)) and not (without or _is_unscaled(cell, each)):
                 frozen.add(each.name)
     return found | frozen if found else every
+
+
+def _is_unscaled(cell: nn.Cell, parameter: Any) -> bool:
+    """Whether a parameter is the factor of a batch norm that only its offset trains."""
+    return parameter is getattr(cell, "gamma", None) and cell.beta.requires_grad
 
 
 def unused(program: Program, cells: Mapping[str, nn.Cell]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import mindspore as ms
 import numpy as np
 from mindspore import mint, nn, ops
+from mindspore.nn.layer.normalization import _BatchNorm
 from mindspore.ops.primitive import _run_op
 
 from googlenet.arrays import Array
@@ -18,14 +19,15 @@ from googlenet.errors import CaptureError, TraceError
 
 from .dropouts import Dropouts
 from .functions import Functional
-from .mindir import Node, Program, Value, Weight, explained, path_of, place_of
+from .mindir import Node, Program, Value, Weight, explained, leaves, path_of, place_of
 from .model import name
 from .operations.calls import Call, Piece, Tensor, tensors_of
 from .operations.elementwise import dropout_of, rate_of
+from .operations.layers import shortest
 from .operations.parts import SEVERAL
 from .operations.table import KNOWN
 from .origins import Origins, trained, unused
-from .places import Places
+from .places import Places, is_native
 
 #: The cells that are nothing in evaluation mode, and in training mode a dropout.
 DROPOUTS: Final = (nn.Dropout, nn.Dropout2d, mint.nn.Dropout)
@@ -53,7 +55,7 @@ class Reader:
         self._program = evaluated
         self._dropouts = Dropouts(evaluated, training)
         self._cells = dict(model.cells_and_names())
-        self._weights = _weights(self._cells.values())
+        self._weights = weights(self._cells.values())
         self._places = Places(evaluated, self._cells)
         self._origins, self._trained = Origins(), trained(self._cells.values())
         self._ops: list[Op] = []
@@ -89,7 +91,12 @@ class Reader:
                 )
         ops = self._origins.separated([self._origins.of(op) for op in kept])
         rest = (written(self._model, path) for path in unused(self._program, self._cells))
-        return Graph(_IMAGES, self._shape, ops, names, tuple(rest))
+        classes = {
+            written(self._model, path): type(cell).__name__
+            for path, cell in self._cells.items()
+            if not is_native(type(cell))
+        }
+        return Graph(_IMAGES, self._shape, ops, names, tuple(rest), classes)
 
     # Values
 
@@ -197,6 +204,7 @@ class Reader:
                 self._move,
                 self._derive,
                 self._origins.is_written,
+                self._origins.may_repeat,
                 item,
             )
             self._made[_named(node, item)] = call
@@ -213,6 +221,8 @@ class Reader:
             pieces = [Piece(f"ms.{call.kind}", dict(arguments))]
         if pieces and pieces[-1].kind in ("dropout", "spatial_dropout"):
             pieces = [self._dropout(call, pieces[-1])]
+        if call.kind == "BatchNorm":
+            pieces = [self._norm(call, each) for each in pieces]
         inputs = tuple(tensors_of(call.args))
         for number, piece in enumerate(pieces, 1):
             is_last = number == len(pieces)
@@ -222,7 +232,10 @@ class Reader:
             arrays = {role: each for role, each in piece.arrays.items() if each is not None}
             before = tuple(each.name for each in inputs)
             where = place if piece.at is None else self._place(piece.at)
-            self._ops.append(Op(named, piece.kind, before, shape, piece.attributes, arrays, where))
+            op = Op(named, piece.kind, before, shape, piece.attributes, arrays, where)
+            line = self._program.lines.get((piece.at or call.node).scope)
+            trained = self._origins.trained([*leaves(call.args), *arrays.values()])
+            self._ops.append(replace(op, called=line, trained=trained))
             inputs = (Tensor(named, shape),)
 
     def _dropout(self, call: Call, piece: Piece) -> Piece:
@@ -231,6 +244,16 @@ class Reader:
         return replace(
             piece, attributes={**piece.attributes, "active": not isinstance(cell, DROPOUTS)}
         )
+
+    def _norm(self, call: Call, piece: Piece) -> Piece:
+        """A batch norm with the momentum of its cell, which only says it to the operation that it
+        has for training.
+        """
+        cell = self._cells.get(self._places.path(call.node))
+        if piece.kind != "batch_norm" or not isinstance(cell, _BatchNorm):
+            return piece
+        momentum = shortest(cell.momentum)
+        return replace(piece, attributes={**piece.attributes, "momentum": momentum})
 
     def _dropped(self, given: Any, dropouts: Sequence[Node], place: str) -> Any:
         """A tensor after dropouts that only training has."""
@@ -261,7 +284,7 @@ def _named(node: Node, item: int | None) -> str:
     return node.name if item is None else f"{node.name}.{item}"
 
 
-def _weights(cells: Iterable[nn.Cell]) -> dict[str, ms.Parameter]:
+def weights(cells: Iterable[nn.Cell]) -> dict[str, ms.Parameter]:
     """Every parameter by its name, also those that cells hold in lists, which are not their own."""
     found: dict[str, ms.Parameter] = {}
     for cell in cells:

@@ -6,7 +6,8 @@ from typing import Final
 
 from mindspore import nn
 
-from googlenet.backend.spelling import Classes
+from googlenet.backend.spelling import Classes, Loading
+from googlenet.spec import Network
 
 from . import leaves, modules
 from .model import attributes, name
@@ -24,3 +25,17 @@ spelling: Final = Classes(
     framework=name,
     attributes=attributes,
 )
+loading: Final = Loading(
+    "import mindspore",
+    (
+        "held = mindspore.load_checkpoint(str(weights))",
+        "mindspore.load_param_into_net(model, held, strict_load=True)",
+        "return model.set_train(False)",
+    ),
+)
+
+
+def adopt(model: nn.Cell, network: Network) -> nn.Cell:
+    """`model`, which the printed source of `network` made, as if `build` had made it."""
+    model.network = network
+    return model

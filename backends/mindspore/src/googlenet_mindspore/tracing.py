@@ -49,8 +49,8 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
 
 def _traced(model: nn.Cell, images: Array) -> tuple[Graph, list[Array]]:
     _check_type(model)
-    x = _like(model, images)
-    with _untouched(model):
+    x = like(model, images)
+    with untouched(model):
         model.set_train(False)
         outputs = _run(model, x, images.shape)
         _show_dropout(model)
@@ -65,7 +65,7 @@ def _traced(model: nn.Cell, images: Array) -> tuple[Graph, list[Array]]:
 def _run(model: nn.Cell, x: ms.Tensor, shape: tuple[int, ...]) -> list[Array]:
     """The outputs of `model`, in the user's own mode of execution."""
     try:
-        outputs = _tensors(Whole(model)(x))
+        outputs = tensors(Whole(model)(x))
         return [each.asnumpy().astype(np.float64) for each in outputs]
     except TraceError:
         raise
@@ -122,7 +122,7 @@ def _captured_or_none(model: nn.Cell, x: ms.Tensor) -> Program | None:
         return None
 
 
-def _like(model: nn.Cell, images: Array) -> ms.Tensor:
+def like(model: nn.Cell, images: Array) -> ms.Tensor:
     """`images` in the type of the model's weights."""
     for weight in model.get_parameters():
         if weight.dtype in _WIDE:
@@ -143,7 +143,8 @@ def _check_type(model: nn.Cell) -> None:
 _WIDE: Final = (ms.float32, ms.float64)
 
 
-def _tensors(outputs: Any) -> list[ms.Tensor]:
+def tensors(outputs: Any) -> list[ms.Tensor]:
+    """What a model returns. Raises `TraceError` for anything but tensors."""
     found = [outputs] if isinstance(outputs, ms.Tensor) else outputs
     if not isinstance(found, tuple | list) or not all(isinstance(t, ms.Tensor) for t in found):
         raise TraceError(
@@ -157,7 +158,7 @@ def _tensors(outputs: Any) -> list[ms.Tensor]:
 
 
 @contextmanager
-def _untouched(model: nn.Cell) -> Iterator[None]:
+def untouched(model: nn.Cell) -> Iterator[None]:
     """Every cell is afterwards as it was: its mode, and what MindSpore notes in it when it compiles
     it. Meanwhile none has a scope from an earlier compilation.
     """

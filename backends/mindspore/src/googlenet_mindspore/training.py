@@ -18,7 +18,7 @@ from googlenet.errors import BackendError
 from googlenet.spec import ParamSpec, Recipe, num_classes, walk
 
 from . import layout
-from .model import _mode, network_of, targets
+from .model import in_mode, network_of, targets
 
 
 def start_parallel() -> tuple[int, int]:
@@ -109,13 +109,13 @@ class Trainer:
             keep = uniform(seed, path)(mask.size).reshape(mask.shape) >= rate
             mask.set_data(ms.Tensor(keep / (1 - rate), ms.float32))
         self._optimizer.learning_rate.set_data(ms.Tensor(learning_rate, ms.float32))
-        with _mode(self.model, True, execution=ms.GRAPH_MODE), self._masked(masks):
+        with in_mode(self.model, True, execution=ms.GRAPH_MODE), self._masked(masks):
             total, logits = advance(x, against, ms.Tensor(share, ms.float32))
         return total.item(), layout.output_from_native(logits)
 
     def predict(self, images: Array) -> Array:
         """The logits (N, K) of images (N, C, H, W) in evaluation mode."""
-        with _mode(self.model, False, execution=ms.GRAPH_MODE):
+        with in_mode(self.model, False, execution=ms.GRAPH_MODE):
             outputs = shared.by_name(self._network, self.model(self._images(images)))
             return layout.output_from_native(outputs["logits"])
 

@@ -14,12 +14,14 @@ from .model import (
     set_threads,
     unbiased_running_variance,
 )
-from .source import spelling
+from .own import load, own
+from .source import adopt, loading, spelling
 from .tracing import trace
 from .training import start_parallel, trainer
 from .traps import run_function, run_layers, shown_traps
 
 __all__ = [
+    "adopt",
     "build",
     "compiled",
     "compiled_forms",
@@ -29,9 +31,12 @@ __all__ = [
     "layer_classes",
     "layout",
     "leaves",
+    "load",
+    "loading",
     "model",
     "modules",
     "name",
+    "own",
     "params_of",
     "run_function",
     "run_layers",

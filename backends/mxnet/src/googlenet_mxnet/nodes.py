@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -32,6 +32,7 @@ class Node:
     dtype: Any = None
     active: bool = False
     place: str = ""
+    called: tuple[str, int] | None = None
     result: int = 0
     origins: tuple[Origin | None, ...] = ()
 
@@ -60,6 +61,17 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
+class Move:
+    """How the elements of the array of a `role` are rearranged; what `how` says is the same for the
+    same.
+    """
+
+    role: str
+    how: str
+    make: Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """One of the neutral operations, in sequence, that an MXNet one is.
 
@@ -72,11 +84,36 @@ class Part:
     arrays: Mapping[str, Array] = field(default_factory=dict)
     shape: Shape | None = None
     takes: tuple[int, ...] | None = None
-    #: The role of an array that is taken transposed, (I, O) for (O, I).
-    transposed: str | None = None
+    #: How one of the arrays is rearranged first.
+    moved: Move | None = None
 
 
 Parts: TypeAlias = Sequence[Part]
+#: What reads one kind of operation; None where nothing neutral does what it does.
+Translator: TypeAlias = Callable[[Node], Parts | None]
+
+
+def by_name(table: Mapping[tuple[str, ...], Translator]) -> dict[str, Translator]:
+    """A table whose rows have all the names of an operation, with a row for each name."""
+    return {op: translator for ops, translator in table.items() for op in ops}
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(height, width) of one number or two."""
+    sizes = [value] if isinstance(value, int) else list(value)
+    return (int(sizes[0]), int(sizes[-1]))
+
+
+def arrays_of(node: Node, *roles: str) -> dict[str, Array] | None:
+    """The inputs after the first, by their roles; None if one is not constant."""
+    found = dict(zip(roles, node.inputs[1:], strict=False))
+    arrays = {role: each for role, each in found.items() if not isinstance(each, Node)}
+    return arrays if len(arrays) == len(found) else None
+
+
+def simple(kind: str) -> Translator:
+    """An operation without settings."""
+    return lambda node: (Part(kind),)
 
 
 def _parsed(text: str) -> Any:

@@ -5,7 +5,6 @@ are parts or rearrangements of the same parameter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import mxnet as mx
@@ -13,7 +12,9 @@ import numpy as np
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Op, Origin
+from googlenet.backend.origins import STATISTICS, separated
 
+from .nodes import Move
 from .operations import BROADCASTING, FILLED, RESHAPING
 from .owned import Owned
 
@@ -29,8 +30,6 @@ REARRANGING: Final = frozenset(
         *("_npi_tile", "_npi_squeeze", "_npx_reshape", "_npi_dstack", "_npi_column_stack"),
     )
 )
-#: The roles of what no training changes, but running the model in training mode.
-STATISTICS: Final = ("running_mean", "running_var")
 #: What MXNet calls an array that `attach_grad` was called for, as Gluon does for parameters.
 _ATTACHED: Final = "var"
 
@@ -72,8 +71,7 @@ class Origins:
     def _found(self, key: Key) -> Origin:
         node = self._nodes[key[0]]
         if node["op"] == "null":
-            is_weight = node["name"].startswith(_ATTACHED) or node["name"] in self._frozen
-            return "weight" if is_weight else "constant"
+            return "weight" if self.is_weight(node["name"]) else "constant"
         if node["op"] in FILLED:
             return "constant"
         given = {self.of((each[0], each[1])) for each in node["inputs"]}
@@ -85,6 +83,10 @@ class Origins:
         if places is None:
             return "computed"
         return "weight" if len(np.unique(places)) == places.size else "tied"
+
+    def is_weight(self, leaf: str) -> bool:
+        """Whether one of the user's arrays is trained."""
+        return leaf.startswith(_ATTACHED) or leaf in self._frozen
 
     def _is_rearranged(self, key: Key) -> bool:
         node = self._nodes[key[0]]
@@ -149,7 +151,7 @@ class Origins:
         arrays: Mapping[str, Array],
         given: Sequence[tuple[Key, Array]],
         *,
-        transposed: str | None = None,
+        moved: Move | None = None,
     ) -> tuple[dict[str, Array], dict[str, Origin]]:
         """The `arrays` of an operation by role, one object for what is the same, and where they are
         from; `given` are the constants that MXNet's operation took.
@@ -168,46 +170,36 @@ class Origins:
                 continue
             key, source = same[0]
             origins[role] = self.of(key)
+            move = moved if moved is not None and moved.role == role else None
+            if origins[role] == "tied" and move is not None:  # such as repeated for each image
+                origins[role] = self._taken(key, move)
             if origins[role] != "weight":
                 continue
             places = self.places(key)
-            if places is None or places.size != array.size:
+            turned = places if places is None or move is None else move.make(places)
+            if turned is None or turned.size != array.size:
                 origins[role] = "computed"
                 continue
             if array is not source:
                 copy = self._copies.setdefault((id(source), role), array)
                 if copy.shape == array.shape and (copy == array).all():
                     found[role] = array = copy
-            turned = places.T if role == transposed else places
             self._elements.setdefault(id(array), turned.reshape(array.shape))
         return found, origins
 
+    def _taken(self, key: Key, move: Move) -> Origin:
+        """Where what is taken of an array with an element several times is from."""
+        places = self.places(key)
+        found = None if places is None else move.make(places)
+        return "tied" if found is None or len(np.unique(found)) < found.size else "weight"
+
     def separated(self, ops: Sequence[Op]) -> tuple[Op, ...]:
-        """`ops` with one object for all arrays of the same elements in the same order; arrays that
-        have some elements in common otherwise are tied.
-        """
-        known: list[tuple[Array, Array, Array]] = []  # with the elements in order, and sorted
-        separated: list[Op] = []
-        for op in ops:
-            arrays, origins = dict(op.arrays), dict(op.origins)
-            for role, array in op.arrays.items():
-                if origins.get(role) != "weight" or any(array is each for each, _, _ in known):
-                    continue
-                elements = self._elements[id(array)]
-                ordered = np.sort(elements, axis=None)
-                for other, theirs, near in known:
-                    if near[-1] < ordered[0] or ordered[-1] < near[0]:
-                        continue
-                    if array.shape == other.shape and np.array_equal(elements, theirs):
-                        arrays[role] = other
-                        break
-                    if np.isin(ordered, near, assume_unique=True).any():
-                        origins[role] = "tied"
-                        break
-                else:
-                    known.append((array, elements, ordered))
-            separated.append(replace(op, arrays=arrays, origins=origins))
-        return tuple(separated)
+        """`ops` with one object for all weights of the same elements in the same order."""
+        return separated(ops, self._span, lambda array: self._elements[id(array)])
+
+    def _span(self, array: Array) -> tuple[int, int]:
+        places = self._elements[id(array)]
+        return int(places.min()), int(places.max())
 
 
 def unused(owned: Owned, used: set[int]) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator, Mapping
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import mxnet as mx
 from mxnet import autograd, gluon
 from mxnet.gluon import Block, HybridBlock, nn
+
+from googlenet.backend.lines import closed
 
 #: Blocks that only hold others: an array of one's own in them is not that of a layer.
 HOLDERS: Final = (Block, HybridBlock, nn.Sequential, nn.HybridSequential, nn.SymbolBlock)
@@ -19,6 +21,8 @@ DEEPEST: Final = 100
 #: What graph mode changes in a block.
 _GRAPH_MODE: Final = ("_active", "_flags", "_cached_graph", "_cached_op", "_cached_op_args")
 _FORMATS: Final = ("_in_format", "_out_format")
+#: What is not the user's code.
+_OTHERS: Final = closed(mx.__file__, __file__)
 
 
 class Owned:
@@ -52,6 +56,14 @@ class Owned:
                 and not isinstance(parameter, gluon.Constant)
             ):
                 yield from parameter._data or ()
+
+    def classes(self) -> dict[str, str]:
+        """The names of the user's own classes by the paths of their blocks."""
+        return {
+            path: type(block).__name__
+            for path, block in self.blocks.values()
+            if _is_users(type(block))
+        }
 
     def layers(self) -> Iterator[tuple[str, list[gluon.Parameter]]]:
         """The blocks inside of the model, each before those inside of it, with all parameters that
@@ -190,6 +202,9 @@ class Watch:
         self.stack: list[str] = []
         #: When the innermost block changed, by the number of operations that were recorded.
         self.changes: list[tuple[int, str]] = []
+        #: The lines of the user's that call operations, by the number that each has if recorded.
+        self.lines: dict[int, tuple[str, int]] = {}
+        self._is_counting = False
         self._counted = mx.nd.zeros(1)
         self._counted.attach_grad()
 
@@ -215,12 +230,16 @@ class Watch:
 
     def begin(self) -> None:
         """Before a pass of the model."""
-        self.stack, self.changes = [], []
+        self.stack, self.changes, self.lines = [], [], {}
         self._unbuilt = {}
 
     def undo(self) -> None:
         """After a pass that failed: what it built is not."""
         _restore(self._unbuilt)
+
+    def keep(self) -> None:
+        """What was built stays, also what was never initialised by its user."""
+        self._untouched = {}
 
     @property
     def place(self) -> str:
@@ -229,9 +248,28 @@ class Watch:
 
     def count(self) -> int:
         """How many operations have been recorded, this one included."""
-        with autograd.record(train_mode=False):
-            symbol = autograd.get_symbol(self._counted.reshape(1))
+        self._is_counting = True
+        try:
+            with autograd.record(train_mode=False):
+                symbol = autograd.get_symbol(self._counted.reshape(1))
+        finally:
+            self._is_counting = False
         return int(symbol.name.rpartition("_")[2])
+
+    def note(self, frame: FrameType | None) -> None:
+        """The operation that is recorded next is called by the user's line that is innermost from
+        `frame` outwards; by none if one of Gluon's own containers is further in.
+        """
+        if self._is_counting:
+            return
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith(_OTHERS):
+                line = (frame.f_code.co_filename, frame.f_lineno)
+                self.lines[self.count() + 1] = line
+                return
+            if isinstance(frame.f_locals.get("self"), nn.Sequential | nn.HybridSequential):
+                return
+            frame = frame.f_back
 
     def _follow(self, path: str, block: Block) -> None:
         def begin(block: Block, inputs: Any) -> None:

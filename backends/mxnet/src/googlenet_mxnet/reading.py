@@ -6,7 +6,7 @@ import ctypes
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import mxnet as mx
@@ -19,8 +19,8 @@ from googlenet.backend.graph import Graph, Op
 from googlenet.errors import CaptureError, TraceError
 
 from .model import name
-from .nodes import BEFORE, Node
-from .operations import BROADCASTING, FILLED, PRODUCTS, parts
+from .nodes import BEFORE, Move, Node
+from .operations import BROADCASTING, FILLED, PRODUCTS, translated
 from .origins import Key, Origins, unused
 from .owned import Owned, Watch
 
@@ -67,6 +67,7 @@ class Reader:
         watch: Watch,
     ) -> None:
         self._x, self._changes, self._owned = x, watch.changes, owned
+        self._lines = watch.lines
         symbols = []
         for number, output in enumerate(outputs):
             if _entry(output) is None:
@@ -142,6 +143,7 @@ class Reader:
             self._origins.separated(ops),
             tuple(outputs),
             unused(self._owned, used),
+            self._owned.classes(),
         )
 
     def _read(self, index: int, node: Mapping[str, Any]) -> None:
@@ -175,6 +177,7 @@ class Reader:
                 None if array is None else array.dtype,
                 (node["name"], 0) in self._active,
                 self._place(node),
+                self._lines.get(_number(node["name"])),
                 result,
                 origins,
             )
@@ -243,7 +246,7 @@ class Reader:
 
     def _emit(self, node: Node) -> None:
         """Writes the parts of an operation; the last one has its name."""
-        found = parts(node)
+        found = translated(node)
         taken = [self._names[id(each)] if isinstance(each, Node) else "" for each in node.inputs]
         before = ""
         for part in found:
@@ -261,16 +264,22 @@ class Reader:
             if kind in ("reshape", "flatten", "identity"):
                 inputs = [self._rooted(made, inputs[0], kind)]
             arrays = dict(part.arrays)
-            if part.transposed is not None:
-                arrays[part.transposed] = self._transposed(arrays[part.transposed])
+            if part.moved is not None:
+                arrays[part.moved.role] = self._moved(arrays[part.moved.role], part.moved)
             shape = part.shape or node.shape
             given = self._given[id(node)]
-            arrays, origins = self._origins.named(arrays, given, transposed=part.transposed)
+            arrays, origins = self._origins.named(arrays, given, moved=part.moved)
             self._taken[made] = frozenset().union(*(self._origins.leaves(key) for key, _ in given))
-            op = Op(made, kind, tuple(inputs), shape, attributes, arrays, node.place, origins)
+            given_in = (node.place, origins, node.called, self._trained(self._taken[made]))
+            op = Op(made, kind, tuple(inputs), shape, attributes, arrays, *given_in)
             self._ops.append(op)
             before = made
         self._names[id(node)] = before
+
+    def _trained(self, leaves: Iterable[str]) -> dict[str, int]:
+        """The sizes of those of the user's arrays that are trained, by where they are."""
+        arrays = [self._found[leaf, 0] for leaf in leaves if self._origins.is_weight(leaf)]
+        return {str(_address(array)): int(array.size) for array in arrays}
 
     def _rooted(self, made: str, before: str, kind: str) -> str:
         """What an operation that moves no number takes: what the ones before it took."""
@@ -289,10 +298,10 @@ class Reader:
         self._factors[made] = before, earlier * factor
         return [before], earlier * factor
 
-    def _transposed(self, array: Array) -> Array:
-        key = ("transposed", id(array))
+    def _moved(self, array: Array, move: Move) -> Array:
+        key = (move.how, id(array))
         if key not in self._arrays:
-            self._arrays[key] = array.T
+            self._arrays[key] = move.make(array)
         return self._arrays[key]
 
     def _needed(self, outputs: Sequence[str]) -> tuple[Op, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from mxnet.gluon import nn
+from mxnet.gluon import HybridBlock, nn
 
-from googlenet.backend.spelling import Classes
+from googlenet.backend.spelling import Classes, Loading
+from googlenet.spec import Network
 
 from . import leaves, modules
 from .model import attributes, name
@@ -25,3 +26,12 @@ spelling: Final = Classes(
     framework=name,
     attributes=attributes,
 )
+loading: Final = Loading(
+    "from mxnet import npx\n\nnpx.set_np()", ("model.load_parameters(str(weights))", "return model")
+)
+
+
+def adopt(model: HybridBlock, network: Network) -> HybridBlock:
+    """`model`, which the printed source of `network` made, as if `build` had made it."""
+    model.network = network
+    return model

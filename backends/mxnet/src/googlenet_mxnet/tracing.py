@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final
@@ -13,10 +14,10 @@ from mxnet.base import MXNetError
 from mxnet.ndarray import register
 
 from googlenet.arrays import Array
+from googlenet.backend.dropouts import with_dropout
 from googlenet.backend.graph import Graph
 from googlenet.errors import CaptureError, TraceError
 
-from .dropouts import with_dropout
 from .model import name, numpy_semantics
 from .owned import Owned, Watch
 from .reading import ADVICE, Reader
@@ -42,7 +43,7 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
         )
     owned = Owned(model)
     with Watch(owned) as watch:
-        runner = _Runner(model, images, owned, watch)
+        runner = Runner(model, images, owned, watch)
         outputs = runner.outputs()
         try:
             graph, again = runner.graph(images), runner.graph(-images[::-1] / 2)
@@ -58,12 +59,13 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     return graph, outputs
 
 
-class _Runner:
+class Runner:
     """Runs a model, and records it."""
 
     def __init__(self, model: Any, images: Array, owned: Owned, watch: Watch) -> None:
         self._model, self._images, self._owned, self._watch = model, images, owned, watch
-        self._is_numpy = bool(mx.util.is_np_array())
+        #: Whether the model takes arrays of `mx.np`, as `outputs` finds out.
+        self.is_numpy = bool(mx.util.is_np_array())
         #: Whether the model asks if it is in training mode, as some do for a dropout.
         self.asks_for_the_mode = False
         #: The lines of the user's that read the numbers of arrays.
@@ -73,13 +75,13 @@ class _Runner:
         """The outputs in a pass that is not recorded, with arrays of the kind that the model takes:
         that of the thread first.
         """
-        ambient = self._is_numpy
+        ambient = self.is_numpy
         errors: list[tuple[str, Exception]] = []
         for is_numpy in (ambient, not ambient):
-            self._is_numpy = is_numpy
+            self.is_numpy = is_numpy
             try:
                 with autograd.pause(train_mode=False):
-                    found = self._call(self._images)
+                    found = self.call(self._images)
                     return [each.asnumpy().astype(np.float64) for each in found]
             except TraceError:
                 raise
@@ -96,7 +98,7 @@ class _Runner:
             ) from cause
         raise TraceError(
             f"{name}: the model cannot be run on images of shape {self._images.shape}: it fails"
-            f" at {place} ({type(cause).__name__}: {_first(cause)})"
+            f" at {place} ({type(cause).__name__}: {first_line(cause)})"
         ) from cause
 
     def training_graph(self, images: Array) -> Graph | None:
@@ -117,22 +119,22 @@ class _Runner:
         """What a recorded pass on `images` computes."""
         seen: list[mx.nd.NDArray] = []
         active: list[mx.nd.NDArray] = []
-        x = self._native(images)
+        x = self.native(images)
         x.attach_grad()
         try:
             with (
                 self._asked(),
-                _seen(seen, active),
+                _seen(seen, active, self._watch),
                 noticed(self.read),
                 autograd.record(train_mode=train),
             ):
-                outputs = self._call(images, x)
+                outputs = self.call(images, x)
         except TraceError:
             raise
         except Exception as error:  # as above; it ends as an error of ours
             raise CaptureError(
                 f"{name}: the model runs, but MXNet cannot record it, at {self._watch.place}"
-                f" ({type(error).__name__}: {_first(error)})"
+                f" ({type(error).__name__}: {first_line(error)})"
             ) from error
         return Reader(x, outputs, [*seen, x], active, self._owned, self._watch).graph()
 
@@ -151,20 +153,21 @@ class _Runner:
         finally:
             autograd.is_training = is_training
 
-    def _call(self, images: Array, x: mx.nd.NDArray | None = None) -> list[mx.nd.NDArray]:
+    def call(self, images: Array, x: mx.nd.NDArray | None = None) -> list[mx.nd.NDArray]:
+        """The arrays that the model returns for `images`, which are `x` if it is there."""
         self._watch.begin()
-        is_ambient = self._is_numpy == bool(mx.util.is_np_array())
-        with nullcontext() if is_ambient else _semantics(self._is_numpy):
-            return _arrays(self._model(self._native(images) if x is None else x))
+        is_ambient = self.is_numpy == bool(mx.util.is_np_array())
+        with nullcontext() if is_ambient else _semantics(self.is_numpy):
+            return _arrays(self._model(self.native(images) if x is None else x))
 
-    def _native(self, images: Array) -> mx.nd.NDArray:
+    def native(self, images: Array) -> mx.nd.NDArray:
         """`images` where the model's arrays are, and of their type."""
         device, dtype = self._watch.device, images.dtype
         for _, array in self._owned.data():
             if np.dtype(array.dtype).kind == "f":
                 dtype = array.dtype
                 break
-        if not self._is_numpy:
+        if not self.is_numpy:
             return mx.nd.array(images, dtype=dtype, ctx=device)
         with numpy_semantics():
             return mx.np.array(images, dtype=dtype, ctx=device)
@@ -188,7 +191,7 @@ def _is_about_arrays(error: Exception) -> bool:
     )
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What an error says, without MXNet's own traceback."""
     lines = [line.strip() for line in str(error).strip().splitlines()]
     lines = [line for line in lines if not line.startswith(("Traceback", "File ", "[bt]", "Stack"))]
@@ -211,7 +214,7 @@ def _arrays(outputs: Any) -> list[mx.nd.NDArray]:
 
 
 @contextmanager
-def _seen(seen: list[mx.nd.NDArray], active: list[mx.nd.NDArray]) -> Iterator[None]:
+def _seen(seen: list[mx.nd.NDArray], active: list[mx.nd.NDArray], watch: Watch) -> Iterator[None]:
     """Keeps all arrays that go into operations or come out, since a record names constants, but
     does not hold them, and those that come out in training mode.
 
@@ -220,6 +223,7 @@ def _seen(seen: list[mx.nd.NDArray], active: list[mx.nd.NDArray]) -> Iterator[No
     invoke = register._imperative_invoke
 
     def invoked(handle: Any, inputs: Any, keys: Any, values: Any, out: Any, *rest: Any) -> Any:
+        watch.note(sys._getframe(1))
         seen.extend(inputs)
         try:
             result = invoke(handle, inputs, keys, values, out, *rest)

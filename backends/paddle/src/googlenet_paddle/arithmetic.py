@@ -128,6 +128,26 @@ def clipped(node: Node, value: Any, low: float, high: float) -> Translated:
     return Translated((value,), (Piece("clip", {"low": low, "high": high}),))
 
 
+def greater(node: Node) -> Translated | None:
+    """Whether a value is greater than a number, as 1 or 0."""
+    value, number = node.value("x"), node.array("y")
+    if number is None or node.array("x") is not None or number.size != 1:
+        return None
+    if node.constants.is_trained(number):
+        return None
+    return Translated((value,), (Piece("greater", {"number": shortest(float(number.flat[0]))}),))
+
+
+def where(node: Node) -> Translated | None:
+    """A value where something holds, and elsewhere 0: the product with 1 and 0."""
+    zero = node.array("y")
+    if zero is None or zero.any() or node.constants.is_trained(zero):
+        return None
+    if node.array("x") is not None or node.array("condition") is not None:
+        return None
+    return Translated((node.value("x"), node.value("condition")), (Piece("multiply"),))
+
+
 def bounded(node: Node) -> Translated | None:
     """The larger or smaller of a value and a constant."""
     value, other, _ = _split(node)

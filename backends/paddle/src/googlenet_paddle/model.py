@@ -103,7 +103,7 @@ def forward(
     hooks: dict[str, Any] = {path: shared.keeper(path, kept) for path in taps}
     handles = [sublayers[path].register_forward_post_hook(hook) for path, hook in hooks.items()]
     try:
-        with _mode(model, train), paddle.no_grad():
+        with in_mode(model, train), paddle.no_grad():
             outputs = shared.by_name(network, model(x))
     finally:
         for handle in handles:
@@ -123,7 +123,7 @@ def gradients(
     x = layout.images_to_native(images, device_of(model))
     trainable, state = shared.trainable(network), model.state_dict()
     tensors = [state[layout.native_path(each)] for each in trainable.values()]
-    with _mode(model, train):
+    with in_mode(model, train):
         total = total_loss(shared.by_name(network, model(x)), labels, loss, network)
         grads = paddle.grad(total, tensors, allow_unused=True)
     found = {
@@ -166,7 +166,7 @@ def device_of(model: nn.Layer) -> paddle.base.core.Place | None:
 
 
 @contextmanager
-def _mode(model: nn.Layer, train: bool) -> Iterator[None]:
+def in_mode(model: nn.Layer, train: bool) -> Iterator[None]:
     """Training or evaluation mode for a while; afterwards every layer has its own mode again."""
     before = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
     model.train(train)

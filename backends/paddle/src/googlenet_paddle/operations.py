@@ -16,13 +16,16 @@ from .arithmetic import (
     clip,
     clipped,
     difference,
+    greater,
     product,
     quotient,
     scale,
+    where,
 )
+from .contracting import einsum, matmul
 from .nodes import Node, Piece, Translated, listed, one, shortest, simple
 from .parts import cropped, selected, sliced, strided
-from .windows import conv, indexed_pool, layout_of, pad, pool, whole
+from .windows import conv, conv_transpose, fold, indexed_pool, layout_of, pad, pool, unfold, whole
 
 
 def translated(node: Node) -> Translated | None:
@@ -49,20 +52,12 @@ def _batch_norm(node: Node) -> Translated | None:
     }
     is_test = node.attribute("is_test") and not node.attribute("trainable_statistics")
     train = not (is_test or node.attribute("use_global_stats"))
-    piece = Piece("batch_norm", {"eps": node.number("epsilon"), "train": train}, arrays)
+    # Paddle's momentum is the share of the old statistic.
+    momentum = round(1 - node.number("momentum"), 12)
+    settings = {"eps": node.number("epsilon"), "train": train, "momentum": momentum}
+    piece = Piece("batch_norm", settings, arrays)
     is_map = len(node.given("x")) == 4
     return Translated((node.value("x"),), (piece,), layout_of(node) if is_map else "native")
-
-
-def _matmul(node: Node) -> Translated | None:
-    weight = node.array("y")
-    if weight is None or weight.ndim != 2 or node.array("x") is not None:
-        return None
-    if node.attribute("transpose_x"):
-        return None
-    if not node.attribute("transpose_y"):
-        weight = node.constants.derived(weight, "dense", np.transpose)
-    return Translated((node.value("x"),), (Piece("dense", {}, {"weight": weight}),), "native")
 
 
 def _addmm(node: Node) -> Translated | None:
@@ -78,28 +73,6 @@ def _addmm(node: Node) -> Translated | None:
     return Translated(
         (node.value("x"),), (Piece("dense", {}, {"weight": matrix}), *added), "native"
     )
-
-
-def _einsum(node: Node) -> Translated | None:
-    """A dense layer without a bias, as some write one."""
-    values, equation = listed(node.value("x")), str(node.attribute("equation"))
-    taken, _, result = equation.replace(" ", "").partition("->")
-    if len(values) != 2 or taken.count(",") != 1:
-        return None
-    x, weight = values
-    rows, columns = taken.split(",")
-    if node.constants.is_constant(x):
-        x, weight, rows, columns = weight, x, columns, rows
-    array = node.constants.array(weight)
-    if array is None or node.constants.is_constant(x) or len({*rows, *columns}) != 3:
-        return None
-    if len(rows) != 2 or len(columns) != 2 or len(result) != 2 or result[0] != rows[0]:
-        return None
-    if columns == rows[1] + result[1]:
-        array = node.constants.derived(array, "dense", np.transpose)
-    elif columns != result[1] + rows[1]:
-        return None
-    return Translated((x,), (Piece("dense", {}, {"weight": array}),), "native")
 
 
 def _dropout(node: Node) -> Translated:
@@ -131,6 +104,12 @@ def _prelu(node: Node) -> Translated | None:
     if (slopes != slopes.flat[0]).any():
         return None
     return one(node, "leaky_relu", slope=shortest(float(slopes.flat[0])))
+
+
+def _thresholded(node: Node) -> Translated | None:
+    """What is greater than a threshold, and elsewhere a value."""
+    is_relu = node.number("threshold") == 0 and node.number("value") == 0
+    return one(node, "relu") if is_relu else None
 
 
 def _gelu(node: Node) -> Translated:
@@ -195,24 +174,31 @@ def _largest(node: Node) -> Translated | None:
 
 
 def _cast(node: Node) -> Translated | None:
-    """Between floating types, which the proof of a trace bears."""
-    types = {str(node.value("x").dtype), str(node.results[0].dtype)}
-    floating = {"paddle.float32", "paddle.float64", "FLOAT32", "FLOAT64"}
-    is_floating = all(any(each.endswith(name) for name in floating) for each in types)
-    return one(node, "identity") if is_floating else None
+    """Between floating types, which the proof of a trace bears, or of what holds or not, as 1 and
+    0.
+    """
+    types = (str(node.value("x").dtype), str(node.results[0].dtype))
+    floating = ("FLOAT32", "FLOAT64")
+    given, result = types
+    is_told = given.upper().endswith((*floating, "BOOL")) and result.upper().endswith(floating)
+    return one(node, "identity") if is_told else None
 
 
 _KNOWN: Final[Mapping[str, Callable[[Node], Translated | None]]] = {
     "conv2d": conv,
+    "conv2d_transpose": conv_transpose,
     "depthwise_conv2d": conv,
     "pool2d": pool,
+    "unfold": unfold,
+    "fold": fold,
     "max_pool2d_with_index": indexed_pool,
     "pad": pad,
     "batch_norm": _batch_norm,
     "sync_batch_norm": _batch_norm,
-    "matmul": _matmul,
+    "matmul": matmul,
+    "bmm": matmul,
     "addmm": _addmm,
-    "einsum": _einsum,
+    "einsum": einsum,
     "dropout": _dropout,
     "add": addition,
     "concat": _concat,
@@ -241,6 +227,10 @@ _KNOWN: Final[Mapping[str, Callable[[Node], Translated | None]]] = {
     "silu": simple("silu"),
     "swish": _swish,
     "tanh": simple("tanh"),
+    "abs": simple("abs"),
+    "greater_than": greater,
+    "where": where,
+    "thresholded_relu": _thresholded,
     "softplus": _softplus,
     "softmax": _along("softmax"),
     "log_softmax": _along("log_softmax"),

@@ -4,6 +4,7 @@ are parts or rearrangements of the same parameter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -13,6 +14,7 @@ import paddle
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Op, Origin
+from googlenet.backend.origins import STATISTICS, separated
 
 from .constants import Constants, plain, sources
 from .recording import Recording
@@ -29,8 +31,6 @@ REARRANGING: Final = frozenset(
         *("builtin.combine", "builtin.split", "builtin.slice"),
     )
 )
-#: The roles of what no training changes, but running the model in training mode.
-STATISTICS: Final = ("running_mean", "running_var")
 #: Numbers of elements are computed digit by digit; every type of Paddle's holds these exactly.
 _BASE: Final = 256
 
@@ -65,6 +65,26 @@ class Origins:
                 found[role] = "computed" if trained else "constant"
         return found
 
+    def trained(self, arrays: Mapping[str, Array], given: Iterable[Any]) -> dict[str, int]:
+        """The sizes of the parameters that an operation with these arrays and operands takes, by
+        the numbers of their first elements.
+        """
+        made = {role: self._constants.source(array) for role, array in arrays.items()}
+        waiting = [each for each in (*made.values(), *given) if each is not None]
+        # Paddle says of statistics that they are parameters, too.
+        seen = {each.id for role, each in made.items() if each is not None and role in STATISTICS}
+        found: dict[str, int] = {}
+        while waiting:
+            value = waiting.pop()
+            if value.id in seen or not self._constants.trained(value):
+                continue
+            seen.add(value.id)
+            if value.id in self._starts:
+                found[str(self._starts[value.id])] = math.prod(self._tensors[value.id].shape)
+            else:
+                waiting += [each for each in sources(value.get_defining_op()) if each is not None]
+        return found
+
     def _origin(self, value: Any) -> Origin:
         if value.id not in self._origins:
             self._origins[value.id] = self._made(value)
@@ -81,36 +101,22 @@ class Origins:
         moves = plain(op) in REARRANGING and _is_floating(value)
         return "weight" if moves and {*map(self._origin, data)} == {"weight"} else "computed"
 
-    def settled(self, ops: Sequence[Op]) -> tuple[Op, ...]:
-        """`ops` with one object for all arrays of the same elements in the same order; arrays that
-        have some elements in common otherwise, or one several times, are tied.
+    def separated(self, ops: Sequence[Op]) -> tuple[Op, ...]:
+        """`ops` with one object for all weights of the same elements in the same order; one that
+        has an element several times is tied.
         """
         self._number(ops)
-        known: dict[int, tuple[Array, int, int]] = {}  # by identity, with the span of its elements
-        found: list[Op] = []
-        for op in ops:
-            arrays, origins = dict(op.arrays), dict(op.origins)
-            for role, array in op.arrays.items():
-                if origins.get(role) != "weight" or id(array) in known:
-                    continue
-                low, high, is_whole = self._span(array)
-                if not is_whole and len(np.unique(self._elements(array))) < array.size:
-                    origins[role] = "tied"
-                    continue
-                for other, first, last in known.values():
-                    if high < first or last < low:
-                        continue
-                    mine, theirs = self._elements(array), self._elements(other)
-                    if np.array_equal(mine, theirs) and np.array_equal(array, other):
-                        arrays[role] = other
-                        break
-                    if np.isin(mine, theirs).any():
-                        origins[role] = "tied"
-                        break
-                else:
-                    known[id(array)] = (array, low, high)
-            found.append(replace(op, arrays=arrays, origins=origins))
-        return tuple(found)
+        return separated(map(self._told, ops), self._span, self._elements)
+
+    def _told(self, op: Op) -> Op:
+        twice: dict[str, Origin] = {
+            role: "tied"
+            for role, array in op.arrays.items()
+            if op.origins.get(role) == "weight"
+            and not self._is_whole(array)
+            and len(np.unique(self._elements(array))) < array.size
+        }
+        return replace(op, origins={**op.origins, **twice})
 
     def _number(self, ops: Sequence[Op]) -> None:
         """The elements of all values that are made of parameters, as Paddle makes them."""
@@ -145,14 +151,18 @@ class Origins:
             numbers += steps
         return numbers
 
-    def _span(self, array: Array) -> tuple[int, int, bool]:
-        """The first and last number of a weight's elements, and whether it is a whole parameter."""
+    def _is_whole(self, array: Array) -> bool:
+        """Whether a weight is a whole parameter."""
+        return self._constants.source(array).id in self._starts
+
+    def _span(self, array: Array) -> tuple[int, int]:
+        """The first and last number of a weight's elements."""
         source = self._constants.source(array)
         if source.id in self._starts:
             start = self._starts[source.id]
-            return start, start + _extent(self._tensors[source.id]) - 1, True
+            return start, start + _extent(self._tensors[source.id]) - 1
         elements = self._elements(array)
-        return int(elements.min()), int(elements.max()), False
+        return int(elements.min()), int(elements.max())
 
     def _elements(self, array: Array) -> Array:
         source = self._constants.source(array)

@@ -14,6 +14,7 @@ from paddle.jit.dy2static.program_translator import StaticFunction
 from .constants import Constants, sources
 from .nodes import listed
 from .recording import Recording
+from .watching import is_native
 
 #: What a model is called.
 ROOT: Final = "net"
@@ -61,6 +62,14 @@ class Places:
             found.append(self._paths[id(layer)])
             within.update(id(each) for each in layer.sublayers())
         return tuple(found)
+
+    def classes(self) -> dict[str, str]:
+        """The names of the user's own classes by the paths of their layers."""
+        return {
+            self._paths[id(each)]: type(each).__name__
+            for each in self._kept
+            if isinstance(each, nn.Layer) and not is_native(type(each))
+        }
 
     def _reached(self) -> set[Any]:
         """The values that the outputs depend on."""

@@ -5,6 +5,7 @@ operation comes from. The user's objects are as before afterwards.
 from __future__ import annotations
 
 import os
+import re
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ import numpy as np
 import paddle
 from paddle import nn
 
-import googlenet
 from googlenet.arrays import Array
+from googlenet.backend.lines import closed, innermost
 from googlenet.errors import CaptureError, TraceError
 
 from .model import name
@@ -48,9 +49,9 @@ class Recording:
     silent: dict[Any, nn.Layer]
 
 
-def record(model: Model, images: Array) -> Recording:
-    """`model` in evaluation mode on `images` (N, C, H, W); if it cannot take these but has layers
-    of channels last, on (N, H, W, C).
+def record(model: Model, images: Array, *, training: bool = False) -> Recording:
+    """`model` in evaluation mode on `images` (N, C, H, W), or what its own code does in `training`
+    mode; if it cannot take these but has layers of channels last, on (N, H, W, C).
 
     Raises `TraceError` if it cannot be run or does not return tensors, `CaptureError` if it cannot
     be recorded.
@@ -62,7 +63,7 @@ def record(model: Model, images: Array) -> Recording:
             " what makes one"
         )
     _check(model)
-    with Watch(model) as watch:
+    with Watch(model, training=training) as watch:
         given, outputs, last = _run(model, watch, images)
         watch.settle()
         program, results, tensors = _recorded(model, watch, given)
@@ -164,17 +165,26 @@ def _refused(error: Exception) -> str:
     return f"paddle.jit.to_static cannot record it{f': {where}' if where else ''} ({said(error)})"
 
 
+def called(op: Any) -> tuple[str, int] | None:
+    """The file and the line of the user's that call an operation, or the layer that it is in; None
+    for what one of Paddle's own containers calls.
+    """
+    matches = filter(None, map(_FRAME.match, reversed(op.callstack)))
+    frames = ((each.group(1), int(each.group(2))) for each in matches)
+    return innermost(frames, _OTHERS, _CONTAINERS)
+
+
 def _is_users(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith(("<", *_OTHERS))
+    return not frame.filename.startswith(_OTHERS)
 
 
+#: A line of a call stack, with its file and number, and the files of Paddle's containers.
+_FRAME: Final = re.compile(r'  File "(.+)", line (\d+), in ')
+_CONTAINERS: Final = (os.path.join("nn", "layer", "container.py"),)
 #: What Paddle says where Python asks for a number that only running the graph gives.
 _OF_VALUES: Final = ("not supported in static graph mode", "in dynamic graph mode")
-#: The folders of what is not the user's code.
-_OTHERS: Final = tuple(
-    os.path.join(os.path.dirname(str(file)), "")
-    for file in (paddle.__file__, googlenet.__file__, __file__)
-)
+#: What is not the user's code.
+_OTHERS: Final = closed(paddle.__file__, __file__)
 
 
 def said(error: Exception) -> str:

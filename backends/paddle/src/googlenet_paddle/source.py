@@ -6,7 +6,8 @@ from typing import Final
 
 from paddle import nn
 
-from googlenet.backend.spelling import Classes
+from googlenet.backend.spelling import Classes, Loading
+from googlenet.spec import Network
 
 from . import leaves, modules
 from .model import attributes, name
@@ -24,3 +25,13 @@ spelling: Final = Classes(
     framework=name,
     attributes=attributes,
 )
+loading: Final = Loading(
+    "import paddle",
+    ("model.set_state_dict(paddle.load(str(weights)))", "model.eval()", "return model"),
+)
+
+
+def adopt(model: nn.Layer, network: Network) -> nn.Layer:
+    """`model`, which the printed source of `network` made, as if `build` had made it."""
+    model.network = network
+    return model

@@ -10,6 +10,7 @@ from typing import Any, Final
 from paddle import nn
 
 from googlenet.arrays import Array
+from googlenet.backend.dropouts import with_dropout
 from googlenet.backend.graph import Graph, Op
 from googlenet.errors import CaptureError, TraceError
 
@@ -21,9 +22,9 @@ from .origins import Origins
 from .parts import SPLITTING, part
 from .patterns import recognised
 from .places import ROOT, Places
-from .recording import Recording, record
+from .recording import Recording, called, record
 from .static_mode import dynamic
-from .watching import Model
+from .watching import Model, is_native
 
 #: Axes of a map (N, H, W, C) in the order of (N, C, H, W), and the other way round.
 FIRST: Final = (0, 3, 1, 2)
@@ -40,7 +41,29 @@ def trace(model: Model, images: Array) -> tuple[Graph, list[Array]]:
     cannot record it.
     """
     with dynamic():
-        return _Reader(record(model, images)).graph()
+        graph, outputs = _Reader(record(model, images)).graph()
+        return with_dropout(graph, _in_training(model, images)), outputs
+
+
+def _in_training(model: Model, images: Array) -> Graph | None:
+    """The graph of what the user's code does in training; None if it does not ask for that, or
+    cannot be captured then.
+    """
+    if not isinstance(model, nn.Layer) or not any(map(_asks, model.sublayers(include_self=True))):
+        return None
+    try:
+        return _Reader(record(model, images, training=True)).graph()[0]
+    except TraceError:  # such as for what is random then
+        return None
+
+
+def _asks(layer: nn.Layer) -> bool:
+    """Whether the code of a user's class asks whether it trains."""
+    functions = (
+        each for kind in type(layer).__mro__ if not is_native(kind) for each in vars(kind).values()
+    )
+    codes = [each.__code__ for each in functions if hasattr(each, "__code__")]
+    return any("training" in code.co_names for code in codes)
 
 
 @dataclass(frozen=True)
@@ -95,9 +118,10 @@ class _Reader:
         graph = Graph(
             "images",
             self._shapes["images"],
-            self._origins.settled(self._needed(names)),
+            self._origins.separated(self._needed(names)),
             tuple(names),
             self._places.unused(),
+            self._places.classes(),
         )
         return graph, outputs
 
@@ -187,10 +211,10 @@ class _Reader:
         """The operations of `found`, and where the graph now has the `result` of `node`."""
         last = self._is_last(found)
         inputs = tuple(self._taken(each, last) for each in found.inputs)
-        place = self._places.of(node.op)
+        place, line = self._places.of(node.op), called(node.op)
         whole = self._constants.shape(result)
         for piece in found.pieces:
-            called = f"{plain(node.op)}_{len(self._ops)}"
+            name_of = f"{plain(node.op)}_{len(self._ops)}"
             attributes, arrays = dict(piece.attributes), dict(piece.arrays)
             is_reduced = piece.kind == "mean" and not attributes["keepdims"]
             if last:
@@ -201,8 +225,11 @@ class _Reader:
             if last and len(shape) == 4:
                 shape = tuple(shape[axis] for axis in FIRST)
             origins = self._origins.of(arrays, node.sources)
-            self._emit(Op(called, piece.kind, inputs, shape, attributes, arrays, place, origins))
-            inputs = (called,)
+            trained = self._origins.trained(arrays, node.sources)
+            known = (place, origins, line, trained)
+            made = Op(name_of, piece.kind, inputs, shape, attributes, arrays, *known)
+            self._emit(made)
+            inputs = (name_of,)
             last = last and not is_reduced
         self._held[result.id] = _Held(inputs[0], last and len(whole) == 4)
 
@@ -326,18 +353,26 @@ class _Reader:
         if layer is None:
             return None
         rate = {"rate": float(layer.p), "active": False}
-        if isinstance(layer, nn.Dropout2D):
-            piece = Piece("spatial_dropout", rate)
-        elif isinstance(layer, nn.Dropout) and layer.p > 0 and layer.axis is None:
-            piece = Piece("dropout", rate)
-        else:
+        if layer.p == 0:
             piece = Piece("identity")
+        elif isinstance(layer, nn.Dropout2D | nn.Dropout3D):
+            piece = Piece("spatial_dropout", rate)
+        elif isinstance(layer, nn.AlphaDropout | nn.FeatureAlphaDropout):
+            piece = Piece("alpha_dropout", rate)
+        elif layer.axis is None:
+            piece = Piece("dropout", rate)
+        elif layer.axis == [0, 1]:
+            piece = Piece("spatial_dropout", rate)
+        else:
+            piece = Piece("paddle.dropout", {**rate, "axis": layer.axis})
         return Translated((node.value("x"),), (piece,))
 
     def _pixelwise(self, node: Node) -> Translated | None:
         """A dense layer on maps (N, H, W, C), which is a convolution of 1x1."""
         value, found = node.value("x"), translated(node) if node.name == "matmul" else None
         if found is None or not self._is_told(value) or not self._held[value.id].last:
+            return None
+        if [piece.kind for piece in found.pieces] != ["dense"]:
             return None
         (piece,) = found.pieces
         weight = node.constants.derived(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -16,18 +17,33 @@ from .static_mode import replaced, unrecorded
 
 #: A user's model: a layer, or a function of a tensor.
 Model: TypeAlias = Callable[[paddle.Tensor], Any]
+#: The functions of Paddle's that drop, but for `dropout`, which is recorded as such, and the layers
+#: that call them.
+_FUNCTIONS: Final[Mapping[str, Callable[[float], nn.Layer]]] = {
+    "dropout2d": nn.Dropout2D,
+    "dropout3d": nn.Dropout3D,
+    "alpha_dropout": nn.AlphaDropout,
+    "feature_alpha_dropout": nn.FeatureAlphaDropout,
+}
 #: Layers that do nothing in evaluation mode, of which Paddle then records nothing.
 SILENT: Final = (nn.Dropout, nn.Dropout2D, nn.Dropout3D, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+def is_native(kind: type) -> bool:
+    """Whether a class is Paddle's own."""
+    return kind.__module__.partition(".")[0] == "paddle"
 
 
 class Watch:
     """Sees every call of a layer while a model is run, and leaves the layers as they were.
 
-    A layer of the model is in evaluation mode; so is any that a plain function calls. Weights and
-    running statistics are set back, and attributes that the recording left.
+    A layer of the model is in evaluation mode; so is any that a plain function calls. With
+    `training` those of the user's own classes are in training mode, which their code may ask for.
+    Weights and running statistics are set back, and attributes that the recording left.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, training: bool = False) -> None:
+        self._training = training
         self._root = model if isinstance(model, nn.Layer) else None
         self._mode = model.training if isinstance(model, nn.Layer) else True
         self._modes: dict[nn.Layer, bool] = {}
@@ -46,6 +62,9 @@ class Watch:
                 self._meet(layer, layer.training)
         self._stack.enter_context(unrecorded())
         self._stack.enter_context(replaced(nn.Layer, "__call__", self._wrapped))
+        for function, make in _FUNCTIONS.items() if self._training else ():
+            dropped = partial(self._dropping, make)
+            self._stack.enter_context(replaced(nn.functional, function, dropped))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -61,7 +80,7 @@ class Watch:
     def _meet(self, layer: nn.Layer, mode: bool) -> None:
         """Put a layer into evaluation mode, and remember what it holds."""
         self._modes[layer] = mode
-        layer.training = False
+        layer.training = self._training and not is_native(type(layer))
         self._keep(layer)
 
     def _keep(self, layer: nn.Layer) -> None:
@@ -87,6 +106,20 @@ class Watch:
                 if op.id() == before:
                     break
                 self.layers.setdefault(op.id(), []).append(layer)
+            return found
+
+        return called
+
+    def _dropping(
+        self, make: Callable[[float], nn.Layer], original: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """A function that drops in training, of which Paddle records how it draws numbers."""
+
+        def called(x: Any, p: float = 0.5, training: bool = True, *args: Any, **more: Any) -> Any:
+            if not training or self._block is None:
+                return original(x, p, training, *args, **more)
+            found = paddle.assign(x)
+            self.silent[self._block.back().id()] = make(p)
             return found
 
         return called

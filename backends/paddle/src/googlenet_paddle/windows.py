@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from googlenet.arrays import Array
+from googlenet.backend.contractions import untransposed
 
 from .nodes import Layout, Node, Padding, Piece, Translated
 
@@ -62,6 +63,43 @@ def conv(node: Node) -> Translated | None:
     }
     piece = Piece("conv", attributes, {"weight": weight})
     return Translated((node.value("input"),), (piece,), layout_of(node))
+
+
+def conv_transpose(node: Node) -> Translated | None:
+    """A transposed convolution of single pixels, which is a convolution: any other is foreign."""
+    weight, groups = node.array("filter"), int(node.number("groups"))
+    if weight is None or weight.shape[2:] != (1, 1):
+        return None
+    is_plain = {*node.numbers("strides")} == {1} and _padding(node, _extent(node, "x"), (1, 1))
+    if is_plain != ((0, 0), (0, 0)) or any(node.numbers("output_padding")):
+        return None
+    weight = node.constants.derived(
+        weight, f"transposed {groups}", lambda array: untransposed(array, groups)
+    )
+    attributes = {"stride": (1, 1), "padding": is_plain, "dilation": (1, 1), "groups": groups}
+    piece = Piece("conv", attributes, {"weight": weight})
+    return Translated((node.value("x"),), (piece,), layout_of(node))
+
+
+def unfold(node: Node) -> Translated:
+    """Windows as columns."""
+    top, left, bottom, right = node.numbers("paddings")
+    attributes = {
+        "kernel_size": _pair(node.numbers("kernel_sizes")),
+        "stride": _pair(node.numbers("strides")),
+        "padding": ((top, bottom), (left, right)),
+        "dilation": _pair(node.numbers("dilations")),
+    }
+    return Translated((node.value("x"),), (Piece("unfold", attributes),), "first")
+
+
+def fold(node: Node) -> Translated | None:
+    """Columns of single pixels as a map: any other is foreign."""
+    settings = [node.numbers(each) for each in ("kernel_sizes", "strides", "paddings")]
+    if any({*numbers} != {expected} for numbers, expected in zip(settings, (1, 1, 0), strict=True)):
+        return None
+    piece = Piece("reshape", {"shape": node.shape[1:]})
+    return Translated((node.value("x"),), (piece,), "native")
 
 
 def pool(node: Node) -> Translated | None:

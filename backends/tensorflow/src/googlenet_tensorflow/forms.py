@@ -8,12 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from .constants import Constant
-from .reading import CHANNELS_LAST
+from .writing import CHANNELS_LAST
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
 NO_PADDING: Final = ((0, 0), (0, 0))
+#: What rounding to float32 changes at most, relatively, in one quotient and one product.
+EPS: Final = float(np.finfo(np.float32).eps)
 #: The axes of a map that is (N, C, H, W) in TensorFlow as well.
 CHANNELS_FIRST: Final = (0, 1, 2, 3)
 

@@ -91,14 +91,14 @@ def build(network: Network, params: Params, *, device: str | None = None) -> ker
         model = keras.Model(images, layers(images), name=named)
         # For taps: the layer whose output belongs to a path.
         sources = {path: each._keras_history.operation.name for path, each in kept.items()}
-        _attach(model, network, sources)
+        attach(model, network, sources)
         variables = variables_of(model)
         for path, each in param_specs(network).items():
             variables[path].assign(layout.to_native(each, params[path]))
     return model
 
 
-def _attach(model: keras.Model, network: Network, sources: dict[str, str]) -> keras.Model:
+def attach(model: keras.Model, network: Network, sources: dict[str, str]) -> keras.Model:
     """`model` with our own attributes, which Keras would leave out of a copy or a pickle."""
     model.network, model.sources = network, sources
 
@@ -113,7 +113,7 @@ def _attach(model: keras.Model, network: Network, sources: dict[str, str]) -> ke
 
 def _restored(reduced: tuple[Any, ...], network: Network, sources: dict[str, str]) -> keras.Model:
     restore, arguments = reduced
-    return _attach(restore(*arguments), network, sources)
+    return attach(restore(*arguments), network, sources)
 
 
 def _leaf(site: spec.LeafSite) -> Layers:

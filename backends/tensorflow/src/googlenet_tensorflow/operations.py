@@ -10,26 +10,26 @@ import numpy as np
 from . import arithmetic, axes, dense, elementwise, shapes, windows
 from .constants import Constant
 from .forms import axes_of, shortest
-from .reading import CHANNELS_LAST, Noise, Reader, Rule, Tensor, Value
+from .writing import CHANNELS_LAST, Noise, Rule, Tensor, Value, Writer
 
 
-def _handed_on(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | list[Tensor] | None:
+def _handed_on(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | list[Tensor] | None:
     return list(inputs) if node.type == "IdentityN" else inputs[0]
 
 
-def _cast(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
+def _cast(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
     (x,) = inputs
     kind = node.get_attr("DstT")
     if kind.is_floating and node.get_attr("SrcT").is_floating:
         return x if isinstance(x, Value) else None
-    return elementwise.elementwise(reader, node, inputs)
+    return elementwise.elementwise(writer, node, inputs)
 
 
-def _local_response_norm(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
+def _local_response_norm(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
     (x,) = inputs
     if not isinstance(x, Value):
         return None
-    name = reader.ordered(reader.apart(x), CHANNELS_LAST)
+    name = writer.ordered(writer.apart(x), CHANNELS_LAST)
     size = 2 * int(node.get_attr("depth_radius")) + 1
     attributes = {
         "size": size,
@@ -37,7 +37,7 @@ def _local_response_norm(reader: Reader, node: Any, inputs: list[Any]) -> Tensor
         "beta": shortest(node.get_attr("beta")),
         "k": shortest(node.get_attr("bias")),
     }
-    found = reader.emit(node, "local_response_norm", (name,), reader.shape(name), attributes)
+    found = writer.emit(node, "local_response_norm", (name,), writer.shape(name), attributes)
     return Value(found, x.shape, CHANNELS_LAST)
 
 
@@ -50,25 +50,25 @@ def _alpha(each: float, size: int) -> float:
     return min(same, key=lambda value: len(repr(value)), default=float(near))
 
 
-def _fused_norm(reader: Reader, node: Any, inputs: list[Any]) -> list[Tensor] | None:
+def _fused_norm(writer: Writer, node: Any, inputs: list[Any]) -> list[Tensor] | None:
     x, *constants = inputs
     if not isinstance(x, Value) or not all(isinstance(each, Constant) for each in constants):
         return None
     axes = axes_of(node)
     if not axes:
         return None
-    name = reader.ordered(reader.apart(x), axes)
+    name = writer.ordered(writer.apart(x), axes)
     roles = ("weight", "bias", "running_mean", "running_var")
     arrays = {
-        role: reader.array(each, "vector", np.ravel)
+        role: writer.array(each, "vector", np.ravel)
         for role, each in zip(roles, constants, strict=False)
     }
     train = bool(node.get_attr("is_training"))
     if train:
         arrays = {role: arrays[role] for role in roles[:2]}
-    reader.by_parameter(constants[0])
+    writer.by_parameter(constants[0])
     attributes = {"eps": shortest(node.get_attr("epsilon")), "train": train}
-    found = reader.emit(node, "batch_norm", (name,), reader.shape(name), attributes, arrays)
+    found = writer.emit(node, "batch_norm", (name,), writer.shape(name), attributes, arrays)
     return [Value(found, x.shape, axes), *(Noise() for _ in node.outputs[1:])]
 
 

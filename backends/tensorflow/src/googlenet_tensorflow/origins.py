@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Op, Origin
+from googlenet.backend.origins import STATISTICS, separated
 
 from .constants import Constant, run
 from .places import ROOT, Places
@@ -29,8 +30,6 @@ REARRANGING: Final = frozenset(
 )
 #: What depends on a tensor's shape alone, whatever its elements are.
 OF_SHAPE: Final = ("OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike")
-#: The roles of what no training changes, but running the model in training mode.
-STATISTICS: Final = ("running_mean", "running_var")
 
 
 class Origins:
@@ -82,10 +81,35 @@ class Origins:
         """The variable whose value a constant is; None for any other."""
         return self._variables.get(id(constant), (constant, None))[1]
 
-    def _found(self, constant: Constant) -> Origin:
+    def trained(self, constants: Iterable[Constant]) -> dict[str, int]:
+        """The sizes of the trained variables that constants are made of, by their identities."""
+        found: dict[str, int] = {}
+        for constant in constants:
+            variable = self._variable_of(constant)
+            if variable is not None:
+                found |= self._sizes([variable])
+            elif constant.node is None or constant.node.type not in OF_SHAPE:
+                found |= self.trained(constant.inputs)
+        return found
+
+    def trained_in(self, layer: Any) -> dict[str, int]:
+        """The sizes of the trained variables of a layer."""
+        return self._sizes(_variables(layer))
+
+    def _sizes(self, variables: Iterable[Any]) -> dict[str, int]:
+        return {
+            str(id(each)): int(each.shape.num_elements())
+            for each in variables
+            if id(each) in self._trained
+        }
+
+    def _variable_of(self, constant: Constant) -> Any:
+        """The variable whose value or handle a constant is; None for any other."""
         variable = self.variable(constant)
-        if variable is None:
-            variable = self._handles.get(id(constant.tensor))
+        return self._handles.get(id(constant.tensor)) if variable is None else variable
+
+    def _found(self, constant: Constant) -> Origin:
+        variable = self._variable_of(constant)
         if variable is not None:
             return "weight" if id(variable) in self._trained else "constant"
         if constant.node is None:
@@ -137,39 +161,38 @@ class Origins:
             return np.asarray(given[0])
         return np.asarray(run(node, given)[constant.number])
 
-    def told(self, ops: Sequence[Op]) -> list[Op]:
-        """`ops` with the origins of their arrays, and one object for all arrays of the same
-        elements in the same order; arrays that have some elements in common otherwise are tied.
+    def separated(self, ops: Sequence[Op]) -> tuple[Op, ...]:
+        """`ops` with the origins of their arrays, and one object for all weights of the same
+        elements in the same order.
         """
         shared = self._shared(ops)
-        known: list[tuple[Array, Array, Array]] = []  # with the elements in order, and sorted
-        found: list[Op] = []
-        for op in ops:
-            arrays, origins = dict(op.arrays), dict[str, Origin]()
-            for role, array in op.arrays.items():
-                if role in STATISTICS:
-                    continue
+
+        def span(array: Array) -> tuple[int, int] | None:
+            elements = self._placed(array) if id(array) in shared else None
+            return None if elements is None else (int(elements.min()), int(elements.max()))
+
+        return separated(map(self._told, ops), span, self._numbers)
+
+    def _told(self, op: Op) -> Op:
+        origins: dict[str, Origin] = {}
+        for role, array in op.arrays.items():
+            if role not in STATISTICS:
                 made = self._made.get(id(array))
-                origin: Origin = "constant" if made is None else self.of(made[1])
-                if origin == "weight" and id(array) in shared:
-                    elements = self._placed(array)
-                    if elements is None:
-                        pass
-                    elif (other := _same(array, elements, known)) is not None:
-                        arrays[role] = other
-                    elif _overlaps(elements, known):
-                        origin = "tied"
-                    else:
-                        known.append((array, elements, np.sort(elements, axis=None)))
-                origins[role] = origin
-            found.append(replace(op, arrays=arrays, origins=origins))
-        return found
+                origins[role] = "constant" if made is None else self.of(made[1])
+        of = [self._made[id(each)][1] for each in op.arrays.values() if id(each) in self._made]
+        trained = {**op.trained, **self.trained(of)}
+        return replace(op, origins=origins, trained=trained)
 
     def _placed(self, array: Array) -> Array | None:
-        """The numbers of an array's elements."""
+        """The numbers of an array's elements, where they are known."""
         _, constant, moved = self._made[id(array)]
         elements = self.elements(constant)
         return None if elements is None else moved(elements)
+
+    def _numbers(self, array: Array) -> Array:
+        elements = self._placed(array)
+        assert elements is not None  # else it has no span
+        return elements
 
     def _shared(self, ops: Sequence[Op]) -> set[int]:
         """The identities of the arrays that are made of a variable of which another array is made,
@@ -191,18 +214,6 @@ class Origins:
             return
         for each in constant.inputs:
             yield from self._sources(each)
-
-
-def _same(array: Array, elements: Array, known: Sequence[tuple[Array, Any, Any]]) -> Array | None:
-    """The array that has the same elements in the same order."""
-    for other, theirs, _ in known:
-        if other is array or (array.shape == other.shape and np.array_equal(elements, theirs)):
-            return other
-    return None
-
-
-def _overlaps(elements: Array, known: Sequence[tuple[Array, Any, Any]]) -> bool:
-    return any(np.isin(elements, near, assume_unique=True).any() for _, _, near in known)
 
 
 def trained(places: Places) -> dict[int, Any]:

@@ -50,6 +50,14 @@ class Places:
         """Whether the code of the user's classes and functions refers to something called so."""
         return any(word in _names(code) for each in self.found for code in _codes(each))
 
+    def classes(self) -> dict[str, str]:
+        """The names of the user's own classes by the paths of their layers and modules."""
+        return {
+            self._paths[id(each)]: type(each).__name__
+            for each in self.found
+            if isinstance(each, keras.layers.Layer | tf.Module) and is_users(type(each))
+        }
+
     @property
     def count(self) -> int:
         """How many objects there are."""

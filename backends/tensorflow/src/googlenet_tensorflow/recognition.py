@@ -14,14 +14,18 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet.arrays import Array
+from googlenet.rounding import FEW
 from googlenet.tracing.foreign import computed
+from googlenet.tracing.pointwise import POINTS
 
 from .constants import Constant, run
-from .reading import Reader, Scalar
+from .writing import Scalar, Writer
 
 #: How many operations an activation is made of at most.
 _MOST: Final = 24
-_POINTS: Final = np.concatenate([np.linspace(-9, 9, 73), [-0.37, 0.0, 0.41, 2.999, 30.0, -30.0]])
+#: Where an activation is tried: the core's points, but for those beyond which an exponential that
+#: is written out has no float32.
+_POINTS: Final = np.append(POINTS[np.abs(POINTS) <= 10], [-30.0, 0.0, 30.0])
 #: float32 constants, such as the root of 2 in GELU, are not exact.
 _CLOSE: Final = 1e-6
 
@@ -29,20 +33,20 @@ _CLOSE: Final = 1e-6
 Activation = tuple[str, str, dict[str, Any]]
 
 
-def activation(reader: Reader, last: Scalar) -> Activation | None:
+def activation(writer: Writer, last: Scalar) -> Activation | None:
     """The activation that ends with `last`; None if it is none that is known."""
-    for base in _bases(reader, last):
+    for base in _bases(writer, last):
         with np.errstate(all="ignore"):
-            found = _values(reader, last, base)
+            found = _values(writer, last, base)
         known = None if found is None else _known(found)
         if known is not None:
             return (base, *known)
     return None
 
 
-def base_of(reader: Reader, last: Scalar) -> tuple[str, tuple[str, ...]] | None:
+def base_of(writer: Writer, last: Scalar) -> tuple[str, tuple[str, ...]] | None:
     """The nearest value that all of `last` is a function of, and the operations after it."""
-    base = next(_bases(reader, last), None)
+    base = next(_bases(writer, last), None)
     if base is None:
         return None
     found: list[str] = []
@@ -52,26 +56,26 @@ def base_of(reader: Reader, last: Scalar) -> tuple[str, tuple[str, ...]] | None:
         found.append(scalar.node.type)
         names = [each for each in scalar.inputs if isinstance(each, str) and each not in done]
         done.update(names)
-        waiting += [reader.pointwise[name] for name in dict.fromkeys(names)]
+        waiting += [writer.pointwise[name] for name in dict.fromkeys(names)]
     return base, tuple(found[::-1])
 
 
-def _bases(reader: Reader, last: Scalar) -> Iterator[str]:
+def _bases(writer: Writer, last: Scalar) -> Iterator[str]:
     """The values that `last` may be a function of, the nearest one first."""
-    order = {name: place for place, name in enumerate(reader.ops)}
+    order = {name: place for place, name in enumerate(writer.ops)}
     waiting = {each for each in last.inputs if isinstance(each, str)}
     for _ in range(_MOST):
         if len(waiting) == 1:
             yield next(iter(waiting))
         nearest = max(waiting, key=lambda name: order.get(name, -1))
-        scalar = reader.pointwise.get(nearest)
+        scalar = writer.pointwise.get(nearest)
         if scalar is None:
             return
         waiting.remove(nearest)
         waiting.update(each for each in scalar.inputs if isinstance(each, str))
 
 
-def _values(reader: Reader, last: Scalar, base: str) -> Array | None:
+def _values(writer: Writer, last: Scalar, base: str) -> Array | None:
     """What `last` gives where the value `base` has the numbers of `_POINTS`."""
     done: dict[str, Any] = {base: tf.constant(_POINTS)}
 
@@ -79,7 +83,7 @@ def _values(reader: Reader, last: Scalar, base: str) -> Array | None:
         if isinstance(each, Constant):
             return _wide(each.tensor)
         if each not in done:
-            done[each] = result(reader.pointwise[each])
+            done[each] = result(writer.pointwise[each])
         return done[each]
 
     def result(scalar: Scalar) -> Any:
@@ -126,9 +130,9 @@ def _known(found: Array) -> tuple[str, dict[str, Any]] | None:
         ("gelu", {"approximate": "none"}),
         ("gelu", {"approximate": "tanh"}),
     ]
-    if np.allclose(found, np.maximum(x, 0), atol=_CLOSE):
+    if np.allclose(found, np.maximum(x, 0), rtol=FEW, atol=FEW):
         return "relu", {}
-    if np.allclose(above, x[x > 0]):
+    if np.allclose(above, x[x > 0], rtol=FEW):
         tried.append(("leaky_relu", {"slope": _short(slope)}))
         tried.append(("elu", {"alpha": _short(alpha)}))
     if low < high and (low > x.min() or high < x.max()):
@@ -156,24 +160,24 @@ _LONGEST: Final = 6
 _ROLES: Final = ("weight", "bias", "running_mean")
 
 
-def norm(reader: Reader, last: str, axes: tuple[int, ...]) -> Norm | None:
+def norm(writer: Writer, last: str, axes: tuple[int, ...]) -> Norm | None:
     """The batch norm that the sums and products with constants up to `last` are."""
     if len(axes) not in (2, 4):
         return None
     links: list[tuple[Any, Constant, bool]] = []
     name = last
     found = None
-    while name in reader.chains and len(links) < _LONGEST:
-        name, node, constant, first = reader.chains[name]
+    while name in writer.chains and len(links) < _LONGEST:
+        name, node, constant, first = writer.chains[name]
         links.insert(0, (node, constant, first))
-        found = _norm_of(reader, name, links, axes) or found
+        found = _norm_of(writer, name, links, axes) or found
     return found
 
 
 def _norm_of(
-    reader: Reader, base: str, links: list[tuple[Any, Constant, bool]], axes: tuple[int, ...]
+    writer: Writer, base: str, links: list[tuple[Any, Constant, bool]], axes: tuple[int, ...]
 ) -> Norm | None:
-    channels = reader.shape(base)[1]
+    channels = writer.shape(base)[1]
     roots = {
         (id(variance.leaf), eps): variance
         for _, constant, _ in links
@@ -210,8 +214,8 @@ def _norm_of(
         )
         if np.allclose(factor, weight / spread) and np.allclose(summand, bias - mean * factor):
             given["running_var"] = variance.leaf
-            reader.by_parameter(next(iter(given.values())))
-            arrays = {role: reader.array(each, "vector", np.ravel) for role, each in given.items()}
+            writer.by_parameter(next(iter(given.values())))
+            arrays = {role: writer.array(each, "vector", np.ravel) for role, each in given.items()}
             return base, {"eps": eps, "train": False}, arrays
     return None
 

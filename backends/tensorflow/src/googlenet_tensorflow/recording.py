@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 import keras
 import tensorflow as tf
+
+from googlenet.backend.lines import closed, innermost
 
 from .places import Places, is_users
 
@@ -48,6 +51,21 @@ _TAKEN_APART: Final = (
     "TFSMLayer",
     "ZeroPadding2D",
 )
+
+
+#: What is not the user's, and the files of Keras' containers.
+_OTHERS: Final = closed(tf.__file__, __file__)
+_CONTAINERS: Final = tuple(
+    os.path.join("keras", "src", "models", each) for each in ("sequential.py", "functional.py")
+)
+
+
+def called(node: Any) -> tuple[str, int] | None:
+    """The file and the line of the user's that call an operation, or the layer that it is in; None
+    for what one of Keras' own containers calls.
+    """
+    frames = ((frame.filename, frame.lineno) for frame in reversed(node.traceback or ()))
+    return innermost(frames, _OTHERS, _CONTAINERS)
 
 
 @dataclass(frozen=True, eq=False)

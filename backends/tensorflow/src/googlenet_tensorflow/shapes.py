@@ -13,10 +13,10 @@ from googlenet.arrays import Array
 
 from .constants import Constant, run
 from .graphs import Shape
-from .reading import CHANNELS_LAST, Reader, Rule, Tensor, Value
+from .writing import CHANNELS_LAST, Rule, Tensor, Value, Writer
 
 
-def _reshape(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
+def _reshape(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
     x = inputs[0]
     if not isinstance(x, Value):
         return None
@@ -28,26 +28,26 @@ def _reshape(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
             known = math.prod(size for size in shape if size != -1)
             shape[shape.index(-1)] = math.prod(x.shape) // max(known, 1)
     elif node.type == "Squeeze":
-        native = reader.native(x)
+        native = writer.native(x)
         gone = {int(axis) % len(native) for axis in node.get_attr("squeeze_dims")}
         shape = [
             size for axis, size in enumerate(native) if size != 1 or (gone and axis not in gone)
         ]
     else:
-        shape = list(reader.native(x))
+        shape = list(writer.native(x))
         place = int(inputs[1].array)
         shape.insert(place if place >= 0 else len(shape) + 1 + place, 1)
-    return reshaped(reader, node, x, tuple(shape))
+    return reshaped(writer, node, x, tuple(shape))
 
 
-def reshaped(reader: Reader, node: Any, x: Value, shape: Shape) -> Value:
+def reshaped(writer: Writer, node: Any, x: Value, shape: Shape) -> Value:
     """A value as a tensor of another shape, its elements in TensorFlow's order."""
     if x.lead is not None:
-        if shape == reader.native(x):
+        if shape == writer.native(x):
             return x
         if shape[:-1] == x.lead:
             return replace(x, lead=None)
-        x = reader.apart(x)
+        x = writer.apart(x)
     if shape == x.shape:
         return x
     is_map = len(x.shape) == 4
@@ -56,21 +56,21 @@ def reshaped(reader: Reader, node: Any, x: Value, shape: Shape) -> Value:
         return replace(x, lead=x.shape[:3])
     sizes = [(axis, size) for axis, size in enumerate(x.shape) if axis and size != 1]
     if shape[:1] == x.shape[:1] and [s for s in shape[1:] if s != 1] == [s for _, s in sizes]:
-        return _with_ones(reader, node, x, shape)
+        return _with_ones(writer, node, x, shape)
     if is_map and shape == (x.shape[0], math.prod(x.shape[1:3]), x.shape[3]):
-        name = reader.ordered(x, CHANNELS_LAST)  # pixels joined, each with its channels
+        name = writer.ordered(x, CHANNELS_LAST)  # pixels joined, each with its channels
         ours = (shape[0], shape[2], shape[1])
-        name = reader.emit(node, "reshape", (name,), ours, {"shape": ours[1:]})
+        name = writer.emit(node, "reshape", (name,), ours, {"shape": ours[1:]})
         return Value(name, shape, (0, 2, 1))
-    name = reader.ordered(x, tuple(range(len(x.shape))))
+    name = writer.ordered(x, tuple(range(len(x.shape))))
     if len(shape) == 2 and shape[0] == x.shape[0]:
-        name = reader.emit(node, "flatten", (name,), shape, {"start": 1})
+        name = writer.emit(node, "flatten", (name,), shape, {"start": 1})
     else:
-        name = reader.emit(node, "reshape", (name,), shape, {"shape": shape[1:]})
+        name = writer.emit(node, "reshape", (name,), shape, {"shape": shape[1:]})
     return Value(name, shape, tuple(range(len(shape))))
 
 
-def _with_ones(reader: Reader, node: Any, x: Value, shape: Shape) -> Value:
+def _with_ones(writer: Writer, node: Any, x: Value, shape: Shape) -> Value:
     """Axes of one element put in or left out: nothing else moves."""
     before = [x.axes[axis] for axis, size in enumerate(x.shape) if axis and size != 1]
     real = [axis for axis, size in enumerate(shape) if axis and size != 1]
@@ -84,18 +84,18 @@ def _with_ones(reader: Reader, node: Any, x: Value, shape: Shape) -> Value:
     ours = tuple(shape[axis] for axis in np.argsort(axes))
     is_flat = len(shape) == 2 and len(x.shape) > 2
     kind, attributes = ("flatten", {"start": 1}) if is_flat else ("reshape", {"shape": ours[1:]})
-    name = reader.emit(node, kind, (x.name,), ours, attributes)
+    name = writer.emit(node, kind, (x.name,), ours, attributes)
     return Value(name, shape, axes)
 
 
-def _part(reader: Reader, node: Any, inputs: list[Any]) -> list[Tensor] | None:
+def _part(writer: Writer, node: Any, inputs: list[Any]) -> list[Tensor] | None:
     """Parts of a value, perhaps with axes of one element put in or left out; all of it is the value
     itself.
     """
     (x, *more) = [each for each in inputs if isinstance(each, Value)]
     if more or not all(isinstance(each, Value | Constant) for each in inputs):
         return None
-    x = reader.apart(x)
+    x = writer.apart(x)
     numbers = np.arange(math.prod(x.shape), dtype=np.int32).reshape(x.shape)
     given = [each.tensor if isinstance(each, Constant) else numbers for each in inputs]
     picked = [np.asarray(each) for each in run(node, given)]
@@ -104,9 +104,9 @@ def _part(reader: Reader, node: Any, inputs: list[Any]) -> list[Tensor] | None:
     for part, each in zip(picked, ranges, strict=True):
         if each is None:
             return None
-        sliced = _sliced(reader, node, x, each)
+        sliced = _sliced(writer, node, x, each)
         found.append(
-            sliced if sliced.shape == part.shape else _with_ones(reader, node, sliced, part.shape)
+            sliced if sliced.shape == part.shape else _with_ones(writer, node, sliced, part.shape)
         )
     return found
 
@@ -129,11 +129,11 @@ def _ranges(numbers: Array, part: Array) -> list[range] | None:
     return found if sizes[0] == sizes[1] else None
 
 
-def _sliced(reader: Reader, node: Any, x: Value, ranges: list[range]) -> Value:
+def _sliced(writer: Writer, node: Any, x: Value, ranges: list[range]) -> Value:
     """A value cut down to ranges of each of its axes: rows and columns next to each other are a
     padding that takes away.
     """
-    shape = list(reader.shape(x.name))
+    shape = list(writer.shape(x.name))
     ours = {x.axes[axis]: each for axis, each in enumerate(ranges)}
     cut = {axis: each for axis, each in ours.items() if len(each) != shape[axis]}
     name = x.name
@@ -145,12 +145,12 @@ def _sliced(reader: Reader, node: Any, x: Value, ranges: list[range]) -> Value:
         )
         shape[2:] = [shape[2] + top + bottom, shape[3] + left + right]
         attributes: dict[str, Any] = {"padding": ((top, bottom), (left, right)), "value": 0.0}
-        name = reader.emit(node, "pad", (name,), tuple(shape), attributes)
+        name = writer.emit(node, "pad", (name,), tuple(shape), attributes)
         cut = {axis: each for axis, each in cut.items() if axis not in borders}
     for axis, each in cut.items():
         shape[axis] = len(each)
         attributes = {"axis": axis, "start": each.start, "stop": each.stop, "step": each.step}
-        name = reader.emit(node, "slice", (name,), tuple(shape), attributes)
+        name = writer.emit(node, "slice", (name,), tuple(shape), attributes)
     return Value(name, tuple(len(each) for each in ranges), x.axes)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet.arrays import Array
+from googlenet.backend.dropouts import with_dropout
 from googlenet.backend.graph import Graph
 from googlenet.errors import CaptureError, TraceError
 
@@ -24,8 +25,9 @@ from .graphs import has_halves, in_full
 from .model import name
 from .operations import RULES
 from .places import Places
-from .reading import CHANNELS_LAST, Reader, Value
+from .reading import Reader
 from .recording import Drop, LayerCall, Recording, own_kind, record
+from .writing import CHANNELS_LAST, Value, Writer
 
 #: What users call the argument that says whether a model is trained.
 _TRAINING: Final = ("training", "is_training", "train")
@@ -86,8 +88,8 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
                 if has_halves(recording.function.graph):
                     results = _tensors(recording.outputs)
                     outputs = in_full(recording.function, results, layout.images_to_native(images))
-                if places.mention("dropout"):
-                    graph = _with_dropout(model, places, x, graph)
+                if places.mention("dropout") or _has_idle_dropout(places, graph):
+                    graph = with_dropout(graph, _in_training(model, places, x))
                 if isinstance(model, keras.layers.Layer) and model.losses:
                     call(x)  # so that it keeps no tensor of a graph
     except TraceError:
@@ -95,7 +97,8 @@ def trace(model: Any, images: Array) -> tuple[Graph, list[Array]]:
     except tf.errors.OperatorNotAllowedInGraphError as error:
         raise CaptureError(
             f"{name}: the code decides what to compute according to the values of the images, with"
-            f" an if or a loop over a tensor, so the model is not one network ({_first(error)})"
+            f" an if or a loop over a tensor, so the model is not one network"
+            f" ({_first(error).partition('. You can attempt')[0]})"
         ) from error
     except Exception as error:  # the user's code may raise anything, and so may TensorFlow
         what = f"{type(error).__name__}: {_first(error)}"
@@ -109,40 +112,38 @@ def _called(model: Any, *, training: bool) -> Callable[[Any], Any]:
     return lambda x: model(x, **flags)
 
 
+def called_as(model: Any, *, training: bool) -> Callable[[Any], Any]:
+    """The same, but Keras tells its layers the mode also if the model's own code does not."""
+    if isinstance(model, keras.layers.Layer):
+        return lambda x: model(x, training=training)
+    return _called(model, training=training)
+
+
 def _captured(recording: Recording, places: Places) -> Graph:
     return Reader(recording, places, RULES, _layer).graph(_tensors(recording.outputs))
 
 
-def _with_dropout(model: Any, places: Places, x: tf.Tensor, graph: Graph) -> Graph:
-    """`graph` with the dropout that the code does in training by a function, so that there is no
-    layer to read it from; without, if training computes something else besides.
+def _has_idle_dropout(places: Places, graph: Graph) -> bool:
+    """Whether there is a dropout layer that evaluation does not call, as code that asks itself
+    whether it trains.
+    """
+    called = {op.place for op in graph.ops}
+    return any(
+        isinstance(each, keras.layers.Layer)
+        and "Dropout" in type(each).__name__
+        and places[each] not in called
+        for each in places.found
+    )
+
+
+def _in_training(model: Any, places: Places, x: tf.Tensor) -> Graph | None:
+    """The graph of what the user's code does in training, where a function may drop that is no
+    layer; None if it cannot be captured then.
     """
     try:
-        recording = record(_called(model, training=True), places, x, drops=True)
-        other = _captured(recording, places)
+        return _captured(record(_called(model, training=True), places, x, drops=True), places)
     except Exception:  # the user's code may raise anything if it only trains on other things
-        return graph
-    return other if _without_dropout(other) == _without_dropout(graph) else graph
-
-
-def _without_dropout(graph: Graph) -> tuple[Any, ...]:
-    """All that a graph computes, but for dropout that is not active, by places in its order."""
-    place: dict[str, int] = {graph.input: 0}
-    found: list[Any] = []
-    for op in graph.ops:
-        if op.kind == "dropout" and not op.attributes["active"]:
-            place[op.name] = place[op.inputs[0]]
-            continue
-        found.append(
-            (
-                op.kind,
-                tuple(place[each] for each in op.inputs),
-                repr(sorted(op.attributes.items())),
-                tuple((role, array.tobytes()) for role, array in sorted(op.arrays.items())),
-            )
-        )
-        place[op.name] = len(found)
-    return (*found, tuple(place[each] for each in graph.outputs))
+        return None
 
 
 def _parameters(model: Any) -> tuple[str, ...]:
@@ -205,30 +206,33 @@ def _unchanged(places: Places) -> Iterator[Places]:
 # Layers -------------------------------------------------------------------------------------------
 
 
-def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
+def _layer(writer: Writer, call: LayerCall, x: Value, node: Any) -> Value:
     """A layer of Keras' that is one operation."""
     layer = call.layer
     if isinstance(layer, Drop):
         attributes = {"rate": shortest(layer.rate), "active": False}
-        return reader.same(node, "dropout", x, attributes)
+        return writer.same(node, "dropout", x, attributes)
     kind = own_kind(layer)
     assert kind is not None  # it was recorded as one
     is_random = any("Random" in each for each in call.inside)
     match kind.__name__:
-        case "BatchNormalization" if (normed := _norm(reader, call, x, node)) is not None:
+        case "BatchNormalization" if (normed := _norm(writer, call, x, node)) is not None:
             return normed
         case "Dropout":
             attributes = {"rate": shortest(layer.rate), "active": is_random}
-            return reader.same(node, "dropout", x, attributes)
+            return writer.same(node, "dropout", x, attributes)
+        case "AlphaDropout":
+            attributes = {"rate": shortest(layer.rate), "active": is_random}
+            return writer.same(node, "alpha_dropout", x, attributes)
         case "SpatialDropout2D" if layer.data_format == "channels_last":
             attributes = {"rate": shortest(layer.rate), "active": is_random}
-            return reader.same(node, "spatial_dropout", x, attributes)
+            return writer.same(node, "spatial_dropout", x, attributes)
         case "AdaptiveAveragePooling2D" if layer.data_format == "channels_last":
-            return _adaptive(reader, reader.apart(x), node, tuple(layer.output_size))
+            return _adaptive(writer, writer.apart(x), node, tuple(layer.output_size))
         case "UpSampling2D" if _repeats_one_pixel(layer, x):
-            return _adaptive(reader, x, node, tuple(layer.size))
+            return _adaptive(writer, x, node, tuple(layer.size))
         case inactive if inactive in _IN_TRAINING and not is_random:
-            return reader.same(node, "identity", x)
+            return writer.same(node, "identity", x)
     shape = tuple(int(size) for size in node.outputs[0].shape)
     axes = CHANNELS_LAST if len(shape) == 4 else tuple(range(len(shape)))
     ours = tuple(shape[axis] for axis in np.argsort(axes))
@@ -240,14 +244,16 @@ def _layer(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value:
     }
     if "Dropout" in kind.__name__:
         settings["active"] = is_random
-    found = reader.emit(node, f"tf.{kind.__name__}", (reader.canonical(x),), ours, settings)
+    for variable in layer.trainable_variables:
+        writer.origins.read[id(variable.value)] = variable.value
+    found = writer.emit(node, f"tf.{kind.__name__}", (writer.canonical(x),), ours, settings)
     return Value(found, shape, axes)
 
 
-def _adaptive(reader: Reader, x: Value, node: Any, size: tuple[int, int]) -> Value:
-    name = reader.ordered(x, CHANNELS_LAST)
-    shape = (*reader.shape(name)[:2], *size)
-    found = reader.emit(node, "adaptive_avg_pool", (name,), shape, {"output_size": size})
+def _adaptive(writer: Writer, x: Value, node: Any, size: tuple[int, int]) -> Value:
+    name = writer.ordered(x, CHANNELS_LAST)
+    shape = (*writer.shape(name)[:2], *size)
+    found = writer.emit(node, "adaptive_avg_pool", (name,), shape, {"output_size": size})
     return Value(found, tuple(shape[axis] for axis in CHANNELS_LAST), CHANNELS_LAST)
 
 
@@ -257,23 +263,27 @@ def _repeats_one_pixel(layer: Any, x: Value) -> bool:
     return is_last and x.lead is None and x.shape[1:3] == (1, 1)
 
 
-def _norm(reader: Reader, call: LayerCall, x: Value, node: Any) -> Value | None:
+def _norm(writer: Writer, call: LayerCall, x: Value, node: Any) -> Value | None:
     layer = call.layer
     rank = len(x.shape)
     axis = layer.axis % rank if isinstance(layer.axis, int) else None
-    if x.lead is not None or rank not in (2, 4) or axis not in (1, rank - 1):
+    if x.lead is not None or rank not in (2, 4) or axis is None or axis < 1:
         return None
-    axes = (0, 1) if rank == 2 else (CHANNELS_LAST if axis == 3 else (0, 1, 2, 3))
-    name = reader.ordered(x, axes)
+    # Axis 1 of the graph is the one that has statistics.
+    along = {1: (0, 1, 2, 3), 2: (0, 2, 1, 3), 3: CHANNELS_LAST}
+    axes = (0, 1) if rank == 2 else along[axis]
+    name = writer.ordered(x, axes)
     train = "Mean" in call.inside
     held = {"weight": layer.gamma, "bias": layer.beta}
     if not train:
         held |= {"running_mean": layer.moving_mean, "running_var": layer.moving_variance}
     arrays = {
-        role: reader.array(reader.weight(each), "vector")
+        role: writer.array(writer.weight(each), "vector")
         for role, each in held.items()
         if each is not None
     }
-    attributes = {"eps": shortest(layer.epsilon), "train": train}
-    found = reader.emit(node, "batch_norm", (name,), reader.shape(name), attributes, arrays)
+    # Keras' momentum is the share of the old statistic.
+    momentum = round(1 - shortest(layer.momentum), 12)
+    attributes = {"eps": shortest(layer.epsilon), "train": train, "momentum": momentum}
+    found = writer.emit(node, "batch_norm", (name,), writer.shape(name), attributes, arrays)
     return Value(found, x.shape, axes)

@@ -15,7 +15,7 @@ from googlenet.backend.graph import Op
 from .constants import Constant
 from .forms import NO_PADDING, Padding, Pair, axes_of
 from .graphs import Shape
-from .reading import CHANNELS_LAST, Reader, Rule, Tensor, Tiled, Value
+from .writing import CHANNELS_LAST, Rule, Tensor, Tiled, Value, Writer
 
 
 def _spatial(node: Any, values: Sequence[int]) -> Pair:
@@ -50,17 +50,17 @@ def _size(shape: Shape, kernel: Pair, stride: Pair, padding: Padding) -> Pair:
     return (down, across)
 
 
-def _conv(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
+def _conv(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
     x, weight = inputs
     if isinstance(x, Tiled):
         return replace(x, node=node, rest=(weight,)) if x.node is None else None
     if not isinstance(x, Value) or not isinstance(weight, Constant) or not axes_of(node):
         return None
-    return _convolved(reader, node, x, weight, None, None)
+    return _convolved(writer, node, x, weight, None, None)
 
 
 def _convolved(
-    reader: Reader,
+    writer: Writer,
     node: Any,
     x: Value,
     weight: Constant,
@@ -69,8 +69,8 @@ def _convolved(
 ) -> Value:
     """A convolution of a map; its `dilation` and `padding` are the node's where they are None."""
     axes = axes_of(node)
-    name = reader.ordered(reader.apart(x), axes)
-    given = reader.shape(name)
+    name = writer.ordered(writer.apart(x), axes)
+    given = writer.shape(name)
     deep = node.type == "DepthwiseConv2dNative"
     stride = _spatial(node, node.get_attr("strides"))
     dilation = dilation or _spatial(node, node.get_attr("dilations"))
@@ -78,32 +78,53 @@ def _convolved(
     kernel = ((height - 1) * dilation[0] + 1, (width - 1) * dilation[1] + 1)
     if padding is None:
         padding = _explicit(node, kernel, stride, (given[2], given[3]))
-    reader.by_parameter(weight)
+    writer.by_parameter(weight)
     if deep:
         groups, channels = inside, inside * outside
-        held = reader.array(
+        held = writer.array(
             weight,
             "depthwise",
             lambda array: array.transpose(2, 3, 0, 1).reshape(channels, 1, height, width),
         )
     else:
         groups, channels = given[1] // inside, outside
-        held = reader.array(weight, "conv", lambda array: array.transpose(3, 2, 0, 1))
+        held = writer.array(weight, "conv", lambda array: array.transpose(3, 2, 0, 1))
     attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     shape = (given[0], channels, *_size(given, kernel, stride, padding))
-    found = reader.emit(node, "conv", (name,), shape, attributes, {"weight": held})
+    found = writer.emit(node, "conv", (name,), shape, attributes, {"weight": held})
     return Value(found, tuple(shape[axis] for axis in axes), axes)
 
 
-def _max_pool(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
-    return _pooled(reader, node, inputs, "max_pool")
+def _conv_transpose(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
+    """A transposed convolution of single pixels, which is a convolution: any other is foreign."""
+    _, weight, x = inputs
+    if not isinstance(x, Value) or not isinstance(weight, Constant) or not axes_of(node):
+        return None
+    axes = axes_of(node)
+    name = writer.ordered(writer.apart(x), axes)
+    batch, inside, *size = writer.shape(name)
+    height, width, outside, given = weight.array.shape
+    stride = _spatial(node, node.get_attr("strides"))
+    result = tuple(map(int, node.outputs[0].shape[axes.index(2) : axes.index(3) + 1]))
+    if (height, width, *stride) != (1, 1, 1, 1) or given != inside or result != tuple(size):
+        return None
+    writer.by_parameter(weight)
+    held = writer.array(weight, "transposed", lambda array: array.transpose(2, 3, 0, 1))
+    attributes = {"stride": stride, "padding": NO_PADDING, "dilation": (1, 1), "groups": 1}
+    shape = (batch, outside, *size)
+    found = writer.emit(node, "conv", (name,), shape, attributes, {"weight": held})
+    return Value(found, tuple(shape[axis] for axis in axes), axes)
 
 
-def _avg_pool(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
-    return _pooled(reader, node, inputs, "avg_pool")
+def _max_pool(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
+    return _pooled(writer, node, inputs, "max_pool")
 
 
-def _pooled(reader: Reader, node: Any, inputs: list[Any], kind: str) -> Tensor | None:
+def _avg_pool(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
+    return _pooled(writer, node, inputs, "avg_pool")
+
+
+def _pooled(writer: Writer, node: Any, inputs: list[Any], kind: str) -> Tensor | None:
     x, *rest = inputs
     if isinstance(x, Tiled):
         return replace(x, node=node) if x.node is None else None
@@ -116,11 +137,11 @@ def _pooled(reader: Reader, node: Any, inputs: list[Any], kind: str) -> Tensor |
     if any(int(each[axis]) != 1 for each in sizes for axis in (0, channel)):
         return None  # a pool across channels or images
     kernel, stride = (_spatial(node, each) for each in sizes)
-    return _windows(reader, node, x, kind, kernel, stride, None, (1, 1))
+    return _windows(writer, node, x, kind, kernel, stride, None, (1, 1))
 
 
 def _windows(
-    reader: Reader,
+    writer: Writer,
     node: Any,
     x: Value,
     kind: str,
@@ -130,14 +151,14 @@ def _windows(
     dilation: Pair,
 ) -> Value:
     axes = axes_of(node)
-    name = reader.ordered(reader.apart(x), axes)
-    given = reader.shape(name)
+    name = writer.ordered(writer.apart(x), axes)
+    given = writer.shape(name)
     if padding is None:
         padding = _explicit(node, kernel, stride, (given[2], given[3]))
     over = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     size = _size(given, over, stride, padding)
     if padding == NO_PADDING:
-        name = _uncropped(reader, name, over, stride, size)
+        name = _uncropped(writer, name, over, stride, size)
     attributes: dict[str, Any] = {
         "kernel_size": kernel,
         "stride": stride,
@@ -150,23 +171,23 @@ def _windows(
         else {"count_include_pad": padding == NO_PADDING}
     )
     shape = (*given[:2], *size)
-    found = reader.emit(node, kind, (name,), shape, {**attributes, **more})
+    found = writer.emit(node, kind, (name,), shape, {**attributes, **more})
     return Value(found, tuple(shape[axis] for axis in axes), axes)
 
 
-def _uncropped(reader: Reader, name: str, kernel: Pair, stride: Pair, size: Pair) -> str:
+def _uncropped(writer: Writer, name: str, kernel: Pair, stride: Pair, size: Pair) -> str:
     """The map before its last rows and columns were cut off, perhaps before a padding as well, if
     no window reaches them: `name` otherwise.
     """
-    op = reader.ops.get(name)
+    op = writer.ops.get(name)
     padded = op if op is not None and op.kind == "pad" and _least(op) >= 0 else None
     padding: Padding = NO_PADDING
     if padded is not None:
-        padding, op = padded.attributes["padding"], reader.ops.get(padded.inputs[0])
+        padding, op = padded.attributes["padding"], writer.ops.get(padded.inputs[0])
     if op is None or op.kind != "pad" or _least(op) >= 0:
         return name
     (before,), cut = op.inputs, op.attributes["padding"]
-    given = reader.shape(before)
+    given = writer.shape(before)
     behind = [cut[axis][1] < 0 and padding[axis][1] > 0 for axis in (0, 1)]
     ahead = [cut[axis][0] != 0 or cut[axis][1] > 0 for axis in (0, 1)]
     if any(behind) or any(ahead) or _size(given, kernel, stride, padding) != size:
@@ -174,7 +195,7 @@ def _uncropped(reader: Reader, name: str, kernel: Pair, stride: Pair, size: Pair
     if padded is None:
         return before
     height, width = (given[2 + axis] + sum(padding[axis]) for axis in (0, 1))
-    return reader.emit(
+    return writer.emit(
         f"{name}.whole", "pad", (before,), (*given[:2], height, width), padded.attributes
     )
 
@@ -184,14 +205,14 @@ def _least(op: Op) -> int:
     return min(int(side) for sides in op.attributes["padding"] for side in sides)
 
 
-def _space_to_batch(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
+def _space_to_batch(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
     x, block, padding = inputs
     if not isinstance(x, Value) or len(x.shape) != 4 or block.array.size != 2:
         return None
     return Tiled(x, _pair(block.array), _two_by_two(padding))
 
 
-def _batch_to_space(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | None:
+def _batch_to_space(writer: Writer, node: Any, inputs: list[Any]) -> Tensor | None:
     """A convolution or max pool between cutting a map into several and joining them is one with
     gaps between what its windows see.
     """
@@ -203,17 +224,17 @@ def _batch_to_space(reader: Reader, node: Any, inputs: list[Any]) -> Tensor | No
     if inner.type == "MaxPool" and padding == NO_PADDING:  # TensorFlow pads with zeros here
         kernel = _spatial(inner, inner.get_attr("ksize"))
         return _windows(
-            reader, inner, tiled.value, "max_pool", kernel, (1, 1), padding, tiled.block
+            writer, inner, tiled.value, "max_pool", kernel, (1, 1), padding, tiled.block
         )
     if padding is not None and tiled.rest:
         (weight,) = tiled.rest
-        return _convolved(reader, inner, tiled.value, weight, tiled.block, padding)
+        return _convolved(writer, inner, tiled.value, weight, tiled.block, padding)
     shape = tuple(int(size) for size in node.outputs[0].shape)
     ours = tuple(shape[axis] for axis in np.argsort(CHANNELS_LAST))
     attributes = {"dilation": tiled.block}
-    name = reader.canonical(tiled.value)
+    name = writer.canonical(tiled.value)
     return Value(
-        reader.emit(inner, f"tf.{inner.type}", (name,), ours, attributes), shape, CHANNELS_LAST
+        writer.emit(inner, f"tf.{inner.type}", (name,), ours, attributes), shape, CHANNELS_LAST
     )
 
 
@@ -246,6 +267,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "AvgPool": _avg_pool,
     "BatchToSpaceND": _batch_to_space,
     "Conv2D": _conv,
+    "Conv2DBackpropInput": _conv_transpose,
     "DepthwiseConv2dNative": _conv,
     "MaxPool": _max_pool,
     "MaxPoolV2": _max_pool,

@@ -106,7 +106,7 @@ def forward(
         model.get_submodule(path).register_forward_hook(shared.keeper(path, kept)) for path in taps
     ]
     try:
-        with _mode(model, train), torch.no_grad():
+        with in_mode(model, train), torch.no_grad():
             outputs = shared.by_name(network, model(x))
     finally:
         for handle in handles:
@@ -125,7 +125,7 @@ def gradients(
     labels = check_labels(network, labels, len(images))
     x = layout.images_to_native(images, device_of(model))
     trainable, tensors = shared.trainable(network), dict(model.named_parameters())
-    with _mode(model, train):
+    with in_mode(model, train):
         total = total_loss(shared.by_name(network, model(x)), labels, loss, network)
         grads = torch.autograd.grad(
             total, [tensors[path] for path in trainable], allow_unused=True, materialize_grads=True
@@ -139,9 +139,17 @@ def total_loss(
 ) -> torch.Tensor:
     """The loss, a scalar, of outputs (N, K) by name for labels (N,)."""
     targets = torch.from_numpy(labels).to(outputs["logits"].device)
+    smoothing = loss.label_smoothing
 
     def cross_entropy(logits: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(logits, targets, label_smoothing=loss.label_smoothing)
+        if not smoothing:
+            return functional.cross_entropy(logits, targets)
+        # Its own label smoothing adds up the K targets, which are 1 but for rounding, on its way
+        # back: of 1000 classes that is too large or small by some 2e-6.
+        shifted = logits - logits.detach().amax(1, keepdim=True)
+        right = shifted.gather(1, targets[:, None]).squeeze(1)
+        smoothed = (1 - smoothing) * right + smoothing * shifted.mean(1)
+        return (shifted.logsumexp(1) - smoothed).mean()
 
     weights = loss.output_weights(network)
     return cast(torch.Tensor, shared.weighted_sum(weights, outputs, cross_entropy))
@@ -175,7 +183,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 @contextmanager
-def _mode(model: nn.Module, train: bool) -> Iterator[None]:
+def in_mode(model: nn.Module, train: bool) -> Iterator[None]:
     """Training or evaluation mode for a while; afterwards every module has its own mode again."""
     before = [(module, module.training) for module in model.modules()]
     model.train(train)

@@ -4,7 +4,8 @@ those are parts or rearrangements of the same parameter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,11 +14,13 @@ import torch
 from torch import nn
 from torch.fx import Node
 from torch.fx.node import map_arg
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Op, Origin
+from googlenet.backend.origins import STATISTICS, separated
 
-from .operations import own_name
+from .operations import own_name, unrepeated
 
 #: Operations that only move the elements of a tensor about, or take some of them.
 REARRANGING: Final = frozenset(
@@ -30,8 +33,6 @@ REARRANGING: Final = frozenset(
         *("contiguous", "clone", "detach", "alias", "view_as", "reshape_as", "expand_as"),
     )
 ) | {"torch.getitem"}
-#: The roles of what no training changes, but running the model in training mode.
-STATISTICS: Final = ("running_mean", "running_var")
 
 
 class Origins:
@@ -39,6 +40,8 @@ class Origins:
 
     def __init__(self) -> None:
         self._origins: dict[Node, Origin] = {}
+        #: The weights that each constant is made of: how many elements, by the first one's number.
+        self._weights: dict[Node, dict[str, int]] = {}
         #: The numbers of the elements of weights, all of which have numbers of their own.
         self._elements: dict[Node, Any] = {}
         self._starts: dict[int, int] = {}
@@ -55,9 +58,11 @@ class Origins:
             start = self._starts.setdefault(id(array), self._count)
             self._count = max(self._count, start + array.size)
             self._elements[node] = torch.arange(start, start + array.size).reshape(array.shape)
+            self._weights[node] = {str(start): array.size}
 
     def make(self, node: Node) -> None:
         """What an operation on constants gives."""
+        self._weights[node] = self._weights_in(node)
         given = {self._origins.get(each, "constant") for each in node.all_input_nodes}
         if given <= {"constant"}:
             self._origins[node] = "constant"
@@ -79,6 +84,15 @@ class Origins:
         if alone:
             self._elements[node] = found
 
+    def _weights_in(self, node: Node) -> dict[str, int]:
+        """The weights that go into an operation, or into the one a part of whose result it is."""
+        found: dict[str, int] = {}
+        for each in node.all_input_nodes:
+            found |= self._weights.get(each, {})
+        if node.target is operator.getitem and isinstance(node.args[0], Node):
+            found |= self._weights_in(node.args[0])
+        return found
+
     def _normalise(self, node: Node) -> None:
         """A weight g · v / |v| is any numbers w with v = w and g = |w|, if no other weight has the
         same v, or g.
@@ -97,12 +111,13 @@ class Origins:
     def of(self, op: Op, node: Node, held: Mapping[Node, Array]) -> Op:
         """`op`, which `node` is, with the origins of its arrays."""
         constants = [each for each in node.all_input_nodes if each in held]
+        whole = [*constants, *map(unrepeated, constants)]
         arrays = dict(op.arrays)
         origins: dict[str, Origin] = {}
         for role, array in op.arrays.items():
             if role in STATISTICS:
                 continue
-            same = [each for each in constants if np.shares_memory(held[each], array)]
+            same = [each for each in whole if np.shares_memory(held[each], array)]
             source = next(iter(same), None)
             if source is None and len(constants) == 1:  # it came back changed, such as negated
                 (source,) = constants
@@ -115,42 +130,39 @@ class Origins:
                 continue
             origins[role] = self._origins.get(source, "constant")
             self._nodes[id(array)] = source
-        return replace(op, arrays=arrays, origins=origins)
+        trained = self._weights_in(node)
+        return replace(op, arrays=arrays, origins=origins, trained=trained)
 
     def separated(self, ops: Sequence[Op]) -> tuple[Op, ...]:
-        """`ops` with one object for all arrays of the same elements in the same order; arrays that
-        have some elements in common otherwise are computed.
-        """
-        known: list[tuple[Array, Any, Any]] = []  # with the elements in order, and sorted
-        found: list[Op] = []
-        for op in ops:
-            arrays, origins = dict(op.arrays), dict(op.origins)
-            for role, array in op.arrays.items():
-                if origins.get(role) not in ("weight", "free") or any(
-                    array is each for each, _, _ in known
-                ):
-                    continue
-                elements = self._elements[self._nodes[id(array)]].numpy()
-                ordered = np.sort(elements, axis=None)
-                for other, theirs, near in known:
-                    if near[-1] < ordered[0] or ordered[-1] < near[0]:
-                        continue
-                    alike = array.shape == other.shape and np.array_equal(elements, theirs)
-                    if alike and np.array_equal(array, other, equal_nan=True):
-                        arrays[role] = other
-                        break
-                    if np.isin(ordered, near, assume_unique=True).any():
-                        origins[role] = "tied"
-                        break
-                else:
-                    known.append((array, elements, ordered))
-            found.append(replace(op, arrays=arrays, origins=origins))
-        return tuple(found)
+        """`ops` with one object for all weights of the same elements in the same order."""
+        return separated(ops, self._span, self._numbers)
+
+    def _span(self, array: Array) -> tuple[int, int]:
+        numbers = self._numbers(array)
+        return int(numbers.min()), int(numbers.max())
+
+    def _numbers(self, array: Array) -> Array:
+        numbers: Array = self._elements[self._nodes[id(array)]].numpy()
+        return numbers
 
 
-def origin(target: str, tensor: torch.Tensor, parameters: Sequence[str]) -> Origin:
+def origin(target: str, tensor: torch.Tensor, weights: Collection[str]) -> Origin:
     """Where a tensor of the model's is from; one in a buffer is not trained."""
-    return "weight" if target in parameters or tensor.requires_grad else "constant"
+    return "weight" if target in weights or tensor.requires_grad else "constant"
+
+
+def unscaled(model: nn.Module) -> set[str]:
+    """The paths of the weights of batch norms that only their biases train; one that is frozen as
+    a whole may be so for a while.
+    """
+    return {
+        f"{path}.weight" if path else "weight"
+        for path, each in model.named_modules()
+        if isinstance(each, _BatchNorm)
+        and each.weight is not None
+        and each.bias is not None
+        and each.bias.requires_grad > each.weight.requires_grad
+    }
 
 
 def unused(model: nn.Module, paths: Sequence[str]) -> list[str]:

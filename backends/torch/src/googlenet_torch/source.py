@@ -6,7 +6,8 @@ from typing import Final
 
 from torch import nn
 
-from googlenet.backend.spelling import Classes
+from googlenet.backend.spelling import Classes, Loading
+from googlenet.spec import Network
 
 from . import leaves, modules
 from .model import attributes, name
@@ -24,3 +25,13 @@ spelling: Final = Classes(
     framework=name,
     attributes=attributes,
 )
+loading: Final = Loading(
+    "import torch",
+    ("model.load_state_dict(torch.load(weights, weights_only=True))", "return model.eval()"),
+)
+
+
+def adopt(model: nn.Module, network: Network) -> nn.Module:
+    """`model`, which the printed source of `network` made, as if `build` had made it."""
+    object.__setattr__(model, "network", network)  # not a parameter, buffer or child
+    return model

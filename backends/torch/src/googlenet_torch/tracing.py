@@ -7,7 +7,6 @@ import os
 import re
 import traceback
 import warnings
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -17,17 +16,18 @@ from torch.fx.node import map_arg
 
 from googlenet.arrays import Array
 from googlenet.backend.graph import Graph, Op
+from googlenet.backend.lines import closed, innermost
 from googlenet.errors import CaptureError, TraceError
 
 from .kept import kept
 from .model import name
-from .operations import Translated, own_name, piece, translated
-from .origins import Origins, origin, unused
+from .operations import WIDE, Translated, own_name, piece, translated
+from .origins import Origins, origin, unscaled, unused
 from .patterns import local_response_norm
 
-#: What a model may compute in, to be compared with float64.
-WIDE: Final = (torch.float32, torch.float64)
-_LIBRARY: Final = Path(torch.__file__).parent
+#: What is not the user's code, and the file of PyTorch's containers.
+_OTHERS: Final = closed(torch.__file__, __file__)
+_CONTAINERS: Final = ("container.py",)
 
 
 def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
@@ -85,10 +85,16 @@ def _uncaptured(error: Exception) -> str:
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.line and not Path(frame.filename).is_relative_to(_LIBRARY)
-    ][1:]  # the first is here
-    where = f" {own[-1].filename}, line {own[-1].lineno}: `{own[-1].line}`" if own else ""
-    return f"the model runs, but torch.export cannot capture it{where} ({why})"
+        if frame.line and not frame.filename.startswith(_OTHERS)
+    ]
+    if not own:
+        return f"the model runs, but torch.export cannot capture it ({why})"
+    file = os.path.relpath(own[-1].filename)
+    file = own[-1].filename if file.startswith(os.pardir) else file
+    return (
+        f"the model runs, but torch.export cannot capture {file}, line {own[-1].lineno}:"
+        f" `{own[-1].line}` ({why})"
+    )
 
 
 def _first(error: Exception) -> str:
@@ -150,6 +156,7 @@ class _Reader:
         self._several: dict[Node, Any] = {}
         self._model, self._origins = model, Origins()
         self._targets: dict[Node, str] = {}
+        weights = set(signature.parameters) - unscaled(model)
         seen: dict[Any, Array] = {}
         for node in self._nodes:
             if node.op == "placeholder" and node.name in named:
@@ -159,7 +166,7 @@ class _Reader:
                 if key not in seen:
                     seen[key] = tensor.detach().cpu().numpy().copy()  # the model's may change
                 self._held[node], self._targets[node] = seen[key], target
-                found = origin(target, tensor, signature.parameters)
+                found = origin(target, tensor, weights)
                 self._origins.hold(node, found, seen[key])
 
     def graph(self) -> Graph:
@@ -196,6 +203,11 @@ class _Reader:
             self._origins.separated(ops),
             tuple(each.name for each in outputs),
             tuple(map(_place, unused(self._model, used))),
+            {
+                _place(path): type(module).__name__
+                for path, module in self._modules.items()
+                if type(module).__module__.partition(".")[0] != "torch"
+            },
         )
 
     def _needed(self, outputs: Any, norms: dict[Node, Translated]) -> set[Node]:
@@ -328,13 +340,9 @@ def _called(node: Node) -> tuple[str, int] | None:
     """The file and the line that call an operation, or the layer that it is in; None for what one
     of PyTorch's own containers calls.
     """
-    frames = re.findall(r'File "(.+)", line (\d+), in ', node.meta.get("stack_trace") or "")
-    for file, line in reversed(frames):
-        if not file.startswith(_TORCH):
-            return file, int(line)
-        if os.path.basename(file) == "container.py":
-            break
-    return None
+    found = re.findall(r'File "(.+)", line (\d+), in ', node.meta.get("stack_trace") or "")
+    frames = ((file, int(line)) for file, line in reversed(found))
+    return innermost(frames, _OTHERS, _CONTAINERS)
 
 
 def _inputs(node: Node) -> list[Node]:
@@ -370,8 +378,6 @@ def _place(path: str) -> str:
     return "net" + "".join(f"[{each}]" if each.isdigit() else f".{each}" for each in parts)
 
 
-#: The folder of PyTorch's own code.
-_TORCH: Final = os.path.join(os.path.dirname(torch.__file__), "")
 #: Operations that take a value for its shape only, with what they fill it with.
 _FILLED: Final = {
     "aten.ones_like": 1.0,

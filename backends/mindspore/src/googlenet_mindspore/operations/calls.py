@@ -30,7 +30,8 @@ class Call:
     of these, for the `item` of its results. `made` has the calls that gave tensors so far, by the
     tensor's name. `move` and `derive` make a constant of one: what they are called, a function, and
     the constant; what `move` does only moves elements about, and `derive` changes each by itself.
-    `is_written` is whether a constant is written in the code, and made of no parameter.
+    `is_written` is whether a constant is written in the code, and made of no parameter;
+    `may_repeat` whether elements of an array may be the same one, several times.
     """
 
     node: Node
@@ -40,6 +41,7 @@ class Call:
     move: Callable[[Any, Callable[[Array], Array], Array], Array]
     derive: Callable[[Any, Callable[[Array], Array], Array], Array]
     is_written: Callable[[Any], bool]
+    may_repeat: Callable[[Array], bool]
     item: int | None = None
 
     @property
@@ -95,6 +97,13 @@ def number_of(value: Any) -> float:
     return float(str(np.float32(value)))
 
 
+def filled(call: Call, value: Any) -> Any:
+    """A tensor that is written in the code and all of one number as that; else `value` itself."""
+    if not isinstance(value, np.ndarray) or not call.is_written(value) or np.ptp(value) != 0:
+        return value
+    return float(value.flat[0])
+
+
 def scalar(value: Any) -> float | None:
     """A number, or a tensor of one; None for anything else."""
     if isinstance(value, int | float):
@@ -118,11 +127,6 @@ def is_map(given: Any) -> bool:
 def is_array(given: Any, *axes: int) -> bool:
     """Whether an argument is an array of so many axes."""
     return isinstance(given, np.ndarray) and given.ndim in axes
-
-
-def transposed(call: Call, array: Array) -> Array:
-    """A constant matrix transposed, once for each."""
-    return call.move("transposed", lambda each: np.ascontiguousarray(each.T), array)
 
 
 def reshape(shape: tuple[int, ...]) -> Piece:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..mindir import Node
-from .calls import Call, Piece, Tensor, Translated, number_of, scalar
+from .calls import Call, Piece, Tensor, Translated, filled, number_of, scalar
 from .patterns import factors, whole_product
 
 
@@ -101,6 +101,15 @@ def _quotient(call: Call) -> Translated:
     return _affine(call, True, inverse, 1.0)
 
 
+def _greater(call: Call) -> Translated:
+    """Whether a value is greater than a number, as 1 or 0."""
+    x, given = call.args[0], filled(call, call.args[1])
+    number = scalar(given)
+    if not isinstance(x, Tensor) or number is None or not call.is_written(given):
+        return None
+    return Piece("greater", {"number": number_of(number)})
+
+
 def _cast(call: Call) -> Translated:
     """From a type that is wide enough to another one."""
     x, before = call.args[0], call.before(call.args[0])
@@ -177,7 +186,7 @@ def _between(x: Any, low: Any, high: Any) -> Translated:
 
 def _maximum(call: Call) -> Translated:
     """A bound below; or x and a share of x, which is a leaky ReLU."""
-    x, y = call.args[:2]
+    x, y = (filled(call, each) for each in call.args[:2])
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         return _between(x, y, None) if isinstance(x, Tensor) else _between(y, x, None)
     for whole, part in ((x, y), (y, x)):
@@ -188,7 +197,7 @@ def _maximum(call: Call) -> Translated:
 
 
 def _minimum(call: Call) -> Translated:
-    x, y = call.args[:2]
+    x, y = (filled(call, each) for each in call.args[:2])
     return _between(x, None, y) if isinstance(x, Tensor) else _between(y, None, x)
 
 
@@ -256,6 +265,8 @@ KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "Sigmoid": _simple("sigmoid"),
     "SiLU": _simple("silu"),
     "Tanh": _simple("tanh"),
+    "Abs": _simple("abs"),
+    "Greater": _greater,
     "Softplus": _simple("softplus"),
     "SoftplusExt": _softplus_ext,
     "Cast": _cast,

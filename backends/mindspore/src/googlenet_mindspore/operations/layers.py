@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from googlenet.arrays import Array
+from googlenet.backend.contractions import matrix_product, product, untransposed
 
 from .calls import (
     Call,
@@ -22,7 +23,6 @@ from .calls import (
     pair_of,
     scalar,
     tensors_of,
-    transposed,
 )
 
 
@@ -93,6 +93,21 @@ def _convolution(call: Call) -> Translated:
     return _conv2d_ext(replace(call, args=(*given, groups)))
 
 
+def _conv2d_transpose(call: Call) -> Translated:
+    """A transposed convolution of single pixels, which is a convolution: any other is foreign."""
+    x, weight = call.args[:2]
+    found, groups = call.attributes, int(call.attributes.get("group", 1))
+    if not is_map(x) or not is_array(weight, 4) or weight.shape[2:] != (1, 1):
+        return None
+    if call.shape[2:] != x.shape[2:] or {*pair_of(found["stride"][2:])} != {1}:
+        return None
+    if found["pad_mode"].lower() == "pad" and any(found.get("pad", ())):
+        return None
+    move = ("transposed", groups)
+    weight = call.move(move, lambda each: untransposed(each, groups), weight)
+    return _conv(weight, None, (1, 1), ((0, 0), (0, 0)), (1, 1), groups)
+
+
 def _bias_add(call: Call) -> Translated:
     x, bias = call.args[:2]
     if not is_array(bias, 1) or not isinstance(x, Tensor) or call.arg(2) not in (0, None):
@@ -103,13 +118,54 @@ def _bias_add(call: Call) -> Translated:
 
 
 def mat_mul(call: Call) -> Translated:
-    """A matrix product with a constant matrix behind."""
-    x, weight = call.args[:2]
-    if not isinstance(x, Tensor) or not is_array(weight, 2) or call.arg(2):
+    """The product with a matrix on either side, the same for all images."""
+    is_first = isinstance(call.args[0], Tensor)
+    x, weight = call.args[:2] if is_first else call.args[1::-1]
+    if not isinstance(x, Tensor) or not isinstance(weight, np.ndarray):
         return None
-    if not call.arg(3):
-        weight = transposed(call, weight)
-    return Piece("dense", {}, {"weight": weight})
+    weight = _alone(call, weight, len(x.shape))
+    flipped = (bool(call.arg(2)), bool(call.arg(3)))
+    if weight is None:
+        return None
+    terms = matrix_product(len(x.shape), weight.ndim, flipped, is_first=is_first)
+    return None if terms is None else _product(call, x, weight, *terms)
+
+
+def _alone(call: Call, weight: Array, rank: int) -> Array | None:
+    """A constant matrix or vector, also one that is repeated for each image."""
+    if not 1 <= weight.ndim <= rank:
+        return None
+    if weight.ndim < 3:
+        return weight
+    matrices = weight.reshape(-1, *weight.shape[-2:])
+    # What the user has for each image is for these images only.
+    if len(matrices) > 1 and not (call.may_repeat(weight) and (matrices == matrices[0]).all()):
+        return None
+    return call.move("matrix", lambda each: each.reshape(-1, *each.shape[-2:])[0], weight)
+
+
+def _product(
+    call: Call, x: Tensor, weight: Array, given: str, other: str, result: str
+) -> Translated:
+    sizes = {
+        **dict(zip(other, weight.shape, strict=True)),
+        **dict(zip(given, x.shape, strict=True)),
+    }
+    found = product(given, other, result, sizes)
+    if found is None:
+        return None
+    move = ("matrix", found.axes, found.rows)
+    array = call.move(move, lambda each: np.ascontiguousarray(found.matrix(each)), weight)
+    pieces = [
+        Piece(
+            stage.kind,
+            dict(stage.attributes),
+            {"weight": array} if stage.kind == "dense" else {},
+            shape=stage.shape,
+        )
+        for stage in found.stages
+    ]
+    return pieces[0] if len(pieces) == 1 else pieces
 
 
 def _dense(call: Call) -> Translated:
@@ -129,8 +185,8 @@ def _addmm(call: Call) -> Translated:
     )
 
 
-def _batch_norm(train: int, eps: int) -> Callable[[Call], Translated]:
-    """Batch norm whose flag and epsilon are the arguments at these places."""
+def _batch_norm(train: int, eps: int, momentum: int) -> Callable[[Call], Translated]:
+    """Batch norm whose flag, epsilon and momentum are the arguments at these places."""
 
     def translated(call: Call) -> Translated:
         arrays = dict(
@@ -138,10 +194,19 @@ def _batch_norm(train: int, eps: int) -> Callable[[Call], Translated]:
         )
         if not isinstance(call.args[0], Tensor) or any(tensors_of(tuple(arrays.values()))):
             return None
-        attributes = {"eps": number_of(call.args[eps]), "train": bool(call.args[train])}
+        attributes = {
+            "eps": number_of(call.args[eps]),
+            "train": bool(call.args[train]),
+            "momentum": shortest(number_of(call.args[momentum])),
+        }
         return Piece("batch_norm", attributes, arrays)
 
     return translated
+
+
+def shortest(momentum: float) -> float:
+    """A momentum as it was written before it was taken from 1, or made a float32."""
+    return round(momentum, 7)
 
 
 def _local_response_norm(call: Call) -> Translated:
@@ -173,12 +238,15 @@ KNOWN: Final[Mapping[str, Callable[[Call], Translated]]] = {
     "Conv2DExt": _conv2d_ext,
     "Conv2DPadding": _conv2d_ext,
     "Convolution": _convolution,
+    "Conv2DTranspose": _conv2d_transpose,
+    "Conv2DBackpropInput": _conv2d_transpose,
     "BiasAdd": _bias_add,
     "MatMul": mat_mul,
+    "BatchMatMul": mat_mul,
     "MatMulExt": mat_mul,
     "Dense": _dense,
     "Addmm": _addmm,
-    "BatchNorm": _batch_norm(train=5, eps=6),
-    "BatchNormExt": _batch_norm(train=5, eps=7),
+    "BatchNorm": _batch_norm(train=5, eps=6, momentum=7),
+    "BatchNormExt": _batch_norm(train=5, eps=7, momentum=6),
     "LRN": _local_response_norm,
 }

@@ -91,7 +91,7 @@ def _erf(call: Call, x: Tensor) -> Call | None:
     if plus is None or plus[0] != 1 or erf is None or erf.kind != "Erf":
         return None
     factor, rest = factors(erf, erf.args[0])
-    is_share = math.isclose(factor, math.sqrt(0.5), rel_tol=1e-6)
+    is_share = math.isclose(factor, math.sqrt(0.5), rel_tol=float(np.finfo(np.float32).eps))
     return erf if is_share and [each.name for each in rest] == [x.name] else None
 
 
@@ -154,8 +154,12 @@ def _band(layer: Piece) -> tuple[int, float] | None:
 
 
 def _select(call: Call) -> Translated:
-    """MindSpore's softplus, which is x where x is large."""
+    """MindSpore's softplus, which is x where x is large; or a value where something holds, and
+    elsewhere 0, which is the product with 1 and 0.
+    """
     condition, x, other = call.args[:3]
+    if isinstance(x, Tensor) and isinstance(condition, Tensor) and _is_zero(call, other):
+        return Piece("multiply", inputs=(x, condition))
     greater, (factor, rest) = call.before(condition), factors(call, other)
     softplus = call.before(rest[0]) if len(rest) == 1 else None
     if greater is None or softplus is None or not isinstance(x, Tensor):
@@ -168,6 +172,13 @@ def _select(call: Call) -> Translated:
     if threshold is None or threshold < 15:
         return None
     return Piece("softplus", inputs=(x,))
+
+
+def _is_zero(call: Call, value: Any) -> bool:
+    """Whether a constant that is written in the code is 0 everywhere."""
+    if isinstance(value, int | float):
+        return value == 0
+    return isinstance(value, np.ndarray) and call.is_written(value) and not value.any()
 
 
 #: What these operations are, by name.

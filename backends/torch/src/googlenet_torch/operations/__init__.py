@@ -15,14 +15,14 @@ from torch.fx import Node
 from googlenet.arrays import Array
 
 from .arithmetic import ARITHMETIC, unexpanded
-from .calls import Call, Found, Translated, Translator, own_name
+from .calls import WIDE, Call, Found, Translated, Translator, own_name, unrepeated
 from .dense import DENSE
 from .elementwise import ELEMENTWISE
 from .moves import MOVES
 from .parts import PARTS, piece
 from .windows import WINDOWS
 
-__all__ = ["Translated", "own_name", "piece", "translated"]
+__all__ = ["WIDE", "Translated", "own_name", "piece", "translated", "unrepeated"]
 
 
 def translated(node: Node, held: Mapping[Node, Array]) -> Found:
@@ -63,7 +63,10 @@ def translated(node: Node, held: Mapping[Node, Array]) -> Found:
 #: Operations whose constant may come back changed: negated, inverted, multiplied, transposed.
 CHANGING: Final = frozenset(
     {"add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide"}
-) | {"matmul", "mm", "addmm", "einsum"}
+) | {
+    *("matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot", "conv_transpose2d"),
+    *("where", "maximum", "minimum", "gt", "greater"),
+}
 #: Operations that take a second tensor only for its shape or type.
 ALIKE: Final = frozenset({"to", "type_as", "view_as", "reshape_as", "expand_as"})
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
 from torch.fx import Node
 
 from googlenet.arrays import Array
+
+#: What a model may compute in, to be compared with float64.
+WIDE: Final = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,42 @@ def both_sides(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
 def is_value(call: Call, argument: Any) -> bool:
     """Whether an argument depends on the images."""
     return isinstance(argument, Node) and argument not in call.held
+
+
+def unrepeated(node: Node) -> Node:
+    """The constant that `node` repeats along axes in front of the last two."""
+    while node.op == "call_function" and own_name(node.target) in REPEATING:
+        before: Any = node.args[0]
+        if before.meta["val"].shape[-2:] != node.meta["val"].shape[-2:]:
+            break
+        node = before
+    return node
+
+
+#: Operations that repeat a tensor along its axes.
+REPEATING: Final = frozenset(
+    f"aten.{name}" for name in ("expand", "expand_as", "repeat", "tile", "broadcast_to")
+)
+
+
+def written(call: Call, argument: Any) -> float | None:
+    """One number that is written in the code, or that all elements of a tensor are made of."""
+    if isinstance(argument, int | float):
+        return float(argument)
+    if not isinstance(argument, Node) or own_name(argument.target) not in FILLING:
+        return None
+    array = call.held.get(argument)
+    return None if array is None or np.ptp(array) != 0 else float(array.flat[0])
+
+
+#: Operations that make tensors of one number.
+FILLING: Final = frozenset(
+    f"aten.{name}"
+    for name in (
+        *("zeros", "ones", "full", "zeros_like", "ones_like", "full_like"),
+        *("new_zeros", "new_ones", "new_full", "scalar_tensor", "lift_fresh_copy"),
+    )
+)
 
 
 def simple(kind: str, **names: str) -> Translator:

@@ -11,9 +11,12 @@ from torch.fx import Node
 from .calls import (
     Call,
     Found,
+    Translated,
     Translator,
+    is_value,
     one,
     simple,
+    written,
 )
 
 
@@ -26,6 +29,23 @@ def _clamp(call: Call) -> Found:
     return (
         one(call, "relu") if (low, high) == (0, math.inf) else one(call, "clip", low=low, high=high)
     )
+
+
+def _bounded(low: bool) -> Translator:
+    """The larger or the smaller of a value and a number, whichever comes first."""
+
+    def translator(call: Call) -> Found:
+        given = [call["self"], call["other"]]
+        values = [each for each in given if is_value(call, each)]
+        numbers = [each for each in given if each not in values]
+        if len(values) != 1 or (number := written(call, numbers[0])) is None:
+            return None
+        if low and number == 0:
+            return [Translated("relu", (values[0],))]
+        bounds = {"low": number if low else -math.inf, "high": math.inf if low else number}
+        return [Translated("clip", (values[0],), bounds)]
+
+    return translator
 
 
 def _relu6(call: Call) -> Found:
@@ -51,9 +71,22 @@ def _negative(call: Call) -> Found:
     return one(call, "mul", factor=-1.0)
 
 
+def _greater(call: Call) -> Found:
+    number = written(call, call["other"])
+    return None if number is None else one(call, "greater", number=number)
+
+
+def _where(call: Call) -> Found:
+    """A value where something holds, and elsewhere 0: the product with 1 and 0."""
+    x, condition = call["self"], call["condition"]
+    if not (is_value(call, x) and is_value(call, condition)) or written(call, call["other"]) != 0:
+        return None
+    return [Translated("multiply", (x, condition))]
+
+
 #: What reads each operation, by its name without `aten.`.
 ELEMENTWISE: Final[Mapping[str, Translator]] = {
-    **{name: simple(name) for name in ("relu", "sigmoid", "silu", "tanh")},
+    **{name: simple(name) for name in ("relu", "sigmoid", "silu", "tanh", "abs")},
     "clamp": _clamp,
     "clip": _clamp,
     "clamp_min": _clamp,
@@ -72,6 +105,12 @@ ELEMENTWISE: Final[Mapping[str, Translator]] = {
     "alpha_dropout": simple("alpha_dropout", rate="p", active="train"),
     "feature_alpha_dropout": simple("alpha_dropout", rate="p", active="train"),
     "nan_to_num": simple("nan_to_num"),
+    "absolute": simple("abs"),
+    "maximum": _bounded(low=True),
+    "minimum": _bounded(low=False),
+    "gt": _greater,
+    "greater": _greater,
+    "where": _where,
     "neg": _negative,
     "negative": _negative,
 }

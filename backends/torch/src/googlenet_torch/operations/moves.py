@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from .calls import (
+    WIDE,
     Call,
     Found,
     Translated,
@@ -29,6 +30,16 @@ def _flatten(call: Call) -> Found:
 
 def _permute(call: Call) -> Found:
     return one(call, "transpose", axes=tuple(int(axis) for axis in call["dims"]))
+
+
+def _reverse(call: Call) -> Found:
+    return one(call, "transpose", axes=tuple(reversed(range(call.rank))))
+
+
+def _turn(call: Call) -> Found:
+    """Each matrix of a stack transposed."""
+    axes = tuple(range(call.rank))
+    return one(call, "transpose", axes=(*axes[:-2], axes[-1], axes[-2]))
 
 
 def _swap(call: Call) -> Found:
@@ -60,9 +71,10 @@ def _pad(call: Call) -> Found:
 
 
 def _cast(call: Call) -> Found:
-    """Between float32 and float64, where only rounding differs; nothing else is a cast here."""
-    wide = (torch.float32, torch.float64)
-    return one(call, "identity") if {call.dtype, call.x.meta["val"].dtype} <= set(wide) else None
+    """To float32 and float64, where only rounding differs, or of what holds or not, as 1 and 0."""
+    given = call.x.meta["val"].dtype
+    is_wide = call.dtype in WIDE and given in (*WIDE, torch.bool)
+    return one(call, "identity") if is_wide else None
 
 
 def _concat(call: Call) -> Found:
@@ -79,6 +91,8 @@ MOVES: Final[Mapping[str, Translator]] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
     **dict.fromkeys(("contiguous", "clone", "detach", "alias"), simple("identity")),
     **dict.fromkeys(("to", "_to_copy", "type_as"), _cast),
+    **dict.fromkeys(("t", "numpy_T"), _reverse),
+    "mT": _turn,
     "flatten": _flatten,
     "permute": _permute,
     "pad": _pad,

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from googlenet.backend.contractions import untransposed
+
 from .calls import (
     Call,
     Found,
@@ -36,12 +38,27 @@ def _conv(call: Call) -> Found:
     )
 
 
+def _conv_transpose(call: Call) -> Found:
+    """A transposed convolution of single pixels, which is a convolution: any other is foreign."""
+    arrays = call.arrays(weight=call["weight"], bias=call["bias"])
+    if arrays is None or call.rank != 4 or arrays["weight"].shape[2:] != (1, 1):
+        return None
+    sides = (*pair(call["padding"]), *pair(call["output_padding"]))
+    if pair(call["stride"]) != (1, 1) or any(sides):
+        return None
+    groups = int(call["groups"])
+    arrays["weight"] = untransposed(arrays["weight"], groups)
+    plain = {"stride": (1, 1), "padding": both_sides(0), "dilation": (1, 1)}
+    return one(call, "conv", arrays, **plain, groups=groups)
+
+
 def _batch_norm(call: Call) -> Found:
     roles = ("weight", "bias", "running_mean", "running_var")
     arrays = call.arrays(**{role: call[role] for role in roles})
     if arrays is None:
         return None
-    return one(call, "batch_norm", arrays, eps=float(call["eps"]), train=bool(call["training"]))
+    settings = {"eps": float(call["eps"]), "train": bool(call["training"])}
+    return one(call, "batch_norm", arrays, **settings, momentum=float(call["momentum"]))
 
 
 def _window(call: Call) -> dict[str, Any]:
@@ -52,6 +69,27 @@ def _window(call: Call) -> dict[str, Any]:
         "padding": both_sides(call["padding"]),
         "ceil_mode": bool(call["ceil_mode"]),
     }
+
+
+def _unfold(call: Call) -> Found:
+    """Windows as columns."""
+    if call.rank != 4:
+        return None
+    return one(
+        call,
+        "unfold",
+        kernel_size=pair(call["kernel_size"]),
+        stride=pair(call["stride"]),
+        padding=both_sides(call["padding"]),
+        dilation=pair(call["dilation"]),
+    )
+
+
+def _fold(call: Call) -> Found:
+    """Columns of single pixels as a map: any other is foreign."""
+    settings = [pair(call[each]) for each in ("kernel_size", "stride", "padding")]
+    is_plain = settings == [(1, 1), (1, 1), (0, 0)] and len(call.shape) == 4
+    return one(call, "reshape", shape=call.shape[1:]) if is_plain else None
 
 
 def _max_pool(call: Call) -> Found:
@@ -112,6 +150,9 @@ def _largest(call: Call) -> Found:
 #: What reads each operation, by its name without `aten.`.
 WINDOWS: Final[Mapping[str, Translator]] = {
     "conv2d": _conv,
+    "im2col": _unfold,
+    "col2im": _fold,
+    "conv_transpose2d": _conv_transpose,
     "batch_norm": _batch_norm,
     "max_pool2d": _max_pool,
     "avg_pool2d": _avg_pool,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from googlenet.arrays import Array
 
-from .nodes import Node, Part, Parts
+from ..nodes import Node, Part, Parts, by_name
 
 #: Where a part of an axis begins and ends, and its step.
 Bounds: TypeAlias = tuple[int, int, int]
@@ -136,11 +136,14 @@ def _steady(numbers: Array) -> Bounds | None:
     return int(numbers[0]), int(numbers[-1]) + 1, step
 
 
-SELECTING: Final[Mapping[tuple[str, ...], Callable[[Node], Parts | None]]] = {
-    ("slice", "_npi_slice", "slice_axis", "slice_like"): _slice,
-    ("SliceChannel", "_split_v2", "_npi_hsplit"): _split,
-    ("take",): _take,
-    ("gather_nd",): _gather,
-}
+#: What reads each operation, by its names.
+PARTS: Final = by_name(
+    {
+        ("slice", "_npi_slice", "slice_axis", "slice_like"): _slice,
+        ("SliceChannel", "_split_v2", "_npi_hsplit"): _split,
+        ("take",): _take,
+        ("gather_nd",): _gather,
+    }
+)
 #: Operations with several results, each of which is translated.
 SEVERAL: Final = ("SliceChannel", "_split_v2", "_npi_hsplit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from googlenet.backend.graph import Graph, Op
+from .graph import Graph, Op
 
 
 def with_dropout(graph: Graph, training: Graph | None) -> Graph:
@@ -21,7 +21,7 @@ def with_dropout(graph: Graph, training: Graph | None) -> Graph:
         if rest and _is_in_training(rest[0], op, plain):
             made = replace(rest.pop(0), inputs=tuple(dropped[each] for each in op.inputs))
             plain[op.name] = made.name
-        elif op.kind == "dropout":
+        elif "active" in op.attributes:  # a dropout, perhaps of a kind that only this framework has
             inputs, attributes = (dropped[op.inputs[0]],), {**op.attributes, "active": False}
             made = replace(op, name=f"dropout.{op.name}", inputs=inputs, attributes=attributes)
             plain[op.name] = plain[op.inputs[0]]

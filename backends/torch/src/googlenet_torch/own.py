@@ -1,0 +1,120 @@
+"""A user's own PyTorch model, run and differentiated as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from googlenet.arrays import Array
+from googlenet.errors import WeightsError
+from googlenet.spec import Loss, Network
+
+from . import layout
+from .model import device_of, in_mode, total_loss
+
+#: Functions that drop at random, by their names in `torch.nn.functional` and in `torch`.
+_DROPPING: Final = frozenset(
+    f"{name}{ending}"
+    for name in (
+        *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"),
+        "feature_alpha_dropout",
+    )
+    for ending in ("", "_")
+)
+
+
+class _Still(TorchFunctionMode):
+    """Nothing is dropped, whoever asks for it."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _DROPPING:
+            return args[0] if args else kwargs["input"]
+        return func(*args, **kwargs)
+
+
+def own(model: nn.Module, network: Network, outputs: tuple[str, ...]) -> OwnModel:
+    """`model`, which `trace` told to be `network`, with its outputs in the order in which it
+    returns them.
+    """
+    return OwnModel(model, network, outputs)
+
+
+def load(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Load a `state_dict` into a user's model. Raises `WeightsError` for a file that does not fit,
+    or that holds more than tensors.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch and pickle have many
+        raise WeightsError(
+            f"{path}: expected a state_dict, a file of torch.save with tensors only, got something"
+            " else, or a damaged file"
+        ) from error
+    try:
+        model.load_state_dict(state)
+    except Exception as error:  # what is in the file may be anything
+        said = " ".join(str(error).split())
+        raise WeightsError(f"{path}: does not fit the model ({said[:300]})") from error
+
+
+class OwnModel:
+    """See `googlenet.backend.protocols.OwnModel`."""
+
+    def __init__(self, model: nn.Module, network: Network, outputs: tuple[str, ...]) -> None:
+        self._model, self._network, self._names = model, network, outputs
+        named = dict(model.named_parameters()) | dict(model.named_buffers())
+        self._held = {
+            name: tensor for name, tensor in named.items() if tensor.dtype.is_floating_point
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers of numbers."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._held.items()}
+
+    def assign(self, arrays: Mapping[str, Array]) -> None:
+        """Set all of them."""
+        with torch.no_grad():
+            for name, array in arrays.items():
+                self._held[name].copy_(torch.from_numpy(array))
+
+    def outputs(self, images: Array, *, train: bool) -> list[Array]:
+        """The outputs (N, K) of images (N, C, H, W)."""
+        with torch.no_grad():
+            return [layout.output_from_native(each) for each in self._run(images, train)]
+
+    def gradients(
+        self, images: Array, labels: Array, *, loss: Loss, train: bool
+    ) -> tuple[float, dict[str, Array]]:
+        """The loss and its gradient with respect to each parameter."""
+        trained = {
+            name: tensor
+            for name, tensor in self._held.items()
+            if isinstance(tensor, nn.Parameter) and tensor.requires_grad
+        }
+        outputs = dict(zip(self._names, self._run(images, train), strict=True))
+        total = total_loss(outputs, labels, loss, self._network)
+        grads = torch.autograd.grad(
+            total, list(trained.values()), allow_unused=True, materialize_grads=True
+        )
+        return total.item(), {
+            name: grad.cpu().numpy() for name, grad in zip(trained, grads, strict=True)
+        }
+
+    def _run(self, images: Array, train: bool) -> list[torch.Tensor]:
+        x = layout.images_to_native(images, device_of(self._model))
+        with in_mode(self._model, train), _Still():
+            found = self._model(x)
+        several = found if isinstance(found, tuple | list) else [found]
+        return [each.flatten(1) for each in several]

@@ -1,0 +1,224 @@
+"""A user's model of one framework as code and weights of another, proved to be the same
+function.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ..arrays import Params
+from ..backend.discovery import REFERENCE, chosen_frameworks
+from ..data.images import ImageSet
+from ..errors import BackendError, DataError, GoogLeNetError, SpecError, UnknownNameError
+from ..files import writing
+from ..jobs.job import Job, run_job
+from ..jobs.own import BOUNDS, framework_of, own_of, run_own
+from ..proof.exact.problem import why_unfit
+from ..proof.parity.run import ParityOptions, Report, Task, run_parity
+from ..source.folder import Files
+from ..spec.analysis import count_multiply_adds
+from ..spec.layers import Network, Shape, check_input_shape
+from ..spec.params import param_specs
+from ..spec.serial import from_json
+from ..spec.traversal import num_classes
+from ..weights.files import load_params
+from ..weights.samples import random_images, random_labels
+from .arguments import by_framework, integer, name_of, path_of, seconds
+from .own import default_shape
+from .translated import STEPS, Translation, install
+from .translating import FILES
+
+#: How many images both models are compared on: at most and at least, and how many multiplications
+#: that may take together.
+MOST_IMAGES, LEAST_IMAGES, MULTIPLY_ADDS = 16, 4, 16e9
+#: The sides that are tried for the exact proof if the model's own images have none.
+EXACT_SIDES: Final = range(64, 160)
+
+#: Told the framework, the stage of its work, and how much of how much of that is done.
+Progress = Callable[[str, str, int, int], None]
+
+
+def translate(
+    model: str,
+    to: str,
+    out: str | os.PathLike[str],
+    *,
+    own_framework: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    input_shape: Shape | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    timeout: float = 600.0,
+    progress: Progress = lambda who, stage, done, total: None,
+) -> Translation:
+    """Write the model FILE:NAME, of `own_framework`, as source and weights of the framework `to`,
+    and prove that both are the same function.
+
+    The folder `out` gets `model.py` with the names of the user's own layers and classes, the
+    weights in the target's own format, `load.py`, which loads them, a README with what was proved,
+    and the same as `proof.json`; nothing in it needs this project. `weights` is a file of the
+    user's framework that is loaded into the model first. `input_shape` is (C, H, W), by default the
+    book's. Each framework runs in a process of its own, by the interpreter that `interpreters` has
+    for it (a path by framework).
+
+    Both models are compared with one float64 reference, by derived limits: outputs, and for the
+    written one every layer; every gradient, batch norm's statistics, and three steps of stochastic
+    gradient descent; then, with weights on which float32 is exact, bit for bit. Dropout is at rate
+    0 for that.
+
+    Raises what `own_network` raises; `TraceError` for what cannot be carried, such as a layer that
+    the spec has not, with its place, and then nothing is written; `DataError` for a folder that
+    cannot be written or holds other files. A proof that fails raises nothing: `passed` is False,
+    and the folder says so.
+    """
+    own, timeout = own_of(name_of("model", model)), seconds(timeout)
+    shape = default_shape() if input_shape is None else check_input_shape(input_shape)
+    seed = integer("seed", seed, 0)
+    threads = None if threads is None else integer("threads", threads, 1)
+    paths = by_framework("interpreters", interpreters)
+    asked = None if own_framework is None else name_of("own_framework", own_framework)
+    source = framework_of(own, asked, paths)
+    (target,) = chosen_frameworks([name_of("to", to)], paths)
+    if source == target:
+        raise UnknownNameError(
+            f"`to`: the model is one of {source} already; name another framework"
+        )
+    if target == REFERENCE:
+        raise BackendError(f"`to`: {target} is the reference, and no model is written for it")
+    folder = _empty(path_of("out", out))
+    file = None if weights is None else str(path_of("weights", weights).absolute())
+    if file is not None and not Path(file).is_file():
+        raise DataError(f"{weights}: is not a file")
+    asked_of = {"input_shape": list(shape), "weights": file}
+    with tempfile.TemporaryDirectory(prefix="googlenet-translate-") as name:
+        work = Path(name)
+        traced = run_own(
+            "googlenet.actions.translating:traced",
+            own,
+            source,
+            work,
+            asked_of,
+            interpreter=paths.get(source),
+            threads=threads,
+            timeout=timeout,
+            report=partial(progress, source),
+        )
+        answered = run_job(
+            Job("googlenet.actions.translating:written", target, dict(traced.values)),
+            work,
+            interpreter=paths.get(target),
+            threads=threads,
+            timeout=timeout,
+            report=partial(progress, target),
+        )
+        answered.check(target, "writing the model")
+        written = answered.values
+        network = from_json(written["network"])
+        params = load_params(work / f"{target}.safetensors", network)
+        options = ParityOptions(
+            threads=threads,
+            timeout=timeout,
+            train_steps=STEPS,
+            interpreters=paths,
+            exact=_exact(network),
+            tasks={
+                source: Task(
+                    "googlenet.actions.translating:prove_own",
+                    {**asked_of, "file": own.file, "name": own.name, "taken": written["taken"]},
+                    BOUNDS,
+                ),
+                target: Task("googlenet.actions.translating:prove_written"),
+            },
+        )
+        parity, not_exact = _proved(network, params, [source, target], seed, options, progress)
+        found = Translation(
+            str(own),
+            source,
+            target,
+            str(out),
+            Files(**written["files"]),
+            network,
+            written["places"],
+            parity,
+            not_exact,
+            (traced.values["unbiased"], written["unbiased"]),
+        )
+        install(work / FILES, folder, found)
+    return found
+
+
+def _empty(folder: Path) -> Path:
+    """A folder to write to. Raises `DataError` if it is a file, holds something, or has no
+    parent.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file, expected a folder, or a name for a new one")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"{folder}: is not empty; name a new folder, or empty this one")
+    if not folder.absolute().parent.is_dir():
+        raise DataError(f"{folder}: its parent folder does not exist; make it first")
+    with writing(folder):  # before any work is done for what cannot be written
+        os.rmdir(tempfile.mkdtemp(dir=folder if folder.is_dir() else folder.absolute().parent))
+    return folder
+
+
+def _proved(
+    network: Network,
+    params: Params,
+    frameworks: list[str],
+    seed: int,
+    options: ParityOptions,
+    progress: Progress,
+) -> tuple[Report, str]:
+    """The proof; and why it has no exact part, if it has none."""
+    fitting = int(MULTIPLY_ADDS / max(count_multiply_adds(network), 1))
+    count = max(LEAST_IMAGES, min(fitting, MOST_IMAGES))
+    images = ImageSet(
+        random_images(network, seed, count),
+        random_labels(seed, count, num_classes(network)),
+        f"{count} random images of both signs",
+    )
+    told = "" if options.exact is not None else _unfit(network)
+    try:
+        run = run_parity(
+            network, frameworks, images, params, seed=seed, options=options, progress=progress
+        )
+    except SpecError as error:
+        if options.exact is None:
+            raise
+        told, options = str(error), replace(options, exact=None)
+        run = run_parity(
+            network, frameworks, images, params, seed=seed, options=options, progress=progress
+        )
+    return run, told
+
+
+def _exact(network: Network) -> Network | None:
+    """The network at a size that has an exact problem, its own if that has; None if there is
+    none.
+    """
+    channels, *_ = network.input_shape
+    shapes = [network.input_shape, *((channels, side, side) for side in EXACT_SIDES)]
+    for shape in shapes:
+        with suppress(GoogLeNetError):  # too small, or with other weights
+            found = network.at(shape)
+            if why_unfit(found) is None and _weights(found) == _weights(network):
+                return found
+    return None
+
+
+def _unfit(network: Network) -> str:
+    reason, _, _ = (why_unfit(network) or "").partition(";")  # without advice for other networks
+    return f"{network.name} at {network.input_shape} {reason}" if reason else ""
+
+
+def _weights(network: Network) -> dict[str, Shape]:
+    return {path: spec.shape for path, spec in param_specs(network).items()}
