@@ -29,13 +29,15 @@ from googlenet.proof.conformance.tracing import outline, same_arrays
 NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "printed": ({"network": "googlenet"}, (1, 96, 96)),
     "googlenet_bn": ({"network": "googlenet_bn"}, (1, 96, 96)),
-    "inception_v3": ({"network": "inception_v3", "aux": True}, (3, 107, 107)),
+    # Its head's kernels fit no smaller image.
+    "inception_v3": ({"network": "inception_v3", "aux": True}, (3, 299, 299)),
     "inception_resnet_v2": ({"network": "inception_resnet_v2"}, (3, 107, 107)),
 }
 LIBRARIES = {
     "torch": (
-        "from torchvision.models import inception_v3\n\n"
-        "net = inception_v3(weights=None, transform_input=False, init_weights=False)\n"
+        "from zoo_models import import_torchvision\n\n"
+        "net = import_torchvision().models.inception_v3(\n"
+        "    weights=None, transform_input=False, init_weights=False\n)\n"
     ),
     "tensorflow": "import keras\n\nnet = keras.applications.InceptionV3(weights=None)\n",
     "mxnet": (

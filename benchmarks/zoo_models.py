@@ -139,7 +139,7 @@ def _torch(make, packages):
     return load, packages
 
 
-def _import_torchvision():
+def import_torchvision():
     """torchvision, which timm imports as well. Beside a CPU build of PyTorch its wheel's operators
     cannot be loaded, but their schemas are asked for: they are declared here, without code. No
     classifier uses them."""
@@ -165,11 +165,11 @@ def _torchvision(name, model):
     initial = (
         {"init_weights": False} if heads or name.startswith("vgg") else {}
     )  # slow, and drawn anew
-    return getattr(_import_torchvision().models, name)(weights=None, **heads, **initial)
+    return getattr(import_torchvision().models, name)(weights=None, **heads, **initial)
 
 
 def _timm(name, model):
-    _import_torchvision()
+    import_torchvision()
     import timm
 
     return timm.create_model(name, pretrained=False)
