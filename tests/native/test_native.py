@@ -16,11 +16,12 @@ import pytest
 import googlenet
 from googlenet.proof.conformance.networks import LEAVES, composites, sandwich
 from googlenet.proof.parity.compare import compare_weights
-from googlenet.proof.parity.tolerance import limit
+from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.source.write import write
 from googlenet.spec import walk
 from googlenet.spec.blocks import concat, conv, conv_layer, inception, sequential
 from googlenet.spec.layers import Aux, Dense, GlobalAvgPool
+from googlenet.spec.loss import cross_entropy
 from googlenet.weights.samples import random_images, random_params
 
 from ..frameworks.native import LOADERS
@@ -327,3 +328,18 @@ def test_the_gradient_of_a_loss_of_many_classes_adds_up_to_zero(framework, smoot
     model = backend.build(network, random_params(network))
     _, grads = backend.gradients(model, random_images(network, batch=8), labels, loss=loss)
     assert abs(grads["dense.bias"].sum(dtype=np.float64)) <= limit(0.0)  # of Σ q = 1
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_logits_far_from_zero_leave_the_loss_as_exact(framework, smoothing):
+    """Of softmax only the differences count: at 4096 a logarithm of a sum is rounded to 2⁻¹²."""
+    layers = sequential(pool=GlobalAvgPool(), dense=Dense(8, bias=True))
+    network = googlenet.Network("far", layers, (3, 2, 2), "test")
+    logits = np.arange(8, dtype=np.float32) % 3 + 4096
+    params = {"dense.weight": np.zeros((8, 3), np.float32), "dense.bias": logits}
+    backend = googlenet.get_backend(framework)
+    labels, loss = np.array([0, 3, 3, 5, 7]), googlenet.Loss(label_smoothing=smoothing)
+    model = backend.build(network, params)
+    _, grads = backend.gradients(model, random_images(network, batch=5), labels, loss=loss)
+    of_each = cross_entropy(np.tile(logits.astype(np.float64), (5, 1)), labels, smoothing)[1]
+    assert distance(grads["dense.bias"], of_each.sum(axis=0)) <= limit(0.0)

@@ -143,8 +143,10 @@ def total_loss(
 
     def cross_entropy(logits: paddle.Tensor) -> paddle.Tensor:
         # Not `functional.cross_entropy` or `log_softmax`: on the CPU they clip logits that are more
-        # than 64 below the largest. The targets sum to 1.
-        return (paddle.logsumexp(logits, 1) - (targets * logits).sum(1)).mean()
+        # than 64 below the largest. The targets sum to 1. Far from zero a logarithm of a sum, which
+        # its gradient takes, would be rounded to as much as the logits: hence the shift.
+        shifted = logits - logits.detach().max(1, keepdim=True)
+        return (paddle.logsumexp(shifted, 1) - (targets * shifted).sum(1)).mean()
 
     weights = loss.output_weights(network)
     return cast(paddle.Tensor, shared.weighted_sum(weights, outputs, cross_entropy))
