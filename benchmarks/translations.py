@@ -33,19 +33,26 @@ NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "inception_v3": ({"network": "inception_v3", "aux": True}, (3, 299, 299)),
     "inception_resnet_v2": ({"network": "inception_resnet_v2"}, (3, 107, 107)),
 }
-LIBRARIES = {
+#: Those of libraries, likewise. torchvision's returns its auxiliary output in training mode only,
+#: which cannot be carried, so it is made without; Gluon's last pool fits no smaller image.
+LIBRARIES: dict[str, tuple[str, tuple[int, int, int]]] = {
     "torch": (
         "from zoo_models import import_torchvision\n\n"
         "net = import_torchvision().models.inception_v3(\n"
-        "    weights=None, transform_input=False, init_weights=False\n)\n"
+        "    weights=None, aux_logits=False, init_weights=False\n)\n",
+        (3, 107, 107),
     ),
-    "tensorflow": "import keras\n\nnet = keras.applications.InceptionV3(weights=None)\n",
+    "tensorflow": (
+        "import keras\n\n"
+        "net = keras.applications.InceptionV3(weights=None, input_shape=(107, 107, 3))\n",
+        (3, 107, 107),
+    ),
     "mxnet": (
         "from mxnet.gluon.model_zoo import vision\n\n"
-        "net = vision.inception_v3()\nnet.initialize()\n"
+        "net = vision.inception_v3()\nnet.initialize()\n",
+        (3, 299, 299),
     ),
 }
-LIBRARY_SHAPE = (3, 299, 299)
 
 
 def sources(what: str, framework: str, folder: Path, pythons: dict[str, str]) -> Iterator[Any]:
@@ -55,8 +62,9 @@ def sources(what: str, framework: str, folder: Path, pythons: dict[str, str]) ->
     elif what == "library":
         if framework in LIBRARIES:
             file = folder / f"library_{framework}.py"
-            file.write_text(LIBRARIES[framework])
-            yield file, "net", LIBRARY_SHAPE
+            source, shape = LIBRARIES[framework]
+            file.write_text(source)
+            yield file, "net", shape
     else:
         arguments, shape = NETWORKS[what]
         found = googlenet.code(
