@@ -22,7 +22,8 @@ def made(make: Callable[[Any], T], values: Any) -> T:
         found = make(values)
         wrong = misfit(found, type(found))
     except MALFORMED as error:
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        plain = type(error) is ValueError
+        what = str(error) if plain else f"{type(error).__name__}: {error}".rstrip(": ")
         raise ValueError(" ".join(what.split())[:200]) from error
     if wrong is not None:
         raise ValueError(wrong)

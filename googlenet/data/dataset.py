@@ -20,6 +20,21 @@ class Split:
     labels: Array
 
 
+#: The most characters of a set's name.
+LONGEST = 100
+
+
+def check_name(name: str) -> str:
+    """The name of a set, which becomes part of the names of folders. Raises `ValueError` unless it
+    is one word or several, and leads to no other folder.
+    """
+    if not 0 < len(name) <= LONGEST or not name.isprintable() or set(name) & {"/", "\\"}:
+        raise ValueError(f"its name is {name[:LONGEST]!r}, expected one without slashes")
+    if name.strip(". ") == "":
+        raise ValueError(f"its name is {name!r}")
+    return name
+
+
 @dataclass(frozen=True)
 class DataSet:
     """Images to train on and to test with, the names of their classes, and a description of where
