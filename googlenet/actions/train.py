@@ -104,8 +104,8 @@ def train(
     file `weights`, or are drawn by `initializer` from the recipe's seed, the same in every
     framework. Log, checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to
     the folder `out`, by default one below `runs` that is named after all that makes runs differ:
-    network, data, framework, seed, size and recipe; `resume` continues the run that is there, bit for bit. `parallel` is for several processes
-    that a framework's own launcher has started.
+    network, data, framework, seed, size and recipe; `resume` continues the run that is there, bit
+    for bit. `parallel` is for several processes that a framework's own launcher has started.
 
     `stop` is called after each step; if it returns True, the run is saved and ends. `tell` is
     called with lines of advice, `report` with the progress of downloads, resizing and the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +34,14 @@ def check_name(name: str) -> str:
     if name.strip(". ") == "":
         raise ValueError(f"its name is {name!r}")
     return name
+
+
+def name_of(folder: Path) -> str:
+    """What the set in a folder is called: as the folder, as far as that is a name."""
+    name = "".join(
+        "-" if each in "/\\" or not each.isprintable() else each for each in folder.resolve().name
+    )
+    return name[:LONGEST] if name.strip(". ") else "images"
 
 
 @dataclass(frozen=True)

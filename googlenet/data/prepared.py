@@ -73,8 +73,8 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
     _check_split(folder, "test", data.test, input_shape)
     if data.digest != text.digest:
         raise DataError(
-            f"{folder}: its arrays do not match {DESCRIPTION} (expected digest {text.digest[:64]}, got"
-            f" {data.digest}); prepare the set again"
+            f"{folder}: its arrays do not match {DESCRIPTION} (expected digest"
+            f" {text.digest[:64]}, got {data.digest}); prepare the set again"
         )
     return data
 

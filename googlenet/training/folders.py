@@ -143,8 +143,12 @@ def default_folder(
             words.append(f"{_SHORT[field.name]}{shown}")
     text = json.dumps(settings, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return Path("runs") / "-".join([*map(as_name, (*parts, *words)), digest])
+    name = "-".join(map(as_name, (*parts, *words))).encode()[:LONGEST].decode(errors="ignore")
+    return Path("runs") / f"{name}-{digest}"
 
+
+#: The most bytes of such a name, without the digest: file systems take 255.
+LONGEST = 200
 
 #: What the settings of a recipe are called in the name of a folder; its seed is one of the parts.
 _SHORT = {
