@@ -129,11 +129,14 @@ def load_checkpoint(
         position = Position.of(json.loads(metadata["position"]))
         if not isinstance(made, dict):
             raise ValueError("its settings are not an object")
-        if per_epoch is not None:
-            position.check(Recipe.from_json(made["recipe"]), per_epoch)
     except MALFORMED as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     check_same(path, made, settings)
+    try:
+        if per_epoch is not None:
+            position.check(Recipe.from_json(made["recipe"]), per_epoch)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
     weights, velocity = (
         {name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
         for kind in PREFIXES
