@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import DataError, WeightsError
+from .temporary import temporary_folder
 
 
 def check_folder(path: Path) -> None:
@@ -31,25 +31,18 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, with the same ending, to write to: on exit it is flushed to
+    """A temporary name to write to, the same in a folder beside `path`: on exit it is flushed to
     disk and renamed to `path`.
 
-    `path` is always complete, old or new. If the block raises, the temporary file is removed.
-    Raises `OSError` as the file system does, and if `path` is a device, a pipe or a folder.
+    `path` is always complete, old or new. What a process that is killed leaves there is removed by
+    the next one that writes in the same folder. Raises `OSError` as the file system does, and if
+    `path` is a device, a pipe or a folder.
     """
     target = _target(path)
-    ending = target.name[target.name.find(".") :] if "." in target.name[1:] else ""
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=f".tmp{ending}"
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with temporary_folder("write", target.parent) as folder:
+        temporary = folder / target.name
         yield temporary
         _install(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
@@ -65,10 +58,9 @@ def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> 
     """A temporary name to write a framework's own weights file to, as `replacing`; for the
     backends' `save`.
 
-    It is in its own folder beside `path`, so that whatever else a framework leaves there is removed
-    with it. Raises `WeightsError` unless `path` ends in `suffix`, or one of several, by which the
-    framework's own loader knows its files, or if it cannot be written: frameworks then raise an
-    `OSError` or a `RuntimeError`.
+    Whatever else a framework leaves in its folder is removed with it. Raises `WeightsError` unless
+    `path` ends in `suffix`, or one of several, by which the framework's own loader knows its files,
+    or if it cannot be written: frameworks then raise an `OSError` or a `RuntimeError`.
     """
     if not Path(path).name.endswith(suffix):
         known = suffix if isinstance(suffix, str) else " or ".join(suffix)
@@ -78,8 +70,8 @@ def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> 
         )
     try:
         target = _target(path)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            temporary = Path(folder) / Path(path).name
+        with temporary_folder("save", target.parent) as folder:
+            temporary = folder / Path(path).name
             yield str(temporary)
             _install(temporary, target)
     except (OSError, RuntimeError) as error:

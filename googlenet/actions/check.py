@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -44,6 +43,7 @@ from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.params import param_specs
 from ..spec.serial import from_json, to_json
 from ..spec.traversal import LeafSite, composites, output_shapes, walk
+from ..temporary import temporary_folder
 from ..tracing.evaluate import is_known
 from ..tracing.lift import lift
 from ..tracing.tree import Chain, steps
@@ -327,19 +327,19 @@ def check_file(
         "num_classes": num_classes,
         "seed": seed,
     }
-    with tempfile.TemporaryDirectory(prefix="googlenet-check-") as folder:
+    with temporary_folder("check") as folder:
         found = run_own(
             "googlenet.actions.check:answer",
             own,
             framework,
-            Path(folder),
+            folder,
             values,
             interpreter=paths.get(framework),
             threads=threads,
             timeout=timeout,
             report=partial(progress, framework),
         )
-    return Check.from_json(found.values)
+    return found.give(Check.from_json)
 
 
 def answer(

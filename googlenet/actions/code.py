@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from ..source.printing import printed
 from ..source.write import Written, block_path, write
 from ..spec.layers import Network, Shape
 from ..spec.serial import from_json, to_json
+from ..temporary import temporary_folder
 from .arguments import by_framework, path_of, seconds, several
 from .own import network_or_own
 
@@ -204,20 +204,32 @@ def _from_workers(
     none. Raises `BackendError` if one fails.
     """
     found: list[Source] = []
-    with tempfile.TemporaryDirectory(prefix="googlenet-code-") as name:
+    with temporary_folder("code") as folder:
         values = {"network": to_json(network, labels=True), "block": block}
         for framework in frameworks:
             job = Job("googlenet.actions.code:answer", framework, values)
             python = interpreters.get(framework)
             report = partial(progress, framework)
-            got = run_job(job, Path(name), interpreter=python, timeout=timeout, report=report)
+            got = run_job(job, folder, interpreter=python, timeout=timeout, report=report)
             got.check(framework)
-            if got.values["text"] is not None:
-                written = Written(got.values["text"], got.values["name"])
-                found.append(_source(framework, got.versions[framework], written))
+            answered = got.give(_Answered.of)
+            if answered.written is not None:
+                found.append(_source(framework, got.versions[framework], answered.written))
             elif not skip:
                 raise _unwritable(framework)
     return found
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """What a worker answered."""
+
+    written: Written | None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _Answered:
+        text, name = values["text"], values["name"]
+        return cls(None if text is None else Written(text, name))
 
 
 def answer(

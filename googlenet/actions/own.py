@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..architectures import as_network, get_network
 from ..arrays import Params
-from ..errors import CaptureError, TraceError, UnknownNameError
+from ..errors import BackendError, CaptureError, TraceError, UnknownNameError
 from ..jobs.job import Report
 from ..jobs.own import (
     TRACING,
@@ -29,8 +28,10 @@ from ..jobs.own import (
 )
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.serial import from_json, to_json
+from ..temporary import temporary_folder
 from ..tracing.network import kind_of
 from ..tracing.tree import Step
+from ..weights.formats.numpy import read_npz
 from .arguments import by_framework, name_of, seconds
 from .trace import trace
 
@@ -107,30 +108,36 @@ def own_network(
     paths = by_framework("interpreters", interpreters)
     asked = None if own_framework is None else name_of("own_framework", own_framework)
     framework = framework_of(own, asked, paths)
-    with tempfile.TemporaryDirectory(prefix="googlenet-own-") as name:
+    with temporary_folder("own") as folder:
         answer = run_own(
             "googlenet.actions.own:answer",
             own,
             framework,
-            Path(name),
+            folder,
             {"input_shape": list(shape)},
             interpreter=paths.get(framework),
             threads=threads,
             timeout=timeout,
             report=partial(progress, framework),
         )
-        with np.load(Path(name) / ARRAYS) as file:
-            arrays = [file[str(number)] for number in range(len(file.files))]
-    found = answer.values
-    return OwnNetwork(
-        own,
-        framework,
-        answer.versions[framework],
-        from_json(found["network"]),
-        dict(zip(found["paths"], arrays, strict=True)),
-        found["places"],
-        tuple(found["outputs"]),
-        tuple(found["errors"]),
+        try:
+            numbered = read_npz(folder / ARRAYS).arrays
+        # Whatever is wrong with what the worker wrote, which ran the user's code.
+        except Exception as error:
+            raise BackendError(
+                f"framework '{framework}': the worker's arrays cannot be read ({error})"
+            ) from error
+    return answer.give(
+        lambda found: OwnNetwork(
+            own,
+            framework,
+            answer.versions[framework],
+            from_json(found["network"]),
+            {path: numbered[str(number)] for number, path in enumerate(found["paths"])},
+            found["places"],
+            tuple(found["outputs"]),
+            tuple(found["errors"]),
+        )
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from ..data.dataset import DataSet, check_classes
 from ..errors import SpecError
 from ..spec.layers import Network, Shape
 from ..spec.recipe import Recipe
+from ..spec.serial import to_json
 from ..spec.traversal import num_classes as classes_of
 from ..training.choice import entrants
+from ..training.folders import default_folder
 from ..training.race import (
     Progress,
     RaceOptions,
@@ -130,7 +132,17 @@ def race(
         data_dir=data_dir,
         report=report,
     )
-    folder = given or Path("runs") / f"race-{spec.name.replace(':', '-')}-{loaded.name}"
+    folder = given or default_folder(
+        ("race", spec.name, loaded.name),
+        spec,
+        recipe,
+        {
+            "network": to_json(spec),
+            "recipe": replace(recipe, seed=0).to_json(),  # each run has one of its own
+            "data": loaded.digest,
+            "initializer": initializer,
+        },
+    )
     check_classes(loaded, classes_of(spec))
     check_batch_size(recipe, loaded, spec)
     runs: list[RaceRun] = []

@@ -17,6 +17,7 @@ from ..errors import BackendError, TrainingError
 from ..spec.layers import Network, Shape
 from ..spec.recipe import Recipe
 from ..training.choice import default_trainer
+from ..training.folders import default_folder
 from ..training.interval import wilson
 from ..training.loop import WEIGHTS, Listener, TrainingRun
 from .arguments import check_recipe, flag, integer, number, path_of
@@ -102,9 +103,9 @@ def train(
     `framework` is by default the first installed one that trains. Initial weights come from the
     file `weights`, or are drawn by `initializer` from the recipe's seed, the same in every
     framework. Log, checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to
-    the folder `out`, by default one below `runs` that is named after network, data, framework and
-    seed; `resume` continues the run that is there, bit for bit. `parallel` is for several processes
-    that a framework's own launcher has started.
+    the folder `out`, by default one below `runs` that is named after all that makes runs differ:
+    network, data, framework, seed, size and recipe; `resume` continues the run that is there, bit
+    for bit. `parallel` is for several processes that a framework's own launcher has started.
 
     `stop` is called after each step; if it returns True, the run is saved and ends. `tell` is
     called with lines of advice, `report` with the progress of downloads, resizing and the
@@ -141,14 +142,13 @@ def train(
         data_dir=data_dir,
         report=report,
     )
-    name = f"{spec.name.replace(':', '-')}-{loaded.name}-{named}-seed{recipe.seed}"
     run = TrainingRun(
         backend=backend,
         network=spec,
         params=weights_of(weights, spec, seed=recipe.seed, initializer=initializer),
         data=loaded,
         recipe=recipe,
-        folder=given or Path("runs") / name,
+        folder=given or Path("runs"),
         resume=resume,
         checkpoint_seconds=60 * checkpoint_minutes,
         device=device,
@@ -156,6 +156,9 @@ def train(
         initializer=initializer if weights is None else None,
         stop=stop,
     )
+    if given is None:
+        parts = (spec.name, loaded.name, named, f"seed{recipe.seed}")
+        run.folder = default_folder(parts, spec, recipe, run.settings)
     run.listener = begins(run)
     outcome = run.train()
     return Trained(run, outcome.finished, outcome.step, outcome.epochs)

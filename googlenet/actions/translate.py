@@ -5,13 +5,12 @@ function.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..arrays import Params
 from ..backend.discovery import REFERENCE, chosen_frameworks
@@ -28,11 +27,12 @@ from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.params import param_specs
 from ..spec.serial import from_json
 from ..spec.traversal import num_classes
+from ..temporary import remove_leftovers, temporary_folder
 from ..weights.files import load_params
 from ..weights.samples import random_images, random_labels
 from .arguments import by_framework, integer, name_of, path_of, seconds
 from .own import default_shape
-from .translated import STEPS, Translation, install
+from .translated import STEPS, Translation, install, place_of
 from .translating import FILES
 
 #: How many images both models are compared on: at most and at least, and how many multiplications
@@ -98,8 +98,7 @@ def translate(
     if file is not None and not Path(file).is_file():
         raise DataError(f"{weights}: is not a file")
     asked_of = {"input_shape": list(shape), "weights": file}
-    with tempfile.TemporaryDirectory(prefix="googlenet-translate-") as name:
-        work = Path(name)
+    with temporary_folder("translate") as work:
         traced = run_own(
             "googlenet.actions.translating:traced",
             own,
@@ -111,6 +110,7 @@ def translate(
             timeout=timeout,
             report=partial(progress, source),
         )
+        unbiased = traced.give(_Unbiased.of).unbiased
         answered = run_job(
             Job("googlenet.actions.translating:written", target, dict(traced.values)),
             work,
@@ -120,8 +120,8 @@ def translate(
             report=partial(progress, target),
         )
         answered.check(target, "writing the model")
-        written = answered.values
-        network = from_json(written["network"])
+        written = answered.give(_Written.of)
+        network = written.network
         params = load_params(work / f"{target}.safetensors", network)
         options = ParityOptions(
             threads=threads,
@@ -132,7 +132,7 @@ def translate(
             tasks={
                 source: Task(
                     "googlenet.actions.translating:prove_own",
-                    {**asked_of, "file": own.file, "name": own.name, "taken": written["taken"]},
+                    {**asked_of, "file": own.file, "name": own.name, "taken": written.taken},
                     BOUNDS,
                 ),
                 target: Task("googlenet.actions.translating:prove_written"),
@@ -144,15 +144,42 @@ def translate(
             source,
             target,
             str(out),
-            Files(**written["files"]),
+            written.files,
             network,
-            written["places"],
+            written.places,
             parity,
             not_exact,
-            (traced.values["unbiased"], written["unbiased"]),
+            (unbiased, written.unbiased),
         )
         install(work / FILES, folder, found)
     return found
+
+
+@dataclass(frozen=True)
+class _Unbiased:
+    """What the worker of the user's own model answers, as far as it is looked at here."""
+
+    unbiased: bool
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _Unbiased:
+        return cls(values["unbiased"])
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the worker that wrote the files answers."""
+
+    files: Files
+    network: Network
+    places: Mapping[str, str]
+    taken: list[str]
+    unbiased: bool
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _Written:
+        rest = (values[name] for name in ("places", "taken", "unbiased"))
+        return cls(Files(**values["files"]), from_json(values["network"]), *rest)
 
 
 def _empty(folder: Path) -> Path:
@@ -161,12 +188,15 @@ def _empty(folder: Path) -> Path:
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file, expected a folder, or a name for a new one")
+    if folder.is_dir():
+        remove_leftovers(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise DataError(f"{folder}: is not empty; name a new folder, or empty this one")
     if not folder.absolute().parent.is_dir():
         raise DataError(f"{folder}: its parent folder does not exist; make it first")
-    with writing(folder):  # before any work is done for what cannot be written
-        os.rmdir(tempfile.mkdtemp(dir=folder if folder.is_dir() else folder.absolute().parent))
+    # Before any work is done for what cannot be written.
+    with writing(folder), temporary_folder("translate", place_of(folder)):
+        pass
     return folder
 
 

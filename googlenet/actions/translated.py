@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -18,6 +17,7 @@ from ..proof.parity.run import Outcome, Report, Result
 from ..source.folder import Files
 from ..spec.analysis import count_parameters, zero_gradients
 from ..spec.layers import Network
+from ..temporary import temporary_folder
 from ..version import __version__
 
 #: How many training steps both models are compared in.
@@ -180,25 +180,24 @@ class Translation:
 
 def install(files: Path, folder: Path, found: Translation) -> None:
     """Put the files, the proof and a README into `folder`, which is complete or not there."""
-    with writing(folder):
-        place = folder if folder.is_dir() else folder.absolute().parent
-        stage = Path(tempfile.mkdtemp(dir=place, prefix=f".{folder.name}."))
-        try:
-            for each in files.iterdir():
-                shutil.copy(each, stage / each.name)
-            proof = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-            write_atomically(stage / PROOF, f"{proof}\n".encode())
-            write_atomically(stage / README, readme(found).encode())
+    place = place_of(folder)
+    with writing(folder), temporary_folder("translate", place) as stage:
+        for each in files.iterdir():
+            shutil.copy(each, stage / each.name)
+        proof = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(stage / PROOF, f"{proof}\n".encode())
+        write_atomically(stage / README, readme(found).encode())
+        if place == folder:
+            for each in stage.iterdir():
+                each.replace(folder / each.name)
+        else:
             share(stage, 0o777)
-            if place == folder:
-                for each in stage.iterdir():
-                    each.replace(folder / each.name)
-                stage.rmdir()
-            else:
-                stage.replace(folder)
-        except BaseException:
-            shutil.rmtree(stage, ignore_errors=True)
-            raise
+            stage.replace(folder)
+
+
+def place_of(folder: Path) -> Path:
+    """Where the files of `folder` are put together: in it if it is there, else beside it."""
+    return folder if folder.is_dir() else folder.absolute().parent
 
 
 def readme(found: Translation) -> str:

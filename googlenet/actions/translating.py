@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from ..proof.written import written_backend
 from ..source.folder import write_model
 from ..spec.layers import Shape
 from ..spec.serial import from_json, to_json
+from ..temporary import temporary_folder
 from ..tracing.lift import lift
 from ..tracing.named import as_named, legal, renamed
 from ..tracing.network import Traced, foreign
@@ -98,8 +98,8 @@ def prove_written(
 ) -> dict[str, Any]:
     """The proof of a model that is written as source and weights, and loaded from there."""
     backend, precision = worker.prepared(framework)
-    with tempfile.TemporaryDirectory(prefix="googlenet-written-") as name:
-        subject = written_backend(_adopting(backend), Path(name))
+    with temporary_folder("written") as place:
+        subject = written_backend(_adopting(backend), place)
         return worker.compared(subject, precision, values, folder, report)
 
 

@@ -133,8 +133,15 @@ class Check:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Check:
-        """The inverse of `to_json`, without the findings of its differences."""
+        """The inverse of `to_json`, without the findings of its differences. Raises `ValueError`
+        for a verdict or a shape that is none.
+        """
         first, counts = values["first_divergence"], values["parameters"]
+        for verdict in (values["verdict"], *(each["verdict"] for each in values["sizes"])):
+            if verdict not in _VERDICTS:
+                raise ValueError(f"the verdict is {verdict!r}")
+        if len(values["input_shape"]) != 3:
+            raise ValueError(f"the input shape is {values['input_shape']}")
         return cls(
             values["framework"],
             values["against"],

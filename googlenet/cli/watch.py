@@ -14,8 +14,8 @@ from .output import Bars, counted, print_json, say, say_aside, shape_text
 
 if TYPE_CHECKING:
     from ..actions.train import Trained
-    from ..training.checkpoint import Epoch, Position
     from ..training.loop import Listener, TrainingRun
+    from ..training.position import Epoch, Position
 
 #: The name of a run's bar.
 TRAINING = "training"

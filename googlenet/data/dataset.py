@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,29 @@ class Split:
 
     images: Array
     labels: Array
+
+
+#: The most characters of a set's name.
+LONGEST = 100
+
+
+def check_name(name: str) -> str:
+    """The name of a set, which becomes part of the names of folders. Raises `ValueError` unless it
+    is one word or several, and leads to no other folder.
+    """
+    if not 0 < len(name) <= LONGEST or not name.isprintable() or set(name) & {"/", "\\"}:
+        raise ValueError(f"its name is {name[:LONGEST]!r}, expected one without slashes")
+    if name.strip(". ") == "":
+        raise ValueError(f"its name is {name!r}")
+    return name
+
+
+def name_of(folder: Path) -> str:
+    """What the set in a folder is called: as the folder, as far as that is a name."""
+    name = "".join(
+        "-" if each in "/\\" or not each.isprintable() else each for each in folder.resolve().name
+    )
+    return name[:LONGEST] if name.strip(". ") else "images"
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
 from ..files import replacing, write_atomically, writing
 from ..spec.layers import Shape
+from ..typed import MALFORMED, made
 from .cache import stored_array
-from .dataset import DataSet, Split
+from .dataset import DataSet, Split, check_name
 
 #: The arrays of a prepared set, each in its own .npy file.
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -54,26 +57,43 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
     """
     path = folder / DESCRIPTION
     try:
-        text = json.loads(path.read_text())
-        name, description, digest = text["name"], text["description"], text["digest"]
-        classes = tuple(text["classes"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        text = made(_Description.of, json.loads(path.read_bytes()))
+        name = check_name(text.name)
+    except (OSError, *MALFORMED) as error:
+        what = " ".join((str(error) or type(error).__name__).split())[:200]
         raise DataError(
-            f"{path}: does not describe a prepared set ({error!r}); prepare the set again"
+            f"{path}: does not describe a prepared set ({what}); prepare the set again"
         ) from error
     try:
         arrays = [stored_array(folder / f"{each}.npy") for each in ARRAYS]
     except DataError as error:
         raise DataError(f"{error}, and prepare the set again") from error
-    data = DataSet(name, description, classes, Split(*arrays[:2]), Split(*arrays[2:]))
+    data = DataSet(name, text.description, text.classes, Split(*arrays[:2]), Split(*arrays[2:]))
     _check_split(folder, "train", data.train, input_shape)
     _check_split(folder, "test", data.test, input_shape)
-    if data.digest != digest:
+    if data.digest != text.digest:
         raise DataError(
-            f"{folder}: its arrays do not match {DESCRIPTION} (expected digest {digest}, got"
-            f" {data.digest}); prepare the set again"
+            f"{folder}: its arrays do not match {DESCRIPTION} (expected digest"
+            f" {text.digest[:64]}, got {data.digest}); prepare the set again"
         )
     return data
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What `DESCRIPTION` says."""
+
+    name: str
+    description: str
+    classes: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, values: Any) -> _Description:
+        classes = values["classes"]
+        if not isinstance(classes, list) or not classes:
+            raise ValueError("its classes are not a list of names")
+        return cls(values["name"], values["description"], tuple(classes), values["digest"])
 
 
 def _check_split(folder: Path, part: str, split: Split, input_shape: Shape) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError
 from ..spec.layers import Shape
 from .cache import resize_all
-from .dataset import DataSet, Split, check_classes
+from .dataset import DataSet, Split, check_classes, name_of
 from .decoding import Raw, idx_file, image_files, read_idx, read_labels, reading
 from .digits import CLASSES as DIGITS_CLASSES
 from .digits import DESCRIPTION as DIGITS_DESCRIPTION
@@ -91,7 +91,7 @@ def _from_path(data: str, input_shape: Shape, report: Report) -> DataSet:
     if is_prepared(path):
         return read_prepared(path, input_shape)
     if any(idx_file(path / name) for name in FILES):
-        return _idx(path.resolve().name, path, None, input_shape, report)
+        return _idx(name_of(path), path, None, input_shape, report)
     return _folder(path, input_shape, report)
 
 
@@ -187,7 +187,7 @@ def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
     images = resize_all([[file for file, _ in part] for part in parts], input_shape, report)
     labels = [np.array([label for _, label in part], np.int64) for part in parts]
     return DataSet(
-        path.resolve().name,
+        name_of(path),
         str(path),
         classes,
         Split(images[0], labels[0]),

@@ -19,16 +19,23 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import BackendError
+from .. import errors
+from ..errors import BackendError, GoogLeNetError
 from ..files import write_atomically
+from ..typed import MALFORMED, made
 from ..version import __version__, source_digest
 from .bounds import Bounds
 from .workers import failure, run_worker, worker_environment
 
 #: Called often with the stage, how much of it is done, and how much there is (0 if unknown).
 Report = Callable[[str, int, int], None]
+
+T = TypeVar("T")
+
+#: The largest answer that is read, in bytes.
+LARGEST = 1 << 30
 
 #: The stages that every job begins with: starting a process, and loading the framework in it.
 STARTING, LOADING = "starting", "loading"
@@ -78,6 +85,38 @@ class Answer:
         if self.error is not None:
             raise BackendError(about + (f"{failed}: " if failed else "") + self.error)
 
+    def give(self, make: Callable[[Mapping[str, Any]], T]) -> T:
+        """What `make` makes of the values. Raises `BackendError` if they are not what the task
+        gives, whatever `make` does of them: a worker's answer is not believed.
+        """
+        try:
+            return made(make, self.values)
+        except ValueError as error:
+            raise BackendError(f"its answer is not what was asked for ({error})") from error
+
+    @classmethod
+    def read(cls, path: Path, framework: str) -> Answer:
+        """The answer in a file, which a worker of `framework` wrote. One that cannot be read is an
+        answer with an error.
+        """
+        try:
+            if path.stat().st_size > LARGEST:
+                raise ValueError(f"it has more than {LARGEST:,} bytes")
+            found = json.loads(path.read_bytes())
+            theirs, version = found.pop("source"), found["versions"]["googlenet"]
+            mismatch = different_code(str(version)[:60], str(theirs)[:60], source_digest())
+            if mismatch is not None:
+                return cls(error=mismatch)
+            answer = made(lambda values: cls(**values), found)
+            if answer.error is None and framework not in answer.versions:
+                raise ValueError(f"it does not tell the version of {framework}")
+            if answer.raised is not None and error_class(answer.raised) is None:
+                raise ValueError(f"it raised {answer.raised[:60]}")
+            return answer
+        except (OSError, *MALFORMED) as error:
+            what = " ".join((str(error) or type(error).__name__).split())[:200]
+            return cls(error=f"gave an answer that cannot be read ({what})")
+
 
 def run_job(
     job: Job,
@@ -112,16 +151,23 @@ def run_job(
             old.unlink(missing_ok=True)
         write_atomically(folder / f"{name}.job.json", json.dumps(asked).encode())
     except OSError as problem:
-        what = problem.filename or folder
+        what = next((each for each in (answer, progress) if each.is_dir()), folder)
         return Answer(error=f"{what}: cannot be written ({problem.strerror or problem})")
     report(STARTING, 0, 0)
 
+    heard = ""
+
     def look() -> str:
-        if not progress.exists():
-            return ""
-        text = progress.read_text()
-        report(*json.loads(text))
-        return text
+        """What was last reported; what is no report is no sign of life."""
+        nonlocal heard
+        try:
+            text = progress.read_text() if progress.is_file() else ""
+            stage, done, total = made(lambda text: _Progress(*json.loads(text)), text).told
+        except (OSError, ValueError):
+            return heard
+        heard = text
+        report(stage, done, total)
+        return heard
 
     stop = stop or threading.Event()
     environment = worker_environment(threads, processes=processes)
@@ -135,8 +181,8 @@ def run_job(
         gentle=gentle,
         bounds=bounds,
     )
-    if ending.error is None and not ending.hung and answer.exists():
-        return _read(answer)
+    if ending.error is None and not ending.hung and answer.is_file():
+        return Answer.read(answer, job.framework)
     error = failure(
         ending,
         log,
@@ -149,12 +195,23 @@ def run_job(
     return Answer(error=_other_version(python, environment) or error)
 
 
-def _read(path: Path) -> Answer:
-    found = json.loads(path.read_text())
-    mine, theirs = source_digest(), found.pop("source")
-    if (mismatch := different_code(found["versions"]["googlenet"], theirs, mine)) is not None:
-        return Answer(error=mismatch)
-    return Answer(**found)
+@dataclass(frozen=True)
+class _Progress:
+    """What a worker reports."""
+
+    stage: str
+    done: int
+    total: int
+
+    @property
+    def told(self) -> tuple[str, int, int]:
+        return self.stage, self.done, self.total
+
+
+def error_class(name: str) -> type[GoogLeNetError] | None:
+    """The class of `googlenet.errors` with this name; None if there is none."""
+    found = getattr(errors, name, None)
+    return found if isinstance(found, type) and issubclass(found, GoogLeNetError) else None
 
 
 def different_code(version: str, source: str, mine: str) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..spec.layers import Network, Shape
 from ..spec.params import param_specs
 from ..spec.serial import from_json, to_json
 from ..spec.traversal import nodes, walk
+from ..temporary import temporary_folder
 from ..weights.initial import init_params
 from .job import Job, Report, run_job
 
@@ -98,16 +99,16 @@ def native(
         backend = prepared_backend(framework)
         values = _describe(backend, network, list(shapes))
         return _read(framework, framework_version(framework), network, shapes, values)
-    with tempfile.TemporaryDirectory(prefix="googlenet-summary-") as folder:
+    with temporary_folder("summary") as folder:
         job = Job(
             "googlenet.jobs.native:answer",
             framework,
             {"network": to_json(network), "paths": list(shapes)},
             memory_hint="give a smaller `input_shape`",
         )
-        found = run_job(job, Path(folder), interpreter=interpreter, timeout=timeout, report=report)
+        found = run_job(job, folder, interpreter=interpreter, timeout=timeout, report=report)
     found.check(framework)
-    return _read(framework, found.versions[framework], network, shapes, found.values)
+    return found.give(partial(_read, framework, found.versions[framework], network, shapes))
 
 
 def answer(

@@ -24,7 +24,6 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final, TypeGuard
 
-from .. import errors
 from ..backend.discovery import (
     FRAMEWORKS_GROUP,
     REFERENCE,
@@ -37,7 +36,7 @@ from ..backend.discovery import (
 )
 from ..errors import BackendError, GoogLeNetError, ModelFileError, UnknownNameError
 from .bounds import Bounds
-from .job import Answer, Job, Report, run_job
+from .job import Answer, Job, Report, error_class, run_job
 
 #: The stages of a job that runs the user's code: their file, and what makes the model. A task that
 #: runs the model itself reports a stage of its own, `TRACING`.
@@ -568,8 +567,9 @@ def run_own(
     )
     if answer.error is None:
         return answer
-    if answer.raised not in (None, "BackendError"):
-        raise getattr(errors, answer.raised)(answer.error, details=answer.details)
+    kind = None if answer.raised is None else error_class(answer.raised)
+    if kind is not None and kind is not BackendError:
+        raise kind(answer.error, details=answer.details)
     if answer.raised is None and last in _DOING:
         raise ModelFileError(f"{own.file}: while {_DOING[last]}, the process {answer.error}")
     if answer.raised is None and "No module named" in answer.error and "googlenet" in answer.error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..backend.discovery import get_backend
 from ..backend.protocols import capabilities
+from ..temporary import temporary_folder
 from .job import Job, Report, run_job
 
 #: The number of seconds that importing a framework may take.
@@ -25,12 +26,21 @@ def probe(
     if the backend cannot be imported, or if importing it crashes or takes more than `timeout`
     seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="googlenet-probe-") as name:
+    with temporary_folder("probe") as folder:
         hint = "import it by hand to see why"
         job = Job("googlenet.jobs.probe:answer", framework, timeout_hint=hint)
-        found = run_job(job, Path(name), interpreter=interpreter, timeout=timeout)
+        found = run_job(job, folder, interpreter=interpreter, timeout=timeout)
     found.check(framework, "its backend cannot be imported")
-    return frozenset(found.values["capabilities"])
+    return found.give(_Probed.of).capabilities
+
+
+@dataclass(frozen=True)
+class _Probed:
+    capabilities: frozenset[str]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _Probed:
+        return cls(frozenset(values["capabilities"]))
 
 
 def answer(

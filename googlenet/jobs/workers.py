@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ..backend.threads import QUIET, asked_for, thread_variables
+from . import guard
 from .bounds import Bounds, Watch
 
 #: The environment variable that tells a worker who started it.
@@ -30,8 +32,14 @@ GROUP = "GOOGLENET_GROUP"
 #: A log longer than this many bytes is cut to its last `KEPT`.
 LONGEST, KEPT = 1 << 20, 1 << 16
 
+#: Set in a worker that a guard ends when its parent has ended; without one it ends itself.
+GUARDED = "GOOGLENET_GUARDED"
+
 #: The number of seconds that a worker has to save when it is asked to stop.
 GRACE = 60.0
+
+#: The same for one that has nothing to save, if it does not end by itself.
+SHORT_GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -99,56 +107,77 @@ def run_worker(
         output = log.open("ab")  # so that what follows a cut is written after what was kept
     except OSError as error:
         return Ending(error=f"{log}: cannot be written ({error.strerror})")
-    try:
-        with output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**environment, GROUP: group},
-                start_new_session=True,
-            )
-    except OSError as error:
-        return Ending(error=f"{command[0]}: cannot be started ({error.strerror})")
-    assert process.stdin is not None
-    process.stdin.close()  # nothing can be read from it, whatever /dev/null is here
-    hung, excess = False, ""
-    mark = f"{GROUP}={group}".encode()
-    watch = None if bounds is None else Watch(process.pid, bounds, partial(_has, mark=mark))
-    try:
-        hung, excess = _follow(process, look, timeout, stop, interval, log, watch)
-    finally:
-        if process.poll() is None and gentle and not hung:
-            _signal(process, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE)
-        _signal(process, signal.SIGKILL)  # even if it ended by itself: its children may still run
-        process.wait()
-        _end_strays(mark)
-        _shorten(log)
-    return Ending(process.returncode, hung, excess=excess)
+    mark = f"{GROUP}={group}"
+    with _guarded(mark, GRACE if gentle else SHORT_GRACE) as tell:
+        variables = {GROUP: group} if tell is None else {GROUP: group, GUARDED: "1"}
+        try:
+            with output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    env={**environment, **variables},
+                    start_new_session=True,
+                )
+        except (OSError, ValueError) as error:  # a ValueError for a NUL in a path
+            reason = getattr(error, "strerror", None) or error
+            return Ending(error=f"{command[0]}: cannot be started ({reason})")
+        if tell is not None:
+            tell(process.pid)
+        assert process.stdin is not None
+        process.stdin.close()  # nothing can be read from it, whatever /dev/null is here
+        hung, excess = False, ""
+        has = partial(guard.has, mark=mark.encode())
+        watch = None if bounds is None else Watch(process.pid, bounds, has)
+        try:
+            hung, excess = _follow(process, look, timeout, stop, interval, log, watch)
+        finally:
+            try:
+                if process.poll() is None and gentle and not hung:
+                    _signal(process, signal.SIGTERM)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(GRACE)
+            finally:  # a second Ctrl-C does not wait for it
+                _signal(process, signal.SIGKILL)  # also if it has ended: its children may run
+                process.wait()
+                guard.end_marked(mark.encode())
+                _shorten(log)
+        return Ending(process.returncode, hung, excess=excess)
 
 
-def _end_strays(mark: bytes) -> None:
-    """Kill what the worker started in other sessions, where /proc says what there is."""
-    for _ in range(5):  # they may start others meanwhile
-        strays = [process for process in Path("/proc").glob("[0-9]*") if _has(process, mark)]
-        for stray in strays:
-            with suppress(OSError):
-                os.kill(int(stray.name), signal.SIGKILL)
-        if not strays:
-            return
-
-
-def _has(process: Path, mark: bytes) -> bool:
-    """Whether a process was started in an environment with `mark`; of another user's, nobody
-    knows.
+@contextmanager
+def _guarded(mark: str, grace: float) -> Iterator[Callable[[object], None] | None]:
+    """A process that ends the worker should this one be killed; it is to be told the worker's
+    number. None if it cannot be started.
     """
+    command = [sys.executable, "-I", "-S", guard.__file__, mark, str(grace)]
     try:
-        return mark in (process / "environ").read_bytes().split(b"\0")
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=os.sep,
+        )
     except OSError:
-        return False
+        yield None
+        return
+    pipe = process.stdin
+    assert pipe is not None
+
+    def tell(words: object) -> None:
+        with suppress(OSError):  # it has been killed
+            os.write(pipe.fileno(), f"{words}\n".encode())
+        process.wait()  # what was started has ended at once: the guard is nobody's child
+
+    try:
+        yield tell
+    finally:
+        tell("done")
+        with suppress(OSError):
+            pipe.close()
 
 
 def _shorten(log: Path) -> None:
@@ -210,17 +239,25 @@ def failure(
             f" {timeout_hint}; last output: {last_output(log)}"
         )
     code = ending.code or 0
-    ended = (
-        f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
-    )
+    ended = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
     memory = f"; out of memory? {memory_hint}" if code == -signal.SIGKILL else ""
     return f"{ended}{memory}; last output: {last_output(log)}"
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def last_output(log: Path) -> str:
-    """The last line that is not empty."""
-    with log.open("rb") as file:  # of a log that may be long, the end
-        file.seek(max(0, log.stat().st_size - 10_000))
-        text = file.read().decode(errors="replace")
+    """The last line that is not empty; "none" also if the log is gone."""
+    try:
+        with log.open("rb") as file:  # of a log that may be long, the end
+            file.seek(max(0, log.stat().st_size - 10_000))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return "none"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "none"

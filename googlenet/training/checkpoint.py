@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +15,13 @@ from ..arrays import Array, Params
 from ..errors import GoogLeNetError, TrainingError, WeightsError
 from ..files import write_atomically
 from ..spec.layers import Network
+from ..spec.recipe import Recipe
+from ..typed import MALFORMED
 from ..version import __version__
 from ..weights.check import check_params
 from ..weights.files import CHECKPOINT_FORMAT, read_safetensors, safetensors_bytes
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One finished pass through the training images.
-
-    `loss` in nats and `train_accuracy` are means over the training passes, while the weights
-    changed, as in the book; `test_loss` (without label smoothing and auxiliary heads) and
-    `test_accuracy` are for the weights after it. `seconds` counts only its steps.
-    """
-
-    epoch: int
-    learning_rate: float
-    loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    examples_per_second: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a run is: finished steps, the finished epochs, and the sums of the one in progress.
-
-    `log_bytes` is how long the log was; what comes after that belongs to steps that will be taken
-    again.
-    """
-
-    step: int = 0
-    epochs: tuple[Epoch, ...] = ()
-    loss_sum: float = 0.0
-    correct: int = 0
-    count: int = 0
-    seconds: float = 0.0
-    learning_rate: float = 0.0
-    log_bytes: int = 0
-
-    @property
-    def epoch(self) -> int:
-        """The number of the epoch in progress, from 0."""
-        return len(self.epochs)
+from .position import Epoch as Epoch  # its place in 0.2
+from .position import Position as Position
 
 
 @dataclass(frozen=True)
@@ -91,14 +53,34 @@ def save_checkpoint(path: Path, network: Network, checkpoint: Checkpoint) -> Non
         "format": CHECKPOINT_FORMAT,
         "version": __version__,
         "settings": json.dumps(checkpoint.settings),
-        "position": json.dumps(asdict(checkpoint.position)),
+        "position": checkpoint.position.to_json(),
+        DIGESTS: json.dumps({name: _digest(name, array) for name, array in arrays.items()}),
     }
+    metadata[DIGEST] = _digest_of_metadata(metadata)
     try:
         write_atomically(path, safetensors_bytes(arrays, metadata))
     except OSError as error:
         raise TrainingError(
             f"{path}: cannot be written ({error.strerror or error}); {kept(path)}"
         ) from error
+
+
+#: The keys of a checkpoint's metadata: those of 0.2 and before, and those that came after it, a
+#: digest of every array and one of the rest.
+OLD_KEYS = frozenset({"format", "version", "settings", "position"})
+DIGESTS, DIGEST = "digests", "digest"
+
+
+def _digest(name: str, array: Array) -> str:
+    """SHA-256 of an array: its name, dtype, shape and bytes."""
+    found = hashlib.sha256(f"{name} {array.dtype.str} {array.shape} ".encode())
+    found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def _digest_of_metadata(metadata: Mapping[str, str]) -> str:
+    rest = {name: text for name, text in metadata.items() if name != DIGEST}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _finite(path: Path, network: Network, params: Params) -> Params:
@@ -124,11 +106,14 @@ def kept(path: Path) -> str:
     return "the last checkpoint is unchanged" if path.exists() else "there is no checkpoint yet"
 
 
-def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -> Checkpoint:
+def load_checkpoint(
+    path: Path, network: Network, settings: Mapping[str, Any], *, per_epoch: int | None = None
+) -> Checkpoint:
     """The checkpoint at `path` of a run of `network` with the same `settings`.
 
-    Raises `TrainingError`, naming the file, if it is not a checkpoint, is damaged, or is of another
-    network, recipe, framework or data.
+    `per_epoch` is the number of steps of an epoch, with which its position must agree. Raises
+    `TrainingError`, naming the file, if it is not a checkpoint, is damaged, down to a single bit,
+    or is of another network, recipe, framework or data.
     """
     try:
         arrays, metadata = read_safetensors(path)
@@ -139,32 +124,59 @@ def load_checkpoint(path: Path, network: Network, settings: Mapping[str, Any]) -
             f"{path}: is not a checkpoint of this project; give a weights file as `weights`"
         )
     try:
+        _check_digests(arrays, metadata)
         made = json.loads(metadata["settings"])
-        values = json.loads(metadata["position"])
-        position = Position(
-            **{**values, "epochs": tuple(Epoch(**epoch) for epoch in values["epochs"])}
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(
-            f"{path}: is a damaged checkpoint ({error}); start again with another `out`"
-        ) from error
+        position = Position.of(json.loads(metadata["position"]))
+        if not isinstance(made, dict):
+            raise ValueError("its settings are not an object")
+    except MALFORMED as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
     check_same(path, made, settings)
+    try:
+        if per_epoch is not None:
+            position.check(Recipe.from_json(made["recipe"]), per_epoch)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
     weights, velocity = (
         {name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
         for kind in PREFIXES
     )
+    if len(weights) + len(velocity) < len(arrays):
+        raise _damaged(path, "an array in it is neither a weight nor a velocity")
     try:
         params = check_params(network, weights, source=str(path))
     except GoogLeNetError as error:
         raise TrainingError(str(error)) from error
-    if not math.isfinite(position.loss_sum) or any(
-        name not in params or params[name].shape != a.shape for name, a in velocity.items()
-    ):
-        raise TrainingError(
-            f"{path}: is a damaged checkpoint: its velocity or position does not fit the network;"
-            " start again with another `out`"
-        )
+    for name, array in velocity.items():
+        if name not in params or params[name].shape != array.shape or array.dtype.kind != "f":
+            raise _damaged(path, f"its velocity of '{name}' does not fit the network")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise _damaged(path, f"'{name}' is not finite")
     return Checkpoint(made, position, params, velocity)
+
+
+def _check_digests(arrays: Params, metadata: Mapping[str, str]) -> None:
+    """Raises `ValueError`, naming what differs, unless all is as it was written. A checkpoint of
+    0.2 or before has no digests.
+    """
+    if metadata.keys() == OLD_KEYS:
+        return
+    if metadata.keys() != {*OLD_KEYS, DIGESTS, DIGEST}:
+        raise ValueError("its metadata are not those of a checkpoint that this version knows")
+    if metadata[DIGEST] != _digest_of_metadata(metadata):
+        raise ValueError("its metadata do not match their digest")
+    digests = json.loads(metadata[DIGESTS])
+    for name in sorted({*digests, *arrays}):
+        if name not in arrays or digests.get(name) != _digest(name, arrays[name]):
+            raise ValueError(f"the array '{name}' does not match its digest")
+
+
+def _damaged(path: Path, what: str) -> TrainingError:
+    return TrainingError(
+        f"{path}: is a damaged checkpoint ({' '.join(what.split())[:200]}); start again with"
+        " another `out`"
+    )
 
 
 PREFIXES = ("weights/", "velocity/")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..drawing.figures import arrange, check_picture, in_our_look, printable, save_figure
-from .checkpoint import Epoch
 from .colours import colours_of
+from .position import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

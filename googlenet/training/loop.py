@@ -4,15 +4,11 @@ several that train together.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,14 +32,17 @@ from ..weights.files import save_params
 from .checkpoint import (
     AFTER_DIVERGENCE,
     Checkpoint,
-    Epoch,
-    Position,
     kept,
     load_checkpoint,
     save_checkpoint,
 )
+from .folders import locked as locked  # its place in 0.2, as that of the log
+from .log import LOG as LOG
+from .log import Log
+from .log import read_log as read_log
+from .position import Epoch, Position
 
-CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "weights.safetensors"
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 
 #: The number of steps for which the plain GoogLeNet stays at chance on all of Fashion-MNIST, with
 #: the book's recipe.
@@ -88,7 +87,8 @@ class TrainingRun:
 
     `stop` is called after each step; if it returns True, a checkpoint is saved and the run ends. A
     checkpoint is written after each epoch, and every `checkpoint_seconds` within one. `initializer`
-    is the rule by which `params` were drawn, None if they were not.
+    is the rule by which `params` were drawn, None if they were not. `wait` is for how many seconds
+    another process may still run in the folder.
     """
 
     backend: Trains
@@ -102,6 +102,7 @@ class TrainingRun:
     device: str | None = None
     parallel: bool = False
     initializer: str | None = None
+    wait: float = 0.0
     stop: Callable[[], bool] = lambda: False
     listener: Listener = field(default_factory=Listener)
 
@@ -142,7 +143,7 @@ class TrainingRun:
         check_batch_size(self.recipe, self.data, self.network, processes=processes)
         if rank:
             return self._train(rank)
-        with locked(self.folder):
+        with locked(self.folder, wait=self.wait):
             return self._train(rank)
 
     def _train(self, rank: int) -> Outcome:
@@ -154,11 +155,13 @@ class TrainingRun:
         if position.step:
             trainer.restore(checkpoint.velocity, learning_rate=position.learning_rate)
         self._check_alike(trainer, checkpoint)
-        if rank == 0:
-            self._open(position)
-            self.listener.started(position, self.per_epoch, self.steps)
-        # Unbuffered: a failed write is not tried again while an error propagates.
-        with open(self.folder / LOG if rank == 0 else os.devnull, "ab", buffering=0) as log:
+        with self._log(rank) as log:
+            if position.step:
+                log.go_on(position)
+            else:
+                log.begin({"version": __version__, **self._versions(), **self.settings})
+            if rank == 0:
+                self.listener.started(position, self.per_epoch, self.steps)
             while position.epoch < self.recipe.epochs:
                 position, stopped = self._epoch(trainer, position, log)
                 if stopped:
@@ -190,14 +193,7 @@ class TrainingRun:
         """The checkpoint to resume from, or the beginning."""
         path, log = self.folder / CHECKPOINT, self.folder / LOG
         if self.resume and path.exists():
-            checkpoint = load_checkpoint(path, self.network, self.settings)
-            if rank == 0 and (
-                not log.exists() or log.stat().st_size < checkpoint.position.log_bytes
-            ):
-                raise TrainingError(
-                    f"{log}: is missing or shorter than its checkpoint says; give another `out`"
-                )
-            return checkpoint
+            return load_checkpoint(path, self.network, self.settings, per_epoch=self.per_epoch)
         if rank == 0 and not self.resume and (path.exists() or log.exists()):
             raise TrainingError(
                 f"{self.folder}: already holds a run; continue it with `resume=True`, or give"
@@ -205,30 +201,9 @@ class TrainingRun:
             )
         return Checkpoint(self.settings, Position(), self.params)
 
-    def _open(self, position: Position) -> None:
-        """A log that ends at `position`: what comes after it belongs to steps that will be taken
-        again.
-        """
-        log = self.folder / LOG
-        try:
-            if position.step:
-                os.truncate(log, position.log_bytes)
-            else:
-                log.write_bytes(
-                    _line(
-                        {
-                            "event": "start",
-                            "version": __version__,
-                            **self._versions(),
-                            **self.settings,
-                        }
-                    )
-                )
-        except OSError as error:
-            raise TrainingError(
-                f"{error.filename or log}: cannot be written ({error.strerror or error}); give"
-                " another `out`"
-            ) from error
+    def _log(self, rank: int) -> Log:
+        path = self.folder / CHECKPOINT
+        return Log(None if rank else self.folder / LOG, lambda: kept(path))
 
     def _versions(self) -> dict[str, Any]:
         name = self.backend.name
@@ -239,7 +214,7 @@ class TrainingRun:
             "classes": list(self.data.classes),
         }
 
-    def _epoch(self, trainer: Trainer, position: Position, log: Any) -> tuple[Position, bool]:
+    def _epoch(self, trainer: Trainer, position: Position, log: Log) -> tuple[Position, bool]:
         """The rest of the epoch in progress: where it ends, and whether it was stopped within."""
         saved = time.monotonic()
         first = position.step - position.epoch * self.per_epoch
@@ -279,7 +254,7 @@ class TrainingRun:
                     "accuracy": accuracy,
                     "learning_rate": rate,
                 }
-                self._write(log, event)
+                log.write(event)
                 if rank == 0:
                     self.listener.step(
                         position.step, loss_sum / count, accuracy, position.count / position.seconds
@@ -310,7 +285,7 @@ class TrainingRun:
         sums = trainer.total(np.array([loss_sum, correct, count, stop], np.float64))
         return float(sums[0]), int(sums[1]), int(sums[2]), bool(sums[3])
 
-    def _finish(self, trainer: Trainer, position: Position, log: Any) -> Position:
+    def _finish(self, trainer: Trainer, position: Position, log: Log) -> Position:
         """The test, and the epoch's line in the log."""
         sums = np.zeros(3)
         done, total = 0, len(self.data.test.labels)
@@ -339,7 +314,7 @@ class TrainingRun:
             examples_per_second=position.count / position.seconds,
             seconds=position.seconds,
         )
-        self._write(log, {"event": "epoch", **asdict(epoch)})
+        log.write({"event": "epoch", **asdict(epoch)})
         return Position(
             step=position.step,
             epochs=(*position.epochs, epoch),
@@ -392,33 +367,16 @@ class TrainingRun:
             f"{AFTER_DIVERGENCE[0].upper()}{AFTER_DIVERGENCE[1:]}{other}"
         )
 
-    def _save(self, trainer: Trainer, position: Position, log: Any) -> None:
+    def _save(self, trainer: Trainer, position: Position, log: Log) -> None:
         if trainer.rank:
             return
-        try:
-            os.fsync(log.fileno())
-        except OSError as error:
-            raise self._unwritable_log(error) from error
-        position = replace(position, log_bytes=log.tell())
+        length, found = log.flush()
+        position = replace(position, log_bytes=length, log_digest=found)
         params = self.backend.params_of(trainer.model)
         save_checkpoint(
             self.folder / CHECKPOINT,
             self.network,
             Checkpoint(self.settings, position, params, trainer.velocity()),
-        )
-
-    def _write(self, log: Any, values: dict[str, Any]) -> None:
-        try:
-            line = _line(values)
-            if log.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            raise self._unwritable_log(error) from error
-
-    def _unwritable_log(self, error: OSError) -> TrainingError:
-        return TrainingError(
-            f"{self.folder / LOG}: cannot be written ({error.strerror});"
-            f" {kept(self.folder / CHECKPOINT)}; once it can be written, give `resume=True`"
         )
 
     def _write_weights(self, trainer: Trainer) -> None:
@@ -432,44 +390,6 @@ class TrainingRun:
         )
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder` and those above it unless they exist. Raises `TrainingError` if it cannot."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: cannot be written ({error.strerror}); give another `out`"
-        ) from error
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """`folder`, which is made if need be, is this process's to write to meanwhile. Raises
-    `TrainingError` if it is another's, or cannot be made. Where the system has no such locks, as
-    Windows, nothing is locked.
-    """
-    make_folder(folder)
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainingError(
-                f"{folder}: another process is training here; wait for it to finish, or give"
-                " another `out`"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
-        os.close(handle)
-
-
 def digest(params: Params) -> str:
     """SHA-256 of weights: names, shapes and bytes."""
     found = hashlib.sha256()
@@ -477,24 +397,6 @@ def digest(params: Params) -> str:
         found.update(f"{path} {array.shape}".encode())
         found.update(np.ascontiguousarray(array, "<f4").tobytes())
     return found.hexdigest()
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The events of a log, without a last line that is still being written. Raises `TrainingError`
-    for a file that is not one.
-    """
-    try:
-        lines = path.read_text().splitlines(keepends=True)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
-        raise TrainingError(f"{path}: is not a training log ({error})") from error
-
-
-def _line(values: dict[str, Any]) -> bytes:
-    return (json.dumps(values, allow_nan=False) + "\n").encode()
 
 
 def _finite_or_large(value: float) -> float:

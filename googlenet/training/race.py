@@ -15,7 +15,7 @@ from typing import Any
 
 from ..data.dataset import DataSet
 from ..data.prepared import save_data
-from ..errors import TrainingError, WeightsError
+from ..errors import BackendError, TrainingError, WeightsError
 from ..files import write_atomically
 from ..jobs.job import Job, run_job
 from ..spec.layers import Network
@@ -23,8 +23,11 @@ from ..spec.recipe import Recipe
 from ..spec.serial import to_json
 from ..weights.files import load_params, save_params
 from ..weights.initial import init_params
-from .checkpoint import Epoch, check_same
-from .loop import LOG, digest, locked, make_folder, read_log
+from .checkpoint import check_same
+from .folders import locked, make_folder
+from .log import LOG, epochs_of, read_log
+from .loop import digest
+from .position import Epoch
 
 #: Called often with the framework, the seed, the stage, how much of it is done, and how much there
 #: is.
@@ -89,9 +92,10 @@ def run_race(
         starts: dict[int, Path] = {}
         for seed in seeds:
             starts[seed] = start = folder / f"start-seed{seed}.safetensors"
-            if start.exists() and _start_of(start, network) != digest(
-                init_params(network, seed=seed, initializer=initializer)
-            ):
+            drawn = digest(init_params(network, seed=seed, initializer=initializer))
+            for framework in frameworks:
+                _check_start(folder / f"{framework}-seed{seed}", data.digest, drawn)
+            if start.exists() and _start_of(start, network) != drawn:
                 raise TrainingError(
                     f"{start}: does not hold this race's initial weights; give another `out`"
                 )
@@ -108,7 +112,8 @@ def run_race(
             }
             for framework in frameworks:
                 run = _run_one(framework, seed, folder, asked, options, progress)
-                _check_start(run, data.digest, digest(params))
+                if run.error is None:
+                    _check_start(run.folder, data.digest, digest(params))
                 runs.append(run)
                 finished(run)
         return runs
@@ -125,7 +130,7 @@ def _check_folder(folder: Path, network: Network, data: DataSet, recipe: Recipe)
     }
     wanted = json.loads(json.dumps(settings))  # as a log returns them
     for log in sorted(folder.glob(f"*-seed*/{LOG}")):
-        for began in read_log(log)[:1]:
+        for began in _started(log):
             made = {name: began.get(name) for name in wanted}
             seed = (made["recipe"] or {}).get("seed")  # each run has one of its own
             check_same(log, made, {**wanted, "recipe": {**wanted["recipe"], "seed": seed}})
@@ -165,29 +170,54 @@ def _run_one(
         report=partial(progress, framework, seed),
         gentle=True,
     )
-    events = read_log(run / LOG) if (run / LOG).exists() else []
-    epochs = tuple(
-        Epoch(**{k: v for k, v in event.items() if k != "event"})
-        for event in events
-        if event["event"] == "epoch"
-    )
+    try:
+        ended = answer.give(_Ended.of) if answer.error is None else None
+        events = read_log(run / LOG) if (run / LOG).exists() else []
+    except (BackendError, TrainingError) as error:
+        return RaceRun(framework, seed, run, error=answer.error or str(error))
+    epochs = epochs_of(events)
     version = str(events[0].get("framework_version", "")) if events else ""
-    error = answer.error
-    if error is None and not answer.values["finished"]:
-        error = f"was stopped after step {answer.values['step']}"
-    return RaceRun(framework, seed, run, epochs, version, error)
+    failed = answer.error
+    if ended is not None and not ended.finished:
+        failed = f"was stopped after step {ended.step}"
+    elif ended is not None and len(epochs) != asked["recipe"]["epochs"]:
+        failed = (
+            f"{run / LOG}: has {len(epochs)} epochs of {asked['recipe']['epochs']}, though the"
+            " worker says that it has finished"
+        )
+    return RaceRun(framework, seed, run, epochs, version, failed)
 
 
-def _check_start(run: RaceRun, data: str, weights: str) -> None:
+@dataclass(frozen=True)
+class _Ended:
+    """What a worker answers."""
+
+    finished: bool
+    step: int
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _Ended:
+        return cls(**values)
+
+
+def _started(log: Path) -> list[dict[str, Any]]:
+    """The start of a log; nothing if there is none yet, or if it is damaged: then the run that it
+    belongs to fails, and not the race.
+    """
+    try:
+        return read_log(log)[:1] if log.exists() else []
+    except TrainingError:
+        return []
+
+
+def _check_start(run: Path, data: str, weights: str) -> None:
     """Raises `TrainingError` unless the run's own log says that it started as all others did."""
-    events = read_log(run.folder / LOG) if (run.folder / LOG).exists() else []
-    if not events or run.error is not None:
-        return
-    for what, expected in (("data", data), ("weights", weights)):
-        if events[0][what]["digest"] != expected:
-            raise TrainingError(
-                f"{run.folder}: started with {what} that are not this race's; give another `out`"
-            )
+    for began in _started(run / LOG):
+        for what, expected in (("data", data), ("weights", weights)):
+            if began[what]["digest"] != expected:
+                raise TrainingError(
+                    f"{run}: started with {what} that are not this race's; give another `out`"
+                )
 
 
 @dataclass(frozen=True)

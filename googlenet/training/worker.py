@@ -13,6 +13,7 @@ from ..data.sets import load_data
 from ..errors import BackendError
 from ..jobs.job import Report
 from ..jobs.signals import stopping
+from ..jobs.workers import GRACE
 from ..spec.recipe import Recipe
 from ..spec.serial import from_json
 from ..weights.files import load_params
@@ -42,6 +43,7 @@ def answer(
             recipe=Recipe.from_json(values["recipe"]),
             folder=folder,
             resume=True,
+            wait=GRACE,  # of a race that was killed, the worker may still save
             stop=lambda: bool(heard),
         )
         run.listener = Listener(

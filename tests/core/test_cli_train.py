@@ -4,6 +4,7 @@ leave, refuse, and how they stop.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -75,11 +76,13 @@ def test_a_run_prints_a_line_an_epoch_and_leaves_its_files(shades, tmp_path):
     assert [line.split()[:2] for line in lines[2:4]] == [["epoch", "1/2"], ["epoch", "2/2"]]
     assert "test accuracy" in lines[4]
     assert "95 %" in lines[4]
+    (folder,) = (tmp_path / "runs").iterdir()
+    name = r"googlenet-shades-numpy-seed0-1x8x8-rate0\.01-epochs2-batch16-[0-9a-f]{8}"
+    assert re.fullmatch(name, folder.name)  # all that makes runs differ
     assert lines[5:] == [
-        "Curves: runs/googlenet-shades-numpy-seed0/curves.png",
-        "Weights: runs/googlenet-shades-numpy-seed0/weights.safetensors",
+        f"Curves: runs/{folder.name}/curves.png",
+        f"Weights: runs/{folder.name}/weights.safetensors",
     ]
-    folder = tmp_path / "runs" / "googlenet-shades-numpy-seed0"
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint.safetensors",
         "curves.png",

@@ -5,9 +5,7 @@ The framework is named by `GOOGLENET_FRAMEWORK`. The network has no batch norm: 
 the statistics of its own images.
 """
 
-import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -28,7 +26,8 @@ from googlenet.reference.training import Trainer
 from googlenet.training import Recipe
 from googlenet.training.loop import LOG, WEIGHTS, read_log
 
-SCRIPT = str(Path(sys.executable).with_name("googlenet"))
+from ..frameworks.benchmarks import benchmark
+
 STEPS, BATCH = 5, 6
 NETWORK = get_network("googlenet", num_classes=3, input_shape=(1, 8, 8))
 RECIPE = Recipe(
@@ -39,111 +38,6 @@ RECIPE = Recipe(
     batch_size=BATCH,
     schedule="cosine",
 )
-
-
-def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def torch(arguments, folder):
-    return [
-        (
-            [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--nproc-per-node",
-                "2",
-                f"--master-port={port()}",
-                "-m",
-                "googlenet",
-                *arguments,
-            ],
-            {},
-        )
-    ]
-
-
-def tensorflow(arguments, folder):
-    workers = [f"127.0.0.1:{port()}" for _ in range(2)]
-    return [
-        (
-            [SCRIPT, *arguments],
-            {
-                "TF_CONFIG": json.dumps(
-                    {"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}}
-                )
-            },
-        )
-        for rank in range(2)
-    ]
-
-
-def mxnet(arguments, folder):
-    cluster = {
-        "DMLC_PS_ROOT_URI": "127.0.0.1",
-        "DMLC_PS_ROOT_PORT": str(port()),
-        "DMLC_NUM_WORKER": "2",
-        "DMLC_NUM_SERVER": "1",
-    }
-    serve = [sys.executable, "-c", "import mxnet"]
-    parts = [
-        ("scheduler", serve),
-        ("server", serve),
-        ("worker", [SCRIPT, *arguments]),
-        ("worker", [SCRIPT, *arguments]),
-    ]
-    return [(command, {**cluster, "DMLC_ROLE": role}) for role, command in parts]
-
-
-def paddle(arguments, folder):
-    launcher = [
-        sys.executable,
-        "-m",
-        "paddle.distributed.launch",
-        "--nproc_per_node",
-        "2",
-        "--log_dir",
-        str(folder / "paddle"),
-    ]
-    return [([*launcher, SCRIPT, *arguments], {"PADDLE_DISTRI_BACKEND": "gloo"})]
-
-
-def mindspore(arguments, folder):
-    launcher = [
-        str(Path(sys.executable).with_name("msrun")),
-        "--worker_num",
-        "2",
-        "--local_worker_num",
-        "2",
-        "--join",
-        "True",
-    ]
-    return [
-        (
-            [
-                *launcher,
-                "--master_port",
-                str(port()),
-                "--log_dir",
-                str(folder / "mindspore"),
-                SCRIPT,
-                *arguments,
-            ],
-            {},
-        )
-    ]
-
-
-LAUNCHERS = {
-    "torch": torch,
-    "tensorflow": tensorflow,
-    "mxnet": mxnet,
-    "paddle": paddle,
-    "mindspore": mindspore,
-}
 
 
 def run(parts, folder):
@@ -233,7 +127,7 @@ def test_two_processes_take_the_steps_of_one(framework, tmp_path, count):
         str(tmp_path / "run"),
         "--parallel",
     ]
-    run(LAUNCHERS[framework](arguments, tmp_path), tmp_path)
+    run(benchmark("launchers").LAUNCHERS[framework](arguments, tmp_path), tmp_path)
 
     order = RECIPE.order(0, count)
     taken, targets = (images[order] / 255).astype(np.float32), labels[order]

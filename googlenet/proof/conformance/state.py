@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from ...arrays import Params
 from ...backend.protocols import Backend, Differentiates, Saves, TrainsInParallel
 from ...errors import BackendError, DeviceError, GoogLeNetError, WeightsError
 from ...spec.params import param_specs
+from ...temporary import temporary_folder
 from ...weights.samples import random_params
 from ..parity.compare import compare_forward, compare_weights
 from ..parity.problem import Problem, random_problem
@@ -103,8 +102,8 @@ def _check_save(backend: Saves) -> None:
     model = backend.build(network, params)
     suffixes = backend.file_suffix
     for suffix in (suffixes,) if isinstance(suffixes, str) else suffixes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"model{suffix}"
+        with temporary_folder("save") as folder:
+            path = folder / f"model{suffix}"
             backend.save(model, path)
             size = path.stat().st_size if path.exists() else 0
             expect(
@@ -114,13 +113,13 @@ def _check_save(backend: Saves) -> None:
             path.write_bytes(b"old")
             backend.save(model, str(path))
             expect(path.stat().st_size > 3, f"save: did not replace an old {path.name}")
-            left = sorted(found.name for found in Path(folder).iterdir())
+            left = sorted(found.name for found in folder.iterdir())
             expect(left == [path.name], f"save: left {', '.join(left)} in place of {path.name}")
-            missing = Path(folder) / "none" / path.name
+            missing = folder / "none" / path.name
             broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
                 (what, WeightsError, partial(backend.save, model, other))
                 for what, other in {
-                    "a name that ends otherwise": Path(folder) / "model.other",
+                    "a name that ends otherwise": folder / "model.other",
                     "a folder that does not exist": missing,
                 }.items()
             ]

@@ -68,7 +68,8 @@ class Difference:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Difference:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`. Raises `KeyError` for something that is not compared."""
+        WORDS[values["what"]]
         return cls(
             values["what"],
             values["name"],

@@ -5,7 +5,8 @@ worker process.
 from __future__ import annotations
 
 import math
-import tempfile
+import os
+import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,13 +18,14 @@ from typing import Any, Final
 
 from ...arrays import Params
 from ...data.images import ImageSet
-from ...errors import DataError
+from ...errors import BackendError
 from ...jobs.bounds import Bounds
-from ...jobs.job import Job, run_job
+from ...jobs.job import Answer, Job, run_job
 from ...rounding import EPS
 from ...spec.analysis import count_multiply_adds, count_parameters
 from ...spec.layers import Network, plain
 from ...spec.loss import Loss
+from ...temporary import temporary_folder, unusable
 from ...version import __version__
 from ...weights.check import check_params
 from ..exact.compare import ExactComparison
@@ -265,22 +267,24 @@ def run_parity(
             gradients=options.gradients,
             report=partial(progress, REFERENCE, ATTEMPTS),
         )
-    with tempfile.TemporaryDirectory(prefix="googlenet-parity-") as name:
-        folder = Path(name)
+    with temporary_folder("parity") as folder:
+        question = folder / "question"
         try:
-            Question(problem, options.chunk, yardsticks).save(folder)
+            question.mkdir()
+            Question(problem, options.chunk, yardsticks).save(question)
             if exact is not None:
-                save_exact(folder, exact)
+                save_exact(question, exact)
         except OSError as error:
-            raise DataError(
-                f"{folder}: cannot be written ({error.strerror or error}); set the environment"
-                " variable TMPDIR to another folder for temporary files"
-            ) from error
+            raise unusable(error) from error
         stop = threading.Event()
 
         def work(framework: str) -> Result:
             device = options.devices.get(framework)
             task = options.tasks.get(framework, Task())
+            try:
+                place = _copied(question, folder / framework)
+            except OSError as error:
+                return Result(framework, error=str(unusable(error)), device=device)
             answer = run_job(
                 Job(
                     task.name,
@@ -288,7 +292,7 @@ def run_parity(
                     {"device": device, "compiled": options.compiled, **task.values},
                     memory_hint=MEMORY_HINT,
                 ),
-                folder,
+                place,
                 interpreter=options.interpreters.get(framework),
                 threads=options.threads,
                 processes=options.jobs,
@@ -299,17 +303,10 @@ def run_parity(
             )
             if answer.error is not None:
                 return Result(framework, error=answer.error, device=device)
-            return Result(
-                framework,
-                Comparison.from_json(answer.values),
-                versions=answer.versions,
-                threads=answer.threads,
-                seconds=answer.seconds,
-                peak_memory_bytes=answer.peak_memory_bytes,
-                device=device,
-                precision=answer.values["precision"],
-                exact=None if exact is None else ExactComparison.from_json(answer.values["exact"]),
-            )
+            try:
+                return answer.give(partial(_result, framework, answer, device, exact is not None))
+            except BackendError as error:
+                return Result(framework, error=str(error), device=device)
 
         with ThreadPoolExecutor(max_workers=options.jobs) as pool:
             try:
@@ -330,6 +327,36 @@ def run_parity(
         gradients=options.gradients,
         exact=exact,
         compiled=options.compiled,
+    )
+
+
+def _copied(question: Path, place: Path) -> Path:
+    """A folder of its own for a worker, with what it is asked: whatever it does there, the others
+    have theirs.
+    """
+    place.mkdir()
+    for each in question.iterdir():
+        try:
+            os.link(each, place / each.name)
+        except OSError:  # a file system without links
+            shutil.copyfile(each, place / each.name)
+    return place
+
+
+def _result(
+    framework: str, answer: Answer, device: str | None, exact: bool, values: Mapping[str, Any]
+) -> Result:
+    """What a worker answered, as its row."""
+    return Result(
+        framework,
+        Comparison.from_json(values),
+        versions=answer.versions,
+        threads=answer.threads,
+        seconds=answer.seconds,
+        peak_memory_bytes=answer.peak_memory_bytes,
+        device=device,
+        precision=values["precision"],
+        exact=ExactComparison.from_json(values["exact"]) if exact else None,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ...backend.snippets import Outcome
-from ...jobs.job import Job, run_job
+from ...errors import BackendError
+from ...jobs.job import Answer, Job, run_job
+from ...temporary import temporary_folder
 from ...version import __version__
 from .run import Found
 from .table import Trap
@@ -129,19 +130,29 @@ def run_traps(
         )
         if answer.error is not None:
             return FrameworkTraps(framework, error=answer.error)
-        return FrameworkTraps(
-            framework,
-            tuple(Found.from_json(each) for each in answer.values.get("traps", ())),
-            shown=answer.values["shown"],
-            imports=answer.values.get("imports", ""),
-            versions=answer.versions,
-            seconds=answer.seconds,
-        )
+        try:
+            return answer.give(partial(_answered, framework, names, answer))
+        except BackendError as error:
+            return FrameworkTraps(framework, error=str(error))
 
-    with tempfile.TemporaryDirectory(prefix="googlenet-traps-") as name:
-        return TrapReport(
-            tuple(traps), tuple(work(framework, Path(name)) for framework in frameworks)
-        )
+    with temporary_folder("traps") as folder:
+        return TrapReport(tuple(traps), tuple(work(framework, folder) for framework in frameworks))
+
+
+def _answered(
+    framework: str, names: Sequence[str], answer: Answer, values: Mapping[str, Any]
+) -> FrameworkTraps:
+    found = tuple(Found.from_json(each) for each in values.get("traps", ()))
+    if values["shown"] and [each.trap for each in found] != list(names):
+        raise ValueError("it does not have the traps that were asked for")
+    return FrameworkTraps(
+        framework,
+        found,
+        shown=values["shown"],
+        imports=values.get("imports", ""),
+        versions=answer.versions,
+        seconds=answer.seconds,
+    )
 
 
 # In words -----------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 from mindspore.train import mind_ir_pb2
+
+from googlenet.temporary import temporary_folder
 
 from .call_lines import call_lines, noted
 
@@ -102,7 +103,7 @@ def captured(model: nn.Cell, x: ms.Tensor) -> Program:
         kept.CopyFrom(proto)
         del proto.graph.parameter[:]  # the weights need not be written
 
-    with tempfile.TemporaryDirectory() as folder, _settings(folder), noted(folder):
+    with temporary_folder("mindir") as made, _settings(folder := str(made)), noted(folder):
         file = os.path.join(folder, "model")
         ms.export(Whole(model), x, file_name=file, file_format="MINDIR", custom_func=keep)
         lines = call_lines(folder)

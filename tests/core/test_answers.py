@@ -1,0 +1,230 @@
+"""Whatever a worker does or answers, its job has one error of one line, and nothing else fails."""
+
+import json
+import math
+import random
+import re
+from functools import partial
+
+import pytest
+
+from googlenet import BackendError, get_network
+from googlenet.actions.code import _Answered
+from googlenet.actions.translate import _Unbiased, _Written
+from googlenet.checking.report import Check
+from googlenet.jobs.job import Answer, Job, run_job
+from googlenet.jobs.native import _read as read_native
+from googlenet.jobs.probe import _Probed
+from googlenet.proof.exact.compare import Difference, ExactComparison
+from googlenet.proof.parity.rows import Comparison, Group, Row, differing
+from googlenet.proof.parity.run import _result
+from googlenet.proof.traps.report import _answered
+from googlenet.spec.serial import to_json
+from googlenet.training.race import _Ended
+from googlenet.version import __version__, source_digest
+
+#: A worker's own part of an answer.
+WORKER = {
+    "values": {"found": 1},
+    "versions": {"googlenet": __version__, "numpy": "2"},
+    "source": source_digest(),
+    "threads": None,
+    "seconds": 1.0,
+    "peak_memory_bytes": 1,
+}
+
+
+def answered(folder, script):
+    """The answer of a job whose interpreter is a script that does as it likes."""
+    fake = folder / "python"
+    fake.write_text(f'#!/bin/sh\n[ "$1" = -m ] || exit 1\ncd "$3"\n{script}\n')
+    fake.chmod(0o755)
+    place = folder / "place"
+    place.mkdir()
+    job = Job("tasks:none", "numpy")
+    heard = []
+    found = run_job(
+        job, place, interpreter=str(fake), timeout=30, report=lambda *told: heard.append(told)
+    )
+    assert all(isinstance(done, int) for _, done, _ in heard)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("true", "exited with code 0; last output: none"),
+        ("exit 7", "exited with code 7"),
+        ("kill -SEGV $$", "was killed by SIGSEGV"),
+        ("kill -40 $$", "was killed by signal 40"),
+        ("rm -rf ../place", "exited with code 0; last output: none"),
+        ("rm numpy.log; mkdir numpy.log", "exited with code 0; last output: none"),
+        ("mkfifo numpy.json", "exited with code 0"),
+        ("mkdir numpy.json", "exited with code 0"),
+        ("ln -s /dev/zero numpy.json", "exited with code 0"),
+        ("printf '' > numpy.json", "gave an answer that cannot be read"),
+        ("printf '{}' > numpy.json", "gave an answer that cannot be read"),
+        ("printf '[]' > numpy.json", "gave an answer that cannot be read"),
+        ("printf '\\377\\376' > numpy.json", "gave an answer that cannot be read"),
+        ("head -c 1000000 /dev/zero | tr '\\0' '[' > numpy.json", "cannot be read"),
+        ("printf '{' > numpy.progress.json; sleep 0.2", "exited with code 0"),
+        ("printf '[1, 2]' > numpy.progress.json; sleep 0.2", "exited with code 0"),
+        ("printf '[\"a\", true, 1]' > numpy.progress.json; sleep 0.2", "exited with code 0"),
+        ("mkfifo numpy.progress.json; sleep 0.2", "exited with code 0"),
+        ("printf '\\033[31m\\n\\377' ; exit 1", "exited with code 1"),
+    ],
+)
+def test_a_worker_that_does_as_it_likes_has_one_error(tmp_path, script, error):
+    found = answered(tmp_path, script)
+    assert error in found.error
+    assert "\n" not in found.error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": []},
+        {"values": None},
+        {"error": 1},
+        {"error": "why", "raised": "os"},
+        {"error": "why", "raised": "annotations"},
+        {"error": "why", "raised": 3},
+        {"details": None},
+        {"versions": {"googlenet": __version__}},
+        {"versions": {"googlenet": __version__, "numpy": 2}},
+        {"versions": {}},
+        {"versions": []},
+        {"source": None},
+        {"source": "else"},
+        {"threads": 1},
+        {"seconds": "1"},
+        {"peak_memory_bytes": 1.5},
+        {"more": 1},
+    ],
+)
+def test_an_answer_of_another_shape_cannot_be_read(tmp_path, change):
+    path = tmp_path / "numpy.json"
+    path.write_text(json.dumps(WORKER))
+    assert Answer.read(path, "numpy").values == {"found": 1}
+    path.write_text(json.dumps({**WORKER, **change}))
+    found = Answer.read(path, "numpy")
+    assert "cannot be read" in found.error or "install the same" in found.error
+    assert found.values == {}
+
+
+# What tasks answer --------------------------------------------------------------------------------
+
+ROWS = [Row("a", 1e-7, 1e-6), Row("b", math.inf, 1e-6), Row("c", 0.0, math.inf, provable=False)]
+COMPARISON = Comparison({group: ROWS for group in Group} | {Group.WEIGHTS: [differing("w")]})
+EXACT = ExactComparison(
+    {"outputs": 3}, {"outputs": 1}, Difference("outputs", "a", (0, 1), 1.0, math.nan)
+)
+NETWORK = get_network("googlenet")
+CHECK = {
+    "framework": "numpy",
+    "against": "googlenet",
+    "input_shape": [1, 8, 8],
+    "verdict": "same",
+    "differences": [],
+    "mentions": [],
+    "first_divergence": {"path": "a", "place": "b", "error": 0.5, "extra": False, "known": True},
+    "parameters": {"model": 1, "spec": 1},
+    "proved": True,
+    "sizes": [{"input_shape": [1, 9, 9], "verdict": "different"}],
+    "reason": "",
+}
+NATIVE = {
+    "axes": "NHWC",
+    "shapes": {"logits": [10]},
+    "parameters": {"a.weight": 3},
+    "layers": {"a": [["Conv", "Conv()"]]},
+}
+TRAP = {
+    "trap": "padding",
+    "outcome": "agrees",
+    "expected": "agrees",
+    "error": 0.5,
+    "answer": [1, 2],
+    "right": 1.0,
+    "right_error": 0.0,
+    "limit": 1.0,
+    **dict.fromkeys(("default", "corrected", "helpers", "helper_imports"), ""),
+    **dict.fromkeys(("message", "remark", "raises"), ""),
+}
+SHAPES = {"a": (3, 4, 4)}
+#: What each task answers, what is made of it, and what is then shown of that.
+TASKS = {
+    "parity": (
+        {**COMPARISON.to_json(), "precision": {"a": "b"}, "exact": EXACT.to_json()},
+        partial(_result, "numpy", Answer(), None, True),
+        lambda found: json.dumps(found.to_json()) + str(found.exact.first),
+    ),
+    "traps": (
+        {"shown": True, "imports": "", "traps": [TRAP]},
+        partial(_answered, "numpy", ["padding"], Answer()),
+        lambda found: json.dumps([found.to_json(), found.passed]),
+    ),
+    "race": ({"finished": True, "step": 3}, _Ended.of, str),
+    "probe": ({"capabilities": ["train"]}, _Probed.of, lambda found: sorted(found.capabilities)),
+    "native": (
+        NATIVE,
+        partial(read_native, "numpy", "2", NETWORK, SHAPES),
+        lambda found: json.dumps(found.to_json()),
+    ),
+    "code": ({"text": "a", "name": "b"}, _Answered.of, str),
+    "check": (CHECK, Check.from_json, lambda found: [*found.lines(), json.dumps(found.to_json())]),
+    "traced": ({"unbiased": True, "taken": []}, _Unbiased.of, str),
+    "written": (
+        {
+            "files": {"source": "a", "weights": "b", "loader": "c", "name": "d"},
+            "network": to_json(get_network("nin")),
+            "places": {"a": "b"},
+            "taken": ["a"],
+            "unbiased": False,
+        },
+        _Written.of,
+        str,
+    ),
+}
+#: What stands where something else should.
+WRONG = (None, True, -1, 2**70, 1e308, "", "x", "1", [], [[]], {}, {"a": {}}, [1, "a", None])
+
+
+def spots(value, path=()):
+    """The paths of all parts of some JSON."""
+    yield path
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from spots(item, (*path, key))
+
+
+def changed(value, path, other):
+    if not path:
+        return other
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(value[path[0]], path[1:], other)
+    return copy
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_answer_is_right_or_refused_in_one_line(task):
+    """With anything else anywhere in it; and what is taken can be shown."""
+    values, make, show = TASKS[task]
+    assert show(Answer(values).give(make))
+    places = list(spots(values))
+    chance = random.Random(0)
+    chosen = places if len(places) < 60 else [(), *chance.sample(places, 60)]
+    refused = 0
+    for path in chosen:
+        for other in WRONG if len(chosen) < 30 else chance.sample(WRONG, 4):
+            try:
+                found = Answer(changed(values, path, other)).give(make)
+            except BackendError as error:
+                refused += 1
+                message = str(error)
+                if not re.fullmatch(r"its answer is not what was asked for \(.+\)", message):
+                    raise
+            else:
+                show(found)
+    assert refused > len(chosen) / 2
