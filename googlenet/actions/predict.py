@@ -214,10 +214,13 @@ def _class_names(path: Path, metadata: Mapping[str, str], count: int) -> tuple[s
     text = metadata.get("classes")
     if text is None:
         return tuple(f"class {index}" for index in range(count))
-    try:
-        names = json.loads(text)
-    except ValueError:
-        names = None
+    with limited(path, WeightsError):
+        try:
+            names = bounded_json(text)
+        except GoogLeNetError:
+            raise
+        except ValueError:
+            names = None
     if not isinstance(names, list) or len(names) != count:
         raise WeightsError(
             f"{path}: its metadata 'classes' is not a list with a name for each class ({count});"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..budget import bounded_json, limited
 from ..errors import DataError
-from ..files import replacing, write_atomically, writing
+from ..files import read_regular, replacing, write_atomically, writing
 from ..spec.layers import Shape
 from .cache import stored_array
 from .dataset import DataSet, Split
@@ -54,10 +55,11 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
     """
     path = folder / DESCRIPTION
     try:
-        text = json.loads(path.read_text())
+        with limited(path, DataError):
+            text = bounded_json(read_regular(path))
         name, description, digest = text["name"], text["description"], text["digest"]
         classes = tuple(text["classes"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path}: does not describe a prepared set ({error!r}); prepare the set again"
         ) from error
