@@ -65,8 +65,8 @@ def _given() -> dict[str, int]:
         if match is None or match[1] not in known or int(match[2]) < 1:
             raise DataError(
                 f"{VARIABLE}: expected NAME=NUMBER, with K, M, G or T for units of 1024, separated"
-                f" by commas, where NAME is one of {', '.join(known)}, got {_short(part)!r}; correct"
-                " it, or unset it"
+                f" by commas, where NAME is one of {', '.join(known)}, got {_short(part)!r};"
+                " correct it, or unset it"
             )
         given[match[1]] = int(match[2]) * _UNITS[match[3]]
     return given

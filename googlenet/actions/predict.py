@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ import numpy as np
 from ..arrays import Array
 from ..backend.discovery import canonical_name
 from ..backend.threads import prepared_backend
+from ..budget import bounded_json, limited
 from ..data.images import load_inputs
 from ..data.preprocessing import find_preprocessing
-from ..errors import DataError, UnknownNameError, WeightsError
+from ..errors import DataError, GoogLeNetError, UnknownNameError, WeightsError
 from ..files import replacing, writing
 from ..spec.layers import Network
 from ..spec.traversal import nodes

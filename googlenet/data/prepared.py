@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..budget import bounded_json, limited
-from ..errors import DataError
+from ..errors import DataError, GoogLeNetError
 from ..files import read_regular, replacing, write_atomically, writing
 from ..spec.layers import Shape
 from .cache import stored_array
@@ -59,9 +59,12 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
             text = bounded_json(read_regular(path))
         name, description, digest = text["name"], text["description"], text["digest"]
         classes = tuple(text["classes"])
+    except GoogLeNetError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataError(
-            f"{path}: does not describe a prepared set ({error!r}); prepare the set again"
+            f"{path}: does not describe a prepared set ({what}); prepare the set again"
         ) from error
     try:
         arrays = [stored_array(folder / f"{each}.npy") for each in ARRAYS]
