@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ import numpy as np
 from ..arrays import Array
 from ..backend.discovery import canonical_name
 from ..backend.threads import prepared_backend
+from ..budget import bounded_json, limited
 from ..data.images import load_inputs
 from ..data.preprocessing import find_preprocessing
-from ..errors import DataError, UnknownNameError, WeightsError
+from ..errors import DataError, GoogLeNetError, UnknownNameError, WeightsError
 from ..files import replacing, writing
 from ..spec.layers import Network
 from ..spec.traversal import nodes
@@ -214,10 +214,13 @@ def _class_names(path: Path, metadata: Mapping[str, str], count: int) -> tuple[s
     text = metadata.get("classes")
     if text is None:
         return tuple(f"class {index}" for index in range(count))
-    try:
-        names = json.loads(text)
-    except ValueError:
-        names = None
+    with limited(path, WeightsError):
+        try:
+            names = bounded_json(text)
+        except GoogLeNetError:
+            raise
+        except ValueError:
+            names = None
     if not isinstance(names, list) or len(names) != count:
         raise WeightsError(
             f"{path}: its metadata 'classes' is not a list with a name for each class ({count});"

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Array
+from ..budget import limited
 from ..errors import DataError
-from ..files import replacing
+from ..files import read_regular, replacing
 from ..spec.layers import Shape
 from .decoding import Raw, decode, map_npy, reading
 from .download import Report, cache_folder
@@ -71,8 +72,8 @@ def _source_digest(images: Raw) -> str:
     found = hashlib.sha256()
     for source in images:
         if isinstance(source, Path):
-            with reading(source):
-                data = source.read_bytes()
+            with limited(source, DataError), reading(source):
+                data = read_regular(source)
             found.update(f"{len(data)} ".encode())
         else:
             data = source.tobytes()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ..arrays import Array
-from ..errors import DataError
+from ..budget import limited, meter
+from ..errors import DataError, GoogLeNetError
+from ..files import check_regular, open_regular
+from ..npy import read_header
+from .pictures import SUFFIXES, is_picture, read_picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-#: The first bytes of files of these kinds.
-PNG, JPEG, GZIP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x1f\x8b"
+#: The first bytes of a gzip file.
+GZIP = b"\x1f\x8b"
 #: What a path of images may be, in words.
 KINDS = "an IDX file, a folder, a PNG or JPEG, or an .npy array"
 #: deflate expands one byte to at most this many.
@@ -60,14 +62,14 @@ def kind_of(path: Path) -> Literal["folder", "image", "npy", "idx"]:
             raise DataError(f"{path}: does not exist; give {KINDS}")
         if path.is_dir():
             return "folder"
-        if path.stat().st_size == 0:
+        if check_regular(path) == 0:
             raise DataError(f"{path}: is empty; give {KINDS}")
         if path.suffix.lower() == ".npy":
             return "npy"
         if path.suffix.lower() in SUFFIXES:
             return "image"
-        with path.open("rb") as file:
-            return "image" if file.read(len(PNG)).startswith((PNG, JPEG)) else "idx"
+        with open_regular(path) as file:
+            return "image" if is_picture(file.read(8)) else "idx"
 
 
 def find_images(path: Path) -> Raw:
@@ -128,7 +130,10 @@ def decode(source: Path | Array, name: str = "") -> Array:
     the file, or `name` for an array.
     """
     if isinstance(source, Path):
-        return _decode_file(source)
+        with limited(source, DataError), reading(source):
+            return read_picture(source)
+    with limited(name or "the array", DataError) as taken:  # it may be mapped, and not read so far
+        taken.take_bytes(4 * source.size)
     image: Array = np.asarray(source)
     if image.dtype == np.uint8:
         return image
@@ -148,27 +153,6 @@ def decode(source: Path | Array, name: str = "") -> Array:
     return image.astype(np.uint8)
 
 
-def _decode_file(path: Path) -> Array:
-    from PIL import Image, UnidentifiedImageError
-
-    with reading(path), path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about metadata and transparency, which do not matter here
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            # Only these two: one of the other formats would run Ghostscript.
-            with Image.open(file, formats=("PNG", "JPEG")) as image:
-                if image.mode.startswith("I"):  # Pillow's own conversion would clip, not scale
-                    wide = np.asarray(image, np.float64)
-                    return (wide / 257).round().clip(0, 255).astype(np.uint8)
-                return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-        except UnidentifiedImageError as error:
-            raise DataError(
-                f"{path}: is not a readable image (it is neither PNG nor JPEG)"
-            ) from error
-        except Exception as error:  # Pillow's parsers also raise SyntaxError or AssertionError
-            raise DataError(f"{path}: is not a readable image ({_words(error)})") from error
-
-
 # IDX ----------------------------------------------------------------------------------------------
 
 
@@ -181,7 +165,7 @@ def read_idx(path: Path, *, axes: int) -> Array:
     """
     start = 4 + 4 * axes
     try:
-        with path.open("rb") as file:
+        with limited(path, DataError), open_regular(path) as file:
             held = path.stat().st_size
             packed = file.read(len(GZIP)) == GZIP
             file.seek(0)
@@ -197,10 +181,12 @@ def read_idx(path: Path, *, axes: int) -> Array:
                         f"{path}: is truncated or damaged: its header says {_bytes(size)}, more"
                         f" than its {held} compressed bytes can hold"
                     )
+                meter().take_bytes(size)
                 data = bytearray()
                 # Reading one byte more than expected reveals a file that is too long.
                 while block := unpacked.read(min(1 << 20, size + 1 - len(data))):
                     data += block
+                    meter().check_time()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({_words(error)})") from error
     _check_length(path, shape, len(data))
@@ -278,14 +264,12 @@ def map_npy(path: Path) -> Array:
     def refused(why: str) -> DataError:
         return DataError(f"{path}: is not a complete .npy array of numbers ({why})")
 
-    with reading(path), path.open("rb") as file:
+    with reading(path), limited(path, DataError), open_regular(path) as file:
         try:
-            version = np.lib.format.read_magic(file)
-            if version == (1, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-            else:  # refuses everything but version 2: later ones are not for arrays of numbers
-                shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        except Exception as error:  # numpy's parser also lets TokenError or SyntaxError out
+            shape, fortran, dtype = read_header(file)
+        except GoogLeNetError:
+            raise
+        except ValueError as error:
             raise refused(_words(error)) from error
         start, end = file.tell(), path.stat().st_size
         if dtype.kind not in "iuf":

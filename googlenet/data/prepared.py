@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..files import replacing, write_atomically, writing
+from ..budget import bounded_json, limited
+from ..errors import DataError, GoogLeNetError
+from ..files import read_regular, replacing, write_atomically, writing
 from ..spec.layers import Shape
 from ..typed import MALFORMED, made
 from .cache import stored_array
@@ -57,8 +58,11 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
     """
     path = folder / DESCRIPTION
     try:
-        text = made(_Description.of, json.loads(path.read_bytes()))
+        with limited(path, DataError):
+            text = made(_Description.of, bounded_json(read_regular(path)))
         name = check_name(text.name)
+    except GoogLeNetError:
+        raise
     except (OSError, *MALFORMED) as error:
         what = " ".join((str(error) or type(error).__name__).split())[:200]
         raise DataError(

@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..arrays import Array, Params
+from ..budget import TEXT_PER_NAME, bounded_json, bounded_shape, limited, meter
 from ..errors import WeightsError
-from ..files import unwritable, write_atomically
+from ..files import check_regular, open_regular, unreadable, unwritable, write_atomically
 from ..spec.layers import Network
 from ..version import __version__
 from .check import check_params
@@ -74,19 +76,58 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
     import safetensors
 
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path}: {what}; give the path of a .safetensors file")
     try:
+        check_regular(path)
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: {unreadable(error)}; give the path of a .safetensors file"
+        ) from error
+    try:
+        with limited(path, WeightsError):
+            _charge(safetensors_header(path))
         with safetensors.safe_open(path, framework="numpy") as file:
             names = list(file.keys())  # the file itself is not a mapping
             params = {name: file.get_tensor(name) for name in names}
             return params, dict(file.metadata() or {})
-    except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
-        # TypeError and AttributeError: a dtype that numpy lacks, such as bfloat16.
+    except WeightsError:
+        raise
+    except Exception as error:
+        # A TypeError or AttributeError for a dtype that numpy lacks, such as bfloat16; besides its
+        # own errors the library lets out those of Rust's and Python's memory and of its mapping.
         raise WeightsError(
-            f"{path}: is not a complete safetensors file of arrays that NumPy can hold ({error})"
+            f"{path}: is not a complete safetensors file of arrays that NumPy can hold"
+            f" ({' '.join(str(error).split())[:500]})"
         ) from error
+
+
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: each array's dtype, shape and place, and the metadata.
+
+    Raises `ValueError` if it is none, and what the meter raises if it holds too much.
+    """
+    with open_regular(path) as file:
+        held = os.fstat(file.fileno()).st_size
+        size = int.from_bytes(file.read(8), "little")
+        if held < 8 or size > held - 8:
+            raise ValueError(f"its header has {size} bytes, but it holds {max(0, held - 8)}")
+        if size > meter().budget.names * TEXT_PER_NAME:
+            meter().take_bytes(meter().left + size)
+        header = bounded_json(file.read(size))
+    if not isinstance(header, dict):
+        raise ValueError("its header is not an object of JSON")
+    meter().check_names(len(header))
+    return header
+
+
+def _charge(header: Mapping[str, Any]) -> None:
+    """Charge what the arrays of a header take. Raises `ValueError` if they are none."""
+    taken = meter()
+    for name, entry in header.items():
+        if name != "__metadata__":
+            taken.check_name(name)
+            bounded_shape(entry["shape"])
+            first, last = bounded_shape(entry["data_offsets"])
+            taken.take_bytes(last - first)
 
 
 #: The format that a training run's checkpoint names in its metadata.

@@ -10,17 +10,18 @@ Other formats are read by readers that plugins register as entry points (`regist
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from ...arrays import Params
+from ...budget import limited
 from ...errors import WeightsError
+from ...files import open_regular, read_regular, unreadable
 from ...spec.layers import Network
 from ..files import check_file, read_safetensors
-from . import keras, mindspore, mxnet, numpy, paddle, torch
+from . import archives, keras, mindspore, mxnet, numpy, paddle, torch
 from .common import WeightsFile
-from .pickles import end_of_pickle
+from .opcodes import end_of_pickle
 from .registered import read_registered, reader_of, suffixes
 
 __all__ = ["READABLE", "WeightsFile", "load_weights", "read_weights_file"]
@@ -39,12 +40,13 @@ READABLE = (
 _Reader = Callable[[Path], WeightsFile]
 
 _HEAD = 64
+_MOST_REASON = 500  # characters of what a parser says, which may quote the file
 _MOST_HEADER = 100_000_000  # bytes of a safetensors header, the limit of the format
 
 
 def _in_zip(path: Path) -> tuple[str, _Reader] | None:
     """The format of a zip archive, by the names in it. Raises `BadZipFile` if it is incomplete."""
-    with zipfile.ZipFile(path) as archive:
+    with archives.opened(path) as archive:
         names = archive.namelist()
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return "PyTorch checkpoint", torch.read_zip
@@ -59,10 +61,16 @@ def _is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MOST_HEADER
 
 
-def _is_text_pickle(path: Path) -> bool:
-    """Whether the file is a pickle of protocol 0 or 1, which has no mark at its start."""
+def _is_text_pickle(path: Path, head: bytes) -> bool:
+    """Whether the file is a pickle of protocol 0 or 1, which has no mark at its start, only that of
+    a dictionary. Raises `WeightsError` for one that becomes too much.
+    """
+    if head[:1] not in (b"(", b"}", b"c"):
+        return False
     try:
-        end_of_pickle(path.read_bytes())
+        end_of_pickle(read_regular(path))
+    except WeightsError:
+        raise
     except Exception:  # other bytes can make the walk raise anything
         return False
     return True
@@ -87,16 +95,19 @@ def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
     # The first field of a message, of bytes, is what any such file begins with, and little else.
     if head[0] == 0x0A or head.startswith(mindspore.ENCRYPTED):
         return "MindSpore checkpoint", mindspore.read
-    return ("Paddle parameters file", paddle.read) if _is_text_pickle(path) else None
+    return ("Paddle parameters file", paddle.read) if _is_text_pickle(path, head) else None
 
 
 def _head(path: Path) -> bytes:
     """The first bytes of the file. Raises `WeightsError` if there is no file, or it is empty."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path}: {what}; expected a weights file, one of {_readable()}")
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    try:
+        with open_regular(path) as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        what = unreadable(error)
+        raise WeightsError(
+            f"{path}: {what}; expected a weights file, one of {_readable()}"
+        ) from error
     if not head:
         raise WeightsError(f"{path}: is empty; expected a weights file; download or save it again")
     return head
@@ -118,6 +129,11 @@ def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
     would run code.
     """
     path = Path(path)
+    with limited(path, WeightsError):
+        return _read(path)
+
+
+def _read(path: Path) -> WeightsFile:
     head = _head(path)
     registered = reader_of(path)
     try:
@@ -161,7 +177,7 @@ def _read_own(path: Path, head: bytes) -> WeightsFile | None:
     except WeightsError:
         raise
     except Exception as error:  # parsers raise anything on damaged files, and it all means the same
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
         raise WeightsError(
             f"{path}: cannot be read as a complete {kind} ({reason}); download or save it again"
         ) from error

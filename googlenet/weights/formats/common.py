@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...arrays import Array
+from ...budget import bounded_shape, meter
+from ...npy import KINDS
 
 BFLOAT16 = "bfloat16"
 """Stands for the dtype that numpy lacks, wherever a reader says how bytes are to be read."""
@@ -62,8 +64,7 @@ def from_bytes(content: bytes | bytearray | memoryview, dtype: str, shape: Seque
     """The array of `shape` whose values in C order are `content`. Raises `ValueError` if the
     lengths differ.
     """
-    if any(size < 0 for size in shape):
-        raise ValueError(f"expected a shape without negative sizes, got {tuple(shape)}")
+    shape = bounded_shape(list(shape))
     stored = np.dtype("<u2" if dtype == BFLOAT16 else dtype)
     if len(content) != math.prod(shape) * stored.itemsize:
         raise ValueError(
@@ -76,24 +77,37 @@ def from_bytes(content: bytes | bytearray | memoryview, dtype: str, shape: Seque
 
 def widen_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
     """The float32 whose upper halves are `bits`, of any shape: exactly the values that those bits
-    mean in bfloat16.
+    mean in bfloat16. They are charged to the budget first.
     """
+    meter().take_bytes(4 * bits.size)
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def named(name: object) -> str:
+    """`name`, the key under which a file holds an array. Raises `ValueError` unless it is text."""
+    if not isinstance(name, str):
+        raise ValueError(f"expected arrays by name, got one by {type(name).__name__}")
+    return name
 
 
 def plain_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """`arrays`, contiguous and in native byte order. Raises `ValueError` if there are none, or any
-    is not of numbers.
+    is not of numbers; and what the meter raises before they take too much memory, however many
+    names or places one of them has.
     """
     if not arrays:
         raise ValueError("expected arrays by name, got none")
-    return {name: _plain(name, array) for name, array in arrays.items()}
-
-
-def _plain(name: str, array: Array) -> Array:
-    if array.dtype.kind == "O":
-        raise ValueError(f"'{name}' has object dtype, expected numbers")
-    if array.dtype.kind not in "biufc":
-        raise ValueError(f"'{name}' has dtype {array.dtype}, expected numbers")
+    taken = meter()
+    for name, array in arrays.items():
+        taken.check_name(named(name))
+        if array.dtype.kind == "O":
+            raise ValueError(f"'{name}' has object dtype, expected numbers")
+        if array.dtype.kind not in KINDS:
+            raise ValueError(f"'{name}' has dtype {array.dtype}, expected numbers")
+    # Together and before any copy is made, so that too much is refused at once.
+    taken.take_bytes(sum(array.size * array.itemsize for array in arrays.values()))
     # Not ascontiguousarray: that makes a scalar an array of one axis.
-    return np.array(array, array.dtype.newbyteorder("="), order="C")
+    return {
+        name: np.array(array, array.dtype.newbyteorder("="), order="C")
+        for name, array in arrays.items()
+    }

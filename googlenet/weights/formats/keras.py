@@ -32,55 +32,20 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...arrays import Array, Params
+from ...budget import meter
 from ...errors import WeightsError
-from .common import WeightsFile, plain_arrays, widen_bfloat16
+from ...files import check_regular
+from . import archives, hdf5
+from .common import WeightsFile, plain_arrays
 
 MEMBER = "model.weights.h5"
 """The file in a .keras zip that has the weights."""
-
-# A dataset may declare more than it stores: what is missing is filled in. Beyond this, it is a
-# small file that fills the memory.
-_MOST_EXPANSION, _MOST_SMALL = 1000, 2**20
-
-
-def _child(group: Any, name: str) -> Any:
-    """The member `name` of `group`. Raises `ValueError` for a link, which may lead into another
-    file.
-    """
-    import h5py
-
-    if not isinstance(group, h5py.Group) or name not in group:
-        raise ValueError(f"'{name}' is missing")
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"'{name}' is a link, expected a group or dataset of this file")
-    return group[name]
-
-
-def _array(dataset: Any, name: str) -> Array:
-    """The values of a dataset. Raises `ValueError` unless they are in this file."""
-    import h5py
-
-    if not isinstance(dataset, h5py.Dataset):
-        raise ValueError(f"'{name}' is a group, expected a dataset")
-    if dataset.external or dataset.is_virtual:
-        raise ValueError(f"'{name}' has its values in another file")
-    if dataset.nbytes > max(_MOST_SMALL, _MOST_EXPANSION * dataset.id.get_storage_size()):
-        raise ValueError(
-            f"'{name}' declares {dataset.nbytes} bytes and stores {dataset.id.get_storage_size()}"
-        )
-    values: Array = np.asarray(dataset[()])
-    # Two opaque bytes are bfloat16, which HDF5 lacks.
-    return widen_bfloat16(values.view(np.uint16)) if values.dtype == np.dtype("V2") else values
-
 
 # Legacy -------------------------------------------------------------------------------------------
 
@@ -95,8 +60,7 @@ def _names(group: Any, attribute: str) -> list[str]:
         and f"{attribute}{len(attributes)}" in group.attrs
     ):
         attributes.append(f"{attribute}{len(attributes)}")
-    names = [name for part in attributes for name in np.asarray(group.attrs[part]).ravel().tolist()]
-    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names]
+    return [name for part in attributes for name in hdf5.texts(group, part)]
 
 
 def _legacy_name(layer: str, weight: str) -> str:
@@ -110,18 +74,20 @@ def _legacy_name(layer: str, weight: str) -> str:
 def _legacy(weights: Any) -> Params:
     arrays: Params = {}
     for layer in _names(weights, "layer_names"):
-        group = _child(weights, layer) if "/" not in layer else _descend(weights, layer)
+        group = _descend(weights, layer)
         for weight in _names(group, "weight_names"):
             name = _legacy_name(layer, weight)
             if name in arrays:
                 name = f"{layer}/{weight}"
-            arrays[name] = _array(_descend(group, weight), weight)
+            arrays[name] = hdf5.array(_descend(group, weight), weight)
     return arrays
 
 
 def _descend(group: Any, path: str) -> Any:
-    for part in path.split("/"):
-        group = _child(group, part)
+    parts = path.split("/")
+    meter().check_depth(len(parts))
+    for part in parts:
+        group = hdf5.child(group, part)
     return group
 
 
@@ -137,17 +103,21 @@ def _natural(name: str) -> list[tuple[int, int | str]]:
     ]
 
 
-def _vars_groups(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _vars_groups(
+    group: Any, visited: hdf5.Visited, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every group `vars` that holds variables, with the path of the group that it is in."""
     import h5py
 
-    for name in sorted(group, key=_natural):
-        child = _child(group, name)
+    visited.enter(group, path)
+    for name in sorted(hdf5.members(group), key=_natural):
+        child = hdf5.child(group, name)
         if not isinstance(child, h5py.Group) or (not path and name == "optimizer"):
             continue
         if name != "vars":
-            yield from _vars_groups(child, (*path, name))
+            yield from _vars_groups(child, visited, (*path, name))
         elif len(child):
+            visited.enter(child, (*path, name))
             yield path, child
 
 
@@ -174,13 +144,13 @@ def _variables(group: str, arrays: list[Array]) -> list[str]:
 
 
 def _keras3(file: Any) -> Params:
-    groups = list(_vars_groups(file))
-    layers = [str(group.attrs["name"]) if "name" in group.attrs else "" for _, group in groups]
+    groups = list(_vars_groups(file, hdf5.Visited()))
+    layers = [hdf5.text(group, "name") for _, group in groups]
     uses = Counter(layers)
     arrays: Params = {}
     for (path, group), layer in zip(groups, layers, strict=True):
-        numbers = sorted(group, key=_natural)
-        values = [_array(_child(group, number), number) for number in numbers]
+        numbers = sorted(hdf5.members(group), key=_natural)
+        values = [hdf5.array(hdf5.child(group, number), number) for number in numbers]
         if layer and uses[layer] == 1:
             names = [
                 f"{layer}/{variable}" for variable in _variables(path[-1] if path else "", values)
@@ -203,7 +173,8 @@ def _read(path: Path, stream: Any, container: str) -> WeightsFile:
         ) from error
 
     with h5py.File(stream, "r") as file:
-        weights = _child(file, "model_weights") if "model_weights" in file else file
+        whole = hdf5.has(file, "model_weights")
+        weights = hdf5.child(file, "model_weights") if whole else file
         if "layer_names" in weights.attrs or "layer_names0" in weights.attrs:
             return WeightsFile(path, "Keras legacy weights", plain_arrays(_legacy(weights)), {})
         return WeightsFile(path, container, plain_arrays(_keras3(file)), {})
@@ -211,11 +182,12 @@ def _read(path: Path, stream: Any, container: str) -> WeightsFile:
 
 def read(path: Path) -> WeightsFile:
     """Read a .weights.h5 or .h5 file. Raises `WeightsError` if h5py is not installed."""
+    check_regular(path)
     return _read(path, path, "Keras 3 weights")
 
 
 def read_zip(path: Path) -> WeightsFile:
     """Read the weights in a .keras file. Raises `WeightsError` if h5py is not installed."""
-    with zipfile.ZipFile(path) as archive:
-        content = archive.read(MEMBER)
+    with archives.opened(path) as archive:
+        content = archives.member(archive, MEMBER)
     return _read(path, io.BytesIO(content), "Keras 3 model")

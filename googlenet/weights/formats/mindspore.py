@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...arrays import Array
+from ...budget import meter
 from ...errors import WeightsError
+from ...files import read_regular
 from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
 
 ENCRYPTED = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
@@ -93,6 +95,7 @@ def _tensor(message: memoryview) -> _Tensor:
         match number, value:
             case 1, int():
                 dims.append(value)
+                meter().check_axes(len(dims))
             case 2, memoryview():
                 kind = bytes(value).decode("utf-8")
             case 3, memoryview():
@@ -123,23 +126,24 @@ def _value(message: memoryview) -> tuple[str, _Tensor]:
     return tag, tensor
 
 
-def _without_crc(data: bytes) -> bytes:
+def _without_crc(data: bytes) -> memoryview:
     """`data` without the checksum at its end, if it has one. Raises `ValueError` if
     that is wrong.
     """
-    content, mark = data[: -len(_CRC) - _CRC_BYTES], data[-len(_CRC) - _CRC_BYTES : -_CRC_BYTES]
-    if mark != _CRC:
-        return data
+    content, mark = memoryview(data)[: -len(_CRC) - _CRC_BYTES], data[-len(_CRC) - _CRC_BYTES :]
+    if not mark.startswith(_CRC):
+        return memoryview(data)
     if zlib.crc32(content) != int.from_bytes(data[-_CRC_BYTES:], "big"):
         raise ValueError("its checksum does not match its content")
     return content
 
 
-def _tensors(data: bytes) -> dict[str, _Tensor]:
+def _tensors(data: memoryview) -> dict[str, _Tensor]:
     tensors: dict[str, _Tensor] = {}
     for number, message in _fields(data):
         if number != 1 or not isinstance(message, memoryview):
             raise ValueError(f"field {number} of a checkpoint, expected 1")
+        meter().take_names(1)
         tag, slice_ = _value(message)
         known = tensors.setdefault(tag, _Tensor(slice_.type, slice_.dims))
         if (known.type, known.dims) != (slice_.type, slice_.dims):
@@ -150,7 +154,7 @@ def _tensors(data: bytes) -> dict[str, _Tensor]:
 
 def read(path: Path) -> WeightsFile:
     """Read a .ckpt file. Raises `WeightsError` if it is encrypted."""
-    data = path.read_bytes()
+    data = read_regular(path)
     if data.startswith(ENCRYPTED):
         raise WeightsError(
             f"{path}: an encrypted MindSpore checkpoint, expected a plain one; load it in MindSpore"

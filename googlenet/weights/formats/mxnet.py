@@ -12,6 +12,8 @@ import math
 from pathlib import Path
 
 from ...arrays import Array
+from ...budget import bounded_shape, meter
+from ...files import read_regular
 from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
 
 MAGIC = (0x112).to_bytes(8, "little")
@@ -40,7 +42,7 @@ _DTYPES = {
 def _shape(cursor: Cursor, axes: int, size: int) -> tuple[int, ...]:
     if not 0 <= axes <= _MOST_AXES:
         raise ValueError(f"an array of {axes} axes, expected at most {_MOST_AXES}")
-    return tuple(cursor.integer(size, signed=True) for _ in range(axes))
+    return bounded_shape([cursor.integer(size, signed=True) for _ in range(axes)])
 
 
 def _array(cursor: Cursor) -> Array:
@@ -63,6 +65,14 @@ def _array(cursor: Cursor) -> Array:
     return from_bytes(cursor.take(math.prod(shape) * itemsize), dtype, shape)
 
 
+def _length(cursor: Cursor) -> int:
+    """How many arrays or names follow."""
+    count = cursor.integer(8)
+    if 4 * count <= cursor.left:  # else they are not there
+        meter().check_names(count)
+    return count
+
+
 def _name(name: str) -> str:
     """`name` without the prefix by which `Module` tells parameters from running statistics."""
     return (
@@ -76,12 +86,10 @@ def read(path: Path) -> WeightsFile:
     """Read a .params file; the arrays of a list without names are called "0", "1" and so on. Raises
     `ValueError` for a damaged or unsupported one.
     """
-    cursor = Cursor(path.read_bytes())
+    cursor = Cursor(read_regular(path))
     cursor.take(16)  # the magic number, and eight reserved bytes
-    arrays = [_array(cursor) for _ in range(cursor.integer(8))]
-    names = [
-        bytes(cursor.take(cursor.integer(8))).decode("utf-8") for _ in range(cursor.integer(8))
-    ]
+    arrays = [_array(cursor) for _ in range(_length(cursor))]
+    names = [bytes(cursor.take(cursor.integer(8))).decode("utf-8") for _ in range(_length(cursor))]
     if cursor.left:
         raise ValueError(f"bytes after the last name: {cursor.left}")
     keys = [_name(name) for name in names] or [str(index) for index in range(len(arrays))]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...arrays import Params
 from ...errors import WeightsError
-from ..files import read_safetensors, refuse_checkpoint
+from ...files import read_regular
+from ...npy import read_array
+from ..files import read_safetensors, refuse_checkpoint, safetensors_header
+from . import archives
 from .common import BFLOAT16, WeightsFile, from_bytes, plain_arrays
 
 _SAFETENSORS = {
@@ -36,20 +36,12 @@ def read_npz(path: Path) -> WeightsFile:
     need unpickling.
     """
     arrays: Params = {}
-    with np.load(path, allow_pickle=False) as archive:
-        for name in archive.files:
-            array = archive[name]
-            if not isinstance(array, np.ndarray):
-                raise ValueError(f"member '{name}' is not an array in NumPy's format")
-            arrays[name] = array
+    with archives.opened(path) as archive:
+        for member in archive.namelist():
+            name = member.removesuffix(".npy")
+            with archives.stream(archive, member) as (file, size):
+                arrays[name] = read_array(file, size, f"'{name}'")
     return WeightsFile(path, "NumPy archive", plain_arrays(arrays), {})
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: each array's dtype, shape and place, and the metadata."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        return dict(json.loads(file.read(size)))
 
 
 def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
@@ -57,12 +49,12 @@ def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
     import safetensors
 
     deserialize: Callable[[bytes], list[tuple[str, Any]]] = safetensors.deserialize
-    views = deserialize(path.read_bytes())
+    views = deserialize(read_regular(path))
     arrays = {
         name: from_bytes(view["data"], _SAFETENSORS[view["dtype"]], view["shape"])
         for name, view in views
     }
-    return arrays, dict(_header(path).get("__metadata__", {}))
+    return arrays, dict(safetensors_header(path).get("__metadata__", {}))
 
 
 def read_safetensors_file(path: Path) -> WeightsFile:
@@ -74,10 +66,10 @@ def read_safetensors_file(path: Path) -> WeightsFile:
     except WeightsError as error:
         try:
             arrays, metadata = _with_bfloat16(path)
-        except Exception:
+        except Exception:  # then the file is damaged, whatever the second reading says
             raise error from None
     refuse_checkpoint(path, metadata)
-    header = _header(path)
+    header = safetensors_header(path)
     names = sorted(
         arrays, key=lambda name: (header[name]["data_offsets"], name)
     )  # the library returns them in any order

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
+from ...budget import bounded_shape, meter
+from ...files import read_regular
 from . import pickles
-from .common import WeightsFile, plain_arrays
+from .common import WeightsFile, named, plain_arrays
 
 ADVICE = "save only layer.state_dict() with paddle.save"
 
@@ -45,7 +47,7 @@ class _Dtype:
             or not re.fullmatch(r"[biufc]\d{1,2}", self.code)
             or self.order not in ("<", ">", "|", "=")
         ):
-            raise ValueError(f"an array of dtype {self.code!r}, expected numbers")
+            raise ValueError(f"an array of dtype {str(self.code)[:60]!r}, expected numbers")
         return np.dtype(self.order + self.code)
 
 
@@ -130,8 +132,8 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> Array:
     if isinstance(content, str):  # written by Python 2
         content = content.encode("latin1")
     if order not in ("C", "F"):
-        raise ValueError(f"an array in order {order!r}")
-    return np.frombuffer(content, values_dtype).reshape(tuple(map(int, shape)), order=order)
+        raise ValueError(f"an array in order {str(order)[:60]!r}")
+    return np.frombuffer(content, values_dtype).reshape(bounded_shape(shape), order=order)
 
 
 def _joined(loaded: dict[Any, Any], arrays: dict[str, Array]) -> dict[str, Array]:
@@ -140,21 +142,24 @@ def _joined(loaded: dict[Any, Any], arrays: dict[str, Array]) -> dict[str, Array
     """
     for name, split in loaded.get(_SPLIT, {}).items():
         parts = [arrays.pop(part) for part in split["slices"]]
-        arrays[str(name)] = np.concatenate(parts).reshape(tuple(map(int, split["OriginShape"])))
+        meter().take_bytes(sum(part.nbytes for part in parts))
+        arrays[named(name)] = np.concatenate(parts).reshape(bounded_shape(split["OriginShape"]))
     return arrays
 
 
 def read(path: Path) -> WeightsFile:
     """Read a .pdparams file. Raises `WeightsError` for a pickle with more than arrays in it."""
-    loaded = pickles.load(path, path.read_bytes(), _ALLOWED, encoding="latin1", advice=ADVICE)
+    loaded = pickles.load(path, read_regular(path), _ALLOWED, encoding="latin1", advice=ADVICE)
     if not isinstance(loaded, dict):
         raise ValueError(
             f"expected arrays by name, got one {type(loaded).__name__.strip('_').lower()}; {ADVICE}"
         )
-    found = {
-        str(name): value.array()
+    pickled = {
+        name: value
         for name, value in loaded.items()
         if isinstance(value, (_Pickled, _Scalar, _Buffer))
     }
+    meter().take_names(len(pickled))
+    found = {named(name): value.array() for name, value in pickled.items()}
     found.pop(_NAME_TABLE, None)
     return WeightsFile(path, "Paddle parameters", plain_arrays(_joined(loaded, found)), {})

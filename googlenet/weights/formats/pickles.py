@@ -1,21 +1,21 @@
 """Pickles that can hold nothing but data.
 
-A pickle is a program that may call whatever it names. `load` first walks over it without running
-it, and then runs it with a table of the names that it may use, each bound to a stand-in in this
-package; any other name stops it. The stand-ins have no attributes that a pickle could set, so that
-one file cannot change how the next is read.
+A pickle is a program that may call whatever it names. `load` first follows it without building
+anything (`opcodes.py`), and then runs it with a table of the names that it may use, each bound to a
+stand-in in this package; any other name stops it. The stand-ins have no attributes that a pickle
+could set, so that one file cannot change how the next is read.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-import pickletools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import WeightsError
+from .opcodes import end_of_pickle
 
 Allowed = Mapping[tuple[str, str], Any]
 
@@ -42,29 +42,9 @@ class _Refused(Exception):
     """A name that is not in the table."""
 
 
-def end_of_pickle(data: bytes, start: int = 0) -> int:
-    """The offset after the pickle that begins at `start`; nothing is run. Raises `ValueError` if it
-    is incomplete.
-    """
-    stream = io.BytesIO(data)
-    stream.seek(start)
-    for opcode, argument, position in pickletools.genops(stream):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > (position or 0):
-            # The unpickler would allocate a table up to this index; an honest one has an
-            # instruction for each entry.
-            raise ValueError(
-                f"a pickle that names entry {argument} of its table at byte {position}"
-            )
-        if opcode.name.startswith("EXT"):
-            raise ValueError(
-                "a pickle that uses the extension registry"
-            )  # which bypasses the table of names
-    return stream.tell()
-
-
 def load(
     path: Path,
-    pickled: bytes,
+    pickled: bytes | bytearray,
     allowed: Allowed,
     *,
     encoding: str,
@@ -74,8 +54,37 @@ def load(
     """What `pickled`, one complete pickle, holds; `encoding` is for strings of Python 2.
 
     Raises `WeightsError`, naming `path` and the first name that is not `allowed` and ending in
-    `advice`; and whatever a damaged pickle makes the unpickler raise.
+    `advice`; what the meter raises for one that becomes too much; and whatever a damaged pickle
+    makes the unpickler raise.
     """
+    loaded, end = load_at(
+        path,
+        pickled,
+        0,
+        allowed,
+        encoding=encoding,
+        advice=advice,
+        persistent_load=persistent_load,
+    )
+    if end != len(pickled):
+        raise ValueError("bytes after the end of the pickle")
+    return loaded
+
+
+def load_at(
+    path: Path,
+    data: bytes | bytearray,
+    start: int,
+    allowed: Allowed,
+    *,
+    encoding: str,
+    advice: str,
+    persistent_load: Callable[[Any], Any] | None = None,
+) -> tuple[Any, int]:
+    """What the pickle that begins at `start` of `data` holds, and the offset after it. Raises as
+    `load` does.
+    """
+    end = end_of_pickle(data, start)
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
@@ -90,10 +99,8 @@ def load(
                 raise ValueError("a pickle that refers to data outside itself")
             return persistent_load(pid)
 
-    if end_of_pickle(pickled) != len(pickled):
-        raise ValueError("bytes after the end of the pickle")
     try:
-        return Unpickler(io.BytesIO(pickled), encoding=encoding).load()
+        return Unpickler(io.BytesIO(memoryview(data)[start:end]), encoding=encoding).load(), end
     except _Refused as refused:
         raise WeightsError(
             f"{path}: expected a pickle of plain arrays, got one that asks for '{refused}', which"

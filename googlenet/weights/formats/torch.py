@@ -9,7 +9,6 @@ torch/serialization.py, `_save` and `_legacy_save`.
 from __future__ import annotations
 
 import math
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,8 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from . import pickles
-from .common import BFLOAT16, Cursor, WeightsFile, plain_arrays, widen_bfloat16
+from ...budget import bounded_shape, meter
+from ...files import read_regular
+from . import archives, pickles
+from .common import BFLOAT16, Cursor, WeightsFile, named, plain_arrays, widen_bfloat16
 
 LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """The end of the pickled number with which a file of the older format begins, whatever its
@@ -106,17 +107,35 @@ def _rebuild_tensor(
         raise ValueError("a tensor whose values are negated or conjugated lazily")
     if not isinstance(storage, _Storage):
         raise ValueError("a tensor without a storage")
-    return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+    if not isinstance(strides, tuple) or len(strides) > len(bounded_shape(shape)):
+        raise ValueError("a tensor with strides that do not go with its shape")
+    return _Tensor(
+        storage, _count(offset), bounded_shape(shape), tuple(_count(stride) for stride in strides)
+    )
+
+
+def _count(value: Any) -> int:
+    """An integer of a pickle, which may be anything else."""
+    if type(value) is not int:
+        raise ValueError(f"expected an integer, got {type(value).__name__}")
+    return value
 
 
 def _rebuild_parameter(data: Any, requires_grad: Any = True, hooks: Any = None, /) -> Any:
     """Stands in for torch._utils._rebuild_parameter."""
+    if not isinstance(data, _Tensor):  # and never what a pickle could change later
+        raise ValueError("a parameter without a tensor")
     return data
+
+
+def _size(shape: Any = (), /) -> tuple[int, ...]:
+    """Stands in for torch.Size."""
+    return bounded_shape(shape)
 
 
 _ALLOWED: pickles.Allowed = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): tuple,
+    ("torch", "Size"): pickles.StandIn(_size),
     ("torch._utils", "_rebuild_tensor_v2"): pickles.StandIn(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): pickles.StandIn(_rebuild_parameter),
     **{
@@ -132,15 +151,11 @@ def _storage(pid: Any) -> _Storage:
     """The storage that a persistent id in either format names."""
     kind, storage_type, key, _location, count, *view = pid
     if kind != "storage" or not isinstance(storage_type, _StorageType):
-        raise ValueError(f"a reference to {kind!r}, expected one to a storage")
-    start = int(view[0][1]) if view and view[0] else 0
-    return _Storage(str(key), storage_type.dtype, int(count), start)
-
-
-def _load(path: Path, pickled: bytes, persistent_load: Callable[[Any], Any] = _storage) -> Any:
-    return pickles.load(
-        path, pickled, _ALLOWED, encoding="utf-8", advice=ADVICE, persistent_load=persistent_load
-    )
+        raise ValueError(f"a reference to {str(kind)[:60]!r}, expected one to a storage")
+    if type(key) not in (str, int):
+        raise ValueError(f"a storage under a {type(key).__name__}, expected a name")
+    start = _count(view[0][1]) if view and view[0] else 0
+    return _Storage(str(key), storage_type.dtype, _count(count), start)
 
 
 # The two formats ----------------------------------------------------------------------------------
@@ -150,7 +165,7 @@ def read_zip(path: Path) -> WeightsFile:
     """Read a checkpoint of torch 1.6 or later. Raises `WeightsError` for a pickle with more than
     tensors in it.
     """
-    with zipfile.ZipFile(path) as archive:
+    with archives.opened(path) as archive:
         names = archive.namelist()
         pickled = next(name for name in names if name.rpartition("/")[2] == "data.pkl")
         root = pickled.removesuffix("data.pkl")
@@ -158,16 +173,26 @@ def read_zip(path: Path) -> WeightsFile:
             raise ValueError(
                 f"a TorchScript program, expected a state dict; load it in torch and {ADVICE}"
             )
-        big = f"{root}byteorder" in names and archive.read(f"{root}byteorder").strip() == b"big"
-        loaded = _load(path, archive.read(pickled))
-        cache: dict[str, Array] = {}
+        order = f"{root}byteorder"
+        big = order in names and archives.member(archive, order).strip() == b"big"
+        loaded = pickles.load(
+            path,
+            archives.member(archive, pickled),
+            _ALLOWED,
+            encoding="utf-8",
+            advice=ADVICE,
+            persistent_load=_storage,
+        )
+        cache: dict[str, tuple[str, Array]] = {}
 
         def values(storage: _Storage) -> Array:
             if storage.key not in cache:
-                cache[storage.key] = _values(
-                    archive.read(f"{root}data/{storage.key}"), storage, big=big
-                )
-            return cache[storage.key]
+                content = archives.member(archive, f"{root}data/{storage.key}")
+                cache[storage.key] = storage.dtype, _values(content, storage, big=big)
+            dtype, found = cache[storage.key]
+            if dtype != storage.dtype:
+                raise ValueError(f"storage {storage.key} with two dtypes")
+            return found
 
         return _weights_file(path, "PyTorch checkpoint", loaded, values)
 
@@ -176,7 +201,7 @@ def read_legacy(path: Path) -> WeightsFile:
     """Read a checkpoint of torch before 1.6. Raises `WeightsError` for a pickle with more than
     tensors in it.
     """
-    data = path.read_bytes()
+    data = read_regular(path)
     position = 0
     dtypes: dict[str, str] = {}
 
@@ -188,13 +213,21 @@ def read_legacy(path: Path) -> WeightsFile:
 
     def following() -> Any:
         nonlocal position
-        start, position = position, pickles.end_of_pickle(data, position)
-        return _load(path, data[start:position], persistent_load)
+        loaded, position = pickles.load_at(
+            path,
+            data,
+            position,
+            _ALLOWED,
+            encoding="utf-8",
+            advice=ADVICE,
+            persistent_load=persistent_load,
+        )
+        return loaded
 
     _magic, _protocol, _system, loaded, keys = (following() for _ in range(5))
     cursor, stored = Cursor(data), {}
     cursor.take(position)
-    for key in keys:
+    for key in keys if isinstance(keys, list) else ():
         dtype = dtypes[str(key)]
         count = cursor.integer(8)
         stored[str(key)] = _values(
@@ -216,7 +249,7 @@ def _numpy(dtype: str) -> np.dtype[Any]:
     return np.dtype("<u2" if dtype == BFLOAT16 else dtype)
 
 
-def _values(content: bytes | memoryview, storage: _Storage, *, big: bool) -> Array:
+def _values(content: bytes | bytearray | memoryview, storage: _Storage, *, big: bool) -> Array:
     """All values of a storage in one axis; bfloat16 is still bits."""
     dtype = _numpy(storage.dtype)
     if len(content) != storage.size * dtype.itemsize:
@@ -244,6 +277,7 @@ def _view(values: Array, tensor: _Tensor) -> Array:
             f"a tensor of shape {shape} and strides {strides} at {first} of a storage of"
             f" {len(values)} values"
         )
+    meter().check_time()
     at = values[first:] if count else values[:0]
     view = np.lib.stride_tricks.as_strided(
         at, shape, [stride * values.itemsize for stride in strides], writeable=False
@@ -274,11 +308,9 @@ def _weights_file(
     path: Path, format: str, loaded: Any, values: Callable[[_Storage], Array]
 ) -> WeightsFile:
     state, metadata = _state_dict(loaded)
-    arrays = {
-        str(name): _view(values(value.storage), value)
-        for name, value in state.items()
-        if isinstance(value, _Tensor)
-    }
+    tensors = {name: value for name, value in state.items() if isinstance(value, _Tensor)}
+    meter().take_names(len(tensors))
+    arrays = {named(name): _view(values(value.storage), value) for name, value in tensors.items()}
     if _without_prefix(list(arrays)):
         metadata["removed_prefix"] = "module."
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}

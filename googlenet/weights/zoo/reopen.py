@@ -4,13 +4,16 @@ for, and those that a backend saved, which do not.
 
 from __future__ import annotations
 
+import math
 import re
 
 from ...architectures import get_network
 from ...arrays import Params
+from ...budget import limited
 from ...errors import UnknownNameError, WeightsError
 from ...spec.layers import Network
 from ...spec.params import end_weights, param_specs
+from ...spec.traversal import walk
 from ..check import check_params
 from ..files import is_own
 from ..formats import WeightsFile
@@ -33,20 +36,23 @@ def reopen_weights(
             f" .safetensors files do, so `model=ZOO:MODEL` must say it; {described(file)}"
         )
     name, text = file.metadata.get("network", ""), file.metadata.get("input_shape", "")
-    size = re.fullmatch(r"(\d+),(\d+),(\d+)", text)
+    size = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9})", text, re.ASCII)
     try:
         default = get_network(name)
     except UnknownNameError as error:
         raise WeightsError(f"{file.path}: its network cannot be rebuilt; {error}") from error
     if size is None:
         raise WeightsError(
-            f"{file.path}: its metadata has the input shape '{text}', expected"
+            f"{file.path}: its metadata has the input shape '{text[:60]}', expected"
             " channels,height,width; save it again"
         )
-    shape = (int(size[1]), *((int(size[2]), int(size[3])) if input_size is None else input_size))
+    asked = tuple(map(int, size.groups()))
+    shape = (asked[0], *(asked[1:] if input_size is None else input_size))
     heads = "," in file.metadata.get("outputs", "") if aux is None else aux
     _, classes = channels_and_classes(default, file.arrays)
     network = get_network(name, num_classes=classes, input_shape=shape, aux=heads)
+    if input_size is None:
+        _check_input(file, network)
     dropped = _head_paths(default) if aux is False else set()
     params = {path: array for path, array in file.arrays.items() if path not in dropped}
     left_over = [path for path in file.arrays if path in dropped]
@@ -98,6 +104,15 @@ def channels_and_classes(network: Network, params: Params) -> tuple[int | None, 
         shape = params[spec.path].shape if spec.path in params else ()
         found.append(int(shape[axis]) or None if len(shape) == len(spec.shape) else None)
     return found[0], found[1]
+
+
+def _check_input(file: WeightsFile, network: Network) -> None:
+    """Raises `WeightsError` if one image of the size that the file asks for makes more of any layer
+    than the file may become.
+    """
+    with limited(file.path, WeightsError) as taken:
+        largest = max(math.prod(site.out_shape) for site in walk(network))
+        taken.take_bytes(4 * max(largest, math.prod(network.input_shape)))
 
 
 def _head_paths(network: Network) -> set[str]:

@@ -1,0 +1,162 @@
+"""HDF5 files read member by member, within the budget, and never past the file itself.
+
+HDF5 has links into other files, values in other files, several links to one group (also to one
+above it), values that are filled in where none are stored, and filters that it loads as programs.
+Frameworks use none of them for weights.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ...budget import meter
+from ...npy import KINDS
+from .archives import MOST_INFLATED
+from .common import widen_bfloat16
+
+# A dataset may declare more than it stores: what is missing is filled in. Beyond this, it is a
+# small file that fills the memory.
+_MOST_EXPANSION, _MOST_SMALL = 1000, 2**20
+# The filters of HDF5 itself that a file of weights may have passed: deflate, shuffle, fletcher32.
+_DEFLATE, _FILTERS = 1, (1, 2, 3)
+_BLOCK = 1 << 20
+
+
+def has(group: Any, name: str) -> bool:
+    """Whether `group` has a link `name`, wherever it leads; it is not followed."""
+    return group.get(name, getlink=True, default=None) is not None
+
+
+def child(group: Any, name: str) -> Any:
+    """The member `name` of `group`. Raises `ValueError` for a link, which may lead into another
+    file, before it is followed.
+    """
+    import h5py
+
+    meter().check_time()
+    if not isinstance(group, h5py.Group) or name in ("", ".") or not has(group, name):
+        raise ValueError(f"'{name}' is missing")
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"'{name}' is a link, expected a group or dataset of this file")
+    return group[name]
+
+
+def members(group: Any) -> list[str]:
+    """The names of what is in `group`, charged to the budget."""
+    meter().take_names(len(group))
+    return list(group)
+
+
+class Visited:
+    """The groups that a walk has seen. A group with two links is one of two by which a few bytes
+    become a tree without end.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[int, int]] = set()
+
+    def enter(self, group: Any, path: tuple[str, ...]) -> None:
+        """Raises `ValueError` for a group that was entered before, and what the meter raises if
+        `path` is too deep.
+        """
+        import h5py
+
+        meter().check_depth(len(path))
+        found = h5py.h5o.get_info(group.id)
+        if (key := (int(found.fileno), int(found.addr))) in self._seen:
+            raise ValueError(f"'{'/'.join(path)[:200]}' is a group that has another name too")
+        self._seen.add(key)
+
+
+def texts(group: Any, attribute: str) -> list[str]:
+    """The texts in an attribute of `group`, charged to the budget as names."""
+    found = group.attrs.get_id(attribute)
+    count = math.prod(found.shape or ())
+    meter().take_names(count)
+    meter().take_bytes(count * found.dtype.itemsize)
+    if count and found.dtype.kind not in "OSU":  # an empty list is one of numbers
+        raise ValueError(f"attribute '{attribute}' is not of text")
+    listed = np.asarray(group.attrs[attribute]).ravel().tolist()
+    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in listed]
+
+
+def text(group: Any, attribute: str) -> str:
+    """The text in an attribute of `group`, "" if it has none. Raises `ValueError` for several."""
+    if attribute not in group.attrs:
+        return ""
+    found = texts(group, attribute)
+    if len(found) != 1:
+        raise ValueError(f"attribute '{attribute}' has {len(found)} texts, expected one")
+    return found[0]
+
+
+def array(dataset: Any, name: str) -> Array:
+    """The values of a dataset, charged to the budget before they are read. Raises `ValueError`
+    unless they are numbers and in this file.
+    """
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"'{name}' is a group, expected a dataset")
+    taken, dtype = meter(), dataset.dtype
+    if dtype.kind == "O":
+        raise ValueError(f"'{name}' has object dtype, expected numbers")
+    if dtype.kind not in KINDS and dtype != np.dtype("V2"):
+        raise ValueError(f"'{name}' has dtype {str(dtype)[:60]}, expected numbers")
+    if dataset.shape is None:
+        raise ValueError(f"'{name}' has no values")
+    taken.check_axes(len(dataset.shape))
+    size = math.prod(dataset.shape) * dtype.itemsize
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"'{name}' has its values in another file")
+    stored = dataset.id.get_storage_size()
+    if size > max(_MOST_SMALL, _MOST_EXPANSION * stored):
+        raise ValueError(f"'{name}' declares {size} bytes and stores {stored}")
+    taken.take_bytes(size)
+    if dataset.chunks is not None:
+        _check_chunks(dataset, name)
+    values: Array = np.asarray(dataset[()])
+    # Two opaque bytes are bfloat16, which HDF5 lacks.
+    return widen_bfloat16(values.view(np.uint16)) if values.dtype == np.dtype("V2") else values
+
+
+def _check_chunks(dataset: Any, name: str) -> None:
+    """Raises `ValueError` for a filter that frameworks do not use, or a chunk that unpacks to more
+    than it should, and what the meter raises for chunks that are too large.
+    """
+    settings = dataset.id.get_create_plist()
+    filters = [settings.get_filter(index)[0] for index in range(settings.get_nfilters())]
+    if any(each not in _FILTERS for each in filters) or len(set(filters)) < len(filters):
+        raise ValueError(f"'{name}' is packed by the filters {filters}, expected gzip or none")
+    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    taken = meter()
+    taken.take_bytes(2 * size)  # the library unpacks one at a time
+    for index in range(dataset.id.get_num_chunks()):
+        chunk = dataset.id.get_chunk_info(index)
+        taken.check_time()
+        # Packed, it may be a little longer than it is, and it has a sum.
+        if chunk.size > size + size // 100 + 1024:
+            raise ValueError(f"'{name}' has a chunk of {chunk.size} bytes, expected {size}")
+        # The library unpacks whatever there is, and only then sees how much it was.
+        if _DEFLATE not in filters or chunk.filter_mask or chunk.size * MOST_INFLATED <= _BLOCK:
+            continue
+        _, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
+        if _inflated(packed, size + _BLOCK) > size + 4:
+            raise ValueError(f"'{name}' has a chunk that unpacks to more than {size} bytes")
+
+
+def _inflated(packed: bytes, most: int) -> int:
+    """How many bytes `packed` unpacks to, counted no further than `most`."""
+    unpacker, count = zlib.decompressobj(), 0
+    while not unpacker.eof and count <= most:
+        block = unpacker.decompress(packed, _BLOCK)
+        packed = unpacker.unconsumed_tail
+        count += len(block)
+        if not block and not packed:
+            break
+    return count

@@ -1,0 +1,156 @@
+"""Reads one file after the other, in a process of its own, and says what became of each.
+
+It is told a kind and a path in a line of JSON, and answers with one. It may take no more memory
+than `ADDRESS_SPACE`, whatever a reader does.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from googlenet import GoogLeNetError
+from googlenet.data.decoding import decode, named_images
+from googlenet.training.checkpoint import load_checkpoint
+from googlenet.training.loop import read_log
+from googlenet.weights.formats import read_weights_file
+from googlenet.weights.zoo import open_weights
+
+ADDRESS_SPACE = 8 * 2**30
+
+
+def _picture(path):
+    for source, name in ((source, name) for name, source in named_images(path)):
+        decode(source, name)
+
+
+def _own(path):
+    file = read_weights_file(path)
+    open_weights(file, None if "network" in file.metadata else "vgg11_small")
+
+
+def _checkpoint(path):
+    from googlenet import get_network
+
+    from .seeds import SETTINGS
+
+    load_checkpoint(path, get_network("vgg11_small"), SETTINGS)
+
+
+def _read(kind):
+    first = kind.partition(" ")[0]
+    return {
+        "weights": read_weights_file,
+        "pickle": read_weights_file,
+        "own": _own,
+        "picture": _picture,
+        "array": _picture,
+        "IDX": _picture,
+        "checkpoint": _checkpoint,
+        "log": read_log,
+        "planted": lambda path: PLANTED[kind](path),
+    }[first]
+
+
+# What the harness must find: a reader with each of the faults -------------------------------------
+
+
+def _escapes(path):
+    raise KeyError("planted")
+
+
+def _dies(path):
+    os.abort()
+
+
+def _two_lines(path):
+    raise GoogLeNetError(f"{path}: first\nsecond")
+
+
+def _hangs(path):
+    time.sleep(10**6)
+
+
+def _takes_too_much(path):
+    return bytearray(10**9)
+
+
+def _asks_for_too_much(path):
+    try:
+        bytearray(2**60)
+    except MemoryError as error:
+        raise GoogLeNetError(f"{path}: refused") from error
+
+
+def _executes(path):
+    os.system("gs")
+
+
+def _leaves(path):
+    Path(path).with_name("left").write_bytes(b"")
+
+
+PLANTED = {
+    "planted escape": _escapes,
+    "planted death": _dies,
+    "planted line": _two_lines,
+    "planted hang": _hangs,
+    "planted memory": _takes_too_much,
+    "planted request": _asks_for_too_much,
+    "planted command": _executes,
+    "planted file": _leaves,
+}
+
+
+# The process --------------------------------------------------------------------------------------
+
+
+def _memory(what):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _causes(error):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def outcome(kind, path):
+    """What reading `path` comes to: what escaped if anything did, bytes, seconds."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # from here on, the highest is ours
+    before, start = _memory("VmRSS"), time.monotonic()
+    escaped, request = None, False
+    try:
+        _read(kind)(Path(path))
+    except GoogLeNetError as error:
+        request = any(isinstance(each, MemoryError) for each in _causes(error))
+        if "\n" in str(error) or len(str(error)) > 4000:
+            escaped = f"a message of several lines, or too long: {str(error)[:200]!r}"
+    except BaseException as error:
+        escaped = f"{type(error).__name__}: {str(error)[:200]}"
+    return {
+        "escaped": escaped,
+        "request": request,
+        "bytes": max(0, _memory("VmHWM") - before),
+        "seconds": time.monotonic() - start,
+    }
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a reader that prints says nothing to whoever asks
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin:
+        print(json.dumps(outcome(*json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
