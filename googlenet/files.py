@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import DataError, WeightsError
+from .paths import check_path, kind_at, system_kind
 
 
 def check_folder(path: Path) -> None:
     """Raises `DataError` unless `path` is in a folder that exists, before any work is done for what
     cannot be written.
     """
-    if not path.parent.is_dir():
+    if kind_at(path.parent) != "folder":
         raise DataError(f"{path}: its folder does not exist; make it first")
+    check_path(path)
 
 
 @contextmanager
@@ -93,9 +95,9 @@ def _target(path: str | os.PathLike[str]) -> Path:
     system's /dev/null.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        kind = "a folder" if target.is_dir() else "a device or a pipe"
-        raise OSError(errno.EINVAL, f"it is {kind}, not a file")
+    kind = system_kind(target)
+    if kind not in ("", "file"):
+        raise OSError(errno.EINVAL, f"it is a {kind}, not a file")
     return target
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..backend.discovery import canonical_name
 from ..errors import DataError, SpecError, UnknownNameError
+from ..paths import check_path
 from ..spec.recipe import Recipe
 
 #: What `by_framework` holds, in words, by the name of the argument.
@@ -98,12 +99,12 @@ def name_of(name: str, value: Any) -> str:
 
 
 def path_of(name: str, value: Any) -> Path:
-    """`value`, the argument `name`, as a path. Raises `DataError` for anything else, and for an
-    empty one, which would mean the current folder.
+    """`value`, the argument `name`, as a path. Raises `DataError` for anything else, for an empty
+    one, which would mean the current folder, and for what cannot be a path, such as one too long.
     """
     if not isinstance(value, (str, os.PathLike)) or value == "":
         raise DataError(f"`{name}`: expected a path, got {shown(value)}; '.' is the current folder")
-    return Path(value)
+    return check_path(value)
 
 
 def several(name: str, given: Any, one: type | tuple[type, ...] = str) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from ..data.images import load_inputs
 from ..data.preprocessing import find_preprocessing
 from ..errors import DataError, UnknownNameError, WeightsError
 from ..files import replacing, writing
+from ..paths import kind_at
 from ..spec.layers import Network
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
@@ -108,9 +109,9 @@ def check_output(path: str | os.PathLike[str], *, several: bool = False) -> Path
     to do, for any other ending or a folder that does not exist.
     """
     out = path_of("out", path)
-    if not out.parent.is_dir():
+    if kind_at(out.parent) != "folder":
         raise DataError(f"`out={out}`: its folder does not exist; create it first")
-    if out.is_dir():
+    if kind_at(out) == "folder":
         raise DataError(f"`out={out}`: is a folder, expected the name of a file to write")
     if out.suffix not in ((".npz",) if several else (".npy", ".npz")):
         kinds = ".npz, which holds several arrays" if several else ".npy or .npz"

@@ -20,6 +20,7 @@ from ..errors import BackendError, DataError, GoogLeNetError, SpecError, Unknown
 from ..files import writing
 from ..jobs.job import Job, run_job
 from ..jobs.own import BOUNDS, framework_of, own_of, run_own
+from ..paths import kind_at
 from ..proof.exact.problem import why_unfit
 from ..proof.parity.run import ParityOptions, Report, Task, run_parity
 from ..source.folder import Files
@@ -95,7 +96,7 @@ def translate(
         raise BackendError(f"`to`: {target} is the reference, and no model is written for it")
     folder = _empty(path_of("out", out))
     file = None if weights is None else str(path_of("weights", weights).absolute())
-    if file is not None and not Path(file).is_file():
+    if file is not None and not kind_at(file) == "file":
         raise DataError(f"{weights}: is not a file")
     asked_of = {"input_shape": list(shape), "weights": file}
     with tempfile.TemporaryDirectory(prefix="googlenet-translate-") as name:
@@ -159,11 +160,11 @@ def _empty(folder: Path) -> Path:
     """A folder to write to. Raises `DataError` if it is a file, holds something, or has no
     parent.
     """
-    if folder.exists() and not folder.is_dir():
+    if kind_at(folder) not in ("", "folder"):
         raise DataError(f"{folder}: is a file, expected a folder, or a name for a new one")
-    if folder.is_dir() and any(folder.iterdir()):
+    if kind_at(folder) == "folder" and any(folder.iterdir()):
         raise DataError(f"{folder}: is not empty; name a new folder, or empty this one")
-    if not folder.absolute().parent.is_dir():
+    if kind_at(folder.absolute().parent) != "folder":
         raise DataError(f"{folder}: its parent folder does not exist; make it first")
     with writing(folder):  # before any work is done for what cannot be written
         os.rmdir(tempfile.mkdtemp(dir=folder if folder.is_dir() else folder.absolute().parent))

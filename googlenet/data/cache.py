@@ -14,6 +14,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 from ..files import replacing
+from ..paths import kind_at, read_file
 from ..spec.layers import Shape
 from .decoding import Raw, decode, map_npy, reading
 from .download import Report, cache_folder
@@ -52,7 +53,7 @@ def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list
         else:
             size = "x".join(map(str, input_shape))
             path = cache_folder() / f"{_source_digest(images)[:32]}-{size}.npy"
-            if path.exists():
+            if kind_at(path):
                 done += len(images)
             else:
                 _write_npy(path, shape, resized(images))
@@ -72,7 +73,7 @@ def _source_digest(images: Raw) -> str:
     for source in images:
         if isinstance(source, Path):
             with reading(source):
-                data = source.read_bytes()
+                data = read_file(source)
             found.update(f"{len(data)} ".encode())
         else:
             data = source.tobytes()
@@ -105,5 +106,5 @@ def stored_array(path: Path) -> Array:
     try:
         return map_npy(path)
     except DataError as error:
-        advice = "delete it" if path.exists() else "it is missing, so delete the rest of its folder"
+        advice = "delete it" if kind_at(path) else "it is missing, so delete the rest of its folder"
         raise DataError(f"{error}; {advice}") from error

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError
+from ..paths import expect_file, kind_at, open_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 #: The first bytes of files of these kinds.
@@ -55,18 +56,18 @@ def kind_of(path: Path) -> Literal["folder", "image", "npy", "idx"]:
 
     Raises `DataError`, naming the path, if it is missing, empty or cannot be read.
     """
+    kind = kind_at(path)
+    if kind == "folder":
+        return "folder"
+    expect_file(path, f"give {KINDS}")
     with reading(path):
-        if not path.exists():
-            raise DataError(f"{path}: does not exist; give {KINDS}")
-        if path.is_dir():
-            return "folder"
         if path.stat().st_size == 0:
             raise DataError(f"{path}: is empty; give {KINDS}")
         if path.suffix.lower() == ".npy":
             return "npy"
         if path.suffix.lower() in SUFFIXES:
             return "image"
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return "image" if file.read(len(PNG)).startswith((PNG, JPEG)) else "idx"
 
 
@@ -110,7 +111,7 @@ def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
         for path in (folder.rglob("*") if deep else folder.iterdir())
         if path.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.is_dir()
+        and kind_at(path) != "folder"
     )
     if not found:
         raise DataError(f"{folder}: holds no PNG or JPEG images; add some, or leave the folder out")
@@ -151,7 +152,7 @@ def decode(source: Path | Array, name: str = "") -> Array:
 def _decode_file(path: Path) -> Array:
     from PIL import Image, UnidentifiedImageError
 
-    with reading(path), path.open("rb") as file, warnings.catch_warnings():
+    with reading(path), open_file(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata and transparency, which do not matter here
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
@@ -181,7 +182,7 @@ def read_idx(path: Path, *, axes: int) -> Array:
     """
     start = 4 + 4 * axes
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             held = path.stat().st_size
             packed = file.read(len(GZIP)) == GZIP
             file.seek(0)
@@ -237,7 +238,7 @@ def _bytes(count: int) -> str:
 def idx_file(path: Path) -> Path | None:
     """`path` if it exists, or the same file with or without .gz, or None."""
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
-    return next((each for each in (path, other) if each.is_file()), None)
+    return next((each for each in (path, other) if kind_at(each) == "file"), None)
 
 
 def labels_beside(images: Path) -> Path | None:
@@ -278,7 +279,7 @@ def map_npy(path: Path) -> Array:
     def refused(why: str) -> DataError:
         return DataError(f"{path}: is not a complete .npy array of numbers ({why})")
 
-    with reading(path), path.open("rb") as file:
+    with reading(path), open_file(path) as file:
         try:
             version = np.lib.format.read_magic(file)
             if version == (1, 0):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import Array, uniform
 from ..errors import DataError
+from ..paths import kind_at
 from ..spec.layers import Shape
 from .decoding import decode, labels_beside, named_images, read_labels
 from .digits import DESCRIPTION, DIGITS, read_digits
@@ -87,7 +88,7 @@ def _images(count: int) -> str:
 
 def _named(source: Path) -> _Named:
     found = named_images(source)
-    if source.is_dir():
+    if kind_at(source) == "folder":
         return found, None, f"{source} ({_images(len(found))})"
     labels_path = labels_beside(source)
     if labels_path is None:

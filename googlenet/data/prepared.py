@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import replacing, write_atomically, writing
+from ..paths import kind_at, read_file
 from ..spec.layers import Shape
 from .cache import stored_array
 from .dataset import DataSet, Split
@@ -43,7 +44,7 @@ def save_data(folder: Path, data: DataSet) -> None:
 
 def is_prepared(folder: Path) -> bool:
     """Whether `save_data` wrote a set to `folder`."""
-    return (folder / DESCRIPTION).exists()
+    return bool(kind_at(folder / DESCRIPTION))
 
 
 def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
@@ -54,7 +55,7 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
     """
     path = folder / DESCRIPTION
     try:
-        text = json.loads(path.read_text())
+        text = json.loads(read_file(path))
         name, description, digest = text["name"], text["description"], text["digest"]
         classes = tuple(text["classes"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

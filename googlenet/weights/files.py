@@ -10,6 +10,7 @@ from pathlib import Path
 from ..arrays import Array, Params
 from ..errors import WeightsError
 from ..files import unwritable, write_atomically
+from ..paths import expect_file
 from ..spec.layers import Network
 from ..version import __version__
 from .check import check_params
@@ -74,9 +75,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
     import safetensors
 
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path}: {what}; give the path of a .safetensors file")
+    expect_file(path, "give the path of a .safetensors file", WeightsError)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             names = list(file.keys())  # the file itself is not a mapping

@@ -33,10 +33,30 @@ NUMBERS += ("1" * 5000, "1_0", "", "0x1p3", "½", "1,5", "1e-320")
 SIZES = ("0", "1", "60000", "65536x65536", "8", "8x32", "1" * 5000, "-8", "8x", "٣٢", "8×8", "1e3")
 SIZES += ("65537", "", "8x8x8", "9999x1", "1x9999")
 NAMES = ("", " ", "..", "/", "a\nb", "\x1b[31mred", "[/b]", "[b]x", "‮txt", "é" * 300, "x" * 9000)
-NAMES += ("\udcff", "googlenet\t", "NaN", "--", "-", "numpy", "meta", "cuda:99", "torch:", ":", "$x_")
+NAMES += (
+    "\udcff",
+    "googlenet\t",
+    "NaN",
+    "--",
+    "-",
+    "numpy",
+    "meta",
+    "cuda:99",
+    "torch:",
+    ":",
+    "$x_",
+)
 PATHS = (*NAMES, LONG, LONG_NAME, LONG_NAME + "/x", "/dev/zero", "/dev/null", "/dev/full", "pipe")
 PATHS += ("socket", "loop", "folder", "folder/", "folder/no/file.npy", "empty", "latin1", "text/x")
-PATHS += ("bad\udcff.png", "weights.safetensors", "data", "/proc/self/mem", "/dev/stdin", "~", "w\n.npy")
+PATHS += (
+    "bad\udcff.png",
+    "weights.safetensors",
+    "data",
+    "/proc/self/mem",
+    "/dev/stdin",
+    "~",
+    "w\n.npy",
+)
 #: What else a value of these options may be.
 ENDINGS = (".safetensors", ".npy", ".npz", ".png", ".svg", ".pt", ".py:net", ".json", ".md", "")
 PATH_OPTIONS = {"images", "weights", "npy", "out", "picture", "source", "target", "classes", "data"}

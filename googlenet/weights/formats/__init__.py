@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ...arrays import Params
 from ...errors import WeightsError
+from ...paths import expect_file, open_file, why
 from ...spec.layers import Network
 from ..files import check_file, read_safetensors
 from . import keras, mindspore, mxnet, numpy, paddle, torch
@@ -91,12 +92,14 @@ def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of the file. Raises `WeightsError` if there is no file, or it is empty."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path}: {what}; expected a weights file, one of {_readable()}")
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    """The first bytes of the file. Raises `WeightsError` unless there is a file, it may be read,
+    and it is not empty."""
+    expect_file(path, f"expected a weights file, one of {_readable()}", WeightsError)
+    try:
+        with open_file(path) as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({why(error)})") from error
     if not head:
         raise WeightsError(f"{path}: is empty; expected a weights file; download or save it again")
     return head
