@@ -31,7 +31,7 @@ from ..spec.serial import from_json
 from ..spec.traversal import num_classes
 from ..weights.files import load_params
 from ..weights.samples import random_images, random_labels
-from .arguments import by_framework, integer, name_of, path_of, seconds
+from .arguments import by_framework, integer, name_of, path_of, seconds, threads_of
 from .own import default_shape
 from .translated import STEPS, Translation, install
 from .translating import FILES
@@ -83,7 +83,7 @@ def translate(
     own, timeout = own_of(name_of("model", model)), seconds(timeout)
     shape = default_shape() if input_shape is None else check_input_shape(input_shape)
     seed = integer("seed", seed, 0)
-    threads = None if threads is None else integer("threads", threads, 1)
+    threads = threads_of(threads)
     paths = by_framework("interpreters", interpreters)
     asked = None if own_framework is None else name_of("own_framework", own_framework)
     source = framework_of(own, asked, paths)

@@ -15,6 +15,7 @@ from ..arrays import Array
 from ..errors import DataError
 from ..files import replacing
 from ..paths import kind_at, read_file
+from ..room import check_disk
 from ..spec.layers import Shape
 from .decoding import Raw, decode, map_npy, reading
 from .download import Report, cache_folder
@@ -88,6 +89,8 @@ def _write_npy(path: Path, shape: Shape, images: Iterator[Array]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        advice = "give a smaller `input_shape`, or set GOOGLENET_CACHE_DIR to another folder"
+        check_disk(path, math.prod(shape), advice)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "|u1", "fortran_order": False, "shape": shape}

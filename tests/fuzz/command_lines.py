@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from typing import Any, get_args
 
 #: Seconds and bytes of memory that a command line may take.
 SECONDS, MEMORY = 60, 4 * 2**30
+#: A command that takes more seconds is shown.
+SLOW = 5.0
 LONG, LONG_NAME = "x/" * 2500 + "x", "n" * 300
 
 INTEGERS = ("-1", "0", "1", "3", "1000000000", "2147483648", "9223372036854775808", "1" + "0" * 30)
@@ -280,19 +283,26 @@ def main() -> int:
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    found = [each for each in tried(given.seed, given.count) if each.fault]
-    for each in found:
-        print(json.dumps([word[:80] for word in each.words]), each.status, each.fault)
-        print(f"{each.output[-300:]}\n{each.errors[-1500:]}")
-    print(f"{len(found)} at fault")
-    return bool(found)
+    count = faults = 0
+    longest = 0.0
+    for each in tried(given.seed, given.count):
+        count, faults = count + 1, faults + bool(each.fault)
+        longest = max(longest, each.seconds)
+        if each.fault or each.seconds > SLOW:
+            what = each.fault or f"took {each.seconds:.1f} s"
+            print(json.dumps([word[:80] for word in each.words]), each.status, what)
+        if each.fault:
+            print(f"{each.output[-300:]}\n{each.errors[-1500:]}", flush=True)
+    print(f"{count} command lines, {faults} at fault; the longest took {longest:.1f} s")
+    return bool(faults)
 
 
-def tried(seed: int, count: int | None = None) -> list[Outcome]:
-    """The outcomes of `lines`, two at a time where there are as many cores."""
+def tried(seed: int, count: int | None = None) -> Iterator[Outcome]:
+    """The outcomes of `lines`, one after another."""
     with tempfile.TemporaryDirectory() as name:
         furnish(Path(name))
-        return [run(words, Path(name)) for words in lines(seed, count)]
+        for words in lines(seed, count):
+            yield run(words, Path(name))
 
 
 if __name__ == "__main__":
