@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
@@ -99,6 +100,34 @@ def _refuse_all_but_files(mode: int, path: str | os.PathLike[str]) -> None:
     if kind != "file":
         number = errno.EISDIR if kind == "folder" else errno.EINVAL
         raise OSError(number, f"it is a {kind}, not a file", os.fspath(path))
+
+
+def open_own(path: str | os.PathLike[str], mode: Literal["ab", "r+b", "wb"]) -> BinaryIO:
+    """A file of our own at `path`, made if there is none, open for writing in `mode`. Raises
+    `OSError`, as the file system does, for anything but a file, and for a link, whoever made it:
+    what it links to is not ours to write to.
+    """
+    flags = {"ab": os.O_APPEND, "r+b": 0, "wb": 0}[mode]
+    with suppress(FileNotFoundError):
+        _refuse_links(os.lstat(path).st_mode, path)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | flags | _NO_LINKS | _BINARY, 0o666)
+    try:
+        _refuse_all_but_files(os.fstat(handle).st_mode, path)
+        if mode == "wb":
+            os.ftruncate(handle, 0)
+        return os.fdopen(handle, mode)
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def _refuse_links(mode: int, path: str | os.PathLike[str]) -> None:
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "it is a link, and not ours; delete it", os.fspath(path))
+    _refuse_all_but_files(mode, path)
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
