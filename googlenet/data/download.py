@@ -144,10 +144,12 @@ class _Download:
             if have and answer.status != 206:  # a server that cannot resume begins again
                 have = 0
             length = answer.length
-            if (
-                length is not None and int(length) != self.size - have
+            if length is not None and length.strip() != str(
+                self.size - have
             ):  # an error page must not become part of the file
-                raise OSError(f"expected {self.size - have} bytes, but the server offers {length}")
+                raise OSError(
+                    f"expected {self.size - have} bytes, but the server offers {length[:20]}"
+                )
             with open_own(self.part, "ab" if have else "wb") as file:
                 while have <= self.size and (block := answer.read(1 << 16)):
                     file.write(block)
