@@ -1,79 +1,25 @@
-"""Files that are complete at any moment, old or new, whatever happens while they are written; and
-opened for reading only if they are files.
-"""
+"""Files that are complete at any moment, old or new, whatever happens while they are written."""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
-from .budget import meter
 from .errors import DataError, WeightsError
+from .paths import check_path, kind_at, system_kind
 from .temporary import temporary_folder
-
-
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """`path` opened to read bytes. Raises `OSError` as the file system does, and if it is a folder,
-    a device, a pipe or a socket, which may never end, or wait for ever to begin.
-    """
-    check_regular(path)
-    # Not waiting: what is at the path may have become a pipe.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise _no_file(path, 0)
-    return file
-
-
-def check_regular(path: str | os.PathLike[str]) -> int:
-    """The size in bytes of the file `path`, for what opens it by its name. Raises `OSError` as
-    `open_regular` does.
-    """
-    try:
-        found = os.stat(path)
-    except ValueError as error:  # a zero byte in its name
-        raise OSError(errno.EINVAL, "Invalid file name", str(path)) from error
-    if not stat.S_ISREG(found.st_mode):
-        raise _no_file(path, found.st_mode)
-    return found.st_size
-
-
-def _no_file(path: str | os.PathLike[str], mode: int) -> OSError:
-    what = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
-    return OSError(errno.EINVAL, f"it is {what}", str(path))
-
-
-def unreadable(error: OSError) -> str:
-    """What is wrong with a path that could not be opened to read, after its name."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "does not exist"
-    if error.errno == errno.EINVAL and (error.strerror or "").startswith("it is "):
-        return str(error.strerror).removeprefix("it ")
-    return f"cannot be read ({error.strerror or error})"
-
-
-def read_regular(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of the file `path`, charged to the budget of the file that is being read. Raises
-    `OSError` as `open_regular` does.
-    """
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        meter().take_bytes(size)
-        return file.read(size)  # and no more, if it grows
 
 
 def check_folder(path: Path) -> None:
     """Raises `DataError` unless `path` is in a folder that exists, before any work is done for what
     cannot be written.
     """
-    if not path.parent.is_dir():
+    if kind_at(path.parent) != "folder":
         raise DataError(f"{path}: its folder does not exist; make it first")
+    check_path(path)
 
 
 @contextmanager
@@ -141,9 +87,9 @@ def _target(path: str | os.PathLike[str]) -> Path:
     system's /dev/null.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        kind = "a folder" if target.is_dir() else "a device or a pipe"
-        raise OSError(errno.EINVAL, f"it is {kind}, not a file")
+    kind = system_kind(target)
+    if kind not in ("", "file"):
+        raise OSError(errno.EINVAL, f"it is a {kind}, not a file")
     return target
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..backend.discovery import canonical_name
 from ..errors import DataError, SpecError, UnknownNameError
+from ..paths import check_path
 from ..spec.recipe import Recipe
 
 #: What `by_framework` holds, in words, by the name of the argument.
@@ -29,12 +30,20 @@ VALUES: Final[Mapping[str, str]] = {
 
 def shown(value: Any) -> str:
     """`value` as an error shows it: on one line, and only the beginning of what is long."""
+    if isinstance(value, int) and abs(value) >= 10**60:
+        return "one of more than 60 digits"  # which Python may refuse to write
     return shorten(repr(value), 80, placeholder=" …")
 
 
-def integer(name: str, value: Any, least: int) -> int:
+#: The largest integer that every library takes, and the most threads that any machine can use.
+LARGEST, MOST_THREADS = 2**63 - 1, 4096
+#: The longest time that a system can wait for, in seconds: 31 years.
+LONGEST = 1e9
+
+
+def integer(name: str, value: Any, least: int, most: int = LARGEST) -> int:
     """`value`, the argument `name`, as an int. Raises `SpecError` unless it is an integer of at
-    least `least`.
+    least `least` and at most `most`.
     """
     try:
         if isinstance(value, bool):
@@ -44,7 +53,14 @@ def integer(name: str, value: Any, least: int) -> int:
         number = least - 1
     if number < least:
         raise SpecError(f"`{name}`: expected an integer of at least {least}, got {shown(value)}")
+    if number > most:
+        raise SpecError(f"`{name}`: expected an integer of at most {most}, got {shown(value)}")
     return number
+
+
+def threads_of(threads: Any) -> int | None:
+    """The argument `threads` as an int or None. Raises `SpecError` for anything else."""
+    return None if threads is None else integer("threads", threads, 1, MOST_THREADS)
 
 
 def number(name: str, value: Any, least: float, *, finite: bool = False) -> float:
@@ -62,8 +78,10 @@ def number(name: str, value: Any, least: float, *, finite: bool = False) -> floa
 
 
 def seconds(timeout: Any) -> float:
-    """The argument `timeout` as a float. Raises `SpecError` unless it is finite and at least 1."""
-    return number("timeout", timeout, 1, finite=True)
+    """The argument `timeout` as a float, at most `LONGEST`, which is for ever. Raises `SpecError`
+    unless it is finite and at least 1.
+    """
+    return min(number("timeout", timeout, 1, finite=True), LONGEST)
 
 
 def size_of(name: str, value: Any) -> tuple[int, int]:
@@ -98,12 +116,12 @@ def name_of(name: str, value: Any) -> str:
 
 
 def path_of(name: str, value: Any) -> Path:
-    """`value`, the argument `name`, as a path. Raises `DataError` for anything else, and for an
-    empty one, which would mean the current folder.
+    """`value`, the argument `name`, as a path. Raises `DataError` for anything else, for an empty
+    one, which would mean the current folder, and for what cannot be a path, such as one too long.
     """
     if not isinstance(value, (str, os.PathLike)) or value == "":
         raise DataError(f"`{name}`: expected a path, got {shown(value)}; '.' is the current folder")
-    return Path(value)
+    return check_path(value)
 
 
 def several(name: str, given: Any, one: type | tuple[type, ...] = str) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from ..architectures import as_network
 from ..arrays import Array, Params
 from ..data.sets import DataSet, load_data
 from ..spec.layers import Network, Shape
+from ..spec.memory import check_fits
 from ..spec.traversal import num_classes as classes_of
 from ..weights.check import check_params
 from ..weights.formats import load_weights
@@ -38,6 +39,7 @@ def network_and_data(
     spec = as_network(
         network, num_classes=num_classes, input_shape=input_shape, aux=aux, dialect=dialect
     )
+    check_fits(spec, training=True)  # before a set is resized for it
     if not isinstance(data, DataSet):
         folder = None if data_dir is None else path_of("data_dir", data_dir)
         data = load_data(

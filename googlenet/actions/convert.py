@@ -12,7 +12,7 @@ from ..backend.protocols import Saves
 from ..backend.threads import prepared_backend
 from ..budget import limited
 from ..errors import BackendError, DataError, WeightsError
-from ..files import read_regular
+from ..paths import kind_at, read_file
 from ..spec.analysis import count_parameters
 from ..spec.layers import Network
 from ..spec.traversal import num_classes as classes_of
@@ -124,11 +124,12 @@ def check_target(source: Path, target: Path, suffix: str | tuple[str, ...]) -> N
     """Raises `WeightsError` for a `target` that makes no sense: `source` itself, a folder, a file
     in a folder that does not exist, or a name without the ending `suffix`, or one of several.
     """
-    if target.is_dir():
+    if kind_at(target, WeightsError) == "folder":
         raise WeightsError(f"{target}: is a folder, expected the name of a file to write")
-    if not target.parent.is_dir():
+    if kind_at(target.parent, WeightsError) != "folder":
         raise WeightsError(f"{target}: its folder {target.parent} does not exist; create it first")
-    if target.exists() and source.exists() and target.samefile(source):
+    there = kind_at(target, WeightsError) and kind_at(source, WeightsError)
+    if there and target.samefile(source):
         raise WeightsError(f"{target}: is also the input; give another name for the output")
     if not target.name.endswith(suffix):
         known = suffix if isinstance(suffix, str) else " or ".join(suffix)
@@ -140,7 +141,7 @@ def _class_names(path: Path) -> list[str]:
     """The lines of a text file. Raises `DataError` if it cannot be read or has an empty line."""
     try:
         with limited(path, DataError):
-            text = read_regular(path).decode("utf-8-sig")
+            text = read_file(path).decode("utf-8-sig")
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror or error}); expected a text file of class"

@@ -18,6 +18,7 @@ from ..proof.movement import Movement, movement
 from ..spec.analysis import count_parameters
 from ..spec.diff import Difference, differences
 from ..spec.layers import Network, Shape
+from ..spec.memory import check_fits
 from ..spec.params import param_specs
 from ..spec.traversal import num_classes as classes_of
 from ..tracing.flat import flat
@@ -176,6 +177,8 @@ def _compared(
     found = replace(pair, differences=tuple(differences(a, b)))
     if not logits:
         return found
+    for network in (a, b):
+        check_fits(network)
     source = None if images is None else path_of("images", images)
     image_set = load_image_set(source, a.input_shape, MOST_CLASSES, count=count, seed=seed)
     moved = movement(a, b, image_set.images, seed=seed, given=given)

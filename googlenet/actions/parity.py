@@ -15,8 +15,9 @@ from ..proof.exact.problem import check_fit, has_exact_loss, why_unfit
 from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
 from ..spec.analysis import norm_of_one_value, smallest_input
 from ..spec.layers import Network, Shape
+from ..spec.memory import check_fits
 from ..spec.traversal import num_classes as classes_of
-from .arguments import by_framework, flag, integer, path_of, seconds, several
+from .arguments import by_framework, flag, integer, path_of, seconds, several, threads_of
 from .common import weights_of
 from .own import network_or_own
 
@@ -88,7 +89,7 @@ def parity(
         integer("chunk", chunk, 1),
         integer("jobs", jobs, 1),
     )
-    threads = None if threads is None else integer("threads", threads, 1)
+    threads = threads_of(threads)
     train_steps, timeout = integer("train_steps", train_steps, 0), seconds(timeout)
     spec, own = network_or_own(
         network,
@@ -113,6 +114,7 @@ def parity(
     classes = classes_of(spec)
     # A user's model may have fewer classes than the digits: its labels are then theirs modulo that.
     digits = own is not None and images is None
+    check_fits(spec, chunk if count is None else min(chunk, count))
     image_set = load_image_set(
         None if images is None else path_of("images", images),
         spec.input_shape,

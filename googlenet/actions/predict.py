@@ -19,11 +19,13 @@ from ..data.images import load_inputs
 from ..data.preprocessing import find_preprocessing
 from ..errors import DataError, GoogLeNetError, UnknownNameError, WeightsError
 from ..files import replacing, writing
+from ..paths import kind_at
 from ..spec.layers import Network
+from ..spec.memory import check_fits
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
 from ..weights.zoo import open_weights
-from .arguments import integer, path_of, several
+from .arguments import integer, path_of, several, threads_of
 from .common import Report
 
 #: The number of images in one pass.
@@ -108,9 +110,9 @@ def check_output(path: str | os.PathLike[str], *, several: bool = False) -> Path
     to do, for any other ending or a folder that does not exist.
     """
     out = path_of("out", path)
-    if not out.parent.is_dir():
+    if kind_at(out.parent) != "folder":
         raise DataError(f"`out={out}`: its folder does not exist; create it first")
-    if out.is_dir():
+    if kind_at(out) == "folder":
         raise DataError(f"`out={out}`: is a folder, expected the name of a file to write")
     if out.suffix not in ((".npz",) if several else (".npy", ".npz")):
         kinds = ".npz, which holds several arrays" if several else ".npy or .npz"
@@ -141,7 +143,7 @@ def predict(
     Raises `DataError`, `WeightsError`, `UnknownNameError`, `SpecError`, `ShapeError`,
     `BackendError` or `DeviceError`, with what to do.
     """
-    threads = None if threads is None else integer("threads", threads, 1)
+    threads = threads_of(threads)
     taps = tuple(map(str, several("taps", taps)))
     array = _checked(images) if isinstance(images, np.ndarray) else None
     paths = _paths(images) if array is None else []
@@ -166,6 +168,7 @@ def predict(
         )
         inputs = load_inputs(paths, network.input_shape, find_preprocessing(chosen))
         names, pieces = inputs.names, inputs.chunks(CHUNK)
+    check_fits(network, min(CHUNK, len(names)))
     report(f"loading {canonical_name(framework)}", 0, 0)
     backend = prepared_backend(framework, threads)
     built = backend.build(network, opened.params, device=device)

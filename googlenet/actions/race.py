@@ -27,7 +27,7 @@ from ..training.race import (
     standings,
     write_results,
 )
-from .arguments import by_framework, check_recipe, integer, path_of, seconds, several
+from .arguments import by_framework, check_recipe, integer, path_of, seconds, several, threads_of
 from .common import Report, network_and_data
 
 #: The file in a race's folder with all standings.
@@ -73,6 +73,10 @@ class Raced:
         }
 
 
+#: Nobody waits for more runs of a framework.
+MOST_SEEDS = 100_000
+
+
 def race(
     network: str | Network = "googlenet",
     data: str | os.PathLike[str] | DataSet = "digits",
@@ -109,11 +113,12 @@ def race(
     what `train` raises for bad arguments, and `TrainingError` if files cannot be written or a run
     began elsewhere.
     """
-    numbers = seeds if isinstance(seeds, Iterable) else range(integer("seeds", seeds, 1))
-    chosen = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in numbers))
+    if not isinstance(seeds, Iterable):
+        seeds = range(integer("seeds", seeds, 1, MOST_SEEDS))
+    chosen = tuple(dict.fromkeys(integer("seeds", seed, 0) for seed in seeds))
     if not chosen:
         raise SpecError("`seeds`: expected at least one, got none")
-    threads = None if threads is None else integer("threads", threads, 1)
+    threads = threads_of(threads)
     check_recipe(recipe)
     timeout = seconds(timeout)
     given = None if out is None else path_of("out", out)

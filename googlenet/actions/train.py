@@ -20,7 +20,7 @@ from ..training.choice import default_trainer
 from ..training.folders import default_folder
 from ..training.interval import wilson
 from ..training.loop import WEIGHTS, Listener, TrainingRun
-from .arguments import check_recipe, flag, integer, number, path_of
+from .arguments import check_recipe, flag, number, path_of, threads_of
 from .common import Report, network_and_data, weights_of
 
 
@@ -115,7 +115,7 @@ def train(
     Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `DataError`,
     `WeightsError`, `DeviceError` or `TrainingError`, with what to do.
     """
-    threads = None if threads is None else integer("threads", threads, 1)
+    threads = threads_of(threads)
     check_recipe(recipe)
     resume, parallel = flag("resume", resume), flag("parallel", parallel)
     checkpoint_minutes = number("checkpoint_minutes", checkpoint_minutes, 0)

@@ -19,6 +19,7 @@ from ..errors import BackendError, DataError, GoogLeNetError, SpecError, Unknown
 from ..files import writing
 from ..jobs.job import Job, run_job
 from ..jobs.own import BOUNDS, framework_of, own_of, run_own
+from ..paths import kind_at
 from ..proof.exact.problem import why_unfit
 from ..proof.parity.run import ParityOptions, Report, Task, run_parity
 from ..source.folder import Files
@@ -30,7 +31,7 @@ from ..spec.traversal import num_classes
 from ..temporary import remove_leftovers, temporary_folder
 from ..weights.files import load_params
 from ..weights.samples import random_images, random_labels
-from .arguments import by_framework, integer, name_of, path_of, seconds
+from .arguments import by_framework, integer, name_of, path_of, seconds, threads_of
 from .own import default_shape
 from .translated import STEPS, Translation, install, place_of
 from .translating import FILES
@@ -82,7 +83,7 @@ def translate(
     own, timeout = own_of(name_of("model", model)), seconds(timeout)
     shape = default_shape() if input_shape is None else check_input_shape(input_shape)
     seed = integer("seed", seed, 0)
-    threads = None if threads is None else integer("threads", threads, 1)
+    threads = threads_of(threads)
     paths = by_framework("interpreters", interpreters)
     asked = None if own_framework is None else name_of("own_framework", own_framework)
     source = framework_of(own, asked, paths)
@@ -95,7 +96,7 @@ def translate(
         raise BackendError(f"`to`: {target} is the reference, and no model is written for it")
     folder = _empty(path_of("out", out))
     file = None if weights is None else str(path_of("weights", weights).absolute())
-    if file is not None and not Path(file).is_file():
+    if file is not None and not kind_at(file) == "file":
         raise DataError(f"{weights}: is not a file")
     asked_of = {"input_shape": list(shape), "weights": file}
     with temporary_folder("translate") as work:
@@ -186,13 +187,13 @@ def _empty(folder: Path) -> Path:
     """A folder to write to. Raises `DataError` if it is a file, holds something, or has no
     parent.
     """
-    if folder.exists() and not folder.is_dir():
+    if kind_at(folder) not in ("", "folder"):
         raise DataError(f"{folder}: is a file, expected a folder, or a name for a new one")
-    if folder.is_dir():
+    if kind_at(folder) == "folder":
         remove_leftovers(folder)
-    if folder.is_dir() and any(folder.iterdir()):
+    if kind_at(folder) == "folder" and any(folder.iterdir()):
         raise DataError(f"{folder}: is not empty; name a new folder, or empty this one")
-    if not folder.absolute().parent.is_dir():
+    if kind_at(folder.absolute().parent) != "folder":
         raise DataError(f"{folder}: its parent folder does not exist; make it first")
     # Before any work is done for what cannot be written.
     with writing(folder), temporary_folder("translate", place_of(folder)):

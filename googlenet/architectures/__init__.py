@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import ShapeError, SpecError, UnknownNameError
 from ..spec.analysis import smallest_input
-from ..spec.layers import Network, Shape, check_input_shape, plain
+from ..spec.layers import LARGEST_SIZE, Network, Shape, check_input_shape, plain
 from ..spec.traversal import walk
 from . import alexnet as _alexnet
 from . import bn_inception as _bn_inception
@@ -91,6 +91,8 @@ def get_network(
     num_classes = plain(num_classes)
     if num_classes is not None and not (type(num_classes) is int and num_classes >= 1):
         raise SpecError(f"`num_classes`: expected an integer of at least 1, got {num_classes!r}")
+    if num_classes is not None and num_classes > LARGEST_SIZE:
+        raise SpecError(f"`num_classes`: expected an integer of at most {LARGEST_SIZE}")
     _check_aux(aux)
     name, dialect = _split(name, dialect)
     make = NETWORKS[name]

@@ -14,6 +14,8 @@ from typing import Any, NoReturn, cast
 import typer
 
 from ..errors import GoogLeNetError
+from ..paths import why
+from ..printable import printable
 from ..version import __version__
 from . import (
     check,
@@ -33,7 +35,7 @@ from . import (
 )
 from . import list as list_command
 from .command import Command, value_error
-from .output import clean
+from .output import say_text
 
 #: -h is --help everywhere, and help is as wide as the terminal, up to 80 columns.
 SETTINGS: dict[str, Any] = {
@@ -107,6 +109,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False, prog_name="googlenet")
+        sys.stdout.flush()
     except _USAGE_ERROR as error:
         if wrong := value_error(error):
             _fail(wrong, 2)
@@ -121,13 +124,22 @@ def main() -> NoReturn:
         _fail(f"{what} '{command} --help'", 2)
     except GoogLeNetError as error:
         if error.details:
-            print(clean(error.details), file=sys.stderr)
+            say_text(error.details, aside=True)
         _fail(str(error), 2)
     except BrokenPipeError:
         # The reader of a pipe has gone, as with `| head`; exit without a second error while
         # flushing.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # of a system that is full or broken, which no command has foreseen
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+                continue
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for the flush at exit
+        _fail(f"{error.filename or 'standard output'}: {why(error)}", 2)
+    except MemoryError as error:
+        _fail(f"there is not enough memory ({str(error) or 'none is left'}); ask for less", 2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer also returns it, if it is the first to see Ctrl-C
@@ -137,5 +149,6 @@ def main() -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     # Always on one line: scripts read it too.
-    print(f"googlenet: {clean(message, lines=False)}", file=sys.stderr)
+    with suppress(OSError):  # standard error may be full or closed: the exit code says it too
+        say_text(f"googlenet: {printable(message)}", aside=True)
     sys.exit(code)

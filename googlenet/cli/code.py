@@ -22,7 +22,7 @@ from .options import (
     interpreters_of,
     shape_of,
 )
-from .output import bars, counted, print_json, say
+from .output import bars, counted, print_json, say, say_text
 
 Block = Annotated[
     str | None,
@@ -105,4 +105,4 @@ def command(
             say(f"{each.framework} {each.framework_version}: {lines}, which define {each.name}")
         say(f"Written: {Path(out)}")
     else:
-        print(found.formatted(form), end="", flush=True)
+        say_text(found.formatted(form), end="")

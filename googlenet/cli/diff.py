@@ -25,7 +25,7 @@ from .options import (
     interpreters_of,
     shape_of,
 )
-from .output import bars, counted, print_json, say, shape_text
+from .output import bars, counted, print_json, say, say_text, shape_text
 
 #: Up to this many layers with the same difference are named one by one; of more, only the first.
 FEW = 3
@@ -105,7 +105,8 @@ def _print(found: Diff) -> None:
     if not found.differences:
         say("The two are the same function.")
     elif found.same_in_evaluation:
-        say("\nThey are the same function in evaluation mode; they differ only in training.")
+        say_text("")
+        say("They are the same function in evaluation mode; they differ only in training.")
     if found.movement is not None:
         say("")
         say(_logits(found))

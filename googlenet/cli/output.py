@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..backend.discovery import WHY_APART, install_lines
+from ..printable import printable, printable_json
 from ..spec.layers import Shape
 
 if TYPE_CHECKING:
@@ -46,15 +47,26 @@ def listed(words: Sequence[str]) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Indented JSON on standard output; NaN and infinity are never in it."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
-
-
-def clean(text: str, *, lines: bool = True) -> str:
-    """`text` with a � for each control character that a terminal would act on, such as one in the
-    name of a file or a class; line breaks stay.
+    """Indented JSON on standard output; NaN and infinity are never in it, nor is what a terminal
+    would act on or the encoding lacks, for which JSON has its own escapes.
     """
-    return "".join(c if c.isprintable() or (lines and c == "\n") else "�" for c in text)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
+    _write(printable_json(text, ascii_only=not encoding.startswith("utf")))
+
+
+def say_text(text: str, *, aside: bool = False, end: str = "\n") -> None:
+    """Lines on standard output, or `aside` on standard error, that are never wrapped: source, the
+    traceback of a user's own code, or a command to copy.
+    """
+    _write(printable(text.expandtabs(4), lines=True), sys.stderr if aside else sys.stdout, end)
+
+
+def _write(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
+    """Print what is printable: nothing else of a command prints, but for rich's tables and bars,
+    whose words are made so.
+    """
+    print(text, end=end, file=stream or sys.stdout, flush=True)
 
 
 def terminal(stream: Any = None) -> Console:
@@ -76,23 +88,19 @@ def say(text: str, *, aside: bool = False, indent: str = "") -> None:
     `indent`.
     """
     stream = sys.stderr if aside else sys.stdout
-    width = terminal(stream).width
-    lines = [
-        textwrap.fill(
-            line,
-            max(width, 20),
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for line in clean(text).split("\n")
-    ]
-    print(*lines, sep="\n", file=stream, flush=True)
+    filled = textwrap.fill(
+        printable(text),
+        max(terminal(stream).width, 20),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    _write(filled, stream)
 
 
 def say_command(line: str) -> None:
     """A command to copy, on one line however narrow the terminal is."""
-    print(f"  {line}", flush=True)
+    say_text(f"  {line}")
 
 
 def say_how_to_install(request: str, command: str) -> None:
@@ -122,9 +130,21 @@ def table(*titles: str, right: tuple[str, ...] = (), wrap: tuple[str, ...] = ())
     return made
 
 
-def add(made: Table, *cells: str | Text, style: str | None = None) -> None:
-    """A row of plain text: none of it is taken for a style or for a command to a terminal."""
-    made.add_row(*(clean(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
+def add(made: Table, *cells: str | Text | Sequence[str], style: str | None = None) -> None:
+    """A row of plain text: none of it is taken for a style or for a command to a terminal. A cell
+    of several lines is a sequence of them.
+    """
+    made.add_row(*map(_plain, cells), style=style)
+
+
+def _plain(cell: str | Text | Sequence[str]) -> str | Text:
+    """A cell whose words are printable."""
+    from rich.text import Text
+
+    if isinstance(cell, Text):  # with a style of ours
+        cell.plain = printable(cell.plain)
+        return cell
+    return printable(cell) if isinstance(cell, str) else "\n".join(map(printable, cell))
 
 
 def widths(made: Table) -> tuple[int, int]:
@@ -150,7 +170,7 @@ def show(made: Table) -> None:
         console.width = natural
         lines = console.render_lines(made, pad=False)
         text = "\n".join("".join(part.text for part in line).rstrip() for line in lines)
-        print(text.strip("\n"), end="\n\n")
+        _write(text.strip("\n"), end="\n\n")
     elif least <= console.width:
         console.print(made)
     else:
@@ -168,7 +188,7 @@ def _show_records(made: Table) -> None:
             plain = " ".join(str(cells[index]).split())
             if plain:
                 say(plain if number == 0 else f"  {title}: {plain}", indent="    ")
-    print()
+    say_text("")
 
 
 @contextmanager
@@ -192,7 +212,10 @@ class Bars:
         #: Whether the bars are shown.
         self.shown = console.is_terminal and not console.is_dumb_terminal and not as_json
         self._narrow = console.width < ROOM
-        words = (TextColumn("{task.description}"), TextColumn("{task.fields[state]}"))
+        words = tuple(
+            TextColumn(form, markup=False)
+            for form in ("{task.description}", "{task.fields[state]}")
+        )
         bar = BarColumn(bar_width=min(40, max(10, console.width - ROOM)))
         columns = words if self._narrow else (words[0], bar, words[1], TimeElapsedColumn())
         self._bars = Progress(
@@ -222,6 +245,7 @@ class Bars:
         """`done` of `total` of `what`, the name of what is counted: "images", "resizing". The bar
         goes once all are done, or for a total of 0, which is unknown, when the next one begins.
         """
+        what = printable(what)
         self.show(what, "" if total == 0 else f"{done:,} of {total:,}", done, total)
         if total and done >= total:
             self._hide(what)
@@ -236,6 +260,7 @@ class Bars:
         """The bar of `who`, followed by `state` in words."""
         if not self.shown:
             return
+        who, state = printable(who), printable(state)
         if self._waiting not in (None, who):
             self._hide(self._waiting)
             self._waiting = None

@@ -178,19 +178,19 @@ def _add_rows(made: Table, result: Result, report: Report, width: int | None) ->
         if row is None:
             add(made, first, what, "", "", "not provable" if rows else "not compared")
         else:
-            where = "" if what == "logits" else _broken(row.name, width)
+            where = [] if what == "logits" else _broken(row.name, width)
             style = None if row.passed else "bold red"
             add(made, first, what, f"{row.error:.1e}", f"{row.limit:.1e}", where, style=style)
     made.add_section()
 
 
-def _broken(path: str, width: int | None) -> str:
+def _broken(path: str, width: int | None) -> list[str]:
     """A path in lines of at most `width` characters, broken before its dots."""
     if width is None:
-        return path
+        return [path]
     lines = [""]
     for part in re.split(r"(?=\.)", path):
         if len(lines[-1]) + len(part) > width:
             lines.append("")
         lines[-1] += part
-    return "\n".join(lines)
+    return lines

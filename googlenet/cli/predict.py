@@ -11,6 +11,7 @@ from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
 from ..data.decoding import map_npy
 from ..errors import DataError
+from ..paths import kind_at
 from .options import AsJson, Device, Threads, framework_names
 from .output import add, bars, counted, print_json, say, show, table
 
@@ -107,7 +108,13 @@ def command(
         given = f"--npy {npy}" if npy is not None else f"--tap {(tap or [''])[0]}"
         raise DataError(f"{given}: needs --out OUT, the file to write the outputs to")
     target = None if out is None else check_output(out, several=bool(tap))
-    if npy is not None and target is not None and target.exists() and target.samefile(npy):
+    if (
+        npy is not None
+        and target is not None
+        and kind_at(target)
+        and kind_at(npy)
+        and target.samefile(npy)
+    ):
         raise DataError(f"--out {out}: is also the input; give another name for the output")
     with bars(as_json) as report:
         found = predict(

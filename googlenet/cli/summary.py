@@ -4,7 +4,7 @@ models, side by side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -138,7 +138,7 @@ def _table(found: Summary, *, indented: bool) -> Table:
     add(rows, "input", *("" for _ in kinds), *shapes, "", *("", "1×1")[: len(more)])
     for row in found.rows:
         name = "  " * row.indent + row.name if indented else row.path
-        cells = [_native_cell(each, row) for each in natives] or [shape_text(row.out_shape)]
+        cells = [_native_cell(each, row) for each in natives] or [[shape_text(row.out_shape)]]
         parameters = [each.layers[row.path].parameters for each in natives] or [row.parameters]
         add(
             rows,
@@ -169,7 +169,7 @@ def _native_text(shape: Sequence[int | None]) -> str:
 LAYERS = 38
 
 
-def _native_cell(native: Native, row: Row) -> str:
+def _native_cell(native: Native, row: Row) -> list[str]:
     """The framework's own layers, and below them their shape."""
     import textwrap
 
@@ -179,7 +179,7 @@ def _native_cell(native: Native, row: Row) -> str:
     leaf = row.level is Level.LAYER or len(layer.classes) == 1
     words = ", ".join(layer.spelled) if leaf else layer.counted
     lines = textwrap.wrap(words, LAYERS, break_long_words=False)
-    return "\n".join([*lines, _native_text(layer.native_shape)])
+    return [*lines, _native_text(layer.native_shape)]
 
 
 def _print_ratios(rows: Sequence[Row]) -> None:
@@ -190,5 +190,10 @@ def _print_ratios(rows: Sequence[Row]) -> None:
     for row in rows:
         if row.ratios or row.reductions:
             shares, found = (dict.fromkeys(map(str, each)) for each in (row.ratios, row.reductions))
-            add(made, row.path, ",\n".join(shares), ",\n".join(found))
+            add(made, row.path, _one_each(shares), _one_each(found))
     show(made)
+
+
+def _one_each(words: Iterable[str]) -> list[str]:
+    """Words in lines of their own, with commas between them."""
+    return ",\n".join(words).split("\n")

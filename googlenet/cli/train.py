@@ -26,7 +26,7 @@ from .options import (
     Threads,
     shape_of,
 )
-from .output import bars, say_aside
+from .output import bars, say_aside, say_text
 from .watch import Watch
 
 Seed = Annotated[
@@ -166,10 +166,10 @@ def command(
             else f"Resume with: {_again(trained.run.folder, out)}"
         )
         # A command to copy is never broken.
-        print(
+        say_text(
             f"googlenet: stopped after step {trained.step:,} of {trained.run.steps:,}; saved."
             f" {again}",
-            file=sys.stderr,
+            aside=True,
         )
         # Of several processes, another may have heard the signal.
         code = 128 + (heard[0] if heard else signal.SIGTERM)

@@ -8,7 +8,17 @@ import typer
 
 from .command import in_words
 from .options import AsJson, Interpreters, NativeFrameworks, Timeout, interpreters_of
-from .output import add, bars, clean, listed, print_json, say, say_how_to_install, show, table
+from .output import (
+    add,
+    bars,
+    listed,
+    print_json,
+    say,
+    say_how_to_install,
+    say_text,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from ..proof.traps.report import FrameworkTraps, TrapReport
@@ -137,9 +147,9 @@ def _print_trap(trap: Trap, report: TrapReport) -> None:
     say(f"{trap.wrong} {trap.why}")
     say(f"Right: {trap.source}. Compared: the {trap.measured}.")
     for framework, found in report.of(trap):
-        print()
+        say_text("")
         _print_found(framework, found)
-    print()
+    say_text("")
 
 
 def _print_found(framework: FrameworkTraps, found: Found) -> None:
@@ -165,5 +175,5 @@ def _print_found(framework: FrameworkTraps, found: Found) -> None:
 
 def _print_code(title: str, text: str) -> None:
     say(f"  {title}")
-    for line in clean(text).split("\n"):
-        print(f"    {line}".rstrip(), flush=True)
+    for line in text.split("\n"):
+        say_text(f"    {line}".rstrip())

@@ -14,6 +14,7 @@ from ..arrays import Array
 from ..errors import DataError, ShapeError
 from ..spec.analysis import norm_of_one_value
 from ..spec.layers import Network
+from ..spec.memory import check_fits
 from ..spec.recipe import Recipe
 from .dataset import DataSet, Split
 from .resizing import scaled
@@ -38,7 +39,8 @@ def check_batch_size(
 ) -> None:
     """Raises `DataError` if a batch is larger than the set, or one has fewer images than there are
     processes; `ShapeError` if one leaves a process with a single image, and `network` has a batch
-    norm that would see one value a channel there.
+    norm that would see one value a channel there; `SpecError` if it takes more memory than the
+    machine has.
     """
     count = len(data.train.labels)
     if recipe.batch_size > count:
@@ -46,6 +48,7 @@ def check_batch_size(
             f"`batch_size`: {recipe.batch_size} is larger than the number of images to train on,"
             f" {count}; give at most {count}"
         )
+    check_fits(network, -(-recipe.batch_size // processes), training=True)
     if (norm := norm_of_one_value(network)) is not None:
         _check_norm(norm, count, recipe.batch_size, processes)
     _check_parts(count, recipe.batch_size, processes)

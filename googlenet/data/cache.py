@@ -14,7 +14,9 @@ import numpy as np
 from ..arrays import Array
 from ..budget import limited
 from ..errors import DataError
-from ..files import read_regular, replacing
+from ..files import replacing
+from ..paths import kind_at, read_file
+from ..room import check_disk
 from ..spec.layers import Shape
 from .decoding import Raw, decode, map_npy, reading
 from .download import Report, cache_folder
@@ -53,7 +55,7 @@ def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list
         else:
             size = "x".join(map(str, input_shape))
             path = cache_folder() / f"{_source_digest(images)[:32]}-{size}.npy"
-            if path.exists():
+            if kind_at(path):
                 done += len(images)
             else:
                 _write_npy(path, shape, resized(images))
@@ -73,7 +75,7 @@ def _source_digest(images: Raw) -> str:
     for source in images:
         if isinstance(source, Path):
             with limited(source, DataError), reading(source):
-                data = read_regular(source)
+                data = read_file(source)
             found.update(f"{len(data)} ".encode())
         else:
             data = source.tobytes()
@@ -88,6 +90,8 @@ def _write_npy(path: Path, shape: Shape, images: Iterator[Array]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        advice = "give a smaller `input_shape`, or set GOOGLENET_CACHE_DIR to another folder"
+        check_disk(path, math.prod(shape), advice)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -106,5 +110,5 @@ def stored_array(path: Path) -> Array:
     try:
         return map_npy(path)
     except DataError as error:
-        advice = "delete it" if path.exists() else "it is missing, so delete the rest of its folder"
+        advice = "delete it" if kind_at(path) else "it is missing, so delete the rest of its folder"
         raise DataError(f"{error}; {advice}") from error

@@ -19,8 +19,8 @@ import numpy as np
 from ..arrays import Array
 from ..budget import limited, meter
 from ..errors import DataError, GoogLeNetError
-from ..files import check_regular, open_regular
 from ..npy import read_header
+from ..paths import expect_file, kind_at, open_file
 from .pictures import SUFFIXES, is_picture, read_picture
 
 #: The first bytes of a gzip file.
@@ -57,18 +57,18 @@ def kind_of(path: Path) -> Literal["folder", "image", "npy", "idx"]:
 
     Raises `DataError`, naming the path, if it is missing, empty or cannot be read.
     """
+    kind = kind_at(path)
+    if kind == "folder":
+        return "folder"
+    expect_file(path, f"give {KINDS}")
     with reading(path):
-        if not path.exists():
-            raise DataError(f"{path}: does not exist; give {KINDS}")
-        if path.is_dir():
-            return "folder"
-        if check_regular(path) == 0:
+        if path.stat().st_size == 0:
             raise DataError(f"{path}: is empty; give {KINDS}")
         if path.suffix.lower() == ".npy":
             return "npy"
         if path.suffix.lower() in SUFFIXES:
             return "image"
-        with open_regular(path) as file:
+        with open_file(path) as file:
             return "image" if is_picture(file.read(8)) else "idx"
 
 
@@ -112,7 +112,7 @@ def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
         for path in (folder.rglob("*") if deep else folder.iterdir())
         if path.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.is_dir()
+        and kind_at(path) != "folder"
     )
     if not found:
         raise DataError(f"{folder}: holds no PNG or JPEG images; add some, or leave the folder out")
@@ -165,7 +165,7 @@ def read_idx(path: Path, *, axes: int) -> Array:
     """
     start = 4 + 4 * axes
     try:
-        with limited(path, DataError), open_regular(path) as file:
+        with limited(path, DataError), open_file(path) as file:
             held = path.stat().st_size
             packed = file.read(len(GZIP)) == GZIP
             file.seek(0)
@@ -223,7 +223,7 @@ def _bytes(count: int) -> str:
 def idx_file(path: Path) -> Path | None:
     """`path` if it exists, or the same file with or without .gz, or None."""
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
-    return next((each for each in (path, other) if each.is_file()), None)
+    return next((each for each in (path, other) if kind_at(each) == "file"), None)
 
 
 def labels_beside(images: Path) -> Path | None:
@@ -264,7 +264,7 @@ def map_npy(path: Path) -> Array:
     def refused(why: str) -> DataError:
         return DataError(f"{path}: is not a complete .npy array of numbers ({why})")
 
-    with reading(path), limited(path, DataError), open_regular(path) as file:
+    with reading(path), limited(path, DataError), open_file(path) as file:
         try:
             shape, fortran, dtype = read_header(file)
         except GoogLeNetError:

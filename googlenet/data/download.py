@@ -8,13 +8,15 @@ import http.client
 import os
 import shutil
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..paths import kind_at, open_own
+from .fetch import Patience, fetched
 
 #: Called with what is being done, how much is done, and how much there is.
 Report = Callable[[str, int, int], None]
@@ -45,6 +47,8 @@ FILES = {
 }
 #: The number of seconds that a mirror may send nothing.
 TIMEOUT = 30.0
+#: When else a mirror is given up, and the next one is asked.
+PATIENCE = Patience()
 
 
 def cache_folder() -> Path:
@@ -94,7 +98,7 @@ def _alone(folder: Path) -> Iterator[None]:
         return
     import fcntl
 
-    with (folder / ".lock").open("w") as lock:
+    with open_own(folder / ".lock", "r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -103,6 +107,8 @@ def _download(folder: Path, name: str, report: Report) -> None:
     import pooch
 
     sha256, size = FILES[name]
+    if kind_at(folder / name) not in ("", "file"):
+        raise DataError(f"{folder / name}: is not a file; delete it")
     failures = []
     for mirror in MIRRORS:
         take = _Download(folder / f"{name}.part", size, report)
@@ -130,19 +136,21 @@ class _Download:
         self.part, self.size, self.report = part, size, report
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        have = self.part.stat().st_size if self.part.exists() else 0
+        have = self.part.stat().st_size if kind_at(self.part) else 0
         if have >= self.size:  # nothing is left to ask for, but its checksum was never checked
             have = 0
-        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        wanted = {"Range": f"bytes={have}-"} if have else {}
+        with fetched(url, wanted, replace(PATIENCE, silence=TIMEOUT)) as answer:
             if have and answer.status != 206:  # a server that cannot resume begins again
                 have = 0
-            length = answer.headers.get("Content-Length")
-            if (
-                length is not None and int(length) != self.size - have
+            length = answer.length
+            if length is not None and length.strip() != str(
+                self.size - have
             ):  # an error page must not become part of the file
-                raise OSError(f"expected {self.size - have} bytes, but the server offers {length}")
-            with self.part.open("ab" if have else "wb") as file:
+                raise OSError(
+                    f"expected {self.size - have} bytes, but the server offers {length[:20]}"
+                )
+            with open_own(self.part, "ab" if have else "wb") as file:
                 while have <= self.size and (block := answer.read(1 << 16)):
                     file.write(block)
                     have += len(block)

@@ -4,6 +4,7 @@ to predict.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,10 @@ import numpy as np
 
 from ..arrays import Array, uniform
 from ..errors import DataError
+from ..paths import kind_at
+from ..room import check_memory
 from ..spec.layers import Shape
+from ..spec.shapes import size_text
 from .decoding import decode, labels_beside, named_images, read_labels
 from .digits import DESCRIPTION, DIGITS, read_digits
 from .preprocessing import Preprocessing, preprocess
@@ -59,6 +63,12 @@ def load_image_set(
             f"{holder}: holds {_images(len(raw))}, but `count` is {count}; give at most {len(raw)}"
         )
     chosen = raw[:count]
+    check_memory(
+        f"{len(chosen):,} images of {size_text(input_shape)}",
+        4 * len(chosen) * math.prod(input_shape),
+        "give a smaller `count` or `input_shape`",
+        DataError,
+    )
     images = np.stack([fit(decode(image, name), input_shape) for name, image in chosen])
     if labels is None:
         labels = (uniform(seed, "labels")(len(images)) * num_classes).astype(np.int64)
@@ -87,7 +97,7 @@ def _images(count: int) -> str:
 
 def _named(source: Path) -> _Named:
     found = named_images(source)
-    if source.is_dir():
+    if kind_at(source) == "folder":
         return found, None, f"{source} ({_images(len(found))})"
     labels_path = labels_beside(source)
     if labels_path is None:

@@ -23,7 +23,7 @@ import numpy as np
 from ..arrays import Array
 from ..budget import meter
 from ..errors import DataError, GoogLeNetError
-from ..files import open_regular
+from ..paths import open_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -50,7 +50,7 @@ def read_picture(path: Path) -> Array:
     Raises `DataError`, naming the file, for anything else and any damage; what the meter raises if
     its header asks for too many pixels, before one is decoded; `OSError` if it cannot be opened.
     """
-    with open_regular(path) as file:
+    with open_file(path) as file:
         head = file.read(len(PNG))
         file.seek(0)
         if not is_picture(head):

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..budget import bounded_json, limited
 from ..errors import DataError, GoogLeNetError
-from ..files import read_regular, replacing, write_atomically, writing
+from ..files import replacing, write_atomically, writing
+from ..paths import kind_at, read_file
 from ..spec.layers import Shape
 from ..typed import MALFORMED, made
 from .cache import stored_array
@@ -47,7 +48,7 @@ def save_data(folder: Path, data: DataSet) -> None:
 
 def is_prepared(folder: Path) -> bool:
     """Whether `save_data` wrote a set to `folder`."""
-    return (folder / DESCRIPTION).exists()
+    return bool(kind_at(folder / DESCRIPTION))
 
 
 def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
@@ -59,7 +60,7 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
     path = folder / DESCRIPTION
     try:
         with limited(path, DataError):
-            text = made(_Description.of, bounded_json(read_regular(path)))
+            text = made(_Description.of, bounded_json(read_file(path)))
         name = check_name(text.name)
     except GoogLeNetError:
         raise

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..errors import DataError
+from ..paths import kind_at
 from ..spec.layers import Shape
 from .cache import resize_all
 from .dataset import DataSet, Split, check_classes, name_of
@@ -78,14 +79,15 @@ def load_data(
 
 def _from_path(data: str, input_shape: Shape, report: Report) -> DataSet:
     path = Path(data)
-    if not data or not path.exists():  # an empty path would mean the current folder
+    kind = kind_at(path)
+    if not data or not kind:  # an empty path would mean the current folder
         raise DataError(
             f"`data`: expected {DIGITS}, {FASHION_MNIST} or a path that exists, got"
             f" {data or 'an empty one'}"
         )
-    if not path.is_dir():
+    if kind != "folder":
         raise DataError(
-            f"{path}: is a file; give the folder that holds train-images-idx3-ubyte.gz and the"
+            f"{path}: is a {kind}; give the folder that holds train-images-idx3-ubyte.gz and the"
             " others, or one that holds a folder of images for each class"
         )
     if is_prepared(path):
@@ -154,7 +156,7 @@ def _idx(
 
 def _idx_files(folder: Path) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
     """Images and labels to train on, images and labels to test with."""
-    if not folder.is_dir():
+    if kind_at(folder) != "folder":
         raise DataError(
             f"{folder}: is not a folder; give the one that holds {', '.join(FILES)} as `data_dir`"
         )
@@ -174,7 +176,7 @@ def _idx_files(folder: Path) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
 
 def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
     train = path / "train"
-    root = train if train.is_dir() else path
+    root = train if kind_at(train) == "folder" else path
     classes = _folders_in(root)
     if len(classes) < 2:
         what = f"one class, {classes[0]}" if classes else "no class folders"
@@ -196,14 +198,14 @@ def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
 
 
 def _folders_in(folder: Path) -> tuple[str, ...]:
-    names = (each.name for each in folder.iterdir() if each.is_dir())
+    names = (each.name for each in folder.iterdir() if kind_at(each) == "folder")
     return tuple(sorted(name for name in names if not name.startswith(".")))
 
 
 def _with_test_folder(path: Path, by_class: dict[str, list[Path]]) -> tuple[Labelled, Labelled]:
     """What `path`/train holds, which is `by_class`, and what `path`/test holds of its classes."""
     train, test = path / "train", path / "test"
-    if not test.is_dir():
+    if kind_at(test) != "folder":
         raise DataError(
             f"{test}: is missing, although there is {train}; add it, or move the classes straight"
             f" into {path} and remove {train}"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DataError
-from .figures import TEXT, WIDTH, arrange, check_picture, in_our_look, printable, save_figure
+from ..printable import printable
+from .figures import TEXT, WIDTH, arrange, check_picture, in_our_look, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

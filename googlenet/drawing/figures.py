@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from ..errors import DataError
 from ..files import replacing, writing
+from ..printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -112,11 +113,6 @@ def save_figure(path: Path, figure: Figure, title: str) -> None:
     metadata = {"Title": printable(title), **dates.get(kind, {})}
     with writing(path), replacing(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-
-
-def printable(text: str) -> str:
-    """`text` with a � for what cannot be printed, such as half a character in a file's name."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def arrange(

@@ -13,7 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-from .figures import FONTS, in_our_look, printable
+from ..printable import printable
+from .figures import FONTS, in_our_look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

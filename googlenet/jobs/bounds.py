@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
 
+from ..room import total_memory
+
 #: How many seconds lie between two counts.
 INTERVAL = 0.25
 PROC = Path("/proc")
@@ -86,14 +88,3 @@ def _own(process: Path, held: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return held if process.exists() else 0
-
-
-def total_memory() -> int:
-    """The bytes of memory that this process and its children may use; 0 if nobody says."""
-    found = []
-    with suppress(ValueError, OSError, AttributeError):
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):
-        with suppress(ValueError, OSError):  # "max", or no such file
-            found.append(int((Path("/sys/fs/cgroup") / file).read_text()))
-    return min(found, default=0)

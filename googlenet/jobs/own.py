@@ -35,6 +35,7 @@ from ..backend.discovery import (
     install_command,
 )
 from ..errors import BackendError, GoogLeNetError, ModelFileError, UnknownNameError
+from ..paths import kind_at
 from .bounds import Bounds
 from .job import Answer, Job, Report, error_class, run_job
 
@@ -95,7 +96,8 @@ def own_of(text: str) -> Own:
     path = Path(file)
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
         raise ModelFileError(f"{file}: expected a Python name after the colon, got '{name}'")
-    if path.is_dir():
+    kind = kind_at(path, ModelFileError)
+    if kind == "folder":
         raise ModelFileError(f"{file}: is a folder, expected a file that ends in .py")
     if path.suffix.lower() == ".ipynb":
         raise ModelFileError(
@@ -104,8 +106,9 @@ def own_of(text: str) -> Own:
         )
     if path.suffix.lower() != ".py":
         raise ModelFileError(f"{file}: expected a Python file, whose name ends in .py")
-    if not path.is_file():
-        raise ModelFileError(f"{file}: does not exist{_close_file(path)}")
+    if kind != "file":
+        what = f"is a {kind}, not a file" if kind else f"does not exist{_close_file(path)}"
+        raise ModelFileError(f"{file}: {what}")
     return Own(file, name)
 
 

@@ -28,6 +28,9 @@ Padding: TypeAlias = ExplicitPadding | Literal["same"]
 SAME: Final = "same"
 NO_PADDING: Final[ExplicitPadding] = ((0, 0), (0, 0))
 
+#: The largest size of an axis, which is as large as an integer is in every framework.
+LARGEST_SIZE: Final = 2**31 - 1
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -555,6 +558,8 @@ def check_input_shape(shape: Any) -> Shape:
     example = f"; for example (1, {shape}, {shape})" if _is_int(shape, 1) else ""
     expected = f"(channels, height, width), each at least 1{example}"
     check(sized, "Network", "input_shape", expected, shape)
+    largest = all(side <= LARGEST_SIZE for side in shape)
+    check(largest, "Network", "input_shape", f"at most {LARGEST_SIZE} each", "more")
     channels, height, width = shape
     return channels, height, width
 

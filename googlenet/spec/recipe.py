@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import uniform
 from ..errors import SpecError
-from .layers import Network
+from .layers import LARGEST_SIZE, Network
 from .loss import Loss
 from .traversal import num_classes
 
@@ -66,6 +66,12 @@ class Recipe:
             )
         _check("seed", self.seed, "an integer of at least 0", lambda x: x == int(x) and x >= 0)
         _check("decay_factor", self.decay_factor, "a number in (0, 1]", lambda x: 0 < x <= 1)
+        for name in ("epochs", "batch_size", "decay_epochs", "seed"):
+            most = 2**63 - 1 if name == "seed" else LARGEST_SIZE
+            if getattr(self, name) > most:
+                raise SpecError(
+                    f"`{name}`: expected an integer of at most {most}, got {getattr(self, name)!r}"
+                )
         for name in ("epochs", "batch_size", "decay_epochs", "seed"):  # NumPy's integers, and 1.0
             object.__setattr__(self, name, int(getattr(self, name)))
         for name in ("learning_rate", "momentum", "weight_decay", "decay_factor"):

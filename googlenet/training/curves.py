@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..drawing.figures import arrange, check_picture, in_our_look, printable, save_figure
+from ..drawing.figures import arrange, check_picture, in_our_look, save_figure
+from ..printable import printable
 from .colours import colours_of
 from .position import Epoch
 

@@ -11,7 +11,8 @@ from typing import Any
 from ..arrays import Array, Params
 from ..budget import TEXT_PER_NAME, bounded_json, bounded_shape, limited, meter
 from ..errors import WeightsError
-from ..files import check_regular, open_regular, unreadable, unwritable, write_atomically
+from ..files import unwritable, write_atomically
+from ..paths import expect_file, open_file
 from ..spec.layers import Network
 from ..version import __version__
 from .check import check_params
@@ -76,12 +77,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
     import safetensors
 
     path = Path(path)
-    try:
-        check_regular(path)
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: {unreadable(error)}; give the path of a .safetensors file"
-        ) from error
+    expect_file(path, "give the path of a .safetensors file", WeightsError)
     try:
         with limited(path, WeightsError):
             _charge(safetensors_header(path))
@@ -105,7 +101,7 @@ def safetensors_header(path: Path) -> dict[str, Any]:
 
     Raises `ValueError` if it is none, and what the meter raises if it holds too much.
     """
-    with open_regular(path) as file:
+    with open_file(path) as file:
         held = os.fstat(file.fileno()).st_size
         size = int.from_bytes(file.read(8), "little")
         if held < 8 or size > held - 8:

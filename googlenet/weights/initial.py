@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..arrays import Array, Params, uniform, uniform_float32
 from ..errors import UnknownNameError, WeightsError
 from ..spec.layers import BatchNorm, Network, Shape
+from ..spec.memory import check_params_fit
 from ..spec.params import ParamSpec, param_specs
 
 
@@ -78,7 +79,7 @@ def init_params(network: Network, *, seed: int = 0, initializer: str = "xavier_u
     layer on a map counts as the convolution that covers it); biases, running means and batch norm's
     `bias` are 0, its `weight` and running variances 1. Adding a layer changes no other layer's
     values. Raises `UnknownNameError` for an unknown initialiser, `WeightsError` for a negative
-    seed.
+    seed, `SpecError` for more weights than the machine has memory.
     """
     if initializer not in INITIALIZERS:
         raise UnknownNameError(
@@ -87,6 +88,7 @@ def init_params(network: Network, *, seed: int = 0, initializer: str = "xavier_u
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise WeightsError(f"seed: expected an integer of at least 0, got {seed!r}")
     draw = INITIALIZERS[initializer]
+    check_params_fit(network)
 
     def initial(spec: ParamSpec) -> Array:
         if spec.name == "weight" and not isinstance(spec.site.layer, BatchNorm):

@@ -16,7 +16,7 @@ from pathlib import Path
 from ...arrays import Params
 from ...budget import limited
 from ...errors import WeightsError
-from ...files import open_regular, read_regular, unreadable
+from ...paths import expect_file, open_file, read_file, why
 from ...spec.layers import Network
 from ..files import check_file, read_safetensors
 from . import archives, keras, mindspore, mxnet, numpy, paddle, torch
@@ -68,7 +68,7 @@ def _is_text_pickle(path: Path, head: bytes) -> bool:
     if head[:1] not in (b"(", b"}", b"c"):
         return False
     try:
-        end_of_pickle(read_regular(path))
+        end_of_pickle(read_file(path))
     except WeightsError:
         raise
     except Exception:  # other bytes can make the walk raise anything
@@ -99,15 +99,14 @@ def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of the file. Raises `WeightsError` if there is no file, or it is empty."""
+    """The first bytes of the file. Raises `WeightsError` unless there is a file, it may be read,
+    and it is not empty."""
+    expect_file(path, f"expected a weights file, one of {_readable()}", WeightsError)
     try:
-        with open_regular(path) as file:
+        with open_file(path) as file:
             head = file.read(_HEAD)
     except OSError as error:
-        what = unreadable(error)
-        raise WeightsError(
-            f"{path}: {what}; expected a weights file, one of {_readable()}"
-        ) from error
+        raise WeightsError(f"{path}: cannot be read ({why(error)})") from error
     if not head:
         raise WeightsError(f"{path}: is empty; expected a weights file; download or save it again")
     return head

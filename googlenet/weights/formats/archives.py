@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ...budget import TEXT_PER_NAME, meter
-from ...files import open_regular
+from ...paths import open_file
 
 #: deflate expands one byte to at most this many.
 MOST_INFLATED = 1032
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     it is damaged, `OSError` if it is not a file, and what the meter raises for too many members.
     """
     taken = meter()
-    with open_regular(path) as file:
+    with open_file(path) as file:
         bounded = _Directory(file, taken.budget.names * TEXT_PER_NAME)
         with zipfile.ZipFile(cast(BinaryIO, bounded)) as archive:
             bounded.most = 0

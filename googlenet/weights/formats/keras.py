@@ -40,7 +40,6 @@ from typing import Any
 from ...arrays import Array, Params
 from ...budget import meter
 from ...errors import WeightsError
-from ...files import check_regular
 from . import archives, hdf5
 from .common import WeightsFile, plain_arrays
 
@@ -182,7 +181,6 @@ def _read(path: Path, stream: Any, container: str) -> WeightsFile:
 
 def read(path: Path) -> WeightsFile:
     """Read a .weights.h5 or .h5 file. Raises `WeightsError` if h5py is not installed."""
-    check_regular(path)
     return _read(path, path, "Keras 3 weights")
 
 

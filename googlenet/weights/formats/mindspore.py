@@ -22,7 +22,7 @@ from pathlib import Path
 from ...arrays import Array
 from ...budget import meter
 from ...errors import WeightsError
-from ...files import read_regular
+from ...paths import read_file
 from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
 
 ENCRYPTED = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
@@ -154,7 +154,7 @@ def _tensors(data: memoryview) -> dict[str, _Tensor]:
 
 def read(path: Path) -> WeightsFile:
     """Read a .ckpt file. Raises `WeightsError` if it is encrypted."""
-    data = read_regular(path)
+    data = read_file(path)
     if data.startswith(ENCRYPTED):
         raise WeightsError(
             f"{path}: an encrypted MindSpore checkpoint, expected a plain one; load it in MindSpore"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...arrays import Array
 from ...budget import bounded_shape, meter
-from ...files import read_regular
+from ...paths import read_file
 from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
 
 MAGIC = (0x112).to_bytes(8, "little")
@@ -86,7 +86,7 @@ def read(path: Path) -> WeightsFile:
     """Read a .params file; the arrays of a list without names are called "0", "1" and so on. Raises
     `ValueError` for a damaged or unsupported one.
     """
-    cursor = Cursor(read_regular(path))
+    cursor = Cursor(read_file(path))
     cursor.take(16)  # the magic number, and eight reserved bytes
     arrays = [_array(cursor) for _ in range(_length(cursor))]
     names = [bytes(cursor.take(cursor.integer(8))).decode("utf-8") for _ in range(_length(cursor))]

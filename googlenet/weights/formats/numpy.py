@@ -8,8 +8,8 @@ from typing import Any
 
 from ...arrays import Params
 from ...errors import WeightsError
-from ...files import read_regular
 from ...npy import read_array
+from ...paths import read_file
 from ..files import read_safetensors, refuse_checkpoint, safetensors_header
 from . import archives
 from .common import BFLOAT16, WeightsFile, from_bytes, plain_arrays
@@ -49,7 +49,7 @@ def _with_bfloat16(path: Path) -> tuple[Params, dict[str, str]]:
     import safetensors
 
     deserialize: Callable[[bytes], list[tuple[str, Any]]] = safetensors.deserialize
-    views = deserialize(read_regular(path))
+    views = deserialize(read_file(path))
     arrays = {
         name: from_bytes(view["data"], _SAFETENSORS[view["dtype"]], view["shape"])
         for name, view in views

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...budget import bounded_shape, meter
-from ...files import read_regular
+from ...paths import read_file
 from . import pickles
 from .common import WeightsFile, named, plain_arrays
 
@@ -149,7 +149,7 @@ def _joined(loaded: dict[Any, Any], arrays: dict[str, Array]) -> dict[str, Array
 
 def read(path: Path) -> WeightsFile:
     """Read a .pdparams file. Raises `WeightsError` for a pickle with more than arrays in it."""
-    loaded = pickles.load(path, read_regular(path), _ALLOWED, encoding="latin1", advice=ADVICE)
+    loaded = pickles.load(path, read_file(path), _ALLOWED, encoding="latin1", advice=ADVICE)
     if not isinstance(loaded, dict):
         raise ValueError(
             f"expected arrays by name, got one {type(loaded).__name__.strip('_').lower()}; {ADVICE}"

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...budget import bounded_shape, meter
-from ...files import read_regular
+from ...paths import read_file
 from . import archives, pickles
 from .common import BFLOAT16, Cursor, WeightsFile, named, plain_arrays, widen_bfloat16
 
@@ -201,7 +201,7 @@ def read_legacy(path: Path) -> WeightsFile:
     """Read a checkpoint of torch before 1.6. Raises `WeightsError` for a pickle with more than
     tensors in it.
     """
-    data = read_regular(path)
+    data = read_file(path)
     position = 0
     dtypes: dict[str, str] = {}
 
