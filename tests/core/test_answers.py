@@ -115,7 +115,7 @@ def test_an_answer_of_another_shape_cannot_be_read(tmp_path, change):
 # What tasks answer --------------------------------------------------------------------------------
 
 ROWS = [Row("a", 1e-7, 1e-6), Row("b", math.inf, 1e-6), Row("c", 0.0, math.inf, provable=False)]
-COMPARISON = Comparison({group: ROWS for group in Group} | {Group.WEIGHTS: [differing("w")]})
+COMPARISON = Comparison(dict.fromkeys(Group, ROWS) | {Group.WEIGHTS: [differing("w")]})
 EXACT = ExactComparison(
     {"outputs": 3}, {"outputs": 1}, Difference("outputs", "a", (0, 1), 1.0, math.nan)
 )
