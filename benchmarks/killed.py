@@ -267,7 +267,7 @@ def main():
         verdict = "the same, bit for bit" if same else "NOT the same"
         print(
             f"{arguments.framework}, {arguments.way}: killed {len(moments)} times, after steps"
-            f" {moments}; weights and log are {verdict}; left behind: "
+            f" {moments}; weights and log are {verdict}; left behind:"
             f" {', '.join(left) or 'nothing'}"
         )
     return 0 if same and not left else 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -34,9 +36,40 @@ def is_at(handle: int, path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def open_lock(path: Path) -> int:
-    """Open the file of a lock, which is made if need be. A link is not followed: what it leads to
-    is not ours. Raises `OSError`.
+@contextmanager
+def held(path: Path, *, wait: float, busy: Callable[[int], Exception]) -> Iterator[int]:
+    """The open file of a lock, which is made if need be, held meanwhile and then removed. A link is
+    not followed: what it leads to is not ours.
+
+    If another process still has it after `wait` seconds, what `busy` makes of the open file is
+    raised; raises `OSError` as the file system does.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    return os.open(path, flags, 0o666)
+    end = time.monotonic() + wait
+    while True:
+        handle = os.open(path, _FLAGS, 0o666)
+        try:
+            got = take(handle)
+            if got is not False and is_at(handle, path):
+                break
+            if got is False and time.monotonic() >= end:
+                raise busy(handle)
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+        if got is False:  # else who had it has removed it
+            time.sleep(INTERVAL)
+    try:
+        yield handle
+    finally:
+        with suppress(OSError):  # while it is still held: nobody else's is removed
+            if is_at(handle, path):
+                path.unlink()
+        os.close(handle)
+
+
+#: Read and write, since a lock over a network asks for both; a pipe is not waited for.
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+#: The number of seconds between two looks at a lock that another process has.
+INTERVAL = 0.1

@@ -36,8 +36,9 @@ def misfit(value: Any, kind: Any, name: str = "the value") -> str | None:
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        found = [misfit(value, each, name) for each in arguments]
-        return None if None in found else found[-1 if value is not None else 0]
+        ways = sorted(arguments, key=lambda each: each is NoneType)
+        found = [misfit(value, each, name) for each in ways]
+        return None if None in found else found[0]
     if not _is(value, origin or kind):
         return f"{name} is {_short(value)}, expected {_words(origin or kind)}"
     if origin is tuple and Ellipsis not in arguments and len(value) != len(arguments):

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -165,12 +166,13 @@ def command(
             if parallel
             else f"Resume with: {_again(trained.run.folder, out)}"
         )
-        # A command to copy is never broken.
-        say_text(
-            f"googlenet: stopped after step {trained.step:,} of {trained.run.steps:,}; saved."
-            f" {again}",
-            aside=True,
-        )
+        with suppress(OSError):  # a terminal that was closed, which is no error of the run
+            # A command to copy is never broken.
+            say_text(
+                f"googlenet: stopped after step {trained.step:,} of {trained.run.steps:,}; saved."
+                f" {again}",
+                aside=True,
+            )
         # Of several processes, another may have heard the signal.
         code = 128 + (heard[0] if heard else signal.SIGTERM)
     if parallel and isinstance(backend, LeavesParallel):

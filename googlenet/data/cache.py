@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..arrays import Array
 from ..budget import limited
 from ..errors import DataError
 from ..files import replacing
+from ..locks import held
 from ..paths import kind_at, read_file
 from ..room import check_disk
 from ..spec.layers import Shape
@@ -24,6 +26,9 @@ from .resizing import resize
 
 #: Beyond this many bytes the resized images of a set are kept in the cache folder, not in memory.
 IN_MEMORY = 256 * 2**20
+
+#: The number of seconds to wait for another process that writes the same.
+PATIENCE = 600.0
 
 
 def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list[Array]:
@@ -55,10 +60,9 @@ def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list
         else:
             size = "x".join(map(str, input_shape))
             path = cache_folder() / f"{_source_digest(images)[:32]}-{size}.npy"
-            if kind_at(path):
-                done += len(images)
-            else:
-                _write_npy(path, shape, resized(images))
+            before = done
+            _write_npy(path, shape, resized(images))
+            done = before + len(images)
             array = stored_array(path)
             if array.shape != shape or array.dtype != np.uint8:
                 raise DataError(
@@ -85,24 +89,37 @@ def _source_digest(images: Raw) -> str:
 
 
 def _write_npy(path: Path, shape: Shape, images: Iterator[Array]) -> None:
-    """Write `images` one by one. With an array mapped to a new file, a full disk would end the
+    """Write `images` one by one, unless they are there; of several processes that want them one
+    writes, and the others wait. With an array mapped to a new file, a full disk would end the
     process with a signal.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        advice = "give a smaller `input_shape`, or set GOOGLENET_CACHE_DIR to another folder"
-        check_disk(path, math.prod(shape), advice)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-            )
-            for image in images:
-                file.write(image.tobytes())
+        lock = path.with_name(f".{path.name}.lock")
+        with ExitStack() as stack:
+            if not kind_at(path):
+                with suppress(_Busy):  # then both write, and the last one's is there
+                    stack.enter_context(held(lock, wait=PATIENCE, busy=_Busy))
+            if kind_at(path):
+                return
+            advice = "give a smaller `input_shape`, or set GOOGLENET_CACHE_DIR to another folder"
+            check_disk(path, math.prod(shape), advice)
+            temporary = stack.enter_context(replacing(path))
+            with temporary.open("wb") as file:
+                np.lib.format.write_array_header_1_0(
+                    file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+                )
+                for image in images:
+                    file.write(image.tobytes())
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({error.strerror or error}); set GOOGLENET_CACHE_DIR to"
             " another folder"
         ) from error
+
+
+class _Busy(Exception):
+    """Another process still writes."""
 
 
 def stored_array(path: Path) -> Array:

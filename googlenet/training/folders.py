@@ -11,14 +11,14 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from ..errors import TrainingError
-from ..locks import is_at, open_lock, take
+from ..locks import held
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
 from ..temporary import remove_leftovers
@@ -64,47 +64,32 @@ def locked(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    handle = _lock(folder, time.monotonic() + wait)
-    try:
-        remove_leftovers(folder)
-        yield
-    finally:
-        with suppress(OSError):  # while it is still held: nobody else's is removed
-            if is_at(handle, folder / LOCK):
-                (folder / LOCK).unlink()
-        os.close(handle)
 
+    def busy(handle: int) -> TrainingError:
+        runner = _runner(handle)
+        who = "" if runner is None else f" ({runner})"
+        return TrainingError(
+            f"{folder}: another process is training here; wait for it to finish{who}, or give"
+            " another `out`"
+        )
 
-def _lock(folder: Path, end: float) -> int:
-    """The open file that is locked."""
-    path = folder / LOCK
-    while True:
+    with ExitStack() as stack:
         try:
-            handle = open_lock(path)
+            handle = stack.enter_context(held(folder / LOCK, wait=wait, busy=busy))
         except OSError as error:
             raise TrainingError(
-                f"{path}: cannot be written ({error.strerror}); give another `out`"
+                f"{folder / LOCK}: cannot be written ({error.strerror}); give another `out`"
             ) from error
-        got = take(handle)
-        if got is not False and is_at(handle, path):
-            _sign(handle)
-            return handle
-        runner = None if got else _runner(handle)
-        os.close(handle)
-        if got is not False:  # who had it has removed it
-            continue
-        if time.monotonic() >= end:
-            who = "" if runner is None else f" ({runner})"
-            raise TrainingError(
-                f"{folder}: another process is training here; wait for it to finish{who}, or give"
-                " another `out`"
-            )
-        time.sleep(0.1)
+        _sign(handle)
+        remove_leftovers(folder)
+        yield
 
 
 def _sign(handle: int) -> None:
     """Write who has the lock; it is held whether that can be written or not."""
-    command = shorten(shlex.join(sys.argv), 200, placeholder=" …")
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.name
+    command = shorten(shlex.join([name, *sys.argv[1:]]), 200, placeholder=" …")
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     text = json.dumps(
         {"pid": os.getpid(), "command": command, "since": since, "host": socket.gethostname()}

@@ -134,11 +134,11 @@ class Log:
         if path is None:
             return
         data = _bytes(path)[: position.log_bytes] if path.is_file() else b""
+        events = _events(path, data)  # which names a line that is wrong
         if len(data) < position.log_bytes:
             raise TrainingError(
                 f"{path}: is missing or shorter than its checkpoint says; give another `out`"
             )
-        events = _events(path, data)
         if position.log_digest not in ("", hashlib.sha256(data).hexdigest()) or (
             _count(events, "step") != position.step or epochs_of(events) != position.epochs
         ):

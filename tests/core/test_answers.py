@@ -1,9 +1,13 @@
 """Whatever a worker does or answers, its job has one error of one line, and nothing else fails."""
 
+from __future__ import annotations
+
 import json
 import math
 import random
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
@@ -12,16 +16,20 @@ from googlenet import BackendError, get_network
 from googlenet.actions.code import _Answered
 from googlenet.actions.translate import _Unbiased, _Written
 from googlenet.checking.report import Check
+from googlenet.data.images import ImageSet
 from googlenet.jobs.job import Answer, Job, run_job
 from googlenet.jobs.native import _read as read_native
 from googlenet.jobs.probe import _Probed
+from googlenet.proof.conformance.networks import CLASSES, composites
 from googlenet.proof.exact.compare import Difference, ExactComparison
 from googlenet.proof.parity.rows import Comparison, Group, Row, differing
-from googlenet.proof.parity.run import _result
+from googlenet.proof.parity.run import ParityOptions, _result, run_parity
 from googlenet.proof.traps.report import _answered
 from googlenet.spec.serial import to_json
 from googlenet.training.race import _Ended
+from googlenet.typed import made
 from googlenet.version import __version__, source_digest
+from googlenet.weights.samples import random_images, random_labels, random_params
 
 #: A worker's own part of an answer.
 WORKER = {
@@ -115,7 +123,7 @@ def test_an_answer_of_another_shape_cannot_be_read(tmp_path, change):
 # What tasks answer --------------------------------------------------------------------------------
 
 ROWS = [Row("a", 1e-7, 1e-6), Row("b", math.inf, 1e-6), Row("c", 0.0, math.inf, provable=False)]
-COMPARISON = Comparison({group: ROWS for group in Group} | {Group.WEIGHTS: [differing("w")]})
+COMPARISON = Comparison(dict.fromkeys(Group, ROWS) | {Group.WEIGHTS: [differing("w")]})
 EXACT = ExactComparison(
     {"outputs": 3}, {"outputs": 1}, Difference("outputs", "a", (0, 1), 1.0, math.nan)
 )
@@ -228,3 +236,53 @@ def test_an_answer_is_right_or_refused_in_one_line(task):
             else:
                 show(found)
     assert refused > len(chosen) / 2
+
+
+def test_a_worker_that_removes_its_folder_is_one_failed_row(tmp_path):
+    """What the others are asked is in folders of their own."""
+    network = composites()["inception"]
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\n[ "$1" = -m ] && rm -rf "$3"\nexit 0\n')
+    fake.chmod(0o755)
+    images = ImageSet(random_images(network, 0, 4), random_labels(0, 4, CLASSES), "noise")
+    options = ParityOptions(interpreters={"faulty": str(fake)})
+    params = random_params(network)
+    report = run_parity(network, ["faulty", "numpy"], images, params, seed=0, options=options)
+    faulty, numpy = report.results
+    assert faulty.error == "exited with code 0; last output: none"
+    assert numpy.error is None
+    assert numpy.comparison.rows
+
+
+# Types --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    numbers: tuple[int, ...] = ()
+    pair: tuple[int, str] = (1, "a")
+    words: Mapping[str, float | None] = field(default_factory=dict)
+    inner: Part | None = None
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({}, None),
+        ({"numbers": (1, 2), "words": {"a": None, "b": 1}, "inner": Part()}, None),
+        ({"numbers": (1, True)}, "an item of numbers is True, expected an integer"),
+        ({"numbers": [1]}, "numbers is [1], expected tuple"),
+        ({"pair": (1,)}, "pair is (1,), expected 2 items"),
+        ({"words": {1: 1.0}}, "a key of words is 1, expected text"),
+        ({"words": {"a": "b"}}, "words 'a' is 'b', expected"),
+        ({"inner": Part(numbers=("a",))}, "an item of numbers is 'a', expected an integer"),
+        ({"inner": 3}, "inner is 3, expected Part"),
+        ({"other": 3}, "TypeError"),
+    ],
+)
+def test_what_has_another_type_is_named(values, wrong):
+    if wrong is None:
+        assert made(lambda given: Part(**given), values) == Part(**values)
+        return
+    with pytest.raises(ValueError, match=f"^{re.escape(wrong)}"):
+        made(lambda given: Part(**given), values)

@@ -106,12 +106,15 @@ def test_a_folder_that_is_moved_or_removed_is_no_error(tmp_path):
 
 
 def test_a_block_that_raises_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "file") as path:
-        path.write_text("half")
-        raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), native_file(tmp_path / "a.pt", ".pt") as name:
-        Path(name).write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted(held):
+        with held as name:
+            Path(name).write_text("half")
+            raise KeyboardInterrupt
+
+    for held in (replacing(tmp_path / "file"), native_file(tmp_path / "a.pt", ".pt")):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(held)
     assert os.listdir(tmp_path) == []
 
 

@@ -2,6 +2,8 @@
 
 import math
 import os
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 from googlenet.data import cache as module
 from googlenet.data.sets import load_data
+from googlenet.locks import held
 
 from .helpers import SHAPE, idx, pixels, refused, sources
 
@@ -102,3 +105,37 @@ def test_a_damaged_file_in_the_cache(monkeypatch, cache):
     refused(path, "is not a complete .npy array", "delete it", source="digits")
     np.save(path, np.zeros((3, *SHAPE), np.uint8))
     refused(path, "is damaged", f"(3, {', '.join(map(str, SHAPE))})", "delete it", source="digits")
+
+
+def test_one_of_two_processes_resizes_and_the_other_waits(monkeypatch, cache):
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    load_data("digits", SHAPE)
+    (path, *_) = sorted(cache.iterdir())
+    data, began = path.read_bytes(), threading.Event()
+    path.unlink()
+
+    def other():
+        with held(path.with_name(f".{path.name}.lock"), wait=0, busy=AssertionError):
+            began.set()
+            time.sleep(0.5)
+            path.write_bytes(data)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert began.wait(30)
+    monkeypatch.setattr(module, "replacing", None)  # nothing is written here
+    load_data("digits", SHAPE)
+    thread.join()
+    assert all(each.suffix == ".npy" for each in cache.iterdir())
+
+
+def test_a_process_that_writes_for_ever_is_not_waited_for(monkeypatch, cache):
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    load_data("digits", SHAPE)
+    (path, *_) = sorted(cache.iterdir())
+    data = path.read_bytes()
+    path.unlink()
+    with held(path.with_name(f".{path.name}.lock"), wait=0, busy=AssertionError):
+        load_data("digits", SHAPE)
+    assert path.read_bytes() == data
