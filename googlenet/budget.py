@@ -143,7 +143,7 @@ class Meter:
         if what == "bytes":
             asked, allowed, enough = _size(count), _size(most), f"{-(-count // 2**30)}G"
         else:
-            asked, allowed, enough = f"{count}", f"{most}", f"{count}"
+            asked, allowed, enough = f"{count}", f"{most}", f"{max(count, 2 * most)}"
         if len(asked) > 30:  # a number that nobody could give
             asked, enough = "far too much", "..."
         raise self._error(

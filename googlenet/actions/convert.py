@@ -10,9 +10,7 @@ from typing import Any
 
 from ..backend.protocols import Saves
 from ..backend.threads import prepared_backend
-from ..budget import limited
 from ..errors import BackendError, DataError, WeightsError
-from ..files import read_regular
 from ..spec.analysis import count_parameters
 from ..spec.layers import Network
 from ..spec.traversal import num_classes as classes_of
@@ -139,8 +137,7 @@ def check_target(source: Path, target: Path, suffix: str | tuple[str, ...]) -> N
 def _class_names(path: Path) -> list[str]:
     """The lines of a text file. Raises `DataError` if it cannot be read or has an empty line."""
     try:
-        with limited(path, DataError):
-            text = read_regular(path).decode("utf-8-sig")
+        names = [line.strip() for line in path.read_text("utf-8-sig").rstrip().splitlines()]
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror or error}); expected a text file of class"
@@ -148,7 +145,6 @@ def _class_names(path: Path) -> list[str]:
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 text; expected one class name per line") from error
-    names = [line.strip() for line in text.rstrip().splitlines()]
     if "" in names:
         raise DataError(
             f"{path}: line {names.index('') + 1} is empty; expected one class name per line"

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Array
-from ..budget import limited
 from ..errors import DataError
-from ..files import read_regular, replacing
+from ..files import replacing
 from ..spec.layers import Shape
 from .decoding import Raw, decode, map_npy, reading
 from .download import Report, cache_folder
@@ -72,8 +71,8 @@ def _source_digest(images: Raw) -> str:
     found = hashlib.sha256()
     for source in images:
         if isinstance(source, Path):
-            with limited(source, DataError), reading(source):
-                data = read_regular(source)
+            with reading(source):
+                data = source.read_bytes()
             found.update(f"{len(data)} ".encode())
         else:
             data = source.tobytes()

@@ -249,7 +249,7 @@ def _numpy(dtype: str) -> np.dtype[Any]:
     return np.dtype("<u2" if dtype == BFLOAT16 else dtype)
 
 
-def _values(content: bytes | bytearray | memoryview, storage: _Storage, *, big: bool) -> Array:
+def _values(content: bytes | memoryview, storage: _Storage, *, big: bool) -> Array:
     """All values of a storage in one axis; bfloat16 is still bits."""
     dtype = _numpy(storage.dtype)
     if len(content) != storage.size * dtype.itemsize:
