@@ -85,10 +85,11 @@ class Worker:
         )
         self.read("log", b"", patience=120)  # while it imports
 
-    def read(self, kind, content, *, patience=MOST_SECONDS):
+    def read(self, kind, content, *, patience=None):
         """What became of `content`, read as a file of `kind`."""
         if self._process is None:
             self._start()
+        patience = MOST_SECONDS if patience is None else patience
         suffix = {"picture": ".png", "array": ".npy", "log": ".jsonl"}.get(kind, "")
         path = self.place / f"file{suffix}"
         path.write_bytes(content)

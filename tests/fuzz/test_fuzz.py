@@ -3,11 +3,16 @@ tries as many as one likes.
 """
 
 import random
+from contextlib import suppress
 
 import pytest
 
+from googlenet.errors import DataError, WeightsError
+
 from .harness import run
 from .mutations import KINDS, draw
+from .seeds import seeds
+from .worker import READERS
 
 #: What each planted fault is counted as.
 PLANTED = {
@@ -28,6 +33,16 @@ def test_no_hostile_file_does_what_it_should_not(tmp_path):
     assert set(found.kinds) == set(KINDS)
     assert found.tried == sum(found.kinds.values()) == 30 * len(KINDS)
     assert found.most_bytes > 0
+
+
+@pytest.mark.parametrize("kind", seeds())
+def test_what_mutations_start_from_is_read(kind, tmp_path):
+    """Else all of them would be refused for one reason."""
+    for content in seeds()[kind]:
+        path = tmp_path / ("x.npy" if kind == "array" else "x")
+        path.write_bytes(content)
+        with suppress(DataError if kind == "picture" else WeightsError if "own" in kind else ()):
+            READERS[kind.partition(" ")[0]](path)
 
 
 def test_each_planted_fault_is_found(monkeypatch):
