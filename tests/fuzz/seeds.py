@@ -65,6 +65,7 @@ TINY = Network(
         conv=blocks.conv_layer(3, 2), pool=spec.GlobalAvgPool(), dense=spec.Dense(5, bias=True)
     ),
     (1, 6, 7),
+    "drawn for these tests",
 )
 EPOCH = Epoch(1, 0.1, 2.25, 0.25, 2.5, 0.125, 100.0, 1.5)
 

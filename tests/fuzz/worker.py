@@ -71,7 +71,7 @@ def _hangs(path):
 
 
 def _takes_too_much(path):
-    return bytearray(10**9)
+    return bytearray(3 * 10**8)
 
 
 def _asks_for_too_much(path):
