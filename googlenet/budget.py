@@ -24,7 +24,7 @@ VARIABLE = "GOOGLENET_BUDGET"
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 #: Whatever its size, a file may become this many bytes; beyond that, so many times its size.
-LEAST_BYTES, TIMES = 256 * 2**20, 8
+LEAST_BYTES, TIMES, COPIES = 256 * 2**20, 8, 4
 #: An honest file has one line of JSON for an array, of at most so many bytes a name.
 TEXT_PER_NAME = 1024
 #: How long the name of an array may be; frameworks join those of nested modules.
@@ -35,11 +35,11 @@ LONGEST_NAME = 1024
 class FileBudget:
     """What one file may become.
 
-    `bytes` are those of arrays, pixels and unpacked content together: at most this many, and unless
-    GOOGLENET_BUDGET says how many, at most `TIMES` the size of the file or `LEAST_BYTES`, whichever
-    is more. `names` are those of arrays, groups and members of an archive, `values` all that a
-    pickle or JSON holds, `depth` is how deep these are nested, `axes` how many an array has, and
-    `seconds` how long reading may take.
+    `bytes` are those of arrays, pixels, and content read or unpacked, together: at most this many.
+    Unless GOOGLENET_BUDGET says how many, they depend on the size of the file (`bytes_of`). `names`
+    are those of arrays, groups and members of an archive, `values` all that a pickle or JSON holds,
+    `depth` is how deep these are nested, `axes` how many an array has, and `seconds` how long
+    reading may take.
     """
 
     bytes: int = 4 * 2**30
@@ -72,6 +72,13 @@ def _given() -> dict[str, int]:
     return given
 
 
+def bytes_of(size: int, most: int) -> int:
+    """What a file of `size` bytes may become: `TIMES` as many, at least `LEAST_BYTES` and at most
+    `most`; a file that is larger itself is read, joined and copied, and no more.
+    """
+    return max(LEAST_BYTES, min(TIMES * size, max(most, COPIES * size)))
+
+
 class Meter:
     """What the file `path` has taken so far. Each method raises `error`, a `GoogLeNetError`, before
     the budget is exceeded; the message says by what, and how to raise it.
@@ -81,7 +88,7 @@ class Meter:
         given = _given()
         budget = replace(FileBudget(), **given)
         if "bytes" not in given:
-            budget = replace(budget, bytes=min(budget.bytes, max(LEAST_BYTES, TIMES * size)))
+            budget = replace(budget, bytes=bytes_of(size, budget.bytes))
         self.budget, self.path, self._error = budget, path, error
         self._taken = dict.fromkeys(("bytes", "names", "values"), 0)
         self._end = time.monotonic() + budget.seconds
@@ -178,6 +185,17 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _held(path: str | os.PathLike[str]) -> int:
+    """The size of a file, without its holes if it is large: a terabyte of nothing takes no place."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # whoever opens it says so
+        return 0
+    if found.st_size <= FileBudget.bytes:
+        return found.st_size
+    return min(found.st_size, 512 * getattr(found, "st_blocks", found.st_size))
+
+
 _METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
@@ -189,11 +207,7 @@ def limited(path: str | os.PathLike[str], error: type[GoogLeNetError]) -> Iterat
     if (active := _METER.get()) is not None:
         yield active
         return
-    try:
-        size = os.stat(path).st_size
-    except (OSError, ValueError):  # whoever opens it says so
-        size = 0
-    token = _METER.set(Meter(path, error, size))
+    token = _METER.set(Meter(path, error, _held(path)))
     try:
         yield meter()
     finally:
