@@ -72,23 +72,22 @@ def _given() -> dict[str, int]:
     return given
 
 
-def bytes_of(size: int, most: int) -> int:
+def bytes_of(size: int, held: int, most: int = FileBudget.bytes) -> int:
     """What a file of `size` bytes may become: `TIMES` as many, at least `LEAST_BYTES` and at most
-    `most`; a file that is larger itself is read, joined and copied, and no more.
+    `most`. One that is larger itself may be joined and copied; then only what it has on the disk
+    counts, `held` bytes, since a file of a terabyte may be nothing but a hole.
     """
-    return max(LEAST_BYTES, min(TIMES * size, max(most, COPIES * size)))
+    return max(LEAST_BYTES, min(TIMES * size, max(most, COPIES * held)))
 
 
 class Meter:
-    """What the file `path` has taken so far. Each method raises `error`, a `GoogLeNetError`, before
-    the budget is exceeded; the message says by what, and how to raise it.
+    """What the file `path` has taken so far; `most` is how many bytes it may become, unless
+    GOOGLENET_BUDGET says it. Each method raises `error`, a `GoogLeNetError`, before the budget is
+    exceeded; the message says by what, and how to raise it.
     """
 
-    def __init__(self, path: object, error: type[GoogLeNetError], size: int = 0) -> None:
-        given = _given()
-        budget = replace(FileBudget(), **given)
-        if "bytes" not in given:
-            budget = replace(budget, bytes=bytes_of(size, budget.bytes))
+    def __init__(self, path: object, error: type[GoogLeNetError], most: int = 0) -> None:
+        budget = replace(FileBudget(), **{"bytes": most or LEAST_BYTES, **_given()})
         self.budget, self.path, self._error = budget, path, error
         self._taken = dict.fromkeys(("bytes", "names", "values"), 0)
         self._end = time.monotonic() + budget.seconds
@@ -185,15 +184,12 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _held(path: str | os.PathLike[str]) -> int:
-    """The size of a file, without its holes if it is large: a terabyte of nothing takes no place."""
+def _bytes_of(path: str | os.PathLike[str]) -> int:
     try:
         found = os.stat(path)
     except (OSError, ValueError):  # whoever opens it says so
-        return 0
-    if found.st_size <= FileBudget.bytes:
-        return found.st_size
-    return min(found.st_size, 512 * getattr(found, "st_blocks", found.st_size))
+        return LEAST_BYTES
+    return bytes_of(found.st_size, 512 * getattr(found, "st_blocks", found.st_size // 512))
 
 
 _METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -207,7 +203,7 @@ def limited(path: str | os.PathLike[str], error: type[GoogLeNetError]) -> Iterat
     if (active := _METER.get()) is not None:
         yield active
         return
-    token = _METER.set(Meter(path, error, _held(path)))
+    token = _METER.set(Meter(path, error, _bytes_of(path)))
     try:
         yield meter()
     finally:
