@@ -24,7 +24,7 @@ VARIABLE = "GOOGLENET_BUDGET"
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 #: Whatever its size, a file may become this many bytes; beyond that, so many times its size.
-LEAST_BYTES, TIMES = 256 * 2**20, 8
+LEAST_BYTES, TIMES, COPIES = 256 * 2**20, 8, 4
 #: An honest file has one line of JSON for an array, of at most so many bytes a name.
 TEXT_PER_NAME = 1024
 #: How long the name of an array may be; frameworks join those of nested modules.
@@ -35,11 +35,11 @@ LONGEST_NAME = 1024
 class FileBudget:
     """What one file may become.
 
-    `bytes` are those of arrays, pixels and unpacked content together: at most this many, and unless
-    GOOGLENET_BUDGET says how many, at most `TIMES` the size of the file or `LEAST_BYTES`, whichever
-    is more. `names` are those of arrays, groups and members of an archive, `values` all that a
-    pickle or JSON holds, `depth` is how deep these are nested, `axes` how many an array has, and
-    `seconds` how long reading may take.
+    `bytes` are those of arrays, pixels, and content read or unpacked, together: at most this many.
+    Unless GOOGLENET_BUDGET says how many, they depend on the size of the file (`bytes_of`). `names`
+    are those of arrays, groups and members of an archive, `values` all that a pickle or JSON holds,
+    `depth` is how deep these are nested, `axes` how many an array has, and `seconds` how long
+    reading may take.
     """
 
     bytes: int = 4 * 2**30
@@ -72,16 +72,22 @@ def _given() -> dict[str, int]:
     return given
 
 
+def bytes_of(size: int, held: int, most: int = FileBudget.bytes) -> int:
+    """What a file of `size` bytes may become: `TIMES` as many, at least `LEAST_BYTES` and at most
+    `most`. One that is larger itself may be joined and copied; then only what it has on the disk
+    counts, `held` bytes, since a file of a terabyte may be nothing but a hole.
+    """
+    return max(LEAST_BYTES, min(TIMES * size, max(most, COPIES * held)))
+
+
 class Meter:
-    """What the file `path` has taken so far. Each method raises `error`, a `GoogLeNetError`, before
-    the budget is exceeded; the message says by what, and how to raise it.
+    """What the file `path` has taken so far; `most` is how many bytes it may become, unless
+    GOOGLENET_BUDGET says it. Each method raises `error`, a `GoogLeNetError`, before the budget is
+    exceeded; the message says by what, and how to raise it.
     """
 
-    def __init__(self, path: object, error: type[GoogLeNetError], size: int = 0) -> None:
-        given = _given()
-        budget = replace(FileBudget(), **given)
-        if "bytes" not in given:
-            budget = replace(budget, bytes=min(budget.bytes, max(LEAST_BYTES, TIMES * size)))
+    def __init__(self, path: object, error: type[GoogLeNetError], most: int = 0) -> None:
+        budget = replace(FileBudget(), **{"bytes": most or LEAST_BYTES, **_given()})
         self.budget, self.path, self._error = budget, path, error
         self._taken = dict.fromkeys(("bytes", "names", "values"), 0)
         self._end = time.monotonic() + budget.seconds
@@ -143,7 +149,7 @@ class Meter:
         if what == "bytes":
             asked, allowed, enough = _size(count), _size(most), f"{-(-count // 2**30)}G"
         else:
-            asked, allowed, enough = f"{count}", f"{most}", f"{count}"
+            asked, allowed, enough = f"{count}", f"{most}", f"{max(count, 2 * most)}"
         if len(asked) > 30:  # a number that nobody could give
             asked, enough = "far too much", "..."
         raise self._error(
@@ -178,6 +184,14 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _bytes_of(path: str | os.PathLike[str]) -> int:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # whoever opens it says so
+        return LEAST_BYTES
+    return bytes_of(found.st_size, 512 * getattr(found, "st_blocks", found.st_size // 512))
+
+
 _METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
@@ -189,11 +203,7 @@ def limited(path: str | os.PathLike[str], error: type[GoogLeNetError]) -> Iterat
     if (active := _METER.get()) is not None:
         yield active
         return
-    try:
-        size = os.stat(path).st_size
-    except (OSError, ValueError):  # whoever opens it says so
-        size = 0
-    token = _METER.set(Meter(path, error, size))
+    token = _METER.set(Meter(path, error, _bytes_of(path)))
     try:
         yield meter()
     finally:

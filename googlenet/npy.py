@@ -134,14 +134,9 @@ def read_array(file: IO[bytes], held: int, what: str) -> Array:
     if header.nbytes != left:
         raise ValueError(f"{what}: its header says {header.nbytes} bytes, but it holds {left}")
     meter().take_bytes(header.nbytes)
-    content = bytearray(header.nbytes)
-    view, position = memoryview(content), 0
-    while position < len(content):
-        block = file.read(min(1 << 20, len(content) - position))
-        if not block:
-            raise ValueError(f"{what} is cut off")
-        view[position : position + len(block)] = block
-        position += len(block)
+    content = file.read(header.nbytes)
+    if len(content) < header.nbytes:
+        raise ValueError(f"{what} is cut off")
     if file.read(1):  # also lets a member of an archive check its sum
         raise ValueError(f"{what} is longer than its header says")
     flat: npt.NDArray[np.generic] = np.frombuffer(content, header.dtype)

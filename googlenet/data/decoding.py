@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ..arrays import Array
-from ..budget import limited, meter
+from ..budget import LEAST_BYTES, limited, meter
 from ..errors import DataError, GoogLeNetError
 from ..npy import read_header
 from ..paths import expect_file, kind_at, open_file
@@ -132,8 +132,9 @@ def decode(source: Path | Array, name: str = "") -> Array:
     if isinstance(source, Path):
         with limited(source, DataError), reading(source):
             return read_picture(source)
-    with limited(name or "the array", DataError) as taken:  # it may be mapped, and not read so far
-        taken.take_bytes(4 * source.size)
+    if 4 * source.size > LEAST_BYTES:  # it may be mapped, and not read so far
+        with limited(name or "the array", DataError) as taken:
+            taken.take_bytes(4 * source.size)
     image: Array = np.asarray(source)
     if image.dtype == np.uint8:
         return image

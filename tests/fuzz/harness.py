@@ -85,10 +85,11 @@ class Worker:
         )
         self.read("log", b"", patience=120)  # while it imports
 
-    def read(self, kind, content, *, patience=MOST_SECONDS):
+    def read(self, kind, content, *, patience=None):
         """What became of `content`, read as a file of `kind`."""
         if self._process is None:
             self._start()
+        patience = MOST_SECONDS if patience is None else patience
         suffix = {"picture": ".png", "array": ".npy", "log": ".jsonl"}.get(kind, "")
         path = self.place / f"file{suffix}"
         path.write_bytes(content)
@@ -146,19 +147,21 @@ def faults_of(answer):
 
 
 def run(count, seed, *, kinds=KINDS, keep=None, report=lambda done: None):
-    """Try `count` files of `kinds` by turns, drawn from `seed`; those that do what they should not
-    are kept in the folder `keep`.
+    """Try `count` files of `kinds` by turns, drawn from `seed`, or as many as until Ctrl-C; those
+    that do what they should not are kept in the folder `keep`.
     """
     found, start = Report(seed), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="googlenet-fuzz-") as name:
         worker = Worker(Path(name))
-        try:
+        try:  # what was tried until it was interrupted counts, too
             for index in range(count):
                 kind = kinds[index % len(kinds)]
                 rng = random.Random(f"{seed} {index} {kind}")
                 content = b"" if kind.startswith("planted") else draw(rng, kind, worker.canary)
                 _count(found, worker.read(kind, content), kind, index, content, keep)
                 report(index + 1)
+        except KeyboardInterrupt:
+            pass
         finally:
             worker.close()
     found.seconds = time.monotonic() - start

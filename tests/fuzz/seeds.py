@@ -4,17 +4,19 @@ import gzip
 import io
 import json
 import random
+import tempfile
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 from PIL import Image
 
-from googlenet import get_network
-from googlenet.spec.params import end_weights
-from googlenet.training.checkpoint import Position
-from googlenet.weights.files import CHECKPOINT_FORMAT, network_metadata, safetensors_bytes
+from googlenet import Network, get_network, spec
+from googlenet.spec import blocks
+from googlenet.spec.params import end_weights, param_specs
+from googlenet.training.checkpoint import Checkpoint, Epoch, Position, save_checkpoint
+from googlenet.weights.files import network_metadata, safetensors_bytes
 
 from ..core.data.helpers import idx, pixels
 from ..core.formats.writers import FORMATS, example
@@ -44,30 +46,46 @@ def _npy(array):
 def _own():
     """A weights file that says what network it is for, and lacks most of its arrays."""
     network = get_network("vgg11_small")
-    arrays = {spec.path: np.zeros(spec.shape, np.float32) for spec in end_weights(network)}
+    arrays = {each.path: np.zeros(each.shape, np.float32) for each in end_weights(network)}
     small = {path: array for path, array in arrays.items() if array.size < 10**5}
     extra = {"classes": json.dumps([f"class {index}" for index in range(10)])}
     return safetensors_bytes(small, {**extra, **network_metadata(network)})
 
 
-#: What the run is that the checkpoint below is of.
-SETTINGS = {"network": "tiny", "seed": 0, "data": {"name": "digits", "digest": "0" * 64}}
+#: A run: what it is, and how far.
+SETTINGS = {
+    "network": {"name": "tiny"},
+    "recipe": {"epochs": 2},
+    "data": {"name": "digits", "digest": "0" * 64},
+    "weights": {"digest": "1" * 64},
+}
+TINY = Network(
+    "tiny",
+    blocks.sequential(
+        conv=blocks.conv_layer(3, 2), pool=spec.GlobalAvgPool(), dense=spec.Dense(5, bias=True)
+    ),
+    (1, 6, 7),
+    "drawn for these tests",
+)
+EPOCH = Epoch(1, 0.1, 2.25, 0.25, 2.5, 0.125, 100.0, 1.5)
 
 
 def _checkpoint():
-    arrays = {f"weights/{name}": array for name, array in example().items()}
-    metadata = {
-        "format": CHECKPOINT_FORMAT,
-        "version": "0",
-        "settings": json.dumps(SETTINGS),
-        "position": json.dumps(asdict(Position(step=3, loss_sum=2.5, count=9))),
+    params = {
+        path: np.full(each.shape, 0.25, np.float32) for path, each in param_specs(TINY).items()
     }
-    return safetensors.numpy.save(arrays, metadata)
+    position = Position(step=3, epochs=(EPOCH,), loss_sum=2.5, count=9, learning_rate=0.1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint"
+        save_checkpoint(path, TINY, Checkpoint(SETTINGS, position, params, params))
+        return path.read_bytes()
 
 
 def _log():
-    lines = [{"event": "start", "settings": SETTINGS}]
-    lines += [{"event": "step", "step": step, "loss": 2.3 / (step + 1)} for step in range(9)]
+    steps = ({"step": step, "loss": 2.5 / step, "accuracy": 0.5} for step in range(1, 5))
+    lines = [{"event": "start", **SETTINGS}]
+    lines += [{"event": "step", "learning_rate": 0.1, **step} for step in steps]
+    lines += [{"event": "epoch", **asdict(EPOCH)}]
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 

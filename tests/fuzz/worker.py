@@ -19,6 +19,8 @@ from googlenet.training.loop import read_log
 from googlenet.weights.formats import read_weights_file
 from googlenet.weights.zoo import open_weights
 
+from .seeds import SETTINGS, TINY
+
 ADDRESS_SPACE = 8 * 2**30
 
 
@@ -33,26 +35,20 @@ def _own(path):
 
 
 def _checkpoint(path):
-    from googlenet import get_network
-
-    from .seeds import SETTINGS
-
-    load_checkpoint(path, get_network("vgg11_small"), SETTINGS)
+    load_checkpoint(path, TINY, SETTINGS)
 
 
-def _read(kind):
-    first = kind.partition(" ")[0]
-    return {
-        "weights": read_weights_file,
-        "pickle": read_weights_file,
-        "own": _own,
-        "picture": _picture,
-        "array": _picture,
-        "IDX": _picture,
-        "checkpoint": _checkpoint,
-        "log": read_log,
-        "planted": lambda path: PLANTED[kind](path),
-    }[first]
+#: How a file is read, by the first word of its kind.
+READERS = {
+    "weights": read_weights_file,
+    "pickle": read_weights_file,
+    "own": _own,
+    "picture": _picture,
+    "array": _picture,
+    "IDX": _picture,
+    "checkpoint": _checkpoint,
+    "log": read_log,
+}
 
 
 # What the harness must find: a reader with each of the faults -------------------------------------
@@ -75,7 +71,7 @@ def _hangs(path):
 
 
 def _takes_too_much(path):
-    return bytearray(10**9)
+    return bytearray(3 * 10**8)
 
 
 def _asks_for_too_much(path):
@@ -128,7 +124,8 @@ def outcome(kind, path):
     before, start = _memory("VmRSS"), time.monotonic()
     escaped, request = None, False
     try:
-        _read(kind)(Path(path))
+        read = PLANTED[kind] if kind in PLANTED else READERS[kind.partition(" ")[0]]
+        read(Path(path))
     except GoogLeNetError as error:
         request = any(isinstance(each, MemoryError) for each in _causes(error))
         if "\n" in str(error) or len(str(error)) > 4000:

@@ -17,7 +17,6 @@ from ...paths import open_file
 
 #: deflate expands one byte to at most this many.
 MOST_INFLATED = 1032
-_BLOCK = 1 << 20
 _OTHERS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}
 
 
@@ -72,20 +71,14 @@ def stream(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[BinaryIO, int]
         yield cast(BinaryIO, file), info.file_size
 
 
-def member(archive: zipfile.ZipFile, name: str) -> bytearray:
+def member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The content of the member `name`, charged to the budget before it is read. Raises as `stream`
     does, and `BadZipFile` if it is not what its sum says.
     """
     with stream(archive, name) as (file, size):
-        taken = meter()
-        taken.take_bytes(size)
-        content = bytearray(size)
-        view, position = memoryview(content), 0
-        # In blocks: read() alone would unpack all that there is before it looks at the size.
-        while block := file.read(_BLOCK):
-            view[position : position + len(block)] = block
-            position += len(block)
-        if position != size:
-            raise ValueError(f"member '{name}' declares {size} bytes, but holds {position}")
-        taken.check_time()
+        meter().take_bytes(size)
+        # With its size: read() alone would unpack all that there is before it looks at the size.
+        content = file.read(size)
+        if len(content) != size or file.read(1):  # which also checks its sum
+            raise ValueError(f"member '{name}' does not hold the {size} bytes that it declares")
         return content

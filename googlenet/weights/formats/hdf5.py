@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -25,11 +25,64 @@ _MOST_EXPANSION, _MOST_SMALL = 1000, 2**20
 # The filters of HDF5 itself that a file of weights may have passed: deflate, shuffle, fletcher32.
 _DEFLATE, _FILTERS = 1, (1, 2, 3)
 _BLOCK = 1 << 20
+_MOST_HEAP = 1 << 24  # bytes; the library fills one of 4096 before it makes the next
+
+
+class Guarded:
+    """The bytes of an HDF5 file, looked at before the library sees them: for a damaged heap of text
+    it would go round for ever, deaf to Ctrl-C. What reads through it also ends when the time is up.
+
+    Raises `ValueError` if the file counts places in other than eight bytes, as nobody does.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        start = file.read(16)
+        sizes = start[13:15] if start[8:9] in (b"\0", b"\1") else start[9:11]
+        if sizes != b"\x08\x08":
+            raise ValueError("it counts places in other than eight bytes")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` from where the file is."""
+        meter().check_time()
+        place = self._file.tell()
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        if bytes(buffer[:5]) == b"GCOL\1":
+            self._check_heap(place)
+        return count
+
+    def _check_heap(self, place: int) -> None:
+        """Each object begins where the one before it ends, up to the end of the collection."""
+        self._file.seek(place + 8)
+        size = int.from_bytes(self._file.read(8), "little")
+        if not 4096 <= size <= _MOST_HEAP:
+            raise ValueError(f"a heap of {size} bytes, expected 4096 to {_MOST_HEAP}")
+        heap, at = self._file.read(size - 16), 0
+        while at + 16 <= len(heap):
+            index = int.from_bytes(heap[at : at + 2], "little")
+            held = int.from_bytes(heap[at + 8 : at + 16], "little")
+            taken = 16 + -(-held // 8) * 8 if index else held  # what is free counts its header
+            if not 16 <= taken <= len(heap) - at:
+                raise ValueError(f"a damaged heap: an object of {held} bytes at {place + 16 + at}")
+            at += taken
 
 
 def has(group: Any, name: str) -> bool:
     """Whether `group` has a link `name`, wherever it leads; it is not followed."""
-    return group.get(name, getlink=True, default=None) is not None
+    return _link(group, name) is not None
+
+
+def _link(group: Any, name: str) -> Any:
+    """What kind of link `name` is, and where it leads; None if there is none."""
+    if name in ("", "."):
+        return None
+    try:
+        return group.id.links.get_info(name.encode("utf-8", "surrogateescape"))
+    except (KeyError, RuntimeError, OSError):
+        return None
 
 
 def child(group: Any, name: str) -> Any:
@@ -38,10 +91,10 @@ def child(group: Any, name: str) -> Any:
     """
     import h5py
 
-    meter().check_time()
-    if not isinstance(group, h5py.Group) or name in ("", ".") or not has(group, name):
+    link = _link(group, name) if isinstance(group, h5py.Group) else None
+    if link is None:
         raise ValueError(f"'{name}' is missing")
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+    if link.type != h5py.h5l.TYPE_HARD:
         raise ValueError(f"'{name}' is a link, expected a group or dataset of this file")
     return group[name]
 
@@ -58,7 +111,7 @@ class Visited:
     """
 
     def __init__(self) -> None:
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[int] = set()
 
     def enter(self, group: Any, path: tuple[str, ...]) -> None:
         """Raises `ValueError` for a group that was entered before, and what the meter raises if
@@ -67,10 +120,9 @@ class Visited:
         import h5py
 
         meter().check_depth(len(path))
-        found = h5py.h5o.get_info(group.id)
-        if (key := (int(found.fileno), int(found.addr))) in self._seen:
+        if (place := int(h5py.h5o.get_info(group.id).addr)) in self._seen:
             raise ValueError(f"'{'/'.join(path)[:200]}' is a group that has another name too")
-        self._seen.add(key)
+        self._seen.add(place)
 
 
 def texts(group: Any, attribute: str) -> list[str]:

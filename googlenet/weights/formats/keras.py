@@ -35,11 +35,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ...arrays import Array, Params
 from ...budget import meter
 from ...errors import WeightsError
+from ...paths import open_file
 from . import archives, hdf5
 from .common import WeightsFile, plain_arrays
 
@@ -163,7 +164,7 @@ def _keras3(file: Any) -> Params:
 # Files --------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, stream: Any, container: str) -> WeightsFile:
+def _read(path: Path, stream: BinaryIO, container: str) -> WeightsFile:
     try:
         import h5py
     except ImportError as error:
@@ -171,7 +172,7 @@ def _read(path: Path, stream: Any, container: str) -> WeightsFile:
             f"{path}: reading Keras weights needs h5py, which is not installed; pip install h5py"
         ) from error
 
-    with h5py.File(stream, "r") as file:
+    with h5py.File(hdf5.Guarded(stream), "r") as file:
         whole = hdf5.has(file, "model_weights")
         weights = hdf5.child(file, "model_weights") if whole else file
         if "layer_names" in weights.attrs or "layer_names0" in weights.attrs:
@@ -181,7 +182,8 @@ def _read(path: Path, stream: Any, container: str) -> WeightsFile:
 
 def read(path: Path) -> WeightsFile:
     """Read a .weights.h5 or .h5 file. Raises `WeightsError` if h5py is not installed."""
-    return _read(path, path, "Keras 3 weights")
+    with open_file(path) as file:
+        return _read(path, file, "Keras 3 weights")
 
 
 def read_zip(path: Path) -> WeightsFile:

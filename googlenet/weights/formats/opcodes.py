@@ -31,7 +31,7 @@ class _Value:
         self.depth, self.size, self.text, self.atom, self.held = 0, 1, text, atom, False
 
 
-def end_of_pickle(data: bytes | bytearray, start: int = 0) -> int:
+def end_of_pickle(data: bytes, start: int = 0) -> int:
     """The offset after the pickle that begins at `start`; nothing is built or run.
 
     Raises `ValueError` if it is incomplete or does what no pickle of data does, and what the meter

@@ -44,7 +44,7 @@ class _Refused(Exception):
 
 def load(
     path: Path,
-    pickled: bytes | bytearray,
+    pickled: bytes,
     allowed: Allowed,
     *,
     encoding: str,
@@ -73,7 +73,7 @@ def load(
 
 def load_at(
     path: Path,
-    data: bytes | bytearray,
+    data: bytes,
     start: int,
     allowed: Allowed,
     *,
@@ -100,7 +100,9 @@ def load_at(
             return persistent_load(pid)
 
     try:
-        return Unpickler(io.BytesIO(memoryview(data)[start:end]), encoding=encoding).load(), end
+        stream = io.BytesIO(data)  # which copies nothing
+        stream.seek(start)
+        return Unpickler(stream, encoding=encoding).load(), end
     except _Refused as refused:
         raise WeightsError(
             f"{path}: expected a pickle of plain arrays, got one that asks for '{refused}', which"

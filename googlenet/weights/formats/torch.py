@@ -31,6 +31,7 @@ WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state")
 """The keys under which training scripts keep the state dict, beside epochs and optimisers."""
 
 ADVICE = "save only model.state_dict() with torch.save"
+_HOW = {"encoding": "utf-8", "advice": ADVICE}
 
 _STORAGES = {
     "DoubleStorage": "<f8",
@@ -48,20 +49,9 @@ _STORAGES = {
     "ComplexDoubleStorage": "<c16",
 }
 _DTYPES = (
-    *(
-        "float64",
-        "double",
-        "float32",
-        "float",
-        "float16",
-        "half",
-        "bfloat16",
-        "complex64",
-        "cfloat",
-        "complex128",
-        "cdouble",
-    ),
-    *("int64", "long", "int32", "int", "int16", "short", "int8", "uint8", "bool"),
+    *("float64", "double", "float32", "float", "float16", "half", "bfloat16", "complex64"),
+    *("cfloat", "complex128", "cdouble", "int64", "long", "int32", "int", "int16", "short"),
+    *("int8", "uint8", "bool"),
 )
 # A tensor made by `expand` repeats its values. Beyond this many, it is a small file that fills the
 # memory.
@@ -175,14 +165,8 @@ def read_zip(path: Path) -> WeightsFile:
             )
         order = f"{root}byteorder"
         big = order in names and archives.member(archive, order).strip() == b"big"
-        loaded = pickles.load(
-            path,
-            archives.member(archive, pickled),
-            _ALLOWED,
-            encoding="utf-8",
-            advice=ADVICE,
-            persistent_load=_storage,
-        )
+        content = archives.member(archive, pickled)
+        loaded = pickles.load(path, content, _ALLOWED, persistent_load=_storage, **_HOW)
         cache: dict[str, tuple[str, Array]] = {}
 
         def values(storage: _Storage) -> Array:
@@ -214,13 +198,7 @@ def read_legacy(path: Path) -> WeightsFile:
     def following() -> Any:
         nonlocal position
         loaded, position = pickles.load_at(
-            path,
-            data,
-            position,
-            _ALLOWED,
-            encoding="utf-8",
-            advice=ADVICE,
-            persistent_load=persistent_load,
+            path, data, position, _ALLOWED, persistent_load=persistent_load, **_HOW
         )
         return loaded
 
@@ -249,7 +227,7 @@ def _numpy(dtype: str) -> np.dtype[Any]:
     return np.dtype("<u2" if dtype == BFLOAT16 else dtype)
 
 
-def _values(content: bytes | bytearray | memoryview, storage: _Storage, *, big: bool) -> Array:
+def _values(content: bytes | memoryview, storage: _Storage, *, big: bool) -> Array:
     """All values of a storage in one axis; bfloat16 is still bits."""
     dtype = _numpy(storage.dtype)
     if len(content) != storage.size * dtype.itemsize:

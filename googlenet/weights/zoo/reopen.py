@@ -35,7 +35,7 @@ def reopen_weights(
             f"{file.path}: does not say which network it is for, as only this project's"
             f" .safetensors files do, so `model=ZOO:MODEL` must say it; {described(file)}"
         )
-    name, text = file.metadata.get("network", ""), file.metadata.get("input_shape", "")
+    name, text = file.metadata.get("network", "")[:100], file.metadata.get("input_shape", "")
     size = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9})", text, re.ASCII)
     try:
         default = get_network(name)

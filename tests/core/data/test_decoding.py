@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -331,3 +332,47 @@ def test_a_mapped_array_is_the_array(tmp_path):
         assert (found.dtype, found.shape) == (array.dtype, array.shape)
         assert np.array_equal(found, array)
         assert math.prod(array.shape) == found.size
+
+
+def test_what_is_not_a_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for path in (tmp_path, tmp_path / "a.png", "/dev/zero"):
+        with pytest.raises(DataError, match=r": .*is a (device|pipe)"):
+            decoded(Path(path))
+
+
+def test_one_image_of_an_array_is_within_the_budget(tmp_path):
+    """The file is mapped, and may be nothing but a hole."""
+    path = write(tmp_path / "x.npy", npy_of(NPY.replace(b"<f4", b"|u1") % b"(1, 60000, 60000)"))
+    with path.open("r+b") as file:
+        file.truncate(2**32)
+    assert refusal(path).startswith(": asks for 14.4 GB of memory, expected at most 4.3 GB")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palettes_are_read_right(tmp_path, bits):
+    colours = np.array([[10, 20, 30], [200, 100, 50]], np.uint8)
+    indices = np.array([[0, 1, 1], [1, 0, 1]], np.uint8)
+    picture = Image.fromarray(indices, "L").convert("P")
+    picture.putpalette(colours.tobytes())
+    picture.putdata(indices.ravel().tolist())
+    picture.save(tmp_path / "x.png", bits=bits, transparency=0)
+    assert np.array_equal(decode(tmp_path / "x.png"), colours[indices])
+
+
+def test_a_pixel_without_a_colour_in_its_palette_is_refused(tmp_path):
+    pixel = chunk(b"IDAT", zlib.compress(b"\0\5"))
+    path = write(
+        tmp_path / "x.png", png_of(1, 1, chunk(b"PLTE", bytes(6)), pixel, depth=8, colour=3)
+    )
+    assert refusal(path) == ": is not a readable image (a pixel has colour 5 of a palette of 2)"
+
+
+def test_a_large_picture_is_read_if_its_user_says_so(tmp_path, monkeypatch):
+    Image.new("1", (60, 50)).save(tmp_path / "x.png")
+    monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=8K")
+    assert refusal(tmp_path / "x.png").startswith(
+        ": asks for 9000 bytes of memory, expected at most"
+    )
+    monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=9K")
+    assert decode(tmp_path / "x.png").shape == (50, 60)
