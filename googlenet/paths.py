@@ -74,6 +74,18 @@ def expect_file(
         raise error(f"{path}: {what}; {expected}")
 
 
+def file_name(text: str) -> str:
+    """`text`, in which there may be names from data, as the name of one file or folder: without
+    what separates folders, or what a terminal would act on.
+    """
+    name = "".join(c if c.isprintable() and c not in _SEPARATORS else "-" for c in text)
+    return "-" if name in ("", ".", "..") else name
+
+
+#: Of this system or of another, where it may be copied to.
+_SEPARATORS: Final = frozenset("/\\:")
+
+
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     """The file at `path`, open for reading. Raises `OSError`, as the file system does, for anything
     but a file: to open a pipe would wait for who writes to it, to read a device might never end.

@@ -12,6 +12,7 @@ from ..backend.discovery import chosen_frameworks
 from ..data.batches import check_batch_size
 from ..data.dataset import DataSet, check_classes
 from ..errors import SpecError
+from ..paths import file_name
 from ..spec.layers import Network, Shape
 from ..spec.recipe import Recipe
 from ..spec.traversal import num_classes as classes_of
@@ -135,7 +136,7 @@ def race(
         data_dir=data_dir,
         report=report,
     )
-    folder = given or Path("runs") / f"race-{spec.name.replace(':', '-')}-{loaded.name}"
+    folder = given or Path("runs") / file_name(f"race-{spec.name}-{loaded.name}")
     check_classes(loaded, classes_of(spec))
     check_batch_size(recipe, loaded, spec)
     runs: list[RaceRun] = []

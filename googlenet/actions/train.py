@@ -14,6 +14,7 @@ from ..backend.protocols import Trains, TrainsInParallel
 from ..backend.threads import prepare_process, prepared_backend
 from ..data.sets import DataSet
 from ..errors import BackendError, TrainingError
+from ..paths import file_name
 from ..spec.layers import Network, Shape
 from ..spec.recipe import Recipe
 from ..training.choice import default_trainer
@@ -141,7 +142,7 @@ def train(
         data_dir=data_dir,
         report=report,
     )
-    name = f"{spec.name.replace(':', '-')}-{loaded.name}-{named}-seed{recipe.seed}"
+    name = file_name(f"{spec.name}-{loaded.name}-{named}-seed{recipe.seed}")
     run = TrainingRun(
         backend=backend,
         network=spec,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import replacing, write_atomically, writing
-from ..paths import kind_at, read_file
+from ..paths import file_name, kind_at, read_file
 from ..spec.layers import Shape
 from .cache import stored_array
 from .dataset import DataSet, Split
@@ -34,7 +34,7 @@ def save_data(folder: Path, data: DataSet) -> None:
             with replacing(folder / f"{name}.npy") as temporary:
                 np.save(temporary, array)
         text = {
-            "name": data.name,
+            "name": file_name(data.name),
             "description": data.description,
             "classes": list(data.classes),
             "digest": data.digest,
@@ -58,10 +58,17 @@ def read_prepared(folder: Path, input_shape: Shape) -> DataSet:
         text = json.loads(read_file(path))
         name, description, digest = text["name"], text["description"], text["digest"]
         classes = tuple(text["classes"])
+        if any(not isinstance(each, str) for each in (name, description, digest, *classes)):
+            raise TypeError("names are strings")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path}: does not describe a prepared set ({error!r}); prepare the set again"
         ) from error
+    if file_name(name) != name:
+        raise DataError(
+            f"{path}: expected the name of a set, which becomes that of a folder, got {name!r};"
+            " prepare the set again"
+        )
     try:
         arrays = [stored_array(folder / f"{each}.npy") for each in ARRAYS]
     except DataError as error:
