@@ -20,6 +20,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 from ..paths import expect_file, kind_at, open_file
+from ..printable import shown_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 #: The first bytes of files of these kinds.
@@ -39,7 +40,8 @@ def reading(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({_words(error)})") from error
+        named = shown_path(error.filename or path)
+        raise DataError(f"{named}: cannot be read ({_words(error)})") from error
 
 
 def _words(error: Exception) -> str:
