@@ -26,6 +26,7 @@ from ..backend.protocols import Trainer, Trains, TrainsInParallel
 from ..data.batches import check_batch_size, evaluation_batches, training_batches
 from ..data.dataset import DataSet, check_classes
 from ..errors import BackendError, TrainingError
+from ..paths import read_file
 from ..spec.layers import BatchNorm, Network
 from ..spec.loss import cross_entropy
 from ..spec.recipe import Recipe
@@ -484,9 +485,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     for a file that is not one.
     """
     try:
-        lines = path.read_text().splitlines(keepends=True)
+        lines = read_file(path).decode().splitlines(keepends=True)
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: is not a training log ({error})") from error
     try:
         return [json.loads(line) for line in lines if line.endswith("\n")]
     except ValueError as error:

@@ -9,7 +9,7 @@ import pytest
 from . import command_lines
 
 #: Lines are tried for so many seconds, whatever the machine.
-BUDGET = 20.0
+BUDGET = 12.0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
