@@ -56,13 +56,18 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 @contextmanager
-def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> Iterator[str]:
+def native_file(
+    path: str | os.PathLike[str], suffix: str | tuple[str, ...], size: int = 0
+) -> Iterator[str]:
     """A temporary name to write a framework's own weights file to, as `replacing`; for the
-    backends' `save`.
+    backends' `save`, which gives the bytes that the file has at least as `size`.
 
-    Whatever else a framework leaves in its folder is removed with it. Raises `WeightsError` unless
-    `path` ends in `suffix`, or one of several, by which the framework's own loader knows its files,
-    or if it cannot be written: frameworks then raise an `OSError` or a `RuntimeError`.
+    It is in its own folder beside `path`, so that whatever else a framework leaves there is removed
+    with it. That there is room for `size` bytes is found out first: on a full disk some frameworks
+    do not say what is wrong, and TensorFlow's h5py ends the process with a signal. Raises
+    `WeightsError` unless `path` ends in `suffix`, or one of several, by which the framework's own
+    loader knows its files, or if it cannot be written: frameworks then raise an `OSError` or a
+    `RuntimeError`.
     """
     if not Path(path).name.endswith(suffix):
         known = suffix if isinstance(suffix, str) else " or ".join(suffix)
@@ -74,10 +79,28 @@ def native_file(path: str | os.PathLike[str], suffix: str | tuple[str, ...]) -> 
         target = _target(path)
         with temporary_folder("save", target.parent) as folder:
             temporary = folder / Path(path).name
+            _reserve(temporary, size)
             yield str(temporary)
             _install(temporary, target)
     except (OSError, RuntimeError) as error:
         raise unwritable(path, error) from error
+
+
+#: What a format may need besides the arrays: names, shapes, an index.
+_OVERHEAD = 2**20
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Raises `OSError`, in the system's words, unless a file of `size` bytes can be written to
+    `path`, where there is none before and after.
+    """
+    if not size or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size + _OVERHEAD)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
@@ -113,6 +136,9 @@ def share(temporary: Path, mode: int) -> None:
 
 
 def unwritable(path: str | os.PathLike[str], error: Exception) -> WeightsError:
-    """The error for a weights file that could not be written."""
-    what = " ".join(str(getattr(error, "strerror", None) or error).split())
+    """The error for a weights file that could not be written; of a framework's own error the last
+    line, since the lines before may be a traceback.
+    """
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    what = " ".join(lines[-1].split()) if lines else type(error).__name__
     return WeightsError(f"{path}: cannot be written ({what}); the old file, if any, is unchanged")

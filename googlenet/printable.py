@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from typing import Final
+from textwrap import shorten
+from typing import Any, Final
 
 #: Short escapes; others are by number.
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
@@ -57,6 +58,13 @@ def printable_json(text: str, *, ascii_only: bool = False) -> str:
 
 def _plain(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def shown(value: Any) -> str:
+    """`value` as an error shows it: on one line, and only the beginning of what is long."""
+    if isinstance(value, int) and abs(value) >= 10**60:
+        return "one of more than 60 digits"  # which Python may refuse to write
+    return shorten(repr(value), 80, placeholder=" …")
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:

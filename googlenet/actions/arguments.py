@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from numbers import Real
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from ..backend.discovery import canonical_name
 from ..errors import DataError, SpecError, UnknownNameError
 from ..paths import check_path
+from ..printable import shown
 from ..spec.recipe import Recipe
 
 #: What `by_framework` holds, in words, by the name of the argument.
@@ -26,13 +26,6 @@ VALUES: Final[Mapping[str, str]] = {
     "devices": "the name of a device",
     "interpreters": "the path of a Python interpreter",
 }
-
-
-def shown(value: Any) -> str:
-    """`value` as an error shows it: on one line, and only the beginning of what is long."""
-    if isinstance(value, int) and abs(value) >= 10**60:
-        return "one of more than 60 digits"  # which Python may refuse to write
-    return shorten(repr(value), 80, placeholder=" …")
 
 
 #: The largest integer that every library takes, and the most threads that any machine can use.

@@ -23,6 +23,8 @@ from .own import network_or_own
 
 #: How many of the embedded digits are taken if no number is given.
 DIGITS = 64
+#: The most training steps that are compared: each is remembered.
+MOST_STEPS = 100_000
 
 
 def parity(
@@ -90,7 +92,7 @@ def parity(
         integer("jobs", jobs, 1),
     )
     threads = threads_of(threads)
-    train_steps, timeout = integer("train_steps", train_steps, 0), seconds(timeout)
+    train_steps, timeout = integer("train_steps", train_steps, 0, MOST_STEPS), seconds(timeout)
     spec, own = network_or_own(
         network,
         own_framework=own_framework,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, assert_never
 
 from ..arrays import Array
@@ -25,6 +26,11 @@ def by_name(network: Network, outputs: Any) -> dict[str, Any]:
     """What a native model returned, one output or a tuple or list of all, keyed by output name."""
     every = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     return dict(zip(network.outputs, every, strict=True))
+
+
+def file_bytes(network: Network) -> int:
+    """The bytes that a file of the weights of `network` has at least, in float32."""
+    return 4 * sum(math.prod(spec.shape) for spec in param_specs(network).values())
 
 
 def keeper(path: str, kept: dict[str, Any]) -> Callable[..., None]:
@@ -99,7 +105,12 @@ def flattened(spec: ParamSpec, array: Array) -> Array:
     return array.reshape(len(array), -1) if dense else array
 
 
-def unusable_device(device: str | None, framework: str, why: object) -> DeviceError:
-    """The error for a `device` that `framework` cannot use, with the first line of `why`."""
+def unusable_device(
+    device: str | None, framework: str, why: object, found: Sequence[str] = ()
+) -> DeviceError:
+    """The error for a `device` that `framework` cannot use, with the first line of `why`, and the
+    devices that are `found` here.
+    """
     lines = str(why).strip().splitlines() or ["no reason given"]
-    return DeviceError(f"device: '{device}' cannot be used by {framework}: {lines[0]}")
+    here = f"; it has {', '.join(found)}" if found else ""
+    return DeviceError(f"device: '{device}' cannot be used by {framework}: {lines[0]}{here}")

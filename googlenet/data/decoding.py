@@ -21,6 +21,7 @@ from ..budget import LEAST_BYTES, limited, meter
 from ..errors import DataError, GoogLeNetError
 from ..npy import read_header
 from ..paths import expect_file, kind_at, open_file
+from ..printable import shown_path
 from .pictures import SUFFIXES, is_picture, read_picture
 
 #: The first bytes of a gzip file.
@@ -40,7 +41,8 @@ def reading(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({_words(error)})") from error
+        named = shown_path(error.filename or path)
+        raise DataError(f"{named}: cannot be read ({_words(error)})") from error
 
 
 def _words(error: Exception) -> str:

@@ -19,6 +19,7 @@ from numbers import Real
 from typing import Any, Final, Literal, TypeAlias
 
 from ..errors import SpecError
+from ..printable import shown
 
 Shape: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
@@ -37,7 +38,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 def check(condition: bool, kind: str, field: str, expected: str, value: object) -> None:
     """Raises `SpecError` for the `field` of a `kind` unless `condition` holds."""
     if not condition:
-        raise SpecError(f"{kind}.{field}: expected {expected}, got {value!r}")
+        big = isinstance(value, int) and abs(value) > LARGEST_SIZE
+        raise SpecError(
+            f"{kind}.{field}: expected {expected}, got {shown(value) if big else repr(value)}"
+        )
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import uniform
 from ..errors import SpecError
+from ..printable import shown
 from .layers import LARGEST_SIZE, Network
 from .loss import Loss
 from .traversal import num_classes
@@ -70,7 +71,8 @@ class Recipe:
             most = 2**63 - 1 if name == "seed" else LARGEST_SIZE
             if getattr(self, name) > most:
                 raise SpecError(
-                    f"`{name}`: expected an integer of at most {most}, got {getattr(self, name)!r}"
+                    f"`{name}`: expected an integer of at most {most}, got"
+                    f" {shown(getattr(self, name))}"
                 )
         for name in ("epochs", "batch_size", "decay_epochs", "seed"):  # NumPy's integers, and 1.0
             object.__setattr__(self, name, int(getattr(self, name)))
@@ -153,4 +155,4 @@ def _check(name: str, value: Any, expected: str, right: Any) -> None:
         or not right(value)
         or not right(float32(value))  # which is what training computes with
     ):
-        raise SpecError(f"`{name}`: expected {expected}, got {value!r}")
+        raise SpecError(f"`{name}`: expected {expected}, got {shown(value)}")

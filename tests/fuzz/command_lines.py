@@ -29,7 +29,9 @@ SECONDS, MEMORY = 60, 4 * 2**30
 SLOW = 5.0
 LONG, LONG_NAME = "x/" * 2500 + "x", "n" * 300
 
-INTEGERS = ("-1", "0", "1", "3", "1000000000", "2147483648", "9223372036854775808", "1" + "0" * 30)
+#: A number that is large, but not too large: for `WORK` it would mean years of it.
+ACCEPTED, WORK = "1000000000", ("epochs",)
+INTEGERS = ("-1", "0", "1", "3", ACCEPTED, "2147483648", "9223372036854775808", "1" + "0" * 30)
 INTEGERS += ("1" * 5000, "0x10", "1_0", " 7 ", "٣", "+2", "1e3", "", "nan", "1.5", "-0")
 NUMBERS = ("-1", "0", "1e-50", "1e39", "1e300", "-1e300", "nan", "inf", "-inf", "1e999", "0.5")
 NUMBERS += ("1" * 5000, "1_0", "", "0x1p3", "½", "1,5", "1e-320")
@@ -125,7 +127,8 @@ def value_of(draw: random.Random, param: Any) -> str:
     if param.name in PAIRS:
         return draw.choice((draw.choice(PATHS), PAIRS[param.name].format(draw.choice(PATHS))))
     if int in kinds:
-        return draw.choice(INTEGERS)
+        chosen = draw.choice(INTEGERS)
+        return "1" if param.name in WORK and chosen == ACCEPTED else chosen
     if float in kinds:
         return draw.choice(NUMBERS)
     if param.name == "size":

@@ -46,7 +46,8 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nn.
         try:
             ms.set_device(device)
         except (RuntimeError, ValueError) as error:
-            raise shared.unusable_device(device, name, error) from error
+            found = [ms.get_context("device_target")]
+            raise shared.unusable_device(device, name, error, found) from error
     # The layers draw no initial weights, which would take longer than all the rest.
     with no_init_parameters():
         model = spec.fold(network, _leaf, lambda site, children: compose(site, children))
@@ -92,7 +93,7 @@ def save(model: nn.Cell, path: str | os.PathLike[str]) -> None:
     Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
     then left unchanged.
     """
-    with native_file(path, file_suffix) as temporary:
+    with native_file(path, file_suffix, shared.file_bytes(network_of(model))) as temporary:
         ms.save_checkpoint(model, temporary)
 
 

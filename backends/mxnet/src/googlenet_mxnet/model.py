@@ -101,7 +101,7 @@ def save(model: HybridBlock, path: str | os.PathLike[str]) -> None:
     Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
     then left unchanged.
     """
-    with native_file(path, file_suffix) as temporary:
+    with native_file(path, file_suffix, shared.file_bytes(network_of(model))) as temporary:
         HybridBlock.save_parameters(model, temporary)  # Gluon's own method, without the wrapper
         # MXNet does not notice if the last bytes could not be written; reading the file does.
         mx.npx.load(temporary)
@@ -278,11 +278,16 @@ def _context(device: str | None) -> mx.Context:
     match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\)|:(\d+))?", device)
     if match is None:
         expected = "expected cpu, gpu, or gpu(1) for the second one"
-        raise shared.unusable_device(device, name, expected)
-    kind, index, found = match[1], int(match[2] or match[3] or 0), mx.context.num_gpus()
-    if kind == "gpu" and index >= found:
-        raise shared.unusable_device(device, name, f"GPUs found here: {found}")
+        raise shared.unusable_device(device, name, expected, _devices())
+    kind, index = match[1], int((match[2] or match[3] or "0")[:9])
+    if index >= (mx.context.num_gpus() if kind == "gpu" else 2**15):
+        raise shared.unusable_device(device, name, "there is no such device", _devices())
     return mx.Context(kind, index)
+
+
+def _devices() -> list[str]:
+    """The devices that there are, as MXNet names them."""
+    return ["cpu", *(f"gpu({index})" for index in range(mx.context.num_gpus()))]
 
 
 def parameter_of(model: HybridBlock, array: ParamSpec) -> gluon.Parameter:

@@ -48,7 +48,8 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nn.
     try:
         return model.to(device)
     except (ValueError, RuntimeError, OSError) as error:
-        raise shared.unusable_device(device, name, error) from error
+        others = [each for each in paddle.device.get_available_device() if each != "cpu"]
+        raise shared.unusable_device(device, name, error, ["cpu", *others]) from error
 
 
 def _leaf(site: spec.LeafSite) -> nn.Layer:
@@ -84,7 +85,7 @@ def save(model: nn.Layer, path: str | os.PathLike[str]) -> None:
     Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
     then left unchanged.
     """
-    with native_file(path, file_suffix) as temporary:
+    with native_file(path, file_suffix, shared.file_bytes(network_of(model))) as temporary:
         paddle.save(model.state_dict(), temporary)
 
 

@@ -194,7 +194,7 @@ def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
     Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
     then left unchanged.
     """
-    with native_file(path, file_suffix) as temporary:
+    with native_file(path, file_suffix, shared.file_bytes(network_of(model))) as temporary:
         model.save_weights(temporary)
 
 
@@ -330,7 +330,11 @@ def _check_device(device: str | None) -> None:
             placed = tf.DeviceSpec.from_string(tf.zeros(()).device)
         wanted = placed.make_merged_spec(tf.DeviceSpec.from_string(device))
     except (ValueError, tf.errors.OpError) as error:
-        raise shared.unusable_device(device, name, error) from error
+        raise shared.unusable_device(device, name, error, _devices()) from error
     if wanted != placed:
-        known = ", ".join(found.name for found in tf.config.list_logical_devices())
-        raise shared.unusable_device(device, name, f"it has {known}")
+        raise shared.unusable_device(device, name, "there is no such device", _devices())
+
+
+def _devices() -> list[str]:
+    """The devices that there are, as TensorFlow names them."""
+    return [found.name for found in tf.config.list_logical_devices()]

@@ -52,9 +52,18 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nn.
     model.load_state_dict(state, assign=True)
     object.__setattr__(model, "network", network)  # not a parameter, buffer or child
     try:
-        return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise shared.unusable_device(device, name, error) from error
+        moved = model.to(device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise shared.unusable_device(device, name, error, _devices()) from error
+    if any(tensor.is_meta for tensor in moved.state_dict().values()):
+        raise shared.unusable_device(device, name, "it holds no values", _devices())
+    return moved
+
+
+def _devices() -> list[str]:
+    """The devices that there are, as PyTorch names them."""
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())), *mps]
 
 
 def _leaf(site: spec.LeafSite) -> nn.Module:
@@ -88,7 +97,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
     then left unchanged.
     """
-    with native_file(path, file_suffix) as temporary:
+    with native_file(path, file_suffix, shared.file_bytes(network_of(model))) as temporary:
         torch.save(model.state_dict(), temporary)
 
 
