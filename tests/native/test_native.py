@@ -5,6 +5,8 @@ is in a file of its own.
 """
 
 import ast
+import errno
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -193,6 +195,40 @@ def test_unknown_device_is_refused(framework, unknown_device):
     message = str(caught.value)
     assert message.startswith(f"device: '{unknown_device}' cannot be used by {framework}: ")
     assert "\n" not in message
+
+
+def test_a_full_disk_is_said_in_the_systems_words(backend, monkeypatch, tmp_path):
+    """And before the framework's own function writes, which may end the process instead."""
+    network = googlenet.get_network("googlenet", num_classes=3, input_shape=(1, 32, 32))
+    model = backend.build(network, random_params(network))
+    path = tmp_path / f"model{ending(backend)}"
+    asked = []
+
+    def full(handle, start, size):
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(googlenet.WeightsError) as caught:
+        backend.save(model, path)
+    assert str(caught.value).startswith(f"{path}: cannot be written (No space left on device)")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    backend.save(model, path)
+    assert asked[0] >= path.stat().st_size  # what was found to be there is enough
+
+
+@pytest.mark.parametrize("device", ["meta", "", "cuda:99", "x" * 300, "\x1b[31m", "\udcff"])
+def test_odd_devices_are_refused_in_one_line(backend, framework, device):
+    network = googlenet.get_network("nin", num_classes=2)
+    if (framework, device) == ("tensorflow", ""):
+        pytest.skip("is TensorFlow's name for its default")
+    with pytest.raises(googlenet.DeviceError) as caught:
+        backend.build(network, random_params(network), device=device)
+    assert "\n" not in str(caught.value)
+    assert "; it has " in str(caught.value)
+    assert "cpu" in str(caught.value).rpartition("; it has ")[2].lower()
 
 
 def test_own_layers_are_all_tested_below(native, backend):
