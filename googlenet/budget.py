@@ -23,6 +23,8 @@ from .errors import DataError, GoogLeNetError
 VARIABLE = "GOOGLENET_BUDGET"
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+#: Deeper than this, Python's own stack may not be enough.
+DEEPEST = 500
 #: Whatever its size, a file may become this many bytes; beyond that, so many times its size.
 LEAST_BYTES, TIMES, COPIES = 256 * 2**20, 8, 4
 #: An honest file has one line of JSON for an array, of at most so many bytes a name.
@@ -69,6 +71,8 @@ def _given() -> dict[str, int]:
                 " correct it, or unset it"
             )
         given[match[1]] = int(match[2]) * _UNITS[match[3]]
+        if match[1] == "depth" and given["depth"] > DEEPEST:
+            raise DataError(f"{VARIABLE}: expected a depth of at most {DEEPEST}, got {match[2]}")
     return given
 
 

@@ -35,6 +35,12 @@ def test_a_variable_that_is_not_understood_is_said_in_one_line(monkeypatch, valu
         pass
 
 
+def test_no_depth_is_given_that_python_cannot_bear(monkeypatch):
+    monkeypatch.setenv("GOOGLENET_BUDGET", "depth=501")
+    with pytest.raises(DataError, match="expected a depth of at most 500, got 501"):
+        file_budget()
+
+
 def test_a_file_may_become_some_times_its_size_but_no_small_one_is_refused(tmp_path, monkeypatch):
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(b"")
