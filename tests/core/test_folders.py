@@ -205,6 +205,12 @@ def test_a_description_that_is_none_is_refused(prepared, text):
         load_data(str(prepared), SHAPE)
 
 
+def test_a_set_whose_name_leads_elsewhere_is_not_written(tmp_path):
+    with pytest.raises(DataError, match="its name is '/../x', expected one without slashes"):
+        save_data(tmp_path / "set", replace(data(), name="/../x"))
+    assert not (tmp_path / "set").exists()
+
+
 @pytest.mark.parametrize(("name", "called"), [("a\nb", "a-b"), ("a\\b", "a-b"), ("x y", "x y")])
 def test_a_set_is_called_as_its_folder_as_far_as_that_is_a_name(tmp_path, name, called):
     assert name_of(tmp_path / name) == called
