@@ -26,8 +26,8 @@ def save_data(folder: Path, data: DataSet) -> None:
     """Write `data` to `folder`, from which `load_data` reads it back unchanged, memory-mapped.
 
     Images are (N, C, H, W) uint8, labels (N,) int64. Raises `DataError` if a file cannot be
-    written, or if the set's name is none. A set that was only partly written is refused when it is read: its description comes
-    last.
+    written, or if the set's name is none. A set that was only partly written is refused when it is
+    read: its description comes last.
     """
     try:
         check_name(data.name)
