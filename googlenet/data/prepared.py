@@ -28,9 +28,15 @@ def save_data(folder: Path, data: DataSet) -> None:
     """Write `data` to `folder`, from which `load_data` reads it back unchanged, memory-mapped.
 
     Images are (N, C, H, W) uint8, labels (N,) int64. Raises `DataError` if a file cannot be
-    written. A set that was only partly written is refused when it is read: its description comes
-    last.
+    written, or if the set's name is none. A set that was only partly written is refused when it is
+    read: its description comes last.
     """
+    try:
+        check_name(data.name)
+    except ValueError as error:
+        raise DataError(
+            f"{folder}: the set cannot be written ({error}); give it another"
+        ) from error
     arrays = (data.train.images, data.train.labels, data.test.images, data.test.labels)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ def locked(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
 
 def _sign(handle: int) -> None:
     """Write who has the lock; it is held whether that can be written or not."""
-    program = Path(sys.argv[0])
+    program = Path(sys.argv[0] if sys.argv else "")
     name = program.parent.name if program.stem == "__main__" else program.name
     command = shorten(shlex.join([name, *sys.argv[1:]]), 200, placeholder=" …")
     since = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -203,6 +204,12 @@ def test_a_description_that_is_none_is_refused(prepared, text):
     (prepared / "data.json").write_bytes(text)
     with pytest.raises(DataError, match="does not describe a prepared set"):
         load_data(str(prepared), SHAPE)
+
+
+def test_a_set_whose_name_leads_elsewhere_is_not_written(tmp_path):
+    with pytest.raises(DataError, match=r"its name is '/\.\./x', expected one without"):
+        save_data(tmp_path / "set", replace(data(), name="/../x"))
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.mark.parametrize(("name", "called"), [("a\nb", "a-b"), ("a\\b", "a-b"), ("x y", "x y")])
