@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,7 +35,7 @@ class Report:
     most_bytes: int = 0
     most_seconds: float = 0.0
     seconds: float = 0.0
-    kinds: dict[str, int] = field(default_factory=Counter)
+    kinds: dict[str, int] = field(default_factory=dict)
     findings: list[dict] = field(default_factory=list)
 
     @property
@@ -170,7 +169,7 @@ def run(count, seed, *, kinds=KINDS, keep=None, report=lambda done: None):
 
 def _count(found, answer, kind, index, content, keep):
     found.tried += 1
-    found.kinds[kind] += 1
+    found.kinds[kind] = found.kinds.get(kind, 0) + 1
     found.most_bytes = max(found.most_bytes, answer["bytes"])
     found.most_seconds = max(found.most_seconds, answer["seconds"])
     faults = faults_of(answer)

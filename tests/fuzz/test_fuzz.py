@@ -2,6 +2,7 @@
 tries as many as one likes.
 """
 
+import json
 import random
 from contextlib import suppress
 
@@ -33,6 +34,7 @@ def test_no_hostile_file_does_what_it_should_not(tmp_path):
     assert set(found.kinds) == set(KINDS)
     assert found.tried == sum(found.kinds.values()) == 30 * len(KINDS)
     assert found.most_bytes > 0
+    assert json.loads(json.dumps(found.to_json()))["kinds"] == found.kinds
 
 
 @pytest.mark.parametrize("kind", seeds())

@@ -25,6 +25,7 @@ _MOST_EXPANSION, _MOST_SMALL = 1000, 2**20
 # The filters of HDF5 itself that a file of weights may have passed: deflate, shuffle, fletcher32.
 _DEFLATE, _FILTERS = 1, (1, 2, 3)
 _BLOCK = 1 << 20
+_MOST_CHUNKS = 10_000
 _MOST_HEAP = 1 << 24  # bytes; the library fills one of 4096 before it makes the next
 
 
@@ -188,7 +189,10 @@ def _check_chunks(dataset: Any, name: str) -> None:
     size = math.prod(dataset.chunks) * dataset.dtype.itemsize
     taken = meter()
     taken.take_bytes(2 * size)  # the library unpacks one at a time
-    for index in range(dataset.id.get_num_chunks()):
+    count = dataset.id.get_num_chunks()
+    if count > _MOST_CHUNKS:  # the library counts from the first to find each
+        raise ValueError(f"'{name}' is in {count} chunks, expected at most {_MOST_CHUNKS}")
+    for index in range(count):
         chunk = dataset.id.get_chunk_info(index)
         taken.check_time()
         # Packed, it may be a little longer than it is, and it has a sum.
