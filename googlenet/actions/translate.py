@@ -167,7 +167,11 @@ def _empty(folder: Path) -> Path:
     if kind_at(folder.absolute().parent) != "folder":
         raise DataError(f"{folder}: its parent folder does not exist; make it first")
     with writing(folder):  # before any work is done for what cannot be written
-        os.rmdir(tempfile.mkdtemp(dir=folder if folder.is_dir() else folder.absolute().parent))
+        os.rmdir(
+            tempfile.mkdtemp(
+                dir=folder if kind_at(folder) == "folder" else folder.absolute().parent
+            )
+        )
     return folder
 
 

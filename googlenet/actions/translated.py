@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..files import share, write_atomically, writing
+from ..paths import kind_at
 from ..proof.exact.compare import GRADIENTS
 from ..proof.parity.rows import Comparison, Group, Row
 from ..proof.parity.run import Outcome, Report, Result
@@ -181,7 +182,7 @@ class Translation:
 def install(files: Path, folder: Path, found: Translation) -> None:
     """Put the files, the proof and a README into `folder`, which is complete or not there."""
     with writing(folder):
-        place = folder if folder.is_dir() else folder.absolute().parent
+        place = folder if kind_at(folder) == "folder" else folder.absolute().parent
         stage = Path(tempfile.mkdtemp(dir=place, prefix=f".{folder.name}."))
         try:
             for each in files.iterdir():

@@ -492,7 +492,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         raise TrainingError(f"{path}: is not a training log ({error})") from error
     try:
         return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TrainingError(f"{path}: is not a training log ({error})") from error
 
 
