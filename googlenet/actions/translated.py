@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..files import share, write_atomically, writing
+from ..paths import kind_at
 from ..proof.exact.compare import GRADIENTS
 from ..proof.parity.rows import Comparison, Group, Row
 from ..proof.parity.run import Outcome, Report, Result
@@ -197,7 +198,7 @@ def install(files: Path, folder: Path, found: Translation) -> None:
 
 def place_of(folder: Path) -> Path:
     """Where the files of `folder` are put together: in it if it is there, else beside it."""
-    return folder if folder.is_dir() else folder.absolute().parent
+    return folder if kind_at(folder) == "folder" else folder.absolute().parent
 
 
 def readme(found: Translation) -> str:

@@ -4,6 +4,7 @@ proof exits with 1.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -132,12 +133,9 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:  # of a system that is full or broken, which no command has foreseen
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
-                stream.flush()
-                continue
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for the flush at exit
-        _fail(f"{error.filename or 'standard output'}: {why(error)}", 2)
+        _give_up_streams()
+        where = error.filename or ("standard output" if error.errno in FULL else None)
+        _fail(f"{where}: {why(error)}" if where else why(error), 2)
     except MemoryError as error:
         _fail(f"there is not enough memory ({str(error) or 'none is left'}); ask for less", 2)
     except (KeyboardInterrupt, typer.Abort):
@@ -145,6 +143,21 @@ def main() -> NoReturn:
     if code == INTERRUPTED:  # typer also returns it, if it is the first to see Ctrl-C
         _fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+#: What the system says of an open file that cannot take more, such as standard output.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _give_up_streams() -> None:
+    """What is left in a standard stream that cannot be written to is dropped, since Python would
+    try again as it exits, and say so.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -1,5 +1,6 @@
 """Whatever a path is, what takes it says so in one line, and waits for nothing."""
 
+import ast
 import errno
 import json
 import os
@@ -293,3 +294,32 @@ def test_a_pipe_is_not_replaced_by_what_is_written():
 def test_predict_refuses_a_pipe_for_an_array():
     error = in_time(lambda: predict("pipe", "pipe"))
     assert isinstance(error, WeightsError)
+
+
+def test_what_is_at_a_path_is_asked_at_the_door_alone():
+    """`Path.exists` and its like raise for a path that is too long or may not be looked at. Jobs,
+    runs and proofs ask of folders of their own.
+    """
+    root = Path(errors.__file__).parent
+    own = {root / name for name in ("jobs", "training", "proof")}
+    asked = [
+        f"{path.relative_to(root)}: {node.func.attr}"
+        for path in root.rglob("*.py")
+        if path.name != "paths.py" and not own & {*path.parents}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("exists", "is_file", "is_dir", "is_symlink", "lexists", "isdir")
+    ]
+    assert asked == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"{\n", b"[" * 3000 + b"\n"])
+def test_a_log_that_is_none(content):
+    from googlenet.training.loop import read_log
+
+    Path("log.jsonl").write_bytes(content)
+    with pytest.raises(errors.TrainingError, match="is not a training log") as caught:
+        read_log(Path("log.jsonl"))
+    assert "\n" not in str(caught.value)
+    assert isinstance(in_time(read_log, Path("pipe")), errors.TrainingError)

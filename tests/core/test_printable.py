@@ -158,7 +158,7 @@ def test_an_error_with_control_characters_is_one_line(monkeypatch, capsys):
     ("error", "said"),
     [
         (PermissionError(13, "Permission denied", "/a\x1bb"), r"/a\x1bb: Permission denied"),
-        (OSError(5, "Input/output error"), "standard output: Input/output error"),
+        (OSError(5, "Input/output error"), "Input/output error"),
         (MemoryError(), "there is not enough memory (none is left); ask for less"),
     ],
 )
