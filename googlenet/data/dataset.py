@@ -30,9 +30,9 @@ def check_name(name: str) -> str:
     is one word or several, and leads to no other folder.
     """
     if not 0 < len(name) <= LONGEST or not name.isprintable() or set(name) & {"/", "\\"}:
-        raise ValueError(f"its name is {name[:LONGEST]!r}, expected one without slashes")
+        raise ValueError(f"its name is {name[:LONGEST]!r}, expected words without slashes")
     if name.strip(". ") == "":
-        raise ValueError(f"its name is {name!r}")
+        raise ValueError(f"its name is {name!r}, expected words")
     return name
 
 

@@ -199,15 +199,21 @@ def test_a_description_that_cannot_be_is_refused(prepared, change):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", [b"\xff", b"[]", b"null", b"[" * 100_000, b"\0"])
+@pytest.mark.parametrize("text", [b"\xff", b"[]", b"null", b"\0"])
 def test_a_description_that_is_none_is_refused(prepared, text):
     (prepared / "data.json").write_bytes(text)
     with pytest.raises(DataError, match="does not describe a prepared set"):
         load_data(str(prepared), SHAPE)
 
 
+def test_a_description_that_is_nested_too_deep_is_refused(prepared):
+    (prepared / "data.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(DataError, match="data.json: asks for objects nested 65 deep"):
+        load_data(str(prepared), SHAPE)
+
+
 def test_a_set_whose_name_leads_elsewhere_is_not_written(tmp_path):
-    with pytest.raises(DataError, match=r"its name is '/\.\./x', expected one without"):
+    with pytest.raises(DataError, match=r"its name is '/\.\./x', expected words without"):
         save_data(tmp_path / "set", replace(data(), name="/../x"))
     assert not (tmp_path / "set").exists()
 

@@ -197,14 +197,14 @@ def described(**values):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (described(name="/../../x"), "name of a set"),
-        (described(name=".."), "name of a set"),
-        (described(name="a\nb"), "name of a set"),
-        (described(name=""), "name of a set"),
+        (described(name="/../../x"), "its name is"),
+        (described(name=".."), "its name is"),
+        (described(name="a\nb"), "its name is"),
+        (described(name=""), "its name is"),
         (described(name=3), "does not describe"),
         (described(classes=[3]), "does not describe"),
         (described(digest=None), "does not describe"),
-        ("[" * 100_000, "does not describe"),
+        ("[" * 100_000, "nested"),
         ("\udcff", "does not describe"),
         ("7", "does not describe"),
     ],
@@ -319,7 +319,7 @@ def test_a_log_that_is_none(content):
     from googlenet.training.loop import read_log
 
     Path("log.jsonl").write_bytes(content)
-    with pytest.raises(errors.TrainingError, match="is not a training log") as caught:
+    with pytest.raises(errors.TrainingError, match="line 1 is not an event of a training run") as caught:
         read_log(Path("log.jsonl"))
     assert "\n" not in str(caught.value)
     assert isinstance(in_time(read_log, Path("pipe")), errors.TrainingError)
