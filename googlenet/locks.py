@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .paths import own_handle
+
 
 def take(handle: int) -> bool | None:
     """Take the lock on an open file or folder, until it is closed: True if this process has it now,
@@ -46,7 +48,7 @@ def held(path: Path, *, wait: float, busy: Callable[[int], Exception]) -> Iterat
     """
     end = time.monotonic() + wait
     while True:
-        handle = os.open(path, _FLAGS, 0o666)
+        handle = own_handle(path)  # a lock over a network asks for both ways
         try:
             got = take(handle)
             if got is not False and is_at(handle, path):
@@ -67,9 +69,6 @@ def held(path: Path, *, wait: float, busy: Callable[[int], Exception]) -> Iterat
                 path.unlink()
         os.close(handle)
 
-
-#: Read and write, since a lock over a network asks for both; a pipe is not waited for.
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 #: The number of seconds between two looks at a lock that another process has.
 INTERVAL = 0.1

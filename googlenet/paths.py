@@ -108,18 +108,27 @@ def open_own(path: str | os.PathLike[str], mode: Literal["ab", "r+b", "wb"]) -> 
     `OSError`, as the file system does, for anything but a file, and for a link, whoever made it:
     what it links to is not ours to write to.
     """
-    flags = {"ab": os.O_APPEND, "r+b": 0, "wb": 0}[mode]
-    with suppress(FileNotFoundError):
-        _refuse_links(os.lstat(path).st_mode, path)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | flags | _NO_LINKS | _BINARY, 0o666)
+    handle = own_handle(path, os.O_APPEND if mode == "ab" else 0)
     try:
-        _refuse_all_but_files(os.fstat(handle).st_mode, path)
         if mode == "wb":
             os.ftruncate(handle, 0)
         return os.fdopen(handle, mode)
     except BaseException:
         os.close(handle)
         raise
+
+
+def own_handle(path: str | os.PathLike[str], flags: int = 0) -> int:
+    """The same, for reading and writing, as the system's number, with further `flags`."""
+    with suppress(FileNotFoundError):
+        _refuse_links(os.lstat(path).st_mode, path)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | flags | _NO_LINKS | _BINARY, 0o666)
+    try:
+        _refuse_all_but_files(os.fstat(handle).st_mode, path)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
