@@ -319,7 +319,9 @@ def test_a_log_that_is_none(content):
     from googlenet.training.loop import read_log
 
     Path("log.jsonl").write_bytes(content)
-    with pytest.raises(errors.TrainingError, match="line 1 is not an event of a training run") as caught:
+    with pytest.raises(
+        errors.TrainingError, match="line 1 is not an event of a training run"
+    ) as caught:
         read_log(Path("log.jsonl"))
     assert "\n" not in str(caught.value)
     assert isinstance(in_time(read_log, Path("pipe")), errors.TrainingError)

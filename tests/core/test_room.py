@@ -70,6 +70,8 @@ def test_weights_of_too_many_classes_are_not_drawn():
 
 
 def test_the_metadata_of_a_file_ask_for_too_much(tmp_path, monkeypatch):
+    """Also of a file that its user trusts: the budget of others is far below."""
+    monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=1T")
     network = get_network("nin", num_classes=2, input_shape=(1, 96, 96))
     params = init_params(network)
     save_params(tmp_path / "w.safetensors", network.at(HUGE), params)
