@@ -120,7 +120,8 @@ def _download(folder: Path, name: str, report: Report) -> None:
             ValueError,
             http.client.HTTPException,
         ) as error:  # a ValueError is a wrong checksum
-            failures.append(f"{mirror}: {' '.join((str(error) or repr(error)).split())}")
+            said = " ".join((str(error) or repr(error)).split())[:200]  # by a server, perhaps
+            failures.append(f"{mirror}: {said}")
     raise DataError(
         f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder"
         " and give it as `data_dir`"

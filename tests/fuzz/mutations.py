@@ -79,6 +79,11 @@ def reworded(rng, text):
 # Formats, with sums and lengths repaired ----------------------------------------------------------
 
 
+def reworded_bytes(rng, data):
+    """The same of text in UTF-8."""
+    return reworded(rng, data.decode()).encode()
+
+
 def repaired_zip(rng, data):
     """The archive with one member damaged or repeated, packed in another way."""
     methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -260,7 +265,7 @@ _REPAIRED = {
     "array": repaired_npy,
     "IDX": repaired_idx,
     "checkpoint": repaired_metadata,
-    "log": lambda rng, data: reworded(rng, data.decode()).encode(),
+    **dict.fromkeys(("log", "answer", "set", "server"), reworded_bytes),
 }
 KINDS = (*seeds(), "pickle")
 

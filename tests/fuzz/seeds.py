@@ -13,9 +13,14 @@ import numpy as np
 from PIL import Image
 
 from googlenet import Network, get_network, spec
+from googlenet.data.dataset import DataSet, Split
+from googlenet.data.prepared import DESCRIPTION, save_data
+from googlenet.jobs.job import Answer
+from googlenet.proof.parity.rows import Comparison, Group, Row
 from googlenet.spec import blocks
 from googlenet.spec.params import end_weights, param_specs
 from googlenet.training.checkpoint import Checkpoint, Epoch, Position, save_checkpoint
+from googlenet.version import __version__, source_digest
 from googlenet.weights.files import network_metadata, safetensors_bytes
 
 from ..core.data.helpers import idx, pixels
@@ -89,6 +94,45 @@ def _log():
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
+def _answer():
+    """What a worker of a comparison answers."""
+    rows = [Row("logits", 1e-7, 2e-6), Row("conv.weight", 0.0, 1e-6)]
+    values = Comparison({Group.OUTPUTS: rows[:1], Group.GRADIENTS: rows[1:]}).to_json()
+    versions = {"googlenet": __version__, "numpy": np.__version__}
+    answer = Answer({**values, "precision": {"TF32": "off"}, "exact": None}, versions=versions)
+    return json.dumps({**asdict(answer), "source": source_digest()}).encode()
+
+
+def small_set():
+    """A set to train on."""
+    part = Split(_pixels((4, 1, 6, 7)), np.arange(4))
+    return DataSet("noise", "random pixels", tuple("abcd"), part, part)
+
+
+def _description():
+    with tempfile.TemporaryDirectory() as folder:
+        save_data(Path(folder), small_set())
+        return (Path(folder) / DESCRIPTION).read_bytes()
+
+
+#: What a server is asked for.
+SERVED = b"a file on a server" * 20
+
+
+def _response(*lines, status="200 OK", body=SERVED):
+    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode() + body
+
+
+def _responses():
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (SERVED[:99], SERVED[99:]))
+    return [
+        _response(f"Content-Length: {len(SERVED)}", "Content-Type: application/gzip"),
+        _response("Transfer-Encoding: chunked", body=chunks + b"0\r\n\r\n"),
+        _response("Location: /elsewhere", "Content-Length: 0", status="302 Found", body=b""),
+        _response(f"Content-Range: bytes 9-359/{len(SERVED)}", status="206 Partial Content"),
+    ]
+
+
 @cache
 def seeds():
     """Kind → its files; a kind is how a worker reads them."""
@@ -108,6 +152,9 @@ def seeds():
         "IDX": [idx(images), gzip.compress(idx(images))],
         "checkpoint": [_checkpoint()],
         "log": [_log()],
+        "answer": [_answer()],
+        "set": [_description()],
+        "server": _responses(),
     }
 
 

@@ -4,22 +4,32 @@ It is told a kind and a path in a line of JSON, and answers with one. It may tak
 than `ADDRESS_SPACE`, whatever a reader does.
 """
 
+import hashlib
 import json
 import os
 import resource
+import socket
 import sys
+import tempfile
+import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from googlenet import GoogLeNetError
+from googlenet.data import download as downloads
 from googlenet.data.decoding import decode, named_images
+from googlenet.data.fetch import Patience
+from googlenet.data.prepared import DESCRIPTION, read_prepared, save_data
+from googlenet.jobs.job import Answer
+from googlenet.proof.parity.run import _result as result_of
 from googlenet.training.checkpoint import load_checkpoint
 from googlenet.training.loop import read_log
 from googlenet.weights.formats import read_weights_file
 from googlenet.weights.zoo import open_weights
 
-from .seeds import SETTINGS, TINY
+from .seeds import SERVED, SETTINGS, TINY, small_set
 
 ADDRESS_SPACE = 8 * 2**30
 
@@ -38,6 +48,48 @@ def _checkpoint(path):
     load_checkpoint(path, TINY, SETTINGS)
 
 
+def _answer(path):
+    answer = Answer.read(path, "numpy")
+    if answer.error is not None:
+        raise GoogLeNetError(answer.error)
+    answer.give(partial(result_of, "numpy", answer, None, False))
+
+
+def _set(path):
+    with tempfile.TemporaryDirectory() as folder:
+        save_data(Path(folder), small_set())
+        (Path(folder) / DESCRIPTION).write_bytes(path.read_bytes())
+        read_prepared(Path(folder), (1, 6, 7))
+
+
+def _server(path):
+    """What a mirror answers, byte by byte, to whoever downloads from it."""
+    digest = hashlib.sha256(SERVED).hexdigest()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        tempfile.TemporaryDirectory() as cache,
+    ):
+        listening.settimeout(5)
+
+        def serve():
+            with suppress(OSError), listening.accept()[0] as connection:
+                connection.recv(1 << 16)
+                connection.sendall(path.read_bytes())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        downloads.FILES = {"served": (digest, len(SERVED))}
+        downloads.MIRRORS = (f"http://127.0.0.1:{listening.getsockname()[1]}/",)
+        downloads.TIMEOUT, downloads.PATIENCE = 1.0, Patience(window=1.0, longest=3.0)
+        os.environ["GOOGLENET_CACHE_DIR"] = cache
+        try:
+            found = downloads.download() / "served"
+            assert found.read_bytes() == SERVED
+        finally:
+            listening.close()
+            thread.join()
+
+
 #: How a file is read, by the first word of its kind.
 READERS = {
     "weights": read_weights_file,
@@ -48,6 +100,9 @@ READERS = {
     "IDX": _picture,
     "checkpoint": _checkpoint,
     "log": read_log,
+    "answer": _answer,
+    "set": _set,
+    "server": _server,
 }
 
 
