@@ -120,7 +120,7 @@ def _download(folder: Path, name: str, report: Report) -> None:
             ValueError,
             http.client.HTTPException,
         ) as error:  # a ValueError is a wrong checksum
-            said = " ".join((str(error) or repr(error)).split())[:200]  # by a server, perhaps
+            said = " ".join((str(error) or repr(error)).split())[:400]  # by a server, perhaps
             failures.append(f"{mirror}: {said}")
     raise DataError(
         f"{name}: cannot be downloaded ({'; '.join(failures)}); put the four files into a folder"

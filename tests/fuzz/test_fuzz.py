@@ -43,7 +43,9 @@ def test_what_mutations_start_from_is_read(kind, tmp_path):
     for content in seeds()[kind]:
         path = tmp_path / ("x.npy" if kind == "array" else "x")
         path.write_bytes(content)
-        with suppress(DataError if kind in ("picture", "server") else WeightsError if "own" in kind else ()):
+        with suppress(
+            DataError if kind in ("picture", "server") else WeightsError if "own" in kind else ()
+        ):
             READERS[kind.partition(" ")[0]](path)
 
 

@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from googlenet import GoogLeNetError
 from googlenet.data import download as downloads
@@ -78,13 +79,17 @@ def _server(path):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        downloads.FILES = {"served": (digest, len(SERVED))}
-        downloads.MIRRORS = (f"http://127.0.0.1:{listening.getsockname()[1]}/",)
-        downloads.TIMEOUT, downloads.PATIENCE = 1.0, Patience(window=1.0, longest=3.0)
-        os.environ["GOOGLENET_CACHE_DIR"] = cache
+        settings = {
+            "FILES": {"served": (digest, len(SERVED))},
+            "MIRRORS": (f"http://127.0.0.1:{listening.getsockname()[1]}/",),
+            "TIMEOUT": 1.0,
+            "PATIENCE": Patience(window=1.0, longest=3.0),
+        }
+        environment = {"GOOGLENET_CACHE_DIR": cache}
         try:
-            found = downloads.download() / "served"
-            assert found.read_bytes() == SERVED
+            with patch.multiple(downloads, **settings), patch.dict(os.environ, environment):
+                found = downloads.download() / "served"
+                assert found.read_bytes() == SERVED
         finally:
             listening.close()
             thread.join()
