@@ -208,7 +208,7 @@ def test_a_description_that_is_none_is_refused(prepared, text):
 
 def test_a_description_that_is_nested_too_deep_is_refused(prepared):
     (prepared / "data.json").write_bytes(b"[" * 100_000)
-    with pytest.raises(DataError, match="data.json: asks for objects nested 65 deep"):
+    with pytest.raises(DataError, match=r"data\.json: asks for objects nested 65 deep"):
         load_data(str(prepared), SHAPE)
 
 
