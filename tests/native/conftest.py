@@ -2,6 +2,8 @@
 own; those of other frameworks are left out.
 """
 
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,18 @@ collect_ignore = [f"test_{name}.py" for name in PACKAGES - {named_framework()}]
 @pytest.fixture(scope="session")
 def native(framework):
     return described(framework)
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_was(framework: str) -> Iterator[None]:
+    """MXNet's semantics are those of the whole process: no test leaves others to the next one."""
+    if framework != "mxnet":
+        yield
+        return
+    mxnet = importlib.import_module("mxnet")
+    before = mxnet.util.is_np_shape(), mxnet.util.is_np_array()
+    yield
+    mxnet.npx.set_np(*before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -82,7 +82,7 @@ def exported(folder):
 
 @pytest.fixture(autouse=True)
 def semantics():
-    yield
+    """Each test begins with MXNet's classic semantics, and may turn on those of NumPy."""
     npx.reset_np()
 
 

@@ -31,15 +31,9 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _semantics(framework):
-    """The user's model takes classic arrays; what was set for the whole process is set back."""
-    if framework != "mxnet":
-        yield
-        return
-    mxnet = importlib.import_module("mxnet")
-    before = mxnet.util.is_np_array()
-    mxnet.npx.reset_np()
-    yield
-    (mxnet.npx.set_np if before else mxnet.npx.reset_np)()
+    """The user's model takes classic arrays."""
+    if framework == "mxnet":
+        importlib.import_module("mxnet").npx.reset_np()
 
 
 @pytest.fixture
