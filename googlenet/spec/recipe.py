@@ -148,11 +148,10 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def _check(name: str, value: Any, expected: str, right: Any) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.integer, np.floating))
-        or not -LARGEST <= value <= LARGEST
-        or not right(value)
-        or not right(float32(value))  # which is what training computes with
-    ):
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    is_right = is_number and not isinstance(value, bool) and bool(right(value))
+    # Training computes in float32.
+    if is_right and not (-LARGEST <= value <= LARGEST and right(float32(value))):
+        expected, is_right = f"{expected} in float32", False
+    if not is_right:
         raise SpecError(f"`{name}`: expected {expected}, got {shown(value)}")

@@ -167,7 +167,7 @@ def test_parity_shows_what_failed():
         (("sumary",), "No such command 'sumary'. Did you mean 'summary'? See 'googlenet --help'"),
         (
             ("train", "--learning-rate", "1e300"),
-            "--learning-rate: expected a number above 0, got 1e+300",
+            "--learning-rate: expected a number above 0 in float32, got 1e+300",
         ),
         (("summary", "--nonsense"), "No such option: --nonsense"),
         (
