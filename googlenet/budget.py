@@ -93,6 +93,7 @@ class Meter:
     def __init__(self, path: object, error: type[GoogLeNetError], most: int = 0) -> None:
         budget = replace(FileBudget(), **{"bytes": most or LEAST_BYTES, **_given()})
         self.budget, self.path, self._error = budget, path, error
+        self._sizes = [_sizes_of(path)]
         self._taken = dict.fromkeys(("bytes", "names", "values"), 0)
         self._end = time.monotonic() + budget.seconds
 
@@ -100,6 +101,15 @@ class Meter:
     def left(self) -> int:
         """How many bytes may still be taken."""
         return self.budget.bytes - self._taken["bytes"]
+
+    def add_file(self, path: str | os.PathLike[str]) -> None:
+        """Reckon with the size of a file that belongs to this one, such as a shard, too."""
+        self._sizes.append(_sizes_of(path))
+        if "bytes" not in _given():
+            together = bytes_of(
+                sum(size for size, _ in self._sizes), sum(h for _, h in self._sizes)
+            )
+            self.budget = replace(self.budget, bytes=max(self.budget.bytes, together))
 
     def take_bytes(self, count: int) -> None:
         """Charge bytes of arrays, pixels or unpacked content."""
@@ -188,12 +198,13 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _bytes_of(path: str | os.PathLike[str]) -> int:
+def _sizes_of(path: object) -> tuple[int, int]:
+    """The size of a file, and what it has on the disk."""
     try:
-        found = os.stat(path)
-    except (OSError, ValueError):  # whoever opens it says so
-        return LEAST_BYTES
-    return bytes_of(found.st_size, 512 * getattr(found, "st_blocks", found.st_size // 512))
+        found = os.stat(path)  # type: ignore[arg-type]  # what is no path has no size
+    except (OSError, ValueError, TypeError):  # whoever opens it says so
+        return 0, 0
+    return found.st_size, 512 * getattr(found, "st_blocks", found.st_size // 512)
 
 
 _METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -207,7 +218,7 @@ def limited(path: str | os.PathLike[str], error: type[GoogLeNetError]) -> Iterat
     if (active := _METER.get()) is not None:
         yield active
         return
-    token = _METER.set(Meter(path, error, _bytes_of(path)))
+    token = _METER.set(Meter(path, error, bytes_of(*_sizes_of(path))))
     try:
         yield meter()
     finally:

@@ -19,9 +19,25 @@ from ...errors import WeightsError
 from ...paths import expect_file, open_file, read_file, why
 from ...spec.layers import Network
 from ..files import check_file, read_safetensors
-from . import archives, keras, mindspore, mxnet, numpy, paddle, torch
+from . import (
+    archives,
+    caffe,
+    keras,
+    mindir,
+    mindspore,
+    mxnet,
+    numpy,
+    paddle,
+    pdiparams,
+    sorted_tables,
+    tensorflow,
+    tensorflowjs,
+    torch,
+)
 from .common import WeightsFile
 from .opcodes import end_of_pickle
+from .places import located
+from .recognised import HEAD, left_out, schema_of
 from .registered import read_registered, reader_of, suffixes
 
 __all__ = ["READABLE", "WeightsFile", "load_weights", "read_weights_file"]
@@ -30,8 +46,11 @@ READABLE = (
     "PyTorch checkpoints (.pt, .pth)",
     "Keras weights and models (.weights.h5, .h5, .keras)",
     "MXNet parameters (.params)",
-    "Paddle parameters (.pdparams)",
-    "MindSpore checkpoints (.ckpt)",
+    "Paddle parameters (.pdparams, .pdiparams)",
+    "MindSpore checkpoints and MindIR (.ckpt, .mindir)",
+    "TensorFlow checkpoints and SavedModels (.index, .ckpt, a folder)",
+    "TensorFlow.js models (model.json)",
+    "Caffe models (.caffemodel)",
     "safetensors",
     "NumPy archives (.npz)",
 )
@@ -39,7 +58,6 @@ READABLE = (
 
 _Reader = Callable[[Path], WeightsFile]
 
-_HEAD = 64
 _MOST_REASON = 500  # characters of what a parser says, which may quote the file
 _MOST_HEADER = 100_000_000  # bytes of a safetensors header, the limit of the format
 
@@ -76,6 +94,26 @@ def _is_text_pickle(path: Path, head: bytes) -> bool:
     return True
 
 
+_SCHEMAS: dict[str | None, tuple[str, _Reader]] = {
+    "Caffe": ("Caffe model", caffe.read),
+    "MindIR": ("MindIR model", mindir.read),
+    "MindSpore": ("MindSpore checkpoint", mindspore.read),
+}
+
+
+def _ends_as_table(path: Path) -> bool:
+    """Whether the file ends as a sorted table, which has no mark at its start."""
+    with open_file(path) as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - len(sorted_tables.MAGIC)))
+        return file.read(len(sorted_tables.MAGIC)) == sorted_tables.MAGIC
+
+
+def _names_weights(path: Path) -> bool:
+    """Whether JSON has a list of weights, perhaps far behind the model's layers."""
+    return b'"weightsManifest"' in read_file(path)
+
+
 def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
     """The format of a file in words, and its reader; None if it is unknown."""
     if _is_safetensors(
@@ -92,9 +130,16 @@ def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
         return "PyTorch checkpoint", torch.read_legacy
     if head[0] == 0x80 and head[1:2] <= b"\x05":
         return "Paddle parameters file", paddle.read
-    # The first field of a message, of bytes, is what any such file begins with, and little else.
-    if head[0] == 0x0A or head.startswith(mindspore.ENCRYPTED):
+    if head.startswith(mindspore.ENCRYPTED):
         return "MindSpore checkpoint", mindspore.read
+    if pdiparams.begins(head):
+        return "Paddle parameters file", pdiparams.read
+    if _ends_as_table(path):
+        return "TensorFlow checkpoint", tensorflow.read
+    if b'"weightsManifest"' in head or (head[:1] == b"{" and _names_weights(path)):
+        return "TensorFlow.js model", tensorflowjs.read
+    if left_out(path, head) is None and (schema := schema_of(head)) in _SCHEMAS:
+        return _SCHEMAS[schema]
     return ("Paddle parameters file", paddle.read) if _is_text_pickle(path, head) else None
 
 
@@ -104,7 +149,7 @@ def _head(path: Path) -> bytes:
     expect_file(path, f"expected a weights file, one of {_readable()}", WeightsError)
     try:
         with open_file(path) as file:
-            head = file.read(_HEAD)
+            head = file.read(HEAD)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({why(error)})") from error
     if not head:
@@ -119,7 +164,8 @@ def _readable() -> str:
 
 def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
     """All arrays of a weights file, under the names and in the layouts of the framework that wrote
-    it.
+    it. `path` may also be a SavedModel's folder, one with a single checkpoint, or what the names of
+    a checkpoint's files begin with.
 
     The format is known by the content, whatever the file is called; a file in none of our formats,
     or that cannot be read as such, goes to the reader that a plugin has registered for the end of
@@ -127,7 +173,7 @@ def read_weights_file(path: str | os.PathLike[str]) -> WeightsFile:
     damaged or of an unknown format, holds no arrays or anything but plain arrays of numbers, or
     would run code.
     """
-    path = Path(path)
+    path = located(Path(path))
     with limited(path, WeightsError):
         return _read(path)
 
@@ -147,6 +193,8 @@ def _read(path: Path) -> WeightsFile:
         return read_registered(registered, path)
     if path.suffix == ".safetensors":
         read_safetensors(path)  # says what is wrong with it
+    if (words := left_out(path, head)) is not None:
+        raise WeightsError(f"{path}: is {words}")
     raise WeightsError(
         f"{path}: unknown format, expected one of {_readable()}; save the weights in one of them"
     )

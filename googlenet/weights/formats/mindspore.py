@@ -1,6 +1,6 @@
 """MindSpore checkpoints, .ckpt, without MindSpore and without protobuf.
 
-The file is a protobuf message `Checkpoint`, whose wire format is read by hand:
+The file is a protobuf message `Checkpoint` (`protobuf.py` reads the wire format):
 
     message Checkpoint { repeated Value value = 1; } message Value { required string tag = 1;
     TensorProto tensor = 2; MapTensorProto maptensor = 3; } message TensorProto { repeated int64
@@ -15,7 +15,6 @@ complete, unless it was saved with crc_check=True. Format: mindspore/train/seria
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from ...arrays import Array
 from ...budget import meter
 from ...errors import WeightsError
 from ...paths import read_file
-from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
+from .common import BFLOAT16, WeightsFile, from_bytes, plain_arrays
+from .protobuf import fields
 
 ENCRYPTED = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
 """The first bytes of a file that was saved with enc_key: AES-GCM, AES-CBC and SM4-CBC."""
@@ -63,35 +63,12 @@ class _Tensor:
         return from_bytes(self.content, _DTYPES[self.type], shape)
 
 
-def _varint(cursor: Cursor) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = cursor.integer(1)
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value
-    raise ValueError("a number of more than ten bytes")
-
-
-def _fields(message: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a protobuf message: its number, and an integer or bytes."""
-    cursor = Cursor(message)
-    while cursor.left:
-        number, wire = divmod(_varint(cursor), 8)
-        if wire == 0:
-            yield number, _varint(cursor)
-        elif wire == 2:
-            yield number, cursor.take(_varint(cursor))
-        else:
-            raise ValueError(f"field {number} of wire type {wire}, expected an integer or bytes")
-
-
 def _tensor(message: memoryview) -> _Tensor:
     """One slice of a tensor."""
     dims: list[int] = []
     kind: str | None = None
     content: memoryview | None = None
-    for number, value in _fields(message):
+    for number, value in fields(message):
         match number, value:
             case 1, int():
                 dims.append(value)
@@ -111,7 +88,7 @@ def _value(message: memoryview) -> tuple[str, _Tensor]:
     """One value: its tag, and a slice of its tensor."""
     tag: str | None = None
     tensor: _Tensor | None = None
-    for number, value in _fields(message):
+    for number, value in fields(message):
         match number, value:
             case 1, memoryview():
                 tag = bytes(value).decode("utf-8")
@@ -140,7 +117,7 @@ def _without_crc(data: bytes) -> memoryview:
 
 def _tensors(data: memoryview) -> dict[str, _Tensor]:
     tensors: dict[str, _Tensor] = {}
-    for number, message in _fields(data):
+    for number, message in fields(data):
         if number != 1 or not isinstance(message, memoryview):
             raise ValueError(f"field {number} of a checkpoint, expected 1")
         meter().take_names(1)
