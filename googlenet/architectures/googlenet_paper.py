@@ -91,6 +91,18 @@ DIALECTS: Mapping[str, Dialect] = {
         last_pool=max_pool(2, stride=2),
         head_pool=sequential(window=avg_pool(7, stride=7), mean=GlobalAvgPool()),
     ),
+    # TensorFlow-Slim's InceptionV1: everything pads as SAME, batch norm has no gamma, and there are
+    # no auxiliary heads.
+    "slim": Dialect(
+        bias=False,
+        norm=batch_norm(1e-3, 1 - 0.9997, scale=False),
+        local_response_norm=False,
+        kernel_5x5=3,
+        stem_padding=SAME,
+        pool=max_pool(3, stride=2, padding=SAME),
+        last_pool=max_pool(2, stride=2, padding=SAME),
+        dropout=0.2,
+    ),
     # mindcv.models.googlenet, 0.3: MindSpore's convolutions have no bias and pad as SAME by
     # default.
     "mindcv": Dialect(

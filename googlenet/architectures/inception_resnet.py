@@ -198,6 +198,8 @@ class DialectV2:
 DIALECTS_V2: Mapping[str, DialectV2] = {
     # timm.models.inception_resnet_v2, 1.0
     "timm": DialectV2(dropout=0.0),
+    # TensorFlow-Slim, the release: batch norm has no gamma
+    "slim": DialectV2(norm=batch_norm(1e-3, 1 - 0.9997, scale=False)),
     # keras.applications.InceptionResNetV2: batch norm has no gamma
     "keras": DialectV2(norm=batch_norm(1e-3, 0.01, scale=False), dropout=0.0),
 }

@@ -73,6 +73,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "gluoncv": _GLUON,
     # keras.applications.InceptionV3: batch norm has no gamma
     "keras": Dialect(norm=batch_norm(1e-3, 0.01, scale=False), dropout=0.0),
+    # TensorFlow-Slim, the release: batch norm has no gamma
+    "slim": Dialect(norm=batch_norm(1e-3, 1 - 0.9997, scale=False)),
     # mindcv.models.inceptionv3, 0.3
     "mindcv": Dialect(norm=batch_norm(1e-3, 1 - 0.9997)),
     # paddle.vision.models.inceptionv3, 3.3: eps is the framework's default, dropout that of its

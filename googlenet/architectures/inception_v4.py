@@ -36,6 +36,8 @@ class Dialect:
 DIALECTS: Mapping[str, Dialect] = {
     # timm.models.inception_v4, 1.0
     "timm": Dialect(dropout=0.0),
+    # TensorFlow-Slim, the release: batch norm has no gamma
+    "slim": Dialect(norm=batch_norm(1e-3, 1 - 0.9997, scale=False)),
     # mindcv.models.inceptionv4, 0.3
     "mindcv": Dialect(norm=batch_norm(1e-3, 1 - 0.9997)),
 }

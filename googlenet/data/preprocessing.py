@@ -29,7 +29,8 @@ class Preprocessing:
     With `resize` = (scaled, cropped) the shorter side becomes `scaled` pixels for an input of
     `cropped`, or in proportion for other inputs, and the centre is cropped; without it, the image
     is stretched to the input's height and width. `mean` and `std` are those of red, green and blue
-    in [0, 1]; a network with one channel takes the same grey as in training, without them.
+    in [0, 1]; a network with one channel takes the same grey as in training, without them. With
+    `reverse` the network takes blue, green and red, in this order.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Preprocessing:
     filter: Filter = "bilinear"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    reverse: bool = False
 
 
 def _torchvision(resize: tuple[int, int], *, ported: bool = False) -> Preprocessing:
@@ -62,6 +64,23 @@ def _timm(resize: tuple[int, int]) -> Preprocessing:
 _KERAS = Preprocessing(
     "keras 3, applications.imagenet_utils mode 'tf'; the image is stretched", mean=HALF, std=HALF
 )
+
+
+def _slim(resize: tuple[int, int]) -> Preprocessing:
+    # The central 87.5 % of each side; here of the shorter one, so that nothing is stretched.
+    return Preprocessing(
+        "TensorFlow-Slim, preprocessing/inception_preprocessing.py", resize, mean=HALF, std=HALF
+    )
+
+
+# Values from 0 to 255, less the mean of each channel, in the order blue, green, red.
+_CAFFE = Preprocessing(
+    "Caffe's bvlc_googlenet: mean_value 104, 117, 123",
+    (256, 224),
+    mean=(123 / 255, 117 / 255, 104 / 255),
+    std=(1 / 255, 1 / 255, 1 / 255),
+    reverse=True,
+)
 _GLUON = "gluon-cv 0.10, ImageNet evaluation"
 _MINDCV = "mindcv 0.3, transforms_imagenet_eval"
 _PADDLE = "PaddleClas, ImageNet evaluation"
@@ -78,6 +97,11 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "timm:inception_resnet_v2": _timm((333, 299)),
     "keras:inception_v3": _KERAS,
     "keras:inception_resnet_v2": _KERAS,
+    "slim:googlenet": _slim((256, 224)),
+    "slim:inception_v3": _slim((342, 299)),
+    "slim:inception_v4": _slim((342, 299)),
+    "slim:inception_resnet_v2": _slim((342, 299)),
+    "caffe:googlenet": _CAFFE,
     "paddle:googlenet": _imagenet(_PADDLE, (256, 224)),
     "paddle:inception_v3": _imagenet(_PADDLE, (320, 299)),
     "paddle:alexnet": _imagenet(_PADDLE, (256, 224)),
@@ -123,4 +147,4 @@ def preprocess(
         for each in (preprocessing.mean, preprocessing.std)
     )
     normal: Array = (pixels - mean) / std
-    return normal
+    return np.ascontiguousarray(normal[::-1]) if preprocessing.reverse else normal

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ...spec.params import end_weights, param_specs
 from ..check import check_params
 from ..files import is_own
 from ..formats import WeightsFile
+from .adapted import adapted
 from .guess import looks_like
 from .names import Entry, ZooModel, entries, find_model, network_of, renumbered
 
@@ -71,7 +72,7 @@ def import_weights(
         array = source.check(entry, names, network)
         params[entry.path] = entry.to_canonical(array)
         used.update(names)
-    left_over = [name for name in file.arrays if name not in used]
+    left_over = [name for name in source.file.arrays if name not in used]
     source.check_left_over(used, left_over)
     return Imported(network, check_params(network, params, source=str(file.path)), left_over)
 
@@ -80,8 +81,8 @@ class _Source:
     """A file read as one model of a zoo."""
 
     def __init__(self, file: WeightsFile, model: ZooModel) -> None:
-        self.file, self.model = file, model
-        self._names = renumbered(model, file.arrays)
+        self.file, self.model = replace(file, arrays=adapted(model, file.arrays)), model
+        self._names = renumbered(model, self.file.arrays)
 
     def names_of(self, entry: Entry) -> list[str]:
         """The names that an array has in the file. Raises `WeightsError` if it has none."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from ...arrays import Array
 from ...spec.layers import Dense
+from .adapted import adapted
 from .names import Entry, entries, find_model, network_of, renumbered, zoo_models
 
 #: Below this share of agreeing arrays, no model is named.
@@ -30,6 +31,7 @@ def share(designator: str, arrays: Mapping[str, Array]) -> float:
     classes and channels and on the size of images.
     """
     model = find_model(designator)
+    arrays = adapted(model, arrays)
     files = renumbered(model, arrays)
     expected = default_entries(designator, False)
     if model.aux:

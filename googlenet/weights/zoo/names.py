@@ -15,7 +15,8 @@ their rows are left out.
 
 `leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the
 order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
-flattened in the order of `map`.
+flattened in the order of `map`. `program` says what a program of the library, which has lost
+the models' own names, calls them; the rows are then in the order in which it makes its layers.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from ...spec.params import ParamSpec, param_specs
 AUTOMATIC = "#"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ZooModel:
     """One model of a zoo: what it is called, which network it is, and all its rows, written out."""
 
@@ -56,6 +57,8 @@ class ZooModel:
     join: str
     separator: str
     ignored: frozenset[str]
+    #: How a program of this library calls the arrays of each kind of layer, if it has programs.
+    program: Mapping[str, Mapping[str, str]]
 
     @property
     def designator(self) -> str:
@@ -148,6 +151,7 @@ def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
         join=table["join"],
         separator=table["separator"],
         ignored=frozenset(table["ignored"]),
+        program=table.get("program", {}),
     )
 
 
@@ -225,7 +229,7 @@ def entries(model: ZooModel, network: Network) -> list[Entry]:
         parts = [("", path), *((part, f"{path}.{part}") for part in ("conv", "norm"))]
         for part, leaf in parts:
             if leaf in leaves:
-                rule = model.leaves[_kind(leaves[leaf][0])]
+                rule = model.leaves[kind_of(leaves[leaf][0])]
                 module = (
                     _numbered(rule["auto"], counts)
                     if source == AUTOMATIC
@@ -235,7 +239,8 @@ def entries(model: ZooModel, network: Network) -> list[Entry]:
     return found
 
 
-def _kind(spec: ParamSpec) -> str:
+def kind_of(spec: ParamSpec) -> str:
+    """The kind of layer that an array is of, as the tables call it."""
     match spec.site.layer:
         case Conv():
             return "conv"
