@@ -27,6 +27,7 @@ from . import (
     mindspore,
     mxnet,
     numpy,
+    onnx,
     paddle,
     pdiparams,
     sorted_tables,
@@ -51,6 +52,7 @@ READABLE = (
     "TensorFlow checkpoints and SavedModels (.index, .ckpt, a folder)",
     "TensorFlow.js models (model.json)",
     "Caffe models (.caffemodel)",
+    "ONNX models (.onnx)",
     "safetensors",
     "NumPy archives (.npz)",
 )
@@ -98,6 +100,7 @@ _SCHEMAS: dict[str | None, tuple[str, _Reader]] = {
     "Caffe": ("Caffe model", caffe.read),
     "MindIR": ("MindIR model", mindir.read),
     "MindSpore": ("MindSpore checkpoint", mindspore.read),
+    "ONNX": ("ONNX model", onnx.read),
 }
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from ...arrays import Array
 from ...budget import bounded_shape, meter
 from ...npy import KINDS
+
+if TYPE_CHECKING:
+    from .onnx import OnnxGraph
 
 BFLOAT16 = "bfloat16"
 """Stands for the dtype that numpy lacks, wherever a reader says how bytes are to be read."""
@@ -27,13 +31,15 @@ class WeightsFile:
     `format` is a name for people, such as "PyTorch checkpoint". `arrays` maps the native name of
     each array to its values, in the order of the file: contiguous, in this machine's byte order,
     with the dtype of the file (bfloat16 as float32, which holds each of its values). `metadata` has
-    anything else worth knowing, such as a wrapper that was removed.
+    anything else worth knowing, such as a wrapper that was removed. `graph` says what is computed
+    with them, if the file does.
     """
 
     path: Path
     format: str
     arrays: dict[str, Array]
     metadata: dict[str, str]
+    graph: OnnxGraph | None = None
 
 
 class Cursor:

@@ -19,6 +19,7 @@ from ..check import check_params
 from ..files import is_own
 from ..formats import WeightsFile
 from .adapted import adapted
+from .graphs import network_in, zoo_model_of
 from .guess import looks_like
 from .names import Entry, ZooModel, entries, find_model, network_of, renumbered
 
@@ -29,12 +30,17 @@ MOST_SIDE = 1024
 @dataclass(frozen=True)
 class Imported:
     """A network, its weights by path, and the names of the file's arrays that it does not use, in
-    the order of the file.
+    the order of the file. A file that says what it computes also says which zoo `model` that is (or
+    None), which `others` compute the same, and whether it `transforms` its images first, as
+    torchvision's `transform_input` does; None where the file does not say.
     """
 
     network: Network
     params: Params
     left_over: list[str]
+    model: str | None = None
+    others: tuple[str, ...] = ()
+    transforms: bool | None = None
 
 
 def import_weights(
@@ -63,6 +69,8 @@ def import_weights(
         raise UnknownNameError(
             f"`aux`: model '{found.designator}' has no auxiliary heads; leave out `aux`"
         )
+    if file.graph is not None:
+        return import_graph(file, found.network, aux=aux, input_size=input_size)
     source = _Source(file, found)
     network = source.network(source.has_heads() if aux is None else aux, input_size)
     params: Params = {}
@@ -75,6 +83,29 @@ def import_weights(
     left_over = [name for name in source.file.arrays if name not in used]
     source.check_left_over(used, left_over)
     return Imported(network, check_params(network, params, source=str(file.path)), left_over)
+
+
+def import_graph(
+    file: WeightsFile,
+    only: str | None = None,
+    *,
+    aux: bool | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> Imported:
+    """The network that a file's graph is, and its weights: `only` the one of that name, or
+    whichever fits. Raises `WeightsError` if it is another, or if a weight is not finite.
+    """
+    assert file.graph is not None
+    found = network_in(file, file.graph, only=only, aux=aux, input_size=input_size)
+    params = check_params(found.network, found.params, source=str(file.path))
+    return Imported(
+        found.network,
+        params,
+        found.left_over,
+        zoo_model_of(found.network.name),
+        tuple(zoo_model_of(each) or each for each in found.others),
+        found.transforms,
+    )
 
 
 class _Source:

@@ -17,7 +17,7 @@ from ...spec.traversal import walk
 from ..check import check_params
 from ..files import is_own
 from ..formats import WeightsFile
-from .convert import Imported, described
+from .convert import Imported, described, import_graph
 
 
 def reopen_weights(
@@ -30,6 +30,8 @@ def reopen_weights(
     knows, or if its arrays do not fit it; `UnknownNameError` and `ShapeError` as `import_weights`
     does.
     """
+    if file.graph is not None:
+        return import_graph(file, aux=aux, input_size=input_size)
     if not is_own(file.metadata):
         raise WeightsError(
             f"{file.path}: does not say which network it is for, as only this project's"
@@ -78,6 +80,9 @@ def open_weights(
                 f" '{model}'; leave `model` out"
             )
         return imported
+    if file.graph is not None:
+        only = None if model is None else get_network(model).name
+        return import_graph(file, only, input_size=input_size)
     if model is None:
         raise WeightsError(
             f"{file.path}: does not say which network it is for; give its name as `model`"
