@@ -20,7 +20,7 @@ from ...paths import expect_file, open_file, read_file, why
 from ...spec.layers import Network
 from ..files import check_file, read_safetensors
 from . import archives, keras, mindspore, mxnet, numpy, paddle, torch
-from .common import WeightsFile
+from .common import UnsuitableError, WeightsFile
 from .opcodes import end_of_pickle
 from .registered import read_registered, reader_of, suffixes
 
@@ -175,6 +175,8 @@ def _read_own(path: Path, head: bytes) -> WeightsFile | None:
         return read(path)
     except WeightsError:
         raise
+    except UnsuitableError as error:
+        raise WeightsError(f"{path}: {kind}: {error}") from error
     except Exception as error:  # parsers raise anything on damaged files, and it all means the same
         reason = " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
         raise WeightsError(
