@@ -12,8 +12,8 @@ from ..spec.layers import Network, Shape
 from ..spec.memory import check_fits
 from ..spec.traversal import num_classes as classes_of
 from ..weights.check import check_params
-from ..weights.formats import load_weights
 from ..weights.initial import init_params
+from ..weights.zoo import load_weights
 from .arguments import name_of, path_of
 
 #: Called often with what is being done, how much is done, and how much there is (0 if unknown).

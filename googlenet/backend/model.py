@@ -55,7 +55,7 @@ def get_model(
     if weights is None:
         params = init_params(spec, seed=seed)
     elif isinstance(weights, (str, os.PathLike)):
-        from ..weights.formats import (
+        from ..weights.zoo import (
             load_weights,
         )  # importing the readers here keeps `import googlenet` fast
 

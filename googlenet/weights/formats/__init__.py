@@ -13,18 +13,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ...arrays import Params
 from ...budget import limited
 from ...errors import WeightsError
 from ...paths import expect_file, open_file, read_file, why
-from ...spec.layers import Network
-from ..files import check_file, read_safetensors
+from ..files import read_safetensors
 from . import archives, keras, mindspore, mxnet, numpy, paddle, torch
 from .common import UnsuitableError, WeightsFile
 from .opcodes import end_of_pickle
 from .registered import read_registered, reader_of, suffixes
 
-__all__ = ["READABLE", "WeightsFile", "load_weights", "read_weights_file"]
+__all__ = ["READABLE", "WeightsFile", "read_weights_file"]
 
 READABLE = (
     "PyTorch checkpoints (.pt, .pth)",
@@ -150,16 +148,6 @@ def _read(path: Path) -> WeightsFile:
     raise WeightsError(
         f"{path}: unknown format, expected one of {_readable()}; save the weights in one of them"
     )
-
-
-def load_weights(path: str | os.PathLike[str], network: Network) -> Params:
-    """The weights of `network` from a file of any format that has them by the spec's paths: path →
-    float32 array.
-
-    Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
-    """
-    file = read_weights_file(path)
-    return check_file(network, file.arrays, file.metadata, path)
 
 
 def _read_own(path: Path, head: bytes) -> WeightsFile | None:

@@ -4,7 +4,7 @@ becomes our weights.
 
 from __future__ import annotations
 
-from .convert import Imported, import_weights
+from .convert import Imported, import_weights, load_weights
 from .guess import looks_like
 from .names import Entry, ZooModel, entries, find_model, network_of, zoo_models
 from .reopen import open_weights, reopen_weights
@@ -16,6 +16,7 @@ __all__ = [
     "entries",
     "find_model",
     "import_weights",
+    "load_weights",
     "looks_like",
     "network_of",
     "open_weights",

@@ -42,9 +42,11 @@ from ...spec.params import ParamSpec, param_specs
 AUTOMATIC = "#"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ZooModel:
-    """One model of a zoo: what it is called, which network it is, and all its rows, written out."""
+    """One model of a zoo: what it is called, which network it is, and all its rows, written out.
+    With `own` it is not a zoo's but this project's native model, in the framework `zoo`.
+    """
 
     zoo: str
     name: str
@@ -56,11 +58,29 @@ class ZooModel:
     join: str
     separator: str
     ignored: frozenset[str]
+    own: bool = False
+    #: The network itself, if no name means it.
+    given: Network | None = None
 
     @property
     def designator(self) -> str:
-        """`ZOO:MODEL`."""
-        return f"{self.zoo}:{self.name}"
+        """`ZOO:MODEL`, or the network if it is this project's own."""
+        return self.name if self.own else f"{self.zoo}:{self.name}"
+
+    @property
+    def boundary(self) -> str:
+        """The pattern of what ends a prefix of its names."""
+        return f"[./{re.escape(self.separator)}]"
+
+    @functools.cached_property
+    def automatic(self) -> re.Pattern[str] | None:
+        """The pattern of an automatic name: its base, number and rest; None if it has none."""
+        bases = [rule["auto"] for rule in self.leaves.values() if "auto" in rule]
+        if not bases or not any(source == AUTOMATIC for source, _ in self.rows):
+            return None
+        return re.compile(
+            rf"({'|'.join(map(re.escape, bases))})(?:_(\d+))?{re.escape(self.separator)}(.+)"
+        )
 
 
 @dataclass(frozen=True)
@@ -209,6 +229,8 @@ def network_of(
     aux: bool = False,
 ) -> Network:
     """The network that `model` is. Raises as `get_network` does."""
+    if model.given is not None:
+        return model.given
     return get_network(model.network, num_classes=num_classes, input_shape=input_shape, aux=aux)
 
 
@@ -278,16 +300,9 @@ def renumbered(model: ZooModel, names: Iterable[str]) -> dict[str, str]:
     """The names of a file by the names of the table: automatic ones renumbered in the order of
     their numbers, others as they are.
     """
-    automatic = [rule["auto"] for rule in model.leaves.values() if "auto" in rule]
     found: dict[str, str] = {}
     counted: dict[str, dict[int, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    pattern = (
-        re.compile(
-            rf"({'|'.join(map(re.escape, automatic))})(?:_(\d+))?{re.escape(model.separator)}(.+)"
-        )
-        if automatic
-        else None
-    )
+    pattern = model.automatic
     for name in names:
         match = pattern.fullmatch(name) if pattern else None
         if match:
@@ -300,3 +315,9 @@ def renumbered(model: ZooModel, names: Iterable[str]) -> dict[str, str]:
             module = _numbered(base, counts)
             found |= {f"{module}{model.separator}{rest}": name for rest, name in by_number[number]}
     return found
+
+
+def plain_name(model: ZooModel, name: str) -> str:
+    """`name` without the number of an automatic one, which says nothing by itself."""
+    match = model.automatic.fullmatch(name) if model.automatic else None
+    return f"{match[1]}{model.separator}{match[3]}" if match else name
