@@ -16,7 +16,7 @@ from ..files import check_file, is_own, refuse_checkpoint
 from ..formats import WeightsFile, read_weights_file
 from ..initial import init_params
 from .described import described
-from .names import ZooModel, find_model, zoo_models
+from .models import ZooModel, find_model, zoo_models
 from .own import given_models, own_models
 from .parts import best_part
 from .source import Source

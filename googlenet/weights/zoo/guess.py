@@ -9,16 +9,8 @@ from collections.abc import Mapping
 
 from ...arrays import Array
 from ...spec.layers import Dense
-from .names import (
-    Entry,
-    ZooModel,
-    entries,
-    find_model,
-    network_of,
-    plain_name,
-    renumbered,
-    zoo_models,
-)
+from .models import ZooModel, find_model, zoo_models
+from .names import Entry, entries, network_of, plain_name, renumbered
 
 #: Below this share of agreeing arrays, no model is named.
 LEAST_SHARE = 0.5

@@ -15,7 +15,7 @@ from ...spec.layers import Network
 from ...spec.params import param_specs
 from ..formats import WeightsFile
 from .guess import LEAST_SHARE
-from .names import ZooModel, find_model, zoo_models
+from .models import ZooModel, find_model, zoo_models
 from .parts import parts_of
 
 #: The library of each framework whose table says what a layer's arrays are called there. The first

@@ -16,7 +16,8 @@ from ...errors import WeightsError
 from ..formats import WeightsFile
 from ..formats.nested import BESIDE
 from .guess import LEAST_SHARE, expected_names, share
-from .names import ZooModel, plain_name
+from .models import ZooModel
+from .names import plain_name
 
 #: What compiling or sharding a part of a model puts into the names of its arrays.
 _WRAPPING = re.compile(r"(?<![^./])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")

@@ -102,8 +102,8 @@ def _only_network(file: WeightsFile) -> str:
     if fitting:
         raise WeightsError(
             f"{file.path}: does not say which network it is for, and its arrays are those of"
-            f" {' and '.join(fitting)}, which compute different things of them, so `model=ZOO:MODEL`"
-            " must say it"
+            f" {' and '.join(fitting)}, which compute different things of them, so"
+            " `model=ZOO:MODEL` must say it"
         )
     raise WeightsError(
         f"{file.path}: does not say which network it is for, as only this project's"

@@ -18,7 +18,8 @@ from ...spec.params import classifier_paths, end_weights, param_specs
 from ..formats.common import widen_bfloat16
 from .described import described
 from .heads import Head, find_head
-from .names import Entry, ZooModel, entries, network_of, renumbered
+from .models import ZooModel
+from .names import Entry, entries, network_of, renumbered
 from .parts import Part
 
 #: The largest side of a square image that is tried to fit a dense layer on a map.
