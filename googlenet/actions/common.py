@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from ..architectures import as_network
 from ..arrays import Array, Params
 from ..data.sets import DataSet, load_data
+from ..errors import WeightsError
 from ..spec.layers import Network, Shape
 from ..spec.memory import check_fits
 from ..spec.traversal import num_classes as classes_of
 from ..weights.check import check_params
-from ..weights.formats import load_weights
 from ..weights.initial import init_params
+from ..weights.zoo import load_weights
 from .arguments import name_of, path_of
 
 #: Called often with what is being done, how much is done, and how much there is (0 if unknown).
@@ -59,12 +60,28 @@ def weights_of(
     *,
     seed: int,
     initializer: str,
+    key: str | None = None,
+    head: str | None = None,
+    new_head: bool = False,
 ) -> Params:
-    """The weights of `network`: arrays by path, or a file; None draws them by `initializer` from
-    `seed`. Raises `WeightsError`, `DataError` or `UnknownNameError`.
+    """The weights of `network`: arrays by path, or a file, of which `key`, `head` and `new_head`
+    are as for `load_weights`; None draws them by `initializer` from `seed`. Raises `WeightsError`,
+    `DataError` or `UnknownNameError`.
     """
+    key = None if key is None else name_of("key", key)
+    head = None if head is None else name_of("head", head)
+    of_file = next((name for name, given in _of_file(key, head, new_head) if given), None)
+    if of_file is not None and not isinstance(weights, (str, os.PathLike)):
+        raise WeightsError(f"`{of_file}`: applies only to a file of `weights`; give one")
     if weights is None:
         return init_params(network, seed=seed, initializer=name_of("initializer", initializer))
     if isinstance(weights, (str, os.PathLike)):
-        return load_weights(path_of("weights", weights), network)
+        path = path_of("weights", weights)
+        drawn = seed if new_head else None
+        return load_weights(path, network, key=key, head=head, new_head=drawn)
     return check_params(network, weights)
+
+
+def _of_file(key: str | None, head: str | None, new_head: bool) -> tuple[tuple[str, bool], ...]:
+    """The arguments that say how to read a file of weights, and whether each was given."""
+    return (("key", key is not None), ("head", head is not None), ("new_head", new_head))

@@ -18,7 +18,7 @@ from ..spec.layers import Network
 from ..spec.traversal import num_classes as classes_of
 from ..weights.files import save_params
 from ..weights.formats import WeightsFile, read_weights_file
-from ..weights.zoo import find_model, import_weights, reopen_weights
+from ..weights.zoo import import_weights, models_of, reopen_weights
 from .arguments import flag, name_of, path_of, size_of
 
 #: The ending of this project's own files.
@@ -32,7 +32,8 @@ class Converted:
     """What `convert` read and wrote: the format of `source` in words, the zoo model whose weights
     it holds (None for a file of this project), the network, the number of arrays, the names of
     those that were not used, and the file written, with its framework (None for a file of this
-    project).
+    project); where in the file the arrays are, and which module is the classifier, if that is not
+    as the model has it.
     """
 
     format: str
@@ -42,6 +43,8 @@ class Converted:
     left_over: tuple[str, ...]
     target: Path
     framework: str | None
+    key: str = ""
+    head: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
@@ -55,6 +58,8 @@ class Converted:
             "parameters": count_parameters(self.network),
             "arrays": self.array_count,
             "left_over": list(self.left_over),
+            "key": self.key,
+            "head": self.head,
             "output": str(self.target),
             "bytes": self.target.stat().st_size,
         }
@@ -68,15 +73,19 @@ def convert(
     framework: str | None = None,
     aux: bool | None = None,
     input_size: tuple[int, int] | None = None,
+    key: str | None = None,
+    head: str | None = None,
     classes: str | os.PathLike[str] | None = None,
 ) -> Converted:
     """Read the weights in `source`, a file of any framework, and write them to `target`.
 
-    `model` is the zoo model that it holds, such as `torchvision:googlenet`; None for a file of this
-    project. `target` is a safetensors file of this project, or with `framework` that framework's
-    own. `aux` says whether to include the auxiliary heads, by default if the file has them;
-    `input_size` is (height, width). `classes` is a text file of class names, one per line, to be
-    stored with the weights.
+    `model` is the zoo model that it holds, such as `torchvision:googlenet`, or the network of a
+    native model; None for a file of this project. `key` says which model of the file is meant, if
+    it has several, by what their names begin with; `head` is what its classifier is called, if not
+    as in the library. `target` is a safetensors file of this project, or with `framework` that
+    framework's own. `aux` says whether to include the auxiliary heads, by default if the file has
+    them; `input_size` is (height, width). `classes` is a text file of class names, one per line, to
+    be stored with the weights.
 
     Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError` or
     `ShapeError`, with what to do; an existing `target` is then left unchanged.
@@ -84,7 +93,11 @@ def convert(
     before, after = path_of("source", source), path_of("target", target)
     aux = None if aux is None else flag("aux", aux)
     input_size = None if input_size is None else size_of("input_size", input_size)
-    designator = None if model is None else find_model(name_of("model", model)).designator
+    designator = None if model is None else models_of(name_of("model", model))[0].designator
+    asked = {
+        "key": None if key is None else name_of("key", key),
+        "head": None if head is None else name_of("head", head),
+    }
     backend = None if framework is None else _saving(framework)
     check_target(before, after, OWN if backend is None else backend.file_suffix)
     if classes is not None and backend is not None:
@@ -95,9 +108,9 @@ def convert(
     names = None if classes is None else _class_names(path_of("classes", classes))
     file = read_weights_file(before)
     if designator is None:
-        imported = reopen_weights(file, aux=aux, input_size=input_size)
+        imported = reopen_weights(file, aux=aux, input_size=input_size, **asked)
     else:
-        imported = import_weights(file, designator, aux=aux, input_size=input_size)
+        imported = import_weights(file, designator, aux=aux, input_size=input_size, **asked)
     count = classes_of(imported.network)
     if names is not None and len(names) != count:
         raise DataError(
@@ -111,12 +124,14 @@ def convert(
         backend.save(backend.build(imported.network, imported.params), after)
     return Converted(
         file.format,
-        designator,
+        imported.model,
         imported.network,
         len(imported.params),
         tuple(imported.left_over),
         after,
         None if backend is None else backend.name,
+        imported.key,
+        imported.head,
     )
 
 
@@ -159,7 +174,7 @@ def _class_names(path: Path) -> list[str]:
 
 def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -> dict[str, str]:
     """What the new file's metadata say in addition to the network; a file of ours keeps its own."""
-    if designator is None:
+    if designator is None or ":" not in designator:
         kept = {key: file.metadata[key] for key in KEPT if key in file.metadata}
     else:
         kept = {"preprocessing": designator, "converted_from": designator}

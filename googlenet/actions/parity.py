@@ -34,6 +34,8 @@ def parity(
     images: str | os.PathLike[str] | None = None,
     count: int | None = None,
     weights: Mapping[str, Array] | str | os.PathLike[str] | None = None,
+    key: str | None = None,
+    head: str | None = None,
     initializer: str = "he_normal",
     seed: int = 0,
     num_classes: int | None = None,
@@ -61,7 +63,8 @@ def parity(
     unless others are given; `input_shape` is (C, H, W). `frameworks` are by default all
     that are installed, or have an interpreter in `interpreters` (a path by framework). `images` is
     what `load_image_set` accepts, by default scikit-learn's digits; `count` of them are used, by
-    default all, or 64 digits. `weights` is a mapping from path to array, or a file; by default they
+    default all, or 64 digits. `weights` is a mapping from path to array, or a file,
+    where `key` and `head` are as for `import_weights`; by default they
     are drawn by `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the
     loss, and `train_steps` is the number of training steps to compare.
 
@@ -130,7 +133,7 @@ def parity(
         _check_norm(spec)
     if own is not None and weights is None:
         weights = own.params
-    params = weights_of(weights, spec, seed=seed, initializer=initializer)
+    params = weights_of(weights, spec, seed=seed, initializer=initializer, key=key, head=head)
     options = ParityOptions(
         jobs=jobs,
         chunk=chunk,

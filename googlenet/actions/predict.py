@@ -25,7 +25,7 @@ from ..spec.memory import check_fits
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
 from ..weights.zoo import open_weights
-from .arguments import integer, path_of, several, threads_of
+from .arguments import integer, name_of, path_of, several, threads_of
 from .common import Report
 
 #: The number of images in one pass.
@@ -125,6 +125,8 @@ def predict(
     weights: str | os.PathLike[str],
     *,
     model: str | None = None,
+    key: str | None = None,
+    head: str | None = None,
     framework: str = "numpy",
     device: str | None = None,
     threads: int | None = None,
@@ -136,9 +138,10 @@ def predict(
 
     `images` is one path or several, of what `load_image_set` accepts (PNG, JPEG, a folder of them,
     IDX, .npy), or a float32 array (N, C, H, W), which is used as it is. `model` names the network,
-    as NAME or ZOO:NAME, if the file does not. `preprocessing` is by default what the file says, or
-    else `unit`. `taps` are the paths of layers whose outputs are also wanted. `report` is told how
-    many images are done.
+    as NAME or ZOO:NAME, if the file does not; `key` and `head` are as for `import_weights`.
+    `preprocessing` is by default what the file says, that of the zoo whose names it has, or else
+    `unit`. `taps` are the paths of layers whose outputs are also wanted. `report` is told how many
+    images are done.
 
     Raises `DataError`, `WeightsError`, `UnknownNameError`, `SpecError`, `ShapeError`,
     `BackendError` or `DeviceError`, with what to do.
@@ -150,7 +153,13 @@ def predict(
     source = path_of("weights", weights)
     file = read_weights_file(source)
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
-    opened = open_weights(file, model, input_size=size)
+    opened = open_weights(
+        file,
+        model,
+        input_size=size,
+        key=None if key is None else name_of("key", key),
+        head=None if head is None else name_of("head", head),
+    )
     network = opened.network
     known = [site.path for site in nodes(network)]
     if unknown := next((path for path in taps if path not in known), None):
@@ -164,7 +173,9 @@ def predict(
         names, pieces = tuple(map(str, range(len(array)))), _pieces(array)
     else:
         chosen = (
-            file.metadata.get("preprocessing", "unit") if preprocessing is None else preprocessing
+            file.metadata.get("preprocessing", opened.model or "unit")
+            if preprocessing is None
+            else preprocessing
         )
         inputs = load_inputs(paths, network.input_shape, find_preprocessing(chosen))
         names, pieces = inputs.names, inputs.chunks(CHUNK)

@@ -83,6 +83,9 @@ def train(
     aux: bool = False,
     dialect: str | None = None,
     weights: Mapping[str, Array] | str | os.PathLike[str] | None = None,
+    key: str | None = None,
+    head: str | None = None,
+    new_head: bool = False,
     initializer: str = "xavier_uniform",
     data_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -102,10 +105,12 @@ def train(
     classes as the data. `data` is what `load_data` accepts, or a `DataSet` of that shape.
     `framework` is by default the first installed one that trains. Initial weights come from the
     file `weights`, or are drawn by `initializer` from the recipe's seed, the same in every
-    framework. Log, checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to
-    the folder `out`, by default one below `runs` that is named after all that makes runs differ:
-    network, data, framework, seed, size and recipe; `resume` continues the run that is there, bit
-    for bit. `parallel` is for several processes that a framework's own launcher has started.
+    framework. `key` says which model of the file is meant, if it has several, and `head` what its
+    classifier is called; `new_head` draws new classifiers, as for other classes than the file's.
+    Log, checkpoints (every `checkpoint_minutes` and after each epoch) and weights go to the folder
+    `out`, by default one below `runs` that is named after all that makes runs differ: network,
+    data, framework, seed, size and recipe; `resume` continues the run that is there, bit for bit.
+    `parallel` is for several processes that a framework's own launcher has started.
 
     `stop` is called after each step; if it returns True, the run is saved and ends. `tell` is
     called with lines of advice, `report` with the progress of downloads, resizing and the
@@ -145,7 +150,15 @@ def train(
     run = TrainingRun(
         backend=backend,
         network=spec,
-        params=weights_of(weights, spec, seed=recipe.seed, initializer=initializer),
+        params=weights_of(
+            weights,
+            spec,
+            seed=recipe.seed,
+            initializer=initializer,
+            key=key,
+            head=head,
+            new_head=flag("new_head", new_head),
+        ),
         data=loaded,
         recipe=recipe,
         folder=given or Path("runs"),

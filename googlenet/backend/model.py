@@ -24,6 +24,8 @@ def get_model(
     aux: bool = False,
     dialect: str | None = None,
     weights: Mapping[str, Array] | str | os.PathLike[str] | None = None,
+    key: str | None = None,
+    head: str | None = None,
     seed: int = 0,
     device: str | None = None,
 ) -> Any:
@@ -32,8 +34,9 @@ def get_model(
 
     `network` is a name (`googlenet`, `googlenet_paper`) or a `Network`; `input_shape` is (C, H, W)
     whatever the framework's own layout. `weights` is a mapping from path to array, or a file that
-    `read_weights_file` reads and that has the spec's paths: a safetensors file of this project, or
-    what a backend's `save` wrote if that keeps them. Without it weights are drawn from `seed`
+    `read_weights_file` reads: one of this project, what the framework of any native model saved of
+    it, or one of the zoo whose network it is. `key` says which model of the file is meant, if it
+    has several, and `head` what its classifier is called. Without it weights are drawn from `seed`
     (Xavier uniform, zero bias), the same in every framework. `device` is the framework's own name
     for it.
 
@@ -55,11 +58,11 @@ def get_model(
     if weights is None:
         params = init_params(spec, seed=seed)
     elif isinstance(weights, (str, os.PathLike)):
-        from ..weights.formats import (
+        from ..weights.zoo import (
             load_weights,
         )  # importing the readers here keeps `import googlenet` fast
 
-        params = load_weights(weights, spec)
+        params = load_weights(weights, spec, key=key, head=head)
     else:
         params = check_params(spec, weights)
     return backend.build(spec, params, device=device)

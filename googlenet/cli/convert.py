@@ -12,6 +12,7 @@ from ..actions.convert import Converted, convert
 from ..spec.params import param_specs
 from .options import AsJson, Size, parse_size
 from .output import counted, print_json, say, shape_text
+from .weight_options import Head, Key
 
 #: How many names of unused arrays are shown.
 MOST_NAMES = 10
@@ -30,7 +31,7 @@ Model = Annotated[
     typer.Option(
         "--from",
         metavar="ZOO:MODEL",
-        help="Model whose weights IN holds, such as torchvision:googlenet.",
+        help="Model whose weights IN holds, such as torchvision:googlenet, or the network.",
     ),
 ]
 To = Annotated[
@@ -63,6 +64,8 @@ def command(
     framework: To = None,
     aux: Aux = None,
     size: Size = None,
+    key: Key = None,
+    head: Head = None,
     classes: ClassNames = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,6 +80,8 @@ def command(
         framework=framework,
         aux=aux,
         input_size=None if size is None else parse_size(size),
+        key=key,
+        head=head,
         classes=classes,
     )
     if as_json:
@@ -109,5 +114,9 @@ def _print(converted: Converted) -> None:
             f" {answer['bytes'] / 2**20:,.1f} MiB"
         ),
     }
+    if converted.key:
+        lines["Read"] += f", under '{converted.key}'"
+    if converted.head is not None:
+        lines["Network"] += f"; its classifier is '{converted.head}'"
     for label, text in lines.items():
         say(f"{label:<12}{text}", indent=" " * 12)

@@ -30,6 +30,7 @@ from .output import (
     print_json,
 )
 from .parity_report import print_report
+from .weight_options import Head, Key
 
 Count = Annotated[
     int | None,
@@ -45,8 +46,8 @@ Weights = Annotated[
         "--weights",
         metavar="FILE",
         help=(
-            "Weights file with this project's array names; by default random, from --seed, or your"
-            " own model's."
+            "Weights file of the network, of this project or any framework; by default random, from"
+            " --seed, or your own model's."
         ),
     ),
 ]
@@ -133,6 +134,8 @@ def command(
     python: Interpreters = None,
     device: Devices = None,
     weights: Weights = None,
+    key: Key = None,
+    head: Head = None,
     initializer: Initializer = "he_normal",
     seed: Seed = 0,
     num_classes: Classes = None,
@@ -168,6 +171,8 @@ def command(
             images=images,
             count=count,
             weights=weights,
+            key=key,
+            head=head,
             initializer=initializer,
             seed=seed,
             num_classes=num_classes,

@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..paths import kind_at
 from .options import AsJson, Device, Threads, framework_names
 from .output import add, bars, counted, print_json, say, show, table
+from .weight_options import Head, Key
 
 Images = Annotated[
     list[str] | None,
@@ -28,7 +29,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights file with this project's array names, as convert and train write them.",
+        help="Weights file of this project, of a native model, or with --model of a zoo.",
     ),
 ]
 Model = Annotated[
@@ -89,6 +90,8 @@ def command(
     images: Images = None,
     weights: Weights = ...,  # type: ignore[assignment]
     model: Model = None,
+    key: Key = None,
+    head: Head = None,
     framework: FrameworkName = "numpy",
     device: Device = None,
     threads: Threads = None,
@@ -121,6 +124,8 @@ def command(
             images or _read_npy(npy or ""),
             weights,
             model=model,
+            key=key,
+            head=head,
             framework=framework,
             device=device,
             threads=threads,

@@ -29,6 +29,7 @@ from .options import (
 )
 from .output import bars, say_aside, say_text
 from .watch import Watch
+from .weight_options import Head, Key, NewHead
 
 Seed = Annotated[
     int,
@@ -44,7 +45,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights to start from, a file with this project's array names; by default random.",
+        help="Weights to start from, a file of this project or any framework; by default random.",
     ),
 ]
 Resume = Annotated[
@@ -89,6 +90,9 @@ def command(
     seed: Seed = options.BOOK.seed,
     initializer: Initializer = "xavier_uniform",
     weights: Weights = None,
+    key: Key = None,
+    head: Head = None,
+    new_head: NewHead = False,
     num_classes: options.Classes = None,
     channels: Channels = None,
     size: Size = None,
@@ -145,6 +149,9 @@ def command(
             aux=aux,
             dialect=dialect,
             weights=weights,
+            key=key,
+            head=head,
+            new_head=new_head,
             initializer=initializer,
             data_dir=data_dir,
             resume=resume,

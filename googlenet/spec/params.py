@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .layers import BatchNorm, Conv, Dense, Network, Shape
-from .traversal import LeafSite, join, walk
+from .layers import Aux, BatchNorm, Conv, Dense, Network, Shape
+from .traversal import LeafSite, composites, join, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,14 @@ def end_weights(network: Network) -> tuple[ParamSpec, ParamSpec]:
         if isinstance(spec.site.layer, (Conv, Dense)) and spec.name == "weight"
     ]
     return weights[0], weights[-1]
+
+
+def classifier_paths(network: Network) -> list[str]:
+    """The arrays of the last layer of every output: of the logits, and of each auxiliary head."""
+    specs = list(param_specs(network).values())
+    heads = [f"{site.path}." for site in composites(network) if isinstance(site.layer, Aux)]
+    last = {specs[-1].site.path}
+    last.update(
+        [each for each in specs if each.path.startswith(head)][-1].site.path for head in heads
+    )
+    return [spec.path for spec in specs if spec.site.path in last]

@@ -123,7 +123,7 @@ def _is_ours(node):
 
 
 #: What `import googlenet` would take too long for; no circle either.
-LATE = {"from ..weights.formats import load_weights"}
+LATE = {"from ..weights.zoo import load_weights"}
 
 
 def test_no_import_inside_a_function_breaks_a_circle():

@@ -7,7 +7,8 @@ import pytest
 
 import googlenet
 from googlenet import get_network, init_params, reference, save_params
-from googlenet.weights.formats import load_weights, read_weights_file
+from googlenet.weights.formats import read_weights_file
+from googlenet.weights.zoo import load_weights
 
 from .plugins import distribution
 

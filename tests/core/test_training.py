@@ -37,8 +37,8 @@ from googlenet.training.loop import (
     TrainingRun,
     read_log,
 )
-from googlenet.weights.formats import load_weights
 from googlenet.weights.samples import random_params
+from googlenet.weights.zoo import load_weights
 
 NETWORK = composites()["norm_residual"]
 RECIPE = Recipe(

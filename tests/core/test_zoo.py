@@ -474,8 +474,8 @@ def with_nan(array):
             "'b2.reduce.norm.running_var' contains a negative variance",
         ),
         (
-            changed("conv2.conv.bias", lambda _: np.ones(64, np.float32)),
-            "'conv2.conv.bias' does not belong in torchvision:googlenet",
+            changed("conv2.bn.extra", lambda _: np.ones(64, np.float32)),
+            "'conv2.bn.extra' does not belong in torchvision:googlenet",
         ),
     ],
 )

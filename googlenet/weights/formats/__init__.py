@@ -13,12 +13,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ...arrays import Params
 from ...budget import limited
 from ...errors import WeightsError
 from ...paths import expect_file, open_file, read_file, why
-from ...spec.layers import Network
-from ..files import check_file, read_safetensors
+from ..files import read_safetensors
 from . import (
     archives,
     caffe,
@@ -35,13 +33,13 @@ from . import (
     tensorflowjs,
     torch,
 )
-from .common import WeightsFile
+from .common import UnsuitableError, WeightsFile
 from .opcodes import end_of_pickle
 from .places import located
 from .recognised import HEAD, left_out, schema_of
 from .registered import read_registered, reader_of, suffixes
 
-__all__ = ["READABLE", "WeightsFile", "load_weights", "read_weights_file"]
+__all__ = ["READABLE", "WeightsFile", "read_weights_file"]
 
 READABLE = (
     "PyTorch checkpoints (.pt, .pth)",
@@ -203,16 +201,6 @@ def _read(path: Path) -> WeightsFile:
     )
 
 
-def load_weights(path: str | os.PathLike[str], network: Network) -> Params:
-    """The weights of `network` from a file of any format that has them by the spec's paths: path →
-    float32 array.
-
-    Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
-    """
-    file = read_weights_file(path)
-    return check_file(network, file.arrays, file.metadata, path)
-
-
 def _read_own(path: Path, head: bytes) -> WeightsFile | None:
     """What the file holds if it is of one of our formats, else None. Raises `WeightsError` if it is
     damaged.
@@ -226,6 +214,8 @@ def _read_own(path: Path, head: bytes) -> WeightsFile | None:
         return read(path)
     except WeightsError:
         raise
+    except UnsuitableError as error:
+        raise WeightsError(f"{path}: {kind}: {error}") from error
     except Exception as error:  # parsers raise anything on damaged files, and it all means the same
         reason = " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
         raise WeightsError(

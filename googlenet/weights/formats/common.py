@@ -24,6 +24,12 @@ BFLOAT16 = "bfloat16"
 """Stands for the dtype that numpy lacks, wherever a reader says how bytes are to be read."""
 
 
+class UnsuitableError(ValueError):
+    """A whole file that holds something other than arrays of numbers by name. The message says what
+    it has instead and what to do.
+    """
+
+
 @dataclass(frozen=True)
 class WeightsFile:
     """What a weights file holds, in the file's own names and layouts.
@@ -102,7 +108,7 @@ def plain_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
     names or places one of them has.
     """
     if not arrays:
-        raise ValueError("expected arrays by name, got none")
+        raise UnsuitableError("expected arrays by name, got none")
     taken = meter()
     for name, array in arrays.items():
         taken.check_name(named(name))

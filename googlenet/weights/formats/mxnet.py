@@ -14,7 +14,7 @@ from pathlib import Path
 from ...arrays import Array
 from ...budget import bounded_shape, meter
 from ...paths import read_file
-from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
+from .common import BFLOAT16, Cursor, UnsuitableError, WeightsFile, from_bytes, plain_arrays
 
 MAGIC = (0x112).to_bytes(8, "little")
 
@@ -51,11 +51,15 @@ def _array(cursor: Cursor) -> Array:
     """
     version = cursor.integer(4)
     if version in (_V2, _V3) and cursor.integer(4, signed=True) != 0:
-        raise ValueError("a sparse array, expected dense ones; convert it with tostype('default')")
+        raise UnsuitableError(
+            "holds a sparse array, expected dense ones; convert it with tostype('default')"
+        )
     axes, size = (cursor.integer(4, signed=True), 8) if version in (_V1, _V2, _V3) else (version, 4)
     shape = _shape(cursor, axes, size)
     if not shape and version != _V3:
-        raise ValueError("an array without values; initialise the network before saving it")
+        raise UnsuitableError(
+            "holds an array without values; initialise the network before saving it"
+        )
     cursor.take(8)  # the device that it was on
     flag = cursor.integer(4, signed=True)
     if flag not in _DTYPES:

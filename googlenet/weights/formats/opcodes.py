@@ -114,6 +114,13 @@ class _Program:
         if owner.size > self.meter.budget.values:
             self.meter.take_values(owner.size)
 
+    def unordered(self, owner: _Value, items: list[_Value]) -> None:
+        """Put `items` into `owner`, a set, which hashes them."""
+        if not all(item.atom for item in items):
+            _refused("has a set of what is not text or a number")
+        self.hold(owner, items)
+        self.meter.check_names(owner.size)
+
     def call(self, parts: list[_Value]) -> None:
         """A value that a call makes of `parts`, which it may copy."""
         self.meter.take_values(sum(part.size for part in parts))
@@ -188,6 +195,17 @@ def _set_items(program: _Program, argument: Any) -> None:
     program.keyed(program.top(), items)
 
 
+def _add_items(program: _Program, argument: Any) -> None:
+    items = program.since_mark()
+    program.unordered(program.top(), items)
+
+
+def _frozen_set(program: _Program, argument: Any) -> None:
+    items = program.since_mark()
+    program.push()
+    program.unordered(program.top(), items)
+
+
 def _put(program: _Program, argument: Any) -> None:
     program.table[int(argument)] = program.top()
 
@@ -259,19 +277,20 @@ _ATOMS = (
     *("BINUNICODE8", "PERSID"),
 )
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
-#: What each opcode does; sets, which hash what they hold, and buffers outside the file are not data
-#: of any framework.
+#: What each opcode does; buffers outside the file are not data of any framework.
 _STEPS: dict[str, Callable[[_Program, Any], None]] = {
     **dict.fromkeys(_ATOMS, _atom),
     **dict.fromkeys(_PUTS, _put),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
-    **dict.fromkeys(("EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT"), _sized(0)),
+    **dict.fromkeys(("EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET"), _sized(0)),
     **{f"TUPLE{count}": _sized(count) for count in (1, 2, 3)},
     **dict.fromkeys(("TUPLE", "LIST"), _marked),
     **dict.fromkeys(("PROTO", "FRAME"), _nothing),
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _extension),
     **dict.fromkeys(("INST", "OBJ"), _marked_call),
     **dict.fromkeys(("REDUCE", "NEWOBJ"), _reduce),
+    "ADDITEMS": _add_items,
+    "FROZENSET": _frozen_set,
     "DICT": _marked_dict,
     "APPEND": _append,
     "APPENDS": _appends,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ...budget import meter
-from .common import Cursor
+from .common import Cursor, UnsuitableError
 from .protobuf import varint
 
 MAGIC: Final = bytes.fromhex("57fb808b247547db")
@@ -24,7 +24,7 @@ _COMPRESSIONS = {1: "Snappy", 2: "Zstandard"}
 def entries(data: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """The keys and values of a table, in the order of the keys.
 
-    Each is charged to the budget. Raises `ValueError` if it is damaged, or compressed.
+    Each is charged to the budget. Raises `ValueError` if it is damaged, `UnsuitableError` if compressed.
     """
     whole = memoryview(data)
     footer = Cursor(whole[-_FOOTER:])
@@ -51,7 +51,7 @@ def _block(whole: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, m
         raise ValueError(f"a block of {size} bytes at {offset}, but the file has {len(whole)}")
     if compression := whole[offset + size]:
         kind = _COMPRESSIONS.get(compression, f"method {compression}")
-        raise ValueError(
+        raise UnsuitableError(
             f"its blocks are compressed with {kind}, which is not read; save it again with"
             " TensorFlow's tf.train.Checkpoint or Saver, which do not compress"
         )

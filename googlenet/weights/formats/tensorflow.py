@@ -22,7 +22,7 @@ from ...arrays import Array
 from ...budget import bounded_shape, meter
 from ...errors import WeightsError
 from ...paths import kind_at, read_file
-from .common import BFLOAT16, Cursor, WeightsFile, from_bytes, plain_arrays
+from .common import BFLOAT16, Cursor, UnsuitableError, WeightsFile, from_bytes, plain_arrays
 from .protobuf import Message, varint, varints
 from .sorted_tables import entries
 
@@ -87,7 +87,7 @@ def _bundle(path: Path, header: Message, table: Iterator[tuple[bytes, memoryview
     for key, value in table:
         name, entry = key.decode("utf-8"), Message.of(value)
         if entry.has(7):
-            raise ValueError(
+            raise UnsuitableError(
                 f"'{name}' is saved in slices, as partitioned variables are; save it from one"
                 " device"
             )

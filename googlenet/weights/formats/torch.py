@@ -9,8 +9,7 @@ torch/serialization.py, `_save` and `_legacy_save`.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,16 +18,15 @@ import numpy as np
 from ...arrays import Array
 from ...budget import bounded_shape, meter
 from ...paths import read_file
-from . import archives, pickles
-from .common import BFLOAT16, Cursor, WeightsFile, named, plain_arrays, widen_bfloat16
+from . import archives, nested, pickles
+from .common import BFLOAT16, Cursor, UnsuitableError, WeightsFile, plain_arrays, widen_bfloat16
+from .inert import INERT
+from .numpys import NUMPY, is_array
 
 LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """The end of the pickled number with which a file of the older format begins, whatever its
 protocol.
 """
-
-WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state")
-"""The keys under which training scripts keep the state dict, beside epochs and optimisers."""
 
 ADVICE = "save only model.state_dict() with torch.save"
 _HOW = {"encoding": "utf-8", "advice": ADVICE}
@@ -124,7 +122,8 @@ def _size(shape: Any = (), /) -> tuple[int, ...]:
 
 
 _ALLOWED: pickles.Allowed = {
-    ("collections", "OrderedDict"): OrderedDict,
+    **INERT,
+    **NUMPY,
     ("torch", "Size"): pickles.StandIn(_size),
     ("torch._utils", "_rebuild_tensor_v2"): pickles.StandIn(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): pickles.StandIn(_rebuild_parameter),
@@ -160,8 +159,8 @@ def read_zip(path: Path) -> WeightsFile:
         pickled = next(name for name in names if name.rpartition("/")[2] == "data.pkl")
         root = pickled.removesuffix("data.pkl")
         if f"{root}constants.pkl" in names:
-            raise ValueError(
-                f"a TorchScript program, expected a state dict; load it in torch and {ADVICE}"
+            raise UnsuitableError(
+                f"is a TorchScript program, expected a state dict; load it in torch and {ADVICE}"
             )
         order = f"{root}byteorder"
         big = order in names and archives.member(archive, order).strip() == b"big"
@@ -263,33 +262,19 @@ def _view(values: Array, tensor: _Tensor) -> Array:
     return widen_bfloat16(view) if tensor.storage.dtype == BFLOAT16 else view
 
 
-def _state_dict(loaded: Any) -> tuple[dict[Any, Any], dict[str, str]]:
-    """The state dict in `loaded`, and what was removed to reach it."""
-    if not isinstance(loaded, dict):
-        raise ValueError(
-            f"expected tensors by name, got one {type(loaded).__name__.strip('_').lower()};"
-            f" {ADVICE}"
-        )
-    for key in WRAPPERS:
-        inner = loaded.get(key)
-        if isinstance(inner, dict) and any(isinstance(value, _Tensor) for value in inner.values()):
-            return inner, {"unwrapped": key}
-    return loaded, {}
-
-
-def _without_prefix(names: Sequence[str]) -> bool:
-    """Whether every name has the prefix that DataParallel adds."""
-    return bool(names) and all(name.startswith("module.") for name in names)
-
-
 def _weights_file(
     path: Path, format: str, loaded: Any, values: Callable[[_Storage], Array]
 ) -> WeightsFile:
-    state, metadata = _state_dict(loaded)
-    tensors = {name: value for name, value in state.items() if isinstance(value, _Tensor)}
-    meter().take_names(len(tensors))
-    arrays = {named(name): _view(values(value.storage), value) for name, value in tensors.items()}
-    if _without_prefix(list(arrays)):
+    def is_leaf(value: Any) -> bool:
+        return isinstance(value, _Tensor) or is_array(value)
+
+    found, metadata = nested.arrays_in(loaded, is_leaf, ADVICE)
+    meter().take_names(len(found))
+    arrays = {
+        name: _view(values(value.storage), value) if isinstance(value, _Tensor) else value.array()
+        for name, value in found.items()
+    }
+    if all(name.startswith("module.") for name in arrays):  # which DataParallel adds
         metadata["removed_prefix"] = "module."
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
     return WeightsFile(path, format, plain_arrays(arrays), metadata)

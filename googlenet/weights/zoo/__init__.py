@@ -4,9 +4,10 @@ becomes our weights.
 
 from __future__ import annotations
 
-from .convert import Imported, import_weights
+from .convert import Imported, import_weights, load_weights, models_of
 from .guess import looks_like
-from .names import Entry, ZooModel, entries, find_model, network_of, zoo_models
+from .models import ZooModel, find_model, zoo_models
+from .names import Entry, entries, network_of
 from .reopen import open_weights, reopen_weights
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "entries",
     "find_model",
     "import_weights",
+    "load_weights",
     "looks_like",
+    "models_of",
     "network_of",
     "open_weights",
     "reopen_weights",

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from ...arrays import Array
 from ...spec.layers import Dense
-from .names import Entry, ZooModel, entries, kind_of, network_of
+from .models import ZooModel
+from .names import Entry, entries, kind_of, network_of
 
 
 def adapted(model: ZooModel, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -21,11 +22,12 @@ def adapted(model: ZooModel, arrays: Mapping[str, Array]) -> dict[str, Array]:
     dense layer whose weight is that of a 1×1 convolution, as TensorFlow-Slim's heads are, loses
     those axes.
     """
-    found = _by_own_names(model, arrays) if model.program else dict(arrays)
-    dense = _dense_names(model)
+    own, dense = own_names(model, arrays), _dense_names(model)
     return {
-        name: _without_ones(array) if name in dense and array.ndim == 4 else array
-        for name, array in found.items()
+        own.get(name, name): _without_ones(array)
+        if own.get(name, name) in dense and array.ndim == 4
+        else array
+        for name, array in arrays.items()
     }
 
 
@@ -36,12 +38,12 @@ def _without_ones(array: Array) -> Array:
     return array.reshape(array.shape[:2]) if array.shape[2:] == (1, 1) else array
 
 
-@functools.cache
-def _all_entries(designator: ZooModel) -> tuple[Entry, ...]:
-    return tuple(entries(designator, network_of(designator, aux=designator.aux)))
+@functools.lru_cache(maxsize=512)
+def _all_entries(model: ZooModel) -> tuple[Entry, ...]:
+    return tuple(entries(model, network_of(model, aux=model.aux)))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=512)
 def _dense_names(model: ZooModel) -> frozenset[str]:
     """The names of weights of dense layers that take vectors."""
     return frozenset(
@@ -53,7 +55,7 @@ def _dense_names(model: ZooModel) -> frozenset[str]:
     )
 
 
-@functools.cache
+@functools.lru_cache(maxsize=512)
 def _modules(model: ZooModel) -> dict[str, list[dict[str, str]]]:
     """By the kind of layer, for each layer in the order of the table the name of its arrays by
     their role.
@@ -65,8 +67,8 @@ def _modules(model: ZooModel) -> dict[str, list[dict[str, str]]]:
     return {kind: list(layers.values()) for kind, layers in found.items()}
 
 
-def _by_own_names(model: ZooModel, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays of a program by the model's own names; as they are if they have other names."""
+def own_names(model: ZooModel, arrays: Mapping[str, Array]) -> dict[str, str]:
+    """The model's own names of the arrays of a program, by those that it has; of no others."""
     found: dict[str, str] = {}
     for kind, rule in model.program.items():
         roles = {name: role for role, name in rule.items() if role != "auto"}
@@ -82,4 +84,4 @@ def _by_own_names(model: ZooModel, arrays: Mapping[str, Array]) -> dict[str, Arr
                 for last, name in held.items()
                 if last in roles and roles[last] in own
             }
-    return {found.get(name, name): array for name, array in arrays.items()}
+    return found

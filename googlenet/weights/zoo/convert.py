@@ -1,44 +1,44 @@
-"""Weights of a model zoo as weights of our network: names, layouts, sizes, and what is wrong with a
-file that does not fit.
-"""
+"""Weights of a model zoo, or of a native model of any framework, as weights of our network."""
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from ...arrays import Array, Params
-from ...errors import ShapeError, UnknownNameError, WeightsError
-from ...spec.layers import Dense, Network
-from ...spec.params import end_weights, param_specs
+from ...architectures import designators
+from ...arrays import Params
+from ...errors import UnknownNameError, WeightsError
+from ...spec.layers import Network
+from ...spec.params import classifier_paths
 from ..check import check_params
-from ..files import is_own
-from ..formats import WeightsFile
-from .adapted import adapted
+from ..files import check_file, is_own, refuse_checkpoint
+from ..formats import WeightsFile, read_weights_file
+from ..initial import init_params
+from .described import described
 from .graphs import network_in, zoo_model_of
-from .guess import looks_like
-from .names import Entry, ZooModel, entries, find_model, network_of, renumbered
-
-#: The largest side of a square image that is tried to fit a dense layer on a map.
-MOST_SIDE = 1024
+from .models import ZooModel, find_model, zoo_models
+from .own import given_models, own_models
+from .parts import best_part
+from .source import Source
 
 
 @dataclass(frozen=True)
 class Imported:
     """A network, its weights by path, and the names of the file's arrays that it does not use, in
-    the order of the file. A file that says what it computes also says which zoo `model` that is (or
-    None), which `others` compute the same, and whether it `transforms` its images first, as
-    torchvision's `transform_input` does; None where the file does not say.
+    the order of the file. `model` is the zoo model whose names the file has, None for this
+    project's own; `key` says where in the file they are, `head` which module its classifier is, if
+    that is not as the model has it. A file that says what it computes also says which `others`
+    compute the same, and whether it `transforms` its images first, as torchvision's
+    `transform_input` does; None where the file does not say.
     """
 
     network: Network
     params: Params
     left_over: list[str]
     model: str | None = None
+    key: str = ""
+    head: str | None = None
     others: tuple[str, ...] = ()
     transforms: bool | None = None
 
@@ -49,40 +49,47 @@ def import_weights(
     *,
     aux: bool | None = None,
     input_size: tuple[int, int] | None = None,
+    key: str | None = None,
+    head: str | None = None,
 ) -> Imported:
     """The weights in `file` of the zoo model `model`, `ZOO:MODEL`, as those of our network of that
-    dialect.
+    dialect; or of a native model of any framework, which has our own names.
 
     The numbers of classes and channels come from the shapes in the file; height and width are the
     network's own unless `input_size` (height, width) is given. The auxiliary heads are included if
-    the file has them; `aux=False` leaves them out, `aux=True` requires them. Every array of the
-    file is used or its name is in `left_over`; those that need no change share their memory with
-    the file's.
+    the file has them; `aux=False` leaves them out, `aux=True` requires them. `key` says which of
+    several models in the file is meant, by what its names begin with; `head` is the name of the
+    classifier if it has another one than the library gives it. A bias before a batch norm is taken
+    from the running mean. Every other array of the file is used or its name is in `left_over`;
+    those that need no change share their memory with the file's.
 
     Raises `UnknownNameError` for a model that does not exist, or has no auxiliary heads where `aux`
     is True; `WeightsError`, on one line, for a file that holds another model, lacks an array, has
     one of another shape, of integers or not finite, or has an extra one in a layer of ours, which
     would make it a different function; `ShapeError` for an input that is too small.
     """
-    found = find_model(model)
-    if aux and not found.aux:
+    models = models_of(model)
+    if aux and not models[0].aux:
         raise UnknownNameError(
-            f"`aux`: model '{found.designator}' has no auxiliary heads; leave out `aux`"
+            f"`aux`: model '{models[0].designator}' has no auxiliary heads; leave out `aux`"
         )
     if file.graph is not None:
-        return import_graph(file, found.network, aux=aux, input_size=input_size)
-    source = _Source(file, found)
+        return import_graph(file, models[0].network, aux=aux, input_size=input_size)
+    if is_own(file.metadata):
+        raise WeightsError(
+            f"{file.path}: '{models[0].designator}' was asked for; {described(file)}"
+        )
+    source = Source(best_part(file, in_layout(file, models), key), head)
     network = source.network(source.has_heads() if aux is None else aux, input_size)
-    params: Params = {}
-    used: set[str] = set()
-    for entry in entries(found, network):
-        names = source.names_of(entry)
-        array = source.check(entry, names, network)
-        params[entry.path] = entry.to_canonical(array)
-        used.update(names)
-    left_over = [name for name in source.file.arrays if name not in used]
-    source.check_left_over(used, left_over)
-    return Imported(network, check_params(network, params, source=str(file.path)), left_over)
+    params, left_over = source.params(network)
+    return Imported(
+        network,
+        check_params(network, params, source=str(file.path)),
+        left_over,
+        None if source.model.own else source.model.designator,
+        source.part.key,
+        source.head.module if source.head else None,
+    )
 
 
 def import_graph(
@@ -103,160 +110,74 @@ def import_graph(
         params,
         found.left_over,
         zoo_model_of(found.network.name),
-        tuple(zoo_model_of(each) or each for each in found.others),
-        found.transforms,
+        others=tuple(zoo_model_of(each) or each for each in found.others),
+        transforms=found.transforms,
     )
 
 
-class _Source:
-    """A file read as one model of a zoo."""
+def models_of(name: str) -> list[ZooModel]:
+    """The naming of arrays that `name` may mean: a zoo's model and the native models of its
+    network, or if it is a network, those and the zoo models that are that network.
 
-    def __init__(self, file: WeightsFile, model: ZooModel) -> None:
-        self.file, self.model = replace(file, arrays=adapted(model, file.arrays)), model
-        self._names = renumbered(model, self.file.arrays)
-
-    def names_of(self, entry: Entry) -> list[str]:
-        """The names that an array has in the file. Raises `WeightsError` if it has none."""
-        names = [self._names[name] for name in entry.names if name in self._names]
-        if not names:
-            raise self._error(f"'{entry.names[0]}' is missing, expected with shape {entry.shape}")
-        return names
-
-    def check(self, entry: Entry, names: Sequence[str], network: Network) -> Array:
-        """The array under `names`. Raises `WeightsError` for a wrong shape or dtype, or two arrays
-        that differ.
-        """
-        array = self.file.arrays[names[0]]
-        for name in names:
-            other = self.file.arrays[name]
-            if other.shape != entry.shape:
-                what = f"'{name}' has shape {other.shape}, expected {entry.shape}"
-                raise self._size_error(what, entry, other, network) or self._error(what)
-            if other.dtype.kind != "f":
-                raise self._error(f"'{name}' has dtype {other.dtype}, expected floating point")
-            if other is not array and not np.array_equal(other, array, equal_nan=True):
-                raise self._error(
-                    f"'{names[0]}' and '{name}' differ; expected the same values, since they name"
-                    " one layer"
-                )
-        return array
-
-    def check_left_over(self, used: set[str], left_over: Sequence[str]) -> None:
-        """Raises `WeightsError` for an array that our layer of the same name lacks, such as the
-        bias of a convolution.
-        """
-        separator = self.model.separator
-        modules = {name.rpartition(separator)[0] for name in used}
-        for name in left_over:
-            module, _, last = name.rpartition(separator)
-            if module in modules and last not in self.model.ignored:
-                raise self._error(
-                    f"'{name}' does not belong in {self.model.designator}, whose layer does not"
-                    " have this array"
-                )
-
-    def has_heads(self) -> bool:
-        """Whether the file has any array of an auxiliary head."""
-        if not self.model.aux:
-            return False
-        plain, both = (
-            entries(self.model, network_of(self.model, aux=aux)) for aux in (False, True)
-        )
-        heads = {entry.path for entry in both} - {entry.path for entry in plain}
-        return any(
-            name in self._names for entry in both if entry.path in heads for name in entry.names
-        )
-
-    def network(self, aux: bool, input_size: tuple[int, int] | None) -> Network:
-        """The network with the classes and channels of the file. Raises `WeightsError` if their
-        arrays are missing or have the wrong shape.
-        """
-        default = network_of(self.model, aux=False)
-        by_path = {entry.path: entry for entry in entries(self.model, default)}
-        first, last = (by_path[spec.path] for spec in end_weights(default))
-        channels = self._size_of(first, axis=1)
-        num_classes = self._size_of(last, axis=0)
-        shape = (channels, *(default.input_shape[1:] if input_size is None else input_size))
-        return network_of(self.model, num_classes=num_classes, input_shape=shape, aux=aux)
-
-    def _size_of(self, entry: Entry, axis: int) -> int:
-        """How long an array of the file is along the axis that is `axis` in our layout."""
-        name = self.names_of(entry)[0]
-        shape, native = self.file.arrays[name].shape, entry.axes[axis]
-        if len(shape) != len(entry.shape) or shape[native] == 0:
-            raise self._error(f"'{name}' has shape {shape}, expected {entry.shape}")
-        return int(shape[native])
-
-    def _size_error(
-        self, what: str, entry: Entry, array: Array, network: Network
-    ) -> WeightsError | None:
-        """The error for a dense layer that was made for a map of another size."""
-        if (
-            not isinstance(entry.spec.site.layer, Dense)
-            or len(entry.spec.shape) != 4
-            or array.ndim != 2
-        ):
-            return None
-        outputs = 0 if entry.axes[0] == 0 else 1  # the flattened map comes after or before them
-        if array.shape[outputs] != entry.spec.shape[0]:
-            return None
-        side = _fitting_side(self.model, network, entry.path, array.shape[1 - outputs])
-        fits = (
-            f"it fits images of {side}×{side}, so give `input_size` {side}×{side}"
-            if side
-            else "it fits no square image size"
-        )
-        return self._error(
-            f"{what} for images of {network.input_shape[1]}×{network.input_shape[2]}; {fits}",
-            guess=False,
-        )
-
-    def _error(self, what: str, *, guess: bool = True) -> WeightsError:
-        """The error `what`, with the model that the file looks like."""
-        hint = f"; {described(self.file, besides=self.model.designator)}" if guess else ""
-        return WeightsError(f"{self.file.path}: {what}{hint}")
-
-
-def _fitting_side(model: ZooModel, network: Network, path: str, features: int) -> int | None:
-    """The side of a square image with which the dense weight at `path` takes `features` inputs: the
-    model's own, or the smallest.
+    Raises `UnknownNameError` if it is neither.
     """
-
-    def features_at(side: int) -> int:
-        try:
-            return math.prod(
-                param_specs(network.at((network.input_shape[0], side, side)))[path].shape[1:]
-            )
-        except ShapeError:
-            return 0
-
-    own = network_of(model).input_shape[1]
-    side: int = (
-        own
-        if features_at(own) == features
-        else bisect_left(range(MOST_SIDE), features, key=features_at)
-    )
-    return side if features_at(side) == features else None
+    try:
+        found = find_model(name)
+    except UnknownNameError:
+        if name not in designators():
+            raise
+        return [*own_models(name), *zoo_models_of(name)]
+    return [found, *own_models(found.network)]
 
 
-def described(file: WeightsFile, *, besides: str | None = None) -> str:
-    """What to do about a file that does not fit: the model that it looks like, if it is not
-    `besides`, or its format.
+def zoo_models_of(network: str) -> list[ZooModel]:
+    """The zoo models that are the network of this name."""
+    return [model for model in map(find_model, zoo_models()) if model.network == network]
+
+
+def in_layout(file: WeightsFile, models: Sequence[ZooModel]) -> list[ZooModel]:
+    """`models`, those first whose layout of square matrices, which no shape tells, is that of the
+    file's format.
     """
+    first = "paddle" if file.format.startswith("Paddle") else "torch"
+    return sorted(models, key=lambda model: model.own and model.zoo != first)
+
+
+def load_weights(
+    path: str | os.PathLike[str],
+    network: Network,
+    *,
+    key: str | None = None,
+    head: str | None = None,
+    new_head: int | None = None,
+) -> Params:
+    """The weights of `network` from a file of any format that has them by the spec's paths, as a
+    native model of any framework has, or by the names of the zoo whose network it is: path →
+    float32 array. `key` and `head` are as for `import_weights`; `new_head` is a seed from which
+    the classifiers are drawn, whatever the file has there.
+
+    Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
+    """
+    file = read_weights_file(path)
+    fresh = {} if new_head is None else _fresh(network, new_head)
     if is_own(file.metadata):
-        return "it is one of this project's own files, so leave out `model`"
-    if any(name.startswith("layers/") and "/vars/" in name for name in file.arrays):
-        return (
-            "an early Keras 3 wrote it without the names of layers; load it in a current Keras 3"
-            " and save it again"
-        )
-    models, share = looks_like(file.arrays)
-    percent = f"{math.floor(100 * share)} % of the arrays match"
-    if not models:
-        return (
-            f"it does not look like any known model (number of arrays: {len(file.arrays)}; the"
-            f" first is '{next(iter(file.arrays))}')"
-        )
-    if besides in models:
-        return f"apart from that it is {besides} ({percent}); download or save it again"
-    return f"it looks like {' or '.join(models)} ({percent})"
+        kept = {name: array for name, array in file.arrays.items() if name not in fresh}
+        return check_file(network, {**kept, **fresh}, file.metadata, path)
+    refuse_checkpoint(path, file.metadata)
+    if file.graph is not None:
+        _, height, width = network.input_shape
+        found = import_graph(file, network.name, input_size=(height, width))
+        kept = {name: array for name, array in found.params.items() if name not in fresh}
+        return check_params(network, {**kept, **fresh}, source=str(path))
+    models = [*given_models(network), *zoo_models_of(network.name)]
+    source = Source(best_part(file, in_layout(file, models), key), head)
+    if new_head is None:
+        source.look_for_head(network)
+    params, _ = source.params(network, without=fresh)
+    return check_params(network, {**params, **fresh}, source=str(path))
+
+
+def _fresh(network: Network, seed: int) -> Params:
+    """New arrays of the classifiers, those of auxiliary heads included."""
+    drawn = init_params(network, seed=seed)
+    return {path: drawn[path] for path in classifier_paths(network)}

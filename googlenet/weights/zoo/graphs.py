@@ -19,9 +19,11 @@ from ..formats.onnx import OnnxGraph
 from .first_steps import is_transformed
 from .following import Follower
 from .found_layers import Differs
-from .names import find_model, zoo_models
+from .models import find_model, zoo_models
 from .values import Value, Values
 
+#: A constant of as many numbers may say how an operation works, such as the shape of a Reshape.
+_SETTINGS = 8
 #: Which libraries' functions are tried first, by what exported a model: of several that fit, the
 #: one from which it comes names it.
 _PRODUCERS = {
@@ -81,10 +83,18 @@ def network_in(
     return Fitting(
         follower.network,
         follower.params,
-        [name for name in file.arrays if name not in follower.values.taken],
+        _left_over(file, follower),
         transforms,
         tuple(each.network.name for each, _ in fitting[1:]),
     )
+
+
+def _left_over(file: WeightsFile, follower: Follower) -> list[str]:
+    """The arrays that no layer takes, without the few numbers that are settings of operations."""
+    taken = follower.values.taken
+    return [
+        name for name, array in file.arrays.items() if name not in taken and array.size > _SETTINGS
+    ]
 
 
 def _transforms(follower: Follower, images: Value) -> bool:

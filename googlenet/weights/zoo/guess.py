@@ -10,32 +10,44 @@ from collections.abc import Mapping
 from ...arrays import Array
 from ...spec.layers import Dense
 from .adapted import adapted
-from .names import Entry, entries, find_model, network_of, renumbered, zoo_models
+from .models import ZooModel, find_model, zoo_models
+from .names import Entry, entries, network_of, plain_name, renumbered
 
 #: Below this share of agreeing arrays, no model is named.
 LEAST_SHARE = 0.5
 
 
-@functools.cache
-def default_entries(designator: str, aux: bool) -> tuple[Entry, ...]:
+@functools.lru_cache(maxsize=512)
+def default_entries(model: ZooModel, aux: bool) -> tuple[Entry, ...]:
     """The entries of a model at its network's own sizes."""
-    model = find_model(designator)
     return tuple(entries(model, network_of(model, aux=aux)))
 
 
-def share(designator: str, arrays: Mapping[str, Array]) -> float:
+@functools.lru_cache(maxsize=512)
+def expected_names(model: ZooModel) -> frozenset[str]:
+    """Every name that an array of `model` may have, auxiliary heads included, automatic ones
+    without their numbers.
+    """
+    return frozenset(
+        plain_name(model, name)
+        for entry in default_entries(model, model.aux)
+        for name in entry.names
+    )
+
+
+def share(model: str | ZooModel, arrays: Mapping[str, Array]) -> float:
     """How well a file and a model agree, from 0 to 1: the arrays with the same name and shape, as a
     share of all that either has.
 
     The sizes of dense layers and of the input are not compared: they depend on the number of
     classes and channels and on the size of images.
     """
-    model = find_model(designator)
+    model = find_model(model) if isinstance(model, str) else model
     arrays = adapted(model, arrays)
     files = renumbered(model, arrays)
-    expected = default_entries(designator, False)
+    expected = default_entries(model, False)
     if model.aux:
-        plain, with_heads = {entry.path for entry in expected}, default_entries(designator, True)
+        plain, with_heads = {entry.path for entry in expected}, default_entries(model, True)
         if any(
             name in files for entry in with_heads if entry.path not in plain for name in entry.names
         ):
@@ -48,7 +60,8 @@ def share(designator: str, arrays: Mapping[str, Array]) -> float:
         shapes = [arrays[name].shape for name in present]
         loose = isinstance(entry.spec.site.layer, Dense) or entry.path == first
         agreeing += any(
-            shape == entry.shape or (loose and len(shape) == len(entry.shape)) for shape in shapes
+            shape in (entry.shape, entry.apart) or (loose and len(shape) == len(entry.shape))
+            for shape in shapes
         )
     counted = sum(name.rpartition(model.separator)[2] not in model.ignored for name in arrays)
     return agreeing / max(len(expected), counted - copies)

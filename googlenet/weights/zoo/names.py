@@ -1,69 +1,19 @@
-"""What model zoos call the arrays of our networks, and how they lay them out.
-
-A zoo is a file of `tables/`, and all of it is data. A model names its network as `get_network`
-takes it, and has rows
-
-    [source module, our path]            or            [source module, our path, block]
-
-A row leads from a module of the zoo to a leaf of ours, or to a unit, `conv` with `norm`, whose two
-parts the zoo names as `unit` says. With a block, every row of that block follows with both
-prefixes. `{a,b}` and `{1..3}` stand for one row each, in step on both sides, and `a|b` for two
-names of one module, of which a file needs one. The source `#` is a module that the zoo numbers
-automatically: the rows are then in the order in which it creates them, and only the order of a
-file's numbers counts. `aux = true` says that the model can have the auxiliary heads; without them
-their rows are left out.
-
-`leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the
-order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
-flattened in the order of `map`. `program` says what a program of the library, which has lost
-the models' own names, calls them; the rows are then in the order in which it makes its layers.
-"""
+"""What a model of a zoo calls the arrays of our network, and how it lays them out."""
 
 from __future__ import annotations
 
-import difflib
-import functools
-import importlib.resources
 import itertools
-import re
-import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ...architectures import get_network
 from ...arrays import Array
-from ...errors import UnknownNameError
 from ...spec.layers import BatchNorm, Conv, Dense, Network, Shape
 from ...spec.params import ParamSpec, param_specs
-
-AUTOMATIC = "#"
-
-
-@dataclass(frozen=True, eq=False)
-class ZooModel:
-    """One model of a zoo: what it is called, which network it is, and all its rows, written out."""
-
-    zoo: str
-    name: str
-    network: str
-    aux: bool
-    unit: Mapping[str, str]
-    rows: tuple[tuple[str, str], ...]
-    leaves: Mapping[str, Mapping[str, str]]
-    join: str
-    separator: str
-    ignored: frozenset[str]
-    #: How a program of this library calls the arrays of each kind of layer, if it has programs.
-    program: Mapping[str, Mapping[str, str]]
-
-    @property
-    def designator(self) -> str:
-        """`ZOO:MODEL`."""
-        return f"{self.zoo}:{self.name}"
+from .models import AUTOMATIC, ZooModel, joined
 
 
 @dataclass(frozen=True)
@@ -93,115 +43,6 @@ class Entry:
         return array.transpose(np.argsort(self.axes)).reshape(self.shape)
 
 
-# Reading the tables -------------------------------------------------------------------------------
-
-
-def _expand(text: str) -> list[str]:
-    """`a{1..2}_{x,y}` → a1_x, a1_y, a2_x, a2_y; text without braces stays as it is."""
-    parts = re.split(r"\{([^}]*)\}", text)
-    options: list[list[str]] = []
-    for index, part in enumerate(parts):
-        bounds = re.fullmatch(r"(\d+)\.\.(\d+)", part)
-        if index % 2 == 0:
-            options.append([part])
-        elif bounds:
-            options.append([str(number) for number in range(int(bounds[1]), int(bounds[2]) + 1)])
-        else:
-            options.append(part.split(","))
-    return ["".join(choice) for choice in itertools.product(*options)]
-
-
-def _joined(prefix: str, rest: str, by: str) -> str:
-    """`prefix` and `rest` with `by` between them if there are both, for each of the names in
-    either.
-    """
-    if AUTOMATIC in (prefix, rest):
-        return AUTOMATIC if rest == AUTOMATIC else rest
-    pairs = itertools.product(prefix.split("|"), rest.split("|"))
-    return "|".join(
-        f"{left}{by}{right}" if left and right else left or right for left, right in pairs
-    )
-
-
-def _rows(
-    rows: list[list[str]], blocks: Mapping[str, list[list[str]]], join: str
-) -> Iterator[tuple[str, str]]:
-    for source, path, *block in rows:
-        sources, paths = _expand(source), _expand(path)
-        if len(sources) == 1:
-            sources *= len(paths)
-        for one_source, one_path in zip(sources, paths, strict=True):
-            if not block:
-                yield one_source, one_path
-                continue
-            for inner_source, inner_path in _rows(blocks[block[0]], blocks, join):
-                yield _joined(one_source, inner_source, join), f"{one_path}.{inner_path}"
-
-
-def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
-    model = table["models"][name]
-    return ZooModel(
-        zoo=zoo,
-        name=name,
-        network=model["network"],
-        aux=model.get("aux", False),
-        unit=model.get("unit", {}),
-        rows=tuple(_rows(model["modules"], table["blocks"], table["join"])),
-        leaves=table["leaves"],
-        join=table["join"],
-        separator=table["separator"],
-        ignored=frozenset(table["ignored"]),
-        program=table.get("program", {}),
-    )
-
-
-@functools.cache
-def _models() -> dict[str, ZooModel]:
-    """Every model of every table by its designator."""
-    found: dict[str, ZooModel] = {}
-    folder = importlib.resources.files(__package__) / "tables"
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            zoo, table = file.name.removesuffix(".toml"), tomllib.loads(file.read_text("utf-8"))
-            found |= {
-                model.designator: model
-                for model in (_model(zoo, table, name) for name in table["models"])
-            }
-    return found
-
-
-def zoo_models() -> tuple[str, ...]:
-    """Every model whose weights can be imported, as `ZOO:MODEL`."""
-    return tuple(_models())
-
-
-def find_model(name: str) -> ZooModel:
-    """The model that `ZOO:MODEL` means, in upper or lower case and with or without underscores:
-    `keras:InceptionV3`.
-
-    Raises `UnknownNameError`, listing those that exist, for an unknown zoo or model.
-    """
-
-    def plain(text: str) -> str:
-        return re.sub(r"[_\-.\s]", "", text).lower()
-
-    models = _models()
-    known = {plain(designator): designator for designator in models}
-    if plain(name) in known:
-        return models[known[plain(name)]]
-    of_zoo = {
-        each: designator
-        for each, designator in known.items()
-        if models[designator].zoo == plain(name.partition(":")[0])
-    }
-    candidates = of_zoo or known
-    close = difflib.get_close_matches(plain(name), candidates, n=1)
-    hint = f"; did you mean '{candidates[close[0]]}'?" if close else ""
-    raise UnknownNameError(
-        f"model: expected one of {', '.join(candidates.values())}, got '{name}'{hint}"
-    )
-
-
 # From rows to arrays ------------------------------------------------------------------------------
 
 
@@ -213,6 +54,8 @@ def network_of(
     aux: bool = False,
 ) -> Network:
     """The network that `model` is. Raises as `get_network` does."""
+    if model.given is not None:
+        return model.given
     return get_network(model.network, num_classes=num_classes, input_shape=input_shape, aux=aux)
 
 
@@ -233,7 +76,7 @@ def entries(model: ZooModel, network: Network) -> list[Entry]:
                 module = (
                     _numbered(rule["auto"], counts)
                     if source == AUTOMATIC
-                    else _joined(source, model.unit.get(part, ""), model.join)
+                    else joined(source, model.unit.get(part, ""), model.join)
                 )
                 found += [_entry(model, rule, module, spec) for spec in leaves[leaf]]
     return found
@@ -283,16 +126,9 @@ def renumbered(model: ZooModel, names: Iterable[str]) -> dict[str, str]:
     """The names of a file by the names of the table: automatic ones renumbered in the order of
     their numbers, others as they are.
     """
-    automatic = [rule["auto"] for rule in model.leaves.values() if "auto" in rule]
     found: dict[str, str] = {}
     counted: dict[str, dict[int, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    pattern = (
-        re.compile(
-            rf"({'|'.join(map(re.escape, automatic))})(?:_(\d+))?{re.escape(model.separator)}(.+)"
-        )
-        if automatic
-        else None
-    )
+    pattern = model.automatic
     for name in names:
         match = pattern.fullmatch(name) if pattern else None
         if match:
@@ -305,3 +141,9 @@ def renumbered(model: ZooModel, names: Iterable[str]) -> dict[str, str]:
             module = _numbered(base, counts)
             found |= {f"{module}{model.separator}{rest}": name for rest, name in by_number[number]}
     return found
+
+
+def plain_name(model: ZooModel, name: str) -> str:
+    """`name` without the number of an automatic one, which says nothing by itself."""
+    match = model.automatic.fullmatch(name) if model.automatic else None
+    return f"{match[1]}{model.separator}{match[3]}" if match else name

@@ -17,26 +17,31 @@ from ...spec.traversal import walk
 from ..check import check_params
 from ..files import is_own
 from ..formats import WeightsFile
-from .convert import Imported, described, import_graph
+from .convert import Imported, import_graph, import_weights
+from .described import described
+from .own import fitting_networks
 
 
 def reopen_weights(
-    file: WeightsFile, *, aux: bool | None = None, input_size: tuple[int, int] | None = None
+    file: WeightsFile,
+    *,
+    aux: bool | None = None,
+    input_size: tuple[int, int] | None = None,
+    key: str | None = None,
+    head: str | None = None,
 ) -> Imported:
-    """The network and weights of a file that `save_params` wrote; arguments as for
-    `import_weights`.
+    """The network and weights of a file that `save_params` wrote, or that has the arrays of only
+    one of our networks by the names of a native model; arguments as for `import_weights`.
 
-    Raises `WeightsError` if something else wrote it, if its network is not one that `get_network`
+    Raises `WeightsError` if it is another file, if its network is not one that `get_network`
     knows, or if its arrays do not fit it; `UnknownNameError` and `ShapeError` as `import_weights`
     does.
     """
     if file.graph is not None:
         return import_graph(file, aux=aux, input_size=input_size)
     if not is_own(file.metadata):
-        raise WeightsError(
-            f"{file.path}: does not say which network it is for, as only this project's"
-            f" .safetensors files do, so `model=ZOO:MODEL` must say it; {described(file)}"
-        )
+        model = _only_network(file)
+        return import_weights(file, model, aux=aux, input_size=input_size, key=key, head=head)
     name, text = file.metadata.get("network", "")[:100], file.metadata.get("input_shape", "")
     size = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9})", text, re.ASCII)
     try:
@@ -62,15 +67,20 @@ def reopen_weights(
 
 
 def open_weights(
-    file: WeightsFile, model: str | None = None, *, input_size: tuple[int, int] | None = None
+    file: WeightsFile,
+    model: str | None = None,
+    *,
+    input_size: tuple[int, int] | None = None,
+    key: str | None = None,
+    head: str | None = None,
 ) -> Imported:
-    """The network and weights of a file that has the spec's names, at `input_size` (height, width)
-    if that is given.
+    """The network and weights of a file that has the spec's names, or those of a zoo, at
+    `input_size` (height, width) if that is given; `key` and `head` as for `import_weights`.
 
     One that `save_params` wrote says which network it is for; for any other, `model` says it, as a
-    name or ZOO:NAME, and its shapes give the numbers of channels and classes. Raises `WeightsError`
-    if it is neither, or if `model` is not the file's own; `UnknownNameError` and `ShapeError` as
-    `get_network` does.
+    name or ZOO:NAME, unless only one network has its arrays; its shapes give the numbers of
+    channels and classes. Raises `WeightsError` if it is neither, or if `model` is not the file's
+    own; `UnknownNameError` and `ShapeError` as `get_network` does.
     """
     if is_own(file.metadata):
         imported = reopen_weights(file, input_size=input_size)
@@ -80,24 +90,29 @@ def open_weights(
                 f" '{model}'; leave `model` out"
             )
         return imported
-    if file.graph is not None:
-        only = None if model is None else get_network(model).name
-        return import_graph(file, only, input_size=input_size)
-    if model is None:
+    if file.graph is not None and model is None:
+        return import_graph(file, input_size=input_size)
+    named = _only_network(file) if model is None else model
+    return import_weights(file, named, input_size=input_size, key=key, head=head)
+
+
+def _only_network(file: WeightsFile) -> str:
+    """The network whose arrays the file has by the names of a native model. Raises `WeightsError`
+    if there is none, or several that compute different things.
+    """
+    fitting = fitting_networks(file)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
         raise WeightsError(
-            f"{file.path}: does not say which network it is for; give its name as `model`"
+            f"{file.path}: does not say which network it is for, and its arrays are those of"
+            f" {' and '.join(fitting)}, which compute different things of them, so"
+            " `model=ZOO:MODEL` must say it"
         )
-    default = get_network(model)
-    channels, classes = channels_and_classes(default, file.arrays)
-    if channels is None or classes is None:
-        first, last = (spec.path for spec in end_weights(default))
-        raise WeightsError(
-            f"{file.path}: '{first}' or '{last}' is missing or has another number of axes; the file"
-            f" does not hold weights of '{model}'"
-        )
-    shape = (channels, *(input_size or default.input_shape[1:]))
-    network = get_network(model, num_classes=classes, input_shape=shape)
-    return Imported(network, check_params(network, file.arrays, source=str(file.path)), [])
+    raise WeightsError(
+        f"{file.path}: does not say which network it is for, as only this project's"
+        f" .safetensors files do, so `model=ZOO:MODEL` must say it; {described(file)}"
+    )
 
 
 def channels_and_classes(network: Network, params: Params) -> tuple[int | None, int | None]:

@@ -190,7 +190,7 @@ HOSTILE = {
     "nested lists": (lambda: b"(lp0\n" + b"]" * 9 + b"(" * 300_000 + b"l" * 300_000 + b".", "deep"),
     "circle": (lambda: b"\x80\x02]q\0h\0a.", "puts a value into itself"),
     "late circle": (lambda: b"\x80\x02]q\0]q\1h\0ah\0h\1a.", "already part of another"),
-    "set": (lambda: b"\x80\x04\x8fN\x90.", "uses the opcode EMPTY_SET"),
+    "set": (lambda: b"\x80\x04\x8f(N\x85\x90.", "a set of what is not text or a number"),
     "long number": (lambda: keyed(b"\x8a\xff" + bytes(254) + b"\1"), "number of"),
     "copied text": (
         lambda: (

@@ -61,7 +61,9 @@ def test_the_attack_above_works(tmp_path):
     [
         ("builtins", "eval"),
         ("__builtin__", "getattr"),
-        ("builtins", "tuple"),
+        ("builtins", "map"),
+        ("argparse", "FileType"),
+        ("pathlib", "Path.unlink"),
         ("torch", "load"),
         ("torch.serialization", "load"),
         ("torch._utils", "_rebuild_tensor_v3"),

@@ -1,0 +1,189 @@
+"""The models of every zoo, read from `tables/`.
+
+A zoo is a file of `tables/`, and all of it is data. A model names its network as `get_network`
+takes it, and has rows
+
+    [source module, our path]            or            [source module, our path, block]
+
+A row leads from a module of the zoo to a leaf of ours, or to a unit, `conv` with `norm`, whose two
+parts the zoo names as `unit` says. With a block, every row of that block follows with both
+prefixes. `{a,b}` and `{1..3}` stand for one row each, in step on both sides, and `a|b` for two
+names of one module, of which a file needs one. The source `#` is a module that the zoo numbers
+automatically: the rows are then in the order in which it creates them, and only the order of a
+file's numbers counts. `aux = true` says that the model can have the auxiliary heads; without them
+their rows are left out.
+
+`leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the
+order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
+flattened in the order of `map`. `program` says what a program of the library, which has lost the
+models' own names, calls them; the rows are then in the order in which it makes its layers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib.resources
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import UnknownNameError
+from ...spec.layers import Network
+
+AUTOMATIC = "#"
+
+
+@dataclass(frozen=True, eq=False)
+class ZooModel:
+    """One model of a zoo: what it is called, which network it is, and all its rows, written out.
+    With `own` it is not a zoo's but this project's native model, in the framework `zoo`.
+    """
+
+    zoo: str
+    name: str
+    network: str
+    aux: bool
+    unit: Mapping[str, str]
+    rows: tuple[tuple[str, str], ...]
+    leaves: Mapping[str, Mapping[str, str]]
+    join: str
+    separator: str
+    ignored: frozenset[str]
+    own: bool = False
+    #: The network itself, if no name means it.
+    given: Network | None = None
+    #: What a program of the library calls the arrays of each kind of layer, if it has programs.
+    program: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def designator(self) -> str:
+        """`ZOO:MODEL`, or the network if it is this project's own."""
+        return self.name if self.own else f"{self.zoo}:{self.name}"
+
+    @property
+    def boundary(self) -> str:
+        """The pattern of what ends a prefix of its names."""
+        return f"[./{re.escape(self.separator)}]"
+
+    @functools.cached_property
+    def automatic(self) -> re.Pattern[str] | None:
+        """The pattern of an automatic name: its base, number and rest; None if it has none."""
+        bases = [rule["auto"] for rule in self.leaves.values() if "auto" in rule]
+        if not bases or not any(source == AUTOMATIC for source, _ in self.rows):
+            return None
+        return re.compile(
+            rf"({'|'.join(map(re.escape, bases))})(?:_(\d+))?{re.escape(self.separator)}(.+)"
+        )
+
+
+# Reading the tables -------------------------------------------------------------------------------
+
+
+def _expand(text: str) -> list[str]:
+    """`a{1..2}_{x,y}` → a1_x, a1_y, a2_x, a2_y; text without braces stays as it is."""
+    parts = re.split(r"\{([^}]*)\}", text)
+    options: list[list[str]] = []
+    for index, part in enumerate(parts):
+        bounds = re.fullmatch(r"(\d+)\.\.(\d+)", part)
+        if index % 2 == 0:
+            options.append([part])
+        elif bounds:
+            options.append([str(number) for number in range(int(bounds[1]), int(bounds[2]) + 1)])
+        else:
+            options.append(part.split(","))
+    return ["".join(choice) for choice in itertools.product(*options)]
+
+
+def joined(prefix: str, rest: str, by: str) -> str:
+    """`prefix` and `rest` with `by` between them if there are both, for each of the names in
+    either.
+    """
+    if AUTOMATIC in (prefix, rest):
+        return AUTOMATIC if rest == AUTOMATIC else rest
+    pairs = itertools.product(prefix.split("|"), rest.split("|"))
+    return "|".join(
+        f"{left}{by}{right}" if left and right else left or right for left, right in pairs
+    )
+
+
+def _rows(
+    rows: list[list[str]], blocks: Mapping[str, list[list[str]]], join: str
+) -> Iterator[tuple[str, str]]:
+    for source, path, *block in rows:
+        sources, paths = _expand(source), _expand(path)
+        if len(sources) == 1:
+            sources *= len(paths)
+        for one_source, one_path in zip(sources, paths, strict=True):
+            if not block:
+                yield one_source, one_path
+                continue
+            for inner_source, inner_path in _rows(blocks[block[0]], blocks, join):
+                yield joined(one_source, inner_source, join), f"{one_path}.{inner_path}"
+
+
+def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
+    model = table["models"][name]
+    return ZooModel(
+        zoo=zoo,
+        name=name,
+        network=model["network"],
+        aux=model.get("aux", False),
+        unit=model.get("unit", {}),
+        rows=tuple(_rows(model["modules"], table["blocks"], table["join"])),
+        leaves=table["leaves"],
+        join=table["join"],
+        separator=table["separator"],
+        ignored=frozenset(table["ignored"]),
+        program=table.get("program", {}),
+    )
+
+
+@functools.cache
+def _models() -> dict[str, ZooModel]:
+    """Every model of every table by its designator."""
+    found: dict[str, ZooModel] = {}
+    folder = importlib.resources.files(__package__) / "tables"
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            zoo, table = file.name.removesuffix(".toml"), tomllib.loads(file.read_text("utf-8"))
+            found |= {
+                model.designator: model
+                for model in (_model(zoo, table, name) for name in table["models"])
+            }
+    return found
+
+
+def zoo_models() -> tuple[str, ...]:
+    """Every model whose weights can be imported, as `ZOO:MODEL`."""
+    return tuple(_models())
+
+
+def find_model(name: str) -> ZooModel:
+    """The model that `ZOO:MODEL` means, in upper or lower case and with or without underscores:
+    `keras:InceptionV3`.
+
+    Raises `UnknownNameError`, listing those that exist, for an unknown zoo or model.
+    """
+
+    def plain(text: str) -> str:
+        return re.sub(r"[_\-.\s]", "", text).lower()
+
+    models = _models()
+    known = {plain(designator): designator for designator in models}
+    if plain(name) in known:
+        return models[known[plain(name)]]
+    of_zoo = {
+        each: designator
+        for each, designator in known.items()
+        if models[designator].zoo == plain(name.partition(":")[0])
+    }
+    candidates = of_zoo or known
+    close = difflib.get_close_matches(plain(name), candidates, n=1)
+    hint = f"; did you mean '{candidates[close[0]]}'?" if close else ""
+    raise UnknownNameError(
+        f"model: expected one of {', '.join(candidates.values())}, got '{name}'{hint}"
+    )
