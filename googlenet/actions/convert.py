@@ -11,6 +11,7 @@ from typing import Any
 from ..backend.protocols import Saves
 from ..backend.threads import prepared_backend
 from ..budget import limited
+from ..data.preprocessing import PREPROCESSINGS, Choice, find_preprocessing, preprocessing_of
 from ..errors import BackendError, DataError, WeightsError
 from ..paths import kind_at, read_file
 from ..spec.analysis import count_parameters
@@ -18,7 +19,14 @@ from ..spec.layers import Network
 from ..spec.traversal import num_classes as classes_of
 from ..weights.files import save_params
 from ..weights.formats import WeightsFile, read_weights_file
-from ..weights.zoo import import_weights, models_of, reopen_weights
+from ..weights.zoo import (
+    Imported,
+    checkpoint_of,
+    import_weights,
+    models_of,
+    reopen_weights,
+    zoo_models,
+)
 from .arguments import flag, name_of, path_of, size_of
 
 #: The ending of this project's own files.
@@ -33,7 +41,8 @@ class Converted:
     it holds (None for a file of this project), the network, the number of arrays, the names of
     those that were not used, and the file written, with its framework (None for a file of this
     project); where in the file the arrays are, and which module is the classifier, if that is not
-    as the model has it.
+    as the model has it; which other models compute the same, as far as a file with a graph tells;
+    and the preprocessing that was stored, if any.
     """
 
     format: str
@@ -45,6 +54,8 @@ class Converted:
     framework: str | None
     key: str = ""
     head: str | None = None
+    also: tuple[str, ...] = ()
+    preprocessing: Choice | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
@@ -60,6 +71,8 @@ class Converted:
             "left_over": list(self.left_over),
             "key": self.key,
             "head": self.head,
+            "also": list(self.also),
+            "preprocessing": None if self.preprocessing is None else self.preprocessing.name,
             "output": str(self.target),
             "bytes": self.target.stat().st_size,
         }
@@ -75,6 +88,7 @@ def convert(
     input_size: tuple[int, int] | None = None,
     key: str | None = None,
     head: str | None = None,
+    preprocessing: str | None = None,
     classes: str | os.PathLike[str] | None = None,
 ) -> Converted:
     """Read the weights in `source`, a file of any framework, and write them to `target`.
@@ -84,7 +98,8 @@ def convert(
     it has several, by what their names begin with; `head` is what its classifier is called, if not
     as in the library. `target` is a safetensors file of this project, or with `framework` that
     framework's own. `aux` says whether to include the auxiliary heads, by default if the file has
-    them; `input_size` is (height, width). `classes` is a text file of class names, one per line, to
+    them; `input_size` is (height, width). `preprocessing` is stored with the weights, by default the
+    library's own. `classes` is a text file of class names, one per line, to
     be stored with the weights.
 
     Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError` or
@@ -111,6 +126,7 @@ def convert(
         imported = reopen_weights(file, aux=aux, input_size=input_size, **asked)
     else:
         imported = import_weights(file, designator, aux=aux, input_size=input_size, **asked)
+    chosen = _chosen(file, imported, model, preprocessing)
     count = classes_of(imported.network)
     if names is not None and len(names) != count:
         raise DataError(
@@ -118,7 +134,7 @@ def convert(
             f" ({count}), got {len(names)}"
         )
     if backend is None:
-        extra = _extra(file, designator, names)
+        extra = _extra(file, imported, chosen, names)
         save_params(after, imported.network, imported.params, extra=extra)
     else:
         backend.save(backend.build(imported.network, imported.params), after)
@@ -132,6 +148,8 @@ def convert(
         None if backend is None else backend.name,
         imported.key,
         imported.head,
+        imported.others,
+        chosen if backend is None else None,
     )
 
 
@@ -172,12 +190,33 @@ def _class_names(path: Path) -> list[str]:
     return names
 
 
-def _extra(file: WeightsFile, designator: str | None, names: list[str] | None) -> dict[str, str]:
+def _chosen(
+    file: WeightsFile, imported: Imported, model: str | None, asked: str | None
+) -> Choice | None:
+    """The preprocessing to store: what is `asked` for, that of the checkpoint or zoo `model`, or
+    what the file itself says; None if nothing says any.
+    """
+    if asked is not None:
+        find_preprocessing(asked)
+        return Choice(asked, "as asked for")
+    named = imported.model
+    if model is not None and named in zoo_models() and ":" in model:
+        named = checkpoint_of(model) or named
+    if named in PREPROCESSINGS:
+        return preprocessing_of(named, imported.transforms)
+    own = file.metadata.get("preprocessing")
+    return None if own is None else Choice(own, "as the file says")
+
+
+def _extra(
+    file: WeightsFile, imported: Imported, chosen: Choice | None, names: list[str] | None
+) -> dict[str, str]:
     """What the new file's metadata say in addition to the network; a file of ours keeps its own."""
-    if designator is None or ":" not in designator:
-        kept = {key: file.metadata[key] for key in KEPT if key in file.metadata}
-    else:
-        kept = {"preprocessing": designator, "converted_from": designator}
+    kept = {key: file.metadata[key] for key in KEPT if key in file.metadata}
+    if imported.model is not None:
+        kept = {"converted_from": imported.model}
+    if chosen is not None:
+        kept["preprocessing"] = chosen.name
     return kept | ({} if names is None else {"classes": json.dumps(names, ensure_ascii=False)})
 
 

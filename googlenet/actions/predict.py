@@ -16,7 +16,7 @@ from ..backend.discovery import canonical_name
 from ..backend.threads import prepared_backend
 from ..budget import bounded_json, limited
 from ..data.images import load_inputs
-from ..data.preprocessing import find_preprocessing
+from ..data.preprocessing import PREPROCESSINGS, find_preprocessing, preprocessing_of
 from ..errors import DataError, GoogLeNetError, UnknownNameError, WeightsError
 from ..files import replacing, writing
 from ..paths import kind_at
@@ -24,7 +24,7 @@ from ..spec.layers import Network
 from ..spec.memory import check_fits
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
-from ..weights.zoo import open_weights
+from ..weights.zoo import Imported, open_weights
 from .arguments import integer, name_of, path_of, several, threads_of
 from .common import Report
 
@@ -173,7 +173,7 @@ def predict(
         names, pieces = tuple(map(str, range(len(array)))), _pieces(array)
     else:
         chosen = (
-            file.metadata.get("preprocessing", opened.model or "unit")
+            file.metadata.get("preprocessing", _own_preprocessing(opened))
             if preprocessing is None
             else preprocessing
         )
@@ -241,3 +241,10 @@ def _class_names(path: Path, metadata: Mapping[str, str], count: int) -> tuple[s
             " convert the weights again with a file of class names"
         )
     return tuple(map(str, names))
+
+
+def _own_preprocessing(opened: Imported) -> str:
+    """What the library whose weights these are does to its images."""
+    if opened.model not in PREPROCESSINGS:
+        return "unit"
+    return preprocessing_of(opened.model, opened.transforms).name

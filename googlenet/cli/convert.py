@@ -47,6 +47,14 @@ Aux = Annotated[
         help="Include or drop the auxiliary heads; by default they are included if IN has them.",
     ),
 ]
+PreprocessingName = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing",
+        metavar="NAME",
+        help="Preprocessing to store with the weights; by default the library's own.",
+    ),
+]
 ClassNames = Annotated[
     str | None,
     typer.Option(
@@ -66,6 +74,7 @@ def command(
     size: Size = None,
     key: Key = None,
     head: Head = None,
+    preprocessing: PreprocessingName = None,
     classes: ClassNames = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,6 +91,7 @@ def command(
         input_size=None if size is None else parse_size(size),
         key=key,
         head=head,
+        preprocessing=preprocessing,
         classes=classes,
     )
     if as_json:
@@ -114,9 +124,15 @@ def _print(converted: Converted) -> None:
             f" {answer['bytes'] / 2**20:,.1f} MiB"
         ),
     }
+    if converted.also:
+        lines["Network"] += f"; {' and '.join(converted.also)} compute the same"
     if converted.key:
         lines["Read"] += f", under '{converted.key}'"
     if converted.head is not None:
         lines["Network"] += f"; its classifier is '{converted.head}'"
+    if (chosen := converted.preprocessing) is not None:
+        lines["Prepared"] = f"{chosen.name}: {chosen.why}"
+        if chosen.alternative:
+            lines["Prepared"] += f"; otherwise --preprocessing {chosen.alternative}"
     for label, text in lines.items():
         say(f"{label:<12}{text}", indent=" " * 12)

@@ -89,10 +89,22 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "unit": Preprocessing("this project: stretched to the input, values in [0, 1]"),
     "torchvision:googlenet": _torchvision((256, 224), ported=True),
     "torchvision:inception_v3": _torchvision((342, 299), ported=True),
+    "torchvision:googlenet-untransformed": _torchvision((256, 224)),
+    "torchvision:inception_v3-untransformed": _torchvision((342, 299)),
     "torchvision:alexnet": _torchvision((256, 224)),
     "torchvision:vgg11": _torchvision((256, 224)),
     "torchvision:vgg16": _torchvision((256, 224)),
     "timm:inception_v3": _timm((341, 299)),
+    "timm:inception_v3.tv_in1k": _timm((341, 299)),
+    "timm:inception_v3.tf_in1k": _timm((341, 299)),
+    "timm:inception_v3.tf_adv_in1k": _timm((341, 299)),
+    # timm ported Gluon's weights, which take ImageNet's mean and deviation.
+    "timm:inception_v3.gluon_in1k": Preprocessing(
+        "timm 1.0, default_cfgs", (341, 299), "bicubic", IMAGENET_MEAN, IMAGENET_STD
+    ),
+    "timm:inception_v4.tf_in1k": _timm((341, 299)),
+    "timm:inception_resnet_v2.tf_in1k": _timm((333, 299)),
+    "timm:inception_resnet_v2.tf_ens_adv_in1k": _timm((333, 299)),
     "timm:inception_v4": _timm((341, 299)),
     "timm:inception_resnet_v2": _timm((333, 299)),
     "keras:inception_v3": _KERAS,
@@ -112,6 +124,45 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "mindcv:inception_v3": _imagenet(_MINDCV, (341, 299)),
     "mindcv:inception_v4": _imagenet(_MINDCV, (341, 299)),
 }
+
+
+#: Preprocessings of which a file of weights does not tell which is meant: the other one, and when
+#: it is.
+ALTERNATIVES: dict[str, tuple[str, str]] = {
+    **{
+        f"torchvision:{name}": (
+            f"torchvision:{name}-untransformed",
+            "of a model that was built with transform_input=False, as without weights=",
+        )
+        for name in ("googlenet", "inception_v3")
+    },
+    "timm:inception_v3": ("timm:inception_v3.gluon_in1k", "of that checkpoint"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A preprocessing that was chosen for weights: its name, why, and what else may be meant."""
+
+    name: str
+    why: str
+    alternative: str = ""
+
+
+def preprocessing_of(model: str, transforms: bool | None = None) -> Choice:
+    """The preprocessing of weights of the zoo model `model`. `transforms` is whether the file says
+    that the model changes its images first, as torchvision's `transform_input` does; None if it
+    does not say.
+    """
+    other, when = ALTERNATIVES.get(model, ("", ""))
+    if not other.endswith("-untransformed"):
+        return Choice(model, "the library's own", f"{other}, {when}" if other else "")
+    if transforms is None:
+        why = "as with weights=, which sets transform_input=True; the file does not say"
+        return Choice(model, why, f"{other}, {when}")
+    if transforms:
+        return Choice(model, "its graph has transform_input")
+    return Choice(other, "its graph has no transform_input")
 
 
 def find_preprocessing(name: str) -> Preprocessing:

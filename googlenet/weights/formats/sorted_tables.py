@@ -24,7 +24,8 @@ _COMPRESSIONS = {1: "Snappy", 2: "Zstandard"}
 def entries(data: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """The keys and values of a table, in the order of the keys.
 
-    Each is charged to the budget. Raises `ValueError` if it is damaged, `UnsuitableError` if compressed.
+    Each is charged to the budget. Raises `ValueError` if it is damaged, `UnsuitableError` if it is
+    compressed.
     """
     whole = memoryview(data)
     footer = Cursor(whole[-_FOOTER:])

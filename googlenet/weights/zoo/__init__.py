@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .convert import Imported, import_weights, load_weights, models_of
 from .guess import looks_like
-from .models import ZooModel, find_model, zoo_models
+from .models import ZooModel, checkpoint_of, find_model, zoo_models
 from .names import Entry, entries, network_of
 from .reopen import open_weights, reopen_weights
 
@@ -14,6 +14,7 @@ __all__ = [
     "Entry",
     "Imported",
     "ZooModel",
+    "checkpoint_of",
     "entries",
     "find_model",
     "import_weights",

@@ -157,7 +157,7 @@ def _is_near(name: str, graph: OnnxGraph) -> bool:
 def _sized(
     name: str, graph: OnnxGraph, aux: bool | None, input_size: tuple[int, int] | None
 ) -> Iterator[Network]:
-    """A network of the graph's sizes: with auxiliary heads if it has further outputs, and without."""
+    """A network of the graph's sizes: with auxiliary heads if it has more outputs, and without."""
     default, images = get_network(name).input_shape, _input(graph)
     channels, height, width = (
         size or default[axis]

@@ -58,6 +58,8 @@ class ZooModel:
     given: Network | None = None
     #: What a program of the library calls the arrays of each kind of layer, if it has programs.
     program: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: What its published checkpoints are called behind its name and a dot.
+    tags: tuple[str, ...] = ()
 
     @property
     def designator(self) -> str:
@@ -139,6 +141,7 @@ def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
         separator=table["separator"],
         ignored=frozenset(table["ignored"]),
         program=table.get("program", {}),
+        tags=tuple(model.get("tags", ())),
     )
 
 
@@ -164,7 +167,7 @@ def zoo_models() -> tuple[str, ...]:
 
 def find_model(name: str) -> ZooModel:
     """The model that `ZOO:MODEL` means, in upper or lower case and with or without underscores:
-    `keras:InceptionV3`.
+    `keras:InceptionV3`; a checkpoint's tag may follow, as in `timm:inception_v3.gluon_in1k`.
 
     Raises `UnknownNameError`, listing those that exist, for an unknown zoo or model.
     """
@@ -174,8 +177,11 @@ def find_model(name: str) -> ZooModel:
 
     models = _models()
     known = {plain(designator): designator for designator in models}
-    if plain(name) in known:
-        return models[known[plain(name)]]
+    base, _, tag = name.partition(".")
+    for asked in (name, base):
+        found = models.get(known.get(plain(asked), ""))
+        if found is not None and (asked == name or tag in found.tags):
+            return found
     of_zoo = {
         each: designator
         for each, designator in known.items()
@@ -187,3 +193,11 @@ def find_model(name: str) -> ZooModel:
     raise UnknownNameError(
         f"model: expected one of {', '.join(candidates.values())}, got '{name}'{hint}"
     )
+
+
+def checkpoint_of(name: str) -> str | None:
+    """The checkpoint that `name` means, as `ZOO:MODEL.TAG`, None if it has no tag. Raises as
+    `find_model` does.
+    """
+    model, tag = find_model(name), name.partition(".")[2]
+    return f"{model.designator}.{tag}" if tag in model.tags else None
