@@ -98,9 +98,9 @@ def convert(
     it has several, by what their names begin with; `head` is what its classifier is called, if not
     as in the library. `target` is a safetensors file of this project, or with `framework` that
     framework's own. `aux` says whether to include the auxiliary heads, by default if the file has
-    them; `input_size` is (height, width). `preprocessing` is stored with the weights, by default the
-    library's own. `classes` is a text file of class names, one per line, to
-    be stored with the weights.
+    them; `input_size` is (height, width). `preprocessing` is stored with the weights, by default
+    the library's own. `classes` is a text file of class names, one per line, to be stored with
+    them.
 
     Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError` or
     `ShapeError`, with what to do; an existing `target` is then left unchanged.
@@ -203,7 +203,12 @@ def _chosen(
     if model is not None and named in zoo_models() and ":" in model:
         named = checkpoint_of(model) or named
     if named in PREPROCESSINGS:
-        return preprocessing_of(named, imported.transforms)
+        chosen = preprocessing_of(named, imported.transforms)
+        others = [each for each in imported.others if each in PREPROCESSINGS]
+        if model is None and others and not chosen.alternative:
+            why = f"{chosen.why}, but the same is computed by models of other libraries"
+            return Choice(chosen.name, why, f"{others[0]}, if it is that")
+        return chosen
     own = file.metadata.get("preprocessing")
     return None if own is None else Choice(own, "as the file says")
 

@@ -125,7 +125,7 @@ def _print(converted: Converted) -> None:
         ),
     }
     if converted.also:
-        lines["Network"] += f"; {' and '.join(converted.also)} compute the same"
+        lines["Network"] += f"; the same as {', '.join(converted.also)}"
     if converted.key:
         lines["Read"] += f", under '{converted.key}'"
     if converted.head is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from ..errors import DataError, GoogLeNetError
 from ..npy import read_header
 from ..paths import expect_file, kind_at, open_file
 from ..printable import shown_path
-from .pictures import SUFFIXES, is_picture, read_picture
+from .pictures import OTHER_PICTURES, SUFFIXES, is_picture, read_picture
 
 #: The first bytes of a gzip file.
 GZIP = b"\x1f\x8b"
@@ -30,6 +31,9 @@ GZIP = b"\x1f\x8b"
 KINDS = "an IDX file, a folder, a PNG or JPEG, or an .npy array"
 #: deflate expands one byte to at most this many.
 MOST_INFLATED = 1032
+_MOST_NAMES = 3
+#: How a web page begins, which a download may leave in the place of a file.
+_HTML = re.compile(rb"\s*<[!?a-z]", re.IGNORECASE)
 
 #: Images that are not decoded yet: PNG or JPEG files, or an array (N, H, W) or (N, H, W, 3).
 Raw: TypeAlias = Sequence[Path] | Array
@@ -107,7 +111,7 @@ def named_images(path: Path) -> list[tuple[str, Path | Array]]:
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """The PNG and JPEG files in `folder`, and with `deep` in its subfolders, in order of their
     paths, without those whose names begin with a dot, which macOS leaves behind. Raises `DataError`
-    if there are none.
+    if there are none, or images of other kinds, which would be missing from the set.
     """
     found = sorted(
         path
@@ -116,6 +120,19 @@ def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and kind_at(path) != "folder"
     )
+    others = sorted(
+        path
+        for path in (folder.rglob("*") if deep else folder.iterdir())
+        if path.suffix.lower() in OTHER_PICTURES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if others:
+        names = ", ".join(str(path.relative_to(folder)) for path in others[:_MOST_NAMES])
+        more = f" and {len(others) - _MOST_NAMES:,} more" if len(others) > _MOST_NAMES else ""
+        raise DataError(
+            f"{folder}: holds images that are neither PNG nor JPEG: {names}{more}; save them as"
+            " PNG, or move them to another folder"
+        )
     if not found:
         raise DataError(f"{folder}: holds no PNG or JPEG images; add some, or leave the folder out")
     return found
@@ -190,7 +207,11 @@ def read_idx(path: Path, *, axes: int) -> Array:
                 while block := unpacked.read(min(1 << 20, size + 1 - len(data))):
                     data += block
                     meter().check_time()
-    except (OSError, EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path}: is truncated or damaged ({_words(error)}); copy or download it again"
+        ) from error
+    except OSError as error:
         raise DataError(f"{path}: cannot be read ({_words(error)})") from error
     _check_length(path, shape, len(data))
     return np.frombuffer(data, np.uint8).reshape(shape)
@@ -198,6 +219,10 @@ def read_idx(path: Path, *, axes: int) -> Array:
 
 def _idx_shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
     """What the header says. Raises `DataError` if it is not one of `axes` axes."""
+    if _HTML.match(header):
+        raise DataError(
+            f"{path}: is a web page, saved in the place of the file; download the file itself"
+        )
     if header[:3] != b"\x00\x00\x08" or len(header) < 4 + 4 * axes or header[3] != axes:
         expected = f"images (N, H, W); give {KINDS}" if axes == 3 else "labels (N,)"
         raise DataError(f"{path}: is not an IDX file of bytes with {expected}")
@@ -221,23 +246,6 @@ def _check_length(path: Path, shape: tuple[int, ...], held: int) -> None:
 
 def _bytes(count: int) -> str:
     return "1 byte" if count == 1 else f"{count} bytes"
-
-
-def idx_file(path: Path) -> Path | None:
-    """`path` if it exists, or the same file with or without .gz, or None."""
-    other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
-    return next((each for each in (path, other) if kind_at(each) == "file"), None)
-
-
-def labels_beside(images: Path) -> Path | None:
-    """The IDX file of labels whose name goes with that of the IDX file `images`, as
-    train-labels-idx1-ubyte goes with train-images-idx3-ubyte; None if there is none, or `images` is
-    of another kind.
-    """
-    name = images.name.replace("images", "labels").replace("idx3", "idx1")
-    if name == images.name or kind_of(images) != "idx":
-        return None
-    return idx_file(images.with_name(name))
 
 
 def read_labels(path: Path, images: Path, count: int) -> Array:

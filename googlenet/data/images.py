@@ -17,8 +17,9 @@ from ..paths import kind_at
 from ..room import check_memory
 from ..spec.layers import Shape
 from ..spec.shapes import size_text
-from .decoding import decode, labels_beside, named_images, read_labels
+from .decoding import decode, kind_of, named_images, read_labels
 from .digits import DESCRIPTION, DIGITS, read_digits
+from .places import labels_of
 from .preprocessing import Preprocessing, preprocess
 from .resizing import check_channels, fit
 
@@ -99,7 +100,7 @@ def _named(source: Path) -> _Named:
     found = named_images(source)
     if kind_at(source) == "folder":
         return found, None, f"{source} ({_images(len(found))})"
-    labels_path = labels_beside(source)
+    labels_path = labels_of(source) if kind_of(source) == "idx" else None
     if labels_path is None:
         return found, None, str(source)
     labels = read_labels(labels_path, source, len(found))

@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 
 #: What the names of these files end in.
 SUFFIXES = (".png", ".jpg", ".jpeg")
+#: What the names of pictures of other formats end in, none of which is read.
+OTHER_PICTURES = (".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ppm")
 FORMATS = ("PNG", "JPEG")
 #: The first bytes of files of these kinds.
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 _ROWS = 256
+_ORIENTATION = 0x0112  # the tag of EXIF
 _LOCK = threading.Lock()
 
 
@@ -45,7 +48,8 @@ def is_picture(head: bytes) -> bool:
 
 def read_picture(path: Path) -> Array:
     """The pixels of a PNG or JPEG file: uint8 (H, W) if it is grey, else (H, W, 3). 16-bit grey
-    becomes 8-bit, palettes become their colours, and transparency is left out.
+    becomes 8-bit, palettes become their colours, and transparency is left out. One that a camera
+    marked as turned is turned upright.
 
     Raises `DataError`, naming the file, for anything else and any damage; what the meter raises if
     its header asks for too many pixels, before one is decoded; `OSError` if it cannot be opened.
@@ -57,7 +61,7 @@ def read_picture(path: Path) -> Array:
             raise DataError(f"{path}: is not a readable image (it is neither PNG nor JPEG)")
         try:
             with _opened(file) as picture:
-                return _pixels(picture)
+                return _upright(_pixels(picture), _orientation(picture))
         except GoogLeNetError:
             raise
         # Pillow's parsers also raise SyntaxError, AssertionError, struct.error and zlib.error.
@@ -105,3 +109,23 @@ def _check_palette(picture: Picture) -> None:
     _, highest = picture.getextrema()
     if not isinstance(highest, (int, float)) or highest >= colours:
         raise ValueError(f"a pixel has colour {highest} of a palette of {colours}")
+
+
+def _orientation(picture: Picture) -> int:
+    """How the picture is turned, by EXIF's number from 1, upright, to 8."""
+    try:
+        found = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow's parser raises anything on damaged metadata, which do not matter
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def _upright(pixels: Array, orientation: int) -> Array:
+    """Pixels (H, W) or (H, W, 3) turned as EXIF 2.3, section 4.6.4, tag 274, says."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -16,11 +16,12 @@ from ..paths import kind_at
 from ..spec.layers import Shape
 from .cache import resize_all
 from .dataset import DataSet, Split, check_classes, name_of
-from .decoding import Raw, idx_file, image_files, read_idx, read_labels, reading
+from .decoding import Raw, image_files, read_idx, read_labels, reading
 from .digits import CLASSES as DIGITS_CLASSES
 from .digits import DESCRIPTION as DIGITS_DESCRIPTION
 from .digits import DIGITS, read_digits
-from .download import FASHION_MNIST, FILES, Report, download
+from .download import FASHION_MNIST, Report, download
+from .places import idx_files, idx_set, other_files, split_folders, system_set
 from .prepared import is_prepared, read_prepared
 from .resizing import check_channels
 
@@ -80,6 +81,9 @@ def load_data(
 def _from_path(data: str, input_shape: Shape, report: Report) -> DataSet:
     path = Path(data)
     kind = kind_at(path)
+    beside = data and not kind and kind_at(path.parent) == "folder"
+    if beside and idx_set(path.parent, path.name) is not None:  # one of several in a folder
+        return _idx(name_of(path), path.parent, None, input_shape, report, path.name)
     if not data or not kind:  # an empty path would mean the current folder
         raise DataError(
             f"`data`: expected {DIGITS}, {FASHION_MNIST} or a path that exists, got"
@@ -92,7 +96,7 @@ def _from_path(data: str, input_shape: Shape, report: Report) -> DataSet:
         )
     if is_prepared(path):
         return read_prepared(path, input_shape)
-    if any(idx_file(path / name) for name in FILES):
+    if idx_set(path) is not None:
         return _idx(name_of(path), path, None, input_shape, report)
     return _folder(path, input_shape, report)
 
@@ -116,8 +120,9 @@ def _digits(input_shape: Shape, report: Report) -> DataSet:
 def _fashion_mnist(data_dir: Path | None, input_shape: Shape, report: Report) -> DataSet:
     named = str(data_dir or os.environ.get("GOOGLENET_DATA_DIR") or "")
     if not named:
+        folder = system_set() or download(report)
         return replace(
-            _idx(FASHION_MNIST, download(report), FASHION_CLASSES, input_shape, report),
+            _idx(FASHION_MNIST, folder, FASHION_CLASSES, input_shape, report),
             description="Fashion-MNIST",
         )
     data = _idx(FASHION_MNIST, Path(named), FASHION_CLASSES, input_shape, report)
@@ -126,11 +131,17 @@ def _fashion_mnist(data_dir: Path | None, input_shape: Shape, report: Report) ->
 
 
 def _idx(
-    name: str, folder: Path, classes: tuple[str, ...] | None, input_shape: Shape, report: Report
+    name: str,
+    folder: Path,
+    classes: tuple[str, ...] | None,
+    input_shape: Shape,
+    report: Report,
+    prefix: str = "",
 ) -> DataSet:
     images: list[Raw] = []
     labels = []
-    for images_path, labels_path in _idx_files(folder):
+    first, second, third, fourth = idx_files(folder, prefix)
+    for images_path, labels_path in ((first, second), (third, fourth)):
         images.append(read_idx(images_path, axes=3))
         labels.append(read_labels(labels_path, images_path, len(images[-1])))
         if classes is not None and labels[-1].max() >= len(classes):
@@ -154,38 +165,29 @@ def _idx(
     )
 
 
-def _idx_files(folder: Path) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
-    """Images and labels to train on, images and labels to test with."""
-    if kind_at(folder) != "folder":
-        raise DataError(
-            f"{folder}: is not a folder; give the one that holds {', '.join(FILES)} as `data_dir`"
-        )
-    paths = {name: idx_file(folder / name) for name in FILES}
-    found = [path for path in paths.values() if path is not None]
-    if len(found) < len(paths):
-        missing = [name for name, path in paths.items() if path is None]
-        raise DataError(
-            f"{folder}: lacks {', '.join(missing)} (plain or .gz); all four of {', '.join(FILES)}"
-            " are needed"
-        )
-    return (found[0], found[1]), (found[2], found[3])
-
-
 # Folders of images --------------------------------------------------------------------------------
 
 
 def _folder(path: Path, input_shape: Shape, report: Report) -> DataSet:
-    train = path / "train"
-    root = train if kind_at(train) == "folder" else path
+    train, test = split_folders(path)
+    if train is not None and test is None and not _folders_in(train):
+        train = None  # a class of trains
+    root = path if train is None else train
     classes = _folders_in(root)
     if len(classes) < 2:
         what = f"one class, {classes[0]}" if classes else "no class folders"
+        if not classes and (others := other_files(root)) is not None:
+            raise DataError(f"{root}: holds {others}")
         raise DataError(
             f"{root}: holds {what}; expected a folder of PNG or JPEG images for each of at least"
             " two classes"
         )
     by_class = {name: image_files(root / name) for name in classes}
-    parts = _with_test_folder(path, by_class) if root is train else _every_fifth(root, by_class)
+    parts = (
+        _every_fifth(root, by_class)
+        if train is None
+        else _with_test_folder(path, train, test, by_class)
+    )
     images = resize_all([[file for file, _ in part] for part in parts], input_shape, report)
     labels = [np.array([label for _, label in part], np.int64) for part in parts]
     return DataSet(
@@ -202,13 +204,14 @@ def _folders_in(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if not name.startswith(".")))
 
 
-def _with_test_folder(path: Path, by_class: dict[str, list[Path]]) -> tuple[Labelled, Labelled]:
-    """What `path`/train holds, which is `by_class`, and what `path`/test holds of its classes."""
-    train, test = path / "train", path / "test"
-    if kind_at(test) != "folder":
+def _with_test_folder(
+    path: Path, train: Path, test: Path | None, by_class: dict[str, list[Path]]
+) -> tuple[Labelled, Labelled]:
+    """What `train` holds, which is `by_class`, and what `test` holds of its classes."""
+    if test is None:
         raise DataError(
-            f"{test}: is missing, although there is {train}; add it, or move the classes straight"
-            f" into {path} and remove {train}"
+            f"{path / 'test'}: is missing, although there is {train}; add it, or move the classes"
+            f" straight into {path} and remove {train}"
         )
     present = _folders_in(test)
     if stray := [name for name in present if name not in by_class]:

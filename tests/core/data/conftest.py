@@ -10,6 +10,7 @@ def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("GOOGLENET_CACHE_DIR", str(folder))
     monkeypatch.delenv("GOOGLENET_DATA_DIR", raising=False)
+    monkeypatch.setattr("googlenet.data.places.SYSTEM", tmp_path / "no package")
     return folder
 
 

@@ -143,7 +143,7 @@ def png():
             ": is truncated or damaged: its header says 2800 bytes, but it holds 2799",
         ),
         (lambda d: write(d / "zero-images", idx(PIXELS[:0])), ": is empty"),
-        (lambda d: write(d / "x.gz", gzip.compress(idx(PIXELS))[:-20]), ": cannot be read"),
+        (lambda d: write(d / "x.gz", gzip.compress(idx(PIXELS))[:-20]), ": is truncated"),
         (lambda d: d, ": holds no PNG or JPEG image"),
         (
             lambda d: save(d / "x.npy", np.zeros((2, 2))),

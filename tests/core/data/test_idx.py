@@ -74,8 +74,8 @@ def damaged(content):
     corrupt = bytearray(packed)
     corrupt[-8] ^= 255  # of the checksum
     return {
-        "truncated gzip": (packed[: len(packed) // 2], "cannot be read"),
-        "corrupt gzip": (bytes(corrupt), "cannot be read"),
+        "truncated gzip": (packed[: len(packed) // 2], "is truncated or damaged"),
+        "corrupt gzip": (bytes(corrupt), "is truncated or damaged"),
         "truncated": (content[:-1], "is truncated or damaged"),
         "too long": (content + b"x", "is truncated or damaged"),
         "another magic": (b"\x00\x00\x0d" + content[3:], "is not an IDX file of bytes"),
@@ -83,6 +83,8 @@ def damaged(content):
             content[:3] + b"\x02" + content[4:],
             "is not an IDX file of bytes",
         ),
+        "a web page": (b"<!DOCTYPE html><html>" + bytes(99), "download the file itself"),
+        "a packed web page": (gzip.compress(b"\n<HTML>sorry" + bytes(99)), "is a web page"),
         "nothing": (b"", "is not an IDX file of bytes"),
         "no images": (
             content[:4] + bytes(len(idx(np.zeros((0,) * content[3], np.uint8))) - 4),

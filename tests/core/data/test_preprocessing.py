@@ -2,6 +2,8 @@
 more, on images small enough to follow.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -11,10 +13,12 @@ from PIL import Image
 from googlenet import DataError, UnknownNameError
 from googlenet.architectures import get_network
 from googlenet.data.preprocessing import (
+    ALTERNATIVES,
     PREPROCESSINGS,
     Preprocessing,
     find_preprocessing,
     preprocess,
+    preprocessing_of,
 )
 from googlenet.weights.zoo import find_model, network_of, zoo_models
 
@@ -276,9 +280,31 @@ def test_every_model_of_a_zoo_has_a_recipe(name):
 
 
 def test_no_recipe_is_of_a_model_that_there_is_not():
-    assert set(PREPROCESSINGS) - {"unit"} == set(zoo_models())
-    for name in set(PREPROCESSINGS) - {"unit"}:
-        get_network(name)
+    checkpoints = {f"{name}.{tag}" for name in zoo_models() for tag in find_model(name).tags}
+    others = {other for other, _ in ALTERNATIVES.values()} - checkpoints
+    assert set(PREPROCESSINGS) - {"unit"} == {*zoo_models(), *checkpoints, *others}
+    for name in zoo_models():
+        get_network(find_model(name).network)
+
+
+def test_a_network_that_takes_blue_first():
+    image = _image(6, 5)
+    plain = Preprocessing("test", mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
+    found = preprocess(image, replace(plain, reverse=True), (3, 6, 5))
+    np.testing.assert_array_equal(found, preprocess(image, plain, (3, 6, 5))[::-1])
+    caffe = preprocess(image, PREPROCESSINGS["caffe:googlenet"], (3, 224, 224))
+    assert -123.01 <= caffe.min() <= caffe.max() <= 255 - 104
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_what_a_graph_says_of_torchvisions_transform(name):
+    model = f"torchvision:{name}"
+    unknown, yes, no = (preprocessing_of(model, each) for each in (None, True, False))
+    assert unknown.name == yes.name == model
+    assert "does not say" in unknown.why
+    assert unknown.alternative.startswith(f"{model}-untransformed")
+    assert (no.name, yes.alternative, no.alternative) == (f"{model}-untransformed", "", "")
+    np.testing.assert_allclose(PREPROCESSINGS[no.name].mean, IMAGENET[0])
 
 
 def test_unknown_recipes():
