@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..backend.protocols import Saves
+from ..backend.protocols import Saves, SavesForOthers
 from ..backend.threads import prepared_backend
 from ..budget import limited
 from ..data.preprocessing import PREPROCESSINGS, Choice, find_preprocessing, preprocessing_of
@@ -21,9 +21,15 @@ from ..weights.files import save_params
 from ..weights.formats import WeightsFile, read_weights_file
 from ..weights.zoo import (
     Imported,
+    ZooModel,
+    carried,
     checkpoint_of,
+    find_model,
     import_weights,
+    loading,
     models_of,
+    native_arrays,
+    network_of,
     reopen_weights,
     zoo_models,
 )
@@ -40,7 +46,8 @@ class Converted:
     """What `convert` read and wrote: the format of `source` in words, the zoo model whose weights
     it holds (None for a file of this project), the network, the number of arrays, the names of
     those that were not used, and the file written, with its framework (None for a file of this
-    project); where in the file the arrays are, and which module is the classifier, if that is not
+    project), the model of a library whose own file it is, and the Python that loads it there; where
+    in the file the arrays are, and which module is the classifier, if that is not
     as the model has it; which other models compute the same, as far as a file with a graph tells;
     and the preprocessing that was stored, if any.
     """
@@ -56,6 +63,8 @@ class Converted:
     head: str | None = None
     also: tuple[str, ...] = ()
     preprocessing: Choice | None = None
+    library: str | None = None
+    load: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with whole-word keys."""
@@ -73,6 +82,8 @@ class Converted:
             "head": self.head,
             "also": list(self.also),
             "preprocessing": None if self.preprocessing is None else self.preprocessing.name,
+            "library": self.library,
+            "load": self.load,
             "output": str(self.target),
             "bytes": self.target.stat().st_size,
         }
@@ -84,6 +95,7 @@ def convert(
     *,
     model: str | None = None,
     framework: str | None = None,
+    library: str | None = None,
     aux: bool | None = None,
     input_size: tuple[int, int] | None = None,
     key: str | None = None,
@@ -97,13 +109,16 @@ def convert(
     native model; None for a file of this project. `key` says which model of the file is meant, if
     it has several, by what their names begin with; `head` is what its classifier is called, if not
     as in the library. `target` is a safetensors file of this project, or with `framework` that
-    framework's own. `aux` says whether to include the auxiliary heads, by default if the file has
+    framework's own, or with `library`, such as `timm:inception_v3`, that library's: its own names
+    in its framework's own file, which its own model loads without this project, as `load` of what
+    is returned says. `aux` says whether to include the auxiliary heads, by default if the file has
     them; `input_size` is (height, width). `preprocessing` is stored with the weights, by default
     the library's own. `classes` is a text file of class names, one per line, to be stored with
     them.
 
     Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError` or
-    `ShapeError`, with what to do; an existing `target` is then left unchanged.
+    `ShapeError`, with what to do, above all where `library`'s model is another function of the same
+    weights; an existing `target` is then left unchanged.
     """
     before, after = path_of("source", source), path_of("target", target)
     aux = None if aux is None else flag("aux", aux)
@@ -113,6 +128,9 @@ def convert(
         "key": None if key is None else name_of("key", key),
         "head": None if head is None else name_of("head", head),
     }
+    other = None if library is None else _library(library, framework)
+    if other is not None:
+        framework = other.framework
     backend = None if framework is None else _saving(framework)
     check_target(before, after, OWN if backend is None else backend.file_suffix)
     if classes is not None and backend is not None:
@@ -136,6 +154,10 @@ def convert(
     if backend is None:
         extra = _extra(file, imported, chosen, names)
         save_params(after, imported.network, imported.params, extra=extra)
+    elif other is not None:
+        imported = _as_that_of(other, imported, before)
+        arrays = native_arrays(other, imported.network, imported.params)
+        _for_others(backend).save_for(other.designator, imported.network, arrays, after)
     else:
         backend.save(backend.build(imported.network, imported.params), after)
     return Converted(
@@ -150,6 +172,8 @@ def convert(
         imported.head,
         imported.others,
         chosen if backend is None else None,
+        None if other is None else other.designator,
+        None if other is None else loading(other, imported.network, str(after)),
     )
 
 
@@ -223,6 +247,53 @@ def _extra(
     if chosen is not None:
         kept["preprocessing"] = chosen.name
     return kept | ({} if names is None else {"classes": json.dumps(names, ensure_ascii=False)})
+
+
+def _library(name: str, framework: str | None) -> ZooModel:
+    """The model of a library whose files can be written."""
+    model = find_model(name_of("library", name))
+    if framework is not None:
+        raise BackendError("`framework`: a library's files are its own framework's; leave it out")
+    if not model.framework:
+        known = sorted({each.partition(":")[0] for each in zoo_models() if _writable(each)})
+        raise BackendError(
+            f"`library`: files of '{model.zoo}' are read, but not written; give a model of"
+            f" {', '.join(known)}"
+        )
+    return model
+
+
+def _writable(name: str) -> bool:
+    return bool(find_model(name).framework)
+
+
+def _as_that_of(model: ZooModel, imported: Imported, source: Path) -> Imported:
+    """The weights as those of `model`, which must be the same function."""
+    network = network_of(
+        model,
+        num_classes=classes_of(imported.network),
+        input_shape=imported.network.input_shape,
+        aux=model.aux and len(imported.network.outputs) > 1,
+    )
+    try:
+        params = carried(imported.params, imported.network, network)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{source}: cannot become a file of {model.designator}; {error}"
+        ) from error
+    heads = [path for path in imported.params if path not in params and ".aux" in path]
+    return replace(
+        imported, network=network, params=params, left_over=[*imported.left_over, *heads]
+    )
+
+
+def _for_others(backend: Saves) -> SavesForOthers:
+    """Raises `BackendError` if the backend writes no files of other libraries."""
+    if not isinstance(backend, SavesForOthers):
+        raise BackendError(
+            f"framework '{backend.name}': its backend cannot write the files of other libraries"
+        )
+    return backend
 
 
 def _saving(framework: str) -> Saves:

@@ -102,6 +102,25 @@ class Saves(Backend, Protocol):
 
 
 @runtime_checkable
+class SavesForOthers(Saves, Protocol):
+    """A backend that writes the files of the libraries that stand on its framework:
+    `googlenet.convert(..., to="torchvision:googlenet")`.
+    """
+
+    def save_for(
+        self,
+        library: str,
+        network: Network,
+        arrays: Mapping[str, Array],
+        path: str | os.PathLike[str],
+    ) -> None:
+        """Write `arrays`, float32 by the names and in the layout of the model `library`, such as
+        `torchvision:googlenet`, to `path`, which ends in `file_suffix`, as the framework's own save
+        function does: what loads into the library's own model. `network` is that model here.
+        """
+
+
+@runtime_checkable
 class Trains(Backend, Protocol):
     """A backend that trains: `googlenet.train`, `race`, and the proof of trajectories."""
 
@@ -371,6 +390,7 @@ class Trainer(Protocol):
 CAPABILITIES: Final[Mapping[str, type]] = {
     "gradients": Differentiates,
     "save": Saves,
+    "save for others": SavesForOthers,
     "trainer": Trains,
     "parallel": TrainsInParallel,
     "threads": SetsThreads,

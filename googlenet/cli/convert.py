@@ -37,7 +37,9 @@ Model = Annotated[
 To = Annotated[
     str | None,
     typer.Option(
-        "--to", metavar="FRAMEWORK", help="Write this framework's own weights file instead."
+        "--to",
+        metavar="FRAMEWORK",
+        help="Write this framework's own weights file instead, or with ZOO:MODEL that library's.",
     ),
 ]
 Aux = Annotated[
@@ -69,7 +71,7 @@ def command(
     source: Source,
     target: Target,
     model: Model = None,
-    framework: To = None,
+    to: To = None,
     aux: Aux = None,
     size: Size = None,
     key: Key = None,
@@ -86,7 +88,7 @@ def command(
         source,
         target,
         model=model,
-        framework=framework,
+        **({"library": to} if to is not None and ":" in to else {"framework": to}),
         aux=aux,
         input_size=None if size is None else parse_size(size),
         key=key,
@@ -109,6 +111,7 @@ def _print(converted: Converted) -> None:
     classes = "class" if answer["num_classes"] == 1 else "classes"
     held = any(not spec.trainable for spec in param_specs(converted.network).values())
     statistics = ", including running statistics" if held else ""
+    theirs = converted.library or converted.framework
     lines = {
         "Read": f"{converted.format}, {converted.model or 'from this project'}",
         "Network": (
@@ -120,7 +123,7 @@ def _print(converted: Converted) -> None:
         ),
         "Unused": f"{counted(len(unused), 'array')}: {shown}" if unused else "none",
         "Written": (
-            f"{converted.target}{f' for {converted.framework}' if converted.framework else ''},"
+            f"{converted.target}{f' for {theirs}' if theirs else ''},"
             f" {answer['bytes'] / 2**20:,.1f} MiB"
         ),
     }
@@ -136,3 +139,7 @@ def _print(converted: Converted) -> None:
             lines["Prepared"] += f"; otherwise --preprocessing {chosen.alternative}"
     for label, text in lines.items():
         say(f"{label:<12}{text}", indent=" " * 12)
+    if converted.load is not None:
+        say("Load it without this project:")
+        for line in converted.load.splitlines():
+            say(f"    {line}", indent=" " * 8)

@@ -34,6 +34,11 @@ class Difference:
     words: str
     training_alone: bool = False
 
+    @property
+    def arrays_alone(self) -> bool:
+        """Whether one has an array that the other lacks: the same function where it is neutral."""
+        return self.words in _OPTIONAL
+
 
 def differences(a: Network, b: Network) -> tuple[Difference, ...]:
     """How `b` differs from `a`, in the order of execution; padding is made explicit for each
@@ -148,6 +153,12 @@ def _padding(value: Any) -> str:
         return _pair((top, left))
     return f"top {top} bottom {bottom} left {left} right {right}"
 
+
+_OPTIONAL = frozenset(
+    f"{one} → {other}"
+    for pair in (("bias", "no bias"), ("gamma", "no gamma"))
+    for one, other in (pair, pair[::-1])
+)
 
 #: How each field is put into words, by name or by (kind of layer, name).
 _WORDS: dict[Any, Callable[[Any, Any], str]] = {

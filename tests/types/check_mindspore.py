@@ -10,6 +10,7 @@ from googlenet.backend.protocols import (
     RunsLayers,
     RunsOwn,
     Saves,
+    SavesForOthers,
     SetsThreads,
     ShowsTraps,
     Trains,
@@ -21,6 +22,7 @@ backend: Backend = googlenet_mindspore
 compiles: Compiles = googlenet_mindspore
 differentiates: Differentiates = googlenet_mindspore
 saves: Saves = googlenet_mindspore
+saves_for_others: SavesForOthers = googlenet_mindspore
 trains: Trains = googlenet_mindspore
 trains_in_parallel: TrainsInParallel = googlenet_mindspore
 sets_threads: SetsThreads = googlenet_mindspore

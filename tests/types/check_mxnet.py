@@ -10,6 +10,7 @@ from googlenet.backend.protocols import (
     RunsLayers,
     RunsOwn,
     Saves,
+    SavesForOthers,
     SetsThreads,
     ShowsTraps,
     Traces,
@@ -22,6 +23,7 @@ backend: Backend = googlenet_mxnet
 compiles: Compiles = googlenet_mxnet
 differentiates: Differentiates = googlenet_mxnet
 saves: Saves = googlenet_mxnet
+saves_for_others: SavesForOthers = googlenet_mxnet
 trains: Trains = googlenet_mxnet
 trains_in_parallel: TrainsInParallel = googlenet_mxnet
 sets_threads: SetsThreads = googlenet_mxnet

@@ -10,6 +10,7 @@ from googlenet.backend.protocols import (
     RunsLayers,
     RunsOwn,
     Saves,
+    SavesForOthers,
     SetsThreads,
     ShowsTraps,
     Traces,
@@ -22,6 +23,7 @@ backend: Backend = googlenet_paddle
 compiles: Compiles = googlenet_paddle
 differentiates: Differentiates = googlenet_paddle
 saves: Saves = googlenet_paddle
+saves_for_others: SavesForOthers = googlenet_paddle
 trains: Trains = googlenet_paddle
 trains_in_parallel: TrainsInParallel = googlenet_paddle
 sets_threads: SetsThreads = googlenet_paddle

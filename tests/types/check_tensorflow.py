@@ -10,6 +10,7 @@ from googlenet.backend.protocols import (
     RunsLayers,
     RunsOwn,
     Saves,
+    SavesForOthers,
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
@@ -23,6 +24,7 @@ backend: Backend = googlenet_tensorflow
 compiles: Compiles = googlenet_tensorflow
 differentiates: Differentiates = googlenet_tensorflow
 saves: Saves = googlenet_tensorflow
+saves_for_others: SavesForOthers = googlenet_tensorflow
 trains: Trains = googlenet_tensorflow
 trains_in_parallel: TrainsInParallel = googlenet_tensorflow
 sets_threads: SetsThreads = googlenet_tensorflow

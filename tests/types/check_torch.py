@@ -10,6 +10,7 @@ from googlenet.backend.protocols import (
     RunsLayers,
     RunsOwn,
     Saves,
+    SavesForOthers,
     SetsPrecision,
     SetsThreads,
     ShowsTraps,
@@ -23,6 +24,7 @@ backend: Backend = googlenet_torch
 compiles: Compiles = googlenet_torch
 differentiates: Differentiates = googlenet_torch
 saves: Saves = googlenet_torch
+saves_for_others: SavesForOthers = googlenet_torch
 trains: Trains = googlenet_torch
 trains_in_parallel: TrainsInParallel = googlenet_torch
 sets_threads: SetsThreads = googlenet_torch

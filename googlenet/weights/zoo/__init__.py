@@ -4,7 +4,9 @@ becomes our weights.
 
 from __future__ import annotations
 
+from .carry import carried
 from .convert import Imported, import_weights, load_weights, models_of
+from .export import loading, native_arrays
 from .guess import looks_like
 from .models import ZooModel, checkpoint_of, find_model, zoo_models
 from .names import Entry, entries, network_of
@@ -14,13 +16,16 @@ __all__ = [
     "Entry",
     "Imported",
     "ZooModel",
+    "carried",
     "checkpoint_of",
     "entries",
     "find_model",
     "import_weights",
     "load_weights",
+    "loading",
     "looks_like",
     "models_of",
+    "native_arrays",
     "network_of",
     "open_weights",
     "reopen_weights",

@@ -17,6 +17,8 @@ their rows are left out.
 order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
 flattened in the order of `map`. `program` says what a program of the library, which has lost the
 models' own names, calls them; the rows are then in the order in which it makes its layers.
+`framework` and `load` say how the library's own file is written, and loaded without this project;
+with `every_name` it has an array under each of its names.
 """
 
 from __future__ import annotations
@@ -60,6 +62,12 @@ class ZooModel:
     program: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     #: What its published checkpoints are called behind its name and a dot.
     tags: tuple[str, ...] = ()
+    #: The framework whose files are the library's, if such a file can be written, and the Python
+    #: that loads one into the library's own model, with {name}, {classes}, {aux} and {file}.
+    framework: str = ""
+    load: str = ""
+    #: Whether a file has an array under each of its names, not only under one.
+    every_name: bool = False
 
     @property
     def designator(self) -> str:
@@ -142,6 +150,9 @@ def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
         ignored=frozenset(table["ignored"]),
         program=table.get("program", {}),
         tags=tuple(model.get("tags", ())),
+        framework=table.get("framework", ""),
+        every_name=table.get("every_name", False),
+        load=model.get("load", table.get("load", "")),
     )
 
 

@@ -3,6 +3,7 @@
 from . import layout, leaves, model, modules, source, tracing, traps
 from .classes import layer_classes
 from .compiling import compiled, compiled_forms
+from .libraries import save_for
 from .model import (
     build,
     file_suffix,
@@ -43,6 +44,7 @@ __all__ = [
     "run_function",
     "run_layers",
     "save",
+    "save_for",
     "set_full_precision",
     "set_threads",
     "shown_traps",
