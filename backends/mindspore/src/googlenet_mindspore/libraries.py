@@ -18,7 +18,7 @@ from .model import file_suffix
 def save_for(
     library: str, network: Network, arrays: Mapping[str, Array], path: str | os.PathLike[str]
 ) -> None:
-    """Write `arrays` to `path` as a checkpoint, for `load_param_into_net` into the `library`'s model.
+    """Write `arrays` to `path` as a checkpoint, for `load_param_into_net` and `library`'s model.
 
     Raises `WeightsError` for any other ending or a file that cannot be written; an existing file is
     then left unchanged.
