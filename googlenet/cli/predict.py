@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..actions.expected import distance_from, expected_logits
 from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
 from ..data.decoding import map_npy
@@ -76,6 +78,14 @@ Out = Annotated[
         help="Write the logits to an .npy file, or all outputs to an .npz file.",
     ),
 ]
+Expect = Annotated[
+    str | None,
+    typer.Option(
+        "--expect",
+        metavar="LOGITS",
+        help="Logits of another program for these images, an .npy file: say how far ours are.",
+    ),
+]
 Taps = Annotated[
     list[str] | None,
     typer.Option(
@@ -99,6 +109,7 @@ def command(
     preprocessing: PreprocessingName = None,
     npy: Npy = None,
     out: Out = None,
+    expect: Expect = None,
     tap: Taps = None,
     as_json: AsJson = False,
 ) -> None:
@@ -107,10 +118,11 @@ def command(
     """
     if bool(images) == (npy is not None):
         raise DataError("IMAGE: give either image files, or an array with --npy IN")
-    if out is None and (npy is not None or tap):
+    if out is None and (tap or (npy is not None and expect is None)):
         given = f"--npy {npy}" if npy is not None else f"--tap {(tap or [''])[0]}"
         raise DataError(f"{given}: needs --out OUT, the file to write the outputs to")
     target = None if out is None else check_output(out, several=bool(tap))
+    expected = None if expect is None else expected_logits(expect)
     if (
         npy is not None
         and target is not None
@@ -133,13 +145,19 @@ def command(
             taps=tap or (),
             report=report,
         )
+    far = None if expected is None else distance_from(expected, found.outputs["logits"])
     if target is not None:
         found.save(target)
     if as_json:
         written = {} if target is None else {"output": str(target)}
-        print_json(found.to_json(top) | written)
+        told = {} if far is None else {"distance": {**asdict(far), "allowed": far.allowed}}
+        print_json(found.to_json(top) | written | told)
     else:
         _print(found, top, target)
+        if far is not None:
+            say(f"Expected in {expect}: {far.words}")
+    if far is not None and not far.allowed:
+        raise typer.Exit(1)
 
 
 def _read_npy(path: str) -> Array:
@@ -156,7 +174,8 @@ def _read_npy(path: str) -> Array:
 def _print(found: Prediction, top: int, out: Path | None) -> None:
     where = f"{found.network.name} in {found.framework}"
     if found.preprocessing is None:
-        say(f"{where}: {counted(len(found.names), 'image')}, logits in {out}")
+        written = "" if out is None else f", logits in {out}"
+        say(f"{where}: {counted(len(found.names), 'image')}{written}")
         return
     say(f"{where}, preprocessing {found.preprocessing}")
     rows = table("Image", "Class", "Probability", right=("Probability",))
