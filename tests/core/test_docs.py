@@ -28,7 +28,7 @@ from googlenet.proof.conformance import mutants
 from googlenet.spec import Conv
 from googlenet.spec.analysis import budget, minimum_sizes, smallest_input
 from googlenet.spec.traversal import walk
-from googlenet.weights.zoo import zoo_models
+from googlenet.weights.zoo import find_model, zoo_models
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -248,8 +248,9 @@ def test_the_lines_of_diff_are_those_of_a_run(page):
 
 def test_the_zoo_page_verifies_every_model():
     table = read("docs/zoo.md").partition("<!-- table -->")[2].partition("<!-- /table -->")[0]
-    missing = [model for model in zoo_models() if f"{model}" not in table]
-    assert not missing
+    missing = [model for model in zoo_models() if model not in verified_models()]
+    only_read = re.search(r"Read in their sources and not run: (.*?)\.\n", read("docs/zoo.md"), re.DOTALL)
+    assert missing == re.findall(r"`(.*?)`", only_read[1])
     worst = max(float(error) for error in re.findall(r"\d\.\de[+-]\d\d", table))
     for page in in_both("docs/weights"):
         said = float(re.search(r"\de-\d", read(page))[0])
@@ -280,8 +281,15 @@ def listed(numbers):
     return f"{', '.join(first)} and {last}"
 
 
+def verified_models():
+    table = read("docs/zoo.md").partition("<!-- table -->")[2].partition("<!-- /table -->")[0]
+    return [name for name in zoo_models() if name in table]
+
+
 def libraries(model):
-    return sum(name.endswith(f":{model}") for name in zoo_models())
+    return sum(
+        name.endswith(f":{model}") and ":" in find_model(name).network for name in zoo_models()
+    )
 
 
 def biases_of_convolutions(network):
@@ -309,7 +317,7 @@ def counts():
     members = {*Backend.__annotations__, *(n for n in vars(Backend) if not n.startswith("_"))}
     return {
         "mutants": len(mutants()),
-        "zoo models": len(zoo_models()),
+        "zoo models": len(verified_models()),
         "libraries with googlenet": libraries("googlenet"),
         "libraries with inception_v3": libraries("inception_v3"),
         "required members of a backend": len(members),

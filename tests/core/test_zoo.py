@@ -43,6 +43,7 @@ CLASSES = 7
 # sorted lines "NAME SHAPE". From the versions that the tables name. Then the same of "NAME PATH",
 # as it was when the logits of the zoo's model and of ours agreed to 1e-5.
 NATIVE = {
+    "caffe:googlenet": (128, "8589b7c88ccf0454", "bbabdb2000f45336"),
     "gluon:inception_v3": (472, "ec23c15e6723c644", "ec227cfcee3a9bf2"),
     "gluoncv:googlenet": (305, "7f99dd7b9156193f", "1346f88b60731912"),
     "gluoncv:inception_v3": (472, "ec23c15e6723c644", "ec227cfcee3a9bf2"),
@@ -54,6 +55,10 @@ NATIVE = {
     "paddle:googlenet": (69, "607afd6ded7853a3", "7c2ea5de59871a7b"),
     "paddle:inception_v3": (472, "9e0e27b98c226a94", "0bd497868d1745d0"),
     "paddle:alexnet": (16, "f3dc3ba6a9bd06e4", "9a5f8976a47ee3f7"),
+    "slim:googlenet": (230, "8149293eed4eded1", "319c1cb144fb203e"),
+    "slim:inception_v3": (388, "4c3d555616faa96c", "14bd01e68c1a6218"),
+    "slim:inception_v4": (598, "1422c55a398158ef", "efaf6fe2bdefa854"),
+    "slim:inception_resnet_v2": (898, "2c5ff4451e18dcb5", "c969aae4651cf2c2"),
     "timm:inception_v3": (
         484,
         "7d21aabc17287c01",
@@ -68,10 +73,12 @@ NATIVE = {
     "torchvision:vgg16": (32, "e9638b84165a72d5", "107a0467747d150d"),
 }
 WITH_HEADS = [
+    "caffe:googlenet",
     "gluoncv:googlenet",
     "mindcv:googlenet",
     "mindcv:inception_v3",
     "paddle:googlenet",
+    "slim:inception_v3",
     "timm:inception_v3",
     "torchvision:googlenet",
     "torchvision:inception_v3",
@@ -174,9 +181,9 @@ def weights_file(arrays, path="weights.pt", metadata=None):
 def in_our_layout(zoo, native, shape):
     """A second hand at layouts: `native` with the axes and shape of ours."""
     if native.ndim == 4:
-        return np.einsum("hwio->oihw", native) if zoo == "keras" else native
+        return np.einsum("hwio->oihw", native) if zoo in ("keras", "slim") else native
     if native.ndim == 2:
-        return (native.T if zoo in ("keras", "paddle") else native).reshape(
+        return (native.T if zoo in ("keras", "paddle", "slim") else native).reshape(
             shape
         )  # maps are flattened C, H, W
     return native
@@ -274,7 +281,7 @@ def test_spellings(name):
         (
             "torchvison:googlenet",
             (
-                "expected one of gluon:inception_v3, .*torchvision:vgg16, got"
+                "expected one of caffe:googlenet, .*torchvision:vgg16, got"
                 " 'torchvison:googlenet'.*'torchvision:googlenet'"
             ),
         ),
@@ -289,7 +296,7 @@ def test_spellings(name):
             "timm",
             "one of timm:inception_v3, timm:inception_v4, timm:inception_resnet_v2, got 'timm'",
         ),
-        ("", "expected one of gluon:inception_v3, .*, got ''$"),
+        ("", "expected one of caffe:googlenet, .*, got ''$"),
     ],
 )
 def test_an_unknown_model(name, message):

@@ -197,6 +197,19 @@ def drawn_hdf5(rng, data):
     return stream.getvalue()
 
 
+def rewired(rng, data):
+    """An ONNX graph whose operations take and give other values of it, or do something else: names
+    exchanged with others of the same length, so that all lengths stay right.
+    """
+    changed = bytearray(data)
+    names = list(re.finditer(rb"[A-Z][A-Za-z]{2,}(?:_\d+)?|onnx::Conv_\d+|images", data))
+    for _ in range(rng.randint(1, 6)):
+        one = rng.choice(names)
+        alike = [each[0] for each in names if len(each[0]) == len(one[0])]
+        changed[one.start() : one.end()] = rng.choice(alike)
+    return bytes(changed)
+
+
 # Pickles ------------------------------------------------------------------------------------------
 
 #: Names that a pickle may ask for, and those of an attack.
@@ -260,6 +273,8 @@ _REPAIRED = {
     "weights safetensors file": repaired_safetensors,
     "weights Keras 3 weights": drawn_hdf5,
     "weights Keras legacy weights": drawn_hdf5,
+    "graph": rewired,
+    "parts TensorFlow.js": reworded_bytes,
     "own weights": repaired_metadata,
     "picture": repaired_png,
     "array": repaired_npy,

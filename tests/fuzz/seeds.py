@@ -24,7 +24,15 @@ from googlenet.version import __version__, source_digest
 from googlenet.weights.files import network_metadata, safetensors_bytes
 
 from ..core.data.helpers import idx, pixels
-from ..core.formats.writers import FORMATS, example
+from ..core.formats.graphs import Writer
+from ..core.formats.writers import (
+    FORMATS,
+    example,
+    write_caffe,
+    write_pdiparams,
+    write_tensorflow_2,
+    write_tensorflow_js,
+)
 
 
 def _pixels(shape):
@@ -133,6 +141,46 @@ def _responses():
     ]
 
 
+#: Between the files of a set that belong together.
+BETWEEN = b"\n-- the next file --\n"
+
+
+def _parts():
+    """Formats of several files: their names, and the contents of a set in one."""
+    index, shard = write_tensorflow_2(example())
+    parameters, program = write_pdiparams(example())
+    model, shards = write_tensorflow_js(example())
+    return {
+        "TensorFlow": (index, shard),
+        "Paddle": (parameters, program),
+        "TensorFlow.js": (model, *shards.values()),
+    }
+
+
+#: What the files of a set are called, the one to read first.
+PARTS = {
+    "TensorFlow": ("w.index", "w.data-00000-of-00001"),
+    "Paddle": ("w.pdiparams", "w.json"),
+    "TensorFlow.js": ("model.json", "group1-shard1of2.bin", "group1-shard2of2.bin"),
+}
+
+
+def _layers():
+    names = (f"{layer}/{place}" for layer in ("conv", "dense") for place in range(2))
+    return dict(zip(names, example().values(), strict=True))
+
+
+def _graphs():
+    """Models of `TINY`, as exporters write them."""
+    rng = np.random.default_rng(0)
+    params = {
+        path: rng.uniform(0.5, 1.5, each.shape).astype(np.float32)
+        for path, each in param_specs(TINY).items()
+    }
+    spellings = ({}, {"folded": True, "dense": "MatMul"}, {"last": True})
+    return [Writer(TINY, params, **each).whole() for each in spellings]
+
+
 @cache
 def seeds():
     """Kind → its files; a kind is how a worker reads them."""
@@ -146,6 +194,9 @@ def seeds():
     ]
     return {
         **{f"weights {name}": [write(example())] for name, write in FORMATS.items()},
+        "weights Caffe model": [write_caffe(_layers(), version=version) for version in (1, 2)],
+        **{f"parts {name}": [BETWEEN.join(parts)] for name, parts in _parts().items()},
+        "graph": _graphs(),
         "own weights": [_own()],
         "picture": pictures,
         "array": [_npy(images), _npy(np.asfortranarray(images / 255)), _npy(images[:, None])],

@@ -28,9 +28,9 @@ from googlenet.proof.parity.run import _result as result_of
 from googlenet.training.checkpoint import load_checkpoint
 from googlenet.training.loop import read_log
 from googlenet.weights.formats import read_weights_file
-from googlenet.weights.zoo import open_weights
+from googlenet.weights.zoo import graphs, open_weights
 
-from .seeds import SERVED, SETTINGS, TINY, small_set
+from .seeds import BETWEEN, PARTS, SERVED, SETTINGS, TINY, small_set
 
 ADDRESS_SPACE = 8 * 2**30
 
@@ -43,6 +43,22 @@ def _picture(path):
 def _own(path):
     file = read_weights_file(path)
     open_weights(file, None if "network" in file.metadata else "vgg11_small")
+
+
+def _parts(path, names):
+    """The files of a set, which are one file here."""
+    with tempfile.TemporaryDirectory() as folder:
+        contents = path.read_bytes().split(BETWEEN, len(names) - 1)
+        for name, content in zip(names, contents, strict=False):
+            (Path(folder) / name).write_bytes(content)
+        read_weights_file(Path(folder) / names[0])
+
+
+def _graph(path):
+    file = read_weights_file(path)
+    if file.graph is not None:
+        with patch.object(graphs, "get_network", lambda name, **sizes: TINY):
+            graphs.network_in(file, file.graph, only="tiny")
 
 
 def _checkpoint(path):
@@ -95,11 +111,13 @@ def _server(path):
             thread.join()
 
 
-#: How a file is read, by the first word of its kind.
+#: How a file is read, by its kind or the first word of it.
 READERS = {
     "weights": read_weights_file,
     "pickle": read_weights_file,
     "own": _own,
+    **{f"parts {name}": partial(_parts, names=names) for name, names in PARTS.items()},
+    "graph": _graph,
     "picture": _picture,
     "array": _picture,
     "IDX": _picture,
@@ -184,7 +202,8 @@ def outcome(kind, path):
     before, start = _memory("VmRSS"), time.monotonic()
     escaped, request = None, False
     try:
-        read = PLANTED[kind] if kind in PLANTED else READERS[kind.partition(" ")[0]]
+        named = kind if kind in READERS else kind.partition(" ")[0]
+        read = PLANTED[kind] if kind in PLANTED else READERS[named]
         read(Path(path))
     except GoogLeNetError as error:
         request = any(isinstance(each, MemoryError) for each in _causes(error))

@@ -90,6 +90,8 @@ class OnnxGraph:
 def read(path: Path) -> WeightsFile:
     """Read a .onnx file. Raises `WeightsError` if arrays are in a file that is not beside it."""
     model = Message.of(read_file(path))
+    if not model.has(8):  # behind the graph, whose length says nothing of what follows
+        raise ValueError("it does not say which operators it uses")
     graph, external = model.message(7), _External(path)
     arrays: dict[str, Array] = {}
     for tensor in graph.messages(5):

@@ -39,9 +39,16 @@ class _Steps:
 
     def __init__(self, values: Values, images: str, given: Array) -> None:
         self._values, self._images, self._given = values, images, given
+        self._known: dict[str, Array | None] = {}
 
     def value(self, name: str, steps: int) -> Array | None:
         """A value, None if it takes an operation that is not known here."""
+        if name not in self._known:
+            self._known[name] = None  # what needs itself is not known
+            self._known[name] = self._found(name, steps)
+        return self._known[name]
+
+    def _found(self, name: str, steps: int) -> Array | None:
         if name == self._images:
             return self._given
         if (constant := self._values.constant(name)) is not None:

@@ -15,6 +15,8 @@ from ..formats.onnx import OnnxGraph
 from .found_layers import Differs, Layers, owes
 from .values import Value
 
+_MOST_BRANCHES = 64
+
 
 class Follower(Layers):
     """Follows `network` through `graph`; `params` are its arrays by path as far as it came, and
@@ -81,7 +83,7 @@ class Follower(Layers):
 
     def _concat(self, layer: Concat, path: str, value: Value) -> Value:
         branches = self._flat(layer, path)
-        values = self._joined(value)
+        values = self._joined(value, path)
         if len(values) != len(branches):
             raise Differs(f"'{path}' joins {len(values)} values, expected {len(branches)}")
         ends = iter(values)
@@ -95,7 +97,7 @@ class Follower(Layers):
             found += self._flat(inside, path) if isinstance(inside, Concat) else [name]
         return found
 
-    def _joined(self, value: Value) -> list[Value]:
+    def _joined(self, value: Value, path: str) -> list[Value]:
         node, at = self.values.made(value)
         if node is not None and node.op == "Relu" and not at.relu and not at.norm:
             inner, below = self.values.made(at.before(node.inputs[0]))
@@ -108,7 +110,13 @@ class Follower(Layers):
             at = replace(at, order="HWC" if axis == 3 else "CHW")
         if at.norm or axis != (3 if at.order == "HWC" else 1):
             raise Differs(f"'{node.name}' joins along axis {axis}, expected the channels")
-        return [each for name in node.inputs for each in self._joined(at.before(name))]
+        found: list[Value] = []
+        for name in node.inputs:
+            found += self._joined(at.before(name), path)
+            # One may join one value with itself again and again, which is twice as many each time.
+            if len(found) > _MOST_BRANCHES:
+                raise Differs(f"'{path}' joins more values than any network here")
+        return found
 
     def _branches(self, layer: Concat, path: str, next_value: Callable[[], Value]) -> Value:
         """Where all branches begin; each takes as many of the values as it has ends."""
@@ -139,8 +147,11 @@ class Follower(Layers):
         node, at = self.values.made(value)
         if node is None or node.op not in ("Add", "Sum") or len(node.inputs) != 2 or owes(at):
             raise self.other(path, "a sum", node)
-        reason = None
-        for body, shortcut in (node.inputs, node.inputs[::-1]):
+        reason, furthest = None, -1
+        orders = [node.inputs, node.inputs[::-1]]
+        # What is multiplied is the body, if anything is.
+        orders.sort(key=lambda order: not self.values.is_scaled(order[0]))
+        for body, shortcut in orders:
             before, found = dict(self.params), self.found
             try:
                 end = self.scaled(layer.scale, path, at.before(body))
@@ -149,9 +160,9 @@ class Follower(Layers):
                 self._same(end, other, path)
                 return end
             except Differs as error:
-                self.params, reached = before, self.found
-                if reason is None or reached > found:
-                    reason = error
+                self.params, reached = before, self.found - found
+                if reached > furthest:
+                    reason, furthest = error, reached
         assert reason is not None
         raise reason
 

@@ -62,6 +62,7 @@ def network_in(
     Raises `WeightsError` if it is another, or none.
     """
     fitting: list[tuple[Follower, bool]] = []
+    others: list[str] = []
     nearest: tuple[int, str, str] = (-1, "", "")
     for name in [only] if only is not None else _names(graph):
         if only is None and not _is_near(name, graph):
@@ -69,13 +70,19 @@ def network_in(
         for network in _sized(name, graph, aux, input_size):
             follower = Follower(graph, network)
             try:
-                fitting.append((follower, _transforms(follower, follower.whole())))
-                break
+                transforms = _transforms(follower, follower.whole())
             except Differs as error:
                 reason = str(error)
-            except (ValueError, TypeError, IndexError) as error:
-                # A damaged graph may say anything of itself, such as an axis that is not there.
-                reason = " ".join(str(error).split())[:200]
+            except GoogLeNetError:
+                raise
+            except Exception as error:  # a damaged graph may say anything of itself
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+            else:
+                if fitting:  # its weights are the same ones
+                    others.append(network.name)
+                else:
+                    fitting.append((follower, transforms))
+                break
             nearest = max(nearest, (follower.found, network.name, reason))
     if not fitting:
         raise WeightsError(_refusal(file.path, nearest, only))
@@ -85,7 +92,7 @@ def network_in(
         follower.params,
         _left_over(file, follower),
         transforms,
-        tuple(each.network.name for each, _ in fitting[1:]),
+        tuple(others),
     )
 
 

@@ -106,6 +106,12 @@ class Values:
             return node.inputs[1], first
         return None
 
+    def is_scaled(self, name: str) -> bool:
+        """Whether a value is the product with one number."""
+        node, _ = self.made(Value(name))
+        parts = self.split(node) if node is not None and node.op in ("Mul", "Div") else None
+        return parts is not None and parts[1].size == 1
+
     def is_input(self, value: Value) -> bool:
         """Whether a value is the model's images."""
         return value.name in self.graph.inputs

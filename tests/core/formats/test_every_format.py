@@ -126,7 +126,7 @@ def test_no_file(tmp_path, file):
 
 @pytest.mark.parametrize(
     "content",
-    [b"x", b"GIF89a", b"\x08\x07\x12\x07pytorch:", bytes(100), b"(", b"\x1f\x8b\x08" + bytes(50)],
+    [b"x", b"GIF89a", b"\x08\x07\x0f\x07pytorch:", bytes(100), b"("],
 )
 def test_an_unknown_format_names_those_that_are_known(content, file):
     message = refusal(file(content))

@@ -1,6 +1,7 @@
 """A writer of every format, byte by byte, and what a reading or a refusal must be."""
 
 import io
+import json
 import pickle
 import struct
 import zipfile
@@ -208,6 +209,158 @@ def write_mindspore(arrays):
     )
 
 
+ONNX = {"f4": 1, "u1": 2, "i4": 6, "i8": 7, "b1": 9, "f2": 10, "f8": 11}
+
+
+def onnx_tensor(name, array, *, place=8):
+    dims = b"".join(field(1, size) for size in array.shape)
+    return (
+        dims + field(2, ONNX[code(array)]) + field(place, name.encode()) + field(9, array.tobytes())
+    )
+
+
+def onnx_model(graph):
+    opset = field(1, b"") + field(2, 13)
+    return field(1, 8) + field(2, b"tests") + field(7, graph) + field(8, opset)
+
+
+def write_onnx(arrays):
+    return onnx_model(b"".join(field(5, onnx_tensor(*each)) for each in arrays.items()))
+
+
+def write_mindir(arrays):
+    parameters = (onnx_tensor(f"1_net_2:{name}", array, place=7) for name, array in arrays.items())
+    graph = b"".join(field(3, each) for each in parameters)
+    return field(1, b"1.0") + field(2, b"MindSpore") + field(5, b"2.8.0") + field(7, graph)
+
+
+def block(entries):
+    """A block of a sorted table, and its trailer: no compression, a sum that nobody checks."""
+    body = b"".join(
+        varint(0) + varint(len(key)) + varint(len(value)) + key + value for key, value in entries
+    )
+    return body + struct.pack("<II", 0, 1), b"\0" + bytes(4)
+
+
+def table(entries):
+    """A sorted table, as TensorFlow's checkpoints are, in two blocks of entries."""
+    content, index = b"", []
+    entries = list(entries)
+    for part in (entries[:2], entries[2:]):
+        if part:
+            body, trailer = block(part)
+            index.append((part[-1][0], varint(len(content)) + varint(len(body))))
+            content += body + trailer
+    handles = b""
+    for each in ([], index):
+        body, trailer = block(each)
+        handles += varint(len(content)) + varint(len(body))
+        content += body + trailer
+    return content + handles.ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
+
+
+TENSORFLOW = {"f4": 1, "f8": 2, "i4": 3, "u1": 4, "i8": 9, "b1": 10, "f2": 19}
+
+
+def tensorflow_shape(shape):
+    return b"".join(field(2, field(1, size)) for size in shape)
+
+
+def write_tensorflow_1(arrays, values=lambda array: field(4, array.tobytes())):
+    """A checkpoint of version 1, with each array in one slice."""
+    meta, slices = b"", []
+    for name, array in arrays.items():
+        extents = b"".join(field(1, b"") for _ in array.shape)
+        kind = TENSORFLOW[code(array)]
+        shape = tensorflow_shape(array.shape)
+        meta += field(1, field(1, name.encode()) + field(2, shape) + field(3, kind))
+        data = (
+            field(1, name.encode()) + field(2, extents) + field(3, field(1, kind) + values(array))
+        )
+        slices.append((b"\1" + name.encode(), field(2, data)))
+    return table([(b"", field(1, meta)), *sorted(slices)])
+
+
+def write_tensorflow_2(arrays, extra=()):
+    """The index and the only shard of a checkpoint of version 2."""
+    entries, shard = [(b"", field(1, 1) + field(3, field(1, 1)))], b""
+    for name, array in sorted(arrays.items()):
+        place = field(4, len(shard)) + field(5, array.nbytes)
+        kind = field(1, TENSORFLOW[code(array)]) + field(2, tensorflow_shape(array.shape))
+        entries.append((name.encode(), kind + place))
+        shard += array.tobytes()
+    for name, content in extra:
+        entry = field(1, 7) + field(4, len(shard)) + field(5, len(content))
+        entries.append((name.encode(), entry))
+        shard += content
+    return table(sorted(entries)), shard
+
+
+PADDLE = {"b1": 0, "i4": 2, "i8": 3, "f2": 4, "f4": 5, "f8": 6, "u1": 20}
+
+
+def write_pdiparams(arrays):
+    """A file of parameters without names, and the program that names them."""
+    content = b""
+    for _, array in sorted(arrays.items()):
+        dims = b"".join(field(2, size) for size in array.shape)
+        description = field(1, PADDLE[code(array)]) + dims
+        content += bytes(16) + struct.pack("<i", len(description)) + description + array.tobytes()
+    ops = [{"#": "p", "A": [0, 1, 1, name]} for name in arrays]
+    program = {"base_code": {"magic": "pir"}, "program": {"regions": [{"ops": ops}]}}
+    return content, json.dumps(program).encode()
+
+
+def write_pdmodel(arrays):
+    """The program as Paddle 2 writes it."""
+    variables = b"".join(
+        field(3, field(1, name.encode()) + field(2, field(1, 7)) + field(3, 1)) for name in arrays
+    )
+    reader = field(3, field(1, b"feed") + field(2, field(1, 9)) + field(3, 1))
+    return field(1, field(1, 0) + field(2, 0) + reader + variables)
+
+
+def write_tensorflow_js(arrays, quantized=None):
+    """A model.json and its two shards."""
+    weights = [
+        {"name": name, "shape": list(array.shape), "dtype": "float32"} | (quantized or {})
+        for name, array in arrays.items()
+    ]
+    content = b"".join(array.tobytes() for array in arrays.values())
+    shards = {"group1-shard1of2.bin": content[:9], "group1-shard2of2.bin": content[9:]}
+    manifest = [{"paths": list(shards), "weights": weights}]
+    return json.dumps({"modelTopology": {}, "weightsManifest": manifest}).encode(), shards
+
+
+def caffe_blob(array, *, legacy=False):
+    if legacy:
+        shape = (1,) * (4 - array.ndim) + array.shape
+        dims = b"".join(field(place, size) for place, size in zip((1, 2, 3, 4), shape, strict=True))
+    else:
+        dims = field(7, field(1, b"".join(map(varint, array.shape))))
+    return dims + field(5 if array.dtype == np.float32 else 8, array.tobytes())
+
+
+def write_caffe(arrays, *, version=2, kinds=None):
+    """A .caffemodel: layers with their blobs, whose names are `layer/0`, `layer/1`."""
+    content = field(1, b"Net")
+    name, kind, blobs, place = ((1, 2, 7, 100), (4, 5, 6, 2))[version == 1]
+    grouped = {}
+    for key, array in arrays.items():
+        grouped.setdefault(key.rpartition("/")[0], []).append(array)
+    for layer, held in grouped.items():
+        is_map = held[0].ndim == 4
+        which = (
+            (4 if is_map else 14)
+            if version == 1
+            else (b"Convolution" if is_map else b"InnerProduct")
+        )
+        layer_blobs = b"".join(field(blobs, caffe_blob(each, legacy=version == 1)) for each in held)
+        parts = sorted(((name, layer.encode()), (kind, which)))
+        content += field(place, b"".join(field(*each) for each in parts) + layer_blobs)
+    return content
+
+
 def with_crc(content):
     return content + b"crc_num" + zlib.crc32(content).to_bytes(10, "big")
 
@@ -295,6 +448,9 @@ FORMATS = {
     "Keras legacy weights": write_keras_legacy,
     "NumPy archive": write_npz,
     "safetensors file": safetensors.numpy.save,
+    "ONNX model": write_onnx,
+    "MindIR model": write_mindir,
+    "TensorFlow checkpoint (version 1)": write_tensorflow_1,
 }
 ANY = pytest.mark.parametrize("format", FORMATS)
 
