@@ -16,7 +16,7 @@ from ..files import check_file, is_own, refuse_checkpoint
 from ..formats import WeightsFile, read_weights_file
 from ..initial import init_params
 from .described import described
-from .models import ZooModel, find_model, zoo_models
+from .models import ZooModel, find_model, namings, zoo_models
 from .own import given_models, own_models
 from .parts import best_part
 from .source import Source
@@ -97,12 +97,13 @@ def models_of(name: str) -> list[ZooModel]:
         if name not in designators():
             raise
         return [*own_models(name), *zoo_models_of(name)]
-    return [found, *own_models(found.network)]
+    return [*namings(found.designator), *own_models(found.network)]
 
 
 def zoo_models_of(network: str) -> list[ZooModel]:
     """The zoo models that are the network of this name."""
-    return [model for model in map(find_model, zoo_models()) if model.network == network]
+    named = [model for each in zoo_models() for model in namings(each)]
+    return [model for model in named if model.network == network]
 
 
 def in_layout(file: WeightsFile, models: Sequence[ZooModel]) -> list[ZooModel]:
