@@ -103,6 +103,7 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "pretrainedmodels:inception_v4": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
     "pretrainedmodels:inception_resnet_v2": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
     "facenet_pytorch:inception_resnet_v1": _FACENET,
+    "d2l:googlenet": Preprocessing("Dive into Deep Learning, load_data_fashion_mnist"),
     "gluon:inception_v3": _imagenet(_GLUON, (342, 299)),
     "gluoncv:googlenet": _imagenet(_GLUON, (256, 224)),
     "gluoncv:inception_v3": _imagenet(_GLUON, (342, 299)),

@@ -16,6 +16,7 @@ from ..files import check_file, is_own, refuse_checkpoint
 from ..formats import WeightsFile, read_weights_file
 from ..initial import init_params
 from .described import described
+from .guess import LEAST_SHARE
 from .models import ZooModel, find_model, namings, zoo_models
 from .own import given_models, own_models
 from .parts import best_part
@@ -108,10 +109,17 @@ def zoo_models_of(network: str) -> list[ZooModel]:
 
 def in_layout(file: WeightsFile, models: Sequence[ZooModel]) -> list[ZooModel]:
     """`models`, those first whose layout of square matrices, which no shape tells, is that of the
-    file's format.
+    file's format. Raises `WeightsError` if such a file holds the weights of another function.
     """
-    first = "paddle" if file.format.startswith("Paddle") else "torch"
-    return sorted(models, key=lambda model: model.own and model.zoo != first)
+    for model in models:
+        for format, reason in model.refused.items():
+            if file.format.startswith(format) and best_part(file, [model]).share >= LEAST_SHARE:
+                raise WeightsError(
+                    f"{file.path}: is a {file.format} of {model.designator}, which cannot be read:"
+                    f" {reason}"
+                )
+    paddle = file.format.startswith("Paddle")
+    return sorted(models, key=lambda model: (model.leaves["dense"]["axes"] == "IO") != paddle)
 
 
 def load_weights(

@@ -15,7 +15,7 @@ file's numbers counts. `aux = true` says that the model can have the auxiliary h
 their rows are left out.
 
 A model that is `like` another, of any table, has its rows, with other names for modules as
-`renamed` says.
+`renamed` says, and the `leaves` of another table if it names one.
 
 `leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the
 order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
@@ -31,7 +31,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import UnknownNameError
@@ -56,6 +56,8 @@ class ZooModel:
     join: str
     separator: str
     ignored: frozenset[str]
+    #: Why files of a format, by the beginning of its name, hold another function's weights.
+    refused: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
     #: The network itself, if no name means it.
     given: Network | None = None
@@ -141,10 +143,13 @@ def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
         join=table["join"],
         separator=table["separator"],
         ignored=frozenset(table["ignored"]),
+        refused=model.get("refused", {}),
     )
 
 
-def _alike(zoo: str, name: str, row: Mapping[str, Any], other: ZooModel) -> ZooModel:
+def _alike(
+    zoo: str, name: str, row: Mapping[str, Any], other: ZooModel, tables: Mapping[str, Any]
+) -> ZooModel:
     """`other` as the model `name` of `zoo`, with what `row` says instead."""
     renamed = row.get("renamed", {})
     return replace(
@@ -153,6 +158,7 @@ def _alike(zoo: str, name: str, row: Mapping[str, Any], other: ZooModel) -> ZooM
         name=name,
         network=row.get("network", other.network),
         unit=row.get("unit", other.unit),
+        leaves=tables[row["leaves"]]["leaves"] if "leaves" in row else other.leaves,
         rows=tuple((renamed.get(source, source), path) for source, path in other.rows),
     )
 
@@ -175,7 +181,7 @@ def _tables() -> tuple[ZooModel, ...]:
             else:
                 source, _, same = other.partition(":")
                 model = _model(source, tables[source], same)
-                found[f"{naming}:{name}"] = _alike(zoo, name, row, model)
+                found[f"{naming}:{name}"] = _alike(zoo, name, row, model, tables)
     return tuple(found.values())
 
 
