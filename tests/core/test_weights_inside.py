@@ -197,6 +197,39 @@ def test_a_dense_layer_may_be_a_convolution_of_ours():
     assert same(found.params, params)
 
 
+@pytest.mark.parametrize("prefix", ["", "layers/functional/"])
+@pytest.mark.parametrize("name", ["keras:inception_v3", "keras:inception_resnet_v2"])
+def test_keras_files_without_the_names_of_layers(name, prefix):
+    """As Keras 2.13 wrote them: by class, in the order of `model.layers`."""
+    model = find_model(name)
+    arrays, params = arrays_of(model)
+    modules = list(dict.fromkeys(each.rpartition("/")[0] for each in arrays))
+    kernels = {each: arrays[f"{each}/kernel"] for each in modules if f"{each}/kernel" in arrays}
+    convolutions = [each for each, kernel in kernels.items() if kernel.ndim == 4]
+    followed = [each for each in modules if f"{each}/moving_mean" in arrays]
+    biased = {each for each in convolutions if f"{each}/bias" in arrays}
+    norms = iter(followed)
+    norm_of = {each: next(norms) for each in convolutions if each not in biased}
+    ordered = [convolutions[index] for index in model.order]
+    groups = {
+        "conv2d": ordered,
+        "batch_normalization": [norm_of[each] for each in ordered if each in norm_of],
+        "dense": ["predictions"],
+    }
+    unnamed = {}
+    for kind, layers in groups.items():
+        for number, layer in enumerate(layers):
+            of_layer = [each for each in arrays if each.rpartition("/")[0] == layer]
+            for index, each in enumerate(of_layer):
+                group = f"{kind}_{number}" if number else kind
+                unnamed[f"{prefix}layers/{group}/vars/{index}"] = arrays[each]
+    assert len(unnamed) == len(arrays)
+    file = file_of(unnamed, "Keras 3 weights")
+    with pytest.raises(WeightsError, match="`head=dense`"):
+        import_weights(file, name)
+    assert same(import_weights(file, name, head="dense").params, params)
+
+
 # Classifiers --------------------------------------------------------------------------------------
 
 

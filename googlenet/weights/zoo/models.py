@@ -58,6 +58,8 @@ class ZooModel:
     ignored: frozenset[str]
     #: Why files of a format, by the beginning of its name, hold another function's weights.
     refused: Mapping[str, str] = field(default_factory=dict)
+    #: Which convolution of `rows` each of the library's layers is, in the library's order of them.
+    order: tuple[int, ...] = ()
     own: bool = False
     #: The network itself, if no name means it.
     given: Network | None = None
@@ -144,6 +146,7 @@ def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
         separator=table["separator"],
         ignored=frozenset(table["ignored"]),
         refused=model.get("refused", {}),
+        order=tuple(map(int, model.get("order", "").split())),
     )
 
 
