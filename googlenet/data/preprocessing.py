@@ -85,6 +85,20 @@ _GLUON = "gluon-cv 0.10, ImageNet evaluation"
 _MINDCV = "mindcv 0.3, transforms_imagenet_eval"
 _PADDLE = "PaddleClas, ImageNet evaluation"
 
+_CADENE = "pretrainedmodels 0.7, utils.TransformImage"
+# Caffe's: 0 to 255, blue first, with the means 104, 117 and 128 taken away.
+_CAFFE = Preprocessing(
+    _CADENE,
+    (256, 224),
+    mean=(128 / 255, 117 / 255, 104 / 255),
+    std=(1 / 255, 1 / 255, 1 / 255),
+    reverse=True,
+)
+# Faces, cut out beforehand: (x − 127.5) / 128 of bytes.
+_FACENET = Preprocessing(
+    "facenet-pytorch 2.6, fixed_image_standardization", mean=HALF, std=(128 / 255,) * 3
+)
+
 PREPROCESSINGS: dict[str, Preprocessing] = {
     "unit": Preprocessing("this project: stretched to the input, values in [0, 1]"),
     "torchvision:googlenet": _torchvision((256, 224), ported=True),
@@ -117,6 +131,13 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "paddle:googlenet": _imagenet(_PADDLE, (256, 224)),
     "paddle:inception_v3": _imagenet(_PADDLE, (320, 299)),
     "paddle:alexnet": _imagenet(_PADDLE, (256, 224)),
+    "paddleclas:googlenet": _imagenet(_PADDLE, (256, 224)),
+    "paddleclas:inception_v3": _imagenet(_PADDLE, (320, 299)),
+    "pretrainedmodels:bn_inception": _CAFFE,
+    "pretrainedmodels:inception_v4": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
+    "pretrainedmodels:inception_resnet_v2": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
+    "facenet_pytorch:inception_resnet_v1": _FACENET,
+    "d2l:googlenet": Preprocessing("Dive into Deep Learning, load_data_fashion_mnist"),
     "gluon:inception_v3": _imagenet(_GLUON, (342, 299)),
     "gluoncv:googlenet": _imagenet(_GLUON, (256, 224)),
     "gluoncv:inception_v3": _imagenet(_GLUON, (342, 299)),

@@ -44,6 +44,13 @@ CLASSES = 7
 # as it was when the logits of the zoo's model and of ours agreed to 1e-5.
 NATIVE = {
     "caffe:googlenet": (128, "8589b7c88ccf0454", "bbabdb2000f45336"),
+    "d2l:googlenet": (116, "fa4653a8521fa27d", "43076308d6ce3246"),
+    "facenet_pytorch:inception_resnet_v1": (604, "eac853532d590a6a", "d79862fbc07c27c7"),
+    "paddleclas:googlenet": (69, "607afd6ded7853a3", "7c2ea5de59871a7b"),
+    "paddleclas:inception_v3": (472, "ae4514712a873138", "3fc2aa51e585918a"),
+    "pretrainedmodels:bn_inception": (416, "0e2014f694b72807", "c856845a451e779f"),
+    "pretrainedmodels:inception_v4": (747, "3e49d7c5a0aefc56", "bb07fe8458aa1319"),
+    "pretrainedmodels:inception_resnet_v2": (1102, "f3a0589dc3da4e4b", "2625f0cf097227f0"),
     "gluon:inception_v3": (472, "ec23c15e6723c644", "ec227cfcee3a9bf2"),
     "gluoncv:googlenet": (305, "7f99dd7b9156193f", "1346f88b60731912"),
     "gluoncv:inception_v3": (472, "ec23c15e6723c644", "ec227cfcee3a9bf2"),
@@ -79,6 +86,7 @@ WITH_HEADS = [
     "mindcv:inception_v3",
     "paddle:googlenet",
     "slim:inception_v3",
+    "paddleclas:googlenet",
     "timm:inception_v3",
     "torchvision:googlenet",
     "torchvision:inception_v3",

@@ -17,7 +17,8 @@ from ..formats import WeightsFile, read_weights_file
 from ..initial import init_params
 from .described import described
 from .graphs import network_in, zoo_model_of
-from .models import ZooModel, find_model, zoo_models
+from .guess import LEAST_SHARE
+from .models import ZooModel, find_model, namings, zoo_models
 from .own import given_models, own_models
 from .parts import best_part
 from .source import Source
@@ -127,20 +128,28 @@ def models_of(name: str) -> list[ZooModel]:
         if name not in designators():
             raise
         return [*own_models(name), *zoo_models_of(name)]
-    return [found, *own_models(found.network)]
+    return [*namings(found.designator), *own_models(found.network)]
 
 
 def zoo_models_of(network: str) -> list[ZooModel]:
     """The zoo models that are the network of this name."""
-    return [model for model in map(find_model, zoo_models()) if model.network == network]
+    named = [model for each in zoo_models() for model in namings(each)]
+    return [model for model in named if model.network == network]
 
 
 def in_layout(file: WeightsFile, models: Sequence[ZooModel]) -> list[ZooModel]:
     """`models`, those first whose layout of square matrices, which no shape tells, is that of the
-    file's format.
+    file's format. Raises `WeightsError` if such a file holds the weights of another function.
     """
-    first = "paddle" if file.format.startswith("Paddle") else "torch"
-    return sorted(models, key=lambda model: model.own and model.zoo != first)
+    for model in models:
+        for format, reason in model.refused.items():
+            if file.format.startswith(format) and best_part(file, [model]).share >= LEAST_SHARE:
+                raise WeightsError(
+                    f"{file.path}: is a {file.format} of {model.designator}, which cannot be read:"
+                    f" {reason}"
+                )
+    paddle = file.format.startswith("Paddle")
+    return sorted(models, key=lambda model: (model.leaves["dense"]["axes"] == "IO") != paddle)
 
 
 def load_weights(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ...arrays import Array
 from ...spec.layers import Dense
 from .adapted import adapted
-from .models import ZooModel, find_model, zoo_models
+from .models import ZooModel, find_model, namings, zoo_models
 from .names import Entry, entries, network_of, plain_name, renumbered
 
 #: Below this share of agreeing arrays, no model is named.
@@ -60,8 +60,7 @@ def share(model: str | ZooModel, arrays: Mapping[str, Array]) -> float:
         shapes = [arrays[name].shape for name in present]
         loose = isinstance(entry.spec.site.layer, Dense) or entry.path == first
         agreeing += any(
-            shape in (entry.shape, entry.apart) or (loose and len(shape) == len(entry.shape))
-            for shape in shapes
+            entry.takes(shape) or (loose and len(shape) == len(entry.shape)) for shape in shapes
         )
     counted = sum(name.rpartition(model.separator)[2] not in model.ignored for name in arrays)
     return agreeing / max(len(expected), counted - copies)
@@ -69,7 +68,10 @@ def share(model: str | ZooModel, arrays: Mapping[str, Array]) -> float:
 
 def looks_like(arrays: Mapping[str, Array]) -> tuple[tuple[str, ...], float]:
     """The models that agree best with a file, and their share; none if nothing agrees well."""
-    shares = {designator: share(designator, arrays) for designator in zoo_models()}
+    shares = {
+        designator: max(share(model, arrays) for model in namings(designator))
+        for designator in zoo_models()
+    }
     best = max(shares.values())
     return (
         (tuple(each for each in shares if shares[each] == best), best)

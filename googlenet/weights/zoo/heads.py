@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...arrays import Array
 from ...errors import WeightsError
 from ...spec.params import ParamSpec
 from .guess import LEAST_SHARE
@@ -60,14 +59,25 @@ def find_head(
         for name in entry.names
         if name in names
     }
-    heads = _dense_layers(part, own, used)
+    dense = _dense_layers(part, own, used)
+    takes = _features(own[0])
+    heads = [head for head in dense if head.features == takes or len(last.shape) > 2]
+    for head in heads:
+        after = next((each for each in dense if each.features == head.classes), head)
+        if after is not head and asked in (None, *_names_of(head, part), *_names_of(after, part)):
+            raise WeightsError(
+                f"{part.file.path}: its classifier is of several layers, '{head.module}'"
+                f" ({head.features:,} → {head.classes:,}) and '{after.module}'"
+                f" ({after.features:,} → {after.classes:,}), expected one; train a new one with"
+                " `new_head`"
+            )
     if asked is not None:
         return _asked(part, heads, asked)
     expected = own[0].names[0]
     if not heads:
         raise WeightsError(
             f"{part.file.path}: has no classifier: '{expected}' is missing, and no other layer"
-            f" takes its {_features(own[0]):,} features; train a new one with `new_head`"
+            f" takes its {takes:,} features; train a new one with `new_head`"
         )
     if len(heads) == 1 and _is_plain(heads[0], part, used):
         return heads[0]
@@ -85,7 +95,7 @@ def _features(weight: Entry) -> int:
 
 
 def _dense_layers(part: Part, own: Sequence[Entry], used: Collection[str]) -> list[Head]:
-    """The unused dense layers of the file that take as many features as the classifier."""
+    """The dense layers of the file that are not `used`."""
     separator = part.model.separator
     weight = own[0]
     kernel = weight.names[0].rpartition(separator)[2]
@@ -100,20 +110,19 @@ def _dense_layers(part: Part, own: Sequence[Entry], used: Collection[str]) -> li
             entry.names[0]: f"{module}{separator}{entry.names[0].rpartition(separator)[2]}"
             for entry in own
         }
-        fits = features == _features(weight) or len(weight.spec.shape) > 2
-        whole = all(each in part.whole for each in arrays.values())
-        if fits and whole and all(_length(part.whole[each]) for each in arrays.values()):
+        if array.size and all(each in part.whole for each in arrays.values()):
             found.append(Head(module, features, classes, arrays))
     return found
 
 
-def _length(array: Array) -> int:
-    return array.shape[0] if array.ndim else 0
+def _names_of(head: Head, part: Part) -> tuple[str, str]:
+    """What `head` may be called by who asks for it: with the prefix of the part, or without."""
+    return head.module, head.module.removeprefix(part.prefix)
 
 
 def _asked(part: Part, heads: Sequence[Head], asked: str) -> Head:
     for head in heads:
-        if asked in (head.module, head.module.removeprefix(part.prefix)):
+        if asked in _names_of(head, part):
             return head
     listed = ", ".join(f"'{head.module}'" for head in heads[:8])
     instead = f"it has {listed}" if listed else "it has no such layer"

@@ -1,6 +1,7 @@
 """The models of every zoo, read from `tables/`.
 
-A zoo is a file of `tables/`, and all of it is data. A model names its network as `get_network`
+A zoo is a file of `tables/`, and all of it is data; `gluon.collected.toml` is a second set of names
+of the zoo `gluon`. A model names its network as `get_network`
 takes it, and has rows
 
     [source module, our path]            or            [source module, our path, block]
@@ -12,6 +13,9 @@ names of one module, of which a file needs one. The source `#` is a module that 
 automatically: the rows are then in the order in which it creates them, and only the order of a
 file's numbers counts. `aux = true` says that the model can have the auxiliary heads; without them
 their rows are left out.
+
+A model that is `like` another, of any table, has its rows, with other names for modules as
+`renamed` says, and the `leaves` of another table if it names one.
 
 `leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the
 order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
@@ -30,7 +34,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import UnknownNameError
@@ -55,6 +59,10 @@ class ZooModel:
     join: str
     separator: str
     ignored: frozenset[str]
+    #: Why files of a format, by the beginning of its name, hold another function's weights.
+    refused: Mapping[str, str] = field(default_factory=dict)
+    #: Which convolution of `rows` each of the library's layers is, in the library's order of them.
+    order: tuple[int, ...] = ()
     own: bool = False
     #: The network itself, if no name means it.
     given: Network | None = None
@@ -137,13 +145,15 @@ def _rows(
 
 def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
     model = table["models"][name]
+    unit = model.get("unit", {})
+    rows = _rows(model["modules"], table["blocks"], table["join"])
     return ZooModel(
         zoo=zoo,
         name=name,
         network=model["network"],
         aux=model.get("aux", False),
-        unit=model.get("unit", {}),
-        rows=tuple(_rows(model["modules"], table["blocks"], table["join"])),
+        unit=unit,
+        rows=tuple(rows),
         leaves=table["leaves"],
         join=table["join"],
         separator=table["separator"],
@@ -153,27 +163,71 @@ def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
         framework=table.get("framework", ""),
         every_name=table.get("every_name", False),
         load=model.get("load", table.get("load", "")),
+        refused=model.get("refused", {}),
+        order=tuple(map(int, model.get("order", "").split())),
+    )
+
+
+def _alike(
+    zoo: str, name: str, row: Mapping[str, Any], other: ZooModel, tables: Mapping[str, Any]
+) -> ZooModel:
+    """`other` as the model `name` of `zoo`, with what `row` says instead."""
+    renamed = row.get("renamed", {})
+    return replace(
+        other,
+        zoo=zoo,
+        name=name,
+        network=row.get("network", other.network),
+        unit=row.get("unit", other.unit),
+        leaves=tables[row["leaves"]]["leaves"] if "leaves" in row else other.leaves,
+        rows=tuple((renamed.get(source, source), path) for source, path in other.rows),
+        tags=(),
+        framework=tables[zoo].get("framework", ""),
+        load=row.get("load", ""),
     )
 
 
 @functools.cache
-def _models() -> dict[str, ZooModel]:
-    """Every model of every table by its designator."""
-    found: dict[str, ZooModel] = {}
+def _tables() -> tuple[ZooModel, ...]:
+    """The models of every table, those of `ZOO.toml` before those of `ZOO.NAMING.toml`."""
     folder = importlib.resources.files(__package__) / "tables"
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            zoo, table = file.name.removesuffix(".toml"), tomllib.loads(file.read_text("utf-8"))
-            found |= {
-                model.designator: model
-                for model in (_model(zoo, table, name) for name in table["models"])
-            }
+    files = [file for file in folder.iterdir() if file.name.endswith(".toml")]
+    files.sort(key=lambda file: (file.name.count("."), file.name))
+    tables = {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text("utf-8")) for file in files
+    }
+    found: dict[str, ZooModel] = {}
+    for naming, table in tables.items():
+        for name, row in table["models"].items():
+            zoo, other = naming.partition(".")[0], row.get("like")
+            if other is None:
+                found[f"{naming}:{name}"] = _model(zoo, table, name)
+            else:
+                source, _, same = other.partition(":")
+                model = _model(source, tables[source], same)
+                found[f"{naming}:{name}"] = _alike(zoo, name, row, model, tables)
+    return tuple(found.values())
+
+
+@functools.cache
+def _models() -> dict[str, tuple[ZooModel, ...]]:
+    """Every model by its designator, by each of its namings."""
+    found: dict[str, tuple[ZooModel, ...]] = {}
+    for model in _tables():
+        found[model.designator] = (*found.get(model.designator, ()), model)
     return found
 
 
 def zoo_models() -> tuple[str, ...]:
     """Every model whose weights can be imported, as `ZOO:MODEL`."""
     return tuple(_models())
+
+
+def namings(designator: str) -> tuple[ZooModel, ...]:
+    """The model that `zoo_models` calls `designator`, with each set of names that its library has
+    or had for its arrays, that of today first.
+    """
+    return _models()[designator]
 
 
 def find_model(name: str) -> ZooModel:
@@ -190,13 +244,13 @@ def find_model(name: str) -> ZooModel:
     known = {plain(designator): designator for designator in models}
     base, _, tag = name.partition(".")
     for asked in (name, base):
-        found = models.get(known.get(plain(asked), ""))
-        if found is not None and (asked == name or tag in found.tags):
-            return found
+        designator = known.get(plain(asked))
+        if designator is not None and (asked == name or tag in models[designator][0].tags):
+            return models[designator][0]
     of_zoo = {
         each: designator
         for each, designator in known.items()
-        if models[designator].zoo == plain(name.partition(":")[0])
+        if plain(models[designator][0].zoo) == plain(name.partition(":")[0])
     }
     candidates = of_zoo or known
     close = difflib.get_close_matches(plain(name), candidates, n=1)

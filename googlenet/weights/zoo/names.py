@@ -34,6 +34,16 @@ class Entry:
         """The path of the array here."""
         return self.spec.path
 
+    def takes(self, shape: Shape) -> bool:
+        """Whether an array of `shape` has all values in the order of the native one: that with
+        flattened axes apart, and the matrix of a 1×1 convolution, which a dense layer has.
+        """
+        alike = [self.shape, self.apart]
+        if isinstance(self.spec.site.layer, Conv) and self.spec.shape[2:] == (1, 1):
+            ones = [axis for axis, size in enumerate(self.apart) if axis in self.axes[2:]]
+            alike.append(tuple(n for axis, n in enumerate(self.apart) if axis not in ones))
+        return tuple(shape) in alike
+
     def to_canonical(self, array: Array) -> Array:
         """An array of the native `shape` in our layout, of `spec.shape`."""
         return array.reshape(self.apart).transpose(self.axes)

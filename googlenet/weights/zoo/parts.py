@@ -18,6 +18,7 @@ from ..formats.nested import BESIDE
 from .guess import LEAST_SHARE, expected_names, share
 from .models import ZooModel
 from .names import plain_name
+from .unnamed import with_names
 
 #: What compiling or sharding a part of a model puts into the names of its arrays.
 _WRAPPING = re.compile(r"(?<![^./])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -51,6 +52,7 @@ def parts_of(file: WeightsFile, model: ZooModel) -> list[Part]:
     """The parts of `file` that have names of `model`, the one that agrees best first; the whole
     file if none has any.
     """
+    file = with_names(file, model)
     cleaned = {_WRAPPING.sub("", name): name for name in file.arrays}
     if len(cleaned) < len(file.arrays):  # two would be one
         cleaned = {name: name for name in file.arrays}

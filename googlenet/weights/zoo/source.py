@@ -141,7 +141,7 @@ class Source:
         array = self._arrays[names[0]]
         for name in names:
             other = self._arrays[name]
-            if other.shape not in (entry.shape, entry.apart):
+            if not entry.takes(other.shape):
                 raise self._shape_error(name, entry, other, network)
             if other.dtype.kind != "f" and other.dtype != np.uint16:
                 raise self._error(f"'{name}' has dtype {other.dtype}, expected floating point")
