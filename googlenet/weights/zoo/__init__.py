@@ -4,7 +4,7 @@ becomes our weights.
 
 from __future__ import annotations
 
-from .convert import Imported, import_weights, load_weights, models_of
+from .convert import Imported, import_weights, load_weights, models_of, unused_in_words
 from .guess import looks_like
 from .models import ZooModel, find_model, zoo_models
 from .names import Entry, entries, network_of
@@ -23,5 +23,6 @@ __all__ = [
     "network_of",
     "open_weights",
     "reopen_weights",
+    "unused_in_words",
     "zoo_models",
 ]
