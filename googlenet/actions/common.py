@@ -63,10 +63,11 @@ def weights_of(
     key: str | None = None,
     head: str | None = None,
     new_head: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Params:
-    """The weights of `network`: arrays by path, or a file, of which `key`, `head` and `new_head`
-    are as for `load_weights`; None draws them by `initializer` from `seed`. Raises `WeightsError`,
-    `DataError` or `UnknownNameError`.
+    """The weights of `network`: arrays by path, or a file, of which `key`, `head`, `new_head` and
+    `tell` are as for `load_weights`; None draws them by `initializer` from `seed`. Raises
+    `WeightsError`, `DataError` or `UnknownNameError`.
     """
     key = None if key is None else name_of("key", key)
     head = None if head is None else name_of("head", head)
@@ -78,7 +79,7 @@ def weights_of(
     if isinstance(weights, (str, os.PathLike)):
         path = path_of("weights", weights)
         drawn = seed if new_head else None
-        return load_weights(path, network, key=key, head=head, new_head=drawn)
+        return load_weights(path, network, key=key, head=head, new_head=drawn, tell=tell)
     return check_params(network, weights)
 
 

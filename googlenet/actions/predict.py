@@ -47,7 +47,8 @@ class Prediction:
 
     `names` has one name for each image; `outputs` has float32 arrays (N, …) by name: `logits`,
     those of the auxiliary heads, and the layers that were asked for. `classes` are the names of the
-    classes; `preprocessing` is what was done to the images, None if arrays were given.
+    classes; `preprocessing` is what was done to the images, None if arrays were given. `unused` are
+    the names of arrays of the weights file that the network does not use.
     """
 
     network: Network
@@ -56,6 +57,7 @@ class Prediction:
     outputs: Mapping[str, Array]
     classes: tuple[str, ...]
     preprocessing: str | None
+    unused: tuple[str, ...] = ()
 
     @property
     def probabilities(self) -> Array:
@@ -196,7 +198,9 @@ def predict(
             " meant for these images"
         )
     classes = _class_names(source, file.metadata, outputs["logits"].shape[1])
-    return Prediction(network, canonical_name(framework), names, outputs, classes, chosen)
+    return Prediction(
+        network, canonical_name(framework), names, outputs, classes, chosen, tuple(opened.left_over)
+    )
 
 
 def _paths(images: Any) -> list[Path]:

@@ -158,6 +158,7 @@ def train(
             key=key,
             head=head,
             new_head=flag("new_head", new_head),
+            tell=tell,
         ),
         data=loaded,
         recipe=recipe,

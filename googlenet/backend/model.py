@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,9 +37,9 @@ def get_model(
     whatever the framework's own layout. `weights` is a mapping from path to array, or a file that
     `read_weights_file` reads: one of this project, what the framework of any native model saved of
     it, or one of the zoo whose network it is. `key` says which model of the file is meant, if it
-    has several, and `head` what its classifier is called. Without it weights are drawn from `seed`
-    (Xavier uniform, zero bias), the same in every framework. `device` is the framework's own name
-    for it.
+    has several, and `head` what its classifier is called; a warning names arrays that are not used.
+    Without it weights are drawn from `seed` (Xavier uniform, zero bias), the same in every
+    framework. `device` is the framework's own name for it.
 
     Calling the model on the framework's own tensors, (N, C, H, W) or for TensorFlow (N, H, W, C),
     returns the logits (N, num_classes), or with auxiliary heads the tuple (logits, aux1, aux2).
@@ -62,7 +63,12 @@ def get_model(
             load_weights,
         )  # importing the readers here keeps `import googlenet` fast
 
-        params = load_weights(weights, spec, key=key, head=head)
+        params = load_weights(weights, spec, key=key, head=head, tell=_warn)
     else:
         params = check_params(spec, weights)
     return backend.build(spec, params, device=device)
+
+
+def _warn(line: str) -> None:
+    """Warn whoever called `get_model`."""
+    warnings.warn(line, stacklevel=4)

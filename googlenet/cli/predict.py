@@ -14,8 +14,9 @@ from ..arrays import Array
 from ..data.decoding import map_npy
 from ..errors import DataError
 from ..paths import kind_at
+from ..weights.zoo import unused_in_words
 from .options import AsJson, Device, Threads, framework_names
-from .output import add, bars, counted, print_json, say, show, table
+from .output import add, bars, counted, print_json, say, say_aside, show, table
 from .weight_options import Head, Key
 
 Images = Annotated[
@@ -148,6 +149,8 @@ def command(
     far = None if expected is None else distance_from(expected, found.outputs["logits"])
     if target is not None:
         found.save(target)
+    if line := unused_in_words(found.unused):
+        say_aside(f"{weights}: {line}")
     if as_json:
         written = {} if target is None else {"output": str(target)}
         told = {} if far is None else {"distance": {**asdict(far), "allowed": far.allowed}}

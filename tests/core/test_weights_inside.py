@@ -323,7 +323,7 @@ def test_a_new_classifier(tmp_path):
         path: drawn[path] if path in fresh else params[path] for path in param_specs(network)
     }
     assert same(found, expected)
-    with pytest.raises(WeightsError, match=r"has shape \(7, 1024\), expected \(3, 1024\)"):
+    with pytest.raises(WeightsError, match=r"has 7 classes, and the network 3; .*`new_head`"):
         load_weights(tmp_path / "seven.npz", network)
 
 
@@ -355,3 +355,18 @@ def test_the_command_says_which_option(zoo, other, tmp_path):
     done = subprocess.run([*command, "--key", "model_ema"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "under 'model_ema'" in done.stdout
+
+
+def test_arrays_that_are_not_used_are_named(tmp_path, recwarn):
+    arrays, params = arrays_of(own_models("googlenet_bn")[0])
+    counters = {"b1.conv.norm.num_batches_tracked": np.array(3)}
+    network = get_network("googlenet_bn", num_classes=7)
+    np.savez(tmp_path / "plain.npz", **arrays | counters)
+    googlenet.get_model(network, "numpy", weights=tmp_path / "plain.npz")
+    assert not recwarn
+    more = {f"attention.{index}.weight": np.ones(3, np.float32) for index in range(6)}
+    np.savez(tmp_path / "more.npz", **arrays | counters | more)
+    with pytest.warns(UserWarning, match=r"used: 'attention\.0\.weight'.* and 1 more") as said:
+        model = googlenet.get_model(network, "numpy", weights=tmp_path / "more.npz")
+    assert said[0].filename == __file__
+    assert same(googlenet.reference.params_of(model), params)

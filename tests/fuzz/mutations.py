@@ -217,6 +217,8 @@ _ALLOWED = (
     *("collections\nOrderedDict", "torch._utils\n_rebuild_tensor_v2", "torch\nFloatStorage"),
     *("torch._utils\n_rebuild_parameter", "torch\nSize", "numpy.core.multiarray\n_reconstruct"),
     *("numpy\ndtype", "numpy\nndarray", "numpy.core.multiarray\nscalar", "_codecs\nencode"),
+    *("argparse\nNamespace", "builtins\nset", "builtins\ntuple", "collections\ndefaultdict"),
+    *("pathlib\nPosixPath", "torch\ndevice", "copyreg\n_reconstructor", "builtins\nbytes"),
 )
 _FORBIDDEN = ("os\nsystem", "builtins\neval", "subprocess\nPopen", "builtins\ngetattr")
 

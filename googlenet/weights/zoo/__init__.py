@@ -5,7 +5,7 @@ becomes our weights.
 from __future__ import annotations
 
 from .carry import carried
-from .convert import Imported, import_weights, load_weights, models_of
+from .convert import Imported, import_weights, load_weights, models_of, unused_in_words
 from .export import loading, native_arrays
 from .guess import looks_like
 from .models import ZooModel, checkpoint_of, find_model, zoo_models
@@ -29,5 +29,6 @@ __all__ = [
     "network_of",
     "open_weights",
     "reopen_weights",
+    "unused_in_words",
     "zoo_models",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...architectures import designators
@@ -22,6 +22,10 @@ from .models import ZooModel, find_model, namings, zoo_models
 from .own import given_models, own_models
 from .parts import best_part
 from .source import Source
+
+_SHOWN = 5
+#: What PyTorch counts in its batch norms, which is of use only without a momentum.
+_COUNTERS = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -159,11 +163,13 @@ def load_weights(
     key: str | None = None,
     head: str | None = None,
     new_head: int | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Params:
     """The weights of `network` from a file of any format that has them by the spec's paths, as a
     native model of any framework has, or by the names of the zoo whose network it is: path →
     float32 array. `key` and `head` are as for `import_weights`; `new_head` is a seed from which
-    the classifiers are drawn, whatever the file has there.
+    the classifiers are drawn, whatever the file has there. `tell` is called with a line that names
+    arrays of the file that are not used, if there are any.
 
     Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
     """
@@ -182,8 +188,18 @@ def load_weights(
     source = Source(best_part(file, in_layout(file, models), key), head)
     if new_head is None:
         source.look_for_head(network)
-    params, _ = source.params(network, without=fresh)
+    params, left_over = source.params(network, without=fresh)
+    if line := unused_in_words(left_over):
+        tell(f"{path}: {line}")
     return check_params(network, {**params, **fresh}, source=str(path))
+
+
+def unused_in_words(left_over: Sequence[str]) -> str:
+    """That these arrays of a file are not used, "" if only batch norm's counters are not."""
+    names = [name for name in left_over if not name.endswith(_COUNTERS)]
+    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"arrays that are not used: {shown}{more}" if names else ""
 
 
 def _fresh(network: Network, seed: int) -> Params:

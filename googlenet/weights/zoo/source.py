@@ -202,10 +202,16 @@ class Source:
 
     def _shape_error(self, name: str, entry: Entry, array: Array, network: Network) -> WeightsError:
         what = f"'{name}' has shape {array.shape}, expected {entry.shape}"
-        heads = self._head_paths() & set(classifier_paths(network))
-        if entry.path in heads and array.ndim == len(entry.shape) == len(entry.apart):
+        last = classifier_paths(network)
+        if entry.path in last and array.ndim == len(entry.shape) == len(entry.apart):
             ours, theirs = (shape[entry.axes[0]] for shape in (entry.shape, array.shape))
-            if ours != theirs:
+            if ours != theirs and self.model.given is not None:
+                return self._error(
+                    f"{what}: it has {theirs:,} classes, and the network {ours:,}; build it with"
+                    f" `num_classes={theirs}`, or train a new classifier with `new_head`",
+                    guess=False,
+                )
+            if ours != theirs and entry.path in self._head_paths():
                 return self._error(
                     f"'{name}', of an auxiliary head, has {theirs:,} classes, but the classifier"
                     f" has {ours:,}; leave the auxiliary heads out with `aux=False`",
