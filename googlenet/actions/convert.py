@@ -33,6 +33,7 @@ from ..weights.zoo import (
     reopen_weights,
     zoo_models,
 )
+from .ambiguous import told_apart
 from .arguments import flag, name_of, path_of, size_of
 
 #: The ending of this project's own files.
@@ -141,7 +142,8 @@ def convert(
     names = None if classes is None else _class_names(path_of("classes", classes))
     file = read_weights_file(before)
     if designator is None:
-        imported = reopen_weights(file, aux=aux, input_size=input_size, **asked)
+        with told_apart(file):
+            imported = reopen_weights(file, aux=aux, input_size=input_size, **asked)
     else:
         imported = import_weights(file, designator, aux=aux, input_size=input_size, **asked)
     chosen = _chosen(file, imported, model, preprocessing)

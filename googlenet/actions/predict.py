@@ -25,6 +25,7 @@ from ..spec.memory import check_fits
 from ..spec.traversal import nodes
 from ..weights.formats import read_weights_file
 from ..weights.zoo import Imported, open_weights
+from .ambiguous import told_apart
 from .arguments import integer, name_of, path_of, several, threads_of
 from .common import Report
 
@@ -155,13 +156,14 @@ def predict(
     source = path_of("weights", weights)
     file = read_weights_file(source)
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
-    opened = open_weights(
-        file,
-        model,
-        input_size=size,
-        key=None if key is None else name_of("key", key),
-        head=None if head is None else name_of("head", head),
-    )
+    with told_apart(file):
+        opened = open_weights(
+            file,
+            model,
+            input_size=size,
+            key=None if key is None else name_of("key", key),
+            head=None if head is None else name_of("head", head),
+        )
     network = opened.network
     known = [site.path for site in nodes(network)]
     if unknown := next((path for path in taps if path not in known), None):

@@ -32,6 +32,7 @@ from ..spec.layers import (
     Dense,
     GlobalAvgPool,
     Layer,
+    MaxPool,
     Network,
     Sequential,
     Shape,
@@ -51,6 +52,8 @@ class Dialect:
     count_include_pad: bool = False
     head_pool: Layer = GlobalAvgPool()
     dropout: float = 0.2
+    #: Whether the last block takes the maximum of each window where the others take the mean.
+    max_pool_last: bool = False
     #: Whether dropout divides by 1 − rate in training, or multiplies by it in evaluation.
     dropout_upscales: bool = True
 
@@ -75,6 +78,9 @@ DIALECTS: Mapping[str, Dialect] = {
     "keras": Dialect(norm=batch_norm(1e-3, 0.01, scale=False), dropout=0.0),
     # TensorFlow-Slim, the release: batch norm has no gamma
     "slim": Dialect(norm=batch_norm(1e-3, 1 - 0.9997, scale=False)),
+    # pytorch_fid.inception, 0.3: what the Fréchet inception distance is computed with, TensorFlow's
+    # release of December 2015 on torchvision's classes with other pools
+    "pytorch_fid": Dialect(dropout=0.5, max_pool_last=True),
     # mindcv.models.inceptionv3, 0.3
     "mindcv": Dialect(norm=batch_norm(1e-3, 1 - 0.9997)),
     # paddle.vision.models.inceptionv3, 3.3: eps is the framework's default, dropout that of its
@@ -177,7 +183,7 @@ def reduction_17(unit: Unit) -> Concat:
 
 
 @called("InceptionC")
-def block_8(unit: Unit, pool: AvgPool) -> Concat:
+def block_8(unit: Unit, pool: AvgPool | MaxPool) -> Concat:
     """Figure 7, on the 8×8 grid, where the branches fan out: (C, H, W) → (2048, H, W)."""
 
     def split() -> Concat:
@@ -223,6 +229,7 @@ def inception_v3(
     d = Dialect() if dialect is None else DIALECTS[dialect]
     unit = partial(conv, norm=d.norm)
     pool = avg_pool(3, stride=1, padding=1, count_include_pad=d.count_include_pad)
+    last = max_pool(3, stride=1, padding=1) if d.max_pool_last else pool
     head: dict[str, Layer] = (
         {"aux": Aux(auxiliary_head(unit, num_classes), AUX_LOSS_WEIGHT)} if aux else {}
     )
@@ -244,7 +251,7 @@ def inception_v3(
         mixed_7=sequential(
             mixed_7a=reduction_17(unit),
             mixed_7b=block_8(unit, pool),
-            mixed_7c=block_8(unit, pool),
+            mixed_7c=block_8(unit, last),
             pool=d.head_pool,
         ),
         head=sequential(

@@ -5,14 +5,17 @@ becomes our weights.
 from __future__ import annotations
 
 from .carry import carried
-from .convert import Imported, import_weights, load_weights, models_of, unused_in_words
+from .choose import AmbiguousWeights
+from .convert import Imported, import_weights, models_of, unused_in_words
 from .export import loading, native_arrays
 from .guess import looks_like
+from .load import load_weights
 from .models import ZooModel, checkpoint_of, find_model, zoo_models
 from .names import Entry, entries, network_of
 from .reopen import open_weights, reopen_weights
 
 __all__ = [
+    "AmbiguousWeights",
     "Entry",
     "Imported",
     "ZooModel",

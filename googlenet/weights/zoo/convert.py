@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...architectures import designators
 from ...arrays import Params
 from ...errors import UnknownNameError, WeightsError
 from ...spec.layers import Network
-from ...spec.params import classifier_paths
 from ..check import check_params
-from ..files import check_file, is_own, refuse_checkpoint
-from ..formats import WeightsFile, read_weights_file
-from ..initial import init_params
+from ..files import is_own
+from ..formats import WeightsFile
 from .described import described
 from .graphs import network_in, zoo_model_of
 from .guess import LEAST_SHARE
 from .models import ZooModel, find_model, namings, zoo_models
-from .own import given_models, own_models
+from .own import own_models
 from .parts import best_part
 from .source import Source
 
@@ -156,53 +153,9 @@ def in_layout(file: WeightsFile, models: Sequence[ZooModel]) -> list[ZooModel]:
     return sorted(models, key=lambda model: (model.leaves["dense"]["axes"] == "IO") != paddle)
 
 
-def load_weights(
-    path: str | os.PathLike[str],
-    network: Network,
-    *,
-    key: str | None = None,
-    head: str | None = None,
-    new_head: int | None = None,
-    tell: Callable[[str], None] = lambda line: None,
-) -> Params:
-    """The weights of `network` from a file of any format that has them by the spec's paths, as a
-    native model of any framework has, or by the names of the zoo whose network it is: path →
-    float32 array. `key` and `head` are as for `import_weights`; `new_head` is a seed from which
-    the classifiers are drawn, whatever the file has there. `tell` is called with a line that names
-    arrays of the file that are not used, if there are any.
-
-    Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
-    """
-    file = read_weights_file(path)
-    fresh = {} if new_head is None else _fresh(network, new_head)
-    if is_own(file.metadata):
-        kept = {name: array for name, array in file.arrays.items() if name not in fresh}
-        return check_file(network, {**kept, **fresh}, file.metadata, path)
-    refuse_checkpoint(path, file.metadata)
-    if file.graph is not None:
-        _, height, width = network.input_shape
-        found = import_graph(file, network.name, input_size=(height, width))
-        kept = {name: array for name, array in found.params.items() if name not in fresh}
-        return check_params(network, {**kept, **fresh}, source=str(path))
-    models = [*given_models(network), *zoo_models_of(network.name)]
-    source = Source(best_part(file, in_layout(file, models), key), head)
-    if new_head is None:
-        source.look_for_head(network)
-    params, left_over = source.params(network, without=fresh)
-    if line := unused_in_words(left_over):
-        tell(f"{path}: {line}")
-    return check_params(network, {**params, **fresh}, source=str(path))
-
-
 def unused_in_words(left_over: Sequence[str]) -> str:
     """That these arrays of a file are not used, "" if only batch norm's counters are not."""
     names = [name for name in left_over if not name.endswith(_COUNTERS)]
     shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return f"arrays that are not used: {shown}{more}" if names else ""
-
-
-def _fresh(network: Network, seed: int) -> Params:
-    """New arrays of the classifiers, those of auxiliary heads included."""
-    drawn = init_params(network, seed=seed)
-    return {path: drawn[path] for path in classifier_paths(network)}

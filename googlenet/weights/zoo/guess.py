@@ -8,7 +8,7 @@ import functools
 from collections.abc import Mapping
 
 from ...arrays import Array
-from ...spec.layers import Dense
+from ...spec.layers import Conv, Dense
 from .adapted import adapted
 from .models import ZooModel, find_model, namings, zoo_models
 from .names import Entry, entries, network_of, plain_name, renumbered
@@ -53,6 +53,8 @@ def share(model: str | ZooModel, arrays: Mapping[str, Array]) -> float:
         ):
             expected = with_heads
     first = expected[0].path
+    if (count := class_count(model, arrays, files)) and not may_have(model, count):
+        return 0.0
     agreeing = copies = 0
     for entry in expected:
         present = [files[name] for name in entry.names if name in files]
@@ -64,6 +66,56 @@ def share(model: str | ZooModel, arrays: Mapping[str, Array]) -> float:
         )
     counted = sum(name.rpartition(model.separator)[2] not in model.ignored for name in arrays)
     return agreeing / max(len(expected), counted - copies)
+
+
+def class_count(
+    model: ZooModel, arrays: Mapping[str, Array], files: Mapping[str, str]
+) -> int | None:
+    """How many classes the classifier of a file has, whose names are `files` by those of `model`;
+    None if it has none of that name.
+    """
+    last = next(
+        entry
+        for entry in reversed(default_entries(model, False))
+        if isinstance(entry.spec.site.layer, (Dense, Conv)) and entry.spec.name == "weight"
+    )
+    for name in last.names:
+        shape = arrays[files[name]].shape if name in files else ()
+        if len(shape) == len(last.apart):
+            return int(shape[last.axes[0]])
+    return None
+
+
+def may_have(model: ZooModel, classes: int) -> bool:
+    """Whether a file of `model` may have so many classes: there are models of the same names that
+    their number of classes tells apart.
+    """
+    return model.classes in (None, classes) and not rival(model, classes)
+
+
+def rival(model: ZooModel, classes: int) -> ZooModel | None:
+    """Another model whose arrays have the same names, and which alone has so many classes."""
+    if model.own or model.classes is not None:
+        return None
+    return next(
+        (each for each in _numbered() if each.classes == classes and _alike(each, model)), None
+    )
+
+
+@functools.cache
+def _numbered() -> tuple[ZooModel, ...]:
+    """The models whose number of classes is fixed."""
+    every = (model for designator in zoo_models() for model in namings(designator))
+    return tuple(model for model in every if model.classes is not None)
+
+
+@functools.lru_cache(maxsize=512)
+def _alike(one: ZooModel, other: ZooModel) -> bool:
+    names = [
+        {name for entry in default_entries(model, False) for name in entry.names}
+        for model in (one, other)
+    ]
+    return names[0] == names[1]
 
 
 def looks_like(arrays: Mapping[str, Array]) -> tuple[tuple[str, ...], float]:

@@ -64,6 +64,8 @@ class ZooModel:
     #: Which convolution of `rows` each of the library's layers is, in the library's order of them.
     order: tuple[int, ...] = ()
     own: bool = False
+    #: How many classes every file of it has, where that tells it from another of the same names.
+    classes: int | None = None
     #: The network itself, if no name means it.
     given: Network | None = None
     #: What a program of the library calls the arrays of each kind of layer, if it has programs.
@@ -184,6 +186,8 @@ def _alike(
         tags=(),
         framework=tables[zoo].get("framework", ""),
         load=row.get("load", ""),
+        classes=row.get("classes"),
+        aux=row.get("aux", other.aux),
     )
 
 

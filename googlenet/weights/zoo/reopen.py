@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 from ...architectures import get_network
 from ...arrays import Params
@@ -17,6 +18,7 @@ from ...spec.traversal import walk
 from ..check import check_params
 from ..files import is_own
 from ..formats import WeightsFile
+from .choose import only_model
 from .convert import Imported, import_graph, import_weights
 from .described import described
 from .own import fitting_networks
@@ -40,8 +42,9 @@ def reopen_weights(
     if file.graph is not None:
         return import_graph(file, aux=aux, input_size=input_size)
     if not is_own(file.metadata):
-        model = _only_network(file)
-        return import_weights(file, model, aux=aux, input_size=input_size, key=key, head=head)
+        model, others = _only_model(file)
+        found = import_weights(file, model, aux=aux, input_size=input_size, key=key, head=head)
+        return replace(found, others=others)
     name, text = file.metadata.get("network", "")[:100], file.metadata.get("input_shape", "")
     size = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9})", text, re.ASCII)
     try:
@@ -92,23 +95,27 @@ def open_weights(
         return imported
     if file.graph is not None and model is None:
         return import_graph(file, input_size=input_size)
-    named = _only_network(file) if model is None else model
-    return import_weights(file, named, input_size=input_size, key=key, head=head)
+    named, others = _only_model(file) if model is None else (model, ())
+    found = import_weights(file, named, input_size=input_size, key=key, head=head)
+    return replace(found, others=others)
 
 
-def _only_network(file: WeightsFile) -> str:
-    """The network whose arrays the file has by the names of a native model. Raises `WeightsError`
-    if there is none, or several that compute different things.
+def _only_model(file: WeightsFile) -> tuple[str, tuple[str, ...]]:
+    """The network whose arrays the file has by the names of a native model, or the zoo's model
+    whose names they are, with the others that have the same names and compute the same. Raises
+    `WeightsError` if there is none, or several that compute different things.
     """
     fitting = fitting_networks(file)
     if len(fitting) == 1:
-        return fitting[0]
+        return fitting[0], ()
     if fitting:
         raise WeightsError(
             f"{file.path}: does not say which network it is for, and its arrays are those of"
             f" {' and '.join(fitting)}, which compute different things of them, so"
             " `model=ZOO:MODEL` must say it"
         )
+    if (found := only_model(file)) is not None:
+        return found
     raise WeightsError(
         f"{file.path}: does not say which network it is for, as only this project's"
         f" .safetensors files do, so `model=ZOO:MODEL` must say it; {described(file)}"

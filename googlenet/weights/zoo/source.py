@@ -18,6 +18,7 @@ from ...spec.params import classifier_paths, end_weights, param_specs
 from ..formats.common import widen_bfloat16
 from .adapted import adapted, own_names
 from .described import described
+from .guess import rival
 from .heads import Head, find_head
 from .models import ZooModel
 from .names import Entry, entries, network_of, renumbered
@@ -72,8 +73,26 @@ class Source:
         channels = self._size_of(first, axis=1)
         self.look_for_head(default)
         num_classes = self._size_of(last, axis=0)
+        self.check_classes(num_classes)
         shape = (channels, *(default.input_shape[1:] if input_size is None else input_size))
         return network_of(self.model, num_classes=num_classes, input_shape=shape, aux=aux)
+
+    def check_classes(self, count: int) -> None:
+        """Raises `WeightsError` if files of this model have not `count` classes, but those of
+        another one of the same names.
+        """
+        other = rival(self.model, count)
+        if other is not None:
+            raise self._error(
+                f"has {count:,} classes, as {other.designator} has, whose arrays have the same"
+                f" names but whose pools are others; give `model={other.designator}`",
+                guess=False,
+            )
+        if self.model.classes not in (None, count):
+            raise self._error(
+                f"has {count:,} classes, expected {self.model.classes:,}, which"
+                f" {self.model.designator} always has"
+            )
 
     def look_for_head(self, network: Network) -> None:
         """Find the classifier under another name, if it has one. Raises `WeightsError` if there is

@@ -1,0 +1,125 @@
+"""The weights of a given network from a file of any kind, whichever dialect of it that holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ...arrays import Params
+from ...errors import GoogLeNetError, WeightsError
+from ...spec.layers import Network
+from ...spec.params import classifier_paths
+from ...spec.traversal import num_classes
+from ..check import check_params
+from ..files import check_file, is_own, refuse_checkpoint
+from ..formats import WeightsFile, read_weights_file
+from ..initial import init_params
+from .carry import carried
+from .convert import (
+    Imported,
+    import_graph,
+    import_weights,
+    in_layout,
+    unused_in_words,
+    zoo_models_of,
+)
+from .guess import LEAST_SHARE
+from .models import ZooModel, namings, zoo_models
+from .own import given_models
+from .parts import best_part, parts_of
+from .reopen import reopen_weights
+from .source import Source
+
+
+def load_weights(
+    path: str | os.PathLike[str],
+    network: Network,
+    *,
+    key: str | None = None,
+    head: str | None = None,
+    new_head: int | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Params:
+    """The weights of `network` from a file of any format that has them by the spec's paths, as a
+    native model of any framework has, or by the names of the zoo whose network it is: path →
+    float32 array. Those of another dialect of the network are converted, as `carried` does, where
+    both are one function. `key` and `head` are as for `import_weights`; `new_head` is a seed from
+    which the classifiers are drawn, whatever the file has there. `tell` is called with a line that
+    names arrays of the file that are not used, if there are any.
+
+    Raises `WeightsError`, naming the file and the first offending path, if they do not fit.
+    """
+    file = read_weights_file(path)
+    fresh = {} if new_head is None else _fresh(network, new_head)
+    if is_own(file.metadata):
+        if (other := _own_dialect(file, network)) is not None and not fresh:
+            return _carried(file, other, network)
+        kept = {name: array for name, array in file.arrays.items() if name not in fresh}
+        return check_file(network, {**kept, **fresh}, file.metadata, path)
+    refuse_checkpoint(path, file.metadata)
+    if file.graph is not None:
+        _, height, width = network.input_shape
+        found = import_graph(file, network.name, input_size=(height, width))
+        kept = {name: array for name, array in found.params.items() if name not in fresh}
+        return check_params(network, {**kept, **fresh}, source=str(path))
+    models = [*given_models(network), *zoo_models_of(network.name)]
+    part = best_part(file, in_layout(file, models), key)
+    if part.share < LEAST_SHARE and (model := _dialect_of(file, network)) is not None:
+        size = (network.input_shape[1], network.input_shape[2])
+        imported = import_weights(file, model.designator, input_size=size, key=key, head=head)
+        if not fresh:
+            return _carried(file, imported, network)
+    source = Source(part, head)
+    if new_head is None:
+        source.look_for_head(network)
+        source.check_classes(num_classes(network))
+    params, left_over = source.params(network, without=fresh)
+    if line := unused_in_words(left_over):
+        tell(f"{path}: {line}")
+    return check_params(network, {**params, **fresh}, source=str(path))
+
+
+def _fresh(network: Network, seed: int) -> Params:
+    """New arrays of the classifiers, those of auxiliary heads included."""
+    drawn = init_params(network, seed=seed)
+    return {path: drawn[path] for path in classifier_paths(network)}
+
+
+# Other dialects -----------------------------------------------------------------------------------
+
+
+def _carried(file: WeightsFile, imported: Imported, network: Network) -> Params:
+    try:
+        return carried(imported.params, imported.network, network)
+    except WeightsError as error:
+        raise WeightsError(f"{file.path}: {error}") from error
+
+
+def _base(network: str) -> str:
+    """The name of a network without its dialect."""
+    return network.rpartition(":")[2]
+
+
+def _own_dialect(file: WeightsFile, network: Network) -> Imported | None:
+    """What a file of ours holds, if that is another dialect of `network`."""
+    made_for = file.metadata.get("network", network.name)
+    if made_for == network.name or _base(made_for) != _base(network.name):
+        return None
+    try:
+        imported = reopen_weights(file, input_size=(network.input_shape[1], network.input_shape[2]))
+    except GoogLeNetError:  # `check_file` says what is wrong
+        return None
+    return imported
+
+
+def _dialect_of(file: WeightsFile, network: Network) -> ZooModel | None:
+    """The zoo model whose names the file has, if its network is another dialect of `network`."""
+    every = [model for each in zoo_models() for model in namings(each)]
+    others = [
+        model
+        for model in every
+        if model.network != network.name and _base(model.network) == _base(network.name)
+    ]
+    shares = {model: parts_of(file, model)[0].share for model in others}
+    best = max(shares, key=lambda model: shares[model], default=None)
+    return best if best is not None and shares[best] >= LEAST_SHARE else None
