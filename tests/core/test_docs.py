@@ -249,7 +249,9 @@ def test_the_lines_of_diff_are_those_of_a_run(page):
 def test_the_zoo_page_verifies_every_model():
     table = read("docs/zoo.md").partition("<!-- table -->")[2].partition("<!-- /table -->")[0]
     missing = [model for model in zoo_models() if model not in verified_models()]
-    only_read = re.search(r"Read in their sources and not run: (.*?)\.\n", read("docs/zoo.md"), re.DOTALL)
+    only_read = re.search(
+        r"Read in their sources and not run: (.*?)\.\n", read("docs/zoo.md"), re.DOTALL
+    )
     assert missing == re.findall(r"`(.*?)`", only_read[1])
     worst = max(float(error) for error in re.findall(r"\d\.\de[+-]\d\d", table))
     for page in in_both("docs/weights"):
