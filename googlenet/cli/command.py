@@ -17,6 +17,7 @@ OTHER_NAMES = {
     "checkpoint_seconds": "checkpoint_minutes",
     "devices": "device",
     "folder": "out",
+    "library": "framework",
     "format": "form",
     "frameworks": "framework",
     "input_shape": "size",

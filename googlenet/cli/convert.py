@@ -71,7 +71,7 @@ def command(
     source: Source,
     target: Target,
     model: Model = None,
-    to: To = None,
+    framework: To = None,
     aux: Aux = None,
     size: Size = None,
     key: Key = None,
@@ -84,11 +84,13 @@ def command(
 
     Weights are read without the library or framework that wrote them.
     """
+    of_library = framework is not None and ":" in framework
     converted = convert(
         source,
         target,
         model=model,
-        **({"library": to} if to is not None and ":" in to else {"framework": to}),
+        framework=None if of_library else framework,
+        library=framework if of_library else None,
         aux=aux,
         input_size=None if size is None else parse_size(size),
         key=key,

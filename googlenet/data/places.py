@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,22 +42,31 @@ _OTHERS: Final = {
 Four = tuple[Path, Path, Path, Path]
 
 
+def _kind(path: Path) -> str:
+    """What stands at `path`; "" also for what cannot be looked at, such as links in a circle beside
+    the files that are meant.
+    """
+    with suppress(OSError):
+        return kind_at(path)
+    return ""
+
+
 def _listed(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
     for path in sorted(folder.iterdir()):
         match = _IDX.fullmatch(path.name.lower())
-        if match is not None and kind_at(path) == "file":
+        if match is not None and _kind(path) == "file":
             yield path, match
 
 
 def _places(folder: Path) -> list[Path]:
     """Where the files may be: in the folder, below it in `raw`, or in the only `raw` of a set."""
-    raw = [each for each in (folder / _RAW,) if kind_at(each) == "folder"]
+    raw = [each for each in (folder / _RAW,) if _kind(each) == "folder"]
     below = [
         each / _RAW
         for each in sorted(folder.iterdir())
         if not each.name.startswith(".")
-        and kind_at(each) == "folder"
-        and kind_at(each / _RAW) == "folder"
+        and _kind(each) == "folder"
+        and _kind(each / _RAW) == "folder"
     ]
     return [folder, *raw, *(below if len(below) == 1 else ())]
 
@@ -96,7 +106,7 @@ def _name(match: re.Match[str]) -> str:
 
 def idx_files(folder: Path, prefix: str = "") -> Four:
     """The four files of a set. Raises `DataError` if `folder` is none, or lacks any of them."""
-    if kind_at(folder) != "folder":
+    if _kind(folder) != "folder":
         raise DataError(
             f"{folder}: is not a folder; give the one that holds {', '.join(FILES)} as `data_dir`"
         )
@@ -129,7 +139,7 @@ def labels_of(images: Path) -> Path | None:
 
 def system_set() -> Path | None:
     """The folder of Fashion-MNIST that the system has, None if it has none."""
-    if kind_at(SYSTEM) != "folder":
+    if _kind(SYSTEM) != "folder":
         return None
     return SYSTEM if len(idx_set(SYSTEM) or {}) == len(FILES) else None
 
@@ -140,7 +150,7 @@ def split_folders(path: Path) -> tuple[Path | None, Path | None]:
     """
     by_name: dict[str, Path] = {}
     for each in sorted(path.iterdir()):
-        if kind_at(each) == "folder":
+        if _kind(each) == "folder":
             by_name.setdefault(each.name.lower(), each)
     train, test = (
         next((by_name[name] for name in names if name in by_name), None)
@@ -155,6 +165,6 @@ def other_files(folder: Path) -> str | None:
     """
     for path in sorted(folder.iterdir()):
         advice = _OTHERS.get(path.suffix.lower())
-        if advice is not None and not path.name.startswith(".") and kind_at(path) == "file":
+        if advice is not None and not path.name.startswith(".") and _kind(path) == "file":
             return f"{path.name}, which is not read as images; {advice}"
     return None

@@ -123,6 +123,9 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "timm:inception_resnet_v2": _timm((333, 299)),
     "keras:inception_v3": _KERAS,
     "keras:inception_resnet_v2": _KERAS,
+    "pytorch_fid:inception_v3": Preprocessing(
+        "pytorch-fid 0.3, normalize_input; the image is stretched", mean=HALF, std=HALF
+    ),
     "slim:googlenet": _slim((256, 224)),
     "slim:inception_v3": _slim((342, 299)),
     "slim:inception_v4": _slim((342, 299)),

@@ -63,6 +63,11 @@ PARAMETERS = {
     "vgg16": 134_300_362,  # 138,357,544 less two channels of the first convolution and 990 classes
     "torchvision:vgg16": 138_357_544,
     "nin": 1_992_166,
+    "slim:googlenet": 6_617_624,
+    "slim:inception_v3": 23_817_352,
+    "slim:inception_v4": 42_648_232,
+    "slim:inception_resnet_v2": 55_813_192,
+    "pytorch_fid:inception_v3": 23_834_568,
 }
 WITH_HEADS = {
     "googlenet_paper": 13_378_280,
@@ -425,9 +430,10 @@ MAY_DIFFER = {
         "BatchNorm.momentum",
         "BatchNorm.scale",
         "AvgPool.count_include_pad",
+        "AvgPool",
         "Dropout.rate",
     },
-    "inception_v4": {"BatchNorm.momentum"},
+    "inception_v4": {"BatchNorm.momentum", "BatchNorm.scale"},
     "inception_resnet_v1": {"GlobalAvgPool"},
     "inception_resnet_v2": {"BatchNorm.momentum", "BatchNorm.scale"},
     "alexnet": {"Conv.out_channels", "Conv.padding"},
@@ -560,7 +566,7 @@ def test_one_dialect_given_twice_is_that_dialect():
         (
             {"name": "keras:googlenet"},
             (
-                r"dialect: expected one of torchvision, gluoncv, mindcv, paddle for network"
+                r"dialect: expected one of torchvision, gluoncv, slim, mindcv, paddle for network"
                 r" 'googlenet_paper', got 'keras'"
             ),
         ),

@@ -324,7 +324,7 @@ def counts():
     members = {*Backend.__annotations__, *(n for n in vars(Backend) if not n.startswith("_"))}
     return {
         "mutants": len(mutants()),
-        "zoo models": len(verified_models()),
+        "zoo models": len(zoo_models()),
         "libraries with googlenet": libraries("googlenet"),
         "libraries with inception_v3": libraries("inception_v3"),
         "required members of a backend": len(members),

@@ -131,7 +131,7 @@ def test_native_names_of_every_framework(framework, network, monkeypatch):
     arrays, params = arrays_of(model)
     file = file_of(prefixed(arrays, "net."), FORMATS[framework])
     assert same(open_weights(file, network).params, params)
-    monkeypatch.setattr("googlenet.weights.zoo.convert.read_weights_file", lambda path: file)
+    monkeypatch.setattr("googlenet.weights.zoo.load.read_weights_file", lambda path: file)
     assert same(load_weights("weights", network_of(model, num_classes=7)), params)
 
 

@@ -13,7 +13,7 @@ from googlenet.errors import DataError, WeightsError
 from .harness import run
 from .mutations import KINDS, draw
 from .seeds import seeds
-from .worker import READERS
+from .worker import reader_of
 
 #: What each planted fault is counted as.
 PLANTED = {
@@ -46,7 +46,7 @@ def test_what_mutations_start_from_is_read(kind, tmp_path):
         with suppress(
             DataError if kind in ("picture", "server") else WeightsError if "own" in kind else ()
         ):
-            READERS[kind.partition(" ")[0]](path)
+            reader_of(kind)(path)
 
 
 def test_each_planted_fault_is_found(monkeypatch):

@@ -129,6 +129,11 @@ READERS = {
 }
 
 
+def reader_of(kind):
+    """How a file of `kind` is read."""
+    return READERS[kind if kind in READERS else kind.partition(" ")[0]]
+
+
 # What the harness must find: a reader with each of the faults -------------------------------------
 
 
@@ -202,8 +207,7 @@ def outcome(kind, path):
     before, start = _memory("VmRSS"), time.monotonic()
     escaped, request = None, False
     try:
-        named = kind if kind in READERS else kind.partition(" ")[0]
-        read = PLANTED[kind] if kind in PLANTED else READERS[named]
+        read = PLANTED[kind] if kind in PLANTED else reader_of(kind)
         read(Path(path))
     except GoogLeNetError as error:
         request = any(isinstance(each, MemoryError) for each in _causes(error))
