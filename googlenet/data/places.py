@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ..errors import DataError
+from ..errors import DataError, GoogLeNetError
 from ..paths import kind_at
 from .download import FILES
 
@@ -46,7 +46,7 @@ def _kind(path: Path) -> str:
     """What stands at `path`; "" also for what cannot be looked at, such as links in a circle beside
     the files that are meant.
     """
-    with suppress(OSError):
+    with suppress(OSError, GoogLeNetError):
         return kind_at(path)
     return ""
 
