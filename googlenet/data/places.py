@@ -79,7 +79,7 @@ def idx_set(folder: Path, prefix: str = "") -> dict[str, Path] | None:
 
     Raises `DataError` for several sets in one folder of which `prefix` chooses none.
     """
-    for place in _places(folder):
+    for place in [folder] if prefix else _places(folder):
         sets: dict[str, dict[str, Path]] = {}
         for path, match in _listed(place):
             name = _name(match)

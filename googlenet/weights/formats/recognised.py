@@ -108,7 +108,10 @@ def _by_first_message(
         assert isinstance(kind, bytes)
         text = kind[:1].isalpha() and _PRINTABLE.fullmatch(kind)
         return "frozen graph" if text else "MindSpore"
-    if kinds[:1] in ([(2, bytes)], [(3, bytes)]) or kinds[:2] == [(1, bytes), (5, bytes)]:
+    listed = inside[0][1] if inside else b""
+    if kinds[:1] == [(2, bytes)] and isinstance(listed, bytes) and listed[:1] in (b"", b"\x0a"):
+        return "meta graph"  # which begins with the list of its operations
+    if kinds[:1] == [(3, bytes)] or kinds[:2] == [(1, bytes), (5, bytes)]:
         return "meta graph"
     return "MindSpore"  # damaged, perhaps: its reader says by what
 

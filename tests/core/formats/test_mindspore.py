@@ -71,7 +71,7 @@ def test_mindspore_cut_between_two_parameters_is_whole_by_itself(file):
         (field(1, field(1, b"w")), "without tag or tensor"),
         (field(1, field(2, field(2, b"Float32"))), "without type or content"),
         (field(1, b"") + field(2, b""), "without tag"),
-        (b"\x0a" + b"\xff" * 11, "more than ten bytes"),
+        (field(1, b"\x0a" + b"\xff" * 11), "more than ten bytes"),
     ],
 )
 def test_mindspore_refusals(content, reason, file):
