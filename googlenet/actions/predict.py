@@ -62,8 +62,13 @@ class Prediction:
 
     @property
     def probabilities(self) -> Array:
-        """The softmax of the logits: (N, classes) float64."""
+        """The softmax of the logits: (N, classes) float64. Of a single logit, which would be 1
+        whatever it is, the logistic function, as for two classes of which the other has logit 0.
+        """
         logits = self.outputs["logits"].astype(np.float64)
+        if logits.shape[1] == 1:
+            one: Array = np.exp(-np.logaddexp(0, -logits))
+            return one
         powers = np.exp(logits - logits.max(1, keepdims=True))
         shares: Array = powers / powers.sum(1, keepdims=True)
         return shares

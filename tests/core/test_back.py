@@ -9,6 +9,7 @@ import pytest
 import googlenet
 from googlenet import UnknownNameError, WeightsError, get_network, reference
 from googlenet.actions.expected import distance_from, expected_logits
+from googlenet.actions.predict import Prediction
 from googlenet.errors import BackendError, DataError
 from googlenet.spec.blocks import avg_pool, max_pool, sequential
 from googlenet.spec.layers import AdaptiveAvgPool, Dense, GlobalAvgPool, Network
@@ -269,6 +270,14 @@ def test_libraries_that_are_not_written(tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
         googlenet.convert(tmp_path / "in.npz", tmp_path / "out.pt", **arguments)
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_one_logit_is_no_softmax_of_one():
+    network = get_network("googlenet", num_classes=1, input_shape=(1, 32, 32))
+    outputs = {"logits": np.array([[0.0], [2.0], [-800.0]], np.float32)}
+    found = Prediction(network, "numpy", ("a", "b", "c"), outputs, ("yes",), "unit")
+    assert found.probabilities.ravel() == pytest.approx([0.5, 1 / (1 + np.exp(-2)), 0])
+    assert found.top()[1][0].probability == pytest.approx(0.8807970779778823)
 
 
 # Expected logits ----------------------------------------------------------------------------------
