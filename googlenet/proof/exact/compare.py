@@ -143,7 +143,8 @@ def compare_exact(
 ) -> ExactComparison:
     """Every layer and output without and with taps, the loss, every gradient, and for a network
     that trains as it predicts, up to three `steps` of a trainer. All in evaluation mode, or with
-    `train` in training mode. With `compiled` also the outputs of each compiled form that the backend has.
+    `train` in training mode. With `compiled` also the outputs of each compiled form that the
+    backend has.
 
     Bits must be equal, apart from the sign of a zero; subnormal numbers count as 0, and the loss,
     which holds a logarithm of each output, may be one unit in the last place away for each. Raises
