@@ -44,7 +44,8 @@ LIBRARIES: dict[str, tuple[str, tuple[int, int, int]]] = {
     ),
     "tensorflow": (
         "import keras\n\n"
-        "net = keras.applications.InceptionV3(weights=None, input_shape=(107, 107, 3))\n",
+        "net = keras.applications.InceptionV3(\n"
+        "    weights=None, input_shape=(107, 107, 3), classifier_activation=None\n)\n",
         (3, 107, 107),
     ),
     "mxnet": (

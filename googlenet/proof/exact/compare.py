@@ -137,12 +137,14 @@ def compare_exact(
     *,
     train: bool = False,
     compiled: bool = False,
+    steps: int = len(RATES),
     device: str | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExactComparison:
     """Every layer and output without and with taps, the loss, every gradient, and for a network
-    that trains as it predicts, three steps of a trainer. All in evaluation mode, or with `train` in
-    training mode. With `compiled` also the outputs of each compiled form that the backend has.
+    that trains as it predicts, up to three `steps` of a trainer. All in evaluation mode, or with
+    `train` in training mode. With `compiled` also the outputs of each compiled form that the
+    backend has.
 
     Bits must be equal, apart from the sign of a zero; subnormal numbers count as 0, and the loss,
     which holds a logarithm of each output, may be one unit in the last place away for each. Raises
@@ -176,7 +178,7 @@ def compare_exact(
             tally.add(GRADIENTS, path, grads.get(path), expected)
         report(2, total)
         if isinstance(backend, Trains) and trains_exactly(problem.network):
-            for name, actual, expected in _steps(backend, exact, device, tally):
+            for name, actual, expected in _steps(backend, exact, steps, device, tally):
                 tally.add(TRAINING, name, actual, expected)
     for done, (form, call) in enumerate(calls.items()):
         report(2 + done, total)
@@ -228,17 +230,17 @@ def approximate_norm(
 
 
 def _steps(
-    backend: Trains, exact: ExactProblem, device: str | None, tally: _Tally
+    backend: Trains, exact: ExactProblem, count: int, device: str | None, tally: _Tally
 ) -> Iterator[tuple[str, Array | None, Array]]:
-    """Three single steps, each from the drawn weights and with the velocity that the backend gave,
-    in whatever form it keeps it: loss, logits and weights.
+    """`count` single steps, each from the drawn weights and with the velocity that the backend
+    gave, in whatever form it keeps it: loss, logits and weights.
     """
     problem = exact.problem
     loss = problem.loss
     velocity: Params = {}
     momenta: Params = {}
     exactly: dict[str, Array] = {}
-    for number, rate in enumerate(RATES):
+    for number, rate in enumerate(RATES[:count]):
         recipe = Recipe(
             learning_rate=rate,
             momentum=MOMENTUM,
