@@ -105,6 +105,10 @@ class Meter:
         """Charge bytes of arrays, pixels or unpacked content."""
         self._take("bytes", count)
 
+    def check_bytes(self, count: int) -> None:
+        """Whether so many bytes may still be taken, by what is charged once its size is known."""
+        self._check("bytes", self._taken["bytes"] + count)
+
     def take_names(self, count: int) -> None:
         """Charge names of arrays, groups or members."""
         self._take("names", count)
