@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
 from ..data.decoding import map_npy
-from ..errors import DataError
+from ..errors import DataError, GoogLeNetError
 from ..paths import kind_at
 from .options import AsJson, Device, Threads, framework_names
 from .output import add, bars, counted, print_json, say, show, table
@@ -116,7 +118,7 @@ def command(
         and target.samefile(npy)
     ):
         raise DataError(f"--out {out}: is also the input; give another name for the output")
-    with bars(as_json) as report:
+    with _naming(npy), bars(as_json) as report:
         found = predict(
             images or _read_npy(npy or ""),
             weights,
@@ -135,6 +137,17 @@ def command(
         print_json(found.to_json(top) | written)
     else:
         _print(found, top, target)
+
+
+@contextmanager
+def _naming(npy: str | None) -> Iterator[None]:
+    """Puts `--npy` and its path before what the library says of the array, whose path it lacks."""
+    try:
+        yield
+    except GoogLeNetError as error:
+        if npy is not None and str(error).startswith("images: "):
+            error.args = (f"--npy {npy}: {error}",)
+        raise
 
 
 def _read_npy(path: str) -> Array:
