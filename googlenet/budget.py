@@ -76,8 +76,8 @@ def _given() -> dict[str, int]:
             )
         given[match[1]] = int(match[2]) * _UNITS[match[3]]
         if given[match[1]] > (most := _CAPS.get(match[1], given[match[1]])):
-            what = "a depth of" if match[1] == "depth" else match[1]
-            raise DataError(f"{VARIABLE}: expected {what} at most {most}, got {match[2]}{match[3]}")
+            what = f"a depth of at most {most}" if match[1] == "depth" else f"at most {most} axes"
+            raise DataError(f"{VARIABLE}: expected {what}, got {match[2]}{match[3]}")
     return given
 
 
