@@ -103,18 +103,16 @@ def _refuse_all_but_files(mode: int, path: str | os.PathLike[str]) -> None:
         raise OSError(number, f"it is a {kind}, not a file", os.fspath(path))
 
 
-def open_own(
-    path: str | os.PathLike[str], mode: Literal["ab", "r+b", "wb"], buffering: int = -1
-) -> BinaryIO:
-    """A file of our own at `path`, made if there is none, open for writing in `mode`, with
-    `buffering` as `open` has it. Raises `OSError`, as the file system does, for anything but a
-    file, and for a link, whoever made it: what it links to is not ours to write to.
+def open_own(path: str | os.PathLike[str], mode: Literal["ab", "r+b", "wb"]) -> BinaryIO:
+    """A file of our own at `path`, made if there is none, open for writing in `mode`. Raises
+    `OSError`, as the file system does, for anything but a file, and for a link, whoever made it:
+    what it links to is not ours to write to.
     """
     handle = own_handle(path, os.O_APPEND if mode == "ab" else 0)
     try:
         if mode == "wb":
             os.ftruncate(handle, 0)
-        return os.fdopen(handle, mode, buffering)
+        return os.fdopen(handle, mode)
     except BaseException:
         os.close(handle)
         raise

@@ -15,10 +15,9 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from ..errors import TrainingError
-from ..paths import kind_at, open_own
 from ..typed import MALFORMED
 from .position import Epoch, Position
 
@@ -122,7 +121,7 @@ class Log:
         """
         if self._path is None:
             return
-        if kind_at(self._path, TrainingError) == "file":
+        if self._path.is_file():
             read_log(self._path)  # nothing else is overwritten
         self._open("wb")
         self.write({"event": "start", **start})
@@ -134,7 +133,7 @@ class Log:
         path = self._path
         if path is None:
             return
-        data = _bytes(path)[: position.log_bytes] if kind_at(path, TrainingError) == "file" else b""
+        data = _bytes(path)[: position.log_bytes] if path.is_file() else b""
         events = _events(path, data)  # which names a line that is wrong
         if len(data) < position.log_bytes:
             raise TrainingError(
@@ -190,12 +189,12 @@ class Log:
         if self._file is not None:
             self._file.close()
 
-    def _open(self, mode: Literal["r+b", "wb"]) -> None:
+    def _open(self, mode: str) -> None:
         assert self._path is not None
         try:
-            if kind_at(self._path, TrainingError) not in ("", "file"):
+            if self._path.exists() and not self._path.is_file():
                 raise OSError(errno.EINVAL, "it is not a file")
-            self._file = open_own(self._path, mode, buffering=0)
+            self._file = open(self._path, mode, buffering=0)  # noqa: SIM115
         except OSError as error:
             raise TrainingError(
                 f"{self._path}: cannot be written ({error.strerror or error}); give another `out`"

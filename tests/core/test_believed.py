@@ -12,7 +12,7 @@ import pytest
 
 from googlenet import TrainingError
 from googlenet.training.checkpoint import load_checkpoint
-from googlenet.training.log import LOG, Log, read_log
+from googlenet.training.log import LOG, read_log
 from googlenet.training.loop import CHECKPOINT, WEIGHTS
 from googlenet.weights.files import read_safetensors, safetensors_bytes
 
@@ -242,15 +242,3 @@ def test_the_rates_of_a_recipe_are_those_of_its_steps(cut):
     rewritten(cut, change)
     with pytest.raises(TrainingError, match=r"learning_rate is 0\.\d+, expected 0\.\d+"):
         resume(cut, recipe=other)
-
-
-def test_a_log_that_is_a_link_is_not_followed(tmp_path):
-    """What it leads to is not ours, even if nothing is there yet."""
-    (tmp_path / LOG).symlink_to(tmp_path / "theirs")
-    for mode in (Log.begin, lambda log, start: log._open("r+b")):
-        with (
-            Log(tmp_path / LOG, lambda: "") as log,
-            pytest.raises(TrainingError, match=r"log\.jsonl: cannot be written \(it is a link"),
-        ):
-            mode(log, {})
-    assert os.listdir(tmp_path) == [LOG]
