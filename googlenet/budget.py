@@ -19,12 +19,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .errors import DataError, GoogLeNetError
+from .printable import shown_path
 
 VARIABLE = "GOOGLENET_BUDGET"
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 #: Deeper than this, Python's own stack may not be enough.
 DEEPEST = 500
+#: NumPy has no arrays of more axes; before NumPy 2 only of 32.
+MOST_AXES = 64
+_CAPS = {"depth": DEEPEST, "axes": MOST_AXES}
 #: Whatever its size, a file may become this many bytes; beyond that, so many times its size.
 LEAST_BYTES, TIMES, COPIES = 256 * 2**20, 8, 4
 #: An honest file has one line of JSON for an array, of at most so many bytes a name.
@@ -71,8 +75,9 @@ def _given() -> dict[str, int]:
                 " correct it, or unset it"
             )
         given[match[1]] = int(match[2]) * _UNITS[match[3]]
-        if match[1] == "depth" and given["depth"] > DEEPEST:
-            raise DataError(f"{VARIABLE}: expected a depth of at most {DEEPEST}, got {match[2]}")
+        if given[match[1]] > (most := _CAPS.get(match[1], given[match[1]])):
+            what = f"a depth of at most {most}" if match[1] == "depth" else f"at most {most} axes"
+            raise DataError(f"{VARIABLE}: expected {what}, got {match[2]}{match[3]}")
     return given
 
 
@@ -114,6 +119,10 @@ class Meter:
     def take_bytes(self, count: int) -> None:
         """Charge bytes of arrays, pixels or unpacked content."""
         self._take("bytes", count)
+
+    def check_bytes(self, count: int) -> None:
+        """Whether so many bytes may still be taken, by what is charged once its size is known."""
+        self._check("bytes", self._taken["bytes"] + count)
 
     def take_names(self, count: int) -> None:
         """Charge names of arrays, groups or members."""
@@ -160,16 +169,15 @@ class Meter:
         most: int = getattr(self.budget, what)
         if count <= most:
             return
-        if what == "bytes":
-            asked, allowed, enough = _size(count), _size(most), f"{-(-count // 2**30)}G"
-        else:
-            asked, allowed, enough = f"{count}", f"{most}", f"{max(count, 2 * most)}"
-        if len(asked) > 30:  # a number that nobody could give
-            asked, enough = "far too much", "..."
-        raise self._error(
-            f"{self.path}: asks for {_WORDS[what].format(asked)}, expected at most {allowed};"
-            f" {_advice()} {VARIABLE}={what}={enough}"
-        )
+        size = _size if what == "bytes" else str
+        asked = size(count) if len(str(count)) <= 24 else "far too much"
+        text = f"{self.path}: asks for {_WORDS[what].format(asked)}, expected at most {size(most)}"
+        if count > _CAPS.get(what, 10**15):  # which nobody can allow
+            raise self._error(f"{text}; no setting allows that; save it again with less")
+        enough = f"{-(-count // 2**30)}G" if what == "bytes" else f"{max(count, 2 * most)}"
+        if what in _CAPS:
+            enough = f"{min(int(enough), _CAPS[what])}"
+        raise self._error(f"{text}; {_advice()} {VARIABLE}={what}={enough}")
 
 
 _WORDS = {
@@ -213,7 +221,8 @@ _METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
 @contextmanager
 def limited(path: str | os.PathLike[str], error: type[GoogLeNetError]) -> Iterator[Meter]:
     """The meter of the file `path`, which `meter` returns inside the block: the one that is already
-    there if a file is read as a part of another, else a new one.
+    there if a file is read as a part of another, else a new one. Also raises `error`, naming the
+    file, if there is not enough memory for what the budget allows.
     """
     if (active := _METER.get()) is not None:
         yield active
@@ -221,8 +230,15 @@ def limited(path: str | os.PathLike[str], error: type[GoogLeNetError]) -> Iterat
     token = _METER.set(Meter(path, error, bytes_of(*_sizes_of(path))))
     try:
         yield meter()
+    except MemoryError as fault:
+        raise error(out_of_memory(path)) from fault
     finally:
         _METER.reset(token)
+
+
+def out_of_memory(path: str | os.PathLike[str]) -> str:
+    """What to say if reading `path` takes more memory than there is."""
+    return f"{shown_path(path)}: takes more memory than is left; give a smaller one"
 
 
 def meter() -> Meter:

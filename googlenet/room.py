@@ -36,15 +36,19 @@ def check_memory(
         )
 
 
-def check_disk(path: Path, needed: int, advice: str) -> None:
-    """Raises `DataError` if there are fewer than `needed` bytes left for a file at `path`, whose
-    folder exists.
+def check_disk(path: Path, needed: int, advice: str, *, whole: bool = False) -> None:
+    """Raises `DataError` if there are fewer than `needed` bytes left for a file at `path`; with
+    `whole`, if its disk has fewer, even with nothing else on it.
     """
-    free = needed
-    with suppress(OSError):
-        free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise DataError(f"{path}: takes {gib(needed)} on disk, but {gib(free)} are left; {advice}")
+    there = needed
+    for folder in path.absolute().parents:  # the first that is there
+        with suppress(OSError):
+            usage = shutil.disk_usage(folder)
+            there = usage.total if whole else usage.free
+            break
+    if there < needed:
+        has = f"it has {gib(there)}" if whole else f"{gib(there)} are left"
+        raise DataError(f"{path}: takes {gib(needed)} on disk, but {has}; {advice}")
 
 
 def gib(size: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,7 @@ from ..actions.expected import distance_from, expected_logits
 from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
 from ..data.decoding import map_npy
-from ..errors import DataError
+from ..errors import DataError, GoogLeNetError
 from ..paths import kind_at
 from ..weights.zoo import unused_in_words
 from .options import AsJson, Device, Threads, framework_names
@@ -132,7 +134,7 @@ def command(
         and target.samefile(npy)
     ):
         raise DataError(f"--out {out}: is also the input; give another name for the output")
-    with bars(as_json) as report:
+    with _naming(npy), bars(as_json) as report:
         found = predict(
             images or _read_npy(npy or ""),
             weights,
@@ -161,6 +163,17 @@ def command(
             say(f"Expected in {expect}: {far.words}")
     if far is not None and not far.allowed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _naming(npy: str | None) -> Iterator[None]:
+    """Puts `--npy` and its path before what the library says of the array, whose path it lacks."""
+    try:
+        yield
+    except GoogLeNetError as error:
+        if npy is not None and str(error).startswith("images: "):
+            error.args = (f"--npy {npy}: {error}",)
+        raise
 
 
 def _read_npy(path: str) -> Array:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ from .resizing import resize
 #: Beyond this many bytes the resized images of a set are kept in the cache folder, not in memory.
 IN_MEMORY = 256 * 2**20
 
+_SMALLER = "give a smaller `input_shape`, or set GOOGLENET_CACHE_DIR to another folder"
+
 #: The number of seconds to wait for another process that writes the same.
 PATIENCE = 600.0
 
@@ -45,7 +47,8 @@ def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list
     def resized(images: Raw) -> Iterator[Array]:
         nonlocal done
         for source in images:
-            yield resize(decode(source), input_shape)
+            name = str(source) if isinstance(source, Path) else "an image of the set"
+            yield resize(decode(source), input_shape, name=name)
             done += 1
             if done % 64 == 0 or done == total:
                 report("resizing", done, total)
@@ -59,6 +62,11 @@ def resize_all(parts: Sequence[Raw], input_shape: Shape, report: Report) -> list
                 array[index] = pixels
         else:
             size = "x".join(map(str, input_shape))
+            # Before all of them are read: they may be written already, but not if there never was
+            # room, and an IDX file that is nothing but a hole may have more than anybody can read.
+            with _writing(cache_folder() / size) as part:
+                part.parent.mkdir(parents=True, exist_ok=True)
+                check_disk(part, math.prod(shape), _SMALLER, whole=True)
             path = cache_folder() / f"{_source_digest(images)[:32]}-{size}.npy"
             before = done
             _write_npy(path, shape, resized(images))
@@ -93,24 +101,28 @@ def _write_npy(path: Path, shape: Shape, images: Iterator[Array]) -> None:
     writes, and the others wait. With an array mapped to a new file, a full disk would end the
     process with a signal.
     """
+    lock = path.with_name(f".{path.name}.lock")
+    with _writing(path), ExitStack() as stack:
+        if not kind_at(path):
+            with suppress(_Busy):  # then both write, and the last one's is there
+                stack.enter_context(held(lock, wait=PATIENCE, busy=_Busy))
+        if kind_at(path):
+            return
+        check_disk(path, math.prod(shape), _SMALLER)
+        temporary = stack.enter_context(replacing(path))
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+            )
+            for image in images:
+                file.write(image.tobytes())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """`path` in the cache folder, of which every `OSError` becomes a `DataError` that names it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(f".{path.name}.lock")
-        with ExitStack() as stack:
-            if not kind_at(path):
-                with suppress(_Busy):  # then both write, and the last one's is there
-                    stack.enter_context(held(lock, wait=PATIENCE, busy=_Busy))
-            if kind_at(path):
-                return
-            advice = "give a smaller `input_shape`, or set GOOGLENET_CACHE_DIR to another folder"
-            check_disk(path, math.prod(shape), advice)
-            temporary = stack.enter_context(replacing(path))
-            with temporary.open("wb") as file:
-                np.lib.format.write_array_header_1_0(
-                    file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-                )
-                for image in images:
-                    file.write(image.tobytes())
+        yield path
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({error.strerror or error}); set GOOGLENET_CACHE_DIR to"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ..arrays import Array
-from ..budget import LEAST_BYTES, limited, meter
+from ..budget import LEAST_BYTES, limited, meter, out_of_memory
 from ..errors import DataError, GoogLeNetError
 from ..npy import read_header
 from ..paths import expect_file, kind_at, open_file
 from ..printable import shown_path
+from .named import NamedImages
 from .pictures import OTHER_PICTURES, SUFFIXES, is_picture, read_picture
 
 #: The first bytes of a gzip file.
@@ -41,12 +43,16 @@ Raw: TypeAlias = Sequence[Path] | Array
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Turns every `OSError` of the block into a `DataError` that names the file."""
+    """Turns every `OSError` of the block, and memory that is used up, into a `DataError` that names
+    the file.
+    """
     try:
         yield
     except OSError as error:
         named = shown_path(error.filename or path)
         raise DataError(f"{named}: cannot be read ({_words(error)})") from error
+    except MemoryError as error:
+        raise DataError(out_of_memory(path)) from error
 
 
 def _words(error: Exception) -> str:
@@ -96,16 +102,9 @@ def find_images(path: Path) -> Raw:
             return read_idx(path, axes=3)
 
 
-def named_images(path: Path) -> list[tuple[str, Path | Array]]:
-    """Each image that `path` means, not decoded yet, and its name: that of its file, or `FILE[3]`,
-    counted from 0, if the file holds several. Raises `DataError` as `find_images`.
-    """
-    raw = find_images(path)
-    if not isinstance(raw, np.ndarray):
-        return [(str(file), file) for file in raw]
-    if len(raw) == 1:
-        return [(str(path), raw[0])]
-    return [(f"{path}[{index}]", image) for index, image in enumerate(raw)]
+def named_images(path: Path) -> NamedImages:
+    """Each image that `path` means, with its name. Raises `DataError` as `find_images`."""
+    return NamedImages(path, find_images(path))
 
 
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
@@ -186,13 +185,13 @@ def read_idx(path: Path, *, axes: int) -> Array:
     start = 4 + 4 * axes
     try:
         with limited(path, DataError), open_file(path) as file:
-            held = path.stat().st_size
+            held = os.fstat(file.fileno()).st_size
             packed = file.read(len(GZIP)) == GZIP
             file.seek(0)
             if not packed:
                 shape = _idx_shape(path, file.read(start), axes)
                 _check_length(path, shape, held - start)
-                return np.memmap(path, np.uint8, "r", start, shape)
+                return np.memmap(file, np.uint8, "r", start, shape)
             with gzip.GzipFile(fileobj=file) as unpacked:
                 shape = _idx_shape(path, unpacked.read(start), axes)
                 size = math.prod(shape)
@@ -253,14 +252,16 @@ def read_labels(path: Path, images: Path, count: int) -> Array:
 
     Raises `DataError` as `read_idx`, and if there are more or fewer.
     """
-    labels = read_idx(path, axes=1).astype(np.int64)
-    if len(labels) != count:
-        amount = "few" if len(labels) < count else "many"
-        raise DataError(
-            f"{path}: too {amount} labels ({len(labels)}) for the images in {images.name}"
-            f" ({count}); give the files that belong together"
-        )
-    return labels
+    with limited(path, DataError) as taken:
+        labels = read_idx(path, axes=1)
+        if len(labels) != count:
+            amount = "few" if len(labels) < count else "many"
+            raise DataError(
+                f"{path}: too {amount} labels ({len(labels)}) for the images in {images.name}"
+                f" ({count}); give the files that belong together"
+            )
+        taken.take_bytes(8 * count)
+        return labels.astype(np.int64)
 
 
 # .npy ---------------------------------------------------------------------------------------------
@@ -282,7 +283,7 @@ def map_npy(path: Path) -> Array:
             raise
         except ValueError as error:
             raise refused(_words(error)) from error
-        start, end = file.tell(), path.stat().st_size
+        start, end = file.tell(), os.fstat(file.fileno()).st_size
         if dtype.kind not in "iuf":
             raise refused(f"its dtype is {dtype}")
         if any(side < 1 for side in shape):
@@ -290,7 +291,10 @@ def map_npy(path: Path) -> Array:
         size = math.prod(shape) * dtype.itemsize
         if size > end - start:
             raise refused(f"its header says {_bytes(size)}, but it holds {end - start}")
-        return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+        try:
+            return np.memmap(file, dtype, "r", start, shape, "F" if fortran else "C")
+        except ValueError as error:  # such as more axes than this NumPy has
+            raise refused(_words(error)) from error
 
 
 def _read_npy(path: Path) -> Array:

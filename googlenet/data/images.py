@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Array, uniform
+from ..budget import limited
 from ..errors import DataError
 from ..paths import kind_at
 from ..room import check_memory
@@ -84,7 +85,7 @@ def load_image_set(
 
 
 #: Images by name, labels if there are any, and a description of where they come from.
-_Named = tuple[list[tuple[str, Path | Array]], Array | None, str]
+_Named = tuple[Sequence[tuple[str, Path | Array]], Array | None, str]
 
 
 def _digits() -> _Named:
@@ -148,8 +149,19 @@ def load_inputs(images: Sequence[Path], input_shape: Shape, preprocessing: Prepr
     number of channels other than 1 or 3.
     """
     check_channels(input_shape)
-    found = [named for path in images for named in named_images(path)]
-    if not found:
+    names: list[str] = []
+    sources: list[Path | Array] = []
+    for path in images:
+        found = named_images(path)
+        with limited(path, DataError) as taken:
+            taken.take_bytes(_PER_IMAGE * len(found))
+        for name, source in found:
+            names.append(name)
+            sources.append(source)
+    if not names:
         raise DataError("`images`: expected at least one file or folder of images, got none")
-    names, sources = zip(*found, strict=True)
-    return Inputs(names, input_shape, preprocessing, sources)
+    return Inputs(tuple(names), input_shape, preprocessing, tuple(sources))
+
+
+#: Bytes of an image's name, and of where its pixels are, however few it has.
+_PER_IMAGE = 512

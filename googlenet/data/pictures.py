@@ -7,6 +7,9 @@ its name and read only if its file begins as one:
 
 * PNG, lossless: what `googlenet` and the book's data sets use;
 * JPEG, which photographs are in, with the several pictures of one file that cameras write.
+
+What is charged is what is in memory at once: Pillow's pixels, four bytes of each unless they are
+grey, with the coefficients that libjpeg keeps of a picture in several scans, or with the result.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -36,8 +39,18 @@ FORMATS = ("PNG", "JPEG")
 #: The first bytes of files of these kinds.
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
-_ROWS = 256
 _ORIENTATION = 0x0112  # the tag of EXIF
+#: How often a JPEG may go over its pixels. Encoders write about ten scans; one of 59 bytes can ask
+#: for as much work as the whole picture.
+MOST_SCANS = 100
+_SCAN = b"\xff\xda"
+
+#: Bytes that Pillow holds of a pixel in the modes of PNG and JPEG; all others take four.
+_SMALL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
+_LEAST = 3  # bytes of a pixel that are charged at least: grey may become colour later
+_TILE = 1024  # pixels
+#: Bytes that Pillow holds of a row besides its pixels.
+ROW = 8
 _LOCK = threading.Lock()
 
 
@@ -60,7 +73,8 @@ def read_picture(path: Path) -> Array:
         if not is_picture(head):
             raise DataError(f"{path}: is not a readable image (it is neither PNG nor JPEG)")
         try:
-            with _opened(file) as picture:
+            watched = _Watched(file, scans=head.startswith(JPEG))
+            with _opened(cast(BinaryIO, watched)) as picture:
                 return _upright(_pixels(picture), _orientation(picture))
         except GoogLeNetError:
             raise
@@ -68,6 +82,36 @@ def read_picture(path: Path) -> Array:
         except Exception as error:
             words = " ".join(str(error).split())[:300] or type(error).__name__
             raise DataError(f"{path}: is not a readable image ({words})") from error
+
+
+class _Watched:
+    """A file that Pillow reads in blocks: each is a moment to see how long it has taken, and with
+    `scans` how many of them there are. Their mark is nowhere in a scan; in a picture's metadata it
+    is by chance, in one place of 65,536.
+    """
+
+    def __init__(self, file: BinaryIO, *, scans: bool) -> None:
+        self._file, self._last, self._scans, self._counting = file, b"", 0, scans
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place; at the start of the file, count anew."""
+        self._last = b""
+        if offset == whence == 0:
+            self._scans = 0
+        return self._file.seek(offset, whence)
+
+    def read(self, count: int = -1) -> bytes:
+        """The next bytes. Raises `ValueError` for too many scans, and what the meter raises."""
+        meter().check_time()
+        data = self._file.read(count)
+        self._scans += (self._last + data).count(_SCAN)
+        self._last = data[-1:] if data else self._last
+        if self._counting and self._scans > MOST_SCANS:
+            raise ValueError(f"it has more than {MOST_SCANS} scans; save it again")
+        return data
 
 
 @contextmanager
@@ -85,25 +129,52 @@ def _opened(file: BinaryIO) -> Iterator[Picture]:
             finally:
                 Image.MAX_IMAGE_PIXELS = bound
         with picture:
-            meter().take_bytes(3 * picture.width * picture.height)
+            meter().take_bytes(_held(picture))
             yield picture
 
 
+def _held(picture: Picture) -> int:
+    """How many bytes are in memory at once until the picture is an array."""
+    pixels = int(picture.width * picture.height)
+    result = 1 if picture.mode in _GREY or picture.mode.startswith("I") else 3
+    # Of each component two bytes, in proportion to how often it is sampled; none in a PNG.
+    samples: list[tuple[int, int]] = [
+        (across, down) for _, across, down, _ in getattr(picture, "layer", [])
+    ]
+    most = max((across for across, _ in samples), default=1) * max(
+        (down for _, down in samples), default=1
+    )
+    coefficients = 2 * pixels * sum(across * down for across, down in samples) // max(1, most)
+    held = _SMALL.get(picture.mode, 4) * pixels + max(result * pixels, coefficients)
+    return max(_LEAST * pixels, held + ROW * picture.height)
+
+
+#: The modes that stay grey; "I" and its kinds have 16 bits, and stay so too.
+_GREY = ("1", "L")
+
+
 def _pixels(picture: Picture) -> Array:
-    if picture.mode.startswith("I"):  # Pillow's own conversion would clip, not scale
-        wide, pixels = np.asarray(picture), np.empty((picture.height, picture.width), np.uint8)
-        for start in range(0, len(wide), _ROWS):  # which takes little more than the result
-            rows = wide[start : start + _ROWS].astype(np.int64).clip(0, 65535)
-            pixels[start : start + _ROWS] = (rows + 128) // 257  # 257 is odd: nothing is halfway
-        return pixels
+    picture.load()
     if picture.mode == "P":
         _check_palette(picture)
-    return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+    wide, grey = picture.mode.startswith("I"), picture.mode in _GREY
+    shape = (picture.height, picture.width)
+    pixels: Array = np.empty(shape if wide or grey else (*shape, 3), np.uint8)
+    # Tile by tile, which takes little more than the result.
+    for top in range(0, picture.height, _TILE):
+        for left in range(0, picture.width, _TILE):
+            here = pixels[top : top + _TILE, left : left + _TILE]
+            tile = picture.crop((left, top, left + here.shape[1], top + here.shape[0]))
+            if wide:  # Pillow's own conversion would clip, not scale
+                values = np.asarray(tile).astype(np.int64).clip(0, 65535)
+                here[...] = (values + 128) // 257  # 257 is odd: nothing is halfway
+            else:
+                here[...] = np.asarray(tile.convert("L" if grey else "RGB"))
+    return pixels
 
 
 def _check_palette(picture: Picture) -> None:
     """Raises `ValueError` for a pixel whose colour the palette does not have."""
-    picture.load()
     palette = picture.palette
     colours = 0 if palette is None else len(palette.palette) // len(palette.mode)
     _, highest = picture.getextrema()

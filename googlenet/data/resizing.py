@@ -4,18 +4,26 @@ and comparison all take their pixels from here, so that one file gives the same 
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from ..arrays import Array
+from ..budget import limited
 from ..errors import DataError, ShapeError
 from ..spec.layers import Shape
+from .pictures import ROW
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 #: How pixels are weighted.
 Filter: TypeAlias = Literal["bilinear", "bicubic"]
 #: No scaled image is larger than this: only a very thin one would be, before it is cropped.
 MOST_PIXELS = 1 << 26
+#: How many pixels on each side of one that is made are weighted, per pixel's width.
+_REACH: dict[Filter, int] = {"bilinear": 1, "bicubic": 2}
+_UNCHARGED = 1 << 20  # bytes: most images take less, and need not be looked at
 
 
 def check_channels(input_shape: Shape) -> None:
@@ -41,38 +49,70 @@ def resize(
     three are. Then the image is stretched to the input's height and width, or with `crop` =
     (scaled, cropped) scaled in proportion until its shorter side is `scaled` pixels for an input of
     `cropped`, and cropped to its centre. Raises `DataError`, naming the image as `name`, if its
-    longer side would be too long.
+    longer side would be too long, or this takes more memory than a file may.
     """
     from PIL import Image
 
     channels, height, width = input_shape
-    picture = Image.fromarray(image).convert("L" if channels == 1 else "RGB")
+    size = (width, height) if crop is None else _covering(image, height, width, crop, name)
+    _charge(name, image.nbytes + _held(image, channels, size, _REACH[filter]))
+    picture = Image.fromarray(image)
+    if channels == 1 and picture.mode != "L":
+        picture = picture.convert("L")
     resampling = Image.Resampling.BICUBIC if filter == "bicubic" else Image.Resampling.BILINEAR
-    if crop is None:
-        picture = picture.resize((width, height), resampling)
-    else:
-        picture = _middle(picture, height, width, crop, resampling, name)
+    picture = picture.resize(size, resampling)
+    if crop is not None:
+        picture = _middle(picture, height, width)
+    if channels == 3 and picture.mode != "RGB":  # last, since three equal planes resize alike
+        picture = picture.convert("RGB")
     pixels = np.asarray(picture)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _middle(
-    picture: Any, height: int, width: int, crop: tuple[int, int], resampling: Any, name: str
-) -> Any:
-    """The central `height` by `width` pixels of a Pillow image that was scaled in proportion."""
+def _charge(name: str, count: int) -> None:
+    """Charge what becomes of the image `name` to the budget of its file."""
+    if count > _UNCHARGED:
+        with limited(name, DataError) as taken:
+            taken.take_bytes(count)
+
+
+def _held(image: Array, channels: int, size: tuple[int, int], reach: int) -> int:
+    """How many bytes Pillow takes to resize `image` to `size` (width, height), beside its array: it
+    and maybe its grey, what is as wide as the result and as high as the image, the result, and 8
+    bytes for the weight of each pixel of a row and a column in each that is made of it.
+    """
+    height, width = map(int, image.shape[:2])
+    depth = 4 if image.ndim == 3 and channels == 3 else 1
+    picture = height * width * (1 if image.ndim == 2 else 4 if channels == 3 else 5)
+    weights = sum(
+        8 * made * (2 * reach * max(1, -(-given // max(1, made))) + 1)
+        for made, given in zip(size, (width, height), strict=True)
+    )
+    return picture + depth * size[0] * (height + size[1]) + weights + 2 * ROW * height
+
+
+def _covering(
+    image: Array, height: int, width: int, crop: tuple[int, int], name: str
+) -> tuple[int, int]:
+    """The width and height that an image is scaled to, in proportion, before it is cropped."""
     scaled, cropped = crop
+    high_given, wide_given = image.shape[:2]
     # The sides that the image must cover, and the one that it only just covers.
     wide, high = scaled * width // cropped, scaled * height // cropped
-    if wide * picture.height >= high * picture.width:
-        size = (wide, wide * picture.height // picture.width)
+    if wide * high_given >= high * wide_given:
+        size = (wide, wide * high_given // wide_given)
     else:
-        size = (high * picture.width // picture.height, high)
+        size = (high * wide_given // high_given, high)
     if size[0] * size[1] > MOST_PIXELS:
         raise DataError(
-            f"{name}: an image of {picture.height}×{picture.width} (height×width) is too elongated"
+            f"{name}: an image of {high_given}×{wide_given} (height×width) is too elongated"
             " for this preprocessing; crop it, or give `preprocessing` unit"
         )
-    picture = picture.resize(size, resampling)
+    return size
+
+
+def _middle(picture: Picture, height: int, width: int) -> Picture:
+    """The central `height` by `width` pixels of a picture."""
     left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)
     return picture.crop((left, top, left + width, top + height))
 
@@ -102,5 +142,6 @@ def fit(
         if crop is None and image.shape in ((height, width), (height, width, channels)):
             planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
             return np.broadcast_to(planes, input_shape).astype(np.float32)
+        _charge(name, image.nbytes + 9 * image.size)  # twice as floats, then as bytes
         image = np.rint(image * np.float32(255)).astype(np.uint8)
     return scaled(resize(image, input_shape, crop=crop, filter=filter, name=name))

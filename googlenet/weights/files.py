@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
+
+import numpy as np
 
 from ..arrays import Array, Params
 from ..budget import TEXT_PER_NAME, bounded_json, bounded_shape, limited, meter
@@ -16,6 +19,22 @@ from ..paths import expect_file, open_file
 from ..spec.layers import Network
 from ..version import __version__
 from .check import check_params
+
+#: What NumPy calls the dtypes of the format; it lacks the others.
+DTYPES: Final = {
+    "BOOL": "|b1",
+    "U8": "|u1",
+    "I8": "|i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+}
 
 
 def safetensors_bytes(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
@@ -74,22 +93,19 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
     Raises `WeightsError`, naming the file, if it is missing, unreadable, truncated or of another
     format.
     """
-    import safetensors
-
     path = Path(path)
     expect_file(path, "give the path of a .safetensors file", WeightsError)
     try:
-        with limited(path, WeightsError):
-            _charge(safetensors_header(path))
-        with safetensors.safe_open(path, framework="numpy") as file:
-            names = list(file.keys())  # the file itself is not a mapping
-            params = {name: file.get_tensor(name) for name in names}
-            return params, dict(file.metadata() or {})
+        with limited(path, WeightsError), open_file(path) as file:
+            header = _header(file)
+            metadata = header.pop("__metadata__", {})
+            if not all(isinstance(text, str) for text in metadata.values()):
+                raise ValueError("its metadata is not text by name")
+            return _arrays(file, header), metadata
     except WeightsError:
         raise
+    # A header may hold anything that JSON has in the place of an array.
     except Exception as error:
-        # A TypeError or AttributeError for a dtype that numpy lacks, such as bfloat16; besides its
-        # own errors the library lets out those of Rust's and Python's memory and of its mapping.
         raise WeightsError(
             f"{path}: is not a complete safetensors file of arrays that NumPy can hold"
             f" ({' '.join(str(error).split())[:500]})"
@@ -102,28 +118,56 @@ def safetensors_header(path: Path) -> dict[str, Any]:
     Raises `ValueError` if it is none, and what the meter raises if it holds too much.
     """
     with open_file(path) as file:
-        held = os.fstat(file.fileno()).st_size
-        size = int.from_bytes(file.read(8), "little")
-        if held < 8 or size > held - 8:
-            raise ValueError(f"its header has {size} bytes, but it holds {max(0, held - 8)}")
-        if size > meter().budget.names * TEXT_PER_NAME:
-            meter().take_bytes(meter().left + size)
-        header = bounded_json(file.read(size))
+        return _header(file)
+
+
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """The header, after which `file` is at the first array."""
+    held = os.fstat(file.fileno()).st_size
+    size = int.from_bytes(file.read(8), "little")
+    if held < 8 or size > held - 8:
+        raise ValueError(f"its header has {size} bytes, but it holds {max(0, held - 8)}")
+    if size > meter().budget.names * TEXT_PER_NAME:
+        meter().take_bytes(meter().left + size)
+    header = bounded_json(file.read(size))
     if not isinstance(header, dict):
         raise ValueError("its header is not an object of JSON")
     meter().check_names(len(header))
     return header
 
 
-def _charge(header: Mapping[str, Any]) -> None:
-    """Charge what the arrays of a header take. Raises `ValueError` if they are none."""
-    taken = meter()
+def _arrays(file: BinaryIO, header: Mapping[str, Any]) -> Params:
+    """The arrays of a header, in the order of the file, read from where it ends: charged together
+    before the first is. Raises `ValueError` unless each begins where the one before it ends, up to
+    the end of the file.
+    """
+    taken, start, end = meter(), file.tell(), 0
+    entries = []
     for name, entry in header.items():
-        if name != "__metadata__":
-            taken.check_name(name)
-            bounded_shape(entry["shape"])
-            first, last = bounded_shape(entry["data_offsets"])
-            taken.take_bytes(last - first)
+        taken.check_name(name)
+        first, last = bounded_shape(entry["data_offsets"])
+        taken.take_bytes(last - first)
+        entries.append((first, last, name, bounded_shape(entry["shape"]), entry["dtype"]))
+    for first, last, name, shape, code in sorted(entries):
+        if code not in DTYPES:
+            raise ValueError(f"'{name}' has dtype {str(code)[:60]}")
+        expected = math.prod(shape) * np.dtype(DTYPES[code]).itemsize
+        if first != end or last - first != expected:
+            raise ValueError(
+                f"'{name}' is in bytes {first} to {last}, expected {expected} at {end}"
+            )
+        end = last
+    held = os.fstat(file.fileno()).st_size - start
+    if end != held:
+        raise ValueError(f"its arrays have {end} bytes, but it holds {held}")
+    arrays: Params = {}
+    for first, last, name, shape, code in sorted(entries):
+        values = np.empty(last - first, np.uint8)
+        taken.check_time()
+        if file.readinto(values.data) < len(values):  # type: ignore[attr-defined]
+            raise ValueError("it became shorter while it was read")
+        arrays[name] = values.view(DTYPES[code]).reshape(shape)
+    return arrays
 
 
 #: The format that a training run's checkpoint names in its metadata.

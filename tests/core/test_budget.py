@@ -41,6 +41,38 @@ def test_no_depth_is_given_that_python_cannot_bear(monkeypatch):
         file_budget()
 
 
+def test_no_axes_are_given_that_numpy_has_not(monkeypatch):
+    monkeypatch.setenv("GOOGLENET_BUDGET", "axes=4K")
+    with pytest.raises(DataError, match="expected at most 64 axes, got 4K"):
+        file_budget()
+
+
+@pytest.mark.parametrize(("what", "cap"), [("axes", 64), ("depth", 500)])
+def test_what_a_message_says_to_set_can_be_set(what, cap, monkeypatch, tmp_path):
+    for count in (70 if what == "depth" else 40, cap, cap + 1):
+        with (
+            limited(tmp_path / "w", DataError) as taken,
+            pytest.raises(DataError, match="expected at most") as raised,
+        ):
+            getattr(taken, f"check_{what}")(count)
+        _, said, advice = str(raised.value).partition("GOOGLENET_BUDGET=")
+        assert bool(said) == (count <= cap)
+        if said:
+            monkeypatch.setenv("GOOGLENET_BUDGET", advice)
+            with limited(tmp_path / "w", DataError) as taken:
+                getattr(taken, f"check_{what}")(count)
+            monkeypatch.delenv("GOOGLENET_BUDGET")
+
+
+def test_memory_that_is_used_up_names_the_file(tmp_path):
+    with (
+        pytest.raises(WeightsError, match="w: takes more memory than is left"),
+        limited(tmp_path / "w", WeightsError),
+    ):
+        raise MemoryError
+    assert not isinstance(meter().path, type(tmp_path))  # nothing is left of it
+
+
 def test_a_file_may_become_some_times_its_size_but_no_small_one_is_refused(tmp_path, monkeypatch):
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(b"")

@@ -687,7 +687,7 @@ def _npy(path, array):
         ),
         (
             lambda d: _npy(d / "x.npy", np.full((1, 3, 32, 32), np.nan, np.float32)),
-            "images: contain NaN or infinity",
+            "x.npy: images: contain NaN or infinity",
         ),
         (
             lambda d: _npy(d / "x.npy", np.zeros((1, 1, 32, 32), np.float32)),

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,18 +29,24 @@ _MOST_EXPANSION, _MOST_SMALL = 1000, 2**20
 _DEFLATE, _FILTERS = 1, (1, 2, 3)
 _BLOCK = 1 << 20
 _MOST_CHUNKS = 10_000
-_MOST_HEAP = 1 << 24  # bytes; the library fills one of 4096 before it makes the next
+# Bytes. The library fills a heap of 4096 before it makes the next, and puts all names of one group
+# into one.
+_MOST_HEAP = 1 << 24
+_NO_MORE = 1  # ends the list of what is free in a heap of names
+# The library has texts twice while it reads them, and Python once more.
+_COPIES = 3
 
 
 class Guarded:
-    """The bytes of an HDF5 file, looked at before the library sees them: for a damaged heap of text
-    it would go round for ever, deaf to Ctrl-C. What reads through it also ends when the time is up.
+    """The bytes of an HDF5 file, looked at before the library sees them: for a damaged heap it
+    would go round for ever, deaf to Ctrl-C. What reads through it also ends when the time is up.
 
     Raises `ValueError` if the file counts places in other than eight bytes, as nobody does.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._longest, self._count = 0, 0
         start = file.read(16)
         sizes = start[13:15] if start[8:9] in (b"\0", b"\1") else start[9:11]
         if sizes != b"\x08\x08":
@@ -51,11 +60,39 @@ class Guarded:
         meter().check_time()
         place = self._file.tell()
         count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
-        if bytes(buffer[:5]) == b"GCOL\1":
-            self._check_heap(place)
+        match bytes(buffer[:4]):
+            case b"GCOL":
+                self._check_texts(place)
+            case b"HEAP":
+                self._check_names(place)
         return count
 
-    def _check_heap(self, place: int) -> None:
+    def _check_names(self, place: int) -> None:
+        """What is free in the heap with the names of a group is a list, in any order: no part of it
+        comes twice, since together they have no more bytes than the heap.
+        """
+        size, free, names = self._integers(place + 8, 3)
+        if size > _MOST_HEAP:
+            raise ValueError(f"a heap of {size} bytes, expected at most {_MOST_HEAP}")
+        left = size
+        while free != _NO_MORE:
+            if free > size - 16:
+                raise ValueError(f"a damaged heap: free space at {free} of {size} bytes at {names}")
+            following, held = self._integers(names + free, 2)
+            if not 16 <= held <= left:
+                raise ValueError(
+                    f"a damaged heap: {held} free bytes at {names + free}, expected 16 to {left}"
+                )
+            free, left = following, left - held
+
+    def _integers(self, place: int, count: int) -> list[int]:
+        self._file.seek(place)
+        data = self._file.read(8 * count)
+        if len(data) < 8 * count:
+            raise ValueError(f"a damaged heap: nothing at {place}")
+        return [int.from_bytes(data[at : at + 8], "little") for at in range(0, 8 * count, 8)]
+
+    def _check_texts(self, place: int) -> None:
         """Each object begins where the one before it ends, up to the end of the collection."""
         self._file.seek(place + 8)
         size = int.from_bytes(self._file.read(8), "little")
@@ -68,7 +105,44 @@ class Guarded:
             taken = 16 + -(-held // 8) * 8 if index else held  # what is free counts its header
             if not 16 <= taken <= len(heap) - at:
                 raise ValueError(f"a damaged heap: an object of {held} bytes at {place + 16 + at}")
+            self._longest = max(self._longest, held if index else 0)
             at += taken
+        self._check_copies()
+
+    @contextmanager
+    def reading(self, count: int) -> Iterator[None]:
+        """Inside the block `count` texts are read. Each of them may be the same one: raises what
+        the meter raises if so many of the longest in a heap are too much.
+        """
+        self._count = count
+        self._check_copies()
+        try:
+            yield
+        finally:
+            self._count = 0
+
+    def _check_copies(self) -> None:
+        meter().check_bytes(_COPIES * self._count * self._longest)
+
+
+#: The file that is being read.
+_GUARDED: ContextVar[Guarded] = ContextVar("guarded")
+
+
+@contextmanager
+def opened(stream: BinaryIO) -> Iterator[Any]:
+    """The HDF5 file in `stream`, to read with the functions below. Raises as `Guarded` does, and
+    what h5py raises for one that is damaged.
+    """
+    import h5py
+
+    guarded = Guarded(stream)
+    token = _GUARDED.set(guarded)
+    try:
+        with h5py.File(guarded, "r") as file:
+            yield file
+    finally:
+        _GUARDED.reset(token)
 
 
 def has(group: Any, name: str) -> bool:
@@ -130,12 +204,24 @@ def texts(group: Any, attribute: str) -> list[str]:
     """The texts in an attribute of `group`, charged to the budget as names."""
     found = group.attrs.get_id(attribute)
     count = math.prod(found.shape or ())
-    meter().take_names(count)
-    meter().take_bytes(count * found.dtype.itemsize)
-    if count and found.dtype.kind not in "OSU":  # an empty list is one of numbers
+    taken = meter()
+    taken.take_names(count)
+    taken.take_bytes(count * found.dtype.itemsize)
+    if count and not _is_text(found.dtype):  # an empty list is one of numbers
         raise ValueError(f"attribute '{attribute}' is not of text")
-    listed = np.asarray(group.attrs[attribute]).ravel().tolist()
-    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in listed]
+    with _GUARDED.get().reading(count):
+        listed = np.asarray(group.attrs[attribute]).ravel().tolist()
+    names = [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in listed]
+    for name in names:
+        taken.check_name(name)
+    return names
+
+
+def _is_text(dtype: np.dtype[Any]) -> bool:
+    """Whether values of an attribute are text, and not, as it may be, lists or references."""
+    import h5py
+
+    return dtype.kind in "SU" or h5py.check_string_dtype(dtype) is not None
 
 
 def text(group: Any, attribute: str) -> str:

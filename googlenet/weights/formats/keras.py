@@ -166,13 +166,13 @@ def _keras3(file: Any) -> Params:
 
 def _read(path: Path, stream: BinaryIO, container: str) -> WeightsFile:
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError as error:
         raise WeightsError(
             f"{path}: reading Keras weights needs h5py, which is not installed; pip install h5py"
         ) from error
 
-    with h5py.File(hdf5.Guarded(stream), "r") as file:
+    with hdf5.opened(stream) as file:
         whole = hdf5.has(file, "model_weights")
         weights = hdf5.child(file, "model_weights") if whole else file
         if "layer_names" in weights.attrs or "layer_names0" in weights.attrs:

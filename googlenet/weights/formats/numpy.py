@@ -10,25 +10,11 @@ from ...arrays import Params
 from ...errors import WeightsError
 from ...npy import read_array
 from ...paths import read_file
-from ..files import read_safetensors, refuse_checkpoint, safetensors_header
+from ..files import DTYPES, read_safetensors, refuse_checkpoint, safetensors_header
 from . import archives
 from .common import BFLOAT16, WeightsFile, from_bytes, plain_arrays
 
-_SAFETENSORS = {
-    "BOOL": "|b1",
-    "U8": "|u1",
-    "I8": "|i1",
-    "U16": "<u2",
-    "I16": "<i2",
-    "U32": "<u4",
-    "I32": "<i4",
-    "U64": "<u8",
-    "I64": "<i8",
-    "F16": "<f2",
-    "F32": "<f4",
-    "F64": "<f8",
-    "BF16": BFLOAT16,
-}
+_SAFETENSORS = {**DTYPES, "BF16": BFLOAT16}
 
 
 def read_npz(path: Path) -> WeightsFile:

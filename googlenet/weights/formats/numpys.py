@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from ...budget import bounded_shape
+from ...budget import bounded_shape, meter
 from . import pickles
 
 
@@ -93,6 +93,7 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> Array:
         raise ValueError("an array without a dtype")
     values_dtype = dtype.numpy()
     if isinstance(content, str):  # written by Python 2
+        meter().take_bytes(len(content))
         content = content.encode("latin1")
     if order not in ("C", "F"):
         raise ValueError(f"an array in order {str(order)[:60]!r}")

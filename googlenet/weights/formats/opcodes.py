@@ -121,10 +121,15 @@ class _Program:
         self.hold(owner, items)
         self.meter.check_names(owner.size)
 
+    def copy(self, parts: Iterable[_Value]) -> None:
+        """Charge `parts`, given to code of ours that may copy them, each time anew."""
+        for part in parts:
+            self.meter.take_values(part.size)
+            self.meter.take_bytes(part.text)
+
     def call(self, parts: list[_Value]) -> None:
-        """A value that a call makes of `parts`, which it may copy."""
-        self.meter.take_values(sum(part.size for part in parts))
-        self.meter.take_bytes(sum(part.text for part in parts))
+        """A value that a call makes of `parts`."""
+        self.copy(parts)
         self.push(parts)
 
     def keyed(self, owner: _Value, items: list[_Value]) -> None:
@@ -231,12 +236,12 @@ def _marked_call(program: _Program, argument: Any) -> None:
 
 def _build(program: _Program, argument: Any) -> None:
     state = program.pop()
-    program.meter.take_values(state.size)
+    program.copy([state])
     program.hold(program.top(), [state])
 
 
 def _persistent(program: _Program, argument: Any) -> None:
-    program.push([program.pop()])
+    program.call([program.pop()])
 
 
 def _mark(program: _Program, argument: Any) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from googlenet.data import cache as module
 from googlenet.data.sets import load_data
+from googlenet.errors import DataError
 from googlenet.locks import held
 
 from .helpers import SHAPE, idx, pixels, refused, sources
@@ -139,3 +140,13 @@ def test_a_process_that_writes_for_ever_is_not_waited_for(monkeypatch, cache):
     with held(path.with_name(f".{path.name}.lock"), wait=0, busy=AssertionError):
         load_data("digits", SHAPE)
     assert path.read_bytes() == data
+
+
+def test_what_no_disk_could_hold_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """An IDX file that is nothing but a hole may have more images than anybody can hash."""
+    monkeypatch.setenv("GOOGLENET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "_source_digest", pytest.fail)
+    images = np.broadcast_to(np.uint8(0), (2**31, 9, 9))
+    with pytest.raises(DataError, match=r"takes .* on disk, but it has .*GOOGLENET_CACHE_DIR"):
+        module.resize_all([images], (3, 2000, 2000), lambda *told: None)
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -5,6 +5,7 @@ by its name in one line.
 import gzip
 import math
 import os
+import re
 import struct
 import sys
 import tracemalloc
@@ -376,3 +377,98 @@ def test_a_large_picture_is_read_if_its_user_says_so(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=9K")
     assert decode(tmp_path / "x.png").shape == (50, 60)
+
+
+def jpeg(side, scans, *, before=b""):
+    """A progressive JPEG whose last scan is there so many times, with a comment `before`."""
+    file = BytesIO()
+    Image.new("L", (side, side)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + len(before)) + before
+    return data[:2] + comment + data[2:-2] + last * scans + data[-2:]
+
+
+def test_a_picture_in_many_scans_is_refused_and_not_drawn_again_and_again(tmp_path):
+    path = write(tmp_path / "x.jpg", jpeg(64, 3, before=b"\xff\xda" * 9))
+    assert decode(path).shape == (64, 64)
+    assert "it has more than 100 scans" in refusal(write(path, jpeg(64, 200)))
+    assert "it has more than 100 scans" in refusal(write(path, jpeg(64, 3 * 65_536)))
+
+
+def test_reading_a_picture_ends_when_its_time_is_up(tmp_path, monkeypatch):
+    path = write(tmp_path / "x.jpg", jpeg(64, 1))
+    times = iter(range(0, 10**6, 50))
+    monkeypatch.setattr("time.monotonic", lambda: next(times))
+    assert refusal(path).startswith(": was not read within 120 seconds")
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "held"),
+    [
+        ("L", {}, 3),  # it may become colour
+        ("RGB", {}, 7),
+        ("RGBA", {}, 7),
+        ("I;16", {}, 3),
+        ("RGB", {"format": "JPEG", "subsampling": 2}, 7),
+        ("RGB", {"format": "JPEG", "subsampling": 0}, 10),
+    ],
+)
+def test_what_a_picture_takes_while_it_is_read_is_charged(
+    tmp_path, monkeypatch, mode, options, held
+):
+    path = tmp_path / "x.jpg"
+    Image.new(mode, (1024, 64)).save(path, **{"format": "PNG", **options})
+    size = held * 64 * 1024
+    monkeypatch.setenv("GOOGLENET_BUDGET", f"bytes={size - 1}")
+    assert refusal(path).startswith(": asks for ")
+    monkeypatch.setenv("GOOGLENET_BUDGET", f"bytes={size + 8 * 64}")
+    assert decode(path).shape[:2] == (64, 1024)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_tiles_give_the_pixels_of_the_whole(tmp_path, monkeypatch, mode):
+    """Pictures are converted tile by tile, to take less memory."""
+    image = Image.fromarray(COLOUR).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image, np.uint16) * 257)
+    image.save(tmp_path / "x.png")
+    whole = decode(tmp_path / "x.png")
+    monkeypatch.setattr("googlenet.data.pictures._TILE", 4)
+    assert np.array_equal(decode(tmp_path / "x.png"), whole)
+    if mode == "RGB":
+        assert np.array_equal(whole, COLOUR)
+
+
+def test_an_array_has_no_more_axes_than_numpy(tmp_path, monkeypatch):
+    path = write(tmp_path / "x.npy", npy_of(NPY % (b"(" + b"1," * 65 + b")")) + bytes(4))
+    text = refusal(path)
+    assert text.startswith(": asks for an array of 65 axes, expected at most 32; no setting")
+    path = write(tmp_path / "x.npy", npy_of(NPY % (b"(" + b"1," * 40 + b")")) + bytes(4))
+    assert refusal(path).endswith("GOOGLENET_BUDGET=axes=64")
+    monkeypatch.setenv("GOOGLENET_BUDGET", "axes=64")
+    # NumPy had 32 axes before it had 64.
+    assert re.search(r"expected numbers of shape \(N, H, W\)|dimension", refusal(path))
+
+
+def test_images_have_names_only_when_they_are_asked_for(tmp_path):
+    path = save(tmp_path / "x.npy", np.arange(10**6, dtype=np.uint8).reshape(-1, 1, 1))
+    tracemalloc.start()
+    try:
+        found = named_images(path)[1:]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    name, image = found[:7][-1]
+    assert (len(found), name, image) == (10**6 - 1, f"{path}[7]", np.uint8([[7]]))
+    assert [name for name, _ in found[:2]] == [f"{path}[1]", f"{path}[2]"]
+
+
+def test_memory_that_is_used_up_names_the_file(tmp_path, monkeypatch):
+    def full(file):
+        raise MemoryError
+
+    monkeypatch.setattr("googlenet.data.decoding.read_header", full)
+    path = save(tmp_path / "x.npy", PIXELS)
+    assert refusal(path) == ": takes more memory than is left; give a smaller one"

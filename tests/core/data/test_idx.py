@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from googlenet.data import sets as module
+from googlenet.data.decoding import read_labels
 from googlenet.data.sets import load_data
+from googlenet.errors import DataError
 
 from .helpers import NAMES, SHAPE, idx, pixels, refused, write_idx
 
@@ -128,3 +130,17 @@ def test_a_label_beyond_fashion_mnists_classes(tmp_path):
 def test_idx_files_of_one_class(tmp_path):
     write_idx(tmp_path, classes=1)
     refused(tmp_path, "one class", source=tmp_path)
+
+
+def test_labels_are_counted_before_they_are_read(tmp_path):
+    """A file of four gigabytes that is nothing but a hole, beside one image."""
+    images = tmp_path / "train-images-idx3-ubyte"
+    images.write_bytes(idx(pixels(1)))
+    path = tmp_path / "train-labels-idx1-ubyte"
+    with path.open("wb") as file:
+        file.write(bytes([0, 0, 8, 1]) + (2**32 - 1).to_bytes(4, "big"))
+        file.truncate(8 + 2**32 - 1)
+    with pytest.raises(DataError, match=r"too many labels \(4294967295\)"):
+        read_labels(path, images, 1)
+    with pytest.raises(DataError, match=r"labels-idx1-ubyte: asks for 34\.4 GB of memory"):
+        read_labels(path, images, 2**32 - 1)

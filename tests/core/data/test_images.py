@@ -273,3 +273,12 @@ def test_an_image_that_cannot_be_is_named_by_its_number(tmp_path):
 def test_no_paths():
     with pytest.raises(DataError, match="`images`: expected at least one file or folder"):
         load_inputs([], (1, 8, 8), UNIT)
+
+
+def test_many_small_images_are_charged_and_the_first_few_are_not(tmp_path, monkeypatch):
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((10**5, 1, 1), np.uint8))
+    monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=16M")
+    with pytest.raises(DataError, match=r"x\.npy: asks for 51\.2 MB of memory"):
+        load_inputs([path], (1, 8, 8), UNIT)
+    assert load_image_set(path, (1, 8, 8), 10, count=2).images.shape == (2, 1, 8, 8)

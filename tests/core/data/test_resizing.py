@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from googlenet.data.resizing import fit, resize, scaled
+from googlenet.errors import DataError
 
 sides = st.integers(1, 24)
 grey_or_colour = st.sampled_from([(), (3,)])
@@ -102,3 +103,28 @@ def test_bytes_are_divided_by_255():
     assert found.dtype == np.float32
     assert np.array_equal(found, every.astype(np.float32) / np.float32(255))
     assert np.array_equal(np.rint(found * 255), every)
+
+
+@pytest.mark.parametrize("shape", [(1, 10**6), (10**6, 1), (700, 700, 3)])
+def test_what_resizing_takes_is_charged(monkeypatch, shape):
+    """A row of a million pixels needs a million weights, and a column as many rows of results."""
+    image = np.zeros(shape, np.uint8)
+    fit(image, (1, 32, 32), name="x")
+    monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=2M")
+    with pytest.raises(DataError, match=r"^x: asks for .* of memory, expected at most 2\.1 MB"):
+        fit(image, (1, 32, 32), name="x")
+
+
+def test_floats_that_become_bytes_are_charged(monkeypatch):
+    image = np.zeros((500, 500), np.float32)
+    monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=3M")
+    with pytest.raises(DataError, match=r"^x: asks for 3\.2 MB of memory"):
+        fit(image, (1, 32, 32), name="x")
+
+
+def test_grey_is_repeated_after_it_is_resized_and_has_the_same_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (50, 40), dtype=np.uint8)
+    colour = np.repeat(image[..., None], 3, 2)
+    for filter in ("bilinear", "bicubic"):
+        grey = resize(image, (3, 9, 7), filter=filter)
+        assert np.array_equal(grey, resize(colour, (3, 9, 7), filter=filter))

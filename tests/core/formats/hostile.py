@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import pickle
 import struct
 import zipfile
@@ -142,6 +143,61 @@ def damaged_heap():
     return data[: place + 8] + bytes(8) + data[place + 16 :]
 
 
+def free_list(links):
+    """A heap of names whose free space is the list `links`, of places in it."""
+
+    def fill(file):
+        file["layers/dense/vars/0"] = BASE
+
+    data = bytearray(hdf5(fill))
+    place = data.index(b"HEAP")
+    names = struct.unpack_from("<Q", data, place + 24)[0]
+    struct.pack_into("<Q", data, place + 16, links[0])
+    for here, following in itertools.pairwise(links):
+        struct.pack_into("<QQ", data, names + here, following, 16)
+    return bytes(data)
+
+
+def one_text(count):
+    """Names of `count` layers, all of which are one long text."""
+
+    def fill(file):
+        file.attrs["layer_names"] = ["x" * 20_000] + ["d"] * (count - 1)
+
+    data = bytearray(hdf5(fill))
+    long = struct.pack("<I", 20_000)
+    place = data.index(long)
+    while data[(heap := struct.unpack_from("<Q", data, place + 4)[0]) :][:4] != b"GCOL" or not heap:
+        place = data.index(long, place + 1)
+    data[place : place + 16 * count] = data[place : place + 16] * count
+    return bytes(data)
+
+
+def text_of_arrays(count):
+    """Arrays whose values are one text, as Python 2 wrote them."""
+
+    def text(value):
+        return b"X" + struct.pack("<I", len(value)) + value
+
+    dtype = b"cnumpy\ndtype\n" + text(b"u1") + b"\x85R"
+    arrays = b"".join(
+        text(b"n%d" % index)
+        + b"cnumpy.core.multiarray\n_reconstruct\n)R(K\1J\0\0\1\0\x85"
+        + dtype
+        + b"\x89"
+        + (b"h\1" if index else text(bytes(2**16)) + b"q\1")
+        + b"tb"
+        for index in range(count)
+    )
+    return b"\x80\2}(" + arrays + b"u."
+
+
+def long_reference(count):
+    """A reference to a storage whose kind is `count` times one text, which an error would quote."""
+    text = b"X\0\0\1\0" + bytes(2**16) + b"q\1"
+    return torch_zip(b"\x80\2((" + text + b"h\1" * count + b"lNNNNtQ.", {})
+
+
 def device(file):
     """A link that HDF5 would open to know whether there is something."""
     file["model_weights"] = h5py.ExternalLink("/dev/zero", "/")
@@ -239,6 +295,13 @@ HOSTILE = {
     ),
     "links .h5": (lambda: hdf5(many_links), "bytes=1G"),
     "damaged heap .h5": (damaged_heap, "a damaged heap"),
+    "free list .h5": (lambda: free_list([16, 16]), "a damaged heap"),
+    "longer free list .h5": (lambda: free_list([16, 48, 32, 16]), "a damaged heap"),
+    "free list outside .h5": (lambda: free_list([2**40]), "a damaged heap"),
+    "one text .h5": (lambda: one_text(5), "a name of 20000 characters"),
+    "one long text .h5": (lambda: one_text(400), "bytes=1G"),
+    "text of arrays": (lambda: text_of_arrays(300), "bytes=1G"),
+    "long reference": (lambda: long_reference(300), "bytes=1G"),
     "device .h5": (lambda: hdf5(device), "is a link"),
     "not a picture": (lambda: gzip.compress(b"x"), "unknown format"),
 }

@@ -1,5 +1,6 @@
 """Small files that ask for much are refused in one line, at once, and before memory is taken."""
 
+import json
 import os
 import re
 import socket
@@ -11,11 +12,12 @@ import pytest
 
 from googlenet import WeightsError, get_network, save_params
 from googlenet.spec.params import param_specs
+from googlenet.weights import files
 from googlenet.weights.files import network_metadata, read_safetensors, safetensors_bytes
 from googlenet.weights.formats import WeightsFile, read_weights_file
 from googlenet.weights.zoo import reopen_weights
 
-from .hostile import BUDGET, HOSTILE
+from .hostile import BUDGET, HOSTILE, free_list
 from .writers import BASE, check, hdf5, refusal, tensor, torch_zip
 
 
@@ -112,3 +114,48 @@ def test_many_honest_names_are_read(file):
         warnings.simplefilter("error")
         found = read_weights_file(file(safetensors_bytes(arrays, {})))
     assert set(found.arrays) == set(arrays)
+
+
+def test_a_safetensors_file_is_opened_once(tmp_path, monkeypatch):
+    """What is charged is what is read, even if another file takes its place meanwhile."""
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors_bytes({"w": BASE}, {"a": "b"}))
+    read = files.bounded_json
+
+    def replaced(text):
+        (tmp_path / "other").write_bytes(b"")
+        os.replace(tmp_path / "other", path)
+        return read(text)
+
+    monkeypatch.setattr(files, "bounded_json", replaced)
+    arrays, metadata = read_safetensors(path)
+    assert metadata == {"a": "b"}
+    assert np.array_equal(arrays["w"], BASE)
+    assert arrays["w"].flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ({"w": ("F32", [1], [0, 4])}, r"its arrays have 4 bytes, but it holds 8"),
+        ({"w": ("F32", [3], [0, 8])}, r"'w' is in bytes 0 to 8, expected 12 at 0"),
+        ({"w": ("F32", [1], [4, 8])}, r"'w' is in bytes 4 to 8, expected 4 at 0"),
+        ({"w": ("F32", [2], [0, 8]), "v": ("F32", [1], [4, 8])}, r"'v' is in bytes 4 to 8"),
+        ({"w": ("F32", [2], [0, 8]), "v": ("F32", [2], [0, 8])}, r"'w' is in bytes 0 to 8, exp"),
+        ({"w": ("F32", [3], [0, 12])}, r"its arrays have 12 bytes, but it holds 8"),
+        ({"w": ("F8_E4M3", [8], [0, 8])}, r"'w' has dtype F8_E4M3"),
+    ],
+)
+def test_arrays_of_safetensors_lie_one_after_the_other(tmp_path, header, said):
+    names = ("dtype", "shape", "data_offsets")
+    text = json.dumps(
+        {name: dict(zip(names, entry, strict=True)) for name, entry in header.items()}
+    )
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text.encode() + bytes(8))
+    with pytest.raises(WeightsError, match=said):
+        read_safetensors(path)
+
+
+def test_a_list_of_free_space_in_any_order_is_read(file):
+    check(read_weights_file(file(free_list([48, 16, 1]))), {"layers/dense/vars/0": BASE})
