@@ -20,7 +20,7 @@ from ..arrays import Array
 from ..budget import LEAST_BYTES, limited, meter
 from ..errors import DataError, GoogLeNetError
 from ..npy import read_header
-from ..paths import expect_file, kind_at, open_file
+from ..paths import entries, expect_file, kind_at, open_file
 from ..printable import shown_path
 from .pictures import SUFFIXES, is_picture, read_picture
 
@@ -107,18 +107,35 @@ def named_images(path: Path) -> list[tuple[str, Path | Array]]:
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """The PNG and JPEG files in `folder`, and with `deep` in its subfolders, in order of their
     paths, without those whose names begin with a dot, which macOS leaves behind. Raises `DataError`
-    if there are none.
+    if there are none, or if folders are nested deeper than the budget allows.
     """
-    found = sorted(
-        path
-        for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and kind_at(path) != "folder"
-    )
+    with limited(folder, DataError):
+        found = sorted(
+            path
+            for path in _files_in(folder, deep=deep)
+            if path.suffix.lower() in SUFFIXES and kind_at(path) != "folder"
+        )
     if not found:
         raise DataError(f"{folder}: holds no PNG or JPEG images; add some, or leave the folder out")
     return found
+
+
+def _files_in(folder: Path, *, deep: bool) -> Iterator[Path]:
+    """All but the folders in `folder`, and with `deep` in its subfolders, unless hidden; links to
+    folders are not followed, since they may lead in a circle.
+    """
+    folders = [(folder, 1)]
+    while folders:
+        place, depth = folders.pop()
+        with reading(place):
+            for path, is_folder in entries(place):
+                if path.name.startswith("."):
+                    continue
+                if not is_folder:
+                    yield path
+                elif deep:
+                    meter().check_depth(depth)
+                    folders.append((path, depth + 1))
 
 
 # Pixels -------------------------------------------------------------------------------------------
