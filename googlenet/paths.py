@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
@@ -49,6 +50,15 @@ def system_kind(path: str | os.PathLike[str]) -> Kind:
 
 def _kind(mode: int) -> Kind:
     return _KINDS.get(stat.S_IFMT(mode), "device")
+
+
+def entries(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """What is in a folder, and of each whether it is a folder itself, and not a link to one. Raises
+    `OSError` as the file system does.
+    """
+    with os.scandir(folder) as found:
+        for entry in found:
+            yield folder / entry.name, entry.is_dir(follow_symlinks=False)
 
 
 def check_path(path: str | os.PathLike[str], error: type[GoogLeNetError] = DataError) -> Path:

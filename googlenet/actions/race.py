@@ -19,6 +19,7 @@ from ..spec.traversal import num_classes as classes_of
 from ..training.choice import entrants
 from ..training.folders import default_folder
 from ..training.race import (
+    RESULTS,
     Progress,
     RaceOptions,
     RaceRun,
@@ -29,9 +30,6 @@ from ..training.race import (
 )
 from .arguments import by_framework, check_recipe, integer, path_of, seconds, several, threads_of
 from .common import Report, network_and_data
-
-#: The file in a race's folder with all standings.
-RESULTS = "results.json"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, cast
 import typer
 
 from ..errors import GoogLeNetError
+from ..jobs.signals import terminated_as_interrupted
 from ..paths import why
 from ..printable import printable
 from ..version import __version__
@@ -109,8 +110,9 @@ def main() -> NoReturn:
         if isinstance(stream, TextIOWrapper):  # an encoding without × or − does not end a command
             stream.reconfigure(errors="replace")
     try:
-        code = app(standalone_mode=False, prog_name="googlenet")
-        sys.stdout.flush()
+        with terminated_as_interrupted():  # so that what is temporary is removed
+            code = app(standalone_mode=False, prog_name="googlenet")
+            sys.stdout.flush()
     except _USAGE_ERROR as error:
         if wrong := value_error(error):
             _fail(wrong, 2)

@@ -73,9 +73,8 @@ def command(
     unclear, and with 2 if it cannot be run.
     """
     from ..actions.check import check_file
-    from ..jobs.signals import terminated_as_interrupted
 
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         found = check_file(
             model,
             own_framework=own_framework,

@@ -74,13 +74,12 @@ def command(
     """
     from ..actions.code import check_format, code, format_of
     from ..files import check_folder
-    from ..jobs.signals import terminated_as_interrupted
 
     if out is not None:
         form = format_of(out, form)
         check_folder(Path(out))
     check_format(form, framework or ())
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         found = code(
             name,
             framework,

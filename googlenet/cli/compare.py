@@ -36,12 +36,11 @@ def command(
     """Compare what networks cost: parameters by kind of layer, multiply-adds and activations."""
     from ..drawing.costs import draw_costs
     from ..drawing.figures import check_picture
-    from ..jobs.signals import terminated_as_interrupted
 
     path = None if picture is None else Path(picture)
     if path is not None:
         check_picture(path)
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         found = compare(
             names or (),
             num_classes=num_classes,

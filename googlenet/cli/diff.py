@@ -69,9 +69,8 @@ def command(
     Both use A's classes and input unless options say otherwise; B uses its own if it cannot use
     A's. Your own model brings its own weights, and takes A's input.
     """
-    from ..jobs.signals import terminated_as_interrupted
 
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         found = diff(
             first,
             second,

@@ -70,7 +70,6 @@ def command(
     from ..actions.draw import draw
     from ..drawing.figures import check_picture
     from ..files import check_folder
-    from ..jobs.signals import terminated_as_interrupted
 
     shape = shape_of(name, channels=channels, size=size, aux=aux, dialect=dialect)
     called = own_of(name).name if is_own(name) else get_network(name, dialect=dialect).name
@@ -79,7 +78,7 @@ def command(
     for path in paths:
         check_picture(path)
         check_folder(path)
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         drawing = draw(
             name,
             block=block,

@@ -162,9 +162,8 @@ def command(
     too little can be proved on these images.
     """
     from ..actions.parity import parity
-    from ..jobs.signals import terminated_as_interrupted
 
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         report = parity(
             name,
             framework,

@@ -79,7 +79,7 @@ def command(
     """
     from ..actions.race import race
     from ..drawing.figures import check_picture
-    from ..jobs.signals import terminated_as_interrupted
+    from ..training.folders import CURVES
 
     recipe = options.recipe_of(
         epochs,
@@ -115,7 +115,7 @@ def command(
         if not as_json:
             _announce(raced, seeds)
 
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         raced = race(
             name,
             data,
@@ -150,10 +150,6 @@ def command(
         say(f"Results: {raced.results}")
     if not raced.passed:
         raise typer.Exit(1)
-
-
-#: The picture in a race's folder.
-CURVES = "curves.png"
 
 
 def _announce(raced: Raced, seeds: int) -> None:

@@ -74,9 +74,8 @@ def command(
     those of its blocks, branches and layers, too.
     """
     from ..actions.summary import summary
-    from ..jobs.signals import terminated_as_interrupted
 
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         found = summary(
             name,
             framework=framework,

@@ -6,9 +6,9 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,9 @@ from .options import (
 from .output import bars, say_aside, say_text
 from .watch import Watch
 from .weight_options import Head, Key, NewHead
+
+if TYPE_CHECKING:
+    from ..training.loop import Listener, TrainingRun
 
 Seed = Annotated[
     int,
@@ -136,8 +139,16 @@ def command(
         check_picture(path)
     # The launcher was killed: save, and exit.
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with stopping() as heard, bars(as_json) as shown:
+    with ExitStack() as stack:
+        shown = stack.enter_context(bars(as_json))
         watch = Watch(shown, path, as_json=as_json)
+        heard: list[int] = []
+
+        def begins(run: TrainingRun) -> Listener:
+            nonlocal heard
+            heard = stack.enter_context(stopping())  # before there is nothing to save
+            return watch.begins(run)
+
         trained = train(
             name,
             data,
@@ -162,7 +173,7 @@ def command(
             stop=lambda: bool(heard),
             tell=say_aside,
             report=shown,
-            begins=watch.begins,
+            begins=begins,
         )
     backend, code = trained.run.backend, 0
     if watch.speaks and trained.finished:

@@ -94,9 +94,8 @@ def command(
     translated.
     """
     from ..actions.translate import translate
-    from ..jobs.signals import terminated_as_interrupted
 
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         found = translate(
             model,
             to,

@@ -63,9 +63,8 @@ def command(
     right code gives a wrong answer.
     """
     from ..actions.traps import traps
-    from ..jobs.signals import terminated_as_interrupted
 
-    with terminated_as_interrupted(), bars(as_json) as shown:
+    with bars(as_json) as shown:
         report = traps(
             names or (),
             framework,

@@ -34,10 +34,11 @@ class Watch:
 
     def begins(self, run: TrainingRun) -> Listener:
         """Take the run; returns what is to be told of its progress."""
+        from ..training.folders import CURVES
         from ..training.loop import Listener
 
         self._run = run
-        self._picture = self._picture or run.folder / "curves.png"
+        self._picture = self._picture or run.folder / CURVES
         return Listener(
             started=self._started,
             step=self._step,

@@ -22,7 +22,7 @@ from ..arrays import Array
 from ..budget import LEAST_BYTES, limited, meter, out_of_memory
 from ..errors import DataError, GoogLeNetError
 from ..npy import read_header
-from ..paths import expect_file, kind_at, open_file
+from ..paths import entries, expect_file, kind_at, open_file
 from ..printable import shown_path
 from .named import NamedImages
 from .pictures import OTHER_PICTURES, SUFFIXES, is_picture, read_picture
@@ -110,21 +110,13 @@ def named_images(path: Path) -> NamedImages:
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """The PNG and JPEG files in `folder`, and with `deep` in its subfolders, in order of their
     paths, without those whose names begin with a dot, which macOS leaves behind. Raises `DataError`
-    if there are none, or images of other kinds, which would be missing from the set.
+    if there are none, if there are images of other kinds, which would be missing from the set, or
+    if folders are nested deeper than the budget allows.
     """
-    found = sorted(
-        path
-        for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and kind_at(path) != "folder"
-    )
-    others = sorted(
-        path
-        for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in OTHER_PICTURES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    with limited(folder, DataError):
+        files = [path for path in _files_in(folder, deep=deep) if kind_at(path) != "folder"]
+        found = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+        others = sorted(path for path in files if path.suffix.lower() in OTHER_PICTURES)
     if others:
         names = ", ".join(str(path.relative_to(folder)) for path in others[:_MOST_NAMES])
         more = f" and {len(others) - _MOST_NAMES:,} more" if len(others) > _MOST_NAMES else ""
@@ -135,6 +127,24 @@ def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     if not found:
         raise DataError(f"{folder}: holds no PNG or JPEG images; add some, or leave the folder out")
     return found
+
+
+def _files_in(folder: Path, *, deep: bool) -> Iterator[Path]:
+    """All but the folders in `folder`, and with `deep` in its subfolders, unless hidden; links to
+    folders are not followed, since they may lead in a circle.
+    """
+    folders = [(folder, 1)]
+    while folders:
+        place, depth = folders.pop()
+        with reading(place):
+            for path, is_folder in entries(place):
+                if path.name.startswith("."):
+                    continue
+                if not is_folder:
+                    yield path
+                elif deep:
+                    meter().check_depth(depth)
+                    folders.append((path, depth + 1))
 
 
 # Pixels -------------------------------------------------------------------------------------------

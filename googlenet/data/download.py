@@ -4,18 +4,17 @@ cache.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import DataError
-from ..paths import kind_at, open_own
+from ..locks import held, holder
+from ..paths import kind_at, open_file, open_own
 from .fetch import Patience, fetched
 
 #: Called with what is being done, how much is done, and how much there is.
@@ -49,6 +48,9 @@ FILES = {
 TIMEOUT = 30.0
 #: When else a mirror is given up, and the next one is asked.
 PATIENCE = Patience()
+#: The number of seconds to wait for another process that downloads the same and gets no further:
+#: as long as two mirrors may be silent in turn, and more.
+WAIT = 90.0
 
 
 def cache_folder() -> Path:
@@ -65,17 +67,12 @@ def download(report: Report = lambda what, done, total: None) -> Path:
     unless they are there already.
 
     An interrupted download continues where it stopped. Raises `DataError` with what each mirror
-    answered.
+    answered, or who downloads there and gets no further.
     """
-    import logging
-
-    import pooch
-
-    pooch.get_logger().setLevel(logging.ERROR)
     folder = cache_folder() / FASHION_MNIST
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with _alone(folder, report):
             for name in FILES:
                 _download(folder, name, report)
     except OSError as error:
@@ -87,39 +84,53 @@ def download(report: Report = lambda what, done, total: None) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, report: Report) -> Iterator[None]:
     """Make other processes wait, such as those that train together: two that write one file would
     spoil it.
     """
-    if (
-        sys.platform == "win32"
-    ):  # which lacks this lock: there the checksum catches a file that two processes wrote
-        yield
-        return
-    import fcntl
 
-    with open_own(folder / ".lock", "r+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    def look(handle: int) -> object:
+        report(f"waiting for {holder(handle) or 'another process'}, which downloads", 0, 0)
+        return _sizes(folder)
+
+    def busy(handle: int) -> DataError:
+        who = holder(handle) or "who it is is not known"
+        return DataError(
+            f"{folder}: another process downloads here, but got no further for {WAIT:g} s ({who});"
+            " end it, or set GOOGLENET_CACHE_DIR to another folder"
+        )
+
+    with held(folder / LOCK, wait=WAIT, busy=busy, look=look):
         yield
+
+
+#: The file in the folder that is locked while something is downloaded.
+LOCK = ".lock"
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """How much there is of each file."""
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
 
 
 def _download(folder: Path, name: str, report: Report) -> None:
-    import pooch
-
     sha256, size = FILES[name]
-    if kind_at(folder / name) not in ("", "file"):
-        raise DataError(f"{folder / name}: is not a file; delete it")
+    target, part = folder / name, folder / f"{name}.part"
+    if kind_at(target) not in ("", "file"):
+        raise DataError(f"{target}: is not a file; delete it")
+    if kind_at(target) and _sha256(target) == sha256:
+        return
     failures = []
     for mirror in MIRRORS:
-        take = _Download(folder / f"{name}.part", size, report)
         try:
-            pooch.retrieve(f"{mirror}{name}", f"sha256:{sha256}", name, folder, downloader=take)
+            _Download(part, size, report)(f"{mirror}{name}")
+            if (found := _sha256(part)) != sha256:
+                part.unlink()
+                raise OSError(f"expected a file of SHA256 {sha256}, but the server sent {found}")
+            os.replace(part, target)
             return
-        except (
-            OSError,
-            ValueError,
-            http.client.HTTPException,
-        ) as error:  # a ValueError is a wrong checksum
+        except (OSError, ValueError, http.client.HTTPException) as error:  # of a URL, the second
             said = " ".join((str(error) or repr(error)).split())[:400]  # by a server, perhaps
             failures.append(f"{mirror}: {said}")
     raise DataError(
@@ -128,15 +139,23 @@ def _download(folder: Path, name: str, report: Report) -> None:
     )
 
 
+def _sha256(path: Path) -> str:
+    found = hashlib.sha256()
+    with open_file(path) as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
 class _Download:
-    """How pooch downloads one file: into `part`, from which a later try continues, with the same
-    mirror or another.
+    """Downloads one file: into `part`, from which a later try continues, with the same mirror or
+    another.
     """
 
     def __init__(self, part: Path, size: int, report: Report) -> None:
         self.part, self.size, self.report = part, size, report
 
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+    def __call__(self, url: str) -> None:
         have = self.part.stat().st_size if kind_at(self.part) else 0
         if have >= self.size:  # nothing is left to ask for, but its checksum was never checked
             have = 0
@@ -166,4 +185,3 @@ class _Download:
                 f"the connection was lost after {have} of {self.size} bytes; the next attempt"
                 " continues from there"
             )
-        shutil.move(self.part, output_file)

@@ -87,7 +87,7 @@ _PADDLE = "PaddleClas, ImageNet evaluation"
 
 _CADENE = "pretrainedmodels 0.7, utils.TransformImage"
 # Caffe's: 0 to 255, blue first, with the means 104, 117 and 128 taken away.
-_CAFFE = Preprocessing(
+_CADENE_CAFFE = Preprocessing(
     _CADENE,
     (256, 224),
     mean=(128 / 255, 117 / 255, 104 / 255),
@@ -136,7 +136,7 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "paddle:alexnet": _imagenet(_PADDLE, (256, 224)),
     "paddleclas:googlenet": _imagenet(_PADDLE, (256, 224)),
     "paddleclas:inception_v3": _imagenet(_PADDLE, (320, 299)),
-    "pretrainedmodels:bn_inception": _CAFFE,
+    "pretrainedmodels:bn_inception": _CADENE_CAFFE,
     "pretrainedmodels:inception_v4": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
     "pretrainedmodels:inception_resnet_v2": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
     "facenet_pytorch:inception_resnet_v1": _FACENET,

@@ -13,29 +13,34 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import errors
+from ..budget import bounded_json, limited
 from ..errors import BackendError, GoogLeNetError
 from ..files import write_atomically
+from ..paths import open_file, read_file
 from ..typed import MALFORMED, made
 from ..version import __version__, source_digest
 from .bounds import Bounds
-from .workers import failure, run_worker, worker_environment
+from .workers import failure, last_output, run_worker, worker_environment
 
 #: Called often with the stage, how much of it is done, and how much there is (0 if unknown).
 Report = Callable[[str, int, int], None]
 
 T = TypeVar("T")
 
-#: The largest answer that is read, in bytes.
-LARGEST = 1 << 30
+#: The longest report of progress that is read, in bytes.
+LONGEST_REPORT = 4096
+
+#: How many seconds an interpreter may take to say which googlenet it has.
+VERSION_TIMEOUT = 30.0
 
 #: The stages that every job begins with: starting a process, and loading the framework in it.
 STARTING, LOADING = "starting", "loading"
@@ -100,9 +105,8 @@ class Answer:
         answer with an error.
         """
         try:
-            if path.stat().st_size > LARGEST:
-                raise ValueError(f"it has more than {LARGEST:,} bytes")
-            found = json.loads(path.read_bytes())
+            with limited(path, BackendError):
+                found = bounded_json(read_file(path))
             theirs, version = found.pop("source"), found["versions"]["googlenet"]
             mismatch = different_code(str(version)[:60], str(theirs)[:60], source_digest())
             if mismatch is not None:
@@ -113,8 +117,8 @@ class Answer:
             if answer.raised is not None and error_class(answer.raised) is None:
                 raise ValueError(f"it raised {answer.raised[:60]}")
             return answer
-        except (OSError, *MALFORMED) as error:
-            what = " ".join((str(error) or type(error).__name__).split())[:200]
+        except (OSError, BackendError, *MALFORMED) as error:  # the second for more than the budget
+            what = " ".join((str(error) or type(error).__name__).split())[:400]
             return cls(error=f"gave an answer that cannot be read ({what})")
 
 
@@ -161,7 +165,8 @@ def run_job(
         """What was last reported; what is no report is no sign of life."""
         nonlocal heard
         try:
-            text = progress.read_text() if progress.is_file() else ""
+            with open_file(progress) as file:
+                text = file.read(LONGEST_REPORT).decode()
             stage, done, total = made(lambda text: _Progress(*json.loads(text)), text).told
         except (OSError, ValueError):
             return heard
@@ -192,7 +197,7 @@ def run_job(
     )
     if ending.hung or ending.excess or stop.is_set():  # it was ended, and did not fail to start
         return Answer(error=error)
-    return Answer(error=_other_version(python, environment) or error)
+    return Answer(error=_other_version(python, environment, log, stop) or error)
 
 
 @dataclass(frozen=True)
@@ -231,16 +236,24 @@ def different_code(version: str, source: str, mine: str) -> str | None:
     return None
 
 
-def _other_version(python: str, environment: Mapping[str, str]) -> str | None:
+def _other_version(
+    python: str, environment: dict[str, str], log: Path, stop: threading.Event
+) -> str | None:
     """A message that an interpreter which could not start its worker has another version of this
     project, in which the worker may have another name. None if it has this version, or none.
     """
-    asked = [python, "-c", "import googlenet; print(googlenet.__version__)"]
-    try:
-        done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    version = done.stdout.strip()
+    said = log.with_suffix(".version")
+    run_worker(
+        [python, "-c", "import googlenet; print(googlenet.__version__)"],
+        said,
+        environment,
+        look=lambda: None,
+        timeout=VERSION_TIMEOUT,
+        stop=stop,
+    )
+    version = last_output(said)
+    with suppress(OSError):
+        said.unlink()
     if not re.fullmatch(r"\d+\.\d+\S*", version):  # it is not a Python that has googlenet
         return None
     return different_code(version, "", "")

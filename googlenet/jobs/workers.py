@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,7 +72,8 @@ def end_with_parent(end: Callable[[], None]) -> None:
     """Call `end` in a worker once the process that started it has ended, for whatever reason:
     nobody would read the answer.
     """
-    parent = int(os.environ.get(PARENT, "0"))
+    given = os.environ.get(PARENT, "")
+    parent = int(given) if re.fullmatch(r"[0-9]{1,10}", given) else 0  # else none of ours wrote it
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Params
+from ..budget import bounded_json, limited
 from ..errors import GoogLeNetError, TrainingError, WeightsError
 from ..files import write_atomically
 from ..spec.layers import Network
@@ -124,9 +125,10 @@ def load_checkpoint(
             f"{path}: is not a checkpoint of this project; give a weights file as `weights`"
         )
     try:
-        _check_digests(arrays, metadata)
-        made = json.loads(metadata["settings"])
-        position = Position.of(json.loads(metadata["position"]))
+        with limited(path, TrainingError):
+            _check_digests(arrays, metadata)
+            made = bounded_json(metadata["settings"])
+            position = Position.of(bounded_json(metadata["position"]))
         if not isinstance(made, dict):
             raise ValueError("its settings are not an object")
     except MALFORMED as error:
@@ -166,7 +168,7 @@ def _check_digests(arrays: Params, metadata: Mapping[str, str]) -> None:
         raise ValueError("its metadata are not those of a checkpoint that this version knows")
     if metadata[DIGEST] != _digest_of_metadata(metadata):
         raise ValueError("its metadata do not match their digest")
-    digests = json.loads(metadata[DIGESTS])
+    digests = bounded_json(metadata[DIGESTS])
     for name in sorted({*digests, *arrays}):
         if name not in arrays or digests.get(name) != _digest(name, arrays[name]):
             raise ValueError(f"the array '{name}' does not match its digest")
@@ -187,18 +189,28 @@ def check_same(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) -
     with some settings is the one that is `wanted`.
     """
     for name in (*made, *wanted):
-        before, now = made.get(name), wanted.get(name)
+        before, now = made.get(name, MISSING), wanted.get(name, MISSING)
         if before != now:
             if isinstance(before, dict) and isinstance(now, dict):
-                key = next(key for key in {**before, **now} if before.get(key) != now.get(key))
+                keys = [key for key in {**before, **now} if not _same(key, before, now)]
                 owner = f"{name}'" if name.endswith("s") else f"{name}'s"
-                name, before, now = f"{owner} {key}", before.get(key), now.get(key)
+                name = f"{owner} {keys[0]}"
+                before, now = before.get(keys[0], MISSING), now.get(keys[0], MISSING)
             raise TrainingError(
                 f"{path}: was made with the {name} {_short(before)}, but this run has"
                 f" {_short(now)}; give what was given then, or another `out`"
             )
 
 
+#: What stands for a setting that is not there, which is another one than null.
+MISSING = object()
+
+
+def _same(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    found: bool = before.get(key, MISSING) == now.get(key, MISSING)
+    return found
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = "missing" if value is MISSING else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

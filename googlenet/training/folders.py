@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shlex
-import socket
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from ..errors import TrainingError
-from ..locks import held
+from ..locks import held, holder
+from ..paths import kind_at
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
 from ..temporary import remove_leftovers
-from ..typed import MALFORMED, made
 
 #: The file in a run's folder that is locked while it runs, and says who runs there.
 LOCK = ".lock"
 
+#: The picture of a run or a race, unless another is asked for.
+CURVES = "curves.png"
 
-@dataclass(frozen=True)
-class Runner:
-    """Who runs in a folder."""
 
-    pid: int
-    command: str
-    since: str
-    host: str
-
-    def __str__(self) -> str:
-        where = "" if self.host == socket.gethostname() else f" on {self.host}"
-        return f"process {self.pid}{where} since {self.since}: {self.command}"
+def check_free(folder: Path, names: Iterable[str]) -> None:
+    """Raises `TrainingError` if one of the files that are about to be written to `folder`, in which
+    no run has begun, is there already: it is somebody else's.
+    """
+    for name in names:
+        if kind_at(folder / name, TrainingError) not in ("", "folder"):
+            raise TrainingError(
+                f"{folder / name}: is there already, and not of a run in this folder; move it away,"
+                " or give another `out`"
+            )
 
 
 def make_folder(folder: Path) -> None:
@@ -66,8 +62,8 @@ def locked(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
         return
 
     def busy(handle: int) -> TrainingError:
-        runner = _runner(handle)
-        who = "" if runner is None else f" ({runner})"
+        found = holder(handle)
+        who = "" if found is None else f" ({found})"
         return TrainingError(
             f"{folder}: another process is training here; wait for it to finish{who}, or give"
             " another `out`"
@@ -75,38 +71,13 @@ def locked(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
 
     with ExitStack() as stack:
         try:
-            handle = stack.enter_context(held(folder / LOCK, wait=wait, busy=busy))
+            stack.enter_context(held(folder / LOCK, wait=wait, busy=busy))
         except OSError as error:
             raise TrainingError(
                 f"{folder / LOCK}: cannot be written ({error.strerror}); give another `out`"
             ) from error
-        _sign(handle)
         remove_leftovers(folder)
         yield
-
-
-def _sign(handle: int) -> None:
-    """Write who has the lock; it is held whether that can be written or not."""
-    program = Path(sys.argv[0] if sys.argv else "")
-    name = program.parent.name if program.stem == "__main__" else program.name
-    command = shorten(shlex.join([name, *sys.argv[1:]]), 200, placeholder=" …")
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    text = json.dumps(
-        {"pid": os.getpid(), "command": command, "since": since, "host": socket.gethostname()}
-    )
-    with suppress(OSError):
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, text.encode(errors="replace"), 0)
-
-
-def _runner(handle: int) -> Runner | None:
-    """Who has the lock; None if the file does not say, as just after it was made."""
-    try:
-        found = made(lambda data: Runner(**json.loads(data)), os.pread(handle, 4096, 0))
-    except (OSError, *MALFORMED):
-        return None
-    texts = (found.command, found.since, found.host)
-    return found if all(text.isprintable() and len(text) <= 300 for text in texts) else None
 
 
 # Names --------------------------------------------------------------------------------------------

@@ -12,25 +12,54 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from ..budget import bounded_json, limited, meter
 from ..errors import TrainingError
+from ..paths import kind_at, open_file, own_handle
 from ..typed import MALFORMED
+from .checkpoint import check_same
 from .position import Epoch, Position
 
 LOG = "log.jsonl"
 
 Event = dict[str, Any]
 
+#: What an event takes in memory, for each byte of its line.
+EVENT = 6
+
 
 def read_log(path: Path) -> list[Event]:
     """The events of a log: its start, then steps and epochs. Raises `TrainingError` for a file that
-    is not one, with the number of the line.
+    is not one, with the number of the line, or that becomes more than its budget.
     """
-    return _events(path, _bytes(path))
+    with limited(path, TrainingError):
+        return _events(path, _bytes(path))
+
+
+def has_begun(path: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether a run with these settings has begun the log at `path`; False if nothing is there, or
+    no more than half of a first line. Raises `TrainingError`, as `check_same`, if another run has,
+    and for anything else that is there.
+    """
+    if not kind_at(path, TrainingError):
+        return False
+    with limited(path, TrainingError):
+        data = _bytes(path)
+        for event in _events(path, data):
+            check_same(path, {name: event.get(name) for name in settings}, settings)
+            return True
+    half = data.rstrip(b"\0")[: len(_BEGINNING)]
+    if not _BEGINNING.startswith(half):
+        raise TrainingError(f"{path}: is not the log of a training run; give another `out`")
+    return False
+
+
+#: How each log begins.
+_BEGINNING = b'{"event": "start", '
 
 
 def epochs_of(events: list[Event]) -> tuple[Epoch, ...]:
@@ -38,40 +67,49 @@ def epochs_of(events: list[Event]) -> tuple[Epoch, ...]:
     return tuple(_epoch(event) for event in events if event["event"] == "epoch")
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int | None = None) -> bytes:
+    """The log, or its first `most` bytes, charged to its budget."""
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "it is not a file")
-        return path.read_bytes()
+        with open_file(path) as file:
+            held = os.fstat(file.fileno()).st_size
+            size = held if most is None else min(held, most)
+            meter().take_bytes(size)
+            return file.read(size)
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+def _lines(data: bytes) -> Iterator[bytes]:
+    """The lines that have ended, without what is no part of the log."""
+    data = data.rstrip(b"\0")
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        yield data[start:end]
+        start = end + 1
+
+
 def _events(path: Path, data: bytes) -> list[Event]:
-    *lines, _ = data.rstrip(b"\0").split(b"\n")
     found: list[Event] = []
     steps = epochs = 0
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(data), 1):
+        meter().take_bytes(EVENT * len(line))
         try:
-            event = json.loads(line.decode(), parse_constant=_no_number)
+            event = bounded_json(line)
             kind = _checked(event)
             if (kind == "start") != (number == 1):
                 raise ValueError("only the first line is the start")
             steps, epochs = steps + (kind == "step"), epochs + (kind == "epoch")
             if event.get("step", steps) != steps or event.get("epoch", epochs) != epochs:
                 raise ValueError("a step or an epoch before it is missing")
-        except MALFORMED as error:
-            what = " ".join((str(error) or type(error).__name__).split())[:120]
+        except (TrainingError, *MALFORMED) as error:  # the first for more than the budget
+            text = str(error).removeprefix(f"{path}: ") or type(error).__name__
+            what = " ".join(text.split())[:160]
             raise TrainingError(
                 f"{path}: line {number} is not an event of a training run ({what}); give another"
                 " `out`"
             ) from error
         found.append(event)
     return found
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is not a number")
 
 
 def _checked(event: Any) -> str:
@@ -116,14 +154,12 @@ class Log:
         self._file: IO[bytes] | None = None
 
     def begin(self, start: Mapping[str, Any]) -> None:
-        """A new log. Raises `TrainingError` if it cannot be written, or if something else than the
-        log of a run is there.
+        """A new log, in the place of what `has_begun` found there. Raises `TrainingError` if it
+        cannot be written.
         """
         if self._path is None:
             return
-        if self._path.is_file():
-            read_log(self._path)  # nothing else is overwritten
-        self._open("wb")
+        self._open(new=True)
         self.write({"event": "start", **start})
 
     def go_on(self, position: Position) -> None:
@@ -133,8 +169,10 @@ class Log:
         path = self._path
         if path is None:
             return
-        data = _bytes(path)[: position.log_bytes] if path.is_file() else b""
-        events = _events(path, data)  # which names a line that is wrong
+        with limited(path, TrainingError):
+            there = kind_at(path, TrainingError)
+            data = _bytes(path, position.log_bytes) if there else b""
+            events = _events(path, data)  # which names a line that is wrong
         if len(data) < position.log_bytes:
             raise TrainingError(
                 f"{path}: is missing or shorter than its checkpoint says; give another `out`"
@@ -145,7 +183,7 @@ class Log:
             raise TrainingError(
                 f"{path}: is not the log that its checkpoint was written with; give another `out`"
             )
-        self._open("r+b")
+        self._open(new=False)
         try:
             assert self._file is not None
             self._file.truncate(position.log_bytes)
@@ -189,12 +227,13 @@ class Log:
         if self._file is not None:
             self._file.close()
 
-    def _open(self, mode: str) -> None:
+    def _open(self, *, new: bool) -> None:
         assert self._path is not None
         try:
-            if self._path.exists() and not self._path.is_file():
-                raise OSError(errno.EINVAL, "it is not a file")
-            self._file = open(self._path, mode, buffering=0)  # noqa: SIM115
+            handle = own_handle(self._path)
+            self._file = os.fdopen(handle, "r+b", buffering=0)
+            if new:
+                self._file.truncate(0)
         except OSError as error:
             raise TrainingError(
                 f"{self._path}: cannot be written ({error.strerror or error}); give another `out`"

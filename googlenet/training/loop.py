@@ -22,6 +22,7 @@ from ..backend.protocols import Trainer, Trains, TrainsInParallel
 from ..data.batches import check_batch_size, evaluation_batches, training_batches
 from ..data.dataset import DataSet, check_classes
 from ..errors import BackendError, TrainingError
+from ..paths import kind_at
 from ..spec.layers import BatchNorm, Network
 from ..spec.loss import cross_entropy
 from ..spec.recipe import Recipe
@@ -36,9 +37,10 @@ from .checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from .folders import CURVES, check_free
 from .folders import locked as locked  # its place in 0.2, as that of the log
 from .log import LOG as LOG
-from .log import Log
+from .log import Log, has_begun
 from .log import read_log as read_log
 from .position import Epoch, Position
 
@@ -192,13 +194,16 @@ class TrainingRun:
     def _find(self, rank: int) -> Checkpoint:
         """The checkpoint to resume from, or the beginning."""
         path, log = self.folder / CHECKPOINT, self.folder / LOG
-        if self.resume and path.exists():
+        there = kind_at(path, TrainingError)
+        if self.resume and there:
             return load_checkpoint(path, self.network, self.settings, per_epoch=self.per_epoch)
-        if rank == 0 and not self.resume and (path.exists() or log.exists()):
+        if rank == 0 and not self.resume and (there or kind_at(log, TrainingError)):
             raise TrainingError(
                 f"{self.folder}: already holds a run; continue it with `resume=True`, or give"
                 " another `out`"
             )
+        if rank == 0 and not has_begun(log, self.settings):
+            check_free(self.folder, (WEIGHTS, CURVES))
         return Checkpoint(self.settings, Position(), self.params)
 
     def _log(self, rank: int) -> Log:

@@ -14,20 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from ..data.dataset import DataSet
-from ..data.prepared import save_data
+from ..data.prepared import ARRAYS, DESCRIPTION, save_data
 from ..errors import BackendError, TrainingError, WeightsError
 from ..files import write_atomically
 from ..jobs.job import Job, run_job
+from ..paths import kind_at
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
 from ..spec.serial import to_json
 from ..weights.files import load_params, save_params
 from ..weights.initial import init_params
 from .checkpoint import check_same
-from .folders import locked, make_folder
+from .folders import CURVES, check_free, locked, make_folder
 from .log import LOG, epochs_of, read_log
 from .loop import digest
 from .position import Epoch
+
+#: The file in a race's folder with all standings, and the folder there with its images.
+RESULTS, DATA = "results.json", "data"
+
+#: What a race writes to its folder, besides its runs and their initial weights.
+_WRITES = (*(f"{DATA}/{name}.npy" for name in ARRAYS), f"{DATA}/{DESCRIPTION}", RESULTS, CURVES)
 
 #: Called often with the framework, the seed, the stage, how much of it is done, and how much there
 #: is.
@@ -88,18 +95,25 @@ def run_race(
     is, or if a run turns out to have started differently.
     """
     with locked(folder):
-        _check_folder(folder, network, data, recipe)
+        begun = _check_folder(folder, network, data, recipe)
         starts: dict[int, Path] = {}
         for seed in seeds:
             starts[seed] = start = folder / f"start-seed{seed}.safetensors"
             drawn = digest(init_params(network, seed=seed, initializer=initializer))
             for framework in frameworks:
                 _check_start(folder / f"{framework}-seed{seed}", data.digest, drawn)
-            if start.exists() and _start_of(start, network) != drawn:
+            if not kind_at(start, TrainingError):
+                continue
+            if _start_of(start, network) != drawn:
                 raise TrainingError(
                     f"{start}: does not hold this race's initial weights; give another `out`"
                 )
-        save_data(folder / "data", data)
+            begun = True
+        if not begun:
+            check_free(folder, _WRITES)
+            seed, start = next(iter(starts.items()))  # by which a race that is killed is known
+            save_params(start, network, init_params(network, seed=seed, initializer=initializer))
+        save_data(folder / DATA, data)
         runs: list[RaceRun] = []
         for seed, start in starts.items():
             params = init_params(network, seed=seed, initializer=initializer)
@@ -107,7 +121,7 @@ def run_race(
             asked = {
                 "network": to_json(network),
                 "recipe": replace(recipe, seed=seed).to_json(),
-                "data": str(folder.absolute() / "data"),
+                "data": str(folder.absolute() / DATA),
                 "weights": str(start.absolute()),
             }
             for framework in frameworks:
@@ -119,9 +133,9 @@ def run_race(
         return runs
 
 
-def _check_folder(folder: Path, network: Network, data: DataSet, recipe: Recipe) -> None:
-    """Raises `TrainingError` if a run in `folder` is one of another race, before anything there is
-    written.
+def _check_folder(folder: Path, network: Network, data: DataSet, recipe: Recipe) -> bool:
+    """Whether a run of this race has begun in `folder`. Raises `TrainingError` if one of another
+    race has, before anything there is written.
     """
     settings = {
         "network": to_json(network),
@@ -129,11 +143,14 @@ def _check_folder(folder: Path, network: Network, data: DataSet, recipe: Recipe)
         "data": {"name": data.name, "digest": data.digest},
     }
     wanted = json.loads(json.dumps(settings))  # as a log returns them
+    begun = False
     for log in sorted(folder.glob(f"*-seed*/{LOG}")):
         for began in _started(log):
             made = {name: began.get(name) for name in wanted}
             seed = (made["recipe"] or {}).get("seed")  # each run has one of its own
             check_same(log, made, {**wanted, "recipe": {**wanted["recipe"], "seed": seed}})
+            begun = True
+    return begun
 
 
 def _start_of(path: Path, network: Network) -> str | None:
@@ -172,7 +189,7 @@ def _run_one(
     )
     try:
         ended = answer.give(_Ended.of) if answer.error is None else None
-        events = read_log(run / LOG) if (run / LOG).exists() else []
+        events = read_log(run / LOG) if kind_at(run / LOG, TrainingError) else []
     except (BackendError, TrainingError) as error:
         return RaceRun(framework, seed, run, error=answer.error or str(error))
     epochs = epochs_of(events)
@@ -205,7 +222,7 @@ def _started(log: Path) -> list[dict[str, Any]]:
     belongs to fails, and not the race.
     """
     try:
-        return read_log(log)[:1] if log.exists() else []
+        return read_log(log)[:1] if kind_at(log, TrainingError) else []
     except TrainingError:
         return []
 

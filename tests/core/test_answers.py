@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,9 +18,11 @@ from googlenet.actions.code import _Answered
 from googlenet.actions.translate import _Unbiased, _Written
 from googlenet.checking.report import Check
 from googlenet.data.images import ImageSet
+from googlenet.jobs import job as jobs
 from googlenet.jobs.job import Answer, Job, run_job
 from googlenet.jobs.native import _read as read_native
 from googlenet.jobs.probe import _Probed
+from googlenet.jobs.workers import end_with_parent
 from googlenet.proof.conformance.networks import CLASSES, composites
 from googlenet.proof.exact.compare import Difference, ExactComparison
 from googlenet.proof.parity.rows import Comparison, Group, Row, differing
@@ -30,6 +33,8 @@ from googlenet.training.race import _Ended
 from googlenet.typed import made
 from googlenet.version import __version__, source_digest
 from googlenet.weights.samples import random_images, random_labels, random_params
+
+from .test_jobs import gone
 
 #: A worker's own part of an answer.
 WORKER = {
@@ -79,6 +84,12 @@ def answered(folder, script):
         ("printf '[1, 2]' > numpy.progress.json; sleep 0.2", "exited with code 0"),
         ("printf '[\"a\", true, 1]' > numpy.progress.json; sleep 0.2", "exited with code 0"),
         ("mkfifo numpy.progress.json; sleep 0.2", "exited with code 0"),
+        ("truncate -s 300G numpy.progress.json; sleep 0.2", "exited with code 0"),
+        ("truncate -s 300G numpy.json", "numpy.json: asks for 322.1 GB of memory"),
+        (
+            "yes '[],' | head -n 4000000 | (printf '['; cat; printf '1]') > numpy.json",
+            "place/numpy.json: asks for ",
+        ),
         ("printf '\\033[31m\\n\\377' ; exit 1", "exited with code 1"),
     ],
 )
@@ -86,6 +97,47 @@ def test_a_worker_that_does_as_it_likes_has_one_error(tmp_path, script, error):
     found = answered(tmp_path, script)
     assert error in found.error
     assert "\n" not in found.error
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "printf '\\377\\376'",
+        "printf '0.1.2\\n\\377'; exit 1",
+        "sleep 1234 & echo $! > child; exit 0",
+        "setsid sleep 1234 & echo $! > child; exit 0",
+        "yes",
+        "exec sleep 1234",
+    ],
+)
+def test_an_interpreter_that_is_asked_its_version_may_do_as_it_likes(tmp_path, monkeypatch, script):
+    """It is no Python that has this project, and leaves nothing."""
+    monkeypatch.setattr(jobs, "VERSION_TIMEOUT", 0.5)
+    fake = tmp_path / "python"
+    fake.write_text(f'#!/bin/sh\n[ "$1" = -c ] || exit 1\ncd "{tmp_path}"\n{script}\n')
+    fake.chmod(0o755)
+    (tmp_path / "place").mkdir()
+    begun = time.monotonic()
+    found = run_job(Job("t:none", "numpy"), tmp_path / "place", interpreter=str(fake), timeout=30)
+    assert found.error == "exited with code 1; last output: none"
+    assert time.monotonic() - begun < 15
+    assert {path.name for path in (tmp_path / "place").iterdir()} == {"numpy.job.json", "numpy.log"}
+    if (child := tmp_path / "child").exists():
+        assert gone(child.read_text().strip())
+
+
+def test_an_interpreter_with_another_version_is_told_of(tmp_path):
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\n[ "$1" = -c ] || exit 1\necho 0.0.1\n')
+    fake.chmod(0o755)
+    found = run_job(Job("t:none", "numpy"), tmp_path, interpreter=str(fake), timeout=30)
+    assert found.error.startswith("its interpreter has googlenet 0.0.1, but this one has")
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "1.5", "٣", "9" * 5000])
+def test_a_parent_that_is_no_number_is_none(monkeypatch, value):
+    monkeypatch.setenv("GOOGLENET_PARENT", value)
+    end_with_parent(lambda: pytest.fail("nobody started it"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from googlenet import TrainingError
 from googlenet.training.checkpoint import load_checkpoint
+from googlenet.training.folders import CURVES
 from googlenet.training.log import LOG, read_log
 from googlenet.training.loop import CHECKPOINT, WEIGHTS
 from googlenet.weights.files import read_safetensors, safetensors_bytes
@@ -114,6 +115,17 @@ def position(**values):
     return change
 
 
+def setting(change):
+    """A change of the settings."""
+
+    def changed(metadata, arrays):
+        settings = json.loads(metadata["settings"])
+        change(settings)
+        return {**metadata, "settings": json.dumps(settings)}
+
+    return changed
+
+
 def del_first(arrays, kind):
     del arrays[next(name for name in arrays if name.startswith(kind))]
 
@@ -147,6 +159,10 @@ def del_first(arrays, kind):
         lambda metadata, _: {**metadata, "position": "[]"},
         lambda metadata, _: {**metadata, "settings": "[]"},
         lambda metadata, _: {**metadata, "settings": "{}"},
+        lambda metadata, _: {**metadata, "settings": '{"recipe":' * 990 + "1" + "}" * 990},
+        setting(lambda settings: settings.update(extra=None)),
+        setting(lambda settings: settings["recipe"].update(extra=None)),
+        setting(lambda settings: settings["network"].pop("name")),
         lambda metadata, _: {**metadata, "settings": '{"recipe": []}'},
         lambda _, arrays: del_first(arrays, "weights/"),
         lambda _, arrays: arrays.update(more=np.zeros(1, np.float32)),
@@ -198,9 +214,9 @@ def test_a_log_without_a_checkpoint_whose_end_is_zeros_begins_again(tmp_path):
         (b"[]", "line 3 is not an event .*got list"),
         (b"\xff\xfe\x00", "line 3 is not an event .*utf-8"),
         (b"\0\0\0\0", "line 3 is not an event"),
-        (b"[" * 100_000, "line 3 is not an event"),
+        (b"[" * 100_000, "line 3 is not an event .*65 deep"),
         (b'{"event": "step", "step": 1e999}', "line 3 is not an event"),
-        (b'{"event": "step", "step": 2, "loss": NaN}', "line 3 is not an event .*NaN"),
+        (b'{"event": "step", "step": 2, "loss": NaN}', "line 3 is not an event .*finite"),
         (b'{"event": "epoch", "epoch": 1}', "line 3 is not an event"),
         (b'{"event": "start"}', "line 3 is not an event"),
         (b"", "line 3 is not an event"),
@@ -227,8 +243,57 @@ def test_a_log_of_equal_length_with_other_numbers_is_refused(cut):
 
 def test_a_log_that_is_no_file_is_one_line(tmp_path):
     os.mkfifo(tmp_path / LOG)
-    with pytest.raises(TrainingError, match=r"cannot be written \(it is not a file\)"):
+    with pytest.raises(TrainingError, match=r"cannot be read \(it is a pipe, not a file\)"):
         resume(tmp_path)
+
+
+def test_a_log_is_read_within_its_budget(cut, monkeypatch):
+    """A hole of a terabyte behind it is none of its lines, and is not read to resume."""
+    whole = (cut / LOG).read_bytes()
+    os.truncate(cut / LOG, 2**40)
+    with pytest.raises(TrainingError, match=r"log\.jsonl: asks for .* GOOGLENET_BUDGET=bytes="):
+        read_log(cut / LOG)
+    assert resume(cut).finished
+    assert (cut / LOG).read_bytes().startswith(whole)
+    monkeypatch.setenv("GOOGLENET_BUDGET", "bytes=1000")
+    with pytest.raises(TrainingError, match=r"asks for .* expected at most 1000 bytes"):
+        read_log(cut / LOG)
+
+
+def test_a_log_that_is_a_link_is_not_written(tmp_path):
+    (tmp_path / "mine").write_text("")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOG).symlink_to(tmp_path / "mine")
+    with pytest.raises(TrainingError, match=r"log\.jsonl: cannot be written \(it is a link"):
+        run(tmp_path / "run", resume=True).train()
+    assert (tmp_path / "mine").read_text() == ""
+
+
+def test_a_run_begins_in_no_folder_with_the_log_of_another(cut):
+    """Without its checkpoint, too."""
+    (cut / CHECKPOINT).unlink()
+    before = (cut / LOG).read_bytes()
+    with pytest.raises(TrainingError, match=r"was made with the recipe's seed 3, but .* has 7"):
+        resume(cut, recipe=replace(RECIPE, seed=7))
+    assert (cut / LOG).read_bytes() == before
+    assert resume(cut).finished
+
+
+@pytest.mark.parametrize("text", ["my notes", '{"event": "step"', "\n"])
+def test_what_is_no_log_of_ours_is_not_overwritten(tmp_path, text):
+    (tmp_path / LOG).write_text(text)
+    with pytest.raises(TrainingError, match=r"log\.jsonl: (line 1 )?is not "):
+        resume(tmp_path)
+    assert (tmp_path / LOG).read_text() == text
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CURVES])
+@pytest.mark.parametrize("again", [False, True])
+def test_files_of_the_users_are_not_overwritten(tmp_path, name, again):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(TrainingError, match=rf"{name}: is there already.* another `out`"):
+        run(tmp_path, resume=again).train()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
 
 
 def test_the_rates_of_a_recipe_are_those_of_its_steps(cut):

@@ -4,6 +4,7 @@ mistake.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -334,6 +335,49 @@ def test_errors_name_what_is_typed(message, typed):
 
     params = typer.main.get_command(app).commands["train"].params
     assert in_options(message, params) == typed
+
+
+#: The command, which gets a signal while what is named is imported or called.
+SIGNALLED = """
+import importlib, os, sys
+where, number = sys.argv.pop(1), int(sys.argv.pop(1))
+def ring(*_, **__):
+    os.kill(os.getpid(), number)
+if where == "write":
+    import googlenet.files as files
+    files.share = ring
+else:
+    class Finder:
+        def find_spec(self, name, *_):
+            if name == where:
+                ring()
+    sys.meta_path.insert(0, Finder())
+from googlenet.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        ("typer", signal.SIGINT),
+        ("googlenet.actions.draw", signal.SIGINT),
+        ("write", signal.SIGINT),
+        ("write", signal.SIGTERM),
+        ("write", signal.SIGHUP),
+    ],
+)
+def test_a_signal_at_any_moment_is_one_line_and_leaves_nothing(tmp_path, where, number):
+    """While the command is imported, too, and when it has written half of its file."""
+    (tmp_path / "old.svg").write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, where, str(int(number)), "draw", "--out", "old.svg"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (130, "googlenet: interrupted\n")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.svg", "old")]
 
 
 def test_closed_streams_and_narrow_terminals():

@@ -558,13 +558,9 @@ def test_the_auxiliary_heads(tmp_path):
 
 def test_weights_that_do_not_name_their_network(files, tmp_path):
     image, out = str(files / "images" / "a.png"), str(tmp_path / "o.npy")
-    refused(
-        "predict",
-        image,
-        "--weights",
-        files / "bare.safetensors",
-        message="does not say which network it is for; give its name as --model",
-    )
+    # Only one network has arrays of these names and shapes.
+    found = answer_of("predict", image, "--weights", str(files / "bare.safetensors"))
+    assert found["name"] == "googlenet_bn"
     weights = ("--weights", str(files / "bare.safetensors"), "--model", "googlenet_bn")
     answer = answer_of("predict", image, *weights)
     assert (answer["name"], len(answer["images"][0]["top"])) == ("googlenet_bn", 3)
@@ -592,7 +588,7 @@ def test_a_model_that_the_weights_are_not_of(files):
         *bare,
         "--model",
         "nin",
-        message="'b1.conv.conv.weight' or 'b4.second_1x1.conv.weight' is missing",
+        message="'b4.second_1x1.conv.weight' is missing",
     )
     refused(
         "predict",
@@ -600,7 +596,7 @@ def test_a_model_that_the_weights_are_not_of(files):
         *bare,
         "--model",
         "googlenet",
-        message="'b1.conv.conv.bias' is missing; network 'googlenet' needs it",
+        message="'b1.conv.conv.bias' is missing",
     )
     shown(
         "predict", str(image), "--weights", str(files / "w.safetensors"), "--model", "googlenet_bn"
@@ -615,7 +611,7 @@ def test_weights_that_cannot_be_read(files, tmp_path):
         ("none.safetensors", "none.safetensors: does not exist"),
         ("cut.safetensors", "cut.safetensors: is not a complete safetensors file"),
         ("text.safetensors", "text.safetensors: is not a complete safetensors file"),
-        ("", "is a folder; expected a weights file"),
+        ("", "is a folder without weights; expected a weights file"),
     ):
         refused("predict", image, "--weights", tmp_path / name, message=message)
 

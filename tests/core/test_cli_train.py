@@ -396,6 +396,19 @@ def test_another_race_in_the_folder_changes_nothing(shades, tmp_path):
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("name", ["data/train_images.npy", "data/data.json", "results.json"])
+def test_a_race_replaces_no_file_of_the_users(shades, tmp_path, name):
+    path = tmp_path / "race" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    arguments = (*SMALL, "--data", shades, "--framework", "numpy", "--out", "race")
+    done = googlenet("race", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"race/{name}: is there already, and not of a run in this folder" in done.stderr
+    assert [each for each in (tmp_path / "race").rglob("*") if each.is_file()] == [path]
+    assert path.read_text() == "mine"
+
+
 def test_a_start_of_other_weights_is_refused(shades, tmp_path):
     """Though no run is there that could tell."""
     arguments = (*SMALL, "--data", shades, "--out", "race")

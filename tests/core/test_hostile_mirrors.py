@@ -4,16 +4,20 @@ asked; and what others put into the cache folder stays as it is.
 
 import hashlib
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
 from googlenet.data import download as downloads
 from googlenet.data.fetch import Patience, fetched
 from googlenet.errors import DataError
+from googlenet.locks import held
 
 CONTENT = b"the whole file" * 100
 NAME = "a.gz"
@@ -140,7 +144,7 @@ def test_the_second_mirror_is_asked(kind, small, monkeypatch):
         monkeypatch.setattr(downloads, "MIRRORS", (bad, right))
         downloads.download()
         assert time.monotonic() - begun < 20
-    assert sorted(os.listdir(small)) == [".lock", NAME]
+    assert os.listdir(small) == [NAME]
     assert (small / NAME).read_bytes() == CONTENT
 
 
@@ -190,6 +194,73 @@ def test_a_pipe_in_the_cache_is_not_waited_for(name, small, monkeypatch):
         monkeypatch.setattr(downloads, "MIRRORS", (right,))
         with pytest.raises(DataError, match="not a file"):
             downloads.download()
+
+
+def test_who_downloads_without_getting_further_is_named(small, monkeypatch):
+    monkeypatch.setattr(downloads, "WAIT", 0.3)
+    heard = []
+    with (
+        held(small / downloads.LOCK, wait=0, busy=lambda handle: AssertionError()),
+        pytest.raises(DataError, match=rf"got no further for 0\.3 s \(process {os.getpid()} "),
+    ):
+        downloads.download(lambda *told: heard.append(told))
+    assert heard[0][0].startswith(f"waiting for process {os.getpid()} since ")
+    assert os.listdir(small) == []
+
+
+def test_who_downloads_and_gets_further_is_waited_for(small, monkeypatch):
+    monkeypatch.setattr(downloads, "WAIT", 0.4)
+    waited = []
+
+    def report(what, done, total):
+        if what.startswith("waiting"):
+            waited.append(what)
+            (small / f"{NAME}.part").write_bytes(b"x" * len(waited))
+            if len(waited) == 8:  # after twice as long
+                (small / f"{NAME}.part").write_bytes(CONTENT[:10])
+                lock.close()
+
+    lock = ExitStack()
+    lock.enter_context(held(small / downloads.LOCK, wait=0, busy=lambda handle: AssertionError()))
+    with server(good) as right:
+        monkeypatch.setattr(downloads, "MIRRORS", (right,))
+        downloads.download(report)
+    assert len(waited) == 8
+    assert (small / NAME).read_bytes() == CONTENT
+
+
+def test_what_is_killed_while_it_downloads_leaves_only_what_goes_on(small, tmp_path):
+    """SIGTERM ends it at once, though the server is silent."""
+
+    def answer(connection):
+        connection.sendall(head(LENGTH) + CONTENT[:10])
+        asked.set()
+        ended.wait(30)
+
+    asked, ended = threading.Event(), threading.Event()
+    code = (
+        "import sys; from googlenet.data import download as d; from googlenet.cli import main;"
+        f"d.MIRRORS = (sys.argv.pop(),); d.FILES = {downloads.FILES!r}; main()"
+    )
+    with server(answer) as url:
+        for number, left in ((signal.SIGTERM, []), (signal.SIGKILL, [downloads.LOCK])):
+            asked.clear()
+            ended.clear()
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, "train", "--data", "fashion-mnist", url],
+                cwd=tmp_path,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            assert asked.wait(60)
+            time.sleep(0.3)
+            begun = time.monotonic()
+            process.send_signal(number)
+            _, said = process.communicate(timeout=20)
+            ended.set()
+            assert time.monotonic() - begun < 8
+            assert number == signal.SIGKILL or said == "googlenet: interrupted\n"
+            assert sorted(os.listdir(small)) == sorted([*left, f"{NAME}.part"])
 
 
 def test_a_lock_is_not_emptied(small, monkeypatch):

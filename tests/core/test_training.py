@@ -453,13 +453,6 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
     assert (tmp_path / "b" / CHECKPOINT).read_bytes() == before
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_a_full_disk(tmp_path):
-    (tmp_path / LOG).symlink_to("/dev/full")
-    with pytest.raises(TrainingError, match="cannot be written"):
-        run(tmp_path, resume=True).train()
-
-
 def test_a_disk_that_fills_up_while_it_trains(tmp_path):
     before, heard = resource.getrlimit(resource.RLIMIT_FSIZE), []
 

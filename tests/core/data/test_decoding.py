@@ -122,6 +122,22 @@ def test_folders_are_searched_but_not_for_what_a_mac_leaves(tmp_path):
     assert image_files(tmp_path) == [tmp_path / name for name in ("a.JPG", "b.png")]
 
 
+def test_folders_in_folders_are_searched_as_deep_as_the_budget_allows(tmp_path, monkeypatch):
+    """Python's own stack has no part in it; links to folders are not followed."""
+    place = tmp_path
+    for _ in range(64):
+        place = place / "a"
+        place.mkdir()
+    (place / "deepest.png").write_bytes(b"")
+    (place / "loop").symlink_to(tmp_path)
+    assert find_images(tmp_path) == [place / "deepest.png"]
+    (place / "b").mkdir()
+    with pytest.raises(DataError, match="asks for objects nested 65 deep, expected at most 64"):
+        find_images(tmp_path)
+    monkeypatch.setenv("GOOGLENET_BUDGET", "depth=130")
+    assert find_images(tmp_path) == [place / "deepest.png"]
+
+
 # What is refused ----------------------------------------------------------------------------------
 
 

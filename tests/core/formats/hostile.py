@@ -303,5 +303,5 @@ HOSTILE = {
     "text of arrays": (lambda: text_of_arrays(300), "bytes=1G"),
     "long reference": (lambda: long_reference(300), "bytes=1G"),
     "device .h5": (lambda: hdf5(device), "is a link"),
-    "not a picture": (lambda: gzip.compress(b"x"), "unknown format"),
+    "not a picture": (lambda: gzip.compress(b"x"), "is a gzip archive; unpack it first"),
 }
