@@ -11,6 +11,7 @@ import typer
 
 from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
+from ..budget import limited
 from ..data.decoding import map_npy
 from ..errors import DataError, GoogLeNetError
 from ..paths import kind_at
@@ -158,6 +159,8 @@ def _read_npy(path: str) -> Array:
             f"--npy {path}: expected float32 of shape (N, channels, height, width), got"
             f" {array.dtype} {array.shape}"
         )
+    with limited(path, DataError) as taken:  # it is mapped: to predict takes a float32 copy
+        taken.take_bytes(4 * array.size)
     return array
 
 
