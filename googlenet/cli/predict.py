@@ -13,6 +13,7 @@ import typer
 from ..actions.expected import distance_from, expected_logits
 from ..actions.predict import Prediction, check_output, predict
 from ..arrays import Array
+from ..budget import limited
 from ..data.decoding import map_npy
 from ..errors import DataError, GoogLeNetError
 from ..paths import kind_at
@@ -184,6 +185,8 @@ def _read_npy(path: str) -> Array:
             f"--npy {path}: expected float32 of shape (N, channels, height, width), got"
             f" {array.dtype} {array.shape}"
         )
+    with limited(path, DataError) as taken:  # it is mapped: to predict takes a float32 copy
+        taken.take_bytes(4 * array.size)
     return array
 
 

@@ -3,6 +3,7 @@ line for every mistake.
 """
 
 import json
+import math
 import os
 import xml.dom.minidom
 
@@ -665,6 +666,16 @@ def _npy(path, array):
     return path
 
 
+def _hole(path, shape):
+    """An array of zeros which takes no place on the disk."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        file.truncate(file.tell() + 4 * math.prod(shape))
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -690,6 +701,7 @@ def _npy(path, array):
             "images: expected (N, channels, height, width) = (N, 3, 32, 32)",
         ),
         (lambda d: _npy(d / "x.npy", np.array([object()])), "(it has object dtype"),
+        (lambda d: _hole(d / "x.npy", (2**24, 3, 32, 32)), "x.npy: asks for 206.2 GB of memory"),
     ],
 )
 def test_arrays_that_cannot_be_taken_leave_nothing(files, tmp_path, make, message):
