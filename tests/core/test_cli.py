@@ -375,6 +375,8 @@ def test_a_signal_at_any_moment_is_one_line_and_leaves_nothing(tmp_path, where, 
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        # What runs in the background of a shell ignores the first, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert (done.returncode, done.stderr) == (130, "googlenet: interrupted\n")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.svg", "old")]

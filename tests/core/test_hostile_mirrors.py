@@ -239,7 +239,8 @@ def test_what_is_killed_while_it_downloads_leaves_only_what_goes_on(small, tmp_p
 
     asked, ended = threading.Event(), threading.Event()
     code = (
-        "import sys; from googlenet.data import download as d; from googlenet.cli import main;"
+        "import sys; from pathlib import Path; from googlenet.data import download as d, places;"
+        "from googlenet.cli import main; places.SYSTEM = Path('none');"  # else it is not downloaded
         f"d.MIRRORS = (sys.argv.pop(),); d.FILES = {downloads.FILES!r}; main()"
     )
     with server(answer) as url:
