@@ -21,6 +21,7 @@ from googlenet import (
     diff,
     get_network,
 )
+from googlenet.architectures import designators
 from googlenet.backend.discovery import SHIPPED
 from googlenet.cli.diff import _lines as lines_of_diff
 from googlenet.data.sets import load_data
@@ -230,6 +231,12 @@ def test_the_networks_table_is_the_specs(page, name):
 def test_the_readme_names_every_network(page):
     names = read(page).partition("docs/networks")[0].rpartition("\n## ")[2]
     assert set(re.findall(r"`(\w+)`", names)) == set(NETWORKS)
+
+
+def test_the_page_of_code_has_every_designator():
+    """Each framework's tests hold the numbers of lines."""
+    names = {title.split()[0].strip("`") for title in rows("docs/code.md")}
+    assert names >= set(designators())
 
 
 @pytest.mark.parametrize("page", in_both("docs/networks"))

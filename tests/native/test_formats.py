@@ -204,12 +204,15 @@ if FRAMEWORK == "paddle":
         assert list(found.arrays) == ["small", "large"]
         assert np.array_equal(found.arrays["large"], large)
 
-    def test_paddle_layers_inside_other_things_are_refused(tmp_path):
-        paddle.save(
-            {"model": paddle.nn.Linear(7, 6).state_dict(), "epoch": 3}, str(tmp_path / "a.pdparams")
-        )
-        with pytest.raises(WeightsError, match=r"tuple'.*save only layer\.state_dict\(\)"):
-            read_weights_file(tmp_path / "a.pdparams")
+    def test_paddle_layers_inside_other_things_are_found(tmp_path):
+        """Paddle writes a pair of name and values for each array there."""
+        layer = paddle.nn.Linear(7, 6)
+        paddle.save({"model": layer.state_dict(), "epoch": 3}, str(tmp_path / "a.pdparams"))
+        found = read_weights_file(tmp_path / "a.pdparams")
+        assert found.metadata == {"unwrapped": "model"}
+        assert set(found.arrays) == {"weight", "bias"}
+        for name, values in layer.state_dict().items():
+            assert np.array_equal(found.arrays[name], values.numpy())
 
 
 if FRAMEWORK == "mxnet":
