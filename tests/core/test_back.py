@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import googlenet
-from googlenet import UnknownNameError, WeightsError, get_network, reference
+from googlenet import UnknownNameError, WeightsError, get_network, init_params, reference
 from googlenet.actions.expected import distance_from, expected_logits
 from googlenet.actions.predict import Prediction
 from googlenet.errors import BackendError, DataError
 from googlenet.spec.blocks import avg_pool, max_pool, sequential
 from googlenet.spec.layers import AdaptiveAvgPool, Dense, GlobalAvgPool, Network
-from googlenet.spec.params import param_specs
+from googlenet.spec.params import classifier_paths, param_specs
 from googlenet.spec.same import same_in_evaluation
 from googlenet.weights.formats import WeightsFile
 from googlenet.weights.samples import random_images, random_params
@@ -203,6 +203,24 @@ def test_so_it_does_from_a_file_of_ours(tmp_path):
     found = load_weights(tmp_path / "keras.safetensors", asked)
     assert all(found[path].tobytes() == array.tobytes() for path, array in params.items())
     assert all((found[path] == 1).all() for path in set(found) - set(params))
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_new_classifier_on_the_weights_of_another_dialect(tmp_path, ours):
+    path = tmp_path / ("in.safetensors" if ours else "in.npz")
+    kept = get_network("mindcv:inception_v3", num_classes=3, input_shape=(3, 75, 75))
+    params = random_params(kept)
+    if ours:
+        googlenet.save_params(path, kept, params)
+    else:
+        saved(path, "mindcv:inception_v3")
+    network = get_network("inception_v3", num_classes=5, input_shape=(3, 75, 75))
+    found = load_weights(path, network, new_head=7)
+    drawn = init_params(network, seed=7)
+    fresh = classifier_paths(network)
+    assert list(found) == list(param_specs(network))
+    for name, array in found.items():
+        assert np.array_equal(array, drawn[name] if name in fresh else params[name])
 
 
 # Files that nobody names --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from ...architectures import get_network
 from ...arrays import Params
 from ...errors import GoogLeNetError, WeightsError
 from ...spec.layers import Network
@@ -52,8 +53,8 @@ def load_weights(
     file = read_weights_file(path)
     fresh = {} if new_head is None else _fresh(network, new_head)
     if is_own(file.metadata):
-        if (other := _own_dialect(file, network)) is not None and not fresh:
-            return _carried(file, other, network)
+        if (other := _own_dialect(file, network)) is not None:
+            return _carried(file, other, network, fresh)
         kept = {name: array for name, array in file.arrays.items() if name not in fresh}
         return check_file(network, {**kept, **fresh}, file.metadata, path)
     refuse_checkpoint(path, file.metadata)
@@ -67,8 +68,7 @@ def load_weights(
     if part.share < LEAST_SHARE and (model := _dialect_of(file, network)) is not None:
         size = (network.input_shape[1], network.input_shape[2])
         imported = import_weights(file, model.designator, input_size=size, key=key, head=head)
-        if not fresh:
-            return _carried(file, imported, network)
+        return _carried(file, imported, network, fresh)
     source = Source(part, head)
     if new_head is None:
         source.look_for_head(network)
@@ -88,11 +88,23 @@ def _fresh(network: Network, seed: int) -> Params:
 # Other dialects -----------------------------------------------------------------------------------
 
 
-def _carried(file: WeightsFile, imported: Imported, network: Network) -> Params:
+def _carried(file: WeightsFile, imported: Imported, network: Network, fresh: Params) -> Params:
+    """The weights of `network`, with `fresh` ones in the place of the file's, whose number of
+    classes they may not share.
+    """
+    target = network
+    if fresh:
+        target = get_network(
+            network.name,
+            num_classes=num_classes(imported.network),
+            input_shape=network.input_shape,
+            aux=len(network.outputs) > 1,
+        )
     try:
-        return carried(imported.params, imported.network, network)
+        kept = carried(imported.params, imported.network, target)
     except WeightsError as error:
         raise WeightsError(f"{file.path}: {error}") from error
+    return check_params(network, {**kept, **fresh}, source=str(file.path))
 
 
 def _base(network: str) -> str:
