@@ -2,7 +2,7 @@
 
 import mindspore
 
-from .folder import of_library, own
+from .folder import book, of_library, own
 
 
 def make(folder):
@@ -31,3 +31,4 @@ def make(folder):
         folder.add("MindIR", "exported.mindir", "mindspore.export", base, ours)
 
     own(folder, "mindspore", ".ckpt", "save_checkpoint")
+    book(folder, "mindspore", ".ckpt", "save_checkpoint", refused="pads otherwise")

@@ -11,12 +11,6 @@ from zoo_models import draw, fan_in, import_torchvision, random_images
 
 from .folder import book, installed, of_library, own
 
-#: Models of one function's arrays that a file cannot tell apart.
-TOLD_APART = {
-    "torchvision:inception_v3": {"refused": ""},
-    "timm:inception_v3": {"refused": ""},
-}
-
 
 def make(folder):
     module, _, base = of_library(folder, "torchvision:googlenet")
@@ -163,7 +157,7 @@ def others(folder):
         torch.save(held, folder.path / file)
         base = folder.base(file.removesuffix(".pth"), images, logits)
         folder.add("state_dict", file, writer, base, designator)
-        folder.add("without --from", file, writer, base, None, **TOLD_APART.get(designator, {}))
+        folder.add("without --from", file, writer, base, None)
 
     with folder.optional("torchvision"):
         models = import_torchvision().models

@@ -231,9 +231,10 @@ def _chosen(
     if named in PREPROCESSINGS:
         chosen = preprocessing_of(named, imported.transforms)
         others = [each for each in imported.others if each in PREPROCESSINGS]
-        if model is None and others and not chosen.alternative:
+        if model is None and others:
             why = f"{chosen.why}, but the same is computed by models of other libraries"
-            return Choice(chosen.name, why, f"{others[0]}, if it is that")
+            besides = f", or {chosen.alternative}" if chosen.alternative else ""
+            return Choice(chosen.name, why, f"{others[0]}, if it is that{besides}")
         return chosen
     own = file.metadata.get("preprocessing")
     return None if own is None else Choice(own, "as the file says")

@@ -236,6 +236,8 @@ def test_models_of_one_function_and_the_same_names_are_both_named(tmp_path):
     saved(tmp_path / "in.npz", "torchvision:inception_v3")
     found = googlenet.convert(tmp_path / "in.npz", tmp_path / "out.safetensors")
     assert {found.model, *found.also} == {"timm:inception_v3", "torchvision:inception_v3"}
+    (other,) = found.also
+    assert f"{other}, if it is that" in found.preprocessing.alternative
 
 
 def test_the_number_of_classes_tells_the_frechet_distances_inception(tmp_path):
