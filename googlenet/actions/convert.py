@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from ..backend.protocols import Saves, SavesForOthers
 from ..backend.threads import prepared_backend
 from ..budget import limited
 from ..data.preprocessing import PREPROCESSINGS, Choice, find_preprocessing, preprocessing_of
-from ..errors import BackendError, DataError, WeightsError
+from ..errors import BackendError, DataError, UnknownNameError, WeightsError
+from ..jobs.own import is_own
 from ..paths import kind_at, read_file
 from ..spec.analysis import count_parameters
 from ..spec.layers import Network
@@ -35,6 +37,8 @@ from ..weights.zoo import (
 )
 from .ambiguous import told_apart
 from .arguments import flag, name_of, path_of, size_of
+from .own import Progress
+from .own_lifted import lifted_weights
 
 #: The ending of this project's own files.
 OWN = ".safetensors"
@@ -95,6 +99,9 @@ def convert(
     target: str | os.PathLike[str],
     *,
     model: str | None = None,
+    own_framework: str | None = None,
+    channels: int | None = None,
+    interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
     framework: str | None = None,
     library: str | None = None,
     aux: bool | None = None,
@@ -103,11 +110,16 @@ def convert(
     head: str | None = None,
     preprocessing: str | None = None,
     classes: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda who, stage, done, total: None,
 ) -> Converted:
     """Read the weights in `source`, a file of any framework, and write them to `target`.
 
     `model` is the zoo model that it holds, such as `torchvision:googlenet`, or the network of a
-    native model; None for a file of this project. `key` says which model of the file is meant, if
+    native model; None for a file of this project. It may also be a model of the user's, FILE:NAME
+    as for `own_network`, whose file is run, and loads `source` by its own framework; traced at
+    `input_size` and `channels` (by default the book's), it must compute what one of the networks
+    here does, and that one's weights are written, without auxiliary heads. `own_framework` and
+    `interpreters` are as there. `key` says which model of the file is meant, if
     it has several, by what their names begin with; `head` is what its classifier is called, if not
     as in the library. `target` is a safetensors file of this project, or with `framework` that
     framework's own, or with `library`, such as `timm:inception_v3`, that library's: its own names
@@ -117,14 +129,16 @@ def convert(
     the library's own. `classes` is a text file of class names, one per line, to be stored with
     them.
 
-    Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError` or
-    `ShapeError`, with what to do, above all where `library`'s model is another function of the same
-    weights; an existing `target` is then left unchanged.
+    Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError`,
+    `ShapeError`, `ModelFileError` or `TraceError`, with what to do, above all where `library`'s
+    model is another function of the same weights; an existing `target` is then left unchanged.
     """
     before, after = path_of("source", source), path_of("target", target)
     aux = None if aux is None else flag("aux", aux)
     input_size = None if input_size is None else size_of("input_size", input_size)
-    designator = None if model is None else models_of(name_of("model", model))[0].designator
+    designator = None
+    if model is not None and not is_own(model):
+        designator = models_of(name_of("model", model))[0].designator
     asked = {
         "key": None if key is None else name_of("key", key),
         "head": None if head is None else name_of("head", head),
@@ -141,7 +155,25 @@ def convert(
         )
     names = None if classes is None else _class_names(path_of("classes", classes))
     file = read_weights_file(before)
-    if designator is None:
+    if model is not None and is_own(model):
+        for argument, given in (("aux", aux), *asked.items()):
+            if given is not None:
+                raise UnknownNameError(f"`{argument}`: does not apply to a model of your own")
+        imported = lifted_weights(
+            model,
+            before,
+            own_framework=own_framework,
+            channels=channels,
+            input_size=input_size,
+            interpreters=interpreters,
+            progress=progress,
+        )
+    elif own_framework is not None or channels is not None or interpreters:
+        argument = "own_framework" if own_framework is not None else "channels"
+        if own_framework is None and channels is None:
+            argument = "interpreters"
+        raise UnknownNameError(f"`{argument}`: applies only to a model of your own, FILE:NAME")
+    elif designator is None:
         with told_apart(file):
             imported = reopen_weights(file, aux=aux, input_size=input_size, **asked)
     else:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..architectures import as_network, get_network
 from ..arrays import Params
+from ..backend.discovery import get_backend
 from ..errors import BackendError, CaptureError, TraceError, UnknownNameError
 from ..jobs.job import Report
 from ..jobs.own import (
@@ -33,6 +34,7 @@ from ..tracing.network import kind_of
 from ..tracing.tree import Step
 from ..weights.formats.numpy import read_npz
 from .arguments import by_framework, name_of, seconds
+from .own_weights import load_into, weights_file
 from .trace import trace
 
 #: Told the framework, what it is doing, how much of it is done, and how much there is.
@@ -83,6 +85,7 @@ def default_shape() -> Shape:
 def own_network(
     model: str,
     *,
+    weights: str | os.PathLike[str] | None = None,
     own_framework: str | None = None,
     input_shape: Shape | None = None,
     interpreters: Mapping[str, str | os.PathLike[str]] | None = None,
@@ -91,14 +94,16 @@ def own_network(
     progress: Progress = lambda who, stage, done, total: None,
 ) -> OwnNetwork:
     """The model FILE:NAME, such as `mynet.py:net`, for images `input_shape` (C, H, W), by default
-    the book's, as a network with its weights.
+    the book's, as a network with its weights. `weights` is a file of its framework that is loaded
+    into it first.
 
     NAME is a model of `own_framework`, by default the one that the file imports, a function of the
     images, or a class or function that makes a model without arguments. The file is run in a
     process of its own, by the interpreter that `interpreters` has for the framework or by this one,
     with the rights of this one; it is killed after `timeout` seconds in which nothing new happens.
 
-    Raises `ModelFileError` if the file or its code fails, `TraceError` if the model cannot be
+    Raises `ModelFileError` if the file or its code fails, `WeightsError` for weights that do not
+    fit the model, `TraceError` if the model cannot be
     traced, or is not a network of the spec's layers, `ShapeError` for an `input_shape` that is
     none, `UnknownNameError` or `BackendError` for a framework that is not there.
     """
@@ -114,7 +119,10 @@ def own_network(
             own,
             framework,
             folder,
-            {"input_shape": list(shape)},
+            {
+                "input_shape": list(shape),
+                "weights": weights_file(weights),
+            },
             interpreter=paths.get(framework),
             threads=threads,
             timeout=timeout,
@@ -149,6 +157,7 @@ def answer(
     """
     file, name = values["file"], values["name"]
     model = load_own(file, name, framework, report)
+    load_into(model, get_backend(framework), values)
     report(TRACING, 0, 0)
     try:
         with users_code(file):
@@ -188,6 +197,7 @@ def network_or_own(
     network: str | Network,
     *,
     own_framework: str | None,
+    weights: str | os.PathLike[str] | None = None,
     num_classes: int | None = None,
     input_shape: Shape | None = None,
     aux: bool = False,
@@ -221,6 +231,7 @@ def network_or_own(
     assert isinstance(network, str)
     found = own_network(
         network,
+        weights=weights,
         own_framework=own_framework,
         input_shape=input_shape,
         interpreters=interpreters,

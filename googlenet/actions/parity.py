@@ -20,6 +20,7 @@ from ..spec.traversal import num_classes as classes_of
 from .arguments import by_framework, flag, integer, path_of, seconds, several, threads_of
 from .common import weights_of
 from .own import network_or_own
+from .own_lifted import own_params
 
 #: How many of the embedded digits are taken if no number is given.
 DIGITS = 64
@@ -64,7 +65,8 @@ def parity(
     that are installed, or have an interpreter in `interpreters` (a path by framework). `images` is
     what `load_image_set` accepts, by default scikit-learn's digits; `count` of them are used, by
     default all, or 64 digits. `weights` is a mapping from path to array, or a file,
-    where `key` and `head` are as for `import_weights`; by default they
+    where `key` and `head` are as for `import_weights`, of a user's model also one that its own
+    framework loads into it; by default they
     are drawn by `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the
     loss, and `train_steps` is the number of training steps to compare.
 
@@ -133,6 +135,12 @@ def parity(
         _check_norm(spec)
     if own is not None and weights is None:
         weights = own.params
+    elif own is not None and isinstance(weights, (str, os.PathLike)):
+        which = {"key": key, "head": head}
+        weights = own_params(
+            own, weights, **which, interpreters=interpreters, timeout=timeout, progress=progress
+        )
+        key = head = None
     params = weights_of(weights, spec, seed=seed, initializer=initializer, key=key, head=head)
     options = ParityOptions(
         jobs=jobs,

@@ -19,6 +19,7 @@ from ..data.images import load_inputs
 from ..data.preprocessing import PREPROCESSINGS, find_preprocessing, preprocessing_of
 from ..errors import DataError, GoogLeNetError, UnknownNameError, WeightsError
 from ..files import replacing, writing
+from ..jobs.own import is_own
 from ..paths import kind_at
 from ..spec.layers import Network
 from ..spec.memory import check_fits
@@ -160,6 +161,11 @@ def predict(
     paths = _paths(images) if array is None else []
     source = path_of("weights", weights)
     file = read_weights_file(source)
+    if model is not None and is_own(model):
+        raise UnknownNameError(
+            f"`model={model}`: is a model of your own; give its file to `convert` as `model`, which"
+            " writes the weights of the network here that computes the same, and those here"
+        )
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
     with told_apart(file):
         opened = open_weights(

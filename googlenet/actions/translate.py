@@ -33,6 +33,7 @@ from ..weights.files import load_params
 from ..weights.samples import random_images, random_labels
 from .arguments import by_framework, integer, name_of, path_of, seconds, threads_of
 from .own import default_shape
+from .own_weights import weights_file
 from .translated import STEPS, Translation, install, place_of
 from .translating import FILES
 
@@ -95,9 +96,7 @@ def translate(
     if target == REFERENCE:
         raise BackendError(f"`to`: {target} is the reference, and no model is written for it")
     folder = _empty(path_of("out", out))
-    file = None if weights is None else str(path_of("weights", weights).absolute())
-    if file is not None and not kind_at(file) == "file":
-        raise DataError(f"{weights}: is not a file")
+    file = weights_file(weights)
     asked_of = {"input_shape": list(shape), "weights": file}
     with temporary_folder("translate") as work:
         traced = run_own(

@@ -31,6 +31,7 @@ from ..tracing.network import Traced, foreign
 from ..tracing.tree import Chain, steps
 from ..weights.files import load_params, save_params
 from .own import foreign_words
+from .own_weights import load_into
 from .trace import check_finite, drawn_images, prove
 
 #: What one worker hands to the next, and the folder of the files.
@@ -145,10 +146,7 @@ class _Subject:
         self.model = load_own(self._file, self._name, framework, report)
         self._shape: Shape = tuple(values["input_shape"])
         self._images = drawn_images(self._shape, 0)
-        if values["weights"] is not None:
-            with users_code(self._file):
-                backend.trace(self.model, self._images)  # builds what is built lazily
-            backend.load(self.model, values["weights"])
+        load_into(self.model, backend, values)
 
     def traced(self) -> Traced:
         """The model as it is now."""

@@ -10,8 +10,16 @@ import typer
 
 from ..actions.convert import Converted, convert
 from ..spec.params import param_specs
-from .options import AsJson, Size, parse_size
-from .output import counted, print_json, say, shape_text
+from .options import (
+    AsJson,
+    Channels,
+    Interpreters,
+    Size,
+    framework_names,
+    interpreters_of,
+    parse_size,
+)
+from .output import bars, counted, print_json, say, shape_text
 from .weight_options import Head, Key
 
 #: How many names of unused arrays are shown.
@@ -31,7 +39,19 @@ Model = Annotated[
     typer.Option(
         "--from",
         metavar="ZOO:MODEL",
-        help="Model whose weights IN holds, such as torchvision:googlenet, or the network.",
+        help=(
+            "Model whose weights IN holds, such as torchvision:googlenet, or the network, or your"
+            " own model as FILE:NAME; the file is run."
+        ),
+    ),
+]
+OwnFramework = Annotated[
+    str | None,
+    typer.Option(
+        "--framework",
+        metavar="X",
+        help="Framework of your own model; by default the one that its file imports.",
+        autocompletion=framework_names,
     ),
 ]
 To = Annotated[
@@ -71,8 +91,11 @@ def command(
     source: Source,
     target: Target,
     model: Model = None,
+    own_framework: OwnFramework = None,
+    python: Interpreters = None,
     framework: To = None,
     aux: Aux = None,
+    channels: Channels = None,
     size: Size = None,
     key: Key = None,
     head: Head = None,
@@ -85,19 +108,24 @@ def command(
     Weights are read without the library or framework that wrote them.
     """
     of_library = framework is not None and ":" in framework
-    converted = convert(
-        source,
-        target,
-        model=model,
-        framework=None if of_library else framework,
-        library=framework if of_library else None,
-        aux=aux,
-        input_size=None if size is None else parse_size(size),
-        key=key,
-        head=head,
-        preprocessing=preprocessing,
-        classes=classes,
-    )
+    with bars(as_json) as shown:
+        converted = convert(
+            source,
+            target,
+            model=model,
+            own_framework=own_framework,
+            channels=channels,
+            interpreters=interpreters_of(python),
+            framework=None if of_library else framework,
+            library=framework if of_library else None,
+            aux=aux,
+            input_size=None if size is None else parse_size(size),
+            key=key,
+            head=head,
+            preprocessing=preprocessing,
+            classes=classes,
+            progress=shown.stage,
+        )
     if as_json:
         print_json(converted.to_json())
     else:

@@ -4,6 +4,8 @@ their pools are written.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias, assert_never
 
 from .layers import (
@@ -34,9 +36,12 @@ Steps: TypeAlias = tuple[tuple[Any, ...], ...]
 Window: TypeAlias = tuple[int, int, int]
 
 
-def same_in_evaluation(a: Network, b: Network) -> bool:
+def same_in_evaluation(
+    a: Network, b: Network, called: Mapping[str, str] = MappingProxyType({})
+) -> bool:
     """Whether networks of the same input shape compute the same logits, and the same outputs of the
-    auxiliary heads that both have, in evaluation mode with the same arrays by path.
+    auxiliary heads that both have, in evaluation mode with the same arrays by path; `called` says
+    which layer of `b` one of `a` is, by path, if it has another.
 
     What only one of them has, a bias of a convolution or a gamma, counts as neutral. Windows are
     compared as they lie on the input: whether sizes round up, and whether a mean counts padding,
@@ -44,7 +49,7 @@ def same_in_evaluation(a: Network, b: Network) -> bool:
     same function and count as different. Raises `ShapeError` if an input does not fit.
     """
     common = head_paths(a) & head_paths(b)
-    return a.input_shape == b.input_shape and _steps(a, common) == _steps(b, common)
+    return a.input_shape == b.input_shape and _steps(a, common, called) == _steps(b, common)
 
 
 def head_paths(network: Network) -> set[str]:
@@ -52,11 +57,16 @@ def head_paths(network: Network) -> set[str]:
     return {site.path for site in composites(network) if isinstance(site.layer, Aux)}
 
 
-def _steps(network: Network, heads: set[str]) -> Steps:
+def _steps(
+    network: Network, heads: set[str], called: Mapping[str, str] = MappingProxyType({})
+) -> Steps:
+    def leaf(site: LeafSite) -> Steps:
+        return _leaf(site, called.get(site.path, site.path))
+
     def compose(site: CompositeSite, children: dict[str, Steps]) -> Steps:
         return _composite(site.layer, site.path, children, heads)
 
-    return fold(network, _leaf, compose)
+    return fold(network, leaf, compose)
 
 
 def _composite(layer: Composite, path: str, children: dict[str, Steps], heads: set[str]) -> Steps:
@@ -82,9 +92,8 @@ def _branches(branches: list[Steps]) -> Steps:
     return flat[0] if len(flat) == 1 else (("branches", tuple(flat)),)
 
 
-def _leaf(site: LeafSite) -> Steps:
-    layer, path = site.layer, site.path
-    match layer:
+def _leaf(site: LeafSite, path: str) -> Steps:
+    match layer := site.layer:
         case Conv():
             window = (layer.kernel_size, layer.stride, layer.padding)
             return (("conv", path, layer.out_channels, window, layer.groups),)

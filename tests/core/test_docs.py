@@ -89,6 +89,11 @@ def test_links_within_the_project_lead_somewhere(page):
         assert (folder / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_has_the_marks_of_a_merge(page):
+    assert not re.findall(r"^(?:<{7}|={7}|>{7})(?: .*)?$", read(page), re.MULTILINE)
+
+
 def prose(page):
     """The lines that are wrapped by hand: no code, table or picture; without what is not shown."""
     text = re.sub(r"^```.*?^```$", "", read(page), flags=re.DOTALL | re.MULTILINE)

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +128,24 @@ def assert_same(given, expected, *, shapes=False):
     for path, array in expected.items():
         same = given[path].shape == array.shape
         assert same if shapes else (given[path] == array).all(), path
+
+
+def test_a_users_weights_become_those_of_the_network_that_it_is(framework, backend, tmp_path):
+    """What the framework saved of a model that is written in a file, which holds others."""
+    network = googlenet.get_network("googlenet", num_classes=3, input_shape=(1, 64, 64))
+    first, params = random_params(network, seed=1), random_params(network)
+    files = write_model(tmp_path, network, first, backend)
+    saved = tmp_path / f"saved{Path(files.weights).suffix}"
+    if framework == "tensorflow":
+        saved = tmp_path / "saved.weights.h5"
+    backend.save(backend.build(network, params), saved)
+    found = googlenet.convert(
+        saved,
+        tmp_path / "out.safetensors",
+        model=f"{tmp_path / files.loader}:load",
+        own_framework=framework,
+        input_size=(64, 64),
+    )
+    assert found.network == network
+    loaded = googlenet.load_params(tmp_path / "out.safetensors", network)
+    assert all(loaded[path].tobytes() == array.tobytes() for path, array in params.items())

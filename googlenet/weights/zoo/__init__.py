@@ -9,6 +9,7 @@ from .choose import AmbiguousWeights
 from .convert import Imported, import_weights, models_of, unused_in_words
 from .export import loading, native_arrays
 from .guess import looks_like
+from .lifting import lifted
 from .load import load_weights
 from .models import ZooModel, checkpoint_of, find_model, zoo_models
 from .names import Entry, entries, network_of
@@ -24,6 +25,7 @@ __all__ = [
     "entries",
     "find_model",
     "import_weights",
+    "lifted",
     "load_weights",
     "loading",
     "looks_like",

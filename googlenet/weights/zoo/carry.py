@@ -4,7 +4,8 @@ libraries may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,8 +25,14 @@ _SHOWN = 3
 _FARTHEST = 64
 
 
-def carried(params: Params, source: Network, target: Network) -> Params:
-    """`params` of `source` as those of `target`: path → float32 array.
+def carried(
+    params: Params,
+    source: Network,
+    target: Network,
+    called: Mapping[str, str] = MappingProxyType({}),
+) -> Params:
+    """`params` of `source` as those of `target`: path → float32 array. `called` says which layer of
+    `target` one of `source` is, by path, if it has another.
 
     What only `target` has is neutral, a bias of 0, a gamma of 1. A bias or a gamma that only
     `source` has is folded: the bias before a batch norm into its running mean, the gamma into the
@@ -35,16 +42,21 @@ def carried(params: Params, source: Network, target: Network) -> Params:
     Raises `WeightsError` where the two are not one function in evaluation mode at their input's
     size, saying what differs and at which sizes, if any, it does not.
     """
-    if not same_in_evaluation(source, target):
+    if not same_in_evaluation(source, target, called):
         raise WeightsError(
             f"'{target.name}' is another function than '{source.name}' of the same weights:"
             f" {_what_differs(source, target)}{_where_they_agree(source, target)}"
         )
-    params = _without_extra(params, source, target)
+    ours = {theirs: each for each, theirs in called.items()}
+    paths = {
+        path: f"{ours.get(spec.site.path, spec.site.path)}.{spec.name}"
+        for path, spec in param_specs(target).items()
+    }
+    params = _without_extra(params, source, target, set(paths.values()))
     found: Params = {}
     for path, spec in param_specs(target).items():
-        if path in params:
-            found[path] = params[path]
+        if paths[path] in params:
+            found[path] = params[paths[path]]
         elif spec.name == "weight" and isinstance(spec.site.layer, BatchNorm):
             found[path] = np.ones(spec.shape, np.float32)
         elif spec.name == "bias" and isinstance(spec.site.layer, Conv):
@@ -56,9 +68,9 @@ def carried(params: Params, source: Network, target: Network) -> Params:
     return found
 
 
-def _without_extra(params: Params, source: Network, target: Network) -> Params:
-    """`params` with what `target` has no array for folded into those that it has."""
-    wanted, given = param_specs(target), dict(params)
+def _without_extra(params: Params, source: Network, target: Network, wanted: set[str]) -> Params:
+    """`params` with what `target` has no array for folded into those that are `wanted`."""
+    given = dict(params)
     before: Conv | None = None
     conv = ""
     for site in walk(source):
@@ -66,7 +78,7 @@ def _without_extra(params: Params, source: Network, target: Network) -> Params:
             case Conv() as before:
                 conv = site.path
             case BatchNorm() if before is not None:
-                _fold(given, conv, site.path, set(wanted))
+                _fold(given, conv, site.path, wanted)
                 before = None
             case _:
                 before = None
