@@ -104,7 +104,10 @@ class Bench:
     def convert(self, row: dict[str, Any], folder: Path, wanted: dict[str, str]) -> None:
         """Convert the file of `row`, which then has what came of it, as the command would."""
         target = folder / "converted.safetensors"
-        options = {name: row[name] for name in ("key", "head") if name in row}
+        given = ("key", "head", "channels", "own_framework")
+        options = {name: row[name] for name in given if name in row}
+        if "own_framework" in row:
+            options["interpreters"] = self.pythons
         with np.load(folder / f"{row['base']}.npz") as held:
             options["input_size"] = held["images"].shape[2:]
         try:
@@ -134,7 +137,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     """The rows as lines of Markdown."""
     lines = ["| file | who wrote it | told to `--from` | what comes of it |", "|---|---|---|---|"]
     for row in rows:
-        model = "" if row["model"] is None else f"`{row['model']}`"
+        model = "" if row["model"] is None else f"`{row['model'].rpartition('/')[2]}`"
         if "error" in row:
             end = "refused: " + row["error"].split("; ")[0].replace("|", "\\|")
         else:

@@ -97,8 +97,8 @@ def own(folder, framework, suffix, writer):
     folder.add("convert --to", target.name, "this project", base, name)
 
 
-def book(folder, framework, suffix, writer, **more):
-    """The book's GoogLeNet, as its readers write and save it."""
+def book(folder, framework, suffix, writer, model="d2l:googlenet", **more):
+    """The book's GoogLeNet, as its readers write and save it: as `model`, and by its own source."""
     import importlib
 
     import googlenet
@@ -107,8 +107,11 @@ def book(folder, framework, suffix, writer, **more):
     from tests.native.described import described
 
     users, network = importlib.import_module(f"handwritten_{framework}"), googlenet.get_network()
-    images = images_for(network)[:2]
-    model = users.build(random_params(network))
-    base = folder.base("book", images, users.predict(model, images))
-    described(framework).save(model, str(folder.path / f"book{suffix}"))
-    folder.add("the book's code", f"book{suffix}", writer, base, "d2l:googlenet", **more)
+    images, file = images_for(network)[:2], f"book{suffix}"
+    made = users.build(random_params(network))
+    base = folder.base("book", images, users.predict(made, images))
+    described(framework).save(made, str(folder.path / file))
+    if model is not None:
+        folder.add("the book's code", file, writer, base, model, **more)
+    own = {"channels": 1, "own_framework": framework}
+    folder.add("the same, by its source", file, writer, base, f"{users.__file__}:construct", **own)

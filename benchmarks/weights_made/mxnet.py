@@ -10,7 +10,7 @@ def make(folder):
     ours, writer = "gluon:inception_v3", installed("mxnet")
     module.save_parameters(str(folder.path / "net.params"))
     folder.add("save_parameters", "net.params", writer, base, ours)
-    folder.add("without --from", "net.params", writer, base, None, refused="")
+    folder.add("without --from", "net.params", writer, base, None)
     module.collect_params().save(str(folder.path / "collected.params"))
     folder.add("collect_params().save", "collected.params", writer, base, ours)
     module.hybridize()
