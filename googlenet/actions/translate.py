@@ -21,10 +21,11 @@ from ..jobs.job import Job, run_job
 from ..jobs.own import BOUNDS, framework_of, own_of, run_own
 from ..paths import kind_at
 from ..proof.exact.problem import why_unfit
-from ..proof.parity.run import ParityOptions, Report, Task, run_parity
+from ..proof.parity.run import Outcome, ParityOptions, Report, Task, run_parity
 from ..source.folder import Files
 from ..spec.analysis import count_multiply_adds
 from ..spec.layers import Network, Shape, check_input_shape
+from ..spec.memory import check_fits
 from ..spec.params import param_specs
 from ..spec.serial import from_json
 from ..spec.traversal import num_classes
@@ -40,6 +41,8 @@ from .translating import FILES
 #: How many images both models are compared on: at most and at least, and how many multiplications
 #: that may take together.
 MOST_IMAGES, LEAST_IMAGES, MULTIPLY_ADDS = 16, 4, 16e9
+#: How many times as many are taken where these do not suffice to tell.
+MORE = 3
 #: The sides that are tried for the exact proof if the model's own images have none.
 EXACT_SIDES: Final = range(64, 160)
 
@@ -208,27 +211,34 @@ def _proved(
     options: ParityOptions,
     progress: Progress,
 ) -> tuple[Report, str]:
-    """The proof; and why it has no exact part, if it has none."""
+    """The proof, on more images where a few do not suffice to tell; and why it has no exact part,
+    if it has none.
+    """
     fitting = int(MULTIPLY_ADDS / max(count_multiply_adds(network), 1))
     count = max(LEAST_IMAGES, min(fitting, MOST_IMAGES))
-    images = ImageSet(
-        random_images(network, seed, count),
-        random_labels(seed, count, num_classes(network)),
-        f"{count} random images of both signs",
-    )
     told = "" if options.exact is not None else _unfit(network)
-    try:
-        run = run_parity(
+
+    def run(count: int, options: ParityOptions) -> Report:
+        labels = random_labels(seed, count, num_classes(network))
+        source = f"{count} random images of both signs"
+        images = ImageSet(random_images(network, seed, count), labels, source)
+        return run_parity(
             network, frameworks, images, params, seed=seed, options=options, progress=progress
         )
+
+    try:
+        found = run(count, options)
     except SpecError as error:
         if options.exact is None:
             raise
         told, options = str(error), replace(options, exact=None)
-        run = run_parity(
-            network, frameworks, images, params, seed=seed, options=options, progress=progress
-        )
-    return run, told
+        found = run(count, options)
+    more = min(MORE * count, MOST_IMAGES)
+    if more > count and any(each.outcome is Outcome.UNPROVED for each in found.results):
+        with suppress(SpecError):  # too large for this machine
+            check_fits(network, more)
+            found = run(more, options)
+    return found, told
 
 
 def _exact(network: Network) -> Network | None:

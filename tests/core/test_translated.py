@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import googlenet
+from googlenet.actions import translate
 from googlenet.actions.translated import PROOF, README, Translation, install, readme
 from googlenet.data.images import ImageSet
 from googlenet.proof.exact.compare import ExactComparison
 from googlenet.proof.parity.rows import Comparison, Group, Row
-from googlenet.proof.parity.run import Report, Result
+from googlenet.proof.parity.run import ParityOptions, Report, Result
 from googlenet.proof.parity.tolerance import PROVABLE
 from googlenet.source.folder import Files
 from googlenet.spec.layers import NO_PADDING, BatchNorm, Conv, Network, Sequential
@@ -133,3 +134,31 @@ def test_a_folder_is_complete_or_not_there(tmp_path, monkeypatch):
     install(files, out, found)
     assert sorted(each.name for each in out.iterdir()) == sorted(["model.py", PROOF, README])
     assert sorted(each.name for each in tmp_path.iterdir()) == ["files", "out"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "counts"),
+    [
+        ([result(gradients=[HIDDEN])], [16]),
+        ([result(), result("paddle")], [4]),
+        ([result(gradients=[HIDDEN]), result("paddle")], [4, 12]),
+        ([result(outputs=[WRONG])], [4]),
+    ],
+    ids=["as many as there may be", "proved", "not provable", "different"],
+)
+def test_where_a_few_images_cannot_tell_more_are_taken(monkeypatch, outcomes, counts):
+    network = NETWORK
+    if counts[0] == 4:
+        network = googlenet.get_network("inception_resnet_v2")
+    seen = []
+
+    def run_parity(network, frameworks, images, params, **rest):
+        seen.append(len(images.images))
+        assert len(images.labels) == seen[-1]
+        return Report(network, images, 0, tuple(outcomes))
+
+    monkeypatch.setattr(translate, "run_parity", run_parity)
+    given = (network, {}, ["torch", "paddle"], 0, ParityOptions(exact=network), lambda *told: None)
+    report, told = translate._proved(*given)
+    assert (seen, told) == (counts, "")
+    assert len(report.image_set.images) == counts[-1]
