@@ -254,6 +254,18 @@ def test_the_number_of_classes_tells_the_frechet_distances_inception(tmp_path):
         import_weights(of(native_arrays(find_model("timm:inception_v3"), *_three())), FID)
 
 
+def test_a_file_whose_classifier_has_another_name_has_no_such_number(tmp_path):
+    """So it is not the Fréchet distance's."""
+    model = find_model("torchvision:inception_v3")
+    network = network_of(model, num_classes=5)
+    arrays = native_arrays(model, network, random_params(network))
+    named = {name.replace("fc.", "last_linear."): array for name, array in arrays.items()}
+    np.savez(tmp_path / "in.npz", **named)
+    found = googlenet.convert(tmp_path / "in.npz", tmp_path / "out.safetensors")
+    assert {found.model, *found.also} == {"timm:inception_v3", "torchvision:inception_v3"}
+    assert found.head == "last_linear"
+
+
 def _three():
     network = network_of(find_model("timm:inception_v3"), num_classes=3)
     return network, random_params(network)

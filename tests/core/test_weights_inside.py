@@ -99,6 +99,26 @@ def test_of_several_models_a_key_chooses_one(zoo, other):
         import_weights(file_of(both), NAME, key="ema")
 
 
+def test_own_names_beside_a_prefixed_copy_are_another_model(zoo, other):
+    """A student and its teacher: neither is taken without a word."""
+    both = zoo[0] | prefixed(other[0], "teacher.")
+    with pytest.raises(WeightsError, match=r"'teacher' .*or with an empty `key` its own names"):
+        import_weights(file_of(both), NAME)
+    assert same(import_weights(file_of(both), NAME, key="teacher").params, other[1])
+    assert same(import_weights(file_of(both), NAME, key="").params, zoo[1])
+
+
+@pytest.mark.parametrize("key", ["checkpoint", "checkpoint.model", "checkpoint.model.ema", None])
+def test_a_key_may_name_what_the_reader_has_taken_away(zoo, key):
+    unwrapped = WeightsFile(
+        Path("a.pt"),
+        "PyTorch checkpoint",
+        prefixed(zoo[0], "ema." if key and key.endswith("ema") else ""),
+        {"unwrapped": "checkpoint.model"},
+    )
+    assert same(import_weights(unwrapped, NAME, key=key).params, zoo[1])
+
+
 def test_a_model_saved_twice_is_one_and_an_optimiser_is_none(zoo, other):
     twice = prefixed(zoo[0], "model.") | prefixed(zoo[0], "best.")
     assert same(import_weights(file_of(twice), NAME).params, zoo[1])
@@ -325,6 +345,46 @@ def test_a_new_classifier(tmp_path):
     assert same(found, expected)
     with pytest.raises(WeightsError, match=r"has 7 classes, and the network 3; .*`new_head`"):
         load_weights(tmp_path / "seven.npz", network)
+
+
+ONE, SQUARE = np.ones(1024, np.float32), np.ones((1024, 1024), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("layers", "head"),
+    [
+        ({"fc.0.weight": ONE, "fc.0.bias": ONE}, "fc.1"),
+        ({"fc.0.weight": ONE, "fc.0.running_mean": ONE}, "fc.1"),
+        ({"fc.0.weight": SQUARE, "fc.0.bias": ONE}, "fc.2"),
+        ({"head.norm.weight": ONE, "head.norm.bias": ONE}, "head.fc"),
+    ],
+    ids=["layer norm", "batch norm", "dense", "a norm by name"],
+)
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_classifier_with_another_layer_in_it_is_never_taken(zoo, layers, head, asked):
+    """Neither by itself, nor if it is asked for: what comes before it is not in the network."""
+    kept = {name: array for name, array in zoo[0].items() if not name.startswith("fc.")}
+    dense = {f"{head}.{role}": zoo[0][f"fc.{role}"] for role in ("weight", "bias")}
+    with pytest.raises(WeightsError, match=r"(of several layers|not all of the cl).*`new_head`"):
+        import_weights(file_of(kept | layers | dense), NAME, head=head if asked else None)
+
+
+def test_classifiers_side_by_side_are_chosen_from(zoo):
+    arrays = {name: array for name, array in zoo[0].items() if not name.startswith("fc.")}
+    arrays |= {f"heads.1.{kind}": zoo[0][f"fc.{kind}"] for kind in ("weight", "bias")}
+    arrays |= {"heads.0.weight": np.ones((3, 1024), np.float32), "heads.0.bias": np.ones(3, "f4")}
+    found = import_weights(file_of(arrays), NAME, head="heads.1")
+    assert np.array_equal(found.params["head.dense.weight"], zoo[1]["head.dense.weight"])
+
+
+def test_a_classifier_without_a_bias(zoo):
+    arrays, params = zoo
+    kept = {name: array for name, array in arrays.items() if not name.startswith("fc.")}
+    found = import_weights(file_of(kept | {"fc.0.weight": arrays["fc.weight"]}), NAME)
+    assert found.head == "fc.0"
+    assert found.left_over == []
+    assert not found.params["head.dense.bias"].any()
+    assert same(found.params, params | {"head.dense.bias": np.zeros(7, np.float32)})
 
 
 def test_the_classifiers_of_auxiliary_heads():

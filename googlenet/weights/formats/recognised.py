@@ -167,6 +167,9 @@ _TEXTS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
         "the text of a TensorFlow graph; give a checkpoint (.index), a SavedModel or a Keras file",
     ),
 )
+#: What is shorter than this, and text, holds no weights of a network.
+_SHORT: Final = 1024
+_PROSE: Final = re.compile(rb"[\t\n\r\x20-\x7e]*[A-Za-z]{3}[\t\n\r\x20-\x7e]*")
 _JSON_BEGINS: Final = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\d])")
 _JSON: Final[tuple[tuple[bytes, str], ...]] = (
     (b'"arg_nodes"', "an MXNet symbol, which has no weights; give the .params beside it"),
@@ -195,7 +198,12 @@ def left_out(path: Path, head: bytes) -> str | None:
         for mark, words in _JSON:
             if mark in head:
                 return words
-        return "JSON without weights; give the file that holds the arrays"
+        return (
+            "JSON without weights, or what a server said in the place of a file; give the file that"
+            f" holds the arrays, or {_AGAIN}"
+        )
+    if len(head) < _SHORT and _PROSE.fullmatch(head):
+        return f"a line of text, perhaps what a server said in the place of a file; {_AGAIN}"
     return {
         "frozen graph": (
             "a frozen graph of TensorFlow, in which weights are constants under the names of its"

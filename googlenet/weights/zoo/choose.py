@@ -7,8 +7,10 @@ from __future__ import annotations
 from ...errors import WeightsError
 from ...spec.same import same_in_evaluation
 from ..formats import WeightsFile
-from .models import find_model, namings, zoo_models
-from .names import network_of
+from .adapted import adapted
+from .guess import class_count
+from .models import ZooModel, find_model, namings, zoo_models
+from .names import network_of, renumbered
 from .parts import parts_of
 
 #: A file that agrees less is not taken for a model that nobody named.
@@ -30,9 +32,7 @@ def only_model(file: WeightsFile) -> tuple[str, tuple[str, ...]] | None:
     Raises `AmbiguousWeights` if it fits several that compute different things.
     """
     shares = {
-        designator: max(
-            part.share for model in namings(designator) for part in parts_of(file, model)[:1]
-        )
+        designator: max(_share(file, model) for model in namings(designator))
         for designator in zoo_models()
     }
     best = max(shares.values())
@@ -50,3 +50,15 @@ def only_model(file: WeightsFile) -> tuple[str, tuple[str, ...]] | None:
                 (first, other),
             )
     return first, tuple(others)
+
+
+def _share(file: WeightsFile, model: ZooModel) -> float:
+    """How well the best part of a file agrees with `model`: not at all if only a number of classes
+    tells that from another, and the file has no such number.
+    """
+    part = parts_of(file, model)[0]
+    if model.classes is not None:
+        arrays = adapted(model, part.file.arrays)
+        if class_count(model, arrays, renumbered(model, arrays)) is None:
+            return 0.0
+    return part.share

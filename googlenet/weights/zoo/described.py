@@ -9,6 +9,7 @@ from ...arrays import Array
 from ..files import is_own
 from ..formats import WeightsFile
 from .guess import looks_like
+from .own import fitting_networks
 from .parts import keys_of
 
 
@@ -25,6 +26,8 @@ def described(file: WeightsFile, *, besides: str | None = None) -> str:
         )
     models, share = looks_like(file.arrays)
     percent = f"{math.floor(100 * share)} % of the arrays match"
+    if not models and (fitting := fitting_networks(file)):
+        return f"it is a native model of {' or '.join(fitting)}"
     if not models:
         return f"it does not look like any known model ({_held(file.arrays)})"
     if besides in models:

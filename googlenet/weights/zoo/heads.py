@@ -24,7 +24,7 @@ _CALLED = frozenset(
 @dataclass(frozen=True)
 class Head:
     """A dense layer of a file: its module's name, how many features it takes and classes it has,
-    and its arrays' names in the file by the model's names for them.
+    and its arrays' names in the file by the model's names for them; a bias may be missing.
     """
 
     module: str
@@ -63,7 +63,8 @@ def find_head(
     takes = _features(own[0])
     heads = [head for head in dense if head.features == takes or len(last.shape) > 2]
     for head in heads:
-        after = next((each for each in dense if each.features == head.classes), head)
+        others = (each for each in dense if each is not head and each.features == head.classes)
+        after = next(others, head)
         if after is not head and asked in (None, *_names_of(head, part), *_names_of(after, part)):
             raise WeightsError(
                 f"{part.file.path}: its classifier is of several layers, '{head.module}'"
@@ -72,14 +73,26 @@ def find_head(
                 " `new_head`"
             )
     if asked is not None:
-        return _asked(part, heads, asked)
+        found = _asked(part, heads, asked)
+        if beside := _beside(found, heads, part, used):
+            raise WeightsError(
+                f"{part.file.path}: `head={asked}` is not all of the classifier, which has"
+                f" '{beside}' too, expected one layer; train a new one with `new_head`"
+            )
+        return found
     expected = own[0].names[0]
     if not heads:
         raise WeightsError(
             f"{part.file.path}: has no classifier: '{expected}' is missing, and no other layer"
             f" takes its {takes:,} features; train a new one with `new_head`"
         )
-    if len(heads) == 1 and _is_plain(heads[0], part, used):
+    if len(heads) == 1 and (beside := _beside(heads[0], heads, part, used)):
+        raise WeightsError(
+            f"{part.file.path}: its classifier is of several layers, '{heads[0].module}'"
+            f" ({heads[0].features:,} → {heads[0].classes:,}) and what has '{beside}', expected"
+            " one; train a new one with `new_head`"
+        )
+    if len(heads) == 1 and _container(heads[0]) != "":
         return heads[0]
     listed = ", ".join(
         f"'{head.module}' ({head.features:,} → {head.classes:,})" for head in heads[:4]
@@ -110,8 +123,9 @@ def _dense_layers(part: Part, own: Sequence[Entry], used: Collection[str]) -> li
             entry.names[0]: f"{module}{separator}{entry.names[0].rpartition(separator)[2]}"
             for entry in own
         }
-        if array.size and all(each in part.whole for each in arrays.values()):
-            found.append(Head(module, features, classes, arrays))
+        if array.size:
+            there = {name: each for name, each in arrays.items() if each in part.whole}
+            found.append(Head(module, features, classes, there))
     return found
 
 
@@ -132,12 +146,34 @@ def _asked(part: Part, heads: Sequence[Head], asked: str) -> Head:
     )
 
 
-def _is_plain(head: Head, part: Part, used: Collection[str]) -> bool:
-    """Whether `head` is called as classifiers are, and no other arrays are within what is called
-    so.
+def _container(head: Head) -> str:
+    """The outermost module around `head`, or itself, that is called as classifiers are, without
+    numbers behind it; "" if none is.
     """
-    called = re.sub(r"([./]\d+)+$", "", head.module)
-    if re.split(r"[./]", called)[-1] not in _CALLED:
-        return False
-    others = [name for name in part.whole if name.startswith((f"{called}.", f"{called}/"))]
-    return set(others) - set(used) <= set(head.names.values())
+    places = [match.start() for match in re.finditer(r"[./]", f"{head.module}.")]
+    for end in places:
+        module = head.module[:end]
+        if re.split(r"[./]", module)[-1] in _CALLED:
+            return module
+    return ""
+
+
+def _beside(head: Head, heads: Sequence[Head], part: Part, used: Collection[str]) -> str:
+    """An array in the classifier that is none of `head`, nor of another layer of the model, nor of
+    another one of `heads`, which may stand side by side; "" if there is none.
+    """
+    within = _container(head) or re.sub(r"([./]\d+)+$", "", head.module)
+    if within == head.module and not _container(head):
+        return ""
+    aside = [each for each in heads if each.classes != each.features]
+    taken = {*used, *(name for each in (head, *aside) for name in each.names.values())}
+    return next(
+        (
+            name
+            for name in part.whole
+            if name.startswith((f"{within}.", f"{within}/"))
+            and name not in taken
+            and name.rpartition(part.model.separator)[2] not in part.model.ignored
+        ),
+        "",
+    )

@@ -64,15 +64,25 @@ def parts_of(file: WeightsFile, model: ZooModel) -> list[Part]:
     most = max(votes.values(), default=0)
     prefixes = [each for each, count in votes.items() if count and count >= _LEAST_VOTES * most]
     models = [each for each in prefixes if not BESIDE.search(each)] or prefixes or [""]
-    parts = [_part(file, model, prefix, cleaned) for prefix in models]
+    parts = [_part(file, model, prefix, cleaned, models) for prefix in models]
     return sorted(parts, key=lambda part: -part.share)
 
 
-def _part(file: WeightsFile, model: ZooModel, prefix: str, cleaned: Mapping[str, str]) -> Part:
+def _part(
+    file: WeightsFile,
+    model: ZooModel,
+    prefix: str,
+    cleaned: Mapping[str, str],
+    prefixes: Sequence[str],
+) -> Part:
+    """What is under `prefix`, without what is under a longer one of `prefixes`, which is a model by
+    itself.
+    """
+    inner = tuple(each for each in prefixes if each != prefix and each.startswith(prefix))
     originals = {
         name.removeprefix(prefix): original
         for name, original in cleaned.items()
-        if name.startswith(prefix)
+        if name.startswith(prefix) and not (inner and name.startswith(inner))
     }
     arrays = {name: file.arrays[original] for name, original in originals.items()}
     inside = replace(file, arrays=arrays)
@@ -87,6 +97,7 @@ def best_part(file: WeightsFile, models: Sequence[ZooModel], key: str | None = N
     `key` does not choose one; it names them.
     """
     parts = [part for model in models for part in parts_of(file, model)]
+    key = None if key is None else _inside(file, key)
     if key is not None:
         parts = [part for part in parts if _is_at(part.key, key)]
         if not parts:
@@ -113,9 +124,19 @@ def best_part(file: WeightsFile, models: Sequence[ZooModel], key: str | None = N
         chosen = next(filter(None, names))
         raise WeightsError(
             f"{file.path}: holds several models that fit: {listed}; choose one, as with"
-            f" `key={chosen}`"
+            f" `key={chosen}`{'' if all(names) else ', or with an empty `key` its own names'}"
         )
     return best
+
+
+def _inside(file: WeightsFile, key: str) -> str | None:
+    """`key` without what its reader has taken away already, as the only dictionary with arrays;
+    None if that is all of it.
+    """
+    taken, asked = file.metadata.get("unwrapped", ""), key.rstrip("./")
+    if taken and asked and _is_at(taken, asked):
+        return None
+    return asked[len(taken) + 1 :] if taken and _is_at(asked, taken) else key
 
 
 def _is_at(place: str, key: str) -> bool:

@@ -41,6 +41,7 @@ class Source:
         self._names = renumbered(self.model, self._arrays)
         self._asked = head
         self.head: Head | None = None
+        self._neutral: set[str] = set()
 
     # What the file is -----------------------------------------------------------------------------
 
@@ -103,6 +104,10 @@ class Source:
         for name, original in self.head.names.items() if self.head else ():
             self._arrays[name] = self.part.whole[original]
             self._names[name], self._originals[name] = name, original
+        if self.head:  # it may have no bias, where the library's own has one
+            dense = end_weights(network)[1].site.path
+            lacking = {entry.path for entry in found if entry.names[0] not in self.head.names}
+            self._neutral = lacking & {f"{dense}.bias"}
 
     def _size_of(self, entry: Entry, axis: int) -> int:
         """How long an array of the file is along the axis that is `axis` in our layout."""
@@ -132,6 +137,9 @@ class Source:
         for entry in entries(self.model, network):
             if entry.path in without:
                 used.update(self._names[name] for name in entry.names if name in self._names)
+                continue
+            if entry.path in self._neutral:
+                params[entry.path] = np.zeros(entry.spec.shape, np.float32)
                 continue
             names = self.names_of(entry)
             params[entry.path] = entry.to_canonical(self.check(entry, names, network))

@@ -293,13 +293,16 @@ NAMED = {
     "MXNet symbol": (b'{\n  "nodes": [], \n  "arg_nodes": []}', ".params"),
     "Keras architecture": (b'{"class_name": "Functional", "config": {}}', "without its weights"),
     "JSON": (b'{"architectures": ["x"]}', "JSON without weights"),
+    "what a server said": (b"Entry not found", "download the file itself"),
+    "what it said in JSON": (b'{"error":"Not found"}', "download the file itself"),
 }
 
 
+@pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 @pytest.mark.parametrize("name", NAMED)
-def test_what_is_not_read_is_named_with_its_own_remedy(name, file):
+def test_what_is_not_read_is_named_with_its_own_remedy(name, ending, file):
     content, words = NAMED[name]
-    message = refusal(file(content))
+    message = refusal(file(content, ending))
     assert words in message
     assert "download or save it again" not in message
     assert "MindSpore" not in message
