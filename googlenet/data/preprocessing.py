@@ -136,6 +136,7 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "paddle:alexnet": _imagenet(_PADDLE, (256, 224)),
     "paddleclas:googlenet": _imagenet(_PADDLE, (256, 224)),
     "paddleclas:inception_v3": _imagenet(_PADDLE, (320, 299)),
+    "paddleclas:inception_v4": _imagenet(_PADDLE, (320, 299)),
     "pretrainedmodels:bn_inception": _CADENE_CAFFE,
     "pretrainedmodels:inception_v4": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
     "pretrainedmodels:inception_resnet_v2": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),

@@ -34,6 +34,7 @@ from googlenet.weights.zoo import (
     reopen_weights,
     zoo_models,
 )
+from googlenet.weights.zoo.models import namings
 from googlenet.weights.zoo.names import renumbered
 
 CLASSES = 7
@@ -48,6 +49,7 @@ NATIVE = {
     "facenet_pytorch:inception_resnet_v1": (604, "eac853532d590a6a", "d79862fbc07c27c7"),
     "paddleclas:googlenet": (69, "607afd6ded7853a3", "7c2ea5de59871a7b"),
     "paddleclas:inception_v3": (472, "ae4514712a873138", "3fc2aa51e585918a"),
+    "paddleclas:inception_v4": (747, "ec53ccd41ebd4258", "7d6b6ed6a6fe1a69"),
     "pretrainedmodels:bn_inception": (416, "0e2014f694b72807", "c856845a451e779f"),
     "pretrainedmodels:inception_v4": (747, "3e49d7c5a0aefc56", "bb07fe8458aa1319"),
     "pretrainedmodels:inception_resnet_v2": (1102, "f3a0589dc3da4e4b", "2625f0cf097227f0"),
@@ -151,6 +153,11 @@ SPOTS = [
     ("gluoncv:googlenet", "aux1.6.bias", "b4.aux1.dense.bias"),
     ("mindcv:inception_v3", "aux.conv1.bn.moving_variance", "mixed_6.aux.conv.norm.running_var"),
     (
+        "paddleclas:inception_v4",
+        "_inceptionB_3._conv4_4._conv.weight",
+        "inception_b.block_3.branch_double_7x7.second_1x7.conv.weight",
+    ),
+    (
         "mindcv:inception_v4",
         "features.14.branch_2_2.conv.weight",
         "inception_c.block_1.branch_double_3x3.split.conv_3x1.conv.weight",
@@ -226,6 +233,23 @@ def test_names_shapes_and_pairs_are_those_of_the_zoo(name):
     shapes = digest(f"{entry.names[0]} {entry.shape}" for entry in found)
     pairs = digest(f"{entry.names[0]} {entry.path}" for entry in found)
     assert (len(found), shapes, pairs) == NATIVE[name]
+
+
+# As above, of the programs that PaddleClas' own `paddle.jit.save` wrote.
+EXPORTED = {
+    "paddleclas:googlenet": (69, "153f67a87a84e6b0", "e49d4bc995b089d0"),
+    "paddleclas:inception_v4": (747, "a181c65995e7686f", "f442984c8b3ede56"),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_names_in_a_program_of_paddleclas(name):
+    model = namings(name)[1]
+    found = entries(model, network_of(model, aux=model.aux, num_classes=CLASSES))
+    shapes = digest(f"{entry.names[0]} {entry.shape}" for entry in found)
+    pairs = digest(f"{entry.names[0]} {entry.path}" for entry in found)
+    assert (len(found), shapes, pairs) == EXPORTED[name]
+    assert model.network == namings(name)[0].network
 
 
 @pytest.mark.parametrize(("name", "source", "path"), SPOTS)
