@@ -108,7 +108,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[Params, dict[str, st
     except Exception as error:
         raise WeightsError(
             f"{path}: is not a complete safetensors file of arrays that NumPy can hold"
-            f" ({' '.join(str(error).split())[:500]})"
+            f" ({' '.join(str(error).split())[:500]}); download or save it again"
         ) from error
 
 

@@ -370,3 +370,53 @@ def test_arrays_that_are_not_used_are_named(tmp_path, recwarn):
         model = googlenet.get_model(network, "numpy", weights=tmp_path / "more.npz")
     assert said[0].filename == __file__
     assert same(googlenet.reference.params_of(model), params)
+
+
+# Several models, and sequences of layers ----------------------------------------------------------
+
+
+def test_a_copy_among_a_models_own_arrays_is_another_model(zoo, other):
+    file = file_of(zoo[0] | prefixed(other[0], "teacher."))
+    with pytest.raises(WeightsError, match=r"several models that fit: .*own names.* and 'teacher'"):
+        import_weights(file, NAME)
+    assert same(import_weights(file, NAME, key="teacher").params, other[1])
+    assert same(import_weights(file, NAME, key="").params, zoo[1])
+
+
+def test_a_key_may_be_that_of_the_one_dictionary_that_is_read(zoo, other):
+    both = prefixed(zoo[0], "net.") | prefixed(other[0], "ema_net.")
+    inside = [("state_dict", zoo[0]), ("state_dict", both), ("a.state_dict", zoo[0])]
+    keys = ["state_dict", "state_dict.net", "a"]
+    for (unwrapped, arrays), key in zip(inside, keys, strict=True):
+        file = WeightsFile(Path("w"), "PyTorch checkpoint", arrays, {"unwrapped": unwrapped})
+        assert same(import_weights(file, NAME, key=key).params, zoo[1])
+        with pytest.raises(WeightsError, match="`key=foo` holds no weights"):
+            import_weights(file, NAME, key="foo")
+
+
+@pytest.mark.parametrize("beside", ["norm", "square"])
+def test_a_layer_before_the_classifier_in_its_sequence_is_no_classifier_alone(zoo, beside):
+    arrays = {name: array for name, array in zoo[0].items() if not name.startswith("fc.")}
+    arrays |= {f"fc.2.{kind}": zoo[0][f"fc.{kind}"] for kind in ("weight", "bias")}
+    ones = np.ones(1024, np.float32)
+    weight = ones if beside == "norm" else np.ones((1024, 1024), np.float32)
+    arrays |= {"fc.0.weight": weight, "fc.0.bias": ones}
+    for head in (None, "fc.2"):
+        with pytest.raises(WeightsError, match="its classifier is of several layers"):
+            import_weights(file_of(arrays), NAME, head=head)
+
+
+def test_classifiers_side_by_side_are_chosen_from(zoo):
+    arrays = {name: array for name, array in zoo[0].items() if not name.startswith("fc.")}
+    arrays |= {f"heads.1.{kind}": zoo[0][f"fc.{kind}"] for kind in ("weight", "bias")}
+    arrays |= {"heads.0.weight": np.ones((3, 1024), np.float32), "heads.0.bias": np.ones(3, "f4")}
+    found = import_weights(file_of(arrays), NAME, head="heads.1")
+    assert np.array_equal(found.params["head.dense.weight"], zoo[1]["head.dense.weight"])
+
+
+def test_a_renamed_head_says_that_a_file_is_not_that_of_pytorch_fid():
+    arrays, params = arrays_of(find_model("torchvision:inception_v3"))
+    arrays = {name.replace("fc.", "fc.1."): array for name, array in arrays.items()}
+    found = open_weights(file_of(arrays))
+    assert same(found.params, params)
+    assert found.model in ("timm:inception_v3", "torchvision:inception_v3")

@@ -192,10 +192,13 @@ def _read(path: Path) -> WeightsFile:
         return found
     if registered is not None:
         return read_registered(registered, path)
+    # A safetensors file has its header's size first, and anything may look like that.
+    header = head[8:9] == b"{"
+    words = None if header and path.suffix == ".safetensors" else left_out(path, head)
+    if words is not None:
+        raise WeightsError(f"{path}: is {words}")
     if path.suffix == ".safetensors":
         read_safetensors(path)  # says what is wrong with it
-    if (words := left_out(path, head)) is not None:
-        raise WeightsError(f"{path}: is {words}")
     raise WeightsError(
         f"{path}: unknown format, expected one of {_readable()}; save the weights in one of them"
     )

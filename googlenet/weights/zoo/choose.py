@@ -34,6 +34,7 @@ def only_model(file: WeightsFile) -> tuple[str, tuple[str, ...]] | None:
             part.share for model in namings(designator) for part in parts_of(file, model)[:1]
         )
         for designator in zoo_models()
+        if _may_be(file, designator)
     }
     best = max(shares.values())
     if best < SURE:
@@ -50,3 +51,12 @@ def only_model(file: WeightsFile) -> tuple[str, tuple[str, ...]] | None:
                 (first, other),
             )
     return first, tuple(others)
+
+
+def _may_be(file: WeightsFile, designator: str) -> bool:
+    """Whether a dense layer of the file has as many classes as every file of the model has, if that
+    number is fixed; a file without any does not say.
+    """
+    classes = find_model(designator).classes
+    dense = [array.shape for array in file.arrays.values() if array.ndim == 2]
+    return classes is None or not dense or any(classes in shape for shape in dense)

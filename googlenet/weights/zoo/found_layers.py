@@ -131,8 +131,9 @@ class Layers:
         return replace(at, norm=site.path, scale=scale, shift=shift)
 
     def _plain_norm(self, layer: BatchNorm, site: LeafSite, node: Node, at: Value) -> Value:
-        if len(node.inputs) != 5 or node.number("training_mode", 0):
-            raise Differs(f"'{site.path}' is a batch norm in training mode")
+        # One exported in training mode has the running statistics, too.
+        if len(node.inputs) != 5:
+            raise Differs(f"'{site.path}' is a batch norm without running statistics")
         eps = node.number("epsilon", 1e-5)
         if abs(eps - layer.eps) > 1e-3 * layer.eps:
             raise Differs(f"'{site.path}' has eps {eps:g}, expected {layer.eps:g}")

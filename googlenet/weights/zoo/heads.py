@@ -71,6 +71,13 @@ def find_head(
                 f" ({after.features:,} → {after.classes:,}), expected one; train a new one with"
                 " `new_head`"
             )
+    for head in heads:
+        beside = _in_sequence(head, heads, part, used)
+        if beside is not None and asked in (None, *_names_of(head, part)):
+            raise WeightsError(
+                f"{part.file.path}: its classifier is of several layers, '{head.module}' and that"
+                f" of '{beside}', expected one; train a new one with `new_head`"
+            )
     if asked is not None:
         return _asked(part, heads, asked)
     expected = own[0].names[0]
@@ -113,6 +120,27 @@ def _dense_layers(part: Part, own: Sequence[Entry], used: Collection[str]) -> li
         if array.size and all(each in part.whole for each in arrays.values()):
             found.append(Head(module, features, classes, arrays))
     return found
+
+
+def _in_sequence(
+    head: Head, heads: Sequence[Head], part: Part, used: Collection[str]
+) -> str | None:
+    """An array of another layer of the sequence that `head` is in, by its number; None if it is in
+    none, or in a list of classifiers side by side.
+    """
+    numbered = re.fullmatch(r"(.+[./])\d+", head.module)
+    if numbered is None:
+        return None
+    begins = re.compile(rf"{re.escape(numbered[1])}\d+[./]")
+    of_heads = {
+        name for each in heads if each.classes != each.features for name in each.names.values()
+    }
+    others = (
+        name
+        for name, array in part.whole.items()
+        if array.ndim and begins.match(name) and name not in used
+    )
+    return next((name for name in others if name not in of_heads), None)
 
 
 def _names_of(head: Head, part: Part) -> tuple[str, str]:

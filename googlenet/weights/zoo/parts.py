@@ -64,16 +64,24 @@ def parts_of(file: WeightsFile, model: ZooModel) -> list[Part]:
     most = max(votes.values(), default=0)
     prefixes = [each for each, count in votes.items() if count and count >= _LEAST_VOTES * most]
     models = [each for each in prefixes if not BESIDE.search(each)] or prefixes or [""]
-    parts = [_part(file, model, prefix, cleaned) for prefix in models]
+    parts = [_part(file, model, prefix, _within(prefix, models, cleaned)) for prefix in models]
     return sorted(parts, key=lambda part: -part.share)
 
 
-def _part(file: WeightsFile, model: ZooModel, prefix: str, cleaned: Mapping[str, str]) -> Part:
-    originals = {
-        name.removeprefix(prefix): original
-        for name, original in cleaned.items()
-        if name.startswith(prefix)
+def _within(prefix: str, prefixes: Sequence[str], names: Mapping[str, str]) -> Mapping[str, str]:
+    """`names` under `prefix` that are not those of another model inside it, as a copy of a model
+    among its own arrays.
+    """
+    inner = tuple(each for each in prefixes if each != prefix and each.startswith(prefix))
+    return {
+        name: original
+        for name, original in names.items()
+        if name.startswith(prefix) and not name.startswith(inner)
     }
+
+
+def _part(file: WeightsFile, model: ZooModel, prefix: str, cleaned: Mapping[str, str]) -> Part:
+    originals = {name.removeprefix(prefix): original for name, original in cleaned.items()}
     arrays = {name: file.arrays[original] for name, original in originals.items()}
     inside = replace(file, arrays=arrays)
     return Part(model, prefix, inside, share(model, arrays), originals, file.arrays)
@@ -87,6 +95,7 @@ def best_part(file: WeightsFile, models: Sequence[ZooModel], key: str | None = N
     `key` does not choose one; it names them.
     """
     parts = [part for model in models for part in parts_of(file, model)]
+    key = None if key is None else _inside(file, key)
     if key is not None:
         parts = [part for part in parts if _is_at(part.key, key)]
         if not parts:
@@ -116,6 +125,16 @@ def best_part(file: WeightsFile, models: Sequence[ZooModel], key: str | None = N
             f" `key={chosen}`"
         )
     return best
+
+
+def _inside(file: WeightsFile, key: str) -> str | None:
+    """`key` within the one dictionary of a checkpoint that its reader took, by whose keys it may
+    begin; None if it is that dictionary.
+    """
+    taken = file.metadata.get("unwrapped", "")
+    if taken and f"{taken}.".startswith(f"{key.rstrip('./')}."):
+        return None
+    return key.removeprefix(f"{taken}.") if taken else key
 
 
 def _is_at(place: str, key: str) -> bool:
