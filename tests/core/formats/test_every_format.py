@@ -215,3 +215,21 @@ def test_a_safetensors_dtype_that_nobody_has(file):
     assert "is not a complete safetensors file" in refusal(
         file(struct.pack("<Q", len(header)) + header + b"abc")
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n",
+            "a Git LFS pointer",
+        ),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b'{"error":"Invalid username or password."}', "JSON without weights"),
+    ],
+)
+def test_what_stands_for_a_safetensors_file_is_named(tmp_path, content, words):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=words):
+        read_weights_file(path)
