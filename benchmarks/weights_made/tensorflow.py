@@ -50,6 +50,8 @@ def make(folder):
         path = str(folder.path / "tf2onnx.onnx")
         tf2onnx.convert.from_function(function, input_signature=spec, output_path=path)
         folder.add("ONNX", "tf2onnx.onnx", installed("tf2onnx"), base)
+        module.export(str(folder.path / "keras.onnx"), format="onnx", verbose=False)
+        folder.add("ONNX", "keras.onnx", f"{keras}, export", base)
     layers_model(folder, module, base)
     with folder.optional("tf_keras"):
         keras2(folder)
