@@ -7,10 +7,8 @@ from __future__ import annotations
 from ...errors import WeightsError
 from ...spec.same import same_in_evaluation
 from ..formats import WeightsFile
-from .adapted import adapted
-from .guess import class_count
-from .models import ZooModel, find_model, namings, zoo_models
-from .names import network_of, renumbered
+from .models import find_model, namings, zoo_models
+from .names import network_of
 from .parts import parts_of
 
 #: A file that agrees less is not taken for a model that nobody named.
@@ -32,8 +30,11 @@ def only_model(file: WeightsFile) -> tuple[str, tuple[str, ...]] | None:
     Raises `AmbiguousWeights` if it fits several that compute different things.
     """
     shares = {
-        designator: max(_share(file, model) for model in namings(designator))
+        designator: max(
+            part.share for model in namings(designator) for part in parts_of(file, model)[:1]
+        )
         for designator in zoo_models()
+        if _may_be(file, designator)
     }
     best = max(shares.values())
     if best < SURE:
@@ -52,13 +53,10 @@ def only_model(file: WeightsFile) -> tuple[str, tuple[str, ...]] | None:
     return first, tuple(others)
 
 
-def _share(file: WeightsFile, model: ZooModel) -> float:
-    """How well the best part of a file agrees with `model`: not at all if only a number of classes
-    tells that from another, and the file has no such number.
+def _may_be(file: WeightsFile, designator: str) -> bool:
+    """Whether a dense layer of the file has as many classes as every file of the model has, if that
+    number is fixed; a file without any does not say.
     """
-    part = parts_of(file, model)[0]
-    if model.classes is not None:
-        arrays = adapted(model, part.file.arrays)
-        if class_count(model, arrays, renumbered(model, arrays)) is None:
-            return 0.0
-    return part.share
+    classes = find_model(designator).classes
+    dense = [array.shape for array in file.arrays.values() if array.ndim == 2]
+    return classes is None or not dense or any(classes in shape for shape in dense)
