@@ -57,8 +57,10 @@ class Writer:
     spelled, `last` whether images have their channels last, as TensorFlow's.
     """
 
-    def __init__(self, network, params, *, folded=False, flat=False, dense="Gemm", last=False):
-        self.network, self.params = network, params
+    def __init__(
+        self, network, params, *, folded=False, flat=False, dense="Gemm", last=False, training=False
+    ):
+        self.network, self.params, self.training = network, params, training
         self.folded, self.flat, self.dense, self.last = folded, flat, dense, last
         self.sites = {site.path: site for site in walk(network)}
         self.nodes, self.arrays, self.outputs = [], [], []
@@ -163,7 +165,8 @@ class Writer:
                 gamma, *others = self.of(path, *names)
                 gamma = np.ones_like(others[0]) if gamma is None else gamma
                 arrays = [self.array(each) for each in (gamma, *others)]
-                return self.add("BatchNormalization", [x, *arrays], epsilon=float(eps))
+                mode = {"training_mode": 1} if self.training else {}
+                return self.add("BatchNormalization", [x, *arrays], epsilon=float(eps), **mode)
             case LocalResponseNorm(size=size, alpha=alpha, beta=beta, k=k):
                 return self.add("LRN", [x], size=size, alpha=alpha, beta=beta, bias=k)
             case ReLU():

@@ -89,6 +89,7 @@ SPELLINGS = [
     {"folded": True, "flat": True},
     {"dense": "MatMul"},
     {"folded": True, "dense": "MatMul", "last": True},
+    {"training": True},
 ]
 
 
