@@ -169,7 +169,7 @@ _TEXTS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
 )
 #: What is shorter than this, and text, holds no weights of a network.
 _SHORT: Final = 1024
-_PROSE: Final = re.compile(rb"[\t\n\r\x20-\x7e]*[A-Za-z]{3}[\t\n\r\x20-\x7e]*")
+_PROSE: Final = re.compile(rb"[\t\n\r\x20-\x7e]*[A-Za-z]{2} [A-Za-z]{2}[\t\n\r\x20-\x7e]*")
 _JSON_BEGINS: Final = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\d])")
 _JSON: Final[tuple[tuple[bytes, str], ...]] = (
     (b'"arg_nodes"', "an MXNet symbol, which has no weights; give the .params beside it"),
