@@ -97,7 +97,7 @@ def own(folder, framework, suffix, writer):
     folder.add("convert --to", target.name, "this project", base, name)
 
 
-def book(folder, framework, suffix, writer, **more):
+def book(folder, framework, suffix, writer, designator="d2l:googlenet", **more):
     """The book's GoogLeNet, as its readers write and save it."""
     import importlib
 
@@ -111,4 +111,4 @@ def book(folder, framework, suffix, writer, **more):
     model = users.build(random_params(network))
     base = folder.base("book", images, users.predict(model, images))
     described(framework).save(model, str(folder.path / f"book{suffix}"))
-    folder.add("the book's code", f"book{suffix}", writer, base, "d2l:googlenet", **more)
+    folder.add("the book's code", f"book{suffix}", writer, base, designator, **more)
