@@ -60,7 +60,7 @@ def make(folder):
     folder.add("its own file", "resnet.weights.h5", keras, base, "keras:inception_resnet_v2")
 
     own(folder, "tensorflow", ".weights.h5", keras)
-    book(folder, "tensorflow", ".weights.h5", keras, None)
+    book(folder, "tensorflow", ".weights.h5", keras, "d2l_tensorflow:googlenet_padded")
 
 
 def layers_model(folder, module, base):

@@ -3,7 +3,8 @@ dialects.
 
 A *dialect* is what a library calls by the network's name: the same table of channels with other
 settings, and so a different function. `torchvision:inception_v3` is Inception-v3 in torchvision's
-dialect; where libraries say `googlenet`, it is `googlenet_paper`'s.
+dialect; where libraries say `googlenet`, it is `googlenet_paper`'s. Only the book's code has
+dialects of `googlenet` itself.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 
 #: The dialects of each network that has any.
 DIALECTS: dict[str, tuple[str, ...]] = {
+    "googlenet": tuple(_googlenet.DIALECTS),
     "googlenet_paper": tuple(_googlenet_paper.DIALECTS),
     "bn_inception": tuple(_bn_inception.DIALECTS),
     "inception_v3": tuple(_inception_v3.DIALECTS),
@@ -190,7 +192,7 @@ def _split(name: str, dialect: str | None) -> tuple[str, str | None]:
                 " one of them"
             )
         name, dialect = rest, prefix
-    if dialect is not None and name == "googlenet":
+    if dialect not in (None, *DIALECTS["googlenet"]) and name == "googlenet":
         name = "googlenet_paper"  # what every library calls googlenet
     if name not in NETWORKS:
         raise UnknownNameError(

@@ -4,13 +4,16 @@
 The network of arXiv:1409.4842 without local response normalisation, dropout and auxiliary heads;
 every strided layer is padded. The book's text trains at 96×96 although its code shows 224×224;
 96×96 is the default here. `googlenet_bn` is the book's first exercise: batch normalisation after
-each convolution, which then needs no bias (arXiv:1502.03167, section 3.2).
+each convolution, which then needs no bias (arXiv:1502.03167, section 3.2). The book's code is two
+functions, see `DIALECTS`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
-from ..spec.blocks import batch_norm, conv, inception, max_pool, sequential
-from ..spec.layers import BatchNorm, Dense, GlobalAvgPool, Network, Sequential, Shape
+from ..spec.blocks import PaddingLike, batch_norm, conv, inception, max_pool, sequential
+from ..spec.layers import SAME, BatchNorm, Dense, GlobalAvgPool, Network, Sequential, Shape
 
 # Columns: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj (arXiv:1409.4842, table 1).
 INCEPTION = {
@@ -28,19 +31,36 @@ INCEPTION = {
 SOURCE = "Dive into Deep Learning, section 8.4"
 
 
-def _layers(num_classes: int, norm: BatchNorm | None) -> Sequential:
+@dataclass(frozen=True)
+class Dialect:
+    """How the strided layers are padded. The defaults are those of the book in PyTorch, MXNet and
+    PaddlePaddle.
+    """
+
+    stem_padding: PaddingLike = 3
+    pool_padding: PaddingLike = 1
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    # The book in TensorFlow, and in JAX: another function where a side is even
+    "d2l_tensorflow": Dialect(SAME, SAME),
+}
+
+
+def _layers(num_classes: int, norm: BatchNorm | None, d: Dialect = Dialect()) -> Sequential:
     unit, block = partial(conv, norm=norm), partial(inception, norm=norm)
+    pool = max_pool(3, stride=2, padding=d.pool_padding)
     return sequential(
-        b1=sequential(conv=unit(64, 7, stride=2, padding=3), pool=max_pool(3, stride=2, padding=1)),
+        b1=sequential(conv=unit(64, 7, stride=2, padding=d.stem_padding), pool=pool),
         b2=sequential(
             reduce=unit(64, 1),
             conv=unit(192, 3, padding=1),
-            pool=max_pool(3, stride=2, padding=1),
+            pool=pool,
         ),
         b3=sequential(
             inception_3a=block(*INCEPTION["3a"]),
             inception_3b=block(*INCEPTION["3b"]),
-            pool=max_pool(3, stride=2, padding=1),
+            pool=pool,
         ),
         b4=sequential(
             inception_4a=block(*INCEPTION["4a"]),
@@ -48,7 +68,7 @@ def _layers(num_classes: int, norm: BatchNorm | None) -> Sequential:
             inception_4c=block(*INCEPTION["4c"]),
             inception_4d=block(*INCEPTION["4d"]),
             inception_4e=block(*INCEPTION["4e"]),
-            pool=max_pool(3, stride=2, padding=1),
+            pool=pool,
         ),
         b5=sequential(
             inception_5a=block(*INCEPTION["5a"]),
@@ -59,13 +79,17 @@ def _layers(num_classes: int, norm: BatchNorm | None) -> Sequential:
     )
 
 
-def googlenet(*, num_classes: int = 10, input_shape: Shape = (1, 96, 96)) -> Network:
+def googlenet(
+    *, num_classes: int = 10, input_shape: Shape = (1, 96, 96), dialect: str | None = None
+) -> Network:
     """The book's network: (C, H, W) images to (num_classes,) logits; 5,977,530 parameters as it
     stands.
 
-    Raises `SpecError` if num_classes or input_shape is not positive.
+    `dialect` is a key of `DIALECTS`. Raises `SpecError` if num_classes or input_shape is not
+    positive, `KeyError` for another dialect.
     """
-    return Network("googlenet", _layers(num_classes, None), input_shape, SOURCE)
+    d = Dialect() if dialect is None else DIALECTS[dialect]
+    return Network("googlenet", _layers(num_classes, None, d), input_shape, SOURCE)
 
 
 def googlenet_bn(*, num_classes: int = 10, input_shape: Shape = (1, 96, 96)) -> Network:

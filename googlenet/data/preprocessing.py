@@ -85,6 +85,7 @@ _GLUON = "gluon-cv 0.10, ImageNet evaluation"
 _MINDCV = "mindcv 0.3, transforms_imagenet_eval"
 _PADDLE = "PaddleClas, ImageNet evaluation"
 
+_D2L = Preprocessing("Dive into Deep Learning, load_data_fashion_mnist")
 _CADENE = "pretrainedmodels 0.7, utils.TransformImage"
 # Caffe's: 0 to 255, blue first, with the means 104, 117 and 128 taken away.
 _CADENE_CAFFE = Preprocessing(
@@ -141,7 +142,9 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "pretrainedmodels:inception_v4": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
     "pretrainedmodels:inception_resnet_v2": Preprocessing(_CADENE, (341, 299), mean=HALF, std=HALF),
     "facenet_pytorch:inception_resnet_v1": _FACENET,
-    "d2l:googlenet": Preprocessing("Dive into Deep Learning, load_data_fashion_mnist"),
+    "d2l:googlenet": _D2L,
+    "d2l_tensorflow:googlenet": _D2L,
+    "d2l_tensorflow:googlenet_padded": _D2L,
     "gluon:inception_v3": _imagenet(_GLUON, (342, 299)),
     "gluoncv:googlenet": _imagenet(_GLUON, (256, 224)),
     "gluoncv:inception_v3": _imagenet(_GLUON, (342, 299)),

@@ -64,6 +64,7 @@ PARAMETERS = {
     "vgg16": 134_300_362,  # 138,357,544 less two channels of the first convolution and 990 classes
     "torchvision:vgg16": 138_357_544,
     "nin": 1_992_166,
+    "d2l_tensorflow:googlenet": 5_977_530,
     "slim:googlenet": 6_617_624,
     "slim:inception_v3": 23_817_352,
     "slim:inception_v4": 42_648_232,
@@ -400,6 +401,7 @@ def test_an_image_that_is_too_small_is_answered_with_the_smallest():
 
 #: The leaves that a dialect may have more or fewer of than the network itself.
 MAY_COME_AND_GO = {
+    "googlenet": r"",
     "googlenet_paper": (
         r".*\.norm|.*\.relu|(head|b4\.aux\d)\.(dropout|scale)|b5\.pool(\.window|\.mean)?"
     ),
@@ -415,6 +417,7 @@ MAY_COME_AND_GO = {
 #: What may differ in a leaf that both have, as "kind.field", or "kind" for a leaf that is of
 #: another kind altogether.
 MAY_DIFFER = {
+    "googlenet": {"Conv.padding", "MaxPool.padding"},
     "googlenet_paper": {
         "Conv.bias",
         "Conv.kernel_size",

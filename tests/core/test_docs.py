@@ -307,7 +307,9 @@ def verified_models():
 
 def libraries(model):
     return sum(
-        name.endswith(f":{model}") and ":" in find_model(name).network for name in zoo_models()
+        name.endswith(f":{model}") and ":" in find_model(name).network
+        for name in zoo_models()
+        if not name.startswith("d2l_")  # a book
     )
 
 

@@ -11,7 +11,9 @@ import pytest
 
 import googlenet
 from googlenet import WeightsError, get_network, init_params, param_specs
+from googlenet.spec.diff import differences
 from googlenet.spec.params import classifier_paths
+from googlenet.spec.same import same_in_evaluation
 from googlenet.weights.formats import WeightsFile
 from googlenet.weights.zoo import entries, find_model, import_weights, load_weights, network_of
 from googlenet.weights.zoo.models import namings
@@ -201,6 +203,57 @@ def test_names_of_the_book(index, format, prefix):
         found = import_weights(file_of(prefixed(named, prefix), format), "d2l:googlenet")
         assert same(found.params, params)
         assert found.network.name == "googlenet"
+
+
+BOOK = ("d2l_tensorflow:googlenet", "d2l_tensorflow:googlenet_padded")
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("prefix", ["", "net/", "params/"])
+def test_a_file_of_the_book_in_tensorflow_does_not_say_how_it_pads(index, prefix):
+    arrays, params = arrays_of(namings(BOOK[0])[index])
+    file = file_of(prefixed(arrays, prefix), "Keras 3 weights")
+    for name, network in zip(BOOK, ("d2l_tensorflow:googlenet", "googlenet"), strict=True):
+        found = import_weights(file, name)
+        assert (found.network.name, found.left_over) == (network, [])
+        assert same(found.params, params)
+    with pytest.raises(WeightsError, match=f"{BOOK[0]} and of {BOOK[1]}, which compute different"):
+        open_weights(file)
+    for name in ("d2l:googlenet", "googlenet"):
+        with pytest.raises(WeightsError, match="is missing"):
+            import_weights(file, name)
+
+
+def test_layers_of_the_book_are_counted_on_and_stand_in_blocks():
+    arrays, params = arrays_of(find_model(BOOK[0]))
+
+    def renamed(name):
+        module, _, last = name.partition("/")
+        base, _, number = module.partition("_")
+        count = int(number or 0)
+        block = "sequential_2/inception_9/" if count > 2 else "sequential_7/"
+        variable = {"kernel": "0", "bias": "1"}[last] if block.count("/") > 1 else last
+        return f"{block if base == 'conv2d' else ''}{base}_{57 + count}/{variable}"
+
+    file = file_of({renamed(name): array for name, array in arrays.items()}, "Keras 3 weights")
+    assert "sequential_2/inception_9/conv2d_60/0" in file.arrays
+    assert same(import_weights(file, BOOK[0]).params, params)
+    twice = {f"{block}/{name}": array for block in "ab" for name, array in arrays.items()}
+    twice["a/dense/bias"] = twice["a/dense/bias"] + 1
+    with pytest.raises(WeightsError, match=r"several models that fit: 'a' .* and 'b'"):
+        import_weights(file_of(twice, "Keras 3 weights"), BOOK[0])
+
+
+def test_the_book_pads_otherwise_in_tensorflow():
+    plain, same_padding = (get_network(name) for name in ("googlenet", BOOK[0]))
+    found = differences(plain, same_padding)
+    assert {each.path for each in found if each.words} == {
+        "b1.conv.conv",
+        *(f"{block}.pool" for block in ("b1", "b2", "b3", "b4")),
+    }
+    odd = [get_network(name, input_shape=(1, 97, 97)) for name in ("googlenet", BOOK[0])]
+    assert same_in_evaluation(*odd)
+    assert not same_in_evaluation(plain, same_padding)
 
 
 def test_the_book_pads_otherwise_in_mindspore():

@@ -46,6 +46,8 @@ CLASSES = 7
 NATIVE = {
     "caffe:googlenet": (128, "8589b7c88ccf0454", "bbabdb2000f45336"),
     "d2l:googlenet": (116, "fa4653a8521fa27d", "43076308d6ce3246"),
+    "d2l_tensorflow:googlenet": (116, "e1cf4436ec071641", "756bc46152747771"),
+    "d2l_tensorflow:googlenet_padded": (116, "e1cf4436ec071641", "756bc46152747771"),
     "facenet_pytorch:inception_resnet_v1": (604, "eac853532d590a6a", "d79862fbc07c27c7"),
     "paddleclas:googlenet": (69, "607afd6ded7853a3", "7c2ea5de59871a7b"),
     "paddleclas:inception_v3": (472, "ae4514712a873138", "3fc2aa51e585918a"),
@@ -196,11 +198,17 @@ def weights_file(arrays, path="weights.pt", metadata=None):
 def in_our_layout(zoo, native, shape):
     """A second hand at layouts: `native` with the axes and shape of ours."""
     if native.ndim == 4:
-        return np.einsum("hwio->oihw", native) if zoo in ("keras", "slim") else native
+        return (
+            np.einsum("hwio->oihw", native)
+            if zoo in ("keras", "slim", "d2l_tensorflow")
+            else native
+        )
     if native.ndim == 2:
-        return (native.T if zoo in ("keras", "paddle", "paddleclas", "slim") else native).reshape(
-            shape
-        )  # maps are flattened C, H, W
+        return (
+            native.T
+            if zoo in ("keras", "paddle", "paddleclas", "slim", "d2l_tensorflow")
+            else native
+        ).reshape(shape)  # maps are flattened C, H, W
     return native
 
 

@@ -133,9 +133,9 @@ def models_of(name: str) -> list[ZooModel]:
 
 
 def zoo_models_of(network: str) -> list[ZooModel]:
-    """The zoo models that are the network of this name."""
+    """The zoo models that are the network of this name, but for those that must be asked for."""
     named = [model for each in zoo_models() for model in namings(each)]
-    return [model for model in named if model.network == network]
+    return [model for model in named if model.network == network and not model.asked]
 
 
 def in_layout(file: WeightsFile, models: Sequence[ZooModel]) -> list[ZooModel]:

@@ -15,12 +15,14 @@ file's numbers counts. `aux = true` says that the model can have the auxiliary h
 their rows are left out.
 
 A model that is `like` another, of any table, has its rows, with other names for modules as
-`renamed` says, and the `leaves` of another table if it names one.
+`renamed` says, and the `leaves` of another table if it names one. With `asked` it must be named:
+files of the same names may be those of another function.
 
 `leaves` says what the arrays of a convolution, a batch norm and a dense layer are called, and the
 order of their axes: O outputs, I inputs, H height, W width. A dense layer on a map takes it
 flattened in the order of `map`. `program` says what a program of the library, which has lost the
 models' own names, calls them; the rows are then in the order in which it makes its layers.
+Automatic names that are `nested` may follow those of what the layers are in, `block/conv2d_3`.
 `framework` and `load` say how the library's own file is written, and loaded without this project;
 with `every_name` it has an array under each of its names.
 """
@@ -76,6 +78,11 @@ class ZooModel:
     #: that loads one into the library's own model, with {name}, {classes}, {aux} and {file}.
     framework: str = ""
     load: str = ""
+    #: Whether its automatic names may follow those of other modules.
+    nested: bool = False
+    #: Whether a file is only taken for it when it is asked for, because files of the same names are
+    #: more often another function.
+    asked: bool = False
     #: Whether a file has an array under each of its names, not only under one.
     every_name: bool = False
 
@@ -161,6 +168,7 @@ def _model(zoo: str, table: Mapping[str, Any], name: str) -> ZooModel:
         separator=table["separator"],
         ignored=frozenset(table["ignored"]),
         program=table.get("program", {}),
+        nested=table.get("nested", False),
         tags=tuple(model.get("tags", ())),
         framework=table.get("framework", ""),
         every_name=table.get("every_name", False),
@@ -188,6 +196,7 @@ def _alike(
         load=row.get("load", ""),
         classes=row.get("classes"),
         aux=row.get("aux", other.aux),
+        asked=row.get("asked", False),
     )
 
 

@@ -26,6 +26,8 @@ def with_names(file: WeightsFile, model: ZooModel) -> WeightsFile:
     """`file` with the names that `model` gives its arrays, if they have none in the file and there
     are as many convolutions as in the model; otherwise `file` itself.
     """
+    if model.nested:
+        return _not_nested(file, model)
     if not model.order:
         return file
     found: dict[tuple[str, str], _Groups] = defaultdict(lambda: defaultdict(dict))
@@ -49,6 +51,19 @@ def with_names(file: WeightsFile, model: ZooModel) -> WeightsFile:
                 names = {0: "predictions"}
             renamed |= _renamed(groups, names, ["kernel", "bias"])
     arrays = {renamed.get(name, name): array for name, array in file.arrays.items()}
+    return replace(file, arrays=arrays) if len(arrays) == len(file.arrays) else file
+
+
+def _not_nested(file: WeightsFile, model: ZooModel) -> WeightsFile:
+    """`file` with automatic names alone, without those of the modules that the layers are in;
+    `file` itself if two arrays would have one name.
+    """
+    pattern = model.automatic
+    assert pattern is not None
+    arrays = {}
+    for name, array in file.arrays.items():
+        last = model.separator.join(name.split(model.separator)[-2:])
+        arrays[last if pattern.fullmatch(last) else name] = array
     return replace(file, arrays=arrays) if len(arrays) == len(file.arrays) else file
 
 
