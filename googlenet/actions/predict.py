@@ -50,7 +50,9 @@ class Prediction:
     `names` has one name for each image; `outputs` has float32 arrays (N, …) by name: `logits`,
     those of the auxiliary heads, and the layers that were asked for. `classes` are the names of the
     classes; `preprocessing` is what was done to the images, None if arrays were given. `unused` are
-    the names of arrays of the weights file that the network does not use.
+    the names of arrays of the weights file that the network does not use. `transforms` is whether
+    arrays were given for a model that, as its graph says, changes them first (torchvision's
+    `transform_input`): they were taken as what it makes of its images.
     """
 
     network: Network
@@ -60,6 +62,7 @@ class Prediction:
     classes: tuple[str, ...]
     preprocessing: str | None
     unused: tuple[str, ...] = ()
+    transforms: bool = False
 
     @property
     def probabilities(self) -> Array:
@@ -212,7 +215,14 @@ def predict(
         )
     classes = _class_names(source, file.metadata, outputs["logits"].shape[1])
     return Prediction(
-        network, canonical_name(framework), names, outputs, classes, chosen, tuple(opened.left_over)
+        network,
+        canonical_name(framework),
+        names,
+        outputs,
+        classes,
+        chosen,
+        tuple(opened.left_over),
+        array is not None and bool(opened.transforms),
     )
 
 

@@ -154,6 +154,11 @@ def command(
         found.save(target)
     if line := unused_in_words(found.unused):
         say_aside(f"{weights}: {line}")
+    if found.transforms:
+        say_aside(
+            f"{weights}: its graph has transform_input, which changes images first; the arrays were"
+            " taken as what that makes of them"
+        )
     if as_json:
         written = {} if target is None else {"output": str(target)}
         told = {} if far is None else {"distance": {**asdict(far), "allowed": far.allowed}}

@@ -1,6 +1,7 @@
 """Weights back to every library, between dialects of one function, and files that nobody names."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import googlenet
 from googlenet import UnknownNameError, WeightsError, get_network, init_params, reference
+from googlenet.actions import predict
 from googlenet.actions.expected import distance_from, expected_logits
 from googlenet.actions.predict import Prediction
 from googlenet.errors import BackendError, DataError
@@ -339,30 +341,44 @@ def test_what_are_no_logits(tmp_path, array, message):
         expected_logits(tmp_path / "logits.npy")
 
 
-def test_the_command_says_how_far_logits_are(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    """`googlenet predict` on arrays: a function of further arguments, which returns the exit code
+    and what was printed.
+    """
+    from googlenet.cli import main
+
     network = get_network("googlenet", num_classes=3, input_shape=(1, 32, 32))
     googlenet.save_params(tmp_path / "w.safetensors", network, random_params(network))
     np.save(tmp_path / "x.npy", random_images(network, batch=2))
-    given = [
-        "predict",
-        "--npy",
-        str(tmp_path / "x.npy"),
-        "--weights",
-        str(tmp_path / "w.safetensors"),
-    ]
-    from googlenet.cli import main
+    given = ["--npy", str(tmp_path / "x.npy"), "--weights", str(tmp_path / "w.safetensors")]
 
-    def run(*more):
-        monkeypatch.setattr("sys.argv", ["googlenet", *given, *more])
+    def command(*more):
+        monkeypatch.setattr("sys.argv", ["googlenet", "predict", *given, *more])
         with pytest.raises(SystemExit) as ended:
             main()
-        return ended.value.code, capsys.readouterr().out
+        return ended.value.code, capsys.readouterr()
 
+    return command
+
+
+def test_the_command_says_how_far_logits_are(tmp_path, run):
     assert run("--out", str(tmp_path / "y.npy"))[0] in (0, None)
     code, said = run("--expect", str(tmp_path / "y.npy"), "--json")
     assert code in (0, None)
-    assert json.loads(said)["distance"]["largest"] == 0
+    assert json.loads(said.out)["distance"]["largest"] == 0
     np.save(tmp_path / "y.npy", 1.01 * np.load(tmp_path / "y.npy"))
     code, said = run("--expect", str(tmp_path / "y.npy"))
     assert code == 1
-    assert "the same class for 2 of 2" in said
+    assert "the same class for 2 of 2" in said.out
+
+
+def test_arrays_for_a_model_that_changes_its_images_are_told(tmp_path, run, monkeypatch):
+    """Of a graph with torchvision's `transform_input` the network here is what comes behind it."""
+    assert "transform_input" not in run("--out", str(tmp_path / "y.npy"))[1].err
+    opened = predict.open_weights
+    monkeypatch.setattr(
+        predict, "open_weights", lambda *a, **k: replace(opened(*a, **k), transforms=True)
+    )
+    told = run("--out", str(tmp_path / "y.npy"))[1].err
+    assert "its graph has transform_input, which changes images first" in " ".join(told.split())

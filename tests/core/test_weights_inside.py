@@ -410,8 +410,9 @@ ONE, SQUARE = np.ones(1024, np.float32), np.ones((1024, 1024), np.float32)
         ({"fc.0.weight": ONE, "fc.0.running_mean": ONE}, "fc.1"),
         ({"fc.0.weight": SQUARE, "fc.0.bias": ONE}, "fc.2"),
         ({"head.norm.weight": ONE, "head.norm.bias": ONE}, "head.fc"),
+        ({"my_norm.weight": ONE, "my_norm.bias": ONE}, "mine"),
     ],
-    ids=["layer norm", "batch norm", "dense", "a norm by name"],
+    ids=["layer norm", "batch norm", "dense", "a norm by name", "a norm beside it"],
 )
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_classifier_with_another_layer_in_it_is_never_taken(zoo, layers, head, asked):

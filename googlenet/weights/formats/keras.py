@@ -42,10 +42,12 @@ from ...budget import meter
 from ...errors import WeightsError
 from ...paths import open_file
 from . import archives, hdf5
-from .common import WeightsFile, plain_arrays
+from .common import UnsuitableError, WeightsFile, plain_arrays
 
 MEMBER = "model.weights.h5"
 """The file in a .keras zip that has the weights."""
+CONFIG = "config.json"
+"""The one that describes the model."""
 
 # Legacy -------------------------------------------------------------------------------------------
 
@@ -161,6 +163,24 @@ def _keras3(file: Any) -> Params:
     return arrays
 
 
+# Models -------------------------------------------------------------------------------------------
+
+#: Layers that change images, and leave nothing in the weights by which a network would show it.
+_BEFORE = re.compile(r'"class_name"\s*:\s*"(Rescaling|Normalization)"')
+
+
+def _check_layers(config: str) -> None:
+    """Raises `UnsuitableError` for a model, described by the JSON `config`, that does more than its
+    weights say.
+    """
+    if (found := _BEFORE.search(config)) is not None:
+        raise UnsuitableError(
+            f"its model has a layer {found[1]}, which changes what the network gets and is not in"
+            " its weights; save only those of the model behind it, with save_weights, and say what"
+            " it does to images as `preprocessing`"
+        )
+
+
 # Files --------------------------------------------------------------------------------------------
 
 
@@ -174,6 +194,8 @@ def _read(path: Path, stream: BinaryIO, container: str) -> WeightsFile:
 
     with hdf5.opened(stream) as file:
         whole = hdf5.has(file, "model_weights")
+        if whole and "model_config" in file.attrs:
+            _check_layers(hdf5.text(file, "model_config"))
         weights = hdf5.child(file, "model_weights") if whole else file
         if "layer_names" in weights.attrs or "layer_names0" in weights.attrs:
             return WeightsFile(path, "Keras legacy weights", plain_arrays(_legacy(weights)), {})
@@ -190,4 +212,6 @@ def read_zip(path: Path) -> WeightsFile:
     """Read the weights in a .keras file. Raises `WeightsError` if h5py is not installed."""
     with archives.opened(path) as archive:
         content = archives.member(archive, MEMBER)
+        if CONFIG in archive.namelist():
+            _check_layers(archives.member(archive, CONFIG).decode("utf-8", "replace"))
     return _read(path, io.BytesIO(content), "Keras 3 model")

@@ -160,20 +160,34 @@ def _container(head: Head) -> str:
 
 def _beside(head: Head, heads: Sequence[Head], part: Part, used: Collection[str]) -> str:
     """An array in the classifier that is none of `head`, nor of another layer of the model, nor of
-    another one of `heads`, which may stand side by side; "" if there is none.
+    another one of `heads`, which may stand side by side; or, beside a classifier that is called
+    otherwise, one of a norm of its features. "" if there is none.
     """
     within = _container(head) or re.sub(r"([./]\d+)+$", "", head.module)
-    if within == head.module and not _container(head):
-        return ""
     aside = [each for each in heads if each.classes != each.features]
     taken = {*used, *(name for each in (head, *aside) for name in each.names.values())}
-    return next(
-        (
-            name
-            for name in part.whole
-            if name.startswith((f"{within}.", f"{within}/"))
-            and name not in taken
-            and name.rpartition(part.model.separator)[2] not in part.model.ignored
-        ),
-        "",
-    )
+    others = [
+        name
+        for name in part.whole
+        if name not in taken and name.rpartition(part.model.separator)[2] not in part.model.ignored
+    ]
+    if within == head.module and not _container(head):
+        return _norm_of(head, others, part)
+    return next((name for name in others if name.startswith((f"{within}.", f"{within}/"))), "")
+
+
+def _norm_of(head: Head, others: Sequence[str], part: Part) -> str:
+    """An array of a layer that stands where `head` stands, and has several numbers for each of the
+    features that it takes, as a norm has, and nothing else; "" if there is none.
+    """
+    separator = part.model.separator
+    layers: dict[str, list[str]] = {}
+    for name in others:
+        layers.setdefault(name.rpartition(separator)[0], []).append(name)
+    place = re.split(r"[./](?=[^./]*$)", f"/{head.module}")[0]
+    for module, names in layers.items():
+        beside = re.split(r"[./](?=[^./]*$)", f"/{module}")[0] == place
+        shapes = {part.whole[name].shape for name in names}
+        if beside and len(names) > 1 and shapes == {(head.features,)}:
+            return names[0]
+    return ""

@@ -1,6 +1,8 @@
 """Keras 3's files and the legacy ones: names, links and what would fill the memory."""
 
+import io
 import sys
+import zipfile
 
 import h5py
 import numpy as np
@@ -169,3 +171,21 @@ def test_keras_needs_h5py(file, monkeypatch):
     path = file(write_keras3(example()))
     monkeypatch.setitem(sys.modules, "h5py", None)
     assert "pip install h5py" in refusal(path)
+
+
+@pytest.mark.parametrize("layer", ["Rescaling", "Normalization"])
+def test_what_a_model_does_to_images_first_is_never_dropped(file, layer):
+    """The network behind it would get other numbers."""
+    config = f'{{"layers": [{{"class_name" : "{layer}", "config": {{}}}}]}}'
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", write_keras3(example()))
+    words = f"a layer {layer}, which changes what the network gets"
+    assert words in refusal(file(stream.getvalue()))
+
+    def fill(weights):
+        weights.attrs["model_config"] = config
+        fill_legacy(weights.create_group("model_weights"), example())
+
+    assert words in refusal(file(hdf5(fill)))
