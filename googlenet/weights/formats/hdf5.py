@@ -202,6 +202,24 @@ class Visited:
 
 def texts(group: Any, attribute: str) -> list[str]:
     """The texts in an attribute of `group`, charged to the budget as names."""
+    found = _texts(group, attribute)
+    names = [name.decode("utf-8") if isinstance(name, bytes) else name for name in found]
+    for name in names:
+        meter().check_name(name)
+    return names
+
+
+def document(group: Any, attribute: str) -> str:
+    """The one long text in an attribute of `group`, which is no name; "" if there are none or
+    several. Its bytes are in the file, and are charged to the budget.
+    """
+    found = _texts(group, attribute)
+    meter().take_bytes(sum(map(len, found)))
+    text = found[0] if len(found) == 1 else ""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
+def _texts(group: Any, attribute: str) -> list[bytes | str]:
     found = group.attrs.get_id(attribute)
     count = math.prod(found.shape or ())
     taken = meter()
@@ -211,10 +229,7 @@ def texts(group: Any, attribute: str) -> list[str]:
         raise ValueError(f"attribute '{attribute}' is not of text")
     with _GUARDED.get().reading(count):
         listed = np.asarray(group.attrs[attribute]).ravel().tolist()
-    names = [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in listed]
-    for name in names:
-        taken.check_name(name)
-    return names
+    return [text if isinstance(text, bytes) else str(text) for text in listed]
 
 
 def _is_text(dtype: np.dtype[Any]) -> bool:

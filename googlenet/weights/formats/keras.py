@@ -195,7 +195,7 @@ def _read(path: Path, stream: BinaryIO, container: str) -> WeightsFile:
     with hdf5.opened(stream) as file:
         whole = hdf5.has(file, "model_weights")
         if whole and "model_config" in file.attrs:
-            _check_layers(hdf5.text(file, "model_config"))
+            _check_layers(hdf5.document(file, "model_config"))
         weights = hdf5.child(file, "model_weights") if whole else file
         if "layer_names" in weights.attrs or "layer_names0" in weights.attrs:
             return WeightsFile(path, "Keras legacy weights", plain_arrays(_legacy(weights)), {})

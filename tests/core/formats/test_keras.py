@@ -176,7 +176,7 @@ def test_keras_needs_h5py(file, monkeypatch):
 @pytest.mark.parametrize("layer", ["Rescaling", "Normalization"])
 def test_what_a_model_does_to_images_first_is_never_dropped(file, layer):
     """The network behind it would get other numbers."""
-    config = f'{{"layers": [{{"class_name" : "{layer}", "config": {{}}}}]}}'
+    config = f'{{"layers": [{{"class_name" : "{layer}", "config": {{}}}}{" " * 5000}]}}'
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("config.json", config)
