@@ -117,6 +117,8 @@ def in_options(message: str, params: Sequence[Any], words: Collection[str] = ())
         if param.param_type_name == "argument":
             return (param.metavar or name).strip("[] .") if value is None else value
         flag = option_of(param, value)
+        if value == "False" and param.is_flag and not param.secondary_opts:
+            return f"no {flag}"  # it is off unless it is given
         return flag if value in (None, "True", "False") else f"{flag} {value}"
 
     return ARGUMENT.sub(typed, message)

@@ -321,6 +321,7 @@ def test_the_shell_completes_names(words, found):
             "continue it with --resume, or give another --out",
         ),
         ("`aux_weights`: one", "--aux-weight: one"),
+        ("leave the heads out: `aux=False`", "leave the heads out: no --aux"),
         ("`unknown=3` stays, as does `a path`", "unknown=3 stays, as does `a path`"),
         ("framework: no backend 'caffe'", "--framework: no backend 'caffe'"),
         ("Network.input_shape: expected", "--size: expected"),

@@ -352,6 +352,37 @@ def test_classifiers_that_are_not_taken_unasked(zoo):
             import_weights(file_of(several), NAME, head=head)
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["our names", "the library's"])
+def test_auxiliary_heads_on_one_side_only(tmp_path, own):
+    plain, both = (network_of(find_model(NAME), aux=aux, num_classes=7) for aux in (False, True))
+    for network in (plain, both):
+        arrays, params = arrays_of(find_model(NAME), aux=network is both)
+        path = tmp_path / f"{len(network.outputs)}.safetensors"
+        if own:
+            googlenet.save_params(path, network, params)
+        else:
+            path = path.with_suffix(".npz")
+            np.savez(path, **arrays)
+        lines = []
+        found = load_weights(path, plain, tell=lines.append)
+        assert same(found, {each: params[each] for each in param_specs(plain)})
+        assert ["aux1" in line for line in lines] == [True] * (network is both)
+    one = next(tmp_path.glob("1.*"))
+    missing = r"has no auxiliary heads, which '.*' was asked to have; leave out `aux`$"
+    with pytest.raises(WeightsError, match=missing):
+        load_weights(one, both)
+    with pytest.raises(WeightsError, match=missing):
+        googlenet.convert(one, tmp_path / "x.safetensors", model=None if own else NAME, aux=True)
+
+
+def test_auxiliary_heads_of_a_native_file(tmp_path):
+    network = get_network("torchvision:googlenet", num_classes=7)
+    np.savez(tmp_path / "native.npz", **init_params(network, seed=0))
+    both = get_network("torchvision:googlenet", num_classes=7, aux=True)
+    with pytest.raises(WeightsError, match="has no auxiliary heads, which"):
+        load_weights(tmp_path / "native.npz", both)
+
+
 def test_auxiliary_heads_of_other_classes():
     arrays, _ = arrays_of(find_model(NAME), aux=True)
     for name in ("aux1.fc2", "aux2.fc2"):

@@ -8,9 +8,12 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...errors import WeightsError
+from ...spec.layers import Network
 from ...spec.params import ParamSpec
+from ...spec.same import head_paths
 from .guess import LEAST_SHARE
 from .names import Entry
 from .parts import Part
@@ -31,6 +34,18 @@ class Head:
     features: int
     classes: int
     names: Mapping[str, str]
+
+
+def expect_heads(network: Network, paths: Collection[str], source: Path) -> None:
+    """Raises `WeightsError` if `network` has auxiliary heads, and none of their arrays is among
+    the `paths` of those that the file `source` has.
+    """
+    heads = tuple(f"{path}." for path in head_paths(network))
+    if heads and not any(path.startswith(heads) for path in paths):
+        raise WeightsError(
+            f"{source}: has no auxiliary heads, which '{network.name}' was asked to have; leave out"
+            " `aux`"
+        )
 
 
 def find_head(

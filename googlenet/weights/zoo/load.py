@@ -25,10 +25,11 @@ from .convert import (
     zoo_models_of,
 )
 from .guess import LEAST_SHARE
+from .heads import expect_heads
 from .models import ZooModel, namings, zoo_models
 from .own import given_models
 from .parts import best_part, parts_of
-from .reopen import reopen_weights
+from .reopen import added_by_heads, reopen_weights
 from .source import Source
 
 
@@ -54,8 +55,8 @@ def load_weights(
     fresh = {} if new_head is None else _fresh(network, new_head)
     if is_own(file.metadata):
         if (other := _own_dialect(file, network)) is not None:
-            return _carried(file, other, network, fresh)
-        kept = {name: array for name, array in file.arrays.items() if name not in fresh}
+            return _carried(file, other, network, fresh, tell)
+        kept = _with_its_heads(file, network, tell)
         return check_file(network, {**kept, **fresh}, file.metadata, path)
     refuse_checkpoint(path, file.metadata)
     if file.graph is not None:
@@ -68,7 +69,7 @@ def load_weights(
     if part.share < LEAST_SHARE and (model := _dialect_of(file, network)) is not None:
         size = (network.input_shape[1], network.input_shape[2])
         imported = import_weights(file, model.designator, input_size=size, key=key, head=head)
-        return _carried(file, imported, network, fresh)
+        return _carried(file, imported, network, fresh, tell)
     source = Source(part, head)
     if new_head is None:
         source.look_for_head(network)
@@ -77,6 +78,17 @@ def load_weights(
     if line := unused_in_words(left_over):
         tell(f"{path}: {line}")
     return check_params(network, {**params, **fresh}, source=str(path))
+
+
+def _with_its_heads(file: WeightsFile, network: Network, tell: Callable[[str], None]) -> Params:
+    """The arrays of a file of ours without those of auxiliary heads that `network` lacks, of which
+    `tell` is told. Raises `WeightsError` if the network has heads and the file none.
+    """
+    expect_heads(network, file.arrays, file.path)
+    extra = added_by_heads(network)
+    if line := unused_in_words([path for path in file.arrays if path in extra]):
+        tell(f"{file.path}: {line}")
+    return {path: array for path, array in file.arrays.items() if path not in extra}
 
 
 def _fresh(network: Network, seed: int) -> Params:
@@ -88,10 +100,21 @@ def _fresh(network: Network, seed: int) -> Params:
 # Other dialects -----------------------------------------------------------------------------------
 
 
-def _carried(file: WeightsFile, imported: Imported, network: Network, fresh: Params) -> Params:
+def _carried(
+    file: WeightsFile,
+    imported: Imported,
+    network: Network,
+    fresh: Params,
+    tell: Callable[[str], None],
+) -> Params:
     """The weights of `network`, with `fresh` ones in the place of the file's, whose number of
-    classes they may not share.
+    classes they may not share; `tell` is told of what is left out.
     """
+    expect_heads(network, imported.params, file.path)
+    extra = added_by_heads(network)
+    heads = [path for path in imported.params if path in extra]
+    if line := unused_in_words([*heads, *imported.left_over]):
+        tell(f"{file.path}: {line}")
     target = network
     if fresh:
         target = get_network(

@@ -21,6 +21,7 @@ from ..formats import WeightsFile
 from .choose import only_model
 from .convert import Imported, import_graph, import_weights
 from .described import described
+from .heads import expect_heads
 from .own import fitting_networks
 
 
@@ -63,8 +64,10 @@ def reopen_weights(
     network = get_network(name, num_classes=classes, input_shape=shape, aux=heads)
     if input_size is None:
         _check_input(file, network)
-    dropped = _head_paths(default) if aux is False else set()
+    dropped = added_by_heads(default) if aux is False else set()
     params = {path: array for path, array in file.arrays.items() if path not in dropped}
+    if aux:
+        expect_heads(network, params, file.path)
     left_over = [path for path in file.arrays if path in dropped]
     return Imported(network, check_params(network, params, source=str(file.path)), left_over)
 
@@ -142,7 +145,7 @@ def _check_input(file: WeightsFile, network: Network) -> None:
         taken.take_bytes(4 * max(largest, math.prod(network.input_shape)))
 
 
-def _head_paths(network: Network) -> set[str]:
+def added_by_heads(network: Network) -> set[str]:
     """The paths of the arrays that auxiliary heads would add to `network`."""
     try:
         return set(param_specs(get_network(network.name, aux=True))) - set(param_specs(network))

@@ -18,8 +18,8 @@ from ...spec.params import classifier_paths, end_weights, param_specs
 from ..formats.common import widen_bfloat16
 from .adapted import adapted, own_names
 from .described import described
-from .guess import rival
-from .heads import Head, find_head
+from .guess import LEAST_SHARE, rival
+from .heads import Head, expect_heads, find_head
 from .models import ZooModel
 from .names import Entry, entries, network_of, renumbered
 from .parts import Part
@@ -134,7 +134,11 @@ class Source:
         """
         params: Params = {}
         used: set[str] = set()
-        for entry in entries(self.model, network):
+        found = entries(self.model, network)
+        if self.part.share >= LEAST_SHARE:
+            there = [each.path for each in found if any(name in self._names for name in each.names)]
+            expect_heads(network, there, self.file.path)
+        for entry in found:
             if entry.path in without:
                 used.update(self._names[name] for name in entry.names if name in self._names)
                 continue
@@ -241,7 +245,7 @@ class Source:
             if ours != theirs and entry.path in self._head_paths():
                 return self._error(
                     f"'{name}', of an auxiliary head, has {theirs:,} classes, but the classifier"
-                    f" has {ours:,}; leave the auxiliary heads out with `aux=False`",
+                    f" has {ours:,}; leave the auxiliary heads out: `aux=False`",
                     guess=False,
                 )
         return self._size_error(what, entry, array, network) or self._error(what)
