@@ -29,6 +29,8 @@ def make(folder):
         other, _, base = of_library(folder, "gluoncv:googlenet")
         other.save_parameters(str(folder.path / "cv.params"))
         folder.add("save_parameters", "cv.params", installed("gluoncv"), base, "gluoncv:googlenet")
-
+        other.collect_params().save(str(folder.path / "cv_collected.params"))
+        ours = "gluoncv:googlenet"
+        folder.add("collect_params().save", "cv_collected.params", installed("gluoncv"), base, ours)
     own(folder, "mxnet", ".params", writer)
     book(folder, "mxnet", ".params", writer)

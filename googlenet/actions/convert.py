@@ -137,8 +137,16 @@ def convert(
     aux = None if aux is None else flag("aux", aux)
     input_size = None if input_size is None else size_of("input_size", input_size)
     designator = None
-    if model is not None and not is_own(model):
-        designator = models_of(name_of("model", model))[0].designator
+    if model is None or not is_own(model):
+        for argument, given in (
+            ("own_framework", own_framework),
+            ("channels", channels),
+            ("interpreters", interpreters or None),
+        ):
+            if given is not None:
+                raise UnknownNameError(f"`{argument}`: applies only to a model of your own")
+        if model is not None:
+            designator = models_of(name_of("model", model))[0].designator
     asked = {
         "key": None if key is None else name_of("key", key),
         "head": None if head is None else name_of("head", head),
@@ -168,11 +176,6 @@ def convert(
             interpreters=interpreters,
             progress=progress,
         )
-    elif own_framework is not None or channels is not None or interpreters:
-        argument = "own_framework" if own_framework is not None else "channels"
-        if own_framework is None and channels is None:
-            argument = "interpreters"
-        raise UnknownNameError(f"`{argument}`: applies only to a model of your own, FILE:NAME")
     elif designator is None:
         with told_apart(file):
             imported = reopen_weights(file, aux=aux, input_size=input_size, **asked)

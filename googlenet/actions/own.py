@@ -103,9 +103,9 @@ def own_network(
     with the rights of this one; it is killed after `timeout` seconds in which nothing new happens.
 
     Raises `ModelFileError` if the file or its code fails, `WeightsError` for weights that do not
-    fit the model, `TraceError` if the model cannot be
-    traced, or is not a network of the spec's layers, `ShapeError` for an `input_shape` that is
-    none, `UnknownNameError` or `BackendError` for a framework that is not there.
+    fit the model, `DataError` if they are no file, `TraceError` if the model cannot be traced, or
+    is not a network of the spec's layers, `ShapeError` for an `input_shape` that is none,
+    `UnknownNameError` or `BackendError` for a framework that is not there.
     """
     own = own_of(name_of("model", model))
     timeout = seconds(timeout)
@@ -119,10 +119,7 @@ def own_network(
             own,
             framework,
             folder,
-            {
-                "input_shape": list(shape),
-                "weights": weights_file(weights),
-            },
+            {"input_shape": list(shape), "weights": weights_file(weights)},
             interpreter=paths.get(framework),
             threads=threads,
             timeout=timeout,
@@ -197,7 +194,6 @@ def network_or_own(
     network: str | Network,
     *,
     own_framework: str | None,
-    weights: str | os.PathLike[str] | None = None,
     num_classes: int | None = None,
     input_shape: Shape | None = None,
     aux: bool = False,
@@ -231,7 +227,6 @@ def network_or_own(
     assert isinstance(network, str)
     found = own_network(
         network,
-        weights=weights,
         own_framework=own_framework,
         input_shape=input_shape,
         interpreters=interpreters,

@@ -20,7 +20,7 @@ def weights_file(weights: str | os.PathLike[str] | None) -> str | None:
     if weights is None:
         return None
     path: Path = path_of("weights", weights).absolute()
-    if kind_at(path) not in ("file", "folder"):
+    if kind_at(path) != "file":
         raise DataError(f"{weights}: is not a file")
     return str(path)
 

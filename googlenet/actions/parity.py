@@ -64,11 +64,10 @@ def parity(
     unless others are given; `input_shape` is (C, H, W). `frameworks` are by default all
     that are installed, or have an interpreter in `interpreters` (a path by framework). `images` is
     what `load_image_set` accepts, by default scikit-learn's digits; `count` of them are used, by
-    default all, or 64 digits. `weights` is a mapping from path to array, or a file,
-    where `key` and `head` are as for `import_weights`, of a user's model also one that its own
-    framework loads into it; by default they
-    are drawn by `initializer` from `seed`. `gradients` are compared with `label_smoothing` in the
-    loss, and `train_steps` is the number of training steps to compare.
+    default all, or 64 digits. `weights` is a mapping from path to array, or a file, where `key` and
+    `head` are as for `import_weights`, of a user's model also one that its own framework loads into
+    it; by default they are drawn by `initializer` from `seed`. `gradients` are compared with
+    `label_smoothing` in the loss, and `train_steps` is the number of training steps to compare.
 
     With `exact`, the bits of every output and gradient are compared too, on weights and images with
     which float32 rounds nothing. A network given by name, without `input_shape` or `num_classes`,
@@ -136,9 +135,14 @@ def parity(
     if own is not None and weights is None:
         weights = own.params
     elif own is not None and isinstance(weights, (str, os.PathLike)):
-        which = {"key": key, "head": head}
         weights = own_params(
-            own, weights, **which, interpreters=interpreters, timeout=timeout, progress=progress
+            own,
+            weights,
+            key=key,
+            head=head,
+            interpreters=interpreters,
+            timeout=timeout,
+            progress=progress,
         )
         key = head = None
     params = weights_of(weights, spec, seed=seed, initializer=initializer, key=key, head=head)

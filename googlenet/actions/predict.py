@@ -166,8 +166,8 @@ def predict(
     file = read_weights_file(source)
     if model is not None and is_own(model):
         raise UnknownNameError(
-            f"`model={model}`: is a model of your own; give its file to `convert` as `model`, which"
-            " writes the weights of the network here that computes the same, and those here"
+            f"`model={model}`: is a model of your own; convert its weights with `convert`, which"
+            " takes it as `model`, and give what that writes"
         )
     size = None if array is None else (int(array.shape[2]), int(array.shape[3]))
     with told_apart(file):

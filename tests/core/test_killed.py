@@ -1,4 +1,4 @@
-"""Runs and races of the reference, killed at random moments; how each framework's own end is in
+"""Runs and races of the reference, killed at random moments; those of each framework are in
 `tests/native/test_training.py`.
 """
 

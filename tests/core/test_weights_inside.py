@@ -134,6 +134,17 @@ def test_keys_are_shown_where_nothing_fits():
         import_weights(file_of(arrays | {"bias": np.ones(2, np.float32)}), NAME)
 
 
+@pytest.mark.parametrize("aux", [False, True])
+def test_gluoncvs_googlenet_saved_by_collect_params(aux):
+    """Its dense layers are numbered in their order, so the classifier's number tells of heads."""
+    plain, heads = namings("gluoncv:googlenet")[1:]
+    arrays, params = arrays_of(heads if aux else plain, aux=aux)
+    assert f"dense{4 if aux else 0}_weight" in arrays
+    found = import_weights(file_of(prefixed(arrays, "googlenet0_")), "gluoncv:googlenet")
+    assert same(found.params, params)
+    assert found.left_over == []
+
+
 # Names of native models ---------------------------------------------------------------------------
 
 FORMATS = {

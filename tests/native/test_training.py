@@ -11,9 +11,9 @@ import pytest
 from ..killed import ends_as_one_that_was_not_killed
 
 
-@pytest.mark.parametrize("way", ["two", "one"])
+@pytest.mark.parametrize("way", ["race", "two", "one"])
 def test_a_killed_run_ends_as_one_that_was_not(framework, way):
-    """In one process, and in two that the framework's own launcher starts."""
+    """In one process, in two that the framework's own launcher starts, and as a race of two seeds."""
     ends_as_one_that_was_not_killed(framework, way)
 
 
