@@ -640,3 +640,33 @@ def test_any_number_of_classes_and_channels(name, num_classes, channels, aux):
     assert len(network.outputs) == 1 + aux * {"googlenet_paper": 2, "inception_v3": 1}.get(
         name.rpartition(":")[2], 0
     )
+
+
+def test_paddleclas_inception_v4_is_as_the_figures_draw_it():
+    """Figures 3, 5 and 6: kernels and channels in order, and in each block average pools first."""
+    network = get_network("paddleclas:inception_v4")
+    drawn = {
+        "stem.mixed_4a.branch_7x7.": [((1, 1), 64), ((7, 1), 64), ((1, 7), 64), ((3, 3), 96)],
+        "inception_b.block_1.branch_double_7x7.": [
+            ((1, 1), 192),
+            ((1, 7), 192),
+            ((7, 1), 224),
+            ((1, 7), 224),
+            ((7, 1), 256),
+        ],
+        "inception_c.block_1.branch_double_3x3.": [
+            ((1, 1), 384),
+            ((1, 3), 448),
+            ((3, 1), 512),
+            ((1, 3), 256),
+            ((3, 1), 256),
+        ],
+    }
+    convs = [site for site in walk(network) if isinstance(site.layer, Conv)]
+    for place, expected in drawn.items():
+        found = [each.layer for each in convs if each.path.startswith(place)]
+        assert [(each.kernel_size, each.out_channels) for each in found] == expected, place
+    paths = [site.path for site in walk(network)]
+    for block in ("inception_a.block_1", "reduction_a", "inception_b.block_1", "reduction_b"):
+        first = next(path for path in paths if path.startswith(f"{block}."))
+        assert first.startswith(f"{block}.branch_pool."), first

@@ -13,7 +13,7 @@ from ..killed import ends_as_one_that_was_not_killed
 
 @pytest.mark.parametrize("way", ["race", "two", "one"])
 def test_a_killed_run_ends_as_one_that_was_not(framework, way):
-    """In one process, in two that the framework's own launcher starts, and as a race of two seeds."""
+    """In one process, in two of the framework's own launcher, and as a race of two seeds."""
     ends_as_one_that_was_not_killed(framework, way)
 
 
