@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..arrays import Array, Params
-from ..spec.layers import (
+from .layers import (
     NO_PADDING,
     AvgPool,
     BatchNorm,
@@ -30,8 +30,8 @@ from ..spec.layers import (
     Scale,
     Sequential,
 )
-from ..spec.rewrite import edited
-from ..spec.traversal import CompositeSite, LeafSite, fold, join
+from .rewrite import edited
+from .traversal import CompositeSite, LeafSite, fold, join
 
 Weighed: TypeAlias = tuple[Network, Params]
 Chain: TypeAlias = tuple[LeafSite, ...]

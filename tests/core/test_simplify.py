@@ -9,19 +9,18 @@ from hypothesis import given, settings
 
 from googlenet import NETWORKS, Network, get_network, param_specs, spec
 from googlenet.reference.network import Model, Pass
-from googlenet.spec import blocks
+from googlenet.spec import blocks, simplify
 from googlenet.spec.analysis import count_multiply_adds, fits
 from googlenet.spec.traversal import composites, walk
-from googlenet.weights import rewrites
 
 from .networks import MAP_LEAVES, networks, pairs, pools
 
 EACH = (
-    rewrites.without_idle,
-    rewrites.scales_folded,
-    rewrites.norms_folded,
-    rewrites.projections_first,
-    rewrites.simplified,
+    simplify.without_idle,
+    simplify.scales_folded,
+    simplify.norms_folded,
+    simplify.projections_first,
+    simplify.simplified,
 )
 
 
@@ -141,7 +140,7 @@ def kinds(network):
 )
 def test_networks_lose_what_is_idle_and_their_norms(name, size):
     network = get_network(name, input_shape=(NETWORKS[name]().input_shape[0], size, size))
-    changed = check_same(rewrites.simplified, network, drawn(network))
+    changed = check_same(simplify.simplified, network, drawn(network))
     assert not {spec.BatchNorm, spec.Dropout, spec.Scale} & set(kinds(changed))
     assert all(layer.layer.bias for layer in walk(changed) if isinstance(layer.layer, spec.Conv))
     sums = [found for found in composites(changed) if isinstance(found.layer, spec.Residual)]
