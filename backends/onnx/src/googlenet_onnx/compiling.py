@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Final
 
 from googlenet.arrays import Array
 from googlenet.backend.checks import check_form
 
 from .model import Model, name
 
-#: With all of its optimisations.
-_FORMS: Final = ("ORT_ENABLE_ALL",)
-compiled_forms = tuple(_FORMS)
+#: All of onnxruntime's optimisations, which every session of an adapter's model has.
+compiled_forms: tuple[str, ...] = ("ORT_ENABLE_ALL",)
 
 
 def compiled(model: Model, form: str) -> Callable[[Array], dict[str, Array]]:

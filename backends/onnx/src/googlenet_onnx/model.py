@@ -83,6 +83,7 @@ class Model:
         self._hold(proto.SerializeToString())
 
     def __call__(self, images: Array) -> Array | tuple[Array, ...]:
+        """The logits of images (N, C, H, W), or the tuple with those of the heads."""
         outputs = tuple(self.run(images).values())
         return outputs if len(outputs) > 1 else outputs[0]
 
