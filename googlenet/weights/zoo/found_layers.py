@@ -255,7 +255,8 @@ class Layers:
         )
         ours = of_spec(layer, site.out_shape)
         theirs = of_node(node, node.numbers("kernel_shape"), site.in_shape, pads)
-        counts = bool(node.number("count_include_pad", 0)) or pads != NO_PADS
+        # What is cut off is no padding.
+        counts = bool(node.number("count_include_pad", 0)) or any(map(any, np.maximum(pads, 0)))
         if theirs is None or not alike(ours, theirs):
             raise Differs(f"'{site.path}' has other windows than {words(layer)}")
         if isinstance(layer, AvgPool) and not divide_alike(
@@ -283,7 +284,7 @@ class Layers:
         if size == (height, width) and (node is None or node.op != "AveragePool"):
             return value
         if height % size[0] or width % size[1]:
-            raise Differs(f"'{site.path}' has windows of several sizes, which ONNX does not say")
+            return self._products(site, size, value)
         node, at = self._node(words(site.layer), site, value, "AveragePool")
         window = (height // size[0], width // size[1])
         layer = AvgPool(window, window, ((0, 0), (0, 0)), False, False)
@@ -291,6 +292,37 @@ class Layers:
         if not alike(of_spec(layer, site.out_shape), theirs):
             raise Differs(f"'{site.path}' has other windows than {words(layer)}")
         return at.before(node.inputs[0])
+
+    def _products(self, site: LeafSite, size: tuple[int, int], value: Value) -> Value:
+        """Means over windows of several sizes: products with a matrix for each axis, divided by the
+        number of elements of each window, unless the matrices have done that.
+        """
+        what = "windows of several sizes, as products with matrices"
+        node, at = self.values.made(value)
+        counts: Array = np.ones(size)
+        if node is not None and node.op == "Div" and (divided := self.values.split(node)):
+            counts = divided[1]
+            node, at = self.values.made(at.before(divided[0]))
+        matrices: list[Array] = []
+        for side in (1, 0):  # columns are on the right of the map
+            weight = None
+            if node is not None and node.op == "MatMul" and len(node.inputs) == 2:
+                weight = self.values.constant(node.inputs[side])
+            if node is None or weight is None or at.order == "HWC":
+                raise self.other(site.path, what, node)
+            matrices.append(weight if side == 0 else weight.T)
+            node, at = self.values.made(at.before(node.inputs[1 - side], "CHW"))
+        columns, rows = matrices
+        if (rows.ndim, columns.ndim, counts.shape) != (2, 2, size):
+            raise Differs(f"'{site.path}' multiplies by other matrices than those of its windows")
+        weights = np.einsum("ih,jw,ij->ijhw", rows, columns, 1 / counts)
+        means = [
+            _windows(before, after) for before, after in zip(site.in_shape[1:], size, strict=True)
+        ]
+        expected = np.einsum("ih,jw->ijhw", *means)
+        if weights.shape != expected.shape or not np.allclose(weights, expected, atol=1e-7):
+            raise Differs(f"'{site.path}' multiplies by other matrices than those of its windows")
+        return at
 
     def _mean(self, site: LeafSite, value: Value) -> Value:
         """The mean of a whole map, in any of its spellings."""
@@ -377,6 +409,14 @@ class Layers:
             parts = self.values.split(node)
             value = value.before(parts[0] if parts else node.inputs[0])
         return value.order == "CHW"
+
+
+def _windows(size: int, count: int) -> Array:
+    """(count, size): what each of `count` nearly equal windows has of each pixel."""
+    pixel, window = np.arange(size), np.arange(count)[:, None]
+    inside = (pixel >= window * size // count) & (pixel < -(-(window + 1) * size // count))
+    shares: Array = inside / inside.sum(1, keepdims=True)
+    return shares
 
 
 def owes(value: Value) -> bool:

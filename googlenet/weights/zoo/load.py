@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ...architectures import get_network
+from ...architectures import designators, get_network
 from ...arrays import Params
 from ...errors import GoogLeNetError, WeightsError
 from ...spec.layers import Network
@@ -61,7 +61,8 @@ def load_weights(
     refuse_checkpoint(path, file.metadata)
     if file.graph is not None:
         _, height, width = network.input_shape
-        found = import_graph(file, network.name, input_size=(height, width))
+        given = None if network.name in designators() else network
+        found = import_graph(file, network.name, input_size=(height, width), given=given)
         kept = {name: array for name, array in found.params.items() if name not in fresh}
         return check_params(network, {**kept, **fresh}, source=str(path))
     models = [*given_models(network), *zoo_models_of(network.name)]

@@ -1,6 +1,6 @@
 """The backend `onnx`: models of ONNX, run by onnxruntime."""
 
-from . import layout, leaves, model, modules
+from . import layout, leaves, model, modules, source
 from .compiling import compiled, compiled_forms
 from .model import (
     build,
@@ -12,6 +12,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .sessions import set_full_precision, set_threads
+from .source import spelling
 
 __all__ = [
     "build",
@@ -28,5 +29,7 @@ __all__ = [
     "save",
     "set_full_precision",
     "set_threads",
+    "source",
+    "spelling",
     "unbiased_running_variance",
 ]

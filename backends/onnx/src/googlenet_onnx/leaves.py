@@ -46,8 +46,8 @@ def leaf(site: spec.LeafSite) -> Chain:
         case spec.Dropout(rate):
             return (Call(modules.Dropout, (rate,)),)
         case spec.Dense(out_features, bias):
-            weight = (out_features, math.prod(site.in_shape))
-            dense = Call(modules.Gemm, (weight,), options(bias=(bias, True)))
+            features = (math.prod(site.in_shape), out_features)
+            dense = Call(modules.Gemm, features, options(bias=(bias, True)))
             return (dense,) if len(site.in_shape) == 1 else (Call(modules.Flatten), dense)
         case spec.Scale() as scale:
             _, factor = scale_factors(scale)
@@ -57,14 +57,14 @@ def leaf(site: spec.LeafSite) -> Chain:
 
 
 def _conv(site: spec.LeafSite, layer: spec.Conv) -> Call:
-    weight = (layer.out_channels, site.in_shape[0] // layer.groups, *layer.kernel_size)
     settings = options(
         strides=(layer.stride, (1, 1)),
         pads=(_pads(explicit_padding(layer)), (0, 0, 0, 0)),
         group=(layer.groups, 1),
         bias=(layer.bias, True),
     )
-    return Call(modules.Conv, (weight,), settings)
+    arguments = (site.in_shape[0], layer.out_channels, layer.kernel_size)
+    return Call(modules.Conv, arguments, settings)
 
 
 def _max_pool(site: spec.LeafSite, layer: spec.MaxPool) -> Call:

@@ -163,8 +163,9 @@ def build(network: Network, params: Params, *, device: str | None = None) -> Mod
     proto.producer_name, proto.producer_version = "googlenet", __version__
     proto.graph.doc_string = network.source
     onnx.helper.set_model_props(proto, network_metadata(network))
-    renamed = images.graph.renamed
-    taps = {path: renamed.get(value.name, value.name) for path, value in kept.items()}
+    # A node keeps its name, though its output may have been given another one.
+    given = {node.name: node.output[0] for node in proto.graph.node}
+    taps = {path: given.get(value.name, "images") for path, value in kept.items()}
     return Model(network, proto, taps, provider)
 
 

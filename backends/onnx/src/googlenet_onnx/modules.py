@@ -1,71 +1,44 @@
 """ONNX's operators as constructors, which ONNX itself has none of, and layers that it lacks. Each
-can be copied out whole, with `Graph`, `Value` and `Operator`: it needs ONNX and NumPy, and nothing
-else.
+can be copied out whole, with `Value` and `Operator`: it needs ONNX and NumPy, and nothing else.
 
 An operator is made of its settings, by ONNX's own names, and of the shapes of its arrays; called on
-a value it adds its nodes to that value's graph. Pads are (top, left, bottom, right). Maps are (N,
+a value it adds its nodes to the graph of that. Pads are (top, left, bottom, right). Maps are (N,
 C, H, W) of float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-#: The oldest set of operators with all that is needed in its present form, which every runtime
-#: that is in use understands, and the version of the file format that came with it.
-OPSET, IR_VERSION = 17, 8
 
-
-@dataclass
-class Graph:
-    """The `shape` (C, H, W) of its images, its nodes so far, in the order of execution, and the
-    shapes of their arrays by name.
+@dataclass(frozen=True)
+class Value:
+    """What a node gives, or the images, by its name: (N, C, H, W) or (N, K). It carries the graph:
+    the `shape` (C, H, W) of the images, all nodes so far, in the order of execution, and the shapes
+    of their arrays by name.
     """
 
+    name: str
     shape: tuple[int, int, int]
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     arrays: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    #: What its values are called in the end, where that is not as they are made.
-    renamed: dict[str, str] = field(default_factory=lambda: {":images": "images"})
 
-    def add(self, op_type: str, inputs: list[str], name: str, **attributes: Any) -> Value:
+    def add(self, op_type: str, inputs: list[str], name: str, **attributes: Any) -> Self:
         """What a new node gives, called like the node."""
         self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
-        return Value(name, self)
+        return replace(self, name=name)
 
     def constant(self, name: str, value: Any) -> str:
         """The name of a number, or of an array, that is a setting and no weight."""
         tensor = numpy_helper.from_array(np.asarray(value), name)
         return self.add("Constant", [], name, value=tensor).name
-
-    def call_outputs(self, outputs: Mapping[str, Value]) -> None:
-        """Give `outputs` their names, and another one to what has such a name already."""
-        for name, value in outputs.items():
-            if value.name in self.renamed:  # the images, or an output already
-                value = self.add("Identity", [value.name], f":{name}")
-            self.renamed[value.name] = name
-        taken = {"images", *outputs}
-        for node in self.nodes:
-            for each in taken.intersection(node.output) - self.renamed.keys():
-                self.renamed[each] = f"{each}:0"
-        for node in self.nodes:
-            for names in (node.input, node.output):
-                names[:] = [self.renamed.get(each, each) for each in names]
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a node of a graph gives, or the images: (N, C, H, W) or (N, K)."""
-
-    name: str
-    graph: Graph
 
 
 class Operator:
@@ -80,16 +53,18 @@ class Operator:
 
     def __call__(self, x: Value) -> Value:
         held = {f"{self.name}.{last}": shape for last, shape in self.arrays.items()}
-        x.graph.arrays.update(held)
-        return x.graph.add(type(self).__name__, [x.name, *held], self.name, **self.attributes)
+        x.arrays.update(held)
+        return x.add(type(self).__name__, [x.name, *held], self.name, **self.attributes)
 
 
 class Conv(Operator):
-    """A convolution with a weight of shape (O, I / group, H, W)."""
+    """A convolution."""
 
     def __init__(
         self,
-        weight: tuple[int, int, int, int],
+        in_channels: int,
+        out_channels: int,
+        kernel_shape: tuple[int, int],
         strides: tuple[int, int] = (1, 1),
         pads: tuple[int, int, int, int] = (0, 0, 0, 0),
         group: int = 1,
@@ -97,9 +72,13 @@ class Conv(Operator):
         *,
         name: str = "",
     ) -> None:
-        arrays = {"weight": weight, "bias": weight[:1]} if bias else {"weight": weight}
+        arrays: dict[str, tuple[int, ...]] = {
+            "weight": (out_channels, in_channels // group, *kernel_shape)
+        }
+        if bias:
+            arrays["bias"] = (out_channels,)
         super().__init__(
-            name, arrays, kernel_shape=weight[2:], strides=strides, pads=pads, group=group
+            name, arrays, kernel_shape=kernel_shape, strides=strides, pads=pads, group=group
         )
 
 
@@ -126,9 +105,9 @@ class BatchNormalization(Operator):
         y = super().__call__(x)
         if not self.scale:
             weight = f"{self.name}.weight"
-            ones = np.ones(x.graph.arrays.pop(weight), np.float32)
-            x.graph.constant(weight, ones)
-            x.graph.nodes.insert(-1, x.graph.nodes.pop())  # before what takes it
+            ones = np.ones(x.arrays.pop(weight), np.float32)
+            x.constant(weight, ones)
+            x.nodes.insert(-1, x.nodes.pop())  # before what takes it
         return y
 
 
@@ -216,10 +195,14 @@ class Flatten(Operator):
 
 
 class Gemm(Operator):
-    """A dense layer with a weight of shape (O, I)."""
+    """A dense layer."""
 
-    def __init__(self, weight: tuple[int, int], bias: bool = True, *, name: str = "") -> None:
-        arrays = {"weight": weight, "bias": weight[:1]} if bias else {"weight": weight}
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, name: str = ""
+    ) -> None:
+        arrays: dict[str, tuple[int, ...]] = {"weight": (out_features, in_features)}
+        if bias:
+            arrays["bias"] = (out_features,)
         super().__init__(name, arrays, transB=1)
 
 
@@ -230,7 +213,7 @@ class Concat:
         self.name = name
 
     def __call__(self, x: list[Value]) -> Value:
-        return x[0].graph.add("Concat", [each.name for each in x], self.name, axis=1)
+        return x[0].add("Concat", [each.name for each in x], self.name, axis=1)
 
 
 class Dropout(Operator):
@@ -241,8 +224,8 @@ class Dropout(Operator):
         self.ratio = ratio
 
     def __call__(self, x: Value) -> Value:
-        ratio = x.graph.constant(f"{self.name}.ratio", np.float32(self.ratio))
-        return x.graph.add("Dropout", [x.name, ratio], self.name)
+        ratio = x.constant(f"{self.name}.ratio", np.float32(self.ratio))
+        return x.add("Dropout", [x.name, ratio], self.name)
 
 
 class Mul(Operator):
@@ -253,8 +236,8 @@ class Mul(Operator):
         self.factor = factor
 
     def __call__(self, x: Value) -> Value:
-        factor = x.graph.constant(f"{self.name}.factor", np.float32(self.factor))
-        return x.graph.add("Mul", [x.name, factor], self.name)
+        factor = x.constant(f"{self.name}.factor", np.float32(self.factor))
+        return x.add("Mul", [x.name, factor], self.name)
 
 
 class Pad(Operator):
@@ -266,30 +249,30 @@ class Pad(Operator):
         self.pads = (0, 0, top, left, 0, 0, bottom, right)
 
     def __call__(self, x: Value) -> Value:
-        pads = x.graph.constant(f"{self.name}.pads", np.array(self.pads, np.int64))
-        return x.graph.add("Pad", [x.name, pads], self.name)
+        pads = x.constant(f"{self.name}.pads", np.array(self.pads, np.int64))
+        return x.add("Pad", [x.name, pads], self.name)
 
 
 class AdaptiveAveragePool(Operator):
-    """The mean over `output_size` nearly equal windows of a map of `input_size`, (height, width)
+    """The mean over `out_size` nearly equal windows of a map of `in_size`, (height, width)
     both: window i spans ⌊i·H/H'⌋ to ⌈(i+1)·H/H'⌉. The sums are products with matrices of 0 and 1.
     """
 
     def __init__(
-        self, input_size: tuple[int, int], output_size: tuple[int, int], *, name: str = ""
+        self, in_size: tuple[int, int], out_size: tuple[int, int], *, name: str = ""
     ) -> None:
         super().__init__(name)
-        self.sizes = tuple(zip(input_size, output_size, strict=True))
+        self.sizes = tuple(zip(in_size, out_size, strict=True))
 
     def __call__(self, x: Value) -> Value:
         rows, columns = (self.windows(*each) for each in self.sizes)
-        graph, name = x.graph, self.name
-        left = graph.constant(f"{name}.rows", rows)
-        x = graph.add("MatMul", [left, x.name], f"{name}.summed_rows")
-        right = graph.constant(f"{name}.columns", columns.T)
-        x = graph.add("MatMul", [x.name, right], f"{name}.sums")
-        counts = graph.constant(f"{name}.counts", np.outer(rows.sum(1), columns.sum(1)))
-        return graph.add("Div", [x.name, counts], name)
+        name = self.name
+        left = x.constant(f"{name}.rows", rows)
+        x = x.add("MatMul", [left, x.name], f"{name}.summed_rows")
+        right = x.constant(f"{name}.columns", columns.T)
+        x = x.add("MatMul", [x.name, right], f"{name}.sums")
+        counts = x.constant(f"{name}.counts", np.outer(rows.sum(1), columns.sum(1)))
+        return x.add("Div", [x.name, counts], name)
 
     @staticmethod
     def windows(size: int, count: int) -> npt.NDArray[np.float32]:
@@ -309,12 +292,29 @@ class ResidualSum:
         body, shortcut = x
         if self.scale != 1:
             body = Mul(self.scale, name=f"{self.name}.scaled")(body)
-        return body.graph.add("Add", [shortcut.name, body.name], self.name)
+        return body.add("Add", [shortcut.name, body.name], self.name)
 
 
 def images_of(shape: tuple[int, int, int]) -> Value:
     """The images of a new graph: any number of `shape` (C, H, W)."""
-    return Value(":images", Graph(shape))
+    return Value(":images", shape)
+
+
+def call_outputs(images: Value, outputs: Mapping[str, Value]) -> None:
+    """Give the images and the `outputs` of a graph their names, and another one to whatever has
+    such a name already.
+    """
+    named = {images.name: "images"}
+    for name, value in outputs.items():
+        if value.name in named:  # the images, or an output already
+            value = images.add("Identity", [value.name], f":{name}")
+        named[value.name] = name
+    for node in images.nodes:
+        for name in {"images", *outputs}.intersection(node.output) - named.keys():
+            named[name] = f"{name}:0"
+    for node in images.nodes:
+        for names in (node.input, node.output):
+            names[:] = [named.get(each, each) for each in names]
 
 
 def to_model(
@@ -330,24 +330,26 @@ def to_model(
 
     It has passed ONNX's strict checker and shape inference, and says the shape of every value.
     """
-    graph, every = images.graph, outputs if isinstance(outputs, tuple) else (outputs,)
+    every = outputs if isinstance(outputs, tuple) else (outputs,)
     names = names or ("logits", *(f"aux{i}" for i in range(1, len(every))))
-    graph.call_outputs(dict(zip(names, every, strict=True)))
+    call_outputs(images, dict(zip(names, every, strict=True)))
     held = [
         arrays[path]
         if path in arrays
         else numpy_helper.from_array(np.zeros(shape, np.float32), path)
-        for path, shape in graph.arrays.items()
+        for path, shape in images.arrays.items()
     ]
     number = onnx.TensorProto.FLOAT
-    given = helper.make_tensor_value_info("images", number, ["N", *graph.shape])
+    given = helper.make_tensor_value_info("images", number, ["N", *images.shape])
     # First with inputs in the place of the arrays: both of ONNX's tools take a copy of all.
     stand_ins = [helper.make_tensor_value_info(each.name, number, each.dims) for each in held]
     results = [helper.make_tensor_value_info(each, number, None) for each in names]
+    # The oldest set of operators that has each one in the form used here, which every runtime in
+    # use understands, and the version of the file format that came with it.
     model = helper.make_model(
-        helper.make_graph(graph.nodes, name, [given, *stand_ins], results),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        helper.make_graph(images.nodes, name, [given, *stand_ins], results),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
     )
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     onnx.checker.check_model(model, full_check=True)
