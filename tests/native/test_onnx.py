@@ -1,6 +1,7 @@
 """What is ONNX's own about its models."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from googlenet.weights.zoo.load import load_weights
 from googlenet.weights.zoo.reopen import reopen_weights
 
 from .networks import NETWORKS, PAPER, as_tuple
+from .test_readme import run
 
 backend = googlenet.get_backend("onnx")
 SMALL = composites()["norm_residual"]
@@ -304,3 +306,11 @@ def test_training_is_refused_in_one_line(tmp_path):
     assert "Traceback" not in done.stderr
     assert "onnx" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_code_of_the_page(tmp_path):
+    printed = run("docs/frameworks.md", "graph", tmp_path)
+    shape, _, difference = printed.strip().rpartition(" ")
+    assert shape == "(8, 10)"
+    assert float(difference) < 1e-6
+    assert os.listdir(tmp_path).count("googlenet.onnx") == 1

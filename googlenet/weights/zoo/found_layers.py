@@ -27,6 +27,7 @@ from ...spec.layers import (
     Network,
     ReLU,
     Scale,
+    Shape,
 )
 from ...spec.traversal import LeafSite, walk
 from ..formats.onnx import Node, OnnxGraph
@@ -293,7 +294,7 @@ class Layers:
             raise Differs(f"'{site.path}' has other windows than {words(layer)}")
         return at.before(node.inputs[0])
 
-    def _products(self, site: LeafSite, size: tuple[int, int], value: Value) -> Value:
+    def _products(self, site: LeafSite, size: Shape, value: Value) -> Value:
         """Means over windows of several sizes: products with a matrix for each axis, divided by the
         number of elements of each window, unless the matrices have done that.
         """
