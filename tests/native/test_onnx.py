@@ -264,9 +264,23 @@ def test_a_changed_graph_is_not_what_it_says(change, tmp_path):
     path = edited(network, tmp_path, edit)
     with pytest.raises(WeightsError, match=reason) as caught:
         reopen_weights(read_weights_file(path))
+    assert str(caught.value).startswith(f"{path}: says that it is googlenet, but '")
     assert "\n" not in str(caught.value)
     with pytest.raises(WeightsError, match=reason):
         googlenet.get_model(network, "onnx", weights=path)
+
+
+@pytest.mark.parametrize("said", ["inception_v3", "no network of ours", "googlenet_paper"])
+def test_a_file_that_says_that_it_is_another_network_is_what_its_graph_is(said, tmp_path):
+    network = googlenet.get_network("googlenet", num_classes=7)
+    path = saved(network, tmp_path)
+    proto = onnx.load(path)
+    (entry,) = [each for each in proto.metadata_props if each.key == "network"]
+    entry.value = said
+    onnx.save_model(proto, path)
+    found = reopen_weights(read_weights_file(path))
+    assert found.network == network
+    same(found.params, random_params(network))
 
 
 def test_other_windows_than_those_of_an_adaptive_average_are_refused(tmp_path):

@@ -68,6 +68,7 @@ def network_in(
     fitting: list[tuple[Follower, bool]] = []
     others: list[str] = []
     nearest: tuple[int, str, str] = (-1, "", "")
+    claimed = ""
     for name in [only] if only is not None else _names(graph):
         if only is None and name != said and not _is_near(name, graph):
             continue
@@ -90,7 +91,13 @@ def network_in(
                     fitting.append((follower, transforms))
                 break
             nearest = max(nearest, (follower.found, network.name, reason))
+            claimed = claimed or (reason if name == said else "")
     if not fitting:
+        if claimed:
+            raise WeightsError(
+                f"{file.path}: says that it is {said}, but {claimed}; its graph was changed, and is"
+                " none of the networks here: write it again"
+            )
         raise WeightsError(_refusal(file.path, nearest, only))
     follower, transforms = fitting[0]
     return Fitting(
