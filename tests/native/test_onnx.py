@@ -328,3 +328,13 @@ def test_the_code_of_the_page(tmp_path):
     assert shape == "(8, 10)"
     assert float(difference) < 1e-6
     assert os.listdir(tmp_path).count("googlenet.onnx") == 1
+
+
+def test_an_identity_at_the_start_shares_no_memory_with_the_images():
+    head = sequential(pool=GlobalAvgPool(), last=Dense(5, bias=True))
+    layers = sequential(start=sequential(aux1=Aux(head, 0.3)), pool=GlobalAvgPool())
+    network = googlenet.Network("identity", layers, (5, 4, 3), "this test")
+    images = random_images(network)
+    found = backend.forward(built(network), images, taps=["start"])["start"]
+    np.testing.assert_array_equal(found, images)
+    assert not np.shares_memory(found, images)

@@ -47,9 +47,13 @@ class Operator:
     """
 
     def __init__(
-        self, name: str, arrays: Mapping[str, tuple[int, ...]] = {}, **attributes: Any
+        self,
+        arrays: Mapping[str, tuple[int, ...]] | None = None,
+        *,
+        name: str = "",
+        **attributes: Any,
     ) -> None:
-        self.name, self.arrays, self.attributes = name, arrays, attributes
+        self.name, self.arrays, self.attributes = name, arrays or {}, attributes
 
     def __call__(self, x: Value) -> Value:
         held = {f"{self.name}.{last}": shape for last, shape in self.arrays.items()}
@@ -78,7 +82,7 @@ class Conv(Operator):
         if bias:
             arrays["bias"] = (out_channels,)
         super().__init__(
-            name, arrays, kernel_shape=kernel_shape, strides=strides, pads=pads, group=group
+            arrays, name=name, kernel_shape=kernel_shape, strides=strides, pads=pads, group=group
         )
 
 
@@ -98,7 +102,7 @@ class BatchNormalization(Operator):
     ) -> None:
         names = ("weight", "bias", "running_mean", "running_var")
         arrays = dict.fromkeys(names, (channels,))
-        super().__init__(name, arrays, epsilon=epsilon, momentum=momentum)
+        super().__init__(arrays, name=name, epsilon=epsilon, momentum=momentum)
         self.scale = scale
 
     def __call__(self, x: Value) -> Value:
@@ -123,7 +127,7 @@ class LRN(Operator):
         *,
         name: str = "",
     ) -> None:
-        super().__init__(name, size=size, alpha=alpha, beta=beta, bias=bias)
+        super().__init__(name=name, size=size, alpha=alpha, beta=beta, bias=bias)
 
 
 class MaxPool(Operator):
@@ -139,7 +143,7 @@ class MaxPool(Operator):
         name: str = "",
     ) -> None:
         super().__init__(
-            name, kernel_shape=kernel_shape, strides=strides, pads=pads, ceil_mode=ceil_mode
+            name=name, kernel_shape=kernel_shape, strides=strides, pads=pads, ceil_mode=ceil_mode
         )
 
 
@@ -157,7 +161,7 @@ class AveragePool(Operator):
         name: str = "",
     ) -> None:
         super().__init__(
-            name,
+            name=name,
             kernel_shape=kernel_shape,
             strides=strides,
             pads=pads,
@@ -169,29 +173,17 @@ class AveragePool(Operator):
 class GlobalAveragePool(Operator):
     """The mean over height and width, which stay as axes of size 1."""
 
-    def __init__(self, *, name: str = "") -> None:
-        super().__init__(name)
-
 
 class Relu(Operator):
     """max(x, 0)."""
-
-    def __init__(self, *, name: str = "") -> None:
-        super().__init__(name)
 
 
 class Identity(Operator):
     """x."""
 
-    def __init__(self, *, name: str = "") -> None:
-        super().__init__(name)
-
 
 class Flatten(Operator):
     """(N, C, H, W) → (N, C·H·W)."""
-
-    def __init__(self, *, name: str = "") -> None:
-        super().__init__(name, axis=1)
 
 
 class Gemm(Operator):
@@ -203,7 +195,7 @@ class Gemm(Operator):
         arrays: dict[str, tuple[int, ...]] = {"weight": (out_features, in_features)}
         if bias:
             arrays["bias"] = (out_features,)
-        super().__init__(name, arrays, transB=1)
+        super().__init__(arrays, name=name, transB=1)
 
 
 class Concat:
@@ -220,7 +212,7 @@ class Dropout(Operator):
     """The identity; for those who train the graph, `ratio` of the elements become 0."""
 
     def __init__(self, ratio: float, *, name: str = "") -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.ratio = ratio
 
     def __call__(self, x: Value) -> Value:
@@ -232,7 +224,7 @@ class Mul(Operator):
     """`factor · x`."""
 
     def __init__(self, factor: float, *, name: str = "") -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.factor = factor
 
     def __call__(self, x: Value) -> Value:
@@ -244,7 +236,7 @@ class Pad(Operator):
     """Zeros around a map; a negative number cuts off."""
 
     def __init__(self, pads: tuple[int, int, int, int], *, name: str = "") -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         top, left, bottom, right = pads
         self.pads = (0, 0, top, left, 0, 0, bottom, right)
 
@@ -261,7 +253,7 @@ class AdaptiveAveragePool(Operator):
     def __init__(
         self, in_size: tuple[int, int], out_size: tuple[int, int], *, name: str = ""
     ) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.sizes = tuple(zip(in_size, out_size, strict=True))
 
     def __call__(self, x: Value) -> Value:
