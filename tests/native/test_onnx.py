@@ -152,6 +152,15 @@ def test_another_graph_is_refused():
     ).tobytes()
     with pytest.raises(WeightsError, match="contains NaN"):
         model.proto = broken
+    broken.graph.initializer[0].raw_data = b"...."
+    with pytest.raises(WeightsError, match="its initializers cannot be read"):
+        model.proto = broken
+    with pytest.raises(WeightsError, match=r"expected an onnx\.ModelProto, got bytes"):
+        model.proto = b"model"
+    later = model.proto
+    later.opset_import[0].version += 1
+    with pytest.raises(WeightsError, match="is not the graph of network"):
+        model.proto = later
 
 
 def test_threads_may_share_it():

@@ -73,6 +73,8 @@ class Model:
     @proto.setter
     def proto(self, proto: onnx.ModelProto) -> None:
         """Run the weights of `proto`."""
+        if not isinstance(proto, onnx.ModelProto):
+            raise WeightsError(f"proto: expected an onnx.ModelProto, got {type(proto).__name__}")
         before = self.proto
         same_operators = sorted(map(str, proto.opset_import)) == sorted(
             map(str, before.opset_import)
@@ -82,7 +84,11 @@ class Model:
                 f"proto: is not the graph of network '{self.network.name}' as this model has it;"
                 " build a model of its own network"
             )
-        params = _arrays(self.network, proto)
+        try:
+            params = _arrays(self.network, proto)
+        except Exception as error:  # it may lack values, or have them in a file
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"proto: its initializers cannot be read ({reason})") from error
         check_params(self.network, params, source="proto")
         self._hold(proto.SerializeToString())
 
