@@ -36,6 +36,7 @@ REFERENCE = "numpy"
 SHIPPED: Final[Mapping[str, tuple[str, ...]]] = {
     "mindspore": (),
     "mxnet": (),
+    "onnx": ("onnxruntime",),
     "paddle": ("paddlepaddle",),
     "tensorflow": ("tf",),
     "torch": ("pytorch",),
