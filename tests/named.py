@@ -11,7 +11,7 @@ def named_framework() -> str:
     if not framework:
         pytest.exit(
             "GOOGLENET_FRAMEWORK is not set: name the framework to be tested, as in"
-            " GOOGLENET_FRAMEWORK=torch (or tensorflow, mxnet, paddle, mindspore, numpy)",
+            " GOOGLENET_FRAMEWORK=torch (or tensorflow, mxnet, paddle, mindspore, jax, numpy)",
             returncode=pytest.ExitCode.USAGE_ERROR,
         )
     return framework
