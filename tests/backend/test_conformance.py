@@ -5,6 +5,8 @@ import pytest
 from googlenet.backend.protocols import capabilities
 from googlenet.proof.conformance import cases
 
+from ..named import skip_if_lacking
+
 # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy), and PyTorch 2.13 when it
 # compiles.
 pytestmark = pytest.mark.filterwarnings(
@@ -15,7 +17,5 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.mark.parametrize("case", cases(), ids=str)
 def test_conformance(case, backend, framework):
-    # Only the reference may lack anything: a framework that loses a capability must fail.
-    if framework == "numpy" and (missing := case.capabilities - capabilities(backend)):
-        pytest.skip(f"the reference has no {', '.join(missing)}")
+    skip_if_lacking(framework, case.capabilities - capabilities(backend))
     case.check(backend)

@@ -4,7 +4,10 @@ passes the same proof.
 
 import pytest
 
+from googlenet.backend.protocols import capabilities
 from googlenet.proof.conformance import honest, mutants
+
+from ..named import skip_if_lacking
 
 # Keras 3.15 on numpy 2 warns of itself when it saves (convert_to_numpy), and PyTorch 2.13 when it
 # compiles.
@@ -26,5 +29,6 @@ def test_the_adapter_itself_passes(backend):
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=str)
-def test_mutant_is_caught_in_its_layer(mutant, backend):
+def test_mutant_is_caught_in_its_layer(mutant, backend, framework):
+    skip_if_lacking(framework, mutant.capabilities - capabilities(backend))
     mutant.check(backend)

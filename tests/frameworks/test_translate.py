@@ -14,9 +14,14 @@ import googlenet
 from googlenet import DataError, TraceError, UnknownNameError
 from googlenet.proof.conformance.tracing import outline, same_arrays
 
+from ..named import LACKS
 from .own_models import FILES
 
-PYTHONS = dict(pair.split("=", 1) for pair in os.environ["GOOGLENET_PYTHONS"].split())
+PYTHONS = {
+    framework: path
+    for framework, path in (pair.split("=", 1) for pair in os.environ["GOOGLENET_PYTHONS"].split())
+    if "adopt" not in (LACKS.get(framework) or ())
+}
 SHAPE = (1, 16, 15)
 FIRST, SECOND, *_ = PYTHONS
 

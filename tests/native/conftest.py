@@ -9,14 +9,30 @@ from pathlib import Path
 import pytest
 
 from ..frameworks.native import PACKAGES
-from ..named import named_framework
+from ..named import LACKS, named_framework
 from .described import described
 
 #: A test here may take a minute by itself: such tests start first, so that no core waits for one.
 LONG = ("test_training.py", "test_parallel.py")
 
 collect_ignore_glob = [f"test_*_{name}.py" for name in PACKAGES - {named_framework()}]
-collect_ignore = [f"test_{name}.py" for name in PACKAGES - {named_framework()}]
+#: What a framework must be able to do for the tests of a module.
+NEEDS = {
+    "test_check.py": "trace",
+    "test_libraries.py": "save for others",
+    "test_lines.py": "lines",
+    "test_parallel.py": "parallel",
+    "test_readme.py": "trainer",
+    "test_trace.py": "trace",
+    "test_training.py": "trainer",
+    "test_translate.py": "adopt",
+    "test_traps.py": "traps",
+}
+
+collect_ignore = [
+    *(f"test_{name}.py" for name in PACKAGES - {named_framework()}),
+    *(name for name, need in NEEDS.items() if need in (LACKS.get(named_framework()) or ())),
+]
 
 
 @pytest.fixture(scope="session")

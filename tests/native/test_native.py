@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import googlenet
+from googlenet.backend.protocols import capabilities
 from googlenet.proof.conformance.networks import LEAVES, composites, sandwich
 from googlenet.proof.parity.compare import compare_weights
 from googlenet.proof.parity.tolerance import distance, limit
@@ -27,7 +28,7 @@ from googlenet.spec.loss import cross_entropy
 from googlenet.weights.samples import random_images, random_params
 
 from ..frameworks.native import LOADERS
-from ..named import named_framework
+from ..named import named_framework, skip_if_lacking
 from .described import described
 from .networks import NETWORKS, OWN_LAYERS, PAPER, as_tuple, check_outputs, ending
 
@@ -297,8 +298,9 @@ def test_exports_what_it_is(native, build, outputs, exports, network, tmp_path):
     assert same(outputs(exported, network), expected)
 
 
-def test_trains_with_the_frameworks_own_optimiser(native, framework):
+def test_trains_with_the_frameworks_own_optimiser(native, backend, framework):
     """The loop of docs/frameworks.md, on one batch: the loss falls."""
+    skip_if_lacking(framework, {"trainer"} - capabilities(backend))
     model = googlenet.get_model("googlenet", framework=framework, input_shape=(1, 32, 32), seed=0)
     images = native.tensor(random_images(model.network, batch=4))
     losses = native.train(model, images, [0, 3, 5, 9], 12)
@@ -360,6 +362,7 @@ def test_the_gradient_of_a_loss_of_many_classes_adds_up_to_zero(framework, smoot
     layers = sequential(pool=GlobalAvgPool(), dense=Dense(1000, bias=True))
     network = googlenet.Network("many classes", layers, (3, 2, 2), "test")
     backend = googlenet.get_backend(framework)
+    skip_if_lacking(framework, {"gradients"} - capabilities(backend))
     loss, labels = googlenet.Loss(label_smoothing=smoothing), np.arange(8)
     model = backend.build(network, random_params(network))
     _, grads = backend.gradients(model, random_images(network, batch=8), labels, loss=loss)
@@ -374,6 +377,7 @@ def test_logits_far_from_zero_leave_the_loss_as_exact(framework, smoothing):
     logits = np.arange(8, dtype=np.float32) % 3 + 4096
     params = {"dense.weight": np.zeros((8, 3), np.float32), "dense.bias": logits}
     backend = googlenet.get_backend(framework)
+    skip_if_lacking(framework, {"gradients"} - capabilities(backend))
     labels, loss = np.array([0, 3, 3, 5, 7]), googlenet.Loss(label_smoothing=smoothing)
     model = backend.build(network, params)
     _, grads = backend.gradients(model, random_images(network, batch=5), labels, loss=loss)

@@ -6,10 +6,12 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    LeavesParallel,
     Saves,
     SetsPrecision,
     SetsThreads,
     Trains,
+    TrainsInParallel,
     Writes,
 )
 
@@ -18,6 +20,8 @@ compiles: Compiles = googlenet_jax
 differentiates: Differentiates = googlenet_jax
 saves: Saves = googlenet_jax
 trains: Trains = googlenet_jax
+trains_in_parallel: TrainsInParallel = googlenet_jax
+leaves_parallel: LeavesParallel = googlenet_jax
 sets_threads: SetsThreads = googlenet_jax
 sets_precision: SetsPrecision = googlenet_jax
 writes: Writes = googlenet_jax

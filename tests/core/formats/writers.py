@@ -437,7 +437,7 @@ def write_npz(arrays, save=np.savez):
     return stream.getvalue()
 
 
-# Flax: msgpack, object by object -------------------------------------------------------------------
+# Flax: msgpack, object by object ------------------------------------------------------------------
 
 
 def packed(value):

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx, serialization
-from jax import export
 
 MODEL = nnx.Module
 PRINTED = [
@@ -42,13 +41,7 @@ def _save_whole(model, images, folder):
     return pickle.loads((folder / "model.pickle").read_bytes())
 
 
-def _export(model, images, folder):
-    exported = export.export(_jitted(model))(jax.ShapeDtypeStruct(images.shape, images.dtype))
-    (folder / "model.bin").write_bytes(exported.serialize())
-    return export.deserialize((folder / "model.bin").read_bytes()).call
-
-
-EXPORTS = {"pickle": _save_whole, "jax.export": _export}
+EXPORTS = {"pickle": _save_whole}
 
 
 def tensor(images):

@@ -15,7 +15,7 @@ from .model import (
     unbiased_running_variance,
 )
 from .source import adopt, loading, spelling
-from .training import trainer
+from .training import leave_parallel, start_parallel, trainer
 
 __all__ = [
     "adopt",
@@ -26,6 +26,7 @@ __all__ = [
     "forward",
     "gradients",
     "layout",
+    "leave_parallel",
     "leaves",
     "loading",
     "model",
@@ -37,6 +38,7 @@ __all__ = [
     "set_threads",
     "source",
     "spelling",
+    "start_parallel",
     "trainer",
     "unbiased_running_variance",
 ]

@@ -64,20 +64,20 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nnx
 def _device(device: str | None) -> jax.Device:
     """Raises `DeviceError` if JAX has no such device."""
     if device is None:
-        return jax.devices()[0]
+        return jax.local_devices()[0]
     platform, _, index = device.partition(":")
     known = {"gpu": "gpu", "cuda": "cuda", "rocm": "rocm", "tpu": "tpu", "cpu": "cpu"}
     if platform not in known or (":" in device and not (index.isascii() and index.isdecimal())):
         raise shared.unusable_device(device, name, "there is no such device", _devices())
     try:
-        return jax.devices(platform)[int(index or 0)]
+        return jax.local_devices(backend=platform)[int(index or 0)]
     except (RuntimeError, IndexError, ValueError) as error:
         raise shared.unusable_device(device, name, error, _devices()) from error
 
 
 def _devices() -> list[str]:
     """The devices that there are, as `build` takes them."""
-    gpus = [f"{each.platform}:{each.id}" for each in jax.devices() if each.platform != "cpu"]
+    gpus = [f"{each.platform}:{each.id}" for each in jax.local_devices() if each.platform != "cpu"]
     return ["cpu", *gpus]
 
 
@@ -249,18 +249,10 @@ def total_loss(
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` threads. JAX only accepts this before it has computed anything: later it
+    """Compute with `count` threads. JAX reads the number when it first looks for devices: later it
     has no effect.
     """
-    before = os.environ.get("NPROC")
-    os.environ["NPROC"] = str(count)  # which JAX reads when it first looks for devices
-    try:
-        jax.devices("cpu")
-    finally:
-        if before is None:
-            del os.environ["NPROC"]
-        else:
-            os.environ["NPROC"] = before
+    os.environ["NPROC"] = str(count)
 
 
 def set_full_precision() -> dict[str, str]:
@@ -277,8 +269,9 @@ def network_of(model: nnx.Module) -> Network:
 
 def device_of(model: nnx.Module) -> jax.Device:
     """The device that the model's weights are on."""
-    arrays = jax.tree.leaves(nnx.state(model))
-    return next((device for array in arrays for device in array.devices()), jax.devices()[0])
+    # What its user set may be an array of NumPy's.
+    arrays = [each for each in jax.tree.leaves(nnx.state(model)) if isinstance(each, jax.Array)]
+    return next((device for array in arrays for device in array.devices()), _device(None))
 
 
 def module_at(model: nnx.Module, path: str) -> Any:

@@ -2,23 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from functools import partial
+from typing import Any, Final, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax import lax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from googlenet.arrays import Array, Params
 from googlenet.backend import shared
 from googlenet.backend.checks import check_images, check_labels
+from googlenet.errors import BackendError
 from googlenet.spec import Recipe
 
 from . import layout
 from .model import assign, device_of, in_mode, network_of, total_loss, values_of, variables_of
 
 Values = dict[str, jax.Array]
+
+#: What tells a process of the others, where no cluster does that JAX knows.
+_VARIABLES: Final = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+_START_EACH: Final = (
+    "start each process with JAX_COORDINATOR_ADDRESS=HOST:PORT JAX_NUM_PROCESSES=PROCESSES"
+    " JAX_PROCESS_ID=RANK, or all of them with mpirun or srun"
+)
+
+
+def start_parallel() -> tuple[int, int]:
+    """Join the processes that the environment tells of, JAX's variables or those of a cluster that
+    `jax.distributed` knows, with gloo on the CPU; returns this process's rank, and how many there
+    are.
+
+    Raises `BackendError` if there are none, or they cannot be joined.
+    """
+    if not jax.distributed.is_initialized():
+        given = [os.environ.get(name) for name in _VARIABLES]
+        missing = [name for name, value in zip(_VARIABLES, given, strict=True) if not value]
+        if missing and len(missing) < len(_VARIABLES):
+            are = "is" if len(missing) == 1 else "are"
+            raise BackendError(f"jax: {', '.join(missing)} {are} not set; {_START_EACH}")
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        try:
+            address, *numbers = given
+            processes, rank = (int(each) if each else None for each in numbers)
+            jax.distributed.initialize(address, processes, rank)
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise BackendError(
+                f"jax: cannot join the processes of the environment ({reason}); {_START_EACH}"
+            ) from error
+    return jax.process_index(), jax.process_count()
+
+
+def leave_parallel(code: int) -> NoReturn:
+    """End this process with the exit code `code`, after success together with the others: whoever
+    is left when the first process ends is ended by JAX.
+    """
+    if code == 0:
+        jax.distributed.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def trainer(model: nnx.Module, recipe: Recipe, *, parallel: bool = False) -> Trainer:
@@ -31,12 +82,13 @@ def trainer(model: nnx.Module, recipe: Recipe, *, parallel: bool = False) -> Tra
 class Trainer:
     """Trains `model` in place by `optax.sgd`; see `googlenet.backend.protocols.Trainer`.
 
-    A step is one `jax.jit`, compiled once for batches of each size.
+    A step is one `jax.jit`, compiled once for batches of each size. With `parallel` it is three,
+    of which the second averages the gradients.
     """
 
     def __init__(self, model: nnx.Module, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
-        self.rank, self.processes = (0, 1)
+        self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network, self._loss = network_of(model), recipe.loss
         self._loss.output_weights(self._network)  # raises if the recipe does not fit
         self._momentum, self._decay = recipe.momentum, recipe.weight_decay
@@ -48,6 +100,10 @@ class Trainer:
         self._made = lambda: nnx.merge(graph, blank, copy=True)
         self._optimizer_state: Any = self._optimizer(recipe.learning_rate).init(values_of(model))
         self._step = jax.jit(self._advance)
+        if self.processes > 1:
+            self._differentiate_alone = jax.jit(self._differentiate)
+            self._move_alone = jax.jit(self._move)
+            self._average = _averaging(self._device)
         self._predict = jax.jit(self._evaluate)
 
     def _optimizer(self, learning_rate: float | jax.Array) -> optax.GradientTransformation:
@@ -73,10 +129,18 @@ class Trainer:
         x = layout.images_to_native(images, self._device)
         key = np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], np.uint32)
         weights, statistics = self._values()
-        rate = np.float32(learning_rate)
-        weights, statistics, self._optimizer_state, loss, logits = self._step(
-            weights, statistics, self._optimizer_state, x, labels.astype(np.int32), rate, key
-        )
+        rate, targets = np.float32(learning_rate), labels.astype(np.int32)
+        if self.processes > 1:
+            grads, statistics, loss, logits = self._differentiate_alone(
+                weights, statistics, x, targets, key, np.float32(share)
+            )
+            weights, self._optimizer_state = self._move_alone(
+                weights, self._average(grads), self._optimizer_state, rate
+            )
+        else:
+            weights, statistics, self._optimizer_state, loss, logits = self._step(
+                weights, statistics, self._optimizer_state, x, targets, rate, key
+            )
         assign(self.model, weights | statistics)
         return float(loss), layout.output_from_native(logits)
 
@@ -104,7 +168,13 @@ class Trainer:
 
     def total(self, values: Array) -> Array:
         """`values` (k,) of float64, summed over all processes."""
-        return values
+        if self.processes == 1:
+            return values
+        # JAX has no float64 unless its users want it everywhere: the bits travel.
+        words = np.ascontiguousarray(values, np.float64).view(np.uint32)
+        every = np.asarray(multihost_utils.process_allgather(words))
+        total: Array = np.ascontiguousarray(every).view(np.float64).sum(0)
+        return total
 
     def _trace(self) -> Values:
         """The optimiser's own dictionary of v by path."""
@@ -141,18 +211,42 @@ class Trainer:
         statistics, the optimiser's state, the loss, and the logits (N, K).
         """
 
-        def run(weights: Values) -> tuple[jax.Array, tuple[jax.Array, Values]]:
+        grads, statistics, loss, logits = self._differentiate(
+            weights, statistics, images, labels, seed, None
+        )
+        weights, state = self._move(weights, grads, state, learning_rate)
+        return weights, statistics, state, loss, logits
+
+    def _differentiate(
+        self,
+        weights: Values,
+        statistics: Values,
+        images: jax.Array,
+        labels: jax.Array,
+        seed: jax.Array,
+        share: jax.Array | None,
+    ) -> tuple[Values, Values, jax.Array, jax.Array]:
+        """The gradients of the loss times `share`, the new statistics, the loss, and the logits."""
+
+        def run(weights: Values) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Values]]:
             native = self._native(weights, statistics, train=True)
             _seed(native, seed)
             outputs = shared.by_name(self._network, native(images))
             variables = variables_of(native)
             moved = {path: variables[path][...] for path in statistics}
             loss = total_loss(outputs, labels, self._loss, self._network)
-            return loss, (outputs["logits"], moved)
+            weighed = loss if share is None else loss * share
+            return weighed, (loss, outputs["logits"], moved)
 
-        (loss, (logits, statistics)), grads = jax.value_and_grad(run, has_aux=True)(weights)
+        grads, (loss, logits, moved) = jax.grad(run, has_aux=True)(weights)
+        return grads, moved, loss, logits
+
+    def _move(
+        self, weights: Values, grads: Values, state: Any, learning_rate: jax.Array
+    ) -> tuple[Values, Any]:
+        """The weights and the optimiser's state after these gradients."""
         updates, state = self._optimizer(learning_rate).update(grads, state, weights)
-        return optax.apply_updates(weights, updates), statistics, state, loss, logits
+        return optax.apply_updates(weights, updates), state
 
     def _evaluate(self, weights: Values, statistics: Values, images: jax.Array) -> jax.Array:
         native = self._native(weights, statistics, train=False)
@@ -166,3 +260,31 @@ def _seed(model: nnx.Module, seed: jax.Array) -> None:
     for index, layer in enumerate(dropouts):
         layer.rngs.key.set_value(jax.random.fold_in(key, index))
         layer.rngs.count.set_value(jnp.zeros((), jnp.uint32))
+
+
+def _averaging(device: jax.Device) -> Any:
+    """A function that averages a dictionary of arrays on `device` over all processes."""
+    # Of each process the device with the same place among its own.
+    place = jax.local_devices(backend=device.platform).index(device)
+    chosen = [
+        jax.local_devices(process_index=index, backend=device.platform)[place]
+        for index in range(jax.process_count())
+    ]
+    mesh = Mesh(np.array(chosen), ("processes",))
+    each, everywhere = PartitionSpec("processes"), PartitionSpec()
+
+    @jax.jit
+    @partial(jax.shard_map, mesh=mesh, in_specs=each, out_specs=everywhere)
+    def mean(values: Values) -> Values:
+        return {path: lax.pmean(value[0], "processes") for path, value in values.items()}
+
+    def average(values: Values) -> Values:
+        together = {
+            path: jax.make_array_from_single_device_arrays(
+                (len(chosen), *value.shape), NamedSharding(mesh, each), [value[None]]
+            )
+            for path, value in values.items()
+        }
+        return {path: value.addressable_data(0) for path, value in mean(together).items()}
+
+    return average
