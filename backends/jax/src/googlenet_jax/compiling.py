@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from googlenet.arrays import Array
@@ -24,7 +25,9 @@ def compiled(model: nnx.Module, form: str) -> Callable[[Array], dict[str, Array]
     """
     check_form(name, form, compiled_forms)
     network, device = network_of(model), device_of(model)
-    graph, state = nnx.split(model)  # JAX changes no array in place: these stay as they are
+    graph, now = nnx.split(model)
+    # Variables of its own, which hold the arrays of today: JAX changes no array in place.
+    state = jax.tree.map(lambda each: each if isinstance(each, jax.Array) else jnp.array(each), now)
 
     @jax.jit
     def run(state: nnx.State, x: jax.Array) -> Any:

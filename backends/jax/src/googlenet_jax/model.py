@@ -138,7 +138,8 @@ def forward(
     found, changed = _forward(graph, state, x, train=train, taps=taps)
     if train:
         nnx.update(model, changed)
-    return {path: layout.output_from_native(each) for path, each in found.items()}
+    # A compiled function returns a dictionary sorted by its keys.
+    return {path: layout.output_from_native(found[path]) for path in (*network.outputs, *taps)}
 
 
 @partial(jax.jit, static_argnames=("graph", "train", "taps"))
