@@ -75,7 +75,8 @@ def signature(target: Callable[..., Any]) -> inspect.Signature:
     if isinstance(target, type) and tuple(each.kind for each in found.parameters.values()) == (
         anything
     ):
-        _, *own = inspect.signature(target.__init__).parameters.values()
+        made = next(vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base))
+        _, *own = inspect.signature(made).parameters.values()
         return found.replace(parameters=own)
     return found
 
