@@ -104,6 +104,11 @@ def mindspore(arguments, folder):
     ]
 
 
+def jax(arguments, folder):
+    cluster = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port()}", "JAX_NUM_PROCESSES": "2"}
+    return [([SCRIPT, *arguments], {**cluster, "JAX_PROCESS_ID": str(rank)}) for rank in range(2)]
+
+
 #: For each framework, what starts all parts: a list of (command, environment), for the arguments of
 #: the command `googlenet` and a folder for the launcher's own logs.
 LAUNCHERS = {
@@ -112,4 +117,5 @@ LAUNCHERS = {
     "mxnet": mxnet,
     "paddle": paddle,
     "mindspore": mindspore,
+    "jax": jax,
 }

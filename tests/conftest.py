@@ -2,6 +2,9 @@
 tests/native/test_native.py tests/native/test_torch.py`.
 """
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 
 from .named import named_framework
@@ -18,3 +21,11 @@ def backend(framework):
     import googlenet
 
     return googlenet.get_backend(framework)
+
+
+@pytest.fixture(autouse=True)
+def _compiled_code_is_freed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """JAX keeps what it compiled as long as the process lives, of whole networks 100 MB each."""
+    yield
+    if "jax" in sys.modules and ("network-" in request.node.name or "exact-" in request.node.name):
+        sys.modules["jax"].clear_caches()

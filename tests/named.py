@@ -9,6 +9,7 @@ import pytest
 #: may lack anything. Any other that is missing has been lost, and tests that need it fail.
 LACKS: dict[str, frozenset[str] | None] = {
     "numpy": None,
+    "jax": frozenset({"trace", "own", "lines", "traps", "save for others"}),
     # A graph that only runs: nobody differentiates it, and nobody writes one by hand.
     "onnx": frozenset(
         {
@@ -25,7 +26,8 @@ def named_framework() -> str:
     if not framework:
         pytest.exit(
             "GOOGLENET_FRAMEWORK is not set: name the framework to be tested, as in"
-            " GOOGLENET_FRAMEWORK=torch (or tensorflow, mxnet, paddle, mindspore, onnx, numpy)",
+            " GOOGLENET_FRAMEWORK=torch (or tensorflow, mxnet, paddle, mindspore, jax, onnx,"
+            " numpy)",
             returncode=pytest.ExitCode.USAGE_ERROR,
         )
     return framework

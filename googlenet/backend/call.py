@@ -8,9 +8,11 @@ formats. Code that prints or documents a layer reads the same table.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeAlias
 
 Argument: TypeAlias = "bool | int | float | str | tuple[Argument, ...] | None"
@@ -30,7 +32,7 @@ class Call:
 
     def __post_init__(self) -> None:
         for argument in (*self.args, *self.kwargs.values()):
-            if not _is_data(argument):
+            if not is_data(argument):
                 raise TypeError(
                     f"{self.target.__name__}: expected numbers, strings, None or tuples of these"
                     f" as arguments, got {argument!r}"
@@ -63,6 +65,22 @@ def options(**pairs: tuple[Argument, Argument]) -> dict[str, Argument]:
     return {name: value for name, (value, default) in pairs.items() if value != default}
 
 
+@cache
+def signature(target: Callable[..., Any]) -> inspect.Signature:
+    """What a target takes: of a class whose metaclass takes anything, as Flax's do, what its
+    `__init__` does.
+    """
+    found = inspect.signature(target)
+    anything = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if isinstance(target, type) and tuple(each.kind for each in found.parameters.values()) == (
+        anything
+    ):
+        made = next(vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base))
+        _, *own = inspect.signature(made).parameters.values()
+        return found.replace(parameters=own)
+    return found
+
+
 def literal(value: Argument) -> str:
     """Data as source: 64, "same", (1, 7), 1e-05; and `1 - 0.9997` for what that is."""
     if isinstance(value, str):
@@ -77,7 +95,8 @@ def literal(value: Argument) -> str:
     return repr(value)
 
 
-def _is_data(argument: object) -> bool:
+def is_data(argument: object) -> bool:
+    """Whether something can be an argument of a `Call`."""
     if isinstance(argument, tuple):
-        return all(map(_is_data, argument))
+        return all(map(is_data, argument))
     return argument is None or isinstance(argument, (bool, int, float, str))

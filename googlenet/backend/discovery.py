@@ -34,6 +34,7 @@ REFERENCE = "numpy"
 #: The plugins that this project ships and their aliases, only for the install hint: what is not
 #: installed has no entry points. A test compares this with `backends/*/pyproject.toml`.
 SHIPPED: Final[Mapping[str, tuple[str, ...]]] = {
+    "jax": ("flax",),
     "mindspore": (),
     "mxnet": (),
     "onnx": ("onnxruntime",),

@@ -37,6 +37,10 @@ class Spelling:
     attributes: frozenset[str] = frozenset()
     #: Whether maps are (N, H, W, C) here.
     channels_last: bool = False
+    #: Arguments that no layer of the spec has, but the framework's: a class takes them by name and
+    #: hands them on to those of its layers that do, such as Flax's source of random numbers. With
+    #: what users give for each.
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

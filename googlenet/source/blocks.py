@@ -13,7 +13,20 @@ from typing import Any
 
 from ..spec.layers import AvgPool, Conv, MaxPool
 from .names import Column, Place, camel, is_composite, network_name, parameter_names
-from .tree import NONE, Block, Item, Node, Param, Ref, Use, columns, kind, rewritten, same
+from .tree import (
+    NONE,
+    Block,
+    Item,
+    Node,
+    Param,
+    Ref,
+    Use,
+    columns,
+    handed,
+    kind,
+    rewritten,
+    same,
+)
 
 
 def blocks_of(root: Node, name: str, reserved: frozenset[str] = frozenset()) -> list[Block]:
@@ -32,7 +45,7 @@ def blocks_of(root: Node, name: str, reserved: frozenset[str] = frozenset()) -> 
     taken = {own, *reserved, *names.values()}
     for group in order:
         _block(names[id(group[0])], group, taken)
-    return [*dict.fromkeys(used_blocks(root)), Block(own, (), root, root)]
+    return [*dict.fromkeys(used_blocks(root)), Block(own, (), root, root, handed=handed(root))]
 
 
 def used_blocks(node: Node) -> Iterator[Block]:
@@ -107,13 +120,13 @@ def _block(name: str, instances: Sequence[Node], taken: Set[str]) -> None:
         instances[0], (refs.get(_values(column), column[0].item.value) for column in every)
     )
     arguments = tuple(params[i] for i in order)
-    block = Block(name, arguments, body, instances[0], len(instances))
+    block = Block(name, arguments, body, instances[0], len(instances), handed(body))
     firsts = [group[0] for group in groups.values()]
     for number, node in enumerate(instances):
         items = tuple(
             Item(params[i].name, firsts[i][number].item.value, params[i].default) for i in order
         )
-        node.block, node.uses = block, (Use(block, items),)
+        node.block, node.uses = block, (Use(block, items, block.handed),)
 
 
 def _values(column: Column) -> Hashable:

@@ -32,10 +32,11 @@ def call(target: str, use: Use, *more: Part, first: str = "") -> Group:
         if item.is_default and not item.kept:
             keywords = True  # what follows it is no longer in its place
             continue
-        keywords = keywords or not _is_plain(item)
+        keywords = keywords or item.keyword or not _is_plain(item)
         value = value_text(item.value)
         parts.append(Part(f"{item.name}={value}" if keywords else value))
-    return Group(f"{target}(", (*parts, *more), ")")
+    given = [Part(f"{name}={name}") for name in use.handed]
+    return Group(f"{target}(", (*parts, *given, *more), ")")
 
 
 def _is_plain(item: Item) -> bool:
@@ -50,10 +51,11 @@ def _is_plain(item: Item) -> bool:
 
 def signature(block: Block) -> tuple[Part, ...]:
     """The arguments of a class or function in its definition."""
-    return tuple(
+    given = tuple(
         Part(param.name if param.default is NONE else f"{param.name}={value_text(param.default)}")
         for param in block.params
     )
+    return (*given, *map(Part, ["*", *block.handed] if block.handed else []))
 
 
 def docstring(text: str, indent: str) -> list[str]:

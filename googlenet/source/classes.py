@@ -10,7 +10,7 @@ from .calls import call, docstring, loop_range, runs, shape_text, signature, val
 from .names import is_unit
 from .printing import INDENT, WIDTH, Code, Group, Part, flat, lines
 from .scope import Scope
-from .tree import Block, Node, kind
+from .tree import Block, Node, handed, kind
 
 #: A layer that is passed through by at most so many others is written as f(g(h(x))).
 NESTED = 3
@@ -47,7 +47,9 @@ class ClassWriter:
         named = node.name or "network"
         while named in self._scope.reserved:
             named += "_"
-        return lines(self._made(node, shapes=True), before=f"{named} = "), named
+        given = self._spelling.context
+        before = [f"{name} = {given[name]}" for name in handed(node)]
+        return [*before, *lines(self._made(node, shapes=True), before=f"{named} = ")], named
 
     def _about(self, block: Block) -> str:
         """What a class does to shapes, for those that are more than a unit."""

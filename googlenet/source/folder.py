@@ -14,7 +14,7 @@ from ..backend.protocols import Adopts
 from ..backend.spelling import Loading
 from ..files import write_atomically
 from ..spec.layers import Network
-from .write import write
+from .write import Written, write
 
 #: The files of source and of loading, whose names are those of the modules.
 SOURCE, LOADER = "model.py", "load.py"
@@ -56,13 +56,13 @@ def write_model(
     weights = f"model{suffix if isinstance(suffix, str) else suffix[0]}"
     write_atomically(target / SOURCE, written.text.encode())
     backend.save(backend.build(network, params), target / weights)
-    loader = _loader(backend.loading, written.name, weights)
+    loader = _loader(backend.loading, written, weights)
     write_atomically(target / LOADER, loader.encode())
     return Files(SOURCE, weights, LOADER, written.name)
 
 
-def _loader(loading: Loading, name: str, weights: str) -> str:
-    lines = ["model = Model()", *loading.lines]
+def _loader(loading: Loading, written: Written, weights: str) -> str:
+    lines = [f"model = Model({written.arguments})", *loading.lines]
     body = "\n".join(f"    {line}" for line in lines)
     imports = f"\n{loading.imports}\n" if loading.imports else ""
-    return _LOADER.format(name=name, imports=imports, weights=weights, lines=body)
+    return _LOADER.format(name=written.name, imports=imports, weights=weights, lines=body)

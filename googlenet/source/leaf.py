@@ -44,7 +44,7 @@ def _code(site: LeafSite, spelling: Spelling) -> tuple[tuple[str, ...], tuple[st
     """The calls, and the names of those that are no layers of the framework."""
     scope = Scope(spelling.namespaces, spelling.modules, spelling.imports)
     own = spelling.modules.__name__
-    used = [bound(each, own) for each in spelling.leaf(site)]
+    used = [bound(each, own, spelling.context) for each in spelling.leaf(site)]
     calls = tuple(flat(call(scope.name(use.target), use)) for use in used)
     helpers = tuple(scope.name(use.target) for use in used if use.target.__module__ == own)
     return calls, helpers if scope.helpers else ()

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import inspect
 import keyword
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Final
 
-from ..backend.call import Call
+from ..backend.call import Call, is_data, signature
 from ..backend.checks import check_names
 from ..backend.spelling import Spelling
 from ..errors import SpecError
@@ -32,13 +31,14 @@ class Ref:
 @dataclass(frozen=True, slots=True)
 class Item:
     """An argument of a call: `value` is data, or a `Ref`. `kept` says that it is written even where
-    it is the default.
+    it is the default, `keyword` that it is only taken by its name.
     """
 
     name: str
     value: Any
     default: Any = NONE
     kept: bool = False
+    keyword: bool = False
 
     @property
     def is_default(self) -> bool:
@@ -49,11 +49,13 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Use:
     """A call as it is written: the target, a native class, a `Block` or a `Residual`, and its
-    arguments in the order of its signature.
+    arguments in the order of its signature. `handed` are the names of the spelling's `context` that
+    it takes too.
     """
 
     target: Any
     items: tuple[Item, ...] = ()
+    handed: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -120,7 +122,8 @@ class Param:
 @dataclass(eq=False)
 class Block:
     """A class: its name, its arguments, and what it holds, in which the values that differ between
-    its `count` instances are `Ref`s. `first` is the first of these.
+    its `count` instances are `Ref`s. `first` is the first of these; `handed` are the names of the
+    spelling's `context` that it takes, since something in it does.
     """
 
     name: str
@@ -128,6 +131,7 @@ class Block:
     body: Node
     first: Node
     count: int = 1
+    handed: tuple[str, ...] = ()
 
 
 def tree(network: Network, spelling: Spelling) -> Node:
@@ -140,7 +144,7 @@ def tree(network: Network, spelling: Spelling) -> Node:
     def made(site: LeafSite) -> Node:
         calls = spelling.leaf(site)
         name = _name(site)
-        return Node(name, site, tuple(bound(call, own) for call in calls))
+        return Node(name, site, tuple(bound(call, own, spelling.context) for call in calls))
 
     def compose(site: CompositeSite, children: dict[str, Node]) -> Node:
         if isinstance(site.layer, Aux):
@@ -164,14 +168,17 @@ def _name(site: Site) -> str:
     return name
 
 
-def bound(call: Call, own: str) -> Use:
+def bound(call: Call, own: str, context: Collection[str] = ()) -> Use:
     """A call with every argument by its name, those that are left out too; `own` is the name of the
-    module with the adapter's own layers.
+    module with the adapter's own layers, `context` that of the spelling.
     """
-    signature = _signature(call.target)
-    given = signature.bind(*call.args, **call.kwargs).arguments
+    taken = signature(call.target)
+    handed = tuple(name for name in context if name in taken.parameters)
+    given = taken.bind(*call.args, **call.kwargs, **dict.fromkeys(handed)).arguments
     items: list[Item] = []
-    for name, parameter in signature.parameters.items():
+    for name, parameter in taken.parameters.items():
+        if name in handed or (name not in given and not _is_data(parameter)):
+            continue
         if parameter.kind is parameter.VAR_KEYWORD:
             items.extend(Item(key, value) for key, value in given.get(name, {}).items())
         elif parameter.kind is not parameter.VAR_POSITIONAL:
@@ -180,18 +187,28 @@ def bound(call: Call, own: str) -> Use:
             default = parameter.default
             if call.target.__module__ != own and isinstance(default, tuple):
                 default = default[0] if len(set(default)) == 1 else default  # (1, 1), written as 1
-            items.append(Item(name, given.get(name, default), default, kept))
-    return Use(call.target, tuple(items))
-
-
-@cache
-def _signature(target: Any) -> inspect.Signature:
-    return inspect.signature(target)
+            keyword = parameter.kind is parameter.KEYWORD_ONLY
+            items.append(Item(name, given.get(name, default), default, kept, keyword))
+    return Use(call.target, tuple(items), handed)
 
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are written alike: 1 is not True."""
     return one is other or bool(type(one) is type(other) and one == other)
+
+
+def _is_data(parameter: inspect.Parameter) -> bool:
+    """Whether its default, if it has one, could be written."""
+    several = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.kind in several or is_data(parameter.default)
+
+
+def handed(node: Node) -> tuple[str, ...]:
+    """The names of the spelling's `context` that something below `node` takes."""
+    found = [name for use in node.uses for name in use.handed]
+    for child in node.inside.values():
+        found.extend(handed(child))
+    return tuple(dict.fromkeys(found))
 
 
 def columns(node: Node) -> Iterator[tuple[tuple[str, ...], Node, Item]]:

@@ -24,11 +24,12 @@ from .tree import Block, Node, tree
 @dataclass(frozen=True)
 class Written:
     """A file of source, and what it defines for its users: the class, or the function that makes
-    the model.
+    the model. `arguments` are what that is called with, in words that the file itself understands.
     """
 
     text: str
     name: str
+    arguments: str = ""
 
 
 def write(network: Network, backend: Writes, *, block: str | None = None) -> Written:
@@ -44,12 +45,14 @@ def write(network: Network, backend: Writes, *, block: str | None = None) -> Wri
     spelling = backend.spelling
     scope = Scope(spelling.namespaces, spelling.modules, spelling.imports)
     root = tree(network, backend.spelling)
-    blocks = blocks_of(root, network.name, scope.reserved)
+    reserved = scope.reserved | spelling.context.keys()
+    blocks = blocks_of(root, network.name, reserved)
     writer = _writer(backend, scope, blocks)
     about = _about(network, channels_last=backend.spelling.channels_last)
     if path is None:
         text = _file(about, [writer.block(each) for each in blocks], backend, scope)
-        return Written(text, writer.name(blocks[-1]))
+        given = ", ".join(f"{name}={spelling.context[name]}" for name in blocks[-1].handed)
+        return Written(text, writer.name(blocks[-1]), given)
     node = next(each for each in root.below() if each.path == path)
     needed = list(dict.fromkeys(used_blocks(node)))
     parts = [writer.block(each) for each in blocks if each in needed]

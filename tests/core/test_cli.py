@@ -63,7 +63,7 @@ def test_list():
     assert "numpy" in done.stdout
     answer = json.loads(googlenet("list", "--json").stdout)
     assert [network["name"] for network in answer["networks"]] == list(NETWORKS)
-    assert {"mindspore", "mxnet", "numpy", "onnx", "paddle", "tensorflow", "torch"} <= {
+    assert {"jax", "mindspore", "mxnet", "numpy", "onnx", "paddle", "tensorflow", "torch"} <= {
         framework["name"] for framework in answer["frameworks"]
     }
 

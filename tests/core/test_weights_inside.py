@@ -153,6 +153,7 @@ FORMATS = {
     "tensorflow": "Keras 3 weights",
     "mxnet": "MXNet parameters",
     "mindspore": "MindSpore checkpoint",
+    "jax": "Flax parameters",
 }
 
 

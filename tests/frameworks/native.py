@@ -10,7 +10,7 @@ import json
 import sys
 
 #: The packages of which a process imports one at most.
-PACKAGES = {"mindspore", "mxnet", "onnx", "paddle", "tensorflow", "torch"}
+PACKAGES = {"jax", "mindspore", "mxnet", "onnx", "paddle", "tensorflow", "torch"}
 
 
 def load_torch(model, file):
@@ -41,6 +41,13 @@ def load_mindspore(model, file):
     ) == ([], [])
 
 
+def load_jax(model, file):
+    from flax import nnx, serialization
+
+    with open(file, "rb") as stream:
+        nnx.update(model, serialization.msgpack_restore(stream.read()))
+
+
 def load_onnx(model, file):
     import onnx
 
@@ -59,6 +66,7 @@ LOADERS = {
     "mxnet": load_mxnet,
     "paddle": load_paddle,
     "mindspore": load_mindspore,
+    "jax": load_jax,
     "onnx": load_onnx,
 }
 

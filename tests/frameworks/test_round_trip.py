@@ -30,6 +30,7 @@ SUFFIXES = {
     "mxnet": ".params",
     "paddle": ".pdparams",
     "mindspore": ".ckpt",
+    "jax": ".msgpack",
     "onnx": ".onnx",
 }
 

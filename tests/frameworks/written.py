@@ -57,7 +57,9 @@ def prepare(folder, source, backend, network, params, images):
         weights = f"weights{suffix if isinstance(suffix, str) else suffix[0]}"
         backend.save(model, folder / weights)
     np.save(folder / "images.npy", images)
-    (folder / "about.json").write_text(json.dumps({"name": source.name, "weights": weights}))
+    (folder / "about.json").write_text(
+        json.dumps({"name": source.name, "arguments": source.arguments, "weights": weights})
+    )
     model = native.evaluating(model)
     about = {"parameters": native.count(model), "names": names(native, model)}
     return about, outputs(native, model, images)
@@ -77,7 +79,11 @@ def differing(folder, expected):
 def run(framework, folder):
     about = json.loads((folder / "about.json").read_text())
     native = described(framework)
-    model = getattr(imported(folder / "written.py"), about["name"])()
+    module = imported(folder / "written.py")
+    arguments = eval(
+        f"dict({about['arguments']})", vars(module)
+    )  # as the file's reader writes them
+    model = getattr(module, about["name"])(**arguments)
     if about["weights"] is not None:
         LOADERS[framework](model, str(folder / about["weights"]))
     model = native.evaluating(model)

@@ -105,6 +105,8 @@ def loaded(backend, framework, network, file):
 def name_in_file(backend, spec):
     if backend.name in ("torch", "onnx"):
         return spec.path
+    if backend.name == "jax":
+        return f"{spec.site.path.replace('.', '/')}/{backend.layout.native_name(spec)}"
     if backend.name != "tensorflow":
         return backend.layout.native_path(spec)
     # Keras numbers the variables, and of three no file says whether the first is beta or gamma.

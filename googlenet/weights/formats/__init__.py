@@ -20,6 +20,7 @@ from ..files import read_safetensors
 from . import (
     archives,
     caffe,
+    flax,
     keras,
     mindir,
     mindspore,
@@ -49,6 +50,7 @@ READABLE = (
     "MindSpore checkpoints and MindIR (.ckpt, .mindir)",
     "TensorFlow checkpoints and SavedModels (.index, .ckpt, a folder)",
     "TensorFlow.js models (model.json)",
+    "Flax parameters (.msgpack)",
     "Caffe models (.caffemodel)",
     "ONNX models (.onnx)",
     "safetensors",
@@ -135,6 +137,8 @@ def _identify(path: Path, head: bytes) -> tuple[str, _Reader] | None:
         return "MindSpore checkpoint", mindspore.read
     if pdiparams.begins(head):
         return "Paddle parameters file", pdiparams.read
+    if flax.begins(head):
+        return "Flax parameters file", flax.read
     if _ends_as_table(path):
         return "TensorFlow checkpoint", tensorflow.read
     if b'"weightsManifest"' in head or (head[:1] == b"{" and _names_weights(path)):

@@ -170,12 +170,6 @@ _TEXTS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
 #: What is shorter than this, and text, holds no weights of a network.
 _SHORT: Final = 1024
 _PROSE: Final = re.compile(rb"[\t\n\r\x20-\x7e]*[A-Za-z]{2} [A-Za-z]{2}[\t\n\r\x20-\x7e]*")
-#: A map with a name of up to 31 letters as its first key, and another map or an array behind it.
-_MSGPACK: Final = re.compile(
-    rb"(?:[\x81-\x8f]|\xde..|\xdf....)(?:[\xa1-\xbf]|\xd9.)[\w.\- ]+"
-    rb"(?:[\x81-\x8f]|\xde..|\xdf....|[\xc7-\xc9])",
-    re.S | re.A,
-)
 _JSON_BEGINS: Final = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\d])")
 _JSON: Final[tuple[tuple[bytes, str], ...]] = (
     (b'"arg_nodes"', "an MXNet symbol, which has no weights; give the .params beside it"),
@@ -195,12 +189,6 @@ def left_out(path: Path, head: bytes) -> str | None:
         )
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it first, with tar -xf"
-    if _MSGPACK.match(head):
-        return (
-            "a msgpack file, such as those of flax.serialization, which are not read; save the"
-            ' parameters by their paths with numpy.savez, as flax\'s flatten_dict(params, sep="/")'
-            " gives them"
-        )
     if _HTML.match(head):
         return f"a web page, saved in the place of what it offers; {_AGAIN}, not the page about it"
     for pattern, words in _TEXTS:

@@ -151,8 +151,8 @@ def in_layout(file: WeightsFile, models: Sequence[ZooModel]) -> list[ZooModel]:
                     f"{file.path}: is a {file.format} of {model.designator}, which cannot be read:"
                     f" {reason}"
                 )
-    paddle = file.format.startswith("Paddle")
-    return sorted(models, key=lambda model: (model.leaves["dense"]["axes"] == "IO") != paddle)
+    transposed = file.format.startswith(("Paddle", "Flax"))
+    return sorted(models, key=lambda model: (model.leaves["dense"]["axes"] == "IO") != transposed)
 
 
 def unused_in_words(left_over: Sequence[str]) -> str:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from ...architectures import designators, get_network
 from ...errors import UnknownNameError
@@ -26,6 +27,12 @@ _LIBRARY_OF = {
     "tensorflow": "keras",
     "mxnet": "gluon",
     "mindspore": "mindcv",
+}
+#: What Flax calls a layer's arrays; no table here has all of them.
+_FLAX: Final[Mapping[str, Mapping[str, str]]] = {
+    "conv": {"axes": "HWIO", "weight": "kernel", "bias": "bias"},
+    "norm": {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"},
+    "dense": {"axes": "IO", "map": "HWC", "weight": "kernel", "bias": "bias"},
 }
 
 
@@ -51,10 +58,13 @@ def given_models(network: Network) -> tuple[ZooModel, ...]:
 
 def _models_of(network: Network, designator: str, *, aux: bool) -> tuple[ZooModel, ...]:
     paths = list(dict.fromkeys(spec.site.path for spec in param_specs(network).values()))
-    return tuple(
+    found = [
         _model(framework, library, designator, paths, aux=aux)
         for framework, library in _LIBRARY_OF.items()
-    )
+    ]
+    rows = tuple((path.replace(".", "/"), path) for path in paths)
+    flax = replace(found[0], zoo="jax", rows=rows, leaves=_FLAX, join="/", separator="/")
+    return (*found, flax)
 
 
 def _model(

@@ -21,6 +21,7 @@ from .writers import (
     torch_zip,
     whole,
 )
+from .writers import packed as msgpack
 
 BUDGET = "bytes=8M,names=500"
 """What these files may become: less than in use, so that they need not be large themselves."""
@@ -208,6 +209,9 @@ _VIEWS = {f"w{index}": tensor("0", "Float", 1, 0, (2**24,), (0,)) for index in r
 _SHARED = {f"w{index}": whole("0", _BIG) for index in range(300)}
 
 #: What is made → what is said of it.
+_AXES = msgpack(((1,) * 80_000, "float32", bytes(4)))
+"""What Flax writes of an array, with too many axes."""
+
 HOSTILE = {
     "bzip2 .npz": (lambda: bomb("w.npy", zipfile.ZIP_BZIP2), "packed with bzip2"),
     "bzip2 .pth": (lambda: packed("a/data.pkl", zipfile.ZIP_BZIP2), "packed with bzip2"),
@@ -303,5 +307,19 @@ HOSTILE = {
     "text of arrays": (lambda: text_of_arrays(300), "bytes=1G"),
     "long reference": (lambda: long_reference(300), "bytes=1G"),
     "device .h5": (lambda: hdf5(device), "is a link"),
+    "nested .msgpack": (lambda: b"\x81\xa1a" * 9**5 + b"\x80", "objects nested 65 deep"),
+    "claimed .msgpack": (lambda: b"\x81\xa1a\xdf\xff\xff\xff\xff\xa1b", "objects expected"),
+    "many names .msgpack": (
+        lambda: msgpack({"params": {str(index): BASE for index in range(501)}}),
+        "names=1000",
+    ),
+    "many values .msgpack": (
+        lambda: b"\x81\xa1a\x81\xa1b\xdd\0\x1e\x84\x81" + b"\xc0" * 2_000_001,
+        "objects, expected at most",
+    ),
+    "axes .msgpack": (
+        lambda: b"\x81\xa1a\xc9" + struct.pack(">I", len(_AXES)) + b"\x01" + _AXES,
+        "an array of 80000 axes",
+    ),
     "not a picture": (lambda: gzip.compress(b"x"), "is a gzip archive; unpack it first"),
 }

@@ -281,8 +281,6 @@ NAMED = {
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3" + bytes(60), "TensorFlow Lite"),
     "Core ML": (field(1, 4) + field(2, field(1, field(1, b"image"))), "Core ML"),
     "a Paddle program": (write_pdmodel(PROGRAM), ".pdmodel"),
-    "flax": (b"\x81\xa6params\x81\xa3net\x86\xa8layers_0\x81", "a msgpack file, such as"),
-    "flax's params": (b"\x81\xa3net\x86\xa8layers_0\x81\xa8layers_0", "flatten_dict"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "git lfs pull"),
     "a web page": (b"\n<!DOCTYPE html>\n<html><head>", "web page"),
     "a web page in capitals": (b"<HTML><BODY>404", "web page"),

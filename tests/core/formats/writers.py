@@ -437,6 +437,62 @@ def write_npz(arrays, save=np.savez):
     return stream.getvalue()
 
 
+# Flax: msgpack, object by object ------------------------------------------------------------------
+
+
+def packed(value):
+    """`value` as msgpack, with arrays as Flax has them, and sizes in as few bytes as they take."""
+
+    def sized(count, fixed, most, marks):
+        if fixed is not None and count <= most:
+            return bytes([fixed | count])
+        for mark, code in zip(marks, "BHI", strict=True):
+            if mark and count < 256 ** struct.calcsize(f">{code}"):
+                return bytes([mark]) + struct.pack(f">{code}", count)
+        raise ValueError(count)
+
+    match value:
+        case None:
+            return b"\xc0"
+        case bool():
+            return b"\xc3" if value else b"\xc2"
+        case int():
+            return struct.pack(">Bq", 0xD3, value) if not 0 <= value < 128 else bytes([value])
+        case float():
+            return struct.pack(">Bd", 0xCB, value)
+        case str():
+            raw = value.encode()
+            return sized(len(raw), 0xA0, 31, (0xD9, 0xDA, 0xDB)) + raw
+        case bytes():
+            return sized(len(value), None, 0, (0xC4, 0xC5, 0xC6)) + value
+        case tuple() | list():
+            return sized(len(value), 0x90, 15, (0, 0xDC, 0xDD)) + b"".join(map(packed, value))
+        case dict():
+            pairs = (packed(key) + packed(item) for key, item in value.items())
+            return sized(len(value), 0x80, 15, (0, 0xDE, 0xDF)) + b"".join(pairs)
+        case np.ndarray():
+            little = value.astype(value.dtype.newbyteorder("<"))
+            inner = packed((value.shape, value.dtype.name, little.tobytes()))
+            return sized(len(inner), None, 0, (0xC7, 0xC8, 0xC9)) + b"\x01" + inner
+    raise TypeError(value)
+
+
+def nested_by(arrays):
+    """Arrays by paths with slashes as dictionaries in dictionaries."""
+    tree = {}
+    for name, array in arrays.items():
+        *layers, last = name.split("/")
+        inside = tree
+        for layer in layers:
+            inside = inside.setdefault(layer, {})
+        inside[last] = array
+    return tree
+
+
+def write_flax(arrays):
+    return packed({"params": nested_by(arrays)})
+
+
 FORMATS = {
     "PyTorch checkpoint": write_torch,
     "PyTorch checkpoint (before 1.6)": write_torch_legacy,
@@ -448,6 +504,7 @@ FORMATS = {
     "Keras legacy weights": write_keras_legacy,
     "NumPy archive": write_npz,
     "safetensors file": safetensors.numpy.save,
+    "Flax parameters": write_flax,
     "ONNX model": write_onnx,
     "MindIR model": write_mindir,
     "TensorFlow checkpoint (version 1)": write_tensorflow_1,
