@@ -108,6 +108,8 @@ def _candidates(group: Sequence[Column], columns: Sequence[Column]) -> Iterator[
     if outs:
         yield from _of_channels(outs)
     words = [*map(_bare, first.path), first.item.name]
+    if words[0][0].isdigit():  # 3x3_kernel_size could name nothing
+        words[0] = first.path[0]
     yield "_".join(words)
     number = 2
     while True:

@@ -396,6 +396,19 @@ def test_columns_that_are_equal_in_all_instances_are_one_argument():
     assert found["Inception"][-3:] == ["reduce_double_3x3", "out_double_3x3", "out_pool"]
 
 
+def test_an_argument_in_a_branch_whose_name_is_a_number_has_a_name():
+    def block(kernel, first):
+        pool = max_pool(kernel, stride=1, padding=kernel // 2)
+        both = concat(branch_3x3=pool, branch_1x1=first)
+        return replace(both, block="Pooled")
+
+    network = network_of(
+        one=block(3, conv_layer(4, 1)), two=block(5, conv_layer(4, 1)), three=block(3, spec.ReLU())
+    )
+    found = definitions(write(network, AS_CLASSES).text)
+    assert "branch_3x3_kernel_size" in found["Pooled"]
+
+
 def test_a_variant_of_a_block_has_a_name_of_its_own():
     """5b of BN-Inception pools by maximum."""
     found = definitions(write(googlenet.get_network("bn_inception"), AS_CLASSES).text)
