@@ -543,9 +543,8 @@ if FRAMEWORK == "jax":
         return path
 
     def test_jax_dtypes(tmp_path):
-        check(
-            written(tmp_path / "a.msgpack", nested(ARRAYS)), by_slashes(ARRAYS), "Flax parameters"
-        )
+        path = written(tmp_path / "a.msgpack", nested(ARRAYS))
+        check(path, by_slashes(ARRAYS), "Flax parameters")
 
     def test_jax_bfloat16_and_scalars(tmp_path):
         arrays = {"w": jnp.array([[1.5, -2.0, 0.15625]], jnp.bfloat16), "one": np.float32(2.5)}
@@ -573,9 +572,7 @@ if FRAMEWORK == "jax":
             assert found.arrays[name].tobytes() == array.tobytes(), name
 
     def test_jax_arrays_in_pieces(tmp_path, monkeypatch):
-        monkeypatch.setattr(
-            serialization, "MAX_CHUNK_SIZE", 1000
-        )  # bytes, which are 1 GiB otherwise
+        monkeypatch.setattr(serialization, "MAX_CHUNK_SIZE", 1000)  # bytes; else 1 GiB
         path = written(tmp_path / "a.msgpack", nested(ARRAYS))
         assert b"__msgpack_chunked_array__" in path.read_bytes()
         check(path, by_slashes(ARRAYS))
