@@ -37,6 +37,7 @@ SHIPPED: Final[Mapping[str, tuple[str, ...]]] = {
     "jax": ("flax",),
     "mindspore": (),
     "mxnet": (),
+    "onnx": ("onnxruntime",),
     "paddle": ("paddlepaddle",),
     "tensorflow": ("tf",),
     "torch": ("pytorch",),

@@ -74,9 +74,10 @@ class Functions(Spelling):
     given its path as `name`.
 
     `images` is the tensor of inputs of `{shape}`, `model` the network from `{images}` to
-    `{outputs}` with the `{name}`. `concatenation()` and `total(scale)` make layers that take a
-    list, the latter's [body, shortcut]. Of a chain of several calls, all but the last have the path
-    and the ending that `endings` has for their target.
+    `{outputs}` with the `{name}`; both may use what is in `modules`. `concatenation()` and
+    `total(scale)` make layers that take a list, the latter's [body, shortcut]. Of a chain of
+    several calls, all but the last have the path and the ending that `endings` has for their
+    target.
     """
 
     images: str

@@ -150,6 +150,7 @@ class FunctionWriter:
         if body.outputs:
             outputs = f"({', '.join([current, *body.outputs])})"
         made = self._spelling.model.format(images="images", outputs=outputs, name=f'"{named}"')
+        made = self._scope.used_in(made)
         about = [self._shape(root.site.out_shape)]
         heads = {node.name: self._shape(node.site.out_shape) for node in root.below() if node.aux}
         if heads:
@@ -168,7 +169,7 @@ class FunctionWriter:
 
     def _images(self, shape: Shape) -> str:
         turned = (*shape[1:], shape[0]) if self._spelling.channels_last else shape
-        return self._spelling.images.format(shape=turned)
+        return self._scope.used_in(self._spelling.images.format(shape=turned))
 
     def _layer(
         self, node: Node, given: str, result: str, path: str, body: _Body, *, shapes: bool = False

@@ -41,6 +41,16 @@ class Scope:
         self._copy(target)
         return str(named)
 
+    def used_in(self, text: str) -> str:
+        """`text`, source that the adapter has written; what it uses of the adapter's `modules` is
+        copied, too.
+        """
+        for used in sorted(used_names(text)):
+            target: Any = getattr(self._modules, used, None)
+            if getattr(target, "__module__", None) == self._modules.__name__:
+                self._copy(target)
+        return text
+
     def _copy(self, target: Any) -> None:
         """Note the source of a layer of `modules`, after that of what it uses of them."""
         modules, named = self._modules, target.__name__

@@ -622,7 +622,15 @@ def test_listing_names_all_networks_and_frameworks():
     assert [each.name for each in found.networks] == list(googlenet.NETWORKS)
     frameworks = {each.name: each for each in found.frameworks}
     assert frameworks["numpy"].version == np.__version__
-    assert frameworks.keys() >= {"torch", "tensorflow", "mxnet", "paddle", "mindspore", "jax"}
+    assert frameworks.keys() >= {
+        "torch",
+        "tensorflow",
+        "mxnet",
+        "paddle",
+        "mindspore",
+        "jax",
+        "onnx",
+    }
     json.dumps(found.to_json())
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 
 #: The packages of which a process imports one at most.
-PACKAGES = {"jax", "mindspore", "mxnet", "paddle", "tensorflow", "torch"}
+PACKAGES = {"jax", "mindspore", "mxnet", "onnx", "paddle", "tensorflow", "torch"}
 
 
 def load_torch(model, file):
@@ -48,6 +48,18 @@ def load_jax(model, file):
         nnx.update(model, serialization.msgpack_restore(stream.read()))
 
 
+def load_onnx(model, file):
+    import onnx
+
+    loaded = {each.name: each for each in onnx.load(file).graph.initializer}
+    proto = model if isinstance(model, onnx.ModelProto) else model.proto
+    for initializer in proto.graph.initializer:
+        initializer.CopyFrom(loaded.pop(initializer.name))
+    assert not loaded  # nothing unexpected
+    if proto is not model:  # it gave a copy
+        model.proto = proto
+
+
 LOADERS = {
     "torch": load_torch,
     "tensorflow": load_tensorflow,
@@ -55,6 +67,7 @@ LOADERS = {
     "paddle": load_paddle,
     "mindspore": load_mindspore,
     "jax": load_jax,
+    "onnx": load_onnx,
 }
 
 

@@ -31,6 +31,7 @@ SUFFIXES = {
     "paddle": ".pdparams",
     "mindspore": ".ckpt",
     "jax": ".msgpack",
+    "onnx": ".onnx",
 }
 
 

@@ -52,6 +52,26 @@ if FRAMEWORK == "numpy":
         check(tmp_path / "a.npz", ARRAYS, "NumPy archive")
 
 
+if FRAMEWORK == "onnx":
+    import onnx
+
+    @pytest.mark.parametrize("beside", [False, True], ids=["in one file", "arrays beside it"])
+    def test_onnx_save_model(beside, tmp_path):
+        held = [onnx.numpy_helper.from_array(array, name) for name, array in ARRAYS.items()]
+        nodes = [
+            onnx.helper.make_node("Identity", [name], [f"out.{name}"], name=name) for name in ARRAYS
+        ]
+        outputs = [
+            onnx.helper.make_tensor_value_info(f"out.{each.name}", each.data_type, each.dims)
+            for each in held
+        ]
+        model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], outputs, held))
+        path = tmp_path / "a.onnx"
+        onnx.save_model(model, path, save_as_external_data=beside, size_threshold=0)
+        assert (len(list(tmp_path.iterdir())) > 1) == beside
+        check(path, ARRAYS, "ONNX model")
+
+
 if FRAMEWORK == "torch":
     import torch
 

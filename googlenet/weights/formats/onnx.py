@@ -77,7 +77,7 @@ class Node:
 @dataclass(frozen=True, eq=False)
 class OnnxGraph:
     """The operations of a model, the shapes of its inputs (None for an axis of any length), the
-    names of its outputs, its arrays by name, and what exported it.
+    names of its outputs, its arrays by name, what exported it, and what else that said of it.
     """
 
     nodes: tuple[Node, ...]
@@ -85,6 +85,7 @@ class OnnxGraph:
     outputs: tuple[str, ...]
     arrays: Mapping[str, Array] = field(default_factory=dict)
     producer: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> WeightsFile:
@@ -114,6 +115,7 @@ def read(path: Path) -> WeightsFile:
         tuple(each.text(1) for each in graph.messages(12)),
         whole,
         model.text(2),
+        {entry.text(1): entry.text(2) for entry in model.messages(14)},
     )
     return WeightsFile(path, "ONNX model", whole, {}, found)
 

@@ -100,18 +100,20 @@ def import_graph(
     *,
     aux: bool | None = None,
     input_size: tuple[int, int] | None = None,
+    given: Network | None = None,
 ) -> Imported:
     """The network that a file's graph is, and its weights: `only` the one of that name, or
-    whichever fits. Raises `WeightsError` if it is another, or if a weight is not finite.
+    whichever fits, or `given`. Raises `WeightsError` if it is another, or if a weight is not
+    finite.
     """
     assert file.graph is not None
-    found = network_in(file, file.graph, only=only, aux=aux, input_size=input_size)
+    found = network_in(file, file.graph, only=only, aux=aux, input_size=input_size, given=given)
     params = check_params(found.network, found.params, source=str(file.path))
     return Imported(
         found.network,
         params,
         found.left_over,
-        zoo_model_of(found.network.name),
+        None if is_own(file.graph.metadata) else zoo_model_of(found.network.name),
         others=tuple(zoo_model_of(each) or each for each in found.others),
         transforms=found.transforms,
     )

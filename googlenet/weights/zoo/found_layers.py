@@ -27,6 +27,7 @@ from ...spec.layers import (
     Network,
     ReLU,
     Scale,
+    Shape,
 )
 from ...spec.traversal import LeafSite, walk
 from ..formats.onnx import Node, OnnxGraph
@@ -255,7 +256,8 @@ class Layers:
         )
         ours = of_spec(layer, site.out_shape)
         theirs = of_node(node, node.numbers("kernel_shape"), site.in_shape, pads)
-        counts = bool(node.number("count_include_pad", 0)) or pads != NO_PADS
+        # What is cut off is no padding.
+        counts = bool(node.number("count_include_pad", 0)) or any(map(any, np.maximum(pads, 0)))
         if theirs is None or not alike(ours, theirs):
             raise Differs(f"'{site.path}' has other windows than {words(layer)}")
         if isinstance(layer, AvgPool) and not divide_alike(
@@ -283,7 +285,7 @@ class Layers:
         if size == (height, width) and (node is None or node.op != "AveragePool"):
             return value
         if height % size[0] or width % size[1]:
-            raise Differs(f"'{site.path}' has windows of several sizes, which ONNX does not say")
+            return self._products(site, size, value)
         node, at = self._node(words(site.layer), site, value, "AveragePool")
         window = (height // size[0], width // size[1])
         layer = AvgPool(window, window, ((0, 0), (0, 0)), False, False)
@@ -291,6 +293,44 @@ class Layers:
         if not alike(of_spec(layer, site.out_shape), theirs):
             raise Differs(f"'{site.path}' has other windows than {words(layer)}")
         return at.before(node.inputs[0])
+
+    def _products(self, site: LeafSite, size: Shape, value: Value) -> Value:
+        """Means over windows of several sizes: products with a matrix for each axis, divided by the
+        number of elements of each window, unless the matrices have done that.
+        """
+        what = "windows of several sizes, as products with matrices"
+        node, at = self.values.made(value)
+        counts: Array = np.ones(size)
+        if node is not None and node.op == "Div" and (divided := self.values.split(node)):
+            counts = divided[1]
+            node, at = self.values.made(at.before(divided[0]))
+        matrices: list[Array] = []
+        for side in (1, 0):  # columns are on the right of the map
+            weight = None
+            if node is not None and node.op == "MatMul" and len(node.inputs) == 2:
+                weight = self.values.constant(node.inputs[side])
+            if node is None or weight is None or at.order == "HWC":
+                raise self.other(site.path, what, node)
+            matrices.append(weight if side == 0 else weight.T)
+            node, at = self.values.made(at.before(node.inputs[1 - side], "CHW"))
+        columns, rows = matrices
+        with np.errstate(all="ignore"):  # a damaged file may hold any numbers
+            sums = [
+                _window_sums(matrix, before, after)
+                for matrix, before, after in zip(
+                    (rows, columns), site.in_shape[1:], size, strict=True
+                )
+            ]
+            if not (
+                sums[0] is not None
+                and sums[1] is not None
+                and counts.shape == size
+                and np.allclose(counts, np.outer(sums[0], sums[1]), atol=0)
+            ):
+                raise Differs(
+                    f"'{site.path}' multiplies by other matrices than those of its windows"
+                )
+        return at
 
     def _mean(self, site: LeafSite, value: Value) -> Value:
         """The mean of a whole map, in any of its spellings."""
@@ -377,6 +417,19 @@ class Layers:
             parts = self.values.split(node)
             value = value.before(parts[0] if parts else node.inputs[0])
         return value.order == "CHW"
+
+
+def _window_sums(matrix: Array, size: int, count: int) -> Array | None:
+    """What each row (count,) of a matrix adds up to, None unless it shares that out evenly among
+    the pixels of one of `count` nearly equal windows of an axis of `size`.
+    """
+    if matrix.shape != (count, size):
+        return None
+    pixel, window = np.arange(size), np.arange(count)[:, None]
+    inside = (pixel >= window * size // count) & (pixel < -(-(window + 1) * size // count))
+    sums: Array = matrix.sum(1)
+    even = sums[:, None] * inside / inside.sum(1, keepdims=True)
+    return sums if (sums > 0).all() and np.allclose(matrix, even, atol=0) else None
 
 
 def owes(value: Value) -> bool:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...architectures import DIALECTS, NETWORKS, get_network
+from ...architectures import DIALECTS, NETWORKS, designators, get_network
 from ...arrays import Params
 from ...errors import GoogLeNetError, WeightsError
 from ...spec.layers import Conv, Dense, Network
 from ...spec.traversal import walk
+from ..files import is_own
 from ..formats.common import WeightsFile
 from ..formats.onnx import OnnxGraph
 from .first_steps import is_transformed
@@ -55,19 +56,25 @@ def network_in(
     only: str | None = None,
     aux: bool | None = None,
     input_size: tuple[int, int] | None = None,
+    given: Network | None = None,
 ) -> Fitting:
     """The network that the `graph` of a file is: `only` the one of that name, or the first of all
-    that fits, with as many of the graph's outputs as it has auxiliary heads for.
+    that fits, with as many of the graph's outputs as it has auxiliary heads for; or `given`, which
+    need not have a name that `get_network` knows. A file that this project wrote says which it is.
 
     Raises `WeightsError` if it is another, or none.
     """
+    said = said_network(graph) if only is None else None
     fitting: list[tuple[Follower, bool]] = []
     others: list[str] = []
     nearest: tuple[int, str, str] = (-1, "", "")
+    claimed = ""
     for name in [only] if only is not None else _names(graph):
-        if only is None and not _is_near(name, graph):
+        if only is None and name != said and not _is_near(name, graph):
             continue
-        for network in _sized(name, graph, aux, input_size):
+        if said is not None and fitting:
+            break
+        for network in [given] if given else _sized(name, graph, aux, input_size):
             follower = Follower(graph, network)
             try:
                 transforms = _transforms(follower, follower.whole())
@@ -84,7 +91,13 @@ def network_in(
                     fitting.append((follower, transforms))
                 break
             nearest = max(nearest, (follower.found, network.name, reason))
+            claimed = claimed or (reason if name == said else "")
     if not fitting:
+        if claimed:
+            raise WeightsError(
+                f"{file.path}: says that it is {said}, but {claimed}; its graph was changed, and is"
+                " none of the networks here: write it again"
+            )
         raise WeightsError(_refusal(file.path, nearest, only))
     follower, transforms = fitting[0]
     return Fitting(
@@ -140,8 +153,17 @@ def _names(graph: OnnxGraph) -> Iterator[str]:
     first = next((zoo for word, zoo in _PRODUCERS.items() if word in producer), None)
     pairs = [(dialect, name) for name in NETWORKS for dialect in ("", *DIALECTS.get(name, ()))]
     pairs.sort(key=lambda pair: (pair[0] != first, not pair[0]))
-    for dialect, name in pairs:
-        yield f"{dialect}:{name}" if dialect else name
+    names = [f"{dialect}:{name}" if dialect else name for dialect, name in pairs]
+    said = said_network(graph)
+    yield from sorted(names, key=lambda name: name != said)
+
+
+def said_network(graph: OnnxGraph) -> str | None:
+    """The name of the network that a file which this project wrote says it is, if `get_network`
+    knows it.
+    """
+    name = graph.metadata.get("network") if is_own(graph.metadata) else None
+    return name if name in designators() else None
 
 
 @functools.cache

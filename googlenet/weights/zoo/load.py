@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ...architectures import get_network
+from ...architectures import designators, get_network
 from ...arrays import Params
 from ...errors import GoogLeNetError, WeightsError
 from ...spec.layers import Network
@@ -61,7 +61,8 @@ def load_weights(
     refuse_checkpoint(path, file.metadata)
     if file.graph is not None:
         _, height, width = network.input_shape
-        found = import_graph(file, network.name, input_size=(height, width))
+        given = None if _has_its_name(network) else network
+        found = import_graph(file, network.name, input_size=(height, width), given=given)
         kept = {name: array for name, array in found.params.items() if name not in fresh}
         return check_params(network, {**kept, **fresh}, source=str(path))
     models = [*given_models(network), *zoo_models_of(network.name)]
@@ -78,6 +79,22 @@ def load_weights(
     if line := unused_in_words(left_over):
         tell(f"{path}: {line}")
     return check_params(network, {**params, **fresh}, source=str(path))
+
+
+def _has_its_name(network: Network) -> bool:
+    """Whether `network` is what `get_network` makes of its name."""
+    if network.name not in designators():
+        return False
+    try:
+        named = get_network(
+            network.name,
+            num_classes=num_classes(network),
+            input_shape=network.input_shape,
+            aux=len(network.outputs) > 1,
+        )
+    except GoogLeNetError:  # that has no heads, or does not fit the size
+        return False
+    return named == network
 
 
 def _with_its_heads(file: WeightsFile, network: Network, tell: Callable[[str], None]) -> Params:

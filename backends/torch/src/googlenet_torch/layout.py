@@ -1,5 +1,5 @@
 """Every change of layout: PyTorch's own is canonical (NCHW, OIHW) except for a dense layer on a
-map, which it flattens.
+map, which it flattens; only the order in memory may be another.
 """
 
 from __future__ import annotations
@@ -33,3 +33,13 @@ def images_to_native(images: Array, device: torch.device) -> torch.Tensor:
 def output_from_native(tensor: torch.Tensor) -> Array:
     """(N, C, H, W) or (N, K) as it is."""
     return np.ascontiguousarray(tensor.detach().cpu().numpy())
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Channels last, in which convolutions are faster on a CPU; but not without AVX-512, where the
+    backward pass of PyTorch 2.13 then corrupts the heap at some sizes ("double free or corruption"
+    on a processor with AVX2, also in the conformance case exact-residual_projected).
+    """
+    if device.type != "cpu" or "AVX512" in torch.backends.cpu.get_cpu_capability():
+        return torch.channels_last
+    return torch.contiguous_format

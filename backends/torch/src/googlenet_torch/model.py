@@ -57,7 +57,19 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nn.
         raise shared.unusable_device(device, name, error, _devices()) from error
     if any(tensor.is_meta for tensor in moved.state_dict().values()):
         raise shared.unusable_device(device, name, "it holds no values", _devices())
+    _lay(moved)
     return moved
+
+
+def _lay(model: nn.Module) -> None:
+    """Put the weights of convolutions into the order in memory that is fastest on their device;
+    PyTorch computes in the order of either the images or the weights, so that callers need not
+    know. Each keeps its identity, its values and its shape.
+    """
+    order = layout.memory_format(device_of(model))
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.to(parameter.dtype, memory_format=order)
 
 
 def _devices() -> list[str]:

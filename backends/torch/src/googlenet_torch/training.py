@@ -61,17 +61,14 @@ def trainer(model: nn.Module, recipe: Recipe, *, parallel: bool = False) -> Trai
 class Trainer:
     """Trains `model` in place by `torch.optim.SGD`; see `googlenet.backend.protocols.Trainer`.
 
-    The weights go channels last where that is safe (`_memory_format`). With `parallel` gradients
-    are averaged by `DistributedDataParallel`.
+    Images go in the order in which `build` laid the weights (`layout.memory_format`). With
+    `parallel` gradients are averaged by `DistributedDataParallel`.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, *, parallel: bool) -> None:
         self.model = model
         self._device = device_of(model)
-        self._format = _memory_format(self._device)
-        for parameter in model.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.to(parameter.dtype, memory_format=self._format)
+        self._format = layout.memory_format(self._device)
         self.rank, self.processes = start_parallel() if parallel else (0, 1)
         self._network, self._loss = network_of(model), recipe.loss
         self._loss.output_weights(self._network)  # raises if the recipe does not fit
@@ -157,13 +154,3 @@ class Trainer:
     def _images(self, images: Array, *, train: bool = False) -> torch.Tensor:
         x = layout.images_to_native(check_images(self._network, images, train=train), self._device)
         return x.contiguous(memory_format=self._format)
-
-
-def _memory_format(device: torch.device) -> torch.memory_format:
-    """Channels last, in which convolutions are faster on a CPU; but not without AVX-512, where the
-    backward pass of PyTorch 2.13 then corrupts the heap at some sizes ("double free or corruption"
-    on a processor with AVX2, also in the conformance case exact-residual_projected).
-    """
-    if device.type != "cpu" or "AVX512" in torch.backends.cpu.get_cpu_capability():
-        return torch.channels_last
-    return torch.contiguous_format

@@ -1,0 +1,35 @@
+"""The backend `onnx`: models of ONNX, run by onnxruntime."""
+
+from . import layout, leaves, model, modules, source
+from .compiling import compiled, compiled_forms
+from .model import (
+    build,
+    file_suffix,
+    forward,
+    name,
+    params_of,
+    save,
+    unbiased_running_variance,
+)
+from .sessions import set_full_precision, set_threads
+from .source import spelling
+
+__all__ = [
+    "build",
+    "compiled",
+    "compiled_forms",
+    "file_suffix",
+    "forward",
+    "layout",
+    "leaves",
+    "model",
+    "modules",
+    "name",
+    "params_of",
+    "save",
+    "set_full_precision",
+    "set_threads",
+    "source",
+    "spelling",
+    "unbiased_running_variance",
+]

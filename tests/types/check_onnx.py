@@ -1,0 +1,18 @@
+"""The plugin is what the protocols say. Checked by mypy, never run."""
+
+import googlenet_onnx
+from googlenet.backend.protocols import (
+    Backend,
+    Compiles,
+    Saves,
+    SetsPrecision,
+    SetsThreads,
+    Writes,
+)
+
+backend: Backend = googlenet_onnx
+compiles: Compiles = googlenet_onnx
+saves: Saves = googlenet_onnx
+sets_threads: SetsThreads = googlenet_onnx
+sets_precision: SetsPrecision = googlenet_onnx
+writes: Writes = googlenet_onnx
