@@ -525,3 +525,74 @@ if FRAMEWORK == "tensorflow":
             "batch_normalization_93/moving_variance",
             "predictions/bias",
         } <= set(values)
+
+
+if FRAMEWORK == "jax":
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from flax import linen, nnx, serialization
+    from flax.training.train_state import TrainState
+
+    class Small(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            x = linen.Conv(5, (3, 2), name="conv")(x)
+            x = linen.BatchNorm(use_running_average=False, name="norm")(x)
+            return linen.Dense(3, name="dense")(x.mean((1, 2)))
+
+    def flat(tree, start=""):
+        for name, value in tree.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{start}{name}/")
+            else:
+                yield f"{start}{name}", np.asarray(value)
+
+    def by_slashes(arrays):
+        return {name.replace(".", "/"): array for name, array in arrays.items()}
+
+    def nested(arrays):
+        tree = {}
+        for name, array in arrays.items():
+            layer, last = name.split(".")
+            tree.setdefault(layer, {})[last] = array
+        return tree
+
+    def written(path, value):
+        path.write_bytes(serialization.to_bytes(value))
+        return path
+
+    def test_jax_dtypes(tmp_path):
+        path = written(tmp_path / "a.msgpack", nested(ARRAYS))
+        check(path, by_slashes(ARRAYS), "Flax parameters")
+
+    def test_jax_bfloat16_and_scalars(tmp_path):
+        arrays = {"w": jnp.array([[1.5, -2.0, 0.15625]], jnp.bfloat16), "one": np.float32(2.5)}
+        found = read_weights_file(written(tmp_path / "a.msgpack", {"net": arrays}))
+        assert np.array_equal(found.arrays["net/w"], np.float32([[1.5, -2.0, 0.15625]]))
+        assert found.arrays["net/one"] == 2.5
+
+    def test_jax_state_of_nnx(tmp_path):
+        model = nnx.Conv(3, 5, (2, 4), rngs=nnx.Rngs(0))
+        state = nnx.to_pure_dict(nnx.state(model))
+        check(written(tmp_path / "a.msgpack", {"conv": state}), dict(flat({"conv": state})))
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_jax_variables_of_linen_and_training_states(whole, tmp_path):
+        net = Small()
+        variables = net.init(jax.random.key(0), jnp.ones((2, 6, 5, 4)))
+        expected = dict([*flat(variables["params"]), *flat(variables["batch_stats"])])
+        saved = variables
+        if whole:
+            tx = optax.sgd(0.1, momentum=0.9)
+            saved = TrainState.create(apply_fn=net.apply, params=variables, tx=tx)
+        found = read_weights_file(written(tmp_path / "a.msgpack", saved))
+        assert found.arrays.keys() == expected.keys()
+        for name, array in expected.items():
+            assert found.arrays[name].tobytes() == array.tobytes(), name
+
+    def test_jax_arrays_in_pieces(tmp_path, monkeypatch):
+        monkeypatch.setattr(serialization, "MAX_CHUNK_SIZE", 1000)  # bytes; else 1 GiB
+        path = written(tmp_path / "a.msgpack", nested(ARRAYS))
+        assert b"__msgpack_chunked_array__" in path.read_bytes()
+        check(path, by_slashes(ARRAYS))

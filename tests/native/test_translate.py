@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import googlenet
+from googlenet.backend.protocols import capabilities
 from googlenet.proof.parity.tolerance import distance, limit
 from googlenet.proof.written import written_backend
 from googlenet.source.folder import write_model
@@ -20,6 +21,7 @@ from googlenet.spec.traversal import walk
 from googlenet.weights.samples import random_images, random_params
 
 from ..frameworks.own_models import FILES
+from ..named import skip_if_lacking
 from .networks import NETWORKS
 from .own_run import compared, named, own_backend_of
 
@@ -38,10 +40,11 @@ def _semantics(framework):
 
 
 @pytest.fixture
-def model(framework, tmp_path):
+def model(framework, backend, tmp_path):
     """The user's model: convolutions in branches, batch norm, dropout by a layer and by a function,
     a head.
     """
+    skip_if_lacking(framework, {"own"} - capabilities(backend))
     file = tmp_path / "mynet.py"
     file.write_text(FILES[framework])
     name = f"mynet_{len(sys.modules)}"
@@ -132,6 +135,7 @@ def assert_same(given, expected, *, shapes=False):
 
 def test_a_users_weights_become_those_of_the_network_that_it_is(framework, backend, tmp_path):
     """What the framework saved of a model that is written in a file, which holds others."""
+    skip_if_lacking(framework, {"own"} - capabilities(backend))
     network = googlenet.get_network("googlenet", num_classes=3, input_shape=(1, 64, 64))
     first, params = random_params(network, seed=1), random_params(network)
     files = write_model(tmp_path, network, first, backend)

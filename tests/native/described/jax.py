@@ -16,7 +16,7 @@ PRINTED = [
     "kernel_size=(7, 7)",
 ]
 UNKNOWN_DEVICES = ["no-such-device", "cpu:99", "cpu:x"]
-SAVE = "pathlib.Path.write_bytes"
+SAVE = "googlenet_jax.model.write"
 COPIES = {
     "deepcopy": copy.deepcopy,
     "pickle": lambda model: pickle.loads(pickle.dumps(model)),

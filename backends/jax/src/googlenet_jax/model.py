@@ -121,8 +121,12 @@ def save(model: nnx.Module, path: str | os.PathLike[str]) -> None:
     then left unchanged.
     """
     with native_file(path, file_suffix, shared.file_bytes(network_of(model))) as temporary:
-        state = nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat)))
-        Path(temporary).write_bytes(serialization.to_bytes(state))
+        write(nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat))), temporary)
+
+
+def write(state: dict[str, Any], path: str) -> None:
+    """A state in a file, which Flax leaves to its users."""
+    Path(path).write_bytes(serialization.to_bytes(state))
 
 
 def forward(
