@@ -30,7 +30,7 @@ def compiled(model: nnx.Module, form: str) -> Callable[[Array], dict[str, Array]
     state = jax.tree.map(lambda each: each if isinstance(each, jax.Array) else jnp.array(each), now)
 
     @jax.jit
-    def run(state: nnx.State, x: jax.Array) -> Any:
+    def run(state: nnx.State[Any, Any], x: jax.Array) -> Any:
         native = nnx.merge(graph, state, copy=True)
         in_mode(native, False)
         return native(x)

@@ -27,7 +27,9 @@ def to_native(spec: ParamSpec, array: Array) -> jax.Array:
     native = array.transpose(_channels_last(array.ndim))
     dense = isinstance(spec.site.layer, Dense) and array.ndim > 1
     # JAX may keep an array of NumPy's that it is given: this one is nobody else's.
-    return jax.device_put(np.array(native.reshape(-1, len(array)) if dense else native, order="C"))
+    flat = native.reshape(-1, len(array)) if dense else native
+    found: jax.Array = jax.device_put(np.array(flat, order="C"))
+    return found
 
 
 def from_native(spec: ParamSpec, array: jax.Array) -> Array:
@@ -39,7 +41,8 @@ def from_native(spec: ParamSpec, array: jax.Array) -> Array:
 
 def images_to_native(images: Array, device: jax.Device) -> jax.Array:
     """(N, C, H, W) → (N, H, W, C)."""
-    return jax.device_put(np.array(images.transpose(0, 2, 3, 1), order="C"), device)
+    found: jax.Array = jax.device_put(np.array(images.transpose(0, 2, 3, 1), order="C"), device)
+    return found
 
 
 def output_from_native(array: jax.Array) -> Array:

@@ -48,7 +48,7 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nnx
     params = check_params(network, params)
     with jax.default_device(_device(device)):
         rngs = nnx.Rngs(0)  # dropout's masks, until `nnx.reseed`
-        model = spec.fold(
+        model: Any = spec.fold(
             network,
             lambda site: _leaf(site, rngs),
             lambda site, children: compose(site, children),
@@ -58,7 +58,7 @@ def build(network: Network, params: Params, *, device: str | None = None) -> nnx
         for path, each in param_specs(network).items():
             variables[path].set_value(layout.to_native(each, params[path]))
         nnx.update(model, jax.device_put(nnx.state(model), _device(device)))
-    return model
+    return cast(nnx.Module, model)
 
 
 def _device(device: str | None) -> jax.Device:
@@ -148,8 +148,13 @@ def forward(
 
 @partial(jax.jit, static_argnames=("graph", "train", "taps"))
 def _forward(
-    graph: nnx.GraphDef[Any], state: nnx.State, x: jax.Array, *, train: bool, taps: tuple[str, ...]
-) -> tuple[dict[str, jax.Array], nnx.State]:
+    graph: nnx.GraphDef[Any],
+    state: nnx.State[Any, Any],
+    x: jax.Array,
+    *,
+    train: bool,
+    taps: tuple[str, ...],
+) -> tuple[dict[str, jax.Array], nnx.State[Any, Any]]:
     """The outputs by name, the tapped layers, and what the pass changed in the model."""
     model = nnx.merge(graph, state, copy=True)
     in_mode(model, train)
@@ -213,16 +218,16 @@ def gradients(
 def _gradients(
     graph: nnx.GraphDef[Any],
     values: dict[str, jax.Array],
-    state: nnx.State,
+    state: nnx.State[Any, Any],
     x: jax.Array,
     labels: jax.Array,
     *,
     loss: Loss,
     train: bool,
-) -> tuple[tuple[jax.Array, nnx.State], dict[str, jax.Array]]:
+) -> tuple[tuple[jax.Array, nnx.State[Any, Any]], dict[str, jax.Array]]:
     """The loss and what the pass changed in the model, and the gradient by path."""
 
-    def total(values: dict[str, jax.Array]) -> tuple[jax.Array, nnx.State]:
+    def total(values: dict[str, jax.Array]) -> tuple[jax.Array, nnx.State[Any, Any]]:
         model = nnx.merge(graph, state, copy=True)
         in_mode(model, train)
         assign(model, values)
@@ -241,7 +246,8 @@ def total_loss(
 
     def cross_entropy(logits: jax.Array) -> jax.Array:
         if not smoothing:
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+            losses: jax.Array = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean()
         # Flax's users would smooth the targets, which add up to 1 but for rounding: with 1000
         # classes gradients would be off by that.
         shifted = logits - jax.lax.stop_gradient(logits.max(1, keepdims=True))
@@ -263,13 +269,12 @@ def set_threads(count: int) -> None:
 def set_full_precision() -> dict[str, str]:
     """Use no TensorFloat-32 on a GPU, and no bfloat16 on a TPU."""
     jax.config.update("jax_default_matmul_precision", "highest")
-    return {"jax_default_matmul_precision": str(jax.config.jax_default_matmul_precision)}
+    return {"jax_default_matmul_precision": str(cast(Any, jax.config).jax_default_matmul_precision)}
 
 
 def network_of(model: nnx.Module) -> Network:
     """The network that `model` was built from."""
-    network: Network = model.network
-    return network
+    return cast(Network, cast(Any, model).network)
 
 
 def device_of(model: nnx.Module) -> jax.Device:

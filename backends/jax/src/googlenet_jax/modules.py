@@ -55,7 +55,8 @@ class MaxPool(nnx.Module):
         self.padding = ((padding, padding),) * 2 if isinstance(padding, int) else padding
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return self.largest(x, self.kernel_size, self.strides, self.padding)
+        y: jax.Array = self.largest(x, self.kernel_size, self.strides, self.padding)
+        return y
 
     @staticmethod
     @partial(jax.jit, static_argnums=(1, 2, 3))  # for users without `jit`: one operation, not fifty
@@ -71,7 +72,7 @@ class MaxPool(nnx.Module):
         def selected(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
             y, places = place(*primals)
             tangent = jnp.zeros_like(y)
-            for number, each in enumerate(shifted(*tangents, 0.0)):
+            for number, each in enumerate(shifted(tangents[0], 0.0)):
                 tangent = tangent + jnp.where(places == number, each, 0)
             return y, tangent
 
@@ -125,9 +126,12 @@ class AvgPool(nnx.Module):
         window = (self.kernel_size, self.strides, self.padding, self.ceil_mode)
         if self.count_include_pad and not self.ceil_mode:
             rows, columns = self.kernel_size
-            return self.total(x, 0, *window) / (rows * columns)
-        ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
-        return self.total(x, 0, *window) / self.total(ones, int(self.count_include_pad), *window)
+            counts: Any = rows * columns
+        else:
+            ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+            counts = self.total(ones, int(self.count_include_pad), *window)
+        y: jax.Array = self.total(x, 0, *window) / counts
+        return y
 
     @staticmethod
     @partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
@@ -207,8 +211,8 @@ class MapLinear(nnx.Linear):
         height, width, channels = in_shape
         super().__init__(height * width * channels, out_features, use_bias=use_bias, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return super().__call__(x.reshape(len(x), -1))
+    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
+        return super().__call__(inputs.reshape(len(inputs), -1), out_sharding)
 
 
 class Scaled(nnx.Module):

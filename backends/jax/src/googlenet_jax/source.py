@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, cast
 
 from flax import nnx
 
@@ -40,5 +40,5 @@ loading: Final = Loading(
 
 def adopt(model: nnx.Module, network: Network) -> nnx.Module:
     """`model`, which the printed source of `network` made, as if `build` had made it."""
-    model.network = network
+    cast(Any, model).network = network
     return model

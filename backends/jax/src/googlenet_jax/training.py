@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import jax
 import jax.numpy as jnp
@@ -97,7 +98,7 @@ class Trainer:
         graph, state = nnx.split(model)
         # Shapes and types only: the step sets every weight, and must not keep those of today.
         blank = jax.tree.map(lambda each: jax.ShapeDtypeStruct(each.shape, each.dtype), state)
-        self._made = lambda: nnx.merge(graph, blank, copy=True)
+        self._made: Callable[[], nnx.Module] = lambda: nnx.merge(graph, blank, copy=True)
         self._optimizer_state: Any = self._optimizer(recipe.learning_rate).init(values_of(model))
         self._step = jax.jit(self._advance)
         if self.processes > 1:
@@ -246,11 +247,12 @@ class Trainer:
     ) -> tuple[Values, Any]:
         """The weights and the optimiser's state after these gradients."""
         updates, state = self._optimizer(learning_rate).update(grads, state, weights)
-        return optax.apply_updates(weights, updates), state
+        return cast(Values, optax.apply_updates(weights, updates)), state
 
     def _evaluate(self, weights: Values, statistics: Values, images: jax.Array) -> jax.Array:
         native = self._native(weights, statistics, train=False)
-        return shared.by_name(self._network, native(images))["logits"]
+        logits: jax.Array = shared.by_name(self._network, cast(Any, native)(images))["logits"]
+        return logits
 
 
 def _seed(model: nnx.Module, seed: jax.Array) -> None:

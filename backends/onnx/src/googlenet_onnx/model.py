@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import onnx
@@ -32,7 +32,7 @@ file_suffix = ".onnx"
 Layers: TypeAlias = Callable[[Any], Any]
 
 #: The endings of the names of a chain's operators before its last one, after the path of that.
-FIRST = {
+FIRST: Mapping[Any, str] = {
     modules.Flatten: "flatten",
     modules.GlobalAveragePool: "mean",
     modules.Pad: "cut",
@@ -68,7 +68,8 @@ class Model:
 
         Assigning raises `WeightsError` if it is not the same graph.
         """
-        return onnx.ModelProto.FromString(self._data)
+        proto: onnx.ModelProto = onnx.ModelProto.FromString(self._data)
+        return proto
 
     @proto.setter
     def proto(self, proto: onnx.ModelProto) -> None:
@@ -159,7 +160,8 @@ def build(network: Network, params: Params, *, device: str | None = None) -> Mod
 
         return call
 
-    images = modules.images_of(network.input_shape)
+    channels, height, width = network.input_shape
+    images = modules.images_of((channels, height, width))
     layers = spec.fold(
         network,
         lambda site: keep(site, _leaf(site)),
