@@ -36,7 +36,7 @@ def test_every_shipped_framework_is_here():
 @pytest.mark.parametrize(
     ("arguments", "parameters"),
     [
-        (("googlenet", "--count", "32", "--train-steps", "10"), 5_977_530),
+        (("googlenet", "--count", "16", "--train-steps", "10"), 5_977_530),
         (("googlenet_paper", "--aux", "--size", "224", "--count", "4", "--chunk", "2"), 13_378_280),
     ],
     ids=["googlenet", "googlenet_paper"],

@@ -26,7 +26,7 @@ def test_digits_are_learnt_with_batch_norm(framework, tmp_path):
         "--framework",
         framework,
         "--size",
-        "32",
+        "24",
         "--batch-size",
         "64",
         "--epochs",
