@@ -11,6 +11,12 @@ import pytest
 from ..killed import ends_as_one_that_was_not_killed
 
 
+@pytest.fixture(autouse=True)
+def _compiled_for_speed(monkeypatch):
+    """Tests of one pass have XLA compile quickly (tox.ini); what trains runs six times as long."""
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+
+
 @pytest.mark.parametrize("way", ["race", "two", "one"])
 def test_a_killed_run_ends_as_one_that_was_not(framework, way):
     """In one process, in two of the framework's own launcher, and as a race of two seeds."""

@@ -131,16 +131,17 @@ class Trainer:
         key = np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], np.uint32)
         weights, statistics = self._values()
         rate, targets = np.float32(learning_rate), labels.astype(np.int32)
+        weight = np.float32(share)
         if self.processes > 1:
             grads, statistics, loss, logits = self._differentiate_alone(
-                weights, statistics, x, targets, key, np.float32(share)
+                weights, statistics, x, targets, key, weight
             )
             weights, self._optimizer_state = self._move_alone(
                 weights, self._average(grads), self._optimizer_state, rate
             )
         else:
             weights, statistics, self._optimizer_state, loss, logits = self._step(
-                weights, statistics, self._optimizer_state, x, targets, rate, key
+                weights, statistics, self._optimizer_state, x, targets, rate, key, weight
             )
         assign(self.model, weights | statistics)
         return float(loss), layout.output_from_native(logits)
@@ -207,13 +208,14 @@ class Trainer:
         labels: jax.Array,
         learning_rate: jax.Array,
         seed: jax.Array,
+        share: jax.Array,
     ) -> tuple[Values, Values, Any, jax.Array, jax.Array]:
-        """The step: images (N, H, W, C), labels (N,), a scalar and a seed (2,) → the weights, the
-        statistics, the optimiser's state, the loss, and the logits (N, K).
+        """The step: images (N, H, W, C), labels (N,), two scalars and a seed (2,) → the weights,
+        the statistics, the optimiser's state, the loss, and the logits (N, K).
         """
 
         grads, statistics, loss, logits = self._differentiate(
-            weights, statistics, images, labels, seed, None
+            weights, statistics, images, labels, seed, share
         )
         weights, state = self._move(weights, grads, state, learning_rate)
         return weights, statistics, state, loss, logits
@@ -225,7 +227,7 @@ class Trainer:
         images: jax.Array,
         labels: jax.Array,
         seed: jax.Array,
-        share: jax.Array | None,
+        share: jax.Array,
     ) -> tuple[Values, Values, jax.Array, jax.Array]:
         """The gradients of the loss times `share`, the new statistics, the loss, and the logits."""
 
@@ -236,8 +238,7 @@ class Trainer:
             variables = variables_of(native)
             moved = {path: variables[path][...] for path in statistics}
             loss = total_loss(outputs, labels, self._loss, self._network)
-            weighed = loss if share is None else loss * share
-            return weighed, (loss, outputs["logits"], moved)
+            return loss * share, (loss, outputs["logits"], moved)
 
         grads, (loss, logits, moved) = jax.grad(run, has_aux=True)(weights)
         return grads, moved, loss, logits
