@@ -10,7 +10,7 @@ from ..architectures import as_network
 from ..arrays import Array
 from ..backend.discovery import chosen_frameworks
 from ..data.images import load_image_set
-from ..errors import ShapeError, SpecError, UnknownNameError
+from ..errors import ShapeError, UnknownNameError
 from ..proof.exact.problem import check_fit, has_exact_loss, why_unfit
 from ..proof.parity.run import ParityOptions, Progress, Report, run_parity
 from ..spec.analysis import norm_of_one_value, smallest_input
@@ -71,8 +71,11 @@ def parity(
 
     With `exact`, the bits of every output and gradient are compared too, on weights and images with
     which float32 rounds nothing. A network given by name, without `input_shape` or `num_classes`,
-    may be drawn smaller for it, or with 16 classes. With `compiled`, which asks for `exact`, so are
-    the outputs of each compiled form that a framework has; compiling may take minutes.
+    may be drawn smaller for it, or with 16 classes.
+
+    With `compiled`, the outputs of what each framework's `compile` makes of its model are compared
+    too, by the same limits, and with `exact` the bits of each compiled form that it has; compiling
+    may take minutes.
 
     `devices` has the device of those that are not to use their default, in the framework's own
     words ("cuda:0"). None of them may compute float32 in less than float32.
@@ -87,8 +90,6 @@ def parity(
     """
     gradients, exact = flag("gradients", gradients), flag("exact", exact)
     compiled = flag("compiled", compiled)
-    if compiled and not exact:
-        raise SpecError("`compiled`: compares bits, which needs `exact=True`")
     count = None if count is None else integer("count", count, 1)
     seed, chunk, jobs = (
         integer("seed", seed, 0),

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..arrays import Array
 from ..backend.discovery import canonical_name
+from ..backend.protocols import Compiles
 from ..backend.threads import prepared_backend
 from ..budget import bounded_json, limited
 from ..data.images import load_inputs
 from ..data.preprocessing import PREPROCESSINGS, find_preprocessing, preprocessing_of
-from ..errors import DataError, GoogLeNetError, UnknownNameError, WeightsError
+from ..errors import BackendError, DataError, GoogLeNetError, UnknownNameError, WeightsError
 from ..files import replacing, writing
 from ..jobs.own import is_own
 from ..paths import kind_at
+from ..spec.analysis import count_multiply_adds
 from ..spec.layers import Network
 from ..spec.memory import check_fits
 from ..spec.traversal import nodes
@@ -32,6 +35,12 @@ from .common import Report
 
 #: The number of images in one pass.
 CHUNK = 8
+#: How many multiply-adds all images must take for the model to be compiled first: in PyTorch, which
+#: compiles longest, about a minute's work on two cores.
+WORTH_COMPILING = 2e12
+
+
+Call: TypeAlias = Callable[[Array], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -152,8 +161,8 @@ def predict(
     IDX, .npy), or a float32 array (N, C, H, W), which is used as it is. `model` names the network,
     as NAME or ZOO:NAME, if the file does not; `key` and `head` are as for `import_weights`.
     `preprocessing` is by default what the file says, that of the zoo whose names it has, or else
-    `unit`. `taps` are the paths of layers whose outputs are also wanted. `report` is told how many
-    images are done.
+    `unit`. `taps` are the paths of layers whose outputs are also wanted. Without them, the model is
+    compiled first for as many images as that is worth. `report` is told how many images are done.
 
     Raises `DataError`, `WeightsError`, `UnknownNameError`, `SpecError`, `ShapeError`,
     `BackendError` or `DeviceError`, with what to do.
@@ -201,10 +210,15 @@ def predict(
     report(f"loading {canonical_name(framework)}", 0, 0)
     backend = prepared_backend(framework, threads)
     built = backend.build(network, opened.params, device=device)
+    call: Call = partial(backend.forward, built, taps=list(taps))
+    work = count_multiply_adds(network) * len(names)
+    if work >= WORTH_COMPILING and not taps and isinstance(backend, Compiles):
+        report(f"compiling for {backend.name}", 0, 0)
+        call = _compiled(backend, built, network, call)
     parts: list[dict[str, Array]] = []
     report("images", 0, len(names))
     for done, piece in enumerate(pieces, start=1):
-        parts.append(backend.forward(built, piece, taps=list(taps)))
+        parts.append(call(piece))
         report("images", min(done * CHUNK, len(names)), len(names))
     wanted = (*network.outputs, *taps)
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in wanted}
@@ -224,6 +238,18 @@ def predict(
         tuple(opened.left_over),
         array is not None and bool(opened.transforms),
     )
+
+
+def _compiled(backend: Compiles, built: Any, network: Network, plain: Call) -> Call:
+    """What `backend` makes of the model, or `plain` where it lacks what that needs, such as a
+    compiler.
+    """
+    try:
+        call = backend.compile(built, input_shape=network.input_shape)
+        call(np.zeros((CHUNK, *network.input_shape), np.float32))  # some compile when called
+    except BackendError:
+        return plain
+    return call
 
 
 def _paths(images: Any) -> list[Path]:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
 from ..arrays import Array, Params
-from ..spec.layers import Network
+from ..spec.layers import Network, Shape
 from ..spec.loss import Loss
 from ..spec.recipe import Recipe
 from .call import Chain
+from .compiling import Compiled
 from .graph import Graph
 from .snippets import Gallery
 from .spelling import Classes, Functions, Loading
@@ -190,6 +191,19 @@ class SetsPrecision(Backend, Protocol):
 
 @runtime_checkable
 class Compiles(Backend, Protocol):
+    """A backend that makes of a model the fastest function that its framework knows."""
+
+    def compile(self, model: Any, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+        """`model`, as it is now, in evaluation mode as one function of images (N, C, H, W) of
+        `input_shape` (C, H, W), which computes in `dtype`.
+
+        Call `googlenet.backend.compiling.prepared` first: it raises what there is to raise, and
+        returns a smaller network that computes the same.
+        """
+
+
+@runtime_checkable
+class HasForms(Backend, Protocol):
     """A backend with forms of its models that run faster, such as a compiled graph: what users
     deploy, which the exact proof can compare, too.
     """
@@ -395,7 +409,8 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "parallel": TrainsInParallel,
     "threads": SetsThreads,
     "precision": SetsPrecision,
-    "compiled": Compiles,
+    "compile": Compiles,
+    "compiled": HasForms,
     "traps": ShowsTraps,
     "source": Writes,
     "adopt": Adopts,

@@ -75,8 +75,8 @@ Compiled = Annotated[
     typer.Option(
         "--compiled",
         help=(
-            "With --exact, compare the outputs of each framework's compiled forms too, such as"
-            " torch.compile; compiling may take minutes."
+            "Also compare the outputs of what each framework's `compile` makes of its model, and"
+            " with --exact the bits of its compiled forms, such as torch.compile; may take minutes."
         ),
     ),
 ]

@@ -90,6 +90,8 @@ def _remarks(report: Report, result: Result) -> Iterator[str]:
         f"{counted(same, 'tensor')} the same, {different:,} different, {unproved:,} not provable on"
         f" these images; largest error {found.largest_share:.2f} times its limit"
     )
+    if report.compiled and not any(row.name.endswith(" compiled") for row in found.rows):
+        yield "it has no `compile`"
     if result.exact is not None:
         yield exact_remark(result.exact)
         if report.compiled and result.exact.unfit is None and COMPILED not in result.exact.values:

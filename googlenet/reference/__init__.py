@@ -4,6 +4,7 @@ arbiter.
 
 from __future__ import annotations
 
+from .compiling import compile
 from .model import (
     build,
     file_suffix,
@@ -20,6 +21,7 @@ from .training import trainer
 
 __all__ = [
     "build",
+    "compile",
     "file_suffix",
     "forward",
     "gradients",

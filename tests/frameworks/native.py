@@ -16,7 +16,7 @@ PACKAGES = {"jax", "mindspore", "mxnet", "onnx", "paddle", "tensorflow", "torch"
 def load_torch(model, file):
     import torch
 
-    model.load_state_dict(torch.load(file, weights_only=True))
+    model.load_state_dict(torch.load(file, weights_only=True), assign=True)
 
 
 def load_tensorflow(model, file):

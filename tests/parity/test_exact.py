@@ -612,9 +612,13 @@ def test_parity_compares_bits_too():
     assert set(found["differing"].values()) == {0}
 
 
-def test_compiled_forms_without_bits_are_refused():
-    with pytest.raises(SpecError, match=r"`compiled`: compares bits, which needs `exact=True`"):
-        googlenet.parity("googlenet", ["numpy"], compiled=True)
+def test_what_is_compiled_is_compared_by_limits_without_bits():
+    report = googlenet.parity(
+        "googlenet", ["numpy"], input_shape=(1, 32, 32), count=2, compiled=True, gradients=False
+    )
+    names = [row.name for row in report.results[0].comparison[Group.OUTPUTS]]
+    assert report.passed
+    assert names[-2:] == ["logits without taps", "logits compiled"]
 
 
 def test_the_command_says_how_many_values_differ():

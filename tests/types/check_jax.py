@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    HasForms,
     LeavesParallel,
     Saves,
     SetsPrecision,
@@ -17,6 +18,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_jax
 compiles: Compiles = googlenet_jax
+has_forms: HasForms = googlenet_jax
 differentiates: Differentiates = googlenet_jax
 saves: Saves = googlenet_jax
 trains: Trains = googlenet_jax

@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    HasForms,
     NamesLayers,
     RunsLayers,
     RunsOwn,
@@ -20,6 +21,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_mindspore
 compiles: Compiles = googlenet_mindspore
+has_forms: HasForms = googlenet_mindspore
 differentiates: Differentiates = googlenet_mindspore
 saves: Saves = googlenet_mindspore
 saves_for_others: SavesForOthers = googlenet_mindspore

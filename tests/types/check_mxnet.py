@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    HasForms,
     NamesLayers,
     RunsLayers,
     RunsOwn,
@@ -21,6 +22,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_mxnet
 compiles: Compiles = googlenet_mxnet
+has_forms: HasForms = googlenet_mxnet
 differentiates: Differentiates = googlenet_mxnet
 saves: Saves = googlenet_mxnet
 saves_for_others: SavesForOthers = googlenet_mxnet

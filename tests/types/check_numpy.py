@@ -1,10 +1,18 @@
 """The reference is a backend in every respect: read by mypy, never run."""
 
 import googlenet.reference
-from googlenet.backend.protocols import Backend, Differentiates, Saves, SetsThreads, Trains
+from googlenet.backend.protocols import (
+    Backend,
+    Compiles,
+    Differentiates,
+    Saves,
+    SetsThreads,
+    Trains,
+)
 
 backend: Backend = googlenet.reference
 differentiates: Differentiates = googlenet.reference
 saves: Saves = googlenet.reference
+compiles: Compiles = googlenet.reference
 trains: Trains = googlenet.reference
 sets_threads: SetsThreads = googlenet.reference

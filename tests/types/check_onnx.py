@@ -4,6 +4,7 @@ import googlenet_onnx
 from googlenet.backend.protocols import (
     Backend,
     Compiles,
+    HasForms,
     Saves,
     SetsPrecision,
     SetsThreads,
@@ -12,6 +13,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_onnx
 compiles: Compiles = googlenet_onnx
+has_forms: HasForms = googlenet_onnx
 saves: Saves = googlenet_onnx
 sets_threads: SetsThreads = googlenet_onnx
 sets_precision: SetsPrecision = googlenet_onnx

@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    HasForms,
     NamesLayers,
     RunsLayers,
     RunsOwn,
@@ -21,6 +22,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_paddle
 compiles: Compiles = googlenet_paddle
+has_forms: HasForms = googlenet_paddle
 differentiates: Differentiates = googlenet_paddle
 saves: Saves = googlenet_paddle
 saves_for_others: SavesForOthers = googlenet_paddle

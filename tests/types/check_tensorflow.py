@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    HasForms,
     NamesLayers,
     RunsLayers,
     RunsOwn,
@@ -22,6 +23,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_tensorflow
 compiles: Compiles = googlenet_tensorflow
+has_forms: HasForms = googlenet_tensorflow
 differentiates: Differentiates = googlenet_tensorflow
 saves: Saves = googlenet_tensorflow
 saves_for_others: SavesForOthers = googlenet_tensorflow

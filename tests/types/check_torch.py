@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    HasForms,
     NamesLayers,
     RunsLayers,
     RunsOwn,
@@ -22,6 +23,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_torch
 compiles: Compiles = googlenet_torch
+has_forms: HasForms = googlenet_torch
 differentiates: Differentiates = googlenet_torch
 saves: Saves = googlenet_torch
 saves_for_others: SavesForOthers = googlenet_torch

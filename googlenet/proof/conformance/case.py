@@ -10,6 +10,7 @@ from ...backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    HasForms,
     Saves,
     Traces,
     Trains,
@@ -69,6 +70,10 @@ def _compiles(backend: object) -> TypeGuard[Compiles]:
     return isinstance(backend, Compiles)
 
 
+def _has_forms(backend: object) -> TypeGuard[HasForms]:
+    return isinstance(backend, HasForms)
+
+
 def _traces(backend: object) -> TypeGuard[Traces]:
     return isinstance(backend, Traces)
 
@@ -79,7 +84,8 @@ GRADIENTS: Final = Need(frozenset({"gradients"}), _differentiates)
 TRAINER: Final = Need(frozenset({"trainer"}), _trains)
 LEARNER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
 PARALLEL: Final = Need(frozenset({"parallel"}), _trains_in_parallel)
-COMPILED: Final = Need(frozenset({"compiled"}), _compiles)
+COMPILES: Final = Need(frozenset({"compile"}), _compiles)
+FORMS: Final = Need(frozenset({"compiled"}), _has_forms)
 TRACE: Final = Need(frozenset({"trace"}), _traces)
 
 
@@ -129,6 +135,7 @@ AnyCase: TypeAlias = (
     | Case[Learns]
     | Case[TrainsInParallel]
     | Case[Compiles]
+    | Case[HasForms]
     | Case[Traces]
 )
 

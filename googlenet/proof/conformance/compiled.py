@@ -1,65 +1,150 @@
-"""The cases of compiled forms: what users deploy is the same function."""
+"""The cases of `compile` and of compiled forms: what users deploy is the same function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 
-from ...backend.protocols import Compiles, Trains
-from ...errors import GoogLeNetError, ShapeError, UnknownNameError
+from ...arrays import Array
+from ...backend.protocols import Backend, Compiles, HasForms, Trains
+from ...errors import (
+    BackendError,
+    DataError,
+    GoogLeNetError,
+    ShapeError,
+    UnknownNameError,
+)
 from ...reference import build as build_reference
 from ...reference.network import Pass
 from ...spec.layers import Network
 from ...spec.recipe import Recipe
-from ..exact.compare import COMPILED as FORMS
-from ..exact.compare import compare_exact
+from ..exact.compare import COMPILED, compare_exact
 from ..exact.problem import draw_problem
 from ..parity.compare import compare_forward, compare_weights
-from ..parity.problem import random_problem
+from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
-from .case import COMPILED, AnyCase, Case, ConformanceError, check_rows, expect, expect_errors
+from .case import (
+    COMPILES,
+    FORMS,
+    AnyCase,
+    Case,
+    ConformanceError,
+    check_rows,
+    expect,
+    expect_errors,
+)
 from .networks import composites
 
 
 def compiled_cases() -> Iterator[AnyCase]:
-    """Every case of compiled forms."""
+    """Every case of `compile` and of compiled forms."""
     for name in ("auxiliary", "norm_residual"):
-        yield Case(f"compiled-{name}", COMPILED, partial(_check_forms, network=composites()[name]))
+        compiles = partial(_check_compile, network=composites()[name])
+        yield Case(f"compile-{name}", COMPILES, compiles)
+    yield Case("compile-changed", COMPILES, _check_changed)
+    for name in ("auxiliary", "norm_residual"):
+        yield Case(f"compiled-{name}", FORMS, partial(_check_forms, network=composites()[name]))
     stays = partial(_check_stays, network=composites()["norm_residual"])
-    yield Case("compiled-stays", COMPILED, stays)
+    yield Case("compiled-stays", FORMS, stays)
     network = composites()["inception"].at((7, 8, 16))
-    yield Case("compiled-exact", COMPILED, partial(_check_bits, network=network))
+    yield Case("compiled-exact", FORMS, partial(_check_bits, network=network))
 
 
-def _check_forms(backend: Compiles, network: Network) -> None:
+def _check_compile(backend: Compiles, network: Network) -> None:
+    """The outputs of `compile` for batches of two sizes, by derived limits, and from two threads at
+    a time; the model is left as it was, and bad input is refused.
+    """
+    problem = random_problem(network)
+    images, model = problem.images, backend.build(network, problem.params)
+    yardstick = forward_yardstick(problem, chunk=8)
+    call = backend.compile(model, input_shape=network.input_shape)
+    for count in (len(images), 1):
+        _check_outputs(backend, problem, count, call(images[:count]), yardstick, "compile")
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(call, [images, images]))
+    for found in both:
+        _check_outputs(backend, problem, len(images), found, yardstick, "compile in a thread")
+    expect(
+        not compare_weights(backend, model, problem.params), "compile: the model's weights changed"
+    )
+    check_rows(backend, network, compare_forward(backend, model, problem, yardstick, chunk=8))
+    shape = network.input_shape
+    spoilt = images.copy()
+    spoilt[0, 0, 0, 0] = np.nan
+    again = partial(backend.compile, model, input_shape=shape)
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        ("a wrong number of channels", ShapeError, partial(call, images[:, 1:])),
+        ("images of another size", ShapeError, partial(call, images[:, :, 1:])),
+        ("images that are not finite", DataError, partial(call, spoilt)),
+        ("a dtype that does not exist", UnknownNameError, partial(again, dtype="float99")),
+        (
+            "another number of channels",
+            ShapeError,
+            partial(backend.compile, model, input_shape=(shape[0] + 1, *shape[1:])),
+        ),
+    ]
+    expect_errors(
+        broken,
+        "compile",
+        advice="call googlenet.backend.compiling.prepared first, and return a Compiled",
+    )
+
+
+def _check_changed(backend: Compiles) -> None:
+    """What is compiled does not answer for a model that has changed, if the backend trains."""
+    if not isinstance(backend, Trains):
+        return
+    problem = random_problem(composites()["norm_residual"])
+    model = backend.build(problem.network, problem.params)
+    call = backend.compile(model, input_shape=problem.network.input_shape)
+    call(problem.images)
+    trainer = backend.trainer(model, Recipe())
+    trainer.step(problem.images, problem.labels, learning_rate=0.1, seed=0)
+    changed = partial(call, problem.images)
+    expect_errors([("a model that has changed since", BackendError, changed)], "compile")
+
+
+def _check_outputs(
+    backend: Backend,
+    problem: Problem,
+    count: int,
+    found: Mapping[str, Array],
+    yardstick: Mapping[str, float],
+    what: str,
+) -> None:
+    """Outputs of the first `count` images, by derived limits."""
+    network, run = problem.network, Pass()
+    build_reference(network, problem.params, dtype=np.float64).run(problem.images[:count], run)
+    rows = [
+        Row(
+            f"{name} of {what}",
+            distance(found.get(name), run.outputs[name]),
+            limit(yardstick[name]),
+        )
+        for name in reversed(network.outputs)
+    ]
+    check_rows(backend, network, rows)
+    expect(
+        found.keys() == set(network.outputs),
+        f"{what} returned {', '.join(found)}, expected {', '.join(network.outputs)}",
+    )
+
+
+def _check_forms(backend: HasForms, network: Network) -> None:
     """The outputs of each form for batches of two sizes, by derived limits; the model is left as it
     was, and bad input is refused.
     """
     problem = random_problem(network)
     images, model = problem.images, backend.build(network, problem.params)
-    run = Pass()
-    build_reference(network, problem.params, dtype=np.float64).run(images, run)
     yardstick = forward_yardstick(problem, chunk=8)
     for form in backend.compiled_forms:
         call = backend.compiled(model, form)
         for count in (len(images), 1):
-            found = call(images[:count])
-            rows = [
-                Row(
-                    f"{name} of {form}",
-                    distance(found.get(name), run.outputs[name][:count]),
-                    limit(yardstick[name]),
-                )
-                for name in reversed(network.outputs)
-            ]
-            check_rows(backend, network, rows)
-            expect(
-                found.keys() == set(network.outputs),
-                f"{form} returned {', '.join(found)}, expected {', '.join(network.outputs)}",
-            )
+            _check_outputs(backend, problem, count, call(images[:count]), yardstick, form)
         broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
             ("a wrong number of channels", ShapeError, partial(call, images[:, 1:]))
         ]
@@ -77,7 +162,7 @@ def _check_forms(backend: Compiles, network: Network) -> None:
     )
 
 
-def _check_stays(backend: Compiles, network: Network) -> None:
+def _check_stays(backend: HasForms, network: Network) -> None:
     """A form computes with the weights and statistics that the model had, though that has trained
     since, if the backend trains.
     """
@@ -97,7 +182,7 @@ def _check_stays(backend: Compiles, network: Network) -> None:
         )
 
 
-def _check_bits(backend: Compiles, network: Network) -> None:
+def _check_bits(backend: HasForms, network: Network) -> None:
     """Every bit of the outputs of each form."""
     found = compare_exact(backend, draw_problem(network, gradients=False), compiled=True)
     if not found.passed:
@@ -105,4 +190,4 @@ def _check_bits(backend: Compiles, network: Network) -> None:
             f"{network.name}: bits differ in {found.differences} of {found.count} values of"
             f" {backend.name}; the first: {found.first}"
         )
-    expect(found.values.get(FORMS, 0) > 0, "compiled_forms: names no form")
+    expect(found.values.get(COMPILED, 0) > 0, "compiled_forms: names no form")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.protocols import Backend, Compiles, Differentiates, Trains
+from ...backend.protocols import Backend, Differentiates, HasForms, Trains
 from ...spec.layers import BatchNorm, Network, Sequential
 from ...spec.params import param_specs
 from ...spec.recipe import Recipe
@@ -157,7 +157,7 @@ def compare_exact(
     tally = _Tally()
     model = backend.build(problem.network, problem.params, device=device)
     calls: dict[str, Callable[[Array], dict[str, Array]]] = {}
-    if compiled and isinstance(backend, Compiles):
+    if compiled and isinstance(backend, HasForms):
         calls = {form: backend.compiled(model, form) for form in backend.compiled_forms}
     total = 2 + len(calls)
     plain = backend.forward(model, problem.images, train=train)

@@ -7,11 +7,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from ...arrays import Array, Params
-from ...backend.protocols import Backend, Differentiates, Trains
+from ...backend.protocols import Backend, Compiles, Differentiates, Trains
 from ...jobs.job import Report
 from ...reference import build
 from ...reference.network import Pass
@@ -78,16 +79,24 @@ def compare_forward(
     *,
     chunk: int,
     train: bool = False,
+    compiled: Callable[[Array], dict[str, Array]] | None = None,
     report: Callable[[int], None] = lambda done: None,
 ) -> list[Row]:
     """Every layer and output of a forward pass of all images through `model`, in chunks so that
     memory stays bounded; in evaluation mode also the outputs of a pass without taps, which is what
-    users run. `report` is told how many are done.
+    users run, and of `compiled`, what the backend made of the model. `report` is told how many are
+    done.
     """
     names, outputs = output_names(problem.network), problem.network.outputs
     taps = [site.path for site in nodes(problem.network)]
     distances = {name: Distance() for name in names}
-    plain: dict[str, Distance] = {} if train else {name: Distance() for name in reversed(outputs)}
+    # What else gives the outputs, by the end of its rows' names.
+    plain: dict[str, Callable[[Array], dict[str, Array]]] = {}
+    if not train:  # which must not move statistics a second time
+        plain["without taps"] = partial(backend.forward, model)
+    if compiled is not None:
+        plain["compiled"] = compiled
+    further = {f"{name} {how}": Distance() for how in plain for name in reversed(outputs)}
     double = build(problem.network, problem.params, dtype=np.float64)
     done = 0
     for piece in chunks(problem.images, chunk):
@@ -98,17 +107,16 @@ def compare_forward(
             distances[name].add(actual.get(name), run.outputs[name])
         for name in actual.keys() - run.outputs.keys():
             distances.setdefault(name, Distance()).add(None, piece)  # nobody asked for it
-        if not train:  # which must not move statistics a second time
-            found = backend.forward(model, piece)
+        for how, call in plain.items():
+            found = call(piece)
             for name in outputs:
-                plain[name].add(found.get(name), run.outputs[name])
+                further[f"{name} {how}"].add(found.get(name), run.outputs[name])
             for name in found.keys() - set(outputs):
-                plain.setdefault(name, Distance()).add(None, piece)
+                further.setdefault(f"{name} {how}", Distance()).add(None, piece)
         done += len(piece)
         report(done)
-    untapped = {f"{name} without taps": measured for name, measured in plain.items()}
-    allowed = {f"{name} without taps": yardstick[name] for name in outputs}
-    return _forward_rows(problem, {**distances, **untapped}, {**yardstick, **allowed})
+    allowed = {f"{name} {how}": yardstick[name] for how in plain for name in outputs}
+    return _forward_rows(problem, {**distances, **further}, {**yardstick, **allowed})
 
 
 def _forward_rows(
@@ -265,11 +273,12 @@ def compare(
     yardsticks: Yardsticks,
     *,
     chunk: int = 8,
+    compiled: bool = False,
     device: str | None = None,
     report: Report = _quiet,
 ) -> Comparison:
-    """The whole proof for one backend: weights, every layer in evaluation mode, and one step of
-    training.
+    """The whole proof for one backend: weights, every layer in evaluation mode, with `compiled` the
+    outputs of what `compile` makes, if the backend has it, and one step of training.
 
     All images go forward in chunks; the first `GRADIENT_IMAGES` through a training step if the
     yardsticks hold one and the backend can train; then through as many steps in the backend's own
@@ -277,6 +286,9 @@ def compare(
     """
     model = backend.build(problem.network, problem.params, device=device)
     changed = compare_weights(backend, model, problem.params)
+    call = None
+    if compiled and isinstance(backend, Compiles):
+        call = backend.compile(model, input_shape=problem.network.input_shape)
     groups = {
         Group.WEIGHTS: [differing(path) for path in changed],
         Group.OUTPUTS: compare_forward(
@@ -285,6 +297,7 @@ def compare(
             problem,
             yardsticks.forward,
             chunk=chunk,
+            compiled=call,
             report=_stage(report, IMAGES, len(problem.images)),
         ),
     }

@@ -56,6 +56,7 @@ def compared(
         question.problem,
         question.yardsticks,
         chunk=question.chunk,
+        compiled=values["compiled"],
         device=values.get("device"),
         report=report,
     )

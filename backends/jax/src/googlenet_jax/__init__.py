@@ -1,7 +1,7 @@
 """The backend `jax`: native Flax modules (`flax.nnx`) on JAX."""
 
 from . import layout, leaves, model, modules, source
-from .compiling import compiled, compiled_forms
+from .compiling import compile, compiled, compiled_forms
 from .model import (
     build,
     file_suffix,
@@ -20,6 +20,7 @@ from .training import leave_parallel, start_parallel, trainer
 __all__ = [
     "adopt",
     "build",
+    "compile",
     "compiled",
     "compiled_forms",
     "file_suffix",

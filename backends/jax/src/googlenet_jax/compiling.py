@@ -12,9 +12,11 @@ from flax import nnx
 from googlenet.arrays import Array
 from googlenet.backend import shared
 from googlenet.backend.checks import check_form, check_images
+from googlenet.backend.compiling import Compiled, prepared
+from googlenet.spec import Shape
 
 from . import layout
-from .model import device_of, in_mode, name, network_of
+from .model import build, device_of, in_mode, name, network_of, params_of, variables_of
 
 compiled_forms: tuple[str, ...] = ("jax.jit",)
 
@@ -41,3 +43,30 @@ def compiled(model: nnx.Module, form: str) -> Callable[[Array], dict[str, Array]
         return {path: layout.output_from_native(each) for path, each in found.items()}
 
     return outputs
+
+
+def compile(model: nnx.Module, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+    """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
+    what XLA makes, for each N that it meets, of the network as it is rewritten for that, with its
+    weights as constants.
+
+    Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
+    a `dtype` other than "float32".
+    """
+    network, params = prepared(
+        *(network_of(model), params_of(model), input_shape, dtype),
+        dtypes=("float32",),
+        framework=name,
+    )
+    device = device_of(model)
+    native: Any = build(network, params, device=str(device))
+    in_mode(native, False)
+    jitted = jax.jit(lambda x: native(x))
+
+    def run(images: Array) -> list[Array]:
+        found = shared.by_name(network, jitted(layout.images_to_native(images, device)))
+        return [layout.output_from_native(each) for each in found.values()]
+
+    # JAX changes no array in place.
+    held = variables_of(model)
+    return Compiled(network, dtype, run, lambda: [id(each[...]) for each in held.values()])

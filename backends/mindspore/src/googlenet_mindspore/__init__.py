@@ -2,7 +2,7 @@
 
 from . import layout, leaves, model, modules, source, tracing, traps
 from .classes import layer_classes
-from .compiling import compiled, compiled_forms
+from .compiling import compile, compiled, compiled_forms
 from .libraries import save_for
 from .model import (
     build,
@@ -24,6 +24,7 @@ from .traps import run_function, run_layers, shown_traps
 __all__ = [
     "adopt",
     "build",
+    "compile",
     "compiled",
     "compiled_forms",
     "file_suffix",

@@ -1,7 +1,7 @@
 """The backend `onnx`: models of ONNX, run by onnxruntime."""
 
 from . import layout, leaves, model, modules, source
-from .compiling import compiled, compiled_forms
+from .compiling import compile, compiled, compiled_forms
 from .model import (
     build,
     file_suffix,
@@ -16,6 +16,7 @@ from .source import spelling
 
 __all__ = [
     "build",
+    "compile",
     "compiled",
     "compiled_forms",
     "file_suffix",

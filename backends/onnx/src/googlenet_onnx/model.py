@@ -47,7 +47,8 @@ class Model:
     the logits (N, K), or with auxiliary heads the tuple (logits, aux1, aux2).
 
     `network` is what it was built from, `session` the `onnxruntime.InferenceSession`, whose input
-    is `images` and whose outputs are called as the network's. Threads may share it.
+    is `images` and whose outputs are called as the network's; `serialized` is the model's bytes.
+    Threads may share it.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Model:
         self._hold(proto.SerializeToString())
 
     def _hold(self, data: bytes) -> None:
-        self._data = data
+        self.serialized = data
         self._tapped: tuple[frozenset[str], onnxruntime.InferenceSession] | None = None
         self.session = session(data, self.provider, name)
 
@@ -68,7 +69,7 @@ class Model:
 
         Assigning raises `WeightsError` if it is not the same graph.
         """
-        proto: onnx.ModelProto = onnx.ModelProto.FromString(self._data)
+        proto: onnx.ModelProto = onnx.ModelProto.FromString(self.serialized)
         return proto
 
     @proto.setter
@@ -128,7 +129,7 @@ class Model:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._hold(self._data)
+        self._hold(self.serialized)
 
     def __repr__(self) -> str:
         return str(onnx.printer.to_text(_graph_of(self.proto)))

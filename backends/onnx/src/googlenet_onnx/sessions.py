@@ -56,6 +56,13 @@ def provider_of(device: str | None, framework: str) -> Provider:
     return provider, options
 
 
+def device_of(provider: Provider) -> str:
+    """The device of which `provider_of` gives `provider`."""
+    name, options = provider
+    index = options.get("device_id")
+    return name if index is None else f"{name.removesuffix(_SUFFIX).lower()}:{index}"
+
+
 def devices() -> list[str]:
     """The execution providers that compute here, as onnxruntime names them, the CPU first."""
     # Azure's sends what it computes to a server.

@@ -7,10 +7,13 @@ from typing import Final
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from googlenet.arrays import Array
 from googlenet.backend import shared
 from googlenet.backend.checks import check_form, check_images
+from googlenet.backend.compiling import SAMPLE, Compiled, prepared
+from googlenet.spec import Shape
 
 from . import layout
 from .model import build, device_of, name, network_of, params_of
@@ -37,3 +40,47 @@ def compiled(model: keras.Model, form: str) -> Callable[[Array], dict[str, Array
         return {path: layout.output_from_native(each) for path, each in found.items()}
 
     return outputs
+
+
+def compile(model: keras.Model, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+    """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
+    the graph of the network as it is rewritten for that, with its weights as constants, for any N.
+
+    Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
+    a `dtype` other than "float32".
+    """
+    network, params = prepared(
+        *(network_of(model), params_of(model), input_shape, dtype),
+        dtypes=("float32",),
+        framework=name,
+    )
+    device = device_of(model)
+    native = build(network, params, device=device)
+    channels, height, width = network.input_shape
+    graph = tf.function(lambda x: native(x, training=False), autograph=False)
+    with tf.device(device):
+        frozen = convert_variables_to_constants_v2(
+            graph.get_concrete_function(tf.TensorSpec((None, height, width, channels), tf.float32))
+        )
+
+    def run(images: Array) -> list[Array]:
+        with tf.device(device):
+            found = frozen(layout.images_to_native(images))
+        return [layout.output_from_native(each) for each in found]
+
+    return Compiled(network, dtype, run, _state_of(model))
+
+
+def _state_of(model: keras.Model) -> Callable[[], object]:
+    """A function whose result changes with the variables of the model."""
+    held = [each.value for each in model.variables if each.dtype == "float32"]
+    steps = [-(-each.shape.num_elements() // SAMPLE) or 1 for each in held]
+
+    @tf.function(autograph=False)
+    def sample() -> tf.Tensor:
+        """Some of their values (n,), the first of each among them."""
+        return tf.concat(
+            [tf.reshape(each, [-1])[::step] for each, step in zip(held, steps, strict=True)], 0
+        )
+
+    return lambda: bytes(memoryview(sample()))
