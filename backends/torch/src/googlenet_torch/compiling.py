@@ -39,7 +39,7 @@ def compiled(model: nn.Module, form: str) -> Callable[[Array], dict[str, Array]]
     network, device = network_of(model), device_of(model)
     native: Any = copy.deepcopy(model).eval()  # PyTorch's types do not know `memory_format`
     native = native.to(memory_format=order)
-    run = torch.compile(native, fullgraph=True) if compiles else native
+    run = _compiled(native) if compiles else native
 
     def outputs(images: Array) -> dict[str, Array]:
         x = layout.images_to_native(check_images(network, images), device)
@@ -52,12 +52,13 @@ def compiled(model: nn.Module, form: str) -> Callable[[Array], dict[str, Array]]
 
 def compile(model: nn.Module, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
     """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
-    what `torch.compile` makes, for each N that it meets, of the network as it is rewritten for
-    that, channels last and with its weights as constants.
+    what `torch.compile` makes of the network as it is rewritten for that, channels last and with
+    its weights as constants. It compiles when it is called first, with another N, and with one
+    image.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
-    a `dtype` that is none of `_DTYPES`; the first call with each N raises `BackendError` if
-    PyTorch cannot compile it.
+    a `dtype` that is none of `_DTYPES`; the first call raises `BackendError` if PyTorch cannot
+    compile it.
     """
     network, params = prepared(
         *(network_of(model), params_of(model), input_shape, dtype),
@@ -67,7 +68,7 @@ def compile(model: nn.Module, *, input_shape: Shape, dtype: str = "float32") -> 
     device = device_of(model)
     native: Any = build(network, params, device=str(device)).eval()
     native = native.to(_DTYPES[dtype], memory_format=torch.channels_last)
-    frozen = torch.compile(native, fullgraph=True, dynamic=False, options={"freezing": True})
+    frozen = _compiled(native, options={"freezing": True})
 
     def run(images: Array) -> list[Array]:
         x = layout.images_to_native(images, device)
@@ -77,6 +78,18 @@ def compile(model: nn.Module, *, input_shape: Shape, dtype: str = "float32") -> 
         return [layout.output_from_native(each.float()) for each in found.values()]
 
     return Compiled(network, dtype, run, _state_of(model))
+
+
+def _compiled(native: nn.Module, **settings: Any) -> Any:
+    """`native` as `torch.compile` makes it."""
+
+    def call(x: torch.Tensor) -> Any:
+        return native(x)
+
+    # PyTorch keeps what it compiled with the code of a function, and gives up after eight: all
+    # models of a class would count together.
+    call.__code__ = call.__code__.replace()
+    return torch.compile(call, fullgraph=True, **settings)
 
 
 def _called(run: Any, x: torch.Tensor) -> Any:
