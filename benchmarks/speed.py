@@ -1,9 +1,10 @@
 """Ratios of speed, both sides alternated in one run: `python benchmarks/speed.py torch`.
 
-Rows: a forward pass of the native model to one written by hand with the same meaning; `get_model`
-to constructing that by hand; the NumPy reference's throughput to that of the handwritten model in
-eager mode. Without a framework: what `import googlenet` costs beyond numpy, and how long `googlenet
-summary` takes. Medians; nothing is asserted but that both sides give the same logits.
+Rows: a forward pass of the native model, and of what `compile` makes of it, to one written by hand
+with the same meaning; `get_model` to constructing that by hand; the NumPy reference's throughput to
+that of the handwritten model in eager mode. Without a framework: what `import googlenet` costs
+beyond numpy, and how long `googlenet summary` takes. Medians; nothing is asserted but that all give
+the same logits.
 """
 
 import argparse
@@ -53,23 +54,27 @@ def framework_rows(framework, runs):
         by_hand.build(params),
     )
     reference = googlenet.get_model(framework="numpy", weights=params)
+    compiled = googlenet.get_backend(framework).compile(native, input_shape=network.input_shape)
 
     def forwards(batch):
         images = np.random.default_rng(0).random((batch, 1, 96, 96), dtype=np.float32)
         expected = reference(images)
         yardstick = forward_yardstick(Problem(network, params, images), chunk=8)["logits"]
-        for model in (native, written):
-            if distance(by_hand.predict(model, images), expected.astype(np.float64)) > 2 * limit(
-                yardstick
-            ):
+        given = [by_hand.predict(model, images) for model in (native, written)]
+        for found in (*given, compiled(images)["logits"]):
+            if distance(found, expected.astype(np.float64)) > 2 * limit(yardstick):
                 sys.exit(
-                    f"{framework}: {model} does not give the reference's logits: there is nothing"
+                    f"{framework}: one does not give the reference's logits: there is nothing"
                     " to compare"
                 )
         seconds = alternate(
             lambda: by_hand.predict(native, images), lambda: by_hand.predict(written, images), runs
         )
         yield row(f"forward, batch {batch}: native to handwritten", *seconds)
+        seconds = alternate(
+            lambda: compiled(images), lambda: by_hand.predict(written, images), runs
+        )
+        yield row(f"forward, batch {batch}: compiled to handwritten", *seconds)
         if batch == 8:
             ours, theirs = alternate(
                 lambda: reference(images), lambda: by_hand.predict(written, images), runs
@@ -81,7 +86,7 @@ def framework_rows(framework, runs):
                 throughput_ratio=round(theirs / ours, 3),
             )
 
-    rows = [*forwards(8), *forwards(32)]
+    rows = [*forwards(1), *forwards(8), *forwards(32)]
     seconds = alternate(
         lambda: googlenet.get_model(framework=framework), by_hand.construct, max(runs // 3, 5)
     )
