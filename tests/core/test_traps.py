@@ -38,10 +38,13 @@ from googlenet.proof.traps.report import (
 from googlenet.proof.traps.run import Found, measure, measure_all
 from googlenet.proof.traps.table import TRAPS, find_trap
 
+from ..named import LACKS
 from .plugins import FORWARD, plugin
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")
+#: The frameworks that show traps.
+SHOWN = [name for name in SHIPPED if "traps" not in (LACKS.get(name) or ())]
 
 # The table ----------------------------------------------------------------------------------------
 
@@ -640,9 +643,9 @@ def test_the_page_has_every_trap_in_every_framework():
         for part in (TRAPS[name].title, TRAPS[name].wrong, TRAPS[name].why, TRAPS[name].source):
             assert part in text, name
         rows = re.findall(r"<tr><td>\n\n\*\*(\w+)\*\*\n", sections()[name])
-        assert rows == sorted(SHIPPED), name
+        assert rows == sorted(SHOWN), name
     header, *lines = re.findall(r"^\| (.*) \|$", PAGE, re.MULTILINE)
-    assert header.split(" | ") == ["trap", *sorted(SHIPPED)]
+    assert header.split(" | ") == ["trap", *sorted(SHOWN)]
     assert len(lines) == len(TRAPS)
     assert not [line for line in lines if "failed" in line or "–" in line]
 
@@ -650,7 +653,7 @@ def test_the_page_has_every_trap_in_every_framework():
 def test_the_page_was_written_with_the_tested_versions():
     (said,) = re.findall(r"^Versions: (.*)\.$", PAGE, re.MULTILINE)
     found = dict(each.split(" ") for each in said.split(", "))
-    for name in SHIPPED:
+    for name in SHOWN:
         pins = (ROOT / "constraints" / f"{name}.txt").read_text().split()
         pinned = dict(line.split("==") for line in pins)
         distribution = {"paddle": "paddlepaddle"}.get(name, name)
@@ -660,7 +663,7 @@ def test_the_page_was_written_with_the_tested_versions():
 def test_the_pages_functions_are_those_of_the_plugins():
     sources = {
         name: (ROOT / f"backends/{name}/src/googlenet_{name}/traps.py").read_text(encoding="utf-8")
-        for name in SHIPPED
+        for name in SHOWN
     }
     seen = 0
     for name in TRAPS:
@@ -672,7 +675,7 @@ def test_the_pages_functions_are_those_of_the_plugins():
     assert seen > 100
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", SHOWN)
 def test_shown_code_imports_nothing(name):
     """Above the entries, only the module's head has imports."""
     source = (ROOT / f"backends/{name}/src/googlenet_{name}/traps.py").read_text(encoding="utf-8")

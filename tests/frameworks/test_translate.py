@@ -20,7 +20,7 @@ from .own_models import FILES
 PYTHONS = {
     framework: path
     for framework, path in (pair.split("=", 1) for pair in os.environ["GOOGLENET_PYTHONS"].split())
-    if "adopt" not in (LACKS.get(framework) or ())
+    if not {"adopt", "trace"} & (LACKS.get(framework) or set())
 }
 SHAPE = (1, 16, 15)
 FIRST, SECOND, *_ = PYTHONS
@@ -53,7 +53,13 @@ def test_there_and_back(model, tmp_path):
         out = tmp_path / f"to-{to}"
         found = translate(model, to, out, framework)
         assert found.passed, found.to_json()["proof"]["frameworks"]
-        assert all(each.exact.passed for each in found.parity.results)
+        inexact = {
+            each.framework: each.exact.to_json()
+            for each in found.parity.results
+            # A processor on which batch norm is approximate can be asked for no bits.
+            if not each.exact.passed and each.exact.unfit is None
+        }
+        assert not inexact, to
         files = found.files
         assert sorted(os.listdir(out)) == sorted(
             ["README.md", "proof.json", files.source, files.weights, files.loader]

@@ -57,6 +57,7 @@ def test_a_backend_is_given_the_cases_that_it_can_pass():
         frozenset({"trainer"}),
         frozenset({"gradients", "trainer"}),
         frozenset({"parallel"}),
+        frozenset({"compile"}),
         frozenset({"compiled"}),
         frozenset({"trace"}),
     }

@@ -56,7 +56,7 @@ def compared(
         question.problem,
         question.yardsticks,
         chunk=question.chunk,
-        compiled=values["compiled"],
+        compiled=values.get("compiled", False),
         device=values.get("device"),
         report=report,
     )

@@ -76,11 +76,11 @@ def _state_of(model: keras.Model) -> Callable[[], object]:
     held = [each.value for each in model.variables if each.dtype == "float32"]
     steps = [-(-each.shape.num_elements() // SAMPLE) or 1 for each in held]
 
-    @tf.function(autograph=False)
     def sample() -> tf.Tensor:
         """Some of their values (n,), the first of each among them."""
         return tf.concat(
             [tf.reshape(each, [-1])[::step] for each, step in zip(held, steps, strict=True)], 0
         )
 
-    return lambda: bytes(memoryview(sample()))
+    look = tf.function(sample, autograph=False)
+    return lambda: bytes(memoryview(look()))
