@@ -1,10 +1,10 @@
 """Flax's msgpack files, .msgpack, without Flax and without msgpack.
 
-`flax.serialization` writes nested maps by text
-(https://github.com/msgpack/msgpack/blob/master/spec.md), whose arrays are extension 1: another msgpack, of a list (shape, name of the dtype, values in C
-order). Arrays of over 1 GiB are in pieces, a map that has `__msgpack_chunked_array__`, `shape` and
-`chunks`. A `TrainState` has `params` beside what trains them, and variables of `flax.linen` come in
-collections, of which `params` and `batch_stats` are weights.
+`flax.serialization` writes nested maps by text whose arrays are extension 1: another msgpack, of a
+list (shape, name of the dtype, values in C order). Arrays of over 1 GiB are in pieces, a map that
+has `__msgpack_chunked_array__`, `shape` and `chunks`. A `TrainState` has `params` beside what
+trains them, and variables of `flax.linen` come in collections, of which `params` and `batch_stats`
+are weights. The format: https://github.com/msgpack/msgpack/blob/master/spec.md.
 """
 
 from __future__ import annotations
