@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..architectures import as_folded
 from ..backend.protocols import Saves, SavesForOthers
 from ..backend.threads import prepared_backend
 from ..budget import limited
@@ -18,6 +19,8 @@ from ..jobs.own import is_own
 from ..paths import kind_at, read_file
 from ..spec.analysis import count_parameters
 from ..spec.layers import Network
+from ..spec.params import param_specs
+from ..spec.simplify import simplified
 from ..spec.traversal import num_classes as classes_of
 from ..weights.files import save_params
 from ..weights.formats import WeightsFile, read_weights_file
@@ -110,6 +113,7 @@ def convert(
     head: str | None = None,
     preprocessing: str | None = None,
     classes: str | os.PathLike[str] | None = None,
+    fold: bool = False,
     progress: Progress = lambda who, stage, done, total: None,
 ) -> Converted:
     """Read the weights in `source`, a file of any framework, and write them to `target`.
@@ -127,7 +131,9 @@ def convert(
     is returned says. `aux` says whether to include the auxiliary heads, by default if the file has
     them; `input_size` is (height, width). `preprocessing` is stored with the weights, by default
     the library's own. `classes` is a text file of class names, one per line, to be stored with
-    them.
+    them. With `fold` they become those of the network's form for evaluation, such as
+    `folded:inception_v3`, which computes the same outputs but for rounding: batch norm in the
+    convolution before it, no dropout, a pool behind the projection that follows it.
 
     Raises `WeightsError`, `UnknownNameError`, `BackendError`, `DataError`, `SpecError`,
     `ShapeError`, `ModelFileError` or `TraceError`, with what to do, above all where `library`'s
@@ -135,6 +141,7 @@ def convert(
     """
     before, after = path_of("source", source), path_of("target", target)
     aux = None if aux is None else flag("aux", aux)
+    fold = flag("fold", fold)
     input_size = None if input_size is None else size_of("input_size", input_size)
     designator = None
     if model is None or not is_own(model):
@@ -151,6 +158,10 @@ def convert(
         "key": None if key is None else name_of("key", key),
         "head": None if head is None else name_of("head", head),
     }
+    if fold and library is not None:
+        raise UnknownNameError(
+            "`fold`: a library's model has no folded form; leave out `fold` or `library`"
+        )
     other = None if library is None else _library(library, framework)
     if other is not None:
         framework = other.framework
@@ -188,6 +199,8 @@ def convert(
             f"{classes}: expected one class name per line, one for each class of the weights"
             f" ({count}), got {len(names)}"
         )
+    if fold:
+        imported = _folded(imported, before)
     if backend is None:
         extra = _extra(file, imported, chosen, names)
         save_params(after, imported.network, imported.params, extra=extra)
@@ -285,6 +298,19 @@ def _extra(
     if chosen is not None:
         kept["preprocessing"] = chosen.name
     return kept | ({} if names is None else {"classes": json.dumps(names, ensure_ascii=False)})
+
+
+def _folded(imported: Imported, source: Path) -> Imported:
+    """The weights as those of the network's form for evaluation."""
+    network = as_folded(imported.network)
+    found, params = simplified(imported.network, imported.params)
+    if found.layers != network.layers:
+        path = next(iter(set(param_specs(found)) - set(param_specs(network))))
+        raise WeightsError(
+            f"{source}: cannot be folded; beside '{path}' a weight would not be finite in float32,"
+            " as where a running variance is 0 and eps is small"
+        )
+    return replace(imported, network=network, params=params)
 
 
 def _library(name: str, framework: str | None) -> ZooModel:

@@ -5,6 +5,10 @@ A *dialect* is what a library calls by the network's name: the same table of cha
 settings, and so a different function. `torchvision:inception_v3` is Inception-v3 in torchvision's
 dialect; where libraries say `googlenet`, it is `googlenet_paper`'s. Only the book's code has
 dialects of `googlenet` itself.
+
+Every network also has a form for evaluation, `folded:` and its name: batch norm folded into the
+layer before it, dropout left out. With the weights that `convert --fold` makes it computes the
+same.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import numpy as np
 from ..errors import ShapeError, SpecError, UnknownNameError
 from ..spec.analysis import smallest_input
 from ..spec.layers import LARGEST_SIZE, Network, Shape, check_input_shape, plain
+from ..spec.simplify import folded
 from ..spec.traversal import walk
 from . import alexnet as _alexnet
 from . import bn_inception as _bn_inception
@@ -64,9 +69,18 @@ DIALECTS: dict[str, tuple[str, ...]] = {
 }
 
 
+#: What stands before the name of a network in its form for evaluation.
+FOLDED = "folded:"
+
+
+def is_designator(name: str) -> bool:
+    """Whether `get_network` knows `name`."""
+    return name.removeprefix(FOLDED) in designators()
+
+
 def designators() -> tuple[str, ...]:
     """Everything that `get_network` accepts as a name: every network, then every dialect of it as
-    `dialect:network`.
+    `dialect:network`. Each may also stand after `folded:`.
     """
     return tuple(
         each
@@ -86,10 +100,20 @@ def get_network(
     """The network called `name`; an argument that is None takes the architecture's own default.
 
     `input_shape` is (C, H, W). A dialect is given as `dialect`, or in the name as `dialect:name`;
-    the network then has that name, and so do files of its weights. Raises `UnknownNameError` for a
-    name, dialect or auxiliary heads that do not exist, `SpecError` for a size that is not positive,
-    and `ShapeError` if the input is too small.
+    the network then has that name, and so do files of its weights. After `folded:` it is that
+    network as it is evaluated, without batch norm and dropout: what `convert --fold` makes weights
+    for. Raises `UnknownNameError` for a name, dialect or auxiliary heads that do not exist,
+    `SpecError` for a size that is not positive, and `ShapeError` if the input is too small.
     """
+    if isinstance(name, str) and name.startswith(FOLDED):
+        whole = get_network(
+            name.removeprefix(FOLDED),
+            num_classes=num_classes,
+            input_shape=input_shape,
+            aux=aux,
+            dialect=dialect,
+        )
+        return as_folded(whole)
     num_classes = plain(num_classes)
     if num_classes is not None and not (type(num_classes) is int and num_classes >= 1):
         raise SpecError(f"`num_classes`: expected an integer of at least 1, got {num_classes!r}")
@@ -137,6 +161,17 @@ def get_network(
             f"network '{network.name}' at {network.input_shape}: {error}; {fitting}"
         ) from error
     return network
+
+
+def as_folded(network: Network) -> Network:
+    """`network` in its form for evaluation, itself if it has that form already."""
+    if network.name.startswith(FOLDED):
+        return network
+    return replace(
+        folded(network),
+        name=f"{FOLDED}{network.name}",
+        source=f"{network.source}; folded for evaluation",
+    )
 
 
 def as_network(

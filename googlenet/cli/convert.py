@@ -85,6 +85,16 @@ ClassNames = Annotated[
         help="Text file of class names, one per line, to store with the weights.",
     ),
 ]
+Fold = Annotated[
+    bool,
+    typer.Option(
+        "--fold",
+        help=(
+            "Write the network's form for evaluation: batch norm folded into convolutions, no"
+            " dropout."
+        ),
+    ),
+]
 
 
 def command(
@@ -101,6 +111,7 @@ def command(
     head: Head = None,
     preprocessing: PreprocessingName = None,
     classes: ClassNames = None,
+    fold: Fold = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert a model zoo's weights; without --from, rewrite or export a file of this project.
@@ -124,6 +135,7 @@ def command(
             head=head,
             preprocessing=preprocessing,
             classes=classes,
+            fold=fold,
             progress=shown.stage,
         )
     if as_json:

@@ -30,6 +30,7 @@ from .layers import (
     Scale,
     Sequential,
 )
+from .params import param_specs
 from .rewrite import edited
 from .traversal import CompositeSite, LeafSite, fold, join
 
@@ -43,6 +44,15 @@ def simplified(network: Network, params: Mapping[str, Array]) -> Weighed:
     for rewrite in (scales_folded, norms_folded, projections_first):
         found = rewrite(*found)
     return found
+
+
+def folded(network: Network) -> Network:
+    """What `simplified` makes of `network` with any weights but those of which one would not be
+    finite: its weights are not the network's.
+    """
+    # No rewrite of a structure looks at more of an array than its number of axes.
+    neutral = {path: np.ones((1,) * len(spec.shape)) for path, spec in param_specs(network).items()}
+    return simplified(network, neutral)[0]
 
 
 def without_idle(network: Network, params: Mapping[str, Array]) -> Weighed:

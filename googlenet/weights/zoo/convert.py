@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...architectures import designators
+from ...architectures import is_designator
 from ...arrays import Params
 from ...errors import UnknownNameError, WeightsError
 from ...spec.layers import Network
@@ -128,7 +128,7 @@ def models_of(name: str) -> list[ZooModel]:
     try:
         found = find_model(name)
     except UnknownNameError:
-        if name not in designators():
+        if not is_designator(name):
             raise
         return [*own_models(name), *zoo_models_of(name)]
     return [*namings(found.designator), *own_models(found.network)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...architectures import DIALECTS, NETWORKS, designators, get_network
+from ...architectures import DIALECTS, NETWORKS, get_network, is_designator
 from ...arrays import Params
 from ...errors import GoogLeNetError, WeightsError
 from ...spec.layers import Conv, Dense, Network
@@ -155,7 +155,9 @@ def _names(graph: OnnxGraph) -> Iterator[str]:
     pairs.sort(key=lambda pair: (pair[0] != first, not pair[0]))
     names = [f"{dialect}:{name}" if dialect else name for dialect, name in pairs]
     said = said_network(graph)
-    yield from sorted(names, key=lambda name: name != said)
+    if said is not None:  # a network in its form for evaluation is not among the names
+        yield said
+    yield from (name for name in names if name != said)
 
 
 def said_network(graph: OnnxGraph) -> str | None:
@@ -163,7 +165,7 @@ def said_network(graph: OnnxGraph) -> str | None:
     knows it.
     """
     name = graph.metadata.get("network") if is_own(graph.metadata) else None
-    return name if name in designators() else None
+    return name if name is not None and is_designator(name) else None
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ...architectures import designators, get_network
+from ...architectures import get_network, is_designator
 from ...arrays import Params
 from ...errors import GoogLeNetError, WeightsError
 from ...spec.layers import Network
@@ -83,7 +83,7 @@ def load_weights(
 
 def _has_its_name(network: Network) -> bool:
     """Whether `network` is what `get_network` makes of its name."""
-    if network.name not in designators():
+    if not is_designator(network.name):
         return False
     try:
         named = get_network(
