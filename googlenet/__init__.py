@@ -47,6 +47,7 @@ from .weights.files import load_params, save_params
 from .weights.initial import init_params
 
 if TYPE_CHECKING:  # the actions are imported only when first asked for: importing them takes time
+    from .actions.bench import bench
     from .actions.check import check, check_file
     from .actions.code import code
     from .actions.compare import compare
@@ -66,6 +67,7 @@ if TYPE_CHECKING:  # the actions are imported only when first asked for: importi
 
 #: The functions behind the commands, each in the module of `googlenet.actions` with its name.
 _ACTIONS = (
+    "bench",
     "check",
     "check_file",
     "code",
@@ -109,6 +111,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "backends",
+    "bench",
     "check",
     "check_file",
     "check_params",

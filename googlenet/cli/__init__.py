@@ -20,6 +20,7 @@ from ..paths import why
 from ..printable import printable
 from ..version import __version__
 from . import (
+    bench,
     check,
     code,
     compare,
@@ -72,6 +73,7 @@ for module in (
     traps,
     check,
     translate,
+    bench,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     _NAMES.append(name)

@@ -14,14 +14,18 @@ from ..errors import GoogLeNetError
 #: Parameters of commands whose names differ from the library's arguments that they fill.
 OTHER_NAMES = {
     "aux_weights": "aux_weight",
+    "batches": "batch",
     "checkpoint_seconds": "checkpoint_minutes",
     "devices": "device",
+    "dtypes": "dtype",
     "folder": "out",
     "library": "framework",
     "format": "form",
+    "forms": "form",
     "frameworks": "framework",
     "input_shape": "size",
     "input_size": "size",
+    "input_sizes": "size",
     "interpreters": "python",
     "network": "name",
     "networks": "names",

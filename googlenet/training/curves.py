@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..drawing.colours import colours_of
 from ..drawing.figures import arrange, check_picture, in_our_look, save_figure
 from ..printable import printable
-from .colours import colours_of
 from .position import Epoch
 
 if TYPE_CHECKING:

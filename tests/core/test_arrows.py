@@ -22,6 +22,7 @@ FLOORS = [
     "checking",
     "proof",
     "training",
+    "timing",
     "actions",
     "cli",
 ]

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from googlenet.drawing.colours import COLOURS, KNOWN, colours_of
 from googlenet.training.checkpoint import Epoch
-from googlenet.training.colours import COLOURS, KNOWN, colours_of
 from googlenet.training.curves import draw_curves
 
 #: How colours look without the cones for red, green or blue: Machado, Oliveira and Fernandes

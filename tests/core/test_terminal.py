@@ -143,11 +143,16 @@ main()
 
 
 def test_every_command_is_here():
-    """But for `code`, whose lines are source and are never wrapped (test_code.py has them), and
-    `translate`, which needs two frameworks (test_translated.py has what it says).
+    """But for `code`, whose lines are source and are never wrapped (test_code.py has them),
+    `translate`, which needs two frameworks (test_translated.py has what it says), and `bench`,
+    which prints hardly anything but figures (test_bench.py).
     """
     shown = {words[0] for words in COMMANDS.values()}
-    assert {command.name for command in app.registered_commands} - shown == {"code", "translate"}
+    assert {command.name for command in app.registered_commands} - shown == {
+        "bench",
+        "code",
+        "translate",
+    }
 
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

@@ -87,6 +87,7 @@ LINES: dict[str, list[str]] = {
     "traps": ["--framework", "numpy"],
     "check": [],
     "translate": ["--to", "numpy", "--out", "made"],
+    "bench": ["--framework", "numpy", "--batch", "1", "--size", "8", "--form", "native"],
 }
 #: Arguments that the line needs, by the parameter that gives them.
 NEEDED = {

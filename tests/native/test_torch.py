@@ -6,12 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import googlenet
+import googlenet_torch
+from googlenet.errors import UnknownNameError
 from googlenet.proof.conformance.networks import architectures, composites
+from googlenet.proof.parity.problem import Problem
+from googlenet.proof.parity.tolerance import distance, forward_yardstick, limit
+from googlenet.reference import build
+from googlenet.reference.network import Pass
+from googlenet.timing.cases import ROUNDOFF
 from googlenet.weights.samples import random_images, random_params
+from googlenet_torch import compiling
 
 from .networks import NETWORKS, PAPER, as_tuple, first_divergence
 from .test_readme import run
@@ -30,6 +39,30 @@ def test_loads_the_compiler_only_to_compile():
     program = "import sys, googlenet_torch; print('torch._dynamo' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert found.stdout.strip() == b"False"
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
+def test_bfloat16_stays_within_its_own_limit(monkeypatch):
+    """Which is float32's by the ratio of their roundoffs; and it is not float32 in disguise."""
+    monkeypatch.setattr(compiling, "_has_bfloat16", lambda device: True)  # slower, but the same
+    network = googlenet.get_network(num_classes=3, input_shape=(1, 64, 64))
+    params = googlenet.init_params(network, initializer="he_normal")
+    images = random_images(network)
+    double = build(network, params, dtype=np.float64)
+    double.run(images, passed := Pass())
+    model = googlenet.get_model(network, "torch", weights=params)
+    compiled = googlenet_torch.compile(model, input_shape=network.input_shape, dtype="bfloat16")
+    found = distance(compiled(images)["logits"], passed.outputs["logits"])
+    yardstick = forward_yardstick(Problem(network, params, images), chunk=8)["logits"]
+    assert limit(yardstick) < found < ROUNDOFF["bfloat16"] * limit(yardstick)
+    assert compiled.dtype == "bfloat16"
+
+
+def test_bfloat16_is_refused_where_the_processor_lacks_it(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    model = googlenet.get_model(framework="torch")
+    with pytest.raises(UnknownNameError, match="torch compiles for float32 here, got 'bfloat16'"):
+        googlenet_torch.compile(model, input_shape=(1, 96, 96), dtype="bfloat16")
 
 
 def test_names_the_compiler_that_is_missing(tmp_path):

@@ -57,15 +57,15 @@ def compile(model: nn.Module, *, input_shape: Shape, dtype: str = "float32") -> 
     image.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
-    a `dtype` that is none of `_DTYPES`; the first call raises `BackendError` if PyTorch cannot
-    compile it.
+    a `dtype` that is none of `_DTYPES`, or for which the device has no instructions; the first call
+    raises `BackendError` if PyTorch cannot compile it.
     """
+    device = device_of(model)
     network, params = prepared(
         *(network_of(model), params_of(model), input_shape, dtype),
-        dtypes=[*_DTYPES],
+        dtypes=[*_DTYPES] if _has_bfloat16(device) else ["float32"],
         framework=name,
     )
-    device = device_of(model)
     native: Any = build(network, params, device=str(device)).eval()
     native = native.to(_DTYPES[dtype], memory_format=torch.channels_last)
     frozen = _compiled(native, options={"freezing": True})
@@ -78,6 +78,14 @@ def compile(model: nn.Module, *, input_shape: Shape, dtype: str = "float32") -> 
         return [layout.output_from_native(each.float()) for each in found.values()]
 
     return Compiled(network, dtype, run, _state_of(model))
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for bfloat16: without them it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(known.get(each) for each in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _compiled(native: nn.Module, **settings: Any) -> Any:

@@ -1,0 +1,176 @@
+"""One framework's part of a run, in its own process: the task of its job. It makes what is to be
+timed, and times it whenever it is its turn.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ..arrays import Array, Params
+from ..backend.discovery import get_backend
+from ..backend.protocols import Backend, Compiles, Trains
+from ..backend.threads import use_threads
+from ..errors import BackendError, GoogLeNetError
+from ..jobs.job import Report
+from ..proof.parity.tolerance import Distance, limit
+from ..spec.layers import Network
+from ..spec.recipe import Recipe
+from ..spec.serial import from_json
+from ..spec.traversal import num_classes
+from ..weights.initial import init_params
+from .cases import ROUNDOFF, SIDE, TRAINING, Case
+from .turns import STOP, answer, asked
+
+#: The framework's name under which the machine itself is timed, by NumPy.
+MACHINE: Final = "machine"
+#: A step that changes weights little, so that any number of them stays finite.
+RATE: Final = 1e-6
+WAITING: Final = "waiting"
+
+
+def work(framework: str, values: Mapping[str, Any], folder: Path, report: Report) -> dict[str, Any]:
+    """Take turns until told to stop."""
+    beats = 0
+
+    def alive() -> None:
+        nonlocal beats
+        beats += 1
+        report(WAITING, beats, 0)
+
+    timed = _Product() if values["machine"] else _Models(framework, values, folder)
+    number = 0
+    while (turn := asked(folder, number, alive)) != {STOP: True}:
+        alive()
+        answer(folder, number, _done(timed, turn))
+        number += 1
+    return {}
+
+
+def _done(timed: _Product | _Models, turn: Mapping[str, Any]) -> dict[str, Any]:
+    """What a turn gave: values, or an error in words, which ends this case alone."""
+    try:
+        if turn["prepare"]:
+            return timed.prepare(Case(**turn["case"]))
+        return {"seconds": _seconds(timed.call(Case(**turn["case"])), turn["least"])}
+    except MemoryError:
+        return {"error": "ran out of memory"}
+    except GoogLeNetError as error:
+        return {"error": str(error)}
+    except Exception as error:  # of the framework: what else there is to time is timed
+        first = next(iter(str(error).strip().splitlines()), "no message")
+        return {"error": f"{type(error).__name__}: {first}"}
+
+
+def _seconds(call: Callable[[], object], least: float) -> float:
+    """The mean seconds of a call, made again and again for at least `least` seconds; no garbage is
+    collected meanwhile.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        count, start = 0, time.perf_counter()
+        while True:
+            call()
+            count += 1
+            taken = time.perf_counter() - start
+            if taken >= least:
+                return taken / count
+    finally:
+        gc.enable()
+
+
+class _Product:
+    """The product of two square matrices, by which machines are measured."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self._a, self._b = random.random((2, SIDE, SIDE), dtype=np.float32)
+
+    def prepare(self, case: Case) -> dict[str, Any]:
+        start = time.perf_counter()
+        self.call(case)()
+        return {"first": time.perf_counter() - start}
+
+    def call(self, case: Case) -> Callable[[], object]:
+        return lambda: self._a @ self._b
+
+
+class _Models:
+    """A framework's models, by case."""
+
+    def __init__(self, framework: str, values: Mapping[str, Any], folder: Path) -> None:
+        self._backend = get_backend(framework)
+        use_threads(self._backend)
+        self._networks: list[Network] = [from_json(each) for each in values["networks"]]
+        self._folder, self._device = folder, values["device"]
+        self._drawn = {"seed": values["seed"], "initializer": values["initializer"]}
+        self._calls: dict[Case, Callable[[], object]] = {}
+        self._natives: dict[int, Any] = {}
+
+    def prepare(self, case: Case) -> dict[str, Any]:
+        """Make what `case` times, and call it once."""
+        images = self._images(case)
+        start = time.perf_counter()
+        self._calls[case] = call = self._made(case, images)
+        found = call()
+        first = time.perf_counter() - start
+        return {"first": first, **self._compared(case, found)}
+
+    def call(self, case: Case) -> Callable[[], object]:
+        return self._calls[case]
+
+    def _params(self, network: Network) -> Params:
+        return init_params(network, **self._drawn)
+
+    def _images(self, case: Case) -> Array:
+        """As many images as the batch has: those of the run, over and over."""
+        given = np.load(self._folder / f"images-{case.network}.npy")
+        return np.ascontiguousarray(given[np.arange(case.batch) % len(given)])
+
+    def _native(self, index: int) -> Any:
+        if index not in self._natives:
+            network = self._networks[index]
+            self._natives[index] = self._backend.build(
+                network, self._params(network), device=self._device
+            )
+        return self._natives[index]
+
+    def _made(self, case: Case, images: Array) -> Callable[[], Any]:
+        backend: Backend = self._backend
+        network = self._networks[case.network]
+        if case.work == TRAINING:
+            if not isinstance(backend, Trains):
+                raise BackendError(f"framework '{backend.name}' does not train")
+            model = backend.build(network, self._params(network), device=self._device)
+            trainer = backend.trainer(model, Recipe(learning_rate=RATE, batch_size=case.batch))
+            labels = np.arange(case.batch) % num_classes(network)
+            return lambda: trainer.step(images, labels, learning_rate=RATE, seed=0)
+        model = self._native(case.network)
+        if case.form == "native":
+            return lambda: backend.forward(model, images)
+        if not isinstance(backend, Compiles):
+            raise BackendError(f"framework '{backend.name}' does not compile")
+        run = backend.compile(model, input_shape=network.input_shape, dtype=case.dtype)
+        return lambda: run(images)
+
+    def _compared(self, case: Case, found: Any) -> dict[str, Any]:
+        """How far the outputs are from float64, in shares of the limit of the case's precision, and
+        on how many images the class of the largest logit is the same.
+        """
+        if case.work == TRAINING:
+            return {}
+        expected = np.load(self._folder / f"logits-{case.network}.npy")
+        yardstick = float(np.load(self._folder / f"yardstick-{case.network}.npy"))
+        count = min(case.batch, len(expected))
+        logits, right = found["logits"][:count], expected[:count]
+        distance = Distance()
+        distance.add(logits, right)
+        same = int(np.sum(np.argmax(logits, axis=1) == np.argmax(right, axis=1)))
+        share = distance.value / (limit(yardstick) * ROUNDOFF[case.dtype])
+        return {"share": share if np.isfinite(share) else 1e9, "agreeing": same, "compared": count}
