@@ -68,8 +68,9 @@ def bench(
 
     Every output is compared with float64 first, on scikit-learn's digits: what is farther than the
     limit of its precision, which is float32's by the ratio of their roundoffs, is not timed. Ratios
-    are to the native model of the framework `base`, by default the first of `frameworks` that is no
-    reference; `Ratio.told` says whether noise leaves something of one.
+    are to the native model of the framework `base`, or the compiled one if only that is timed, by
+    default the first of `frameworks` that is no reference; `Ratio.told` says whether noise leaves
+    something of one.
 
     Raises `UnknownNameError`, `BackendError`, `SpecError` or `ShapeError` for arguments that are
     not valid. What a framework cannot do is an error in its own row alone.

@@ -7,8 +7,8 @@ dialect; where libraries say `googlenet`, it is `googlenet_paper`'s. Only the bo
 dialects of `googlenet` itself.
 
 Every network also has a form for evaluation, `folded:` and its name: batch norm folded into the
-layer before it, dropout left out. With the weights that `convert --fold` makes it computes the
-same.
+layer before it, dropout left out. With the weights that `convert(…, fold=True)` makes it
+computes the same.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def get_network(
 
     `input_shape` is (C, H, W). A dialect is given as `dialect`, or in the name as `dialect:name`;
     the network then has that name, and so do files of its weights. After `folded:` it is that
-    network as it is evaluated, without batch norm and dropout: what `convert --fold` makes weights
-    for. Raises `UnknownNameError` for a name, dialect or auxiliary heads that do not exist,
+    network as it is evaluated, without batch norm and dropout: what `convert(…, fold=True)` makes
+    weights for. Raises `UnknownNameError` for a name, dialect or auxiliary heads that do not exist,
     `SpecError` for a size that is not positive, and `ShapeError` if the input is too small.
     """
     if isinstance(name, str) and name.startswith(FOLDED):

@@ -40,7 +40,7 @@ Base = Annotated[
         "--base",
         metavar="X",
         help=(
-            "Framework whose native model the others are compared with; by default the first that"
+            "Framework with whose native model the others are compared; by default the first that"
             " is timed, except numpy."
         ),
         autocompletion=framework_names,
@@ -221,8 +221,8 @@ def _say_how_to_read(found: Timings) -> None:
     say(
         "Images/s is the median of the rounds, Spread half of what lies between the quartiles."
         " Peak is the part of that product's operations a second."
-        f" × {found.base} is how many times as fast it is as {found.base}'s native model at the"
-        " same in float32, the median of the rounds."
+        f" × {found.base} is how many times as fast it is as {found.base} {found.base_form}"
+        " doing the same in float32, the median of the rounds."
     )
 
 

@@ -119,6 +119,8 @@ def _bars(
 def _curves(
     axes: Axes, rows: Sequence[Mapping[str, Any]], scale: str, colours: Mapping[str, str]
 ) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     kinds = dict.fromkeys((row["framework"], _kind(row), row["dtype"]) for row in rows)
     for framework, kind, dtype in kinds:
         mine = [
@@ -139,8 +141,10 @@ def _curves(
     axes.set_yscale("log")
     axes.set_xlabel(f"multiply-adds of a call (billions), which grow with the {scale}")
     axes.set_ylabel("time of a call (ms)")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_major_formatter("{x:g}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
 
 

@@ -78,7 +78,7 @@ class Timed:
 @dataclass(frozen=True)
 class Timings:
     """A whole run. `peak` is what the machine did in float32, in operations a second; None if it
-    was not measured. `base` is the framework whose native model others are compared with.
+    was not measured. `base` is the framework with which others are compared.
     """
 
     networks: tuple[Network, ...]
@@ -96,11 +96,18 @@ class Timings:
         """Whether everything was timed, and nothing differs."""
         return not any(each.error is not None or each.differs for each in self.timed)
 
+    @property
+    def base_form(self) -> str:
+        """In which form the base is: native, unless only the other was timed."""
+        forms = {each.case.form for each in self.timed if each.case.work == INFERENCE}
+        return next((form for form in FORMS if form in forms), FORMS[0])
+
     def ratio(self, timed: Timed) -> Ratio | None:
-        """How many times as fast `timed` is as the base's native model doing the same in float32;
-        None for itself, or where one of them was not timed.
+        """How many times as fast `timed` is as the base doing the same in float32; None for the
+        base itself, or where one of them was not timed.
         """
-        case = Case(timed.case.network, FORMS[0], timed.case.work, timed.case.batch)
+        form = self.base_form if timed.case.work == INFERENCE else FORMS[0]
+        case = Case(timed.case.network, form, timed.case.work, timed.case.batch)
         against = next(
             (each for each in self.timed if (each.framework, each.case) == (self.base, case)), None
         )
@@ -124,6 +131,7 @@ class Timings:
             "rounds": self.rounds,
             "threads": self.threads,
             "base": self.base,
+            "base_form": self.base_form,
             "scale": self.scale,
             "peak_operations_per_second": self.peak,
             "versions": dict(self.versions),

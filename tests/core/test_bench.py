@@ -332,6 +332,17 @@ def test_the_table_says_what_was_found(capsys, monkeypatch):
     assert "not timed: jax compiles for float32 here" in " ".join(rows)
 
 
+def test_without_native_models_compiled_ones_are_compared():
+    rows = tuple(each for each in timings().timed if each.case.form == "compiled")
+    found = timings(timed=(*rows[:2], replace(rows[0], framework="jax", seconds=(0.1,) * 5)))
+    assert found.base_form == "compiled"
+    assert [found.ratio(each) and found.ratio(each).median for each in found.timed] == [
+        None,
+        pytest.approx(2.5),
+        pytest.approx(0.5),
+    ]
+
+
 @pytest.mark.parametrize("name", ["speeds.png", "speeds.svg", "speeds.pdf"])
 @pytest.mark.parametrize("scale", [None, "batch"])
 def test_a_picture_is_the_same_each_time(tmp_path, name, scale):
