@@ -73,7 +73,8 @@ def bench(
     something of one.
 
     Raises `UnknownNameError`, `BackendError`, `SpecError` or `ShapeError` for arguments that are
-    not valid. What a framework cannot do is an error in its own row alone.
+    not valid. What goes wrong in a framework is an error in its own row alone; that a backend does
+    not compile or train is none.
     """
     rounds = integer("rounds", rounds, LEAST_ROUNDS, MOST_ROUNDS)
     threads, timeout = threads_of(threads), seconds(timeout)

@@ -181,7 +181,7 @@ def _print(found: Timings) -> None:
     made = table(*titles, *numbers, "Notes", right=numbers, wrap=("Notes",))
     for each in found.timed:
         peak = found.share_of_peak(each)
-        told = each.error is None and not each.differs
+        told = bool(each.seconds)
         cells = [
             *((_network(found, each),) if several else ()),
             each.framework,
@@ -253,6 +253,8 @@ def _ratio(ratio: Ratio | None) -> str:
 
 
 def _notes(each: Timed) -> str:
+    if each.lacks is not None:
+        return each.lacks
     if each.error is not None:
         return f"not timed: {each.error}"
     if each.differs:

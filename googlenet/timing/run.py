@@ -47,7 +47,8 @@ class Timed:
     all that is made for it, and how far its outputs are from float64: in shares of the limit of its
     precision, and the number of images of which the largest logit is the same, out of how many.
 
-    In `error` is why it was not timed.
+    In `error` is why it was not timed, or in `lacks` what the backend does not do at all, which is
+    no failure.
     """
 
     framework: str
@@ -58,6 +59,7 @@ class Timed:
     agreeing: int | None = None
     compared: int | None = None
     error: str | None = None
+    lacks: str | None = None
 
     @property
     def differs(self) -> bool:
@@ -93,7 +95,7 @@ class Timings:
 
     @property
     def passed(self) -> bool:
-        """Whether everything was timed, and nothing differs."""
+        """Whether all that the backends do was timed, and nothing differs."""
         return not any(each.error is not None or each.differs for each in self.timed)
 
     @property
@@ -164,6 +166,7 @@ class Timings:
                 "high": ratio.high,
             },
             "error": each.error,
+            "lacks": each.lacks,
         }
 
 
@@ -339,7 +342,7 @@ def _timed(
         progress("all", ROUNDS, number, rounds + 1)
         for place in _order(len(plan), number):
             worker, case = plan[place]
-            if errors[place] is not None or found[place].differs:
+            if errors[place] is not None or found[place].differs or found[place].lacks:
                 continue
             turn = worker.turn({"prepare": False, "case": case.to_json(), "least": LEAST})
             errors[place] = turn.get("error")

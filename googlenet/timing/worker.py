@@ -16,7 +16,7 @@ from ..arrays import Array, Params
 from ..backend.discovery import get_backend
 from ..backend.protocols import Backend, Compiles, Trains
 from ..backend.threads import use_threads
-from ..errors import BackendError, GoogLeNetError
+from ..errors import GoogLeNetError
 from ..jobs.job import Report
 from ..proof.parity.tolerance import Distance, limit
 from ..spec.layers import Network
@@ -115,6 +115,8 @@ class _Models:
 
     def prepare(self, case: Case) -> dict[str, Any]:
         """Make what `case` times, and call it once."""
+        if lacks := self._lacks(case):
+            return {"lacks": lacks}
         images = self._images(case)
         start = time.perf_counter()
         self._calls[case] = call = self._made(case, images)
@@ -124,6 +126,13 @@ class _Models:
 
     def call(self, case: Case) -> Callable[[], object]:
         return self._calls[case]
+
+    def _lacks(self, case: Case) -> str:
+        """What the backend cannot do of a case, in words; empty if it can do all."""
+        if case.work == TRAINING:
+            return "" if isinstance(self._backend, Trains) else "does not train"
+        compiles = case.form == "native" or isinstance(self._backend, Compiles)
+        return "" if compiles else "does not compile"
 
     def _params(self, network: Network) -> Params:
         return init_params(network, **self._drawn)
@@ -145,8 +154,7 @@ class _Models:
         backend: Backend = self._backend
         network = self._networks[case.network]
         if case.work == TRAINING:
-            if not isinstance(backend, Trains):
-                raise BackendError(f"framework '{backend.name}' does not train")
+            assert isinstance(backend, Trains)
             model = backend.build(network, self._params(network), device=self._device)
             trainer = backend.trainer(model, Recipe(learning_rate=RATE, batch_size=case.batch))
             labels = np.arange(case.batch) % num_classes(network)
@@ -154,8 +162,7 @@ class _Models:
         model = self._native(case.network)
         if case.form == "native":
             return lambda: backend.forward(model, images)
-        if not isinstance(backend, Compiles):
-            raise BackendError(f"framework '{backend.name}' does not compile")
+        assert isinstance(backend, Compiles)
         run = backend.compile(model, input_shape=network.input_shape, dtype=case.dtype)
         return lambda: run(images)
 

@@ -178,6 +178,16 @@ def test_what_cannot_be_done_is_an_error_in_its_row():
     assert not found.passed
 
 
+def test_what_a_backend_does_not_do_is_no_failure():
+    """The third party's example has gradients, and neither a trainer nor compiled models."""
+    found = bench(
+        **{**SMALL, "frameworks": ["numpy", "example"]}, batches=1, training=True, base="numpy"
+    )
+    assert [each.lacks for each in found.timed[3:]] == [None, "does not compile", "does not train"]
+    assert found.passed
+    assert [len(each.seconds) for each in found.timed] == [5, 5, 5, 5, 0, 0]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
