@@ -36,6 +36,9 @@ Progress = Callable[[str, str, int, int], None]
 TASK: Final = "googlenet.timing.worker:work"
 #: How long a case is called again and again in one turn at least, in seconds.
 LEAST: Final = 0.25
+#: How long a worker waits before it begins, in seconds: threads of the one before it may still spin
+#: for 0.2 s, as Intel's OpenMP lets them (KMP_BLOCKTIME).
+SETTLE: Final = 0.25
 PREPARING, ROUNDS, REFERENCE = "cases prepared", "rounds", "reference"
 #: Images per pass of the float64 reference.
 CHUNK: Final = 8
@@ -344,7 +347,8 @@ def _timed(
             worker, case = plan[place]
             if errors[place] is not None or found[place].differs or found[place].lacks:
                 continue
-            turn = worker.turn({"prepare": False, "case": case.to_json(), "least": LEAST})
+            asked = {"prepare": False, "case": case.to_json(), "least": LEAST, "settle": SETTLE}
+            turn = worker.turn(asked)
             errors[place] = turn.get("error")
             if number and errors[place] is None:
                 times[place].append(float(turn["seconds"]))

@@ -57,7 +57,9 @@ def _done(timed: _Product | _Models, turn: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if turn["prepare"]:
             return timed.prepare(Case(**turn["case"]))
-        return {"seconds": _seconds(timed.call(Case(**turn["case"])), turn["least"])}
+        call = timed.call(Case(**turn["case"]))
+        time.sleep(turn["settle"])
+        return {"seconds": _seconds(call, turn["least"])}
     except MemoryError:
         return {"error": "ran out of memory"}
     except GoogLeNetError as error:
@@ -68,9 +70,11 @@ def _done(timed: _Product | _Models, turn: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(call: Callable[[], object], least: float) -> float:
-    """The mean seconds of a call, made again and again for at least `least` seconds; no garbage is
-    collected meanwhile.
+    """The mean seconds of a call, made again and again for at least `least` seconds after a first
+    one that does not count: another process had the caches before. No garbage is collected
+    meanwhile.
     """
+    call()
     gc.collect()
     gc.disable()
     try:

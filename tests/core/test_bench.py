@@ -32,6 +32,7 @@ SMALL = {"frameworks": "numpy", "input_sizes": [(16, 16)], "rounds": 5}
 def quick(monkeypatch):
     """One call a turn, and a machine that is soon measured."""
     monkeypatch.setattr(run, "LEAST", 1e-9)
+    monkeypatch.setattr(run, "SETTLE", 0.0)
 
 
 # What times say
@@ -249,8 +250,27 @@ def test_a_mistake_of_the_framework_ends_one_case():
     assert worker._done(Broken(), {"prepare": True, "case": case}) == {
         "error": "RuntimeError: no kernel"
     }
-    asked = {"prepare": False, "case": case, "least": 0.1}
+    asked = {"prepare": False, "case": case, "least": 0.1, "settle": 0.0}
     assert worker._done(Broken(), asked) == {"error": "ran out of memory"}
+
+
+def test_the_first_call_of_a_turn_does_not_count(monkeypatch):
+    """Nor what waits before it: the clock is asked after both."""
+    told = []
+    monkeypatch.setattr(worker.time, "sleep", lambda seconds: told.append(f"slept {seconds}"))
+    monkeypatch.setattr(
+        worker.time, "perf_counter", lambda: told.append("asked") or float(len(told))
+    )
+
+    class Calls:
+        def call(self, case):
+            return lambda: told.append("called")
+
+    case = Case(0, "native", "inference", 1).to_json()
+    asked = {"prepare": False, "case": case, "least": 3.5, "settle": 0.25}
+    found = worker._done(Calls(), asked)
+    assert told == ["slept 0.25", "called", "asked", *["called", "asked"] * 2]
+    assert found == {"seconds": 2.0}  # the clock went on by two for each call
 
 
 def test_turns_are_answered_once(tmp_path):
