@@ -61,6 +61,9 @@ class Command(TyperCommand):
             if isinstance(error, ImportError):  # which prints not its arguments, but this
                 error.msg = text
             raise
+        finally:  # what is said later is not said of this command
+            _running.clear()
+            _typed.clear()
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """The first sentence of the help, whole: the list of commands wraps it."""

@@ -83,7 +83,7 @@ def compile(model: nn.Module, *, input_shape: Shape, dtype: str = "float32") -> 
 def _has_bfloat16(device: torch.device) -> bool:
     """Whether `device` has instructions for bfloat16: without them it is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(known.get(each) for each in ("avx512_bf16", "amx_bf16", "bf16"))
 
