@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -64,7 +65,9 @@ def _done(timed: _Product | _Models, turn: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": "ran out of memory"}
     except GoogLeNetError as error:
         return {"error": str(error)}
-    except Exception as error:  # of the framework: what else there is to time is timed
+    # A framework may raise anything: only its own case fails, and the log keeps the traceback.
+    except Exception as error:
+        traceback.print_exc()
         first = next(iter(str(error).strip().splitlines()), "no message")
         return {"error": f"{type(error).__name__}: {first}"}
 
