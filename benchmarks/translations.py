@@ -52,7 +52,7 @@ LIBRARIES: dict[str, tuple[str, tuple[int, int, int]]] = {
     "mxnet": (
         "import mxnet\nfrom mxnet.gluon.model_zoo import vision\n\n"
         "mxnet.random.seed(0)\nnet = vision.inception_v3()\n"
-        "net.initialize(mxnet.init.MSRAPrelu(slope=0))\n",
+        "net.initialize(mxnet.init.Xavier())\n",
         (3, 299, 299),
     ),
 }

@@ -350,6 +350,18 @@ class OwnModel(Protocol):
         """
 
 
+@runtime_checkable
+class MatchesLayout(OwnModel, Protocol):
+    """A user's model of a framework that computes in several orders in memory, which round
+    differently.
+    """
+
+    def match(self, native: Any) -> None:
+        """Put the weights of `native`, a model of the backend, into the order of this one's: what
+        rounding decides inside the one is then decided alike inside the other.
+        """
+
+
 class Trainer(Protocol):
     """Trains one model by the rule of `Recipe`, with the framework's own optimiser and loss, in its
     fastest mode.

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from ..arrays import Array, Params
-from ..backend.protocols import OwnModel, RunsOwn
+from ..backend.protocols import MatchesLayout, OwnModel, RunsOwn
 from ..errors import TraceError
 from ..spec.layers import Network
 from ..spec.loss import Loss
@@ -174,6 +174,8 @@ class _Own:
         native = self._backend.build(network, params, device=device)
         if with_dropout_rate(network, 0.0).layers != self._layers:
             return native
+        if isinstance(self._model, MatchesLayout):
+            self._model.match(native)
         numbers = self._joined(self._start)
         for path, place in self._places.items():
             numbers[place] = params[path]

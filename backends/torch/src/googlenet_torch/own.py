@@ -112,6 +112,18 @@ class OwnModel:
             name: grad.cpu().numpy() for name, grad in zip(trained, grads, strict=True)
         }
 
+    def match(self, native: nn.Module) -> None:
+        """Put the weights of `native` into the order of this model's: a convolution computes in
+        channels last if its weight is held so.
+        """
+        own = all(each.is_contiguous() for each in self._held.values())
+        order = torch.contiguous_format if own else torch.channels_last
+        for parameter in native.parameters():
+            if parameter.ndim == 4:
+                # Not by `to`, which leaves a 1 × 1 weight the strides of either order.
+                laid = torch.empty_like(parameter.data, memory_format=order)
+                parameter.data = laid.copy_(parameter.data)
+
     def _run(self, images: Array, train: bool) -> list[torch.Tensor]:
         x = layout.images_to_native(images, device_of(self._model))
         with in_mode(self._model, train), _Still():
