@@ -31,7 +31,7 @@ from ..spec.serial import from_json
 from ..spec.traversal import num_classes
 from ..temporary import remove_leftovers, temporary_folder
 from ..weights.files import load_params
-from ..weights.samples import random_images, random_labels
+from ..weights.samples import random_images, random_labels, with_moved_norms
 from .arguments import by_framework, integer, name_of, path_of, seconds, threads_of
 from .own import default_shape
 from .own_weights import weights_file
@@ -41,7 +41,7 @@ from .translating import FILES
 #: How many images both models are compared on: at most and at least, and how many multiplications
 #: that may take together.
 MOST_IMAGES, LEAST_IMAGES, MULTIPLY_ADDS = 16, 4, 16e9
-#: How many times as many are taken where these do not suffice to tell.
+#: How many times as many are taken where these do not suffice to tell, and nothing else can.
 MORE = 3
 #: The sides that are tried for the exact proof if the model's own images have none.
 EXACT_SIDES: Final = range(64, 160)
@@ -141,7 +141,9 @@ def translate(
                 target: Task("googlenet.actions.translating:prove_written"),
             },
         )
-        parity, not_exact = _proved(network, params, [source, target], seed, options, progress)
+        parity, moved, not_exact = _proved(
+            *(network, params, [source, target], seed, options, progress)
+        )
         found = Translation(
             str(own),
             source,
@@ -153,6 +155,7 @@ def translate(
             parity,
             not_exact,
             (unbiased, written.unbiased),
+            moved,
         )
         install(work / FILES, folder, found)
     return found
@@ -210,15 +213,15 @@ def _proved(
     seed: int,
     options: ParityOptions,
     progress: Progress,
-) -> tuple[Report, str]:
-    """The proof, on more images where a few do not suffice to tell; and why it has no exact part,
-    if it has none.
+) -> tuple[Report, Report | None, str]:
+    """The proof; where rounding hides too much another, with the biases of batch norm moved, or
+    without batch norm the same on more images; and why there is no exact part, if there is none.
     """
     fitting = int(MULTIPLY_ADDS / max(count_multiply_adds(network), 1))
     count = max(LEAST_IMAGES, min(fitting, MOST_IMAGES))
     told = "" if options.exact is not None else _unfit(network)
 
-    def run(count: int, options: ParityOptions) -> Report:
+    def run(count: int, options: ParityOptions, params: Params = params) -> Report:
         labels = random_labels(seed, count, num_classes(network))
         source = f"{count} random images of both signs"
         images = ImageSet(random_images(network, seed, count), labels, source)
@@ -233,12 +236,17 @@ def _proved(
             raise
         told, options = str(error), replace(options, exact=None)
         found = run(count, options)
+    if all(each.outcome is not Outcome.UNPROVED for each in found.results):
+        return found, None, told
+    moved = with_moved_norms(network, params, seed)
+    if any(moved[path] is not params[path] for path in params):
+        return found, run(count, replace(options, exact=None), moved), told
     more = min(MORE * count, MOST_IMAGES)
-    if more > count and any(each.outcome is Outcome.UNPROVED for each in found.results):
+    if more > count:
         with suppress(SpecError):  # too large for this machine
             check_fits(network, more)
             found = run(more, options)
-    return found, told
+    return found, None, told
 
 
 def _exact(network: Network) -> Network | None:

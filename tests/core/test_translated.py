@@ -16,6 +16,8 @@ from googlenet.proof.parity.run import ParityOptions, Report, Result
 from googlenet.proof.parity.tolerance import PROVABLE
 from googlenet.source.folder import Files
 from googlenet.spec.layers import NO_PADDING, BatchNorm, Conv, Network, Sequential
+from googlenet.spec.traversal import walk
+from googlenet.weights.samples import random_params
 
 NETWORK = googlenet.get_network("googlenet")
 RIGHT = Row("logits", 1e-7, 1e-5)
@@ -31,10 +33,13 @@ def result(framework="torch", *, exact=BITS, error=None, **groups):
     return Result(framework, comparison, error, {framework: "1.0"}, exact=None if error else exact)
 
 
-def translation(theirs, ours=None, network=NETWORK, **more):
-    ours = ours or result("paddle")
+def reported(theirs, ours=None, network=NETWORK):
     images = ImageSet(np.zeros((4, 1, 96, 96), np.float32), np.zeros(4, np.int64), "none")
-    report = Report(network, images, 0, (theirs, ours))
+    return Report(network, images, 0, (theirs, ours or result("paddle")))
+
+
+def translation(theirs, ours=None, network=NETWORK, **more):
+    report = reported(theirs, ours, network)
     files = Files("model.py", "model.pdparams", "load.py", "Net")
     return Translation(
         "mynet.py:net", "torch", "paddle", "out", files, network, {"b1": "net.b1"}, report, **more
@@ -71,6 +76,62 @@ def test_the_verdict(theirs, verdict):
     assert verdict in readme(found)
     swapped = translation(result(), replace(theirs, framework="paddle"))
     assert swapped.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("theirs", "moved", "verdict"),
+    [
+        (result(gradients=[HIDDEN], exact=None), result(exact=None), "the same function"),
+        (
+            result(gradients=[HIDDEN], exact=None),
+            result(gradients=[WRONG], exact=None),
+            "different functions",
+        ),
+        (result(gradients=[HIDDEN], exact=None), result(error="killed"), "not compared"),
+        (
+            result(gradients=[HIDDEN], exact=None),
+            result(gradients=[HIDDEN], exact=None),
+            "perhaps different functions, since rounding hides too much on these images",
+        ),
+        # What evaluation mode computes has to be told with the model's own weights.
+        (
+            result(outputs=[HIDDEN], exact=None),
+            result(exact=None),
+            "perhaps different functions, since rounding hides too much on these images",
+        ),
+        (
+            result(outputs=[WRONG], gradients=[HIDDEN], exact=None),
+            result(exact=None),
+            "different functions",
+        ),
+    ],
+)
+def test_the_verdict_with_the_biases_of_batch_norm_moved(theirs, moved, verdict):
+    found = translation(theirs, moved=reported(moved))
+    assert found.verdict == verdict
+    assert found.passed is (verdict == "the same function")
+    assert verdict in readme(found)
+    swapped = [replace(each, framework="paddle") for each in (theirs, moved)]
+    found = translation(result(), swapped[0], moved=reported(result(), swapped[1]))
+    assert found.verdict == verdict
+    told = found.to_json()["proof_with_moved_norms"]["passed"]
+    assert told is reported(result(), swapped[1]).passed
+
+
+def test_what_moving_the_biases_tells_is_shown():
+    hidden = result(gradients=[HIDDEN], exact=None)
+    found = translation(hidden, moved=reported(result(exact=None)))
+    rows = {name: cells for name, *cells in found.rows()}
+    assert rows["gradients"][0] == "1, largest share 0, 1 not provable"
+    moved = "… with batch norm's biases moved: gradients"
+    assert rows[moved] == ["1, largest share 0.01", "1, largest share 0.01"]
+    assert [name for name in rows if name.startswith("…")] == [moved]
+    assert any("with the biases of batch norm moved" in each for each in found.remarks())
+    wrong = translation(hidden, moved=reported(result(gradients=[WRONG], exact=None)))
+    assert any(
+        each.startswith("torch, with the biases of batch norm moved: the first difference is in")
+        for each in wrong.remarks()
+    )
 
 
 def test_gradients_that_are_zero_need_no_proof():
@@ -137,19 +198,17 @@ def test_a_folder_is_complete_or_not_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "counts"),
+    ("network", "outcomes", "counts"),
     [
-        ([result(gradients=[HIDDEN])], [16]),
-        ([result(), result("paddle")], [4]),
-        ([result(gradients=[HIDDEN]), result("paddle")], [4, 12]),
-        ([result(outputs=[WRONG])], [4]),
+        ("googlenet", [result(gradients=[HIDDEN])], [16]),
+        ("vgg16", [result(), result("paddle")], [4]),
+        ("vgg16", [result(gradients=[HIDDEN]), result("paddle")], [4, 12]),
+        ("vgg16", [result(outputs=[WRONG])], [4]),
     ],
     ids=["as many as there may be", "proved", "not provable", "different"],
 )
-def test_where_a_few_images_cannot_tell_more_are_taken(monkeypatch, outcomes, counts):
-    network = NETWORK
-    if counts[0] == 4:
-        network = googlenet.get_network("inception_resnet_v2")
+def test_where_a_few_images_cannot_tell_more_are_taken(monkeypatch, network, outcomes, counts):
+    network = googlenet.get_network(network)
     seen = []
 
     def run_parity(network, frameworks, images, params, **rest):
@@ -159,6 +218,34 @@ def test_where_a_few_images_cannot_tell_more_are_taken(monkeypatch, outcomes, co
 
     monkeypatch.setattr(translate, "run_parity", run_parity)
     given = (network, {}, ["torch", "paddle"], 0, ParityOptions(exact=network), lambda *told: None)
-    report, told = translate._proved(*given)
-    assert (seen, told) == (counts, "")
+    report, moved, told = translate._proved(*given)
+    assert (seen, moved, told) == (counts, None, "")
     assert len(report.image_set.images) == counts[-1]
+
+
+@pytest.mark.parametrize("hides", [True, False])
+def test_where_batch_norm_lets_rounding_grow_its_biases_are_moved(monkeypatch, hides):
+    network = googlenet.get_network("googlenet_bn")
+    seen = []
+
+    def run_parity(network, frameworks, images, params, *, options, **rest):
+        seen.append((params, options.exact))
+        rows = [HIDDEN] if hides and len(seen) == 1 else [RIGHT]
+        return Report(network, images, 0, (result(gradients=rows), result("paddle")))
+
+    monkeypatch.setattr(translate, "run_parity", run_parity)
+    params = random_params(network)
+    report, moved, _ = translate._proved(
+        *(network, params, ["torch", "paddle"], 0, ParityOptions(exact=network)),
+        lambda *told: None,
+    )
+    assert len(seen) == 1 + hides
+    assert seen[0] == (params, network)
+    assert (moved is None) is not hides
+    if moved is not None:
+        assert moved.results[0].outcome is not report.results[0].outcome
+        assert seen[1][1] is None
+        changed = {path for path, array in seen[1][0].items() if array is not params[path]}
+        assert changed == {
+            f"{site.path}.bias" for site in walk(network) if isinstance(site.layer, BatchNorm)
+        }

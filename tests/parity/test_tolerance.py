@@ -4,6 +4,7 @@ backend's own, only near a tie.
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,12 @@ from googlenet.reference.network import Pass, matmul, piecewise_matmul
 from googlenet.reference.ops import Choice, winners
 from googlenet.spec import blocks
 from googlenet.spec.traversal import walk
-from googlenet.weights.samples import random_images, random_labels, random_params
+from googlenet.weights.samples import (
+    random_images,
+    random_labels,
+    random_params,
+    with_moved_norms,
+)
 
 A = np.array([3.0, 4.0])
 
@@ -781,3 +787,27 @@ def test_the_loss_may_move_as_far_as_its_outputs_take_it():
     assert reach > 0
     assert yardstick.loss >= reach * (1 - 1e-9)
     assert limit(yardstick.loss) < 1e-5
+
+
+def test_rounding_grows_less_with_the_biases_of_batch_norm_moved():
+    """Twenty batch norms in training mode, each before a ReLU."""
+    layers = {}
+    for number in range(20):
+        layers[f"conv_{number}"] = blocks.conv_layer(8, 3, 1, 1, bias=False)
+        layers[f"norm_{number}"] = blocks.batch_norm(1e-5, 0.1)
+        layers[f"relu_{number}"] = spec.ReLU()
+    tree = blocks.sequential(**layers, pool=spec.GlobalAvgPool(), dense=spec.Dense(5, bias=True))
+    deep = Network("deep", tree, (3, 8, 8), "a test")
+    drawn = random_problem(deep, batch=4)
+    params = init_params(deep)
+    far, near = (
+        max(step_yardstick(replace(drawn, params=each)).outputs.values())
+        for each in (params, with_moved_norms(deep, params))
+    )
+    assert near < far / 4
+    moved = with_moved_norms(deep, params)
+    by = np.concatenate([moved[f"norm_{number}.bias"] for number in range(20)])
+    assert by.min() >= -0.5
+    assert by.max() < 1.5
+    assert np.std(by) > 0.4
+    assert all(moved[path] is params[path] for path in params if "norm" not in path)

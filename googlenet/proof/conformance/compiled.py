@@ -22,11 +22,11 @@ from ...reference.network import Pass
 from ...spec.layers import Network
 from ...spec.recipe import Recipe
 from ..exact.compare import COMPILED, compare_exact
-from ..exact.problem import draw_problem
 from ..parity.compare import compare_forward, compare_weights
 from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
-from ..parity.tolerance import distance, forward_yardstick, limit
+from ..parity.tolerance import distance, limit
+from .answers import drawn, forward_measured
 from .case import (
     COMPILES,
     FORMS,
@@ -60,7 +60,7 @@ def _check_compile(backend: Compiles, network: Network) -> None:
     """
     problem = random_problem(network)
     images, model = problem.images, backend.build(network, problem.params)
-    yardstick = forward_yardstick(problem, chunk=8)
+    yardstick = forward_measured(problem, chunk=8)
     call = backend.compile(model, input_shape=network.input_shape)
     for count in (len(images), 1):
         _check_outputs(backend, problem, count, call(images[:count]), yardstick, "compile")
@@ -140,7 +140,7 @@ def _check_forms(backend: HasForms, network: Network) -> None:
     """
     problem = random_problem(network)
     images, model = problem.images, backend.build(network, problem.params)
-    yardstick = forward_yardstick(problem, chunk=8)
+    yardstick = forward_measured(problem, chunk=8)
     for form in backend.compiled_forms:
         call = backend.compiled(model, form)
         for count in (len(images), 1):
@@ -184,7 +184,7 @@ def _check_stays(backend: HasForms, network: Network) -> None:
 
 def _check_bits(backend: HasForms, network: Network) -> None:
     """Every bit of the outputs of each form."""
-    found = compare_exact(backend, draw_problem(network, gradients=False), compiled=True)
+    found = compare_exact(backend, drawn(network, gradients=False), compiled=True)
     if not found.passed:
         raise ConformanceError(
             f"{network.name}: bits differ in {found.differences} of {found.count} values of"

@@ -21,10 +21,11 @@ from ...spec.loss import Loss
 from ...spec.params import param_specs
 from ...weights.samples import random_images
 from ..exact.compare import compare_exact
-from ..exact.problem import ExactProblem, answered, draw_problem, has_exact_gradients
+from ..exact.problem import ExactProblem, answered, has_exact_gradients
 from ..parity.compare import compare_forward
 from ..parity.problem import Problem, random_problem
 from ..parity.tolerance import forward_yardstick
+from .answers import drawn
 from .case import FORWARD, GRADIENTS, AnyCase, Case, ConformanceError, check_rows, expect
 from .networks import INPUT_SHAPE, LARGE_POOLS, LEAVES, composites
 
@@ -88,7 +89,7 @@ def check_exact(backend: Backend, network: Network, *, steps: int) -> None:
     """Every bit of every output and gradient of a drawn problem, and of so many training steps.
     Raises `ConformanceError`.
     """
-    exact = draw_problem(network)
+    exact = drawn(network)
     expect(
         bool(exact.gradients) == has_exact_gradients(network),
         f"{network.name}: the case is not exact in its gradients",

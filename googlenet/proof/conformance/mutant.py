@@ -12,9 +12,10 @@ from types import ModuleType
 
 from ...backend.protocols import Backend
 from ...spec.loss import Loss
-from ..parity.compare import Yardsticks, compare, measure
+from ..parity.compare import Yardsticks, compare
 from ..parity.problem import Problem, random_problem
 from ..parity.rows import Comparison
+from .answers import measured
 from .case import AnyCase, ConformanceError
 from .networks import probe
 from .sabotage import Sabotage
@@ -138,4 +139,4 @@ def _problem() -> Problem:
 
 @cache
 def _yardsticks() -> Yardsticks:
-    return measure(_problem(), train_steps=3)
+    return measured(_problem(), train_steps=3)

@@ -21,10 +21,11 @@ from ...spec.loss import Loss
 from ...spec.params import param_specs
 from ...spec.traversal import nodes, num_classes
 from ...weights.samples import BATCH, random_images, random_labels, random_params
-from ..parity.compare import compare, compare_forward, compare_step, compare_weights, measure
+from ..parity.compare import compare, compare_forward, compare_step, compare_weights
 from ..parity.problem import random_problem
 from ..parity.rows import Group, Row
-from ..parity.tolerance import distance, forward_yardstick, limit, step_yardstick
+from ..parity.tolerance import distance, limit, step_yardstick
+from .answers import forward_measured, measured
 from .case import (
     FORWARD,
     GRADIENTS,
@@ -140,7 +141,7 @@ def check_network(
     problem = random_problem(
         network, seed=seed, batch=batch_of(network), classes=num_classes(network), loss=loss
     )
-    yardsticks = measure(problem, gradients=isinstance(backend, Differentiates))
+    yardsticks = measured(problem, gradients=isinstance(backend, Differentiates))
     comparison = compare(backend, problem, yardsticks)
     _check_weights(backend, network, [row.name for row in comparison[Group.WEIGHTS]])
     check_rows(backend, network, comparison.rows)
@@ -151,7 +152,7 @@ def check_forward(backend: Backend, network: Network, *, batch: int = BATCH) -> 
     problem = random_problem(network, batch=batch)
     model = backend.build(network, problem.params)
     _check_weights(backend, network, compare_weights(backend, model, problem.params))
-    yardstick = forward_yardstick(problem, chunk=8)
+    yardstick = forward_measured(problem, chunk=8)
     rows = compare_forward(backend, model, problem, yardstick, chunk=8)
     check_rows(backend, network, rows)
 

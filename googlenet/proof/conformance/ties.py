@@ -14,8 +14,9 @@ from ...backend.protocols import Backend, Differentiates
 from ...spec.blocks import conv_layer, max_pool, sequential
 from ...spec.layers import Dense, GlobalAvgPool, Network, ReLU
 from ...weights.samples import CLASSES
-from ..parity.compare import compare, measure
+from ..parity.compare import compare
 from ..parity.problem import Problem, random_problem
+from .answers import measured
 from .case import FORWARD, GRADIENTS, Case, check_rows
 
 #: Nothing but a dense layer after each ReLU and after the pools: no pool hides what a ReLU passes
@@ -101,5 +102,5 @@ def large_problem() -> Problem:
 
 
 def _check(backend: Backend, problem: Problem) -> None:
-    yardsticks = measure(problem, gradients=isinstance(backend, Differentiates))
+    yardsticks = measured(problem, gradients=isinstance(backend, Differentiates))
     check_rows(backend, problem.network, compare(backend, problem, yardsticks).rows)

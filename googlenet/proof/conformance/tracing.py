@@ -37,7 +37,8 @@ from ...weights.samples import random_images, random_params
 from ..parity.compare import compare_weights
 from ..parity.problem import random_problem
 from ..parity.rows import Row
-from ..parity.tolerance import distance, forward_yardstick, limit
+from ..parity.tolerance import distance, limit
+from .answers import forward_measured
 from .case import TRACE, AnyCase, Case, check_rows, expect, expect_errors
 from .networks import LEAVES, composites, sandwich
 
@@ -125,7 +126,7 @@ def _traced(backend: Traces, network: Network, model: Any, images: Array) -> tup
         f" {', '.join(strange)}",
     )
     problem = random_problem(network)
-    yardstick = forward_yardstick(problem, chunk=8)
+    yardstick = forward_measured(problem, chunk=8)
     exact = evaluate(tree, images)
     expect(
         len(outputs) == len(exact) == len(network.outputs),

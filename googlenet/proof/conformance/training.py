@@ -21,7 +21,8 @@ from ...weights.samples import BATCH, CLASSES, random_images, random_labels, ran
 from ..parity.problem import Problem, random_problem
 from ..parity.rows import Row
 from ..parity.tolerance import distance, forward_yardstick, limit
-from ..parity.trajectory import compare_trajectory, trajectory_yardstick
+from ..parity.trajectory import compare_trajectory
+from .answers import trajectory_measured
 from .case import (
     LEARNER,
     TRAINER,
@@ -64,7 +65,7 @@ def check_training(backend: Learns, network: Network, recipe: Recipe, *, steps: 
     """
     size = batch_of(network)
     problem = random_problem(network, batch=2 * size, classes=num_classes(network))
-    yardstick = trajectory_yardstick(problem, recipe=recipe, steps=steps, size=size)
+    yardstick = trajectory_measured(problem, recipe=recipe, steps=steps, size=size)
     rows = compare_trajectory(backend, problem, yardstick, recipe=recipe, size=size)
     check_rows(backend, network, rows)
 

@@ -20,6 +20,8 @@ from .problem import Problem
 from .tolerance import StepYardstick
 from .trajectory import StepStrays
 
+YARDSTICKS = "yardsticks.json"
+
 
 @dataclass(frozen=True)
 class Question:
@@ -38,13 +40,12 @@ class Question:
             "network": to_json(problem.network, labels=True),  # for printed source
             "chunk": self.chunk,
             **asdict(problem.loss),
-            "yardsticks": asdict(replace(self.yardsticks, **_without_ties(self.yardsticks))),
         }
         write_atomically(folder / "question.json", json.dumps(values).encode())
         save_params(folder / "weights.safetensors", problem.network, problem.params)
         np.save(folder / "images.npy", problem.images)
         np.save(folder / "labels.npy", problem.labels)
-        np.savez(folder / "ties.npz", **_ties(self.yardsticks))  # type: ignore[arg-type]
+        save_yardsticks(folder, self.yardsticks)
 
 
 def load(folder: Path) -> Question:
@@ -58,11 +59,23 @@ def load(folder: Path) -> Question:
         np.load(folder / "labels.npy"),
         Loss(values["label_smoothing"], None if weights is None else tuple(weights)),
     )
-    yardsticks = values["yardsticks"]
+    return Question(problem, values["chunk"], load_yardsticks(folder))
+
+
+def save_yardsticks(folder: Path, yardsticks: Yardsticks) -> None:
+    """Write `yardsticks` to `folder`. Raises `OSError` if that cannot be done."""
+    np.savez(folder / "ties.npz", **_ties(yardsticks))  # type: ignore[arg-type]
+    values = asdict(replace(yardsticks, **_without_ties(yardsticks)))
+    write_atomically(folder / YARDSTICKS, json.dumps(values).encode())
+
+
+def load_yardsticks(folder: Path) -> Yardsticks:
+    """What `save_yardsticks` wrote to `folder`. Raises `OSError` if it wrote nothing."""
+    yardsticks = json.loads((folder / YARDSTICKS).read_text())
     step = yardsticks["step"]
-    with np.load(folder / "ties.npz") as file:
+    with np.load(folder / "ties.npz", allow_pickle=False) as file:
         ties = dict(file)
-    measured = Yardsticks(
+    return Yardsticks(
         yardsticks["forward"],
         None if step is None else StepYardstick(**{**step, "ties": _of_step(ties, 0)}),
         [
@@ -70,7 +83,6 @@ def load(folder: Path) -> Question:
             for number, each in enumerate(yardsticks["trajectory"], start=1)
         ],
     )
-    return Question(problem, values["chunk"], measured)
 
 
 def _ties(yardsticks: Yardsticks) -> dict[str, Array]:
