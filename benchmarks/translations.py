@@ -98,7 +98,12 @@ def row(
     options = {"input_shape": shape, "interpreters": pythons}
     try:
         found = googlenet.translate(f"{file}:{name}", to, out, own_framework=framework, **options)
-        shares = [each.comparison.largest_share for each in found.parity.results]
+        reports = [each for each in (found.parity, found.moved) if each is not None]
+        shares = [
+            max(result.comparison.largest_share for result in both)
+            for both in zip(*(each.results for each in reports), strict=True)
+        ]
+        answer["moved"] = found.moved is not None
         bits = [
             None if each.exact is None or not each.exact.count else each.exact.differences
             for each in found.parity.results
