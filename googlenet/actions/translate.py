@@ -113,7 +113,7 @@ def translate(
             timeout=timeout,
             report=partial(progress, source),
         )
-        unbiased = traced.give(_Unbiased.of).unbiased
+        theirs = traced.give(_Theirs.of)
         answered = run_job(
             Job("googlenet.actions.translating:written", target, dict(traced.values)),
             work,
@@ -154,22 +154,24 @@ def translate(
             written.places,
             parity,
             not_exact,
-            (unbiased, written.unbiased),
+            (theirs.unbiased, written.unbiased),
             moved,
+            theirs.opened,
         )
         install(work / FILES, folder, found)
     return found
 
 
 @dataclass(frozen=True)
-class _Unbiased:
+class _Theirs:
     """What the worker of the user's own model answers, as far as it is looked at here."""
 
     unbiased: bool
+    opened: bool
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> _Unbiased:
-        return cls(values["unbiased"])
+    def of(cls, values: Mapping[str, Any]) -> _Theirs:
+        return cls(values["unbiased"], values["opened"])
 
 
 @dataclass(frozen=True)

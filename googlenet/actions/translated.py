@@ -62,6 +62,8 @@ class Translation:
     not_exact: str = ""
     unbiased: tuple[bool, bool] = (False, False)
     moved: Report | None = None
+    #: Whether the model returned its auxiliary outputs in training mode only.
+    opened: bool = False
 
     @property
     def passed(self) -> bool:
@@ -182,6 +184,12 @@ class Translation:
                 f"In training {unbiased}'s running variance is the unbiased one, n / (n − 1) times"
                 f" {other}'s: each is right by its framework's own convention."
             )
+        if self.opened:
+            yield (
+                "The original returns its auxiliary outputs in training mode only. It was compared"
+                f" with them in both modes, and {self.files.source} returns them in both: the"
+                " logits first."
+            )
         if self.not_exact:
             yield f"Bits were not compared: {self.not_exact}."
         yield (
@@ -206,6 +214,7 @@ class Translation:
             "passed": self.passed,
             "verdict": self.verdict,
             "not_exact": self.not_exact,
+            "auxiliary_outputs_in_training_only": self.opened,
             "places": dict(self.places),
             "proof": self.parity.to_json(),
             "proof_with_moved_norms": None if self.moved is None else self.moved.to_json(),

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import Array, Params
 from ..backend.discovery import canonical_name, get_backend
-from ..backend.protocols import Adopts, RunsOwn, Writes
+from ..backend.protocols import Adopts, OpensHeads, RunsOwn, Writes
 from ..errors import BackendError, TraceError
 from ..files import write_atomically
 from ..jobs.job import Report
@@ -64,6 +64,7 @@ def traced(
     return {
         "taken": sorted(backend.spelling.attributes) if isinstance(backend, Writes) else [],
         "unbiased": backend.unbiased_running_variance,
+        "opened": subject.opened,
     }
 
 
@@ -147,6 +148,10 @@ class _Subject:
         self._shape: Shape = tuple(values["input_shape"])
         self._images = drawn_images(self._shape, 0)
         load_into(self.model, backend, values)
+        #: Whether it returned its auxiliary outputs in training mode only.
+        self.opened = isinstance(backend, OpensHeads) and backend.open_heads(
+            self.model, self._images
+        )
 
     def traced(self) -> Traced:
         """The model as it is now."""

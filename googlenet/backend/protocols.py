@@ -314,6 +314,18 @@ class RunsOwn(Traces, Differentiates, Protocol):
 
 
 @runtime_checkable
+class OpensHeads(RunsOwn, Protocol):
+    """A backend of a framework whose users' models may return auxiliary outputs in training mode
+    only.
+    """
+
+    def open_heads(self, model: Any, images: Array) -> bool:
+        """Whether `model` is such a model, by its outputs on `images` (N, C, H, W); from now on it
+        then returns them in evaluation mode, too, and is otherwise as it was.
+        """
+
+
+@runtime_checkable
 class NamesLayers(Traces, Protocol):
     """A backend that tells which objects are layers: reports then show the lines of the user's code
     that made them.

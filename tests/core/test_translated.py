@@ -177,6 +177,10 @@ def test_remarks_say_what_there_is_to_know():
     assert "Bits were not compared: Net has 1000 classes." in said
     assert "In training torch's running variance is the unbiased one" in said
     assert all(f"- {each}" in readme(found) for each in found.remarks())
+    assert "training mode only" not in said
+    opened = translation(result(), opened=True)
+    assert "The original returns its auxiliary outputs in training mode only." in readme(opened)
+    assert opened.to_json()["auxiliary_outputs_in_training_only"] is True
     quiet = "\n".join(translation(result(statistics=[RIGHT])).remarks())
     assert "variance" not in quiet
 

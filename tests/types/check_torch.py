@@ -8,6 +8,7 @@ from googlenet.backend.protocols import (
     Differentiates,
     HasForms,
     NamesLayers,
+    OpensHeads,
     RunsLayers,
     RunsOwn,
     Saves,
@@ -38,3 +39,4 @@ runs_layers: RunsLayers = googlenet_torch
 writes: Writes = googlenet_torch
 adopts: Adopts = googlenet_torch
 runs_own: RunsOwn = googlenet_torch
+opens_heads: OpensHeads = googlenet_torch

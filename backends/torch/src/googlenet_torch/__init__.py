@@ -16,7 +16,7 @@ from .model import (
     set_threads,
     unbiased_running_variance,
 )
-from .own import load, own
+from .own import load, open_heads, own
 from .source import adopt, loading, spelling
 from .tracing import trace
 from .training import leave_parallel, start_parallel, trainer
@@ -40,6 +40,7 @@ __all__ = [
     "model",
     "modules",
     "name",
+    "open_heads",
     "own",
     "params_of",
     "run_function",

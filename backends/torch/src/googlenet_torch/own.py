@@ -15,6 +15,7 @@ from googlenet.errors import WeightsError
 from googlenet.spec import Loss, Network
 
 from . import layout
+from .kept import kept
 from .model import device_of, in_mode, total_loss
 
 #: Functions that drop at random, by their names in `torch.nn.functional` and in `torch`.
@@ -49,6 +50,49 @@ def own(model: nn.Module, network: Network, outputs: tuple[str, ...]) -> OwnMode
     returns them.
     """
     return OwnModel(model, network, outputs)
+
+
+def open_heads(model: nn.Module, images: Array) -> bool:
+    """Whether `model` returns auxiliary outputs in training mode only, as torchvision's
+    `Inception3` does; it then returns them in evaluation mode, too: modules with others inside,
+    whose own code decides that, stay in training mode, and layers do not. False, and nothing is
+    changed, for a model that cannot be run.
+    """
+    with kept(model) as state:
+        try:
+            few = _count(model, images)
+            with in_mode(model, True):
+                many = _count(model, images)
+        except Exception:  # the user's code may raise anything, and will when it is traced
+            return False
+        finally:
+            state.restore()
+    if many <= few:
+        return False
+    outer = [each for each in model.modules() if any(True for _ in each.children())]
+    right = model.train
+
+    def train(mode: bool = True) -> nn.Module:
+        right(mode)
+        for each in outer:
+            each.training = True
+        return model
+
+    mode = model.training
+    object.__setattr__(model, "train", train)  # `eval` calls it, too
+    with kept(model):
+        opened = _count(model, images) == many
+    if not opened:
+        object.__delattr__(model, "train")
+    model.train(mode)
+    return opened
+
+
+def _count(model: nn.Module, images: Array) -> int:
+    """How many outputs `model` has in its mode."""
+    with torch.no_grad(), _Still():
+        found = model(layout.images_to_native(images, device_of(model)))
+    return len(found) if isinstance(found, tuple | list) else 1
 
 
 def load(model: nn.Module, path: str | os.PathLike[str]) -> None:
