@@ -87,24 +87,23 @@ def prepared(
     *,
     dtypes: Sequence[str],
     framework: str,
+    lower: Sequence[str] = (),
     calibration: Array | None = None,
 ) -> Weighed:
     """`network` at `input_shape` (C, H, W) and its weights, rewritten for evaluation: what
     `compile` of `framework` compiles.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for a
-    `dtype` that is not one of `dtypes`; `DataError` if `calibration` is missing for int8, or given
+    `dtype` that is not one of `dtypes`, nor of `lower`, keys of `INSTRUCTIONS` for which the
+    processor must have the instructions; `DataError` if `calibration` is missing for int8, or given
     for another dtype, and what `check_images` raises if it does not hold images (N, C, H, W).
     """
-    if dtype not in dtypes:
-        lacks = isinstance(dtype, str) and dtype in INSTRUCTIONS and not multiplies(dtype)
+    known = [*dtypes, *(each for each in lower if multiplies(each))]
+    if dtype not in known:
+        asked = ", ".join(INSTRUCTIONS[dtype]) if dtype in lower else ""
         raise UnknownNameError(
-            f"dtype: {framework} compiles for {' or '.join(dtypes)} here, got {dtype!r}"
-            + (
-                f"; for that the processor would need one of {', '.join(INSTRUCTIONS[dtype])}"
-                if lacks
-                else ""
-            )
+            f"dtype: {framework} compiles for {' or '.join(known)} here, got {dtype!r}"
+            + (f"; the processor needs one of {asked}" if asked else "")
         )
     shape = check_input_shape(input_shape)
     if dtype in CALIBRATED and calibration is None:

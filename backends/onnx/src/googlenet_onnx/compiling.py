@@ -8,7 +8,6 @@ from collections.abc import Callable
 from googlenet.arrays import Array
 from googlenet.backend.checks import check_form, check_images
 from googlenet.backend.compiling import Compiled, prepared
-from googlenet.backend.processor import multiplies
 from googlenet.spec import Shape
 
 from . import layout
@@ -43,10 +42,10 @@ def compile(
     a `dtype` other than "float32" and, on a processor that has the instructions, "int8",
     `DataError` for a `calibration` that is missing or too much.
     """
-    quantises = on_cpu(model.provider) and multiplies("int8")
     network, params = prepared(
         *(model.network, params_of(model), input_shape, dtype),
-        dtypes=("float32", "int8") if quantises else ("float32",),
+        dtypes=("float32",),
+        lower=("int8",) if on_cpu(model.provider) else (),
         framework=name,
         calibration=calibration,
     )
