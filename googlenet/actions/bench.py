@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..architectures import as_network
+from ..backend.compiling import CALIBRATED
 from ..backend.discovery import REFERENCE, canonical_name, chosen_frameworks
 from ..data.images import load_image_set
 from ..errors import SpecError, UnknownNameError
@@ -14,7 +15,7 @@ from ..spec.analysis import smallest_input
 from ..spec.layers import Network
 from ..spec.memory import check_fits
 from ..spec.traversal import num_classes as classes_of
-from ..timing.cases import FORMS, INFERENCE, ROUNDOFF, TRAINING, at_depths, at_sides, cases
+from ..timing.cases import DTYPES, FORMS, INFERENCE, TRAINING, at_depths, at_sides, cases
 from ..timing.run import Progress, TimingOptions, Timings, run_timings
 from ..timing.spread import LEAST_ROUNDS
 from .arguments import by_framework, flag, integer, name_of, seconds, several, size_of, threads_of
@@ -28,6 +29,8 @@ GROWING: Final = (1, 2, 4, 8, 16, 32)
 SIXTHS: Final = (4, 5, 6, 8, 10, 12)
 #: How many images are compared with float64 for each network.
 COMPARED: Final = 32
+#: How many others int8 is calibrated by.
+CALIBRATING: Final = 64
 #: More would take longer than anyone waits.
 MOST_ROUNDS, MOST_BATCH = 10_000, 65_536
 
@@ -67,10 +70,11 @@ def bench(
     images, or with "depth", the network cut off after each stage.
 
     Every output is compared with float64 first, on scikit-learn's digits: what is farther than the
-    limit of its precision, which is float32's by the ratio of their roundoffs, is not timed. Ratios
-    are to the native model of the framework `base`, or the compiled one if only that is timed, by
-    default the first of `frameworks` that is no reference; `Ratio.told` says whether noise leaves
-    something of one.
+    limit of its precision is not timed. That of bfloat16 is float32's by the ratio of their
+    roundoffs, that of int8 is derived from how far the reference strays in int8
+    (`googlenet.proof.parity.quantised`); other digits calibrate it. Ratios are to the native model
+    of the framework `base`, or the compiled one if only that is timed, by default the first of
+    `frameworks` that is no reference; `Ratio.told` says whether noise leaves something of one.
 
     Raises `UnknownNameError`, `BackendError`, `SpecError` or `ShapeError` for arguments that are
     not valid. What goes wrong in a framework is an error in its own row alone; that a backend does
@@ -81,7 +85,7 @@ def bench(
     seed, training = integer("seed", seed, 0), flag("training", training)
     channels = None if channels is None else integer("channels", channels, 1)
     chosen_forms = _of("forms", forms, FORMS)
-    chosen_dtypes = _of("dtypes", dtypes, tuple(ROUNDOFF))
+    chosen_dtypes = _of("dtypes", dtypes, DTYPES)
     if scale is not None:
         (scale,) = _of("scale", name_of("scale", scale), SCALES)
         for argument, given, grows in (
@@ -135,8 +139,10 @@ def bench(
             f"`base`: expected one of the frameworks that are timed, {', '.join(chosen)}, got"
             f" '{against}'"
         )
+    calibrates = any(each in CALIBRATED for each in chosen_dtypes)
+    count = COMPARED + (CALIBRATING if calibrates else 0)
     images = [
-        load_image_set(None, each.input_shape, max(classes_of(each), 10), count=COMPARED).images
+        load_image_set(None, each.input_shape, max(classes_of(each), 10), count=count).images
         for each in networks
     ]
     return run_timings(
@@ -149,8 +155,9 @@ def bench(
             batches=many,
             dtypes=chosen_dtypes,
         ),
-        images,
+        [each[:COMPARED] for each in images],
         base=against,
+        calibration=[each[COMPARED:] for each in images] if calibrates else (),
         scale=scale,
         options=TimingOptions(rounds, threads, timeout, paths, placed, seed, initializer),
         progress=progress,

@@ -30,8 +30,11 @@ def check_names(network: Network, framework: str, attributes: AbstractSet[str]) 
     fold(network, check, check)
 
 
-def check_images(network: Network, images: Array, *, train: bool = False) -> Array:
-    """`images` as a contiguous float32 array (N, C, H, W) with N >= 1.
+def check_images(
+    network: Network, images: Array, *, train: bool = False, argument: str = "images"
+) -> Array:
+    """`images` as a contiguous float32 array (N, C, H, W) with N >= 1; errors call them
+    `argument`.
 
     Raises `ShapeError` if their shape is not the network's, or if with `train`, for a pass in
     training mode, a batch norm would see one value a channel; `DataError` if they hold anything but
@@ -47,15 +50,15 @@ def check_images(network: Network, images: Array, *, train: bool = False) -> Arr
         else:
             advice = "give images of that shape"
         raise ShapeError(
-            f"images: expected (N, channels, height, width) = ({', '.join(map(str, expected))})"
+            f"{argument}: expected (N, channels, height, width) = ({', '.join(map(str, expected))})"
             f" with N at least 1 for network '{network.name}', got {images.shape}; {advice}"
         )
     if images.dtype.kind not in "fiu":
-        raise DataError(f"images: expected real numbers, got dtype {images.dtype}")
+        raise DataError(f"{argument}: expected real numbers, got dtype {images.dtype}")
     images = np.ascontiguousarray(images, np.float32)
     if not np.isfinite(images).all():
         raise DataError(
-            "images: contain NaN or infinity; expected finite numbers, usually in [0, 1]"
+            f"{argument}: contain NaN or infinity; expected finite numbers, usually in [0, 1]"
         )
     if train and len(images) == 1 and (norm := norm_of_one_value(network)) is not None:
         raise ShapeError(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
+from typing import Final
 
 from ..arrays import Array, Params
-from ..errors import BackendError, ShapeError, UnknownNameError
+from ..errors import BackendError, DataError, ShapeError, UnknownNameError
 from ..spec.layers import Network, Shape, check_input_shape
 from ..spec.params import param_specs
 from ..spec.simplify import Weighed, simplified
 from .checks import check_images
+from .processor import INSTRUCTIONS, multiplies
+
+#: The dtypes for which a model is compiled by images that show how large its maps become.
+CALIBRATED: Final = ("int8",)
 
 
 class Compiled:
@@ -82,18 +87,35 @@ def prepared(
     *,
     dtypes: Sequence[str],
     framework: str,
+    lower: Sequence[str] = (),
+    calibration: Array | None = None,
 ) -> Weighed:
     """`network` at `input_shape` (C, H, W) and its weights, rewritten for evaluation: what
     `compile` of `framework` compiles.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for a
-    `dtype` that is not one of `dtypes`.
+    `dtype` that is not one of `dtypes`, nor of `lower`, keys of `INSTRUCTIONS` for which the
+    processor must have the instructions; `DataError` if `calibration` is missing for int8, or given
+    for another dtype, and what `check_images` raises if it does not hold images (N, C, H, W).
     """
-    if dtype not in dtypes:
+    known = [*dtypes, *(each for each in lower if multiplies(each))]
+    if dtype not in known:
+        asked = ", ".join(INSTRUCTIONS[dtype]) if dtype in lower else ""
         raise UnknownNameError(
-            f"dtype: {framework} compiles for {' or '.join(dtypes)} here, got {dtype!r}"
+            f"dtype: {framework} compiles for {' or '.join(known)} here, got {dtype!r}"
+            + (f"; the processor needs one of {asked}" if asked else "")
         )
     shape = check_input_shape(input_shape)
+    if dtype in CALIBRATED and calibration is None:
+        raise DataError(
+            f"calibration: {dtype} needs images to calibrate by, (N, {', '.join(map(str, shape))})"
+            " float32, got None; give a hundred like those that it will be called on"
+        )
+    if dtype not in CALIBRATED and calibration is not None:
+        raise DataError(
+            f"calibration: goes with dtype {' or '.join(CALIBRATED)}, got images for {dtype!r};"
+            " leave it out"
+        )
     resized = network if shape == network.input_shape else network.at(shape)
     needed = {path: spec.shape for path, spec in param_specs(resized).items()}
     for path, expected in needed.items():
@@ -102,4 +124,6 @@ def prepared(
                 f"input_shape: for images {shape}, '{path}' of network '{network.name}' must be"
                 f" {expected}, and is {params[path].shape}; compile for {network.input_shape}"
             )
+    if calibration is not None:
+        check_images(resized, calibration, argument="calibration")
     return simplified(resized, params)

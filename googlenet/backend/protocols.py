@@ -203,6 +203,29 @@ class Compiles(Backend, Protocol):
 
 
 @runtime_checkable
+class Quantises(Compiles, Protocol):
+    """A backend whose `compile` also makes functions that compute in 8 bits, where the processor
+    has the instructions; where it has not, leave `quantised_dtypes` out of the module.
+    """
+
+    #: The dtypes for which `compile` needs images to calibrate by: "int8".
+    quantised_dtypes: tuple[str, ...]
+
+    def compile(
+        self,
+        model: Any,
+        *,
+        input_shape: Shape,
+        dtype: str = "float32",
+        calibration: Array | None = None,
+    ) -> Compiled:
+        """As that of `Compiles`. `calibration` (N, C, H, W) float32 are images like those that it
+        will be called on: from where to where their maps go, those of int8 do. Give it to
+        `prepared` too.
+        """
+
+
+@runtime_checkable
 class HasForms(Backend, Protocol):
     """A backend with forms of its models that run faster, such as a compiled graph: what users
     deploy, which the exact proof can compare, too.
@@ -434,6 +457,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "threads": SetsThreads,
     "precision": SetsPrecision,
     "compile": Compiles,
+    "quantise": Quantises,
     "compiled": HasForms,
     "traps": ShowsTraps,
     "source": Writes,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..actions.bench import bench
+from ..backend.compiling import CALIBRATED
 from .options import (
     AsJson,
     Channels,
@@ -81,7 +82,7 @@ Dtypes = Annotated[
     typer.Option(
         "--dtype",
         metavar="T",
-        help="Compile for float32 or bfloat16; can be repeated. By default float32.",
+        help="Compile for float32, bfloat16 or int8; can be repeated. By default float32.",
     ),
 ]
 Scale = Annotated[
@@ -224,6 +225,8 @@ def _say_how_to_read(found: Timings) -> None:
         f" × {found.base} is how many times as fast it is as {found.base} {found.base_form}"
         " doing the same in float32, the median of the rounds."
     )
+    if any(each.case.dtype in CALIBRATED for each in found.timed):
+        say("int8 was calibrated by other digits than those that are compared.")
 
 
 def _network(found: Timings, each: Timed) -> str:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 #: The height of the panel with curves, in inches.
 HEIGHT: Final = 4.3
 #: How what is not float32 inference of the native model looks: the fill of a bar, and the line.
-COMPILED, TRAINING, LOWER = "///", "...", "xxx"
+COMPILED, TRAINING = "///", "..."
+LOWER: Final = {"bfloat16": "xxx", "int8": "ooo"}
+MARKERS: Final = {"float32": "o", "bfloat16": "x", "int8": "s"}
 LINES: Final[dict[str, Any]] = {"native": "-", "compiled": "--", "training": ":"}
 
 
@@ -93,8 +95,8 @@ def _bars(
         for row in members:
             speeds = row["batch"] / np.asarray(row["seconds"])
             low, middle, high = np.percentile(speeds, [25, 50, 75])
-            lower = row["dtype"] != "float32"
-            fill = LOWER if lower else COMPILED if _kind(row) == "compiled" else ""
+            plain = COMPILED if _kind(row) == "compiled" else ""
+            fill = LOWER.get(row["dtype"], plain)
             axes.barh(place, middle, color=colours[row["framework"]], hatch=fill, edgecolor="white")
             axes.plot([low, high], [place, place], color="black", linewidth=1.5)
             text = f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
@@ -134,7 +136,7 @@ def _curves(
             [1e3 * row["median_seconds"] for row in mine],
             color=colours[framework],
             linestyle=LINES[kind],
-            marker="o" if dtype == "float32" else "x",
+            marker=MARKERS[dtype],
             markersize=4,
         )
     axes.set_xscale("log")
@@ -163,9 +165,10 @@ def _handles(
         found += [Line2D([], [], color="0.3", linestyle=LINES[each], label=each) for each in kinds]
     elif "compiled" in kinds:
         found.append(Patch(facecolor="0.6", edgecolor="white", hatch=COMPILED, label="compiled"))
-    if any(row["dtype"] != "float32" for row in rows):
+    for dtype in dict.fromkeys(row["dtype"] for row in rows if row["dtype"] in LOWER):
         if lines:
-            found.append(Line2D([], [], color="0.3", marker="x", linestyle="", label="bfloat16"))
+            found.append(Line2D([], [], color="0.3", marker=MARKERS[dtype], ls="", label=dtype))
         else:
-            found.append(Patch(facecolor="0.6", edgecolor="white", hatch=LOWER, label="bfloat16"))
+            fill = LOWER[dtype]
+            found.append(Patch(facecolor="0.6", edgecolor="white", hatch=fill, label=dtype))
     return found

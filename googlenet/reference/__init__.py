@@ -4,7 +4,7 @@ arbiter.
 
 from __future__ import annotations
 
-from .compiling import compile
+from .compiling import compile, quantised_dtypes
 from .model import (
     build,
     file_suffix,
@@ -27,6 +27,7 @@ __all__ = [
     "gradients",
     "name",
     "params_of",
+    "quantised_dtypes",
     "run_gradients",
     "save",
     "set_threads",

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
 from ..arrays import Array
 from ..backend.compiling import Compiled, prepared, sampled
 from ..spec.layers import Shape
 from .model import build, forward, name, params_of
 from .network import Model
+from .quantised import Quantised
+
+#: What int8 makes of a model is computed in float32: it says what is lost, and is no faster.
+quantised_dtypes: Final = ("int8",)
 
 
-def compile(model: Model, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+def compile(
+    model: Model,
+    *,
+    input_shape: Shape,
+    dtype: str = "float32",
+    calibration: Array | None = None,
+) -> Compiled:
     """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
-    the network as it is rewritten for that.
+    the network as it is rewritten for that, in int8 with what `Quantised` rounds, by images
+    `calibration` (N, C, H, W) float32.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
-    a `dtype` other than "float32".
+    a `dtype` other than "float32" and "int8", `DataError` for a `calibration` that is missing or
+    too much.
     """
     network, params = prepared(
         *(model.network, params_of(model), input_shape, dtype),
-        dtypes=("float32",),
+        dtypes=("float32", *quantised_dtypes),
         framework=name,
+        calibration=calibration,
     )
-    native = build(network, params)
+    if calibration is None:
+        native = build(network, params)
 
-    def run(images: Array) -> list[Array]:
-        return [*forward(native, images).values()]
+        def run(images: Array) -> list[Array]:
+            return [*forward(native, images).values()]
+    else:
+        in_int8 = Quantised(network, params, np.asarray(calibration, np.float32), dtype=np.float32)
+
+        def run(images: Array) -> list[Array]:
+            return [*in_int8(images).values()]
 
     look = sampled([each.reshape(-1) for each in model.params.values()])
     return Compiled(

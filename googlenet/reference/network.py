@@ -80,18 +80,25 @@ def in_silence(compute: Callable[Given, Found]) -> Callable[Given, Found]:
     return silent
 
 
+def _as_made(path: str, y: Array) -> Array:
+    return y
+
+
 @dataclass
 class Pass:
     """One pass through the model: how to compute it, and its results.
 
     `outputs` collects `logits`, auxiliary heads and `taps` in NCHW; `grads` the gradients in native
     layout; `choices` what each ReLU and max pool decided in the backward pass, by path, or has to
-    decide. `decide`, if given, makes choices of the outputs, between the two passes.
+    decide. `decide`, if given, makes choices of the outputs, between the two passes. `made` says
+    what becomes of each layer's output in native layout, given with its path, before it is taken;
+    the backward pass does not know.
     """
 
     train: bool = False
     taps: frozenset[str] = frozenset()
     dot: ops.Dot = matmul
+    made: Callable[[str, Array], Array] = _as_made
     choices: dict[str, ops.Choice] = field(default_factory=dict)
     decide: Callable[[Mapping[str, Array]], Mapping[str, ops.Choice]] | None = None
     outputs: dict[str, Array] = field(default_factory=dict)
@@ -189,7 +196,7 @@ class Model:
 
         def step(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
             y, backward = compute(x, run)
-            y = self.rounded(y)
+            y = run.made(site.path, self.rounded(y))
             run.tap(site.path, y)
             return y, lambda dy: self.rounded(backward(dy))
 
@@ -308,6 +315,7 @@ class Model:
 
         def step(x: Array, run: Pass) -> tuple[Array, ops.Backward]:
             y, backward = compute(x, run)
+            y = run.made(site.path, y)
             run.tap(site.path, y)
             return y, backward
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from ..backend.compiling import CALIBRATED
 from ..spec.analysis import count_multiply_adds
 from ..spec.blocks import sequential
 from ..spec.layers import Dense, GlobalAvgPool, Network
@@ -15,8 +16,10 @@ from ..spec.traversal import num_classes
 FORMS: Final = ("native", "compiled")
 #: What is done with a batch: outputs in evaluation mode, or a step of training.
 INFERENCE, TRAINING = "inference", "training"
-#: The dtypes that a backend may compile for, and their unit roundoffs in units of float32's.
+#: The unit roundoffs of floating-point dtypes, in units of float32's.
 ROUNDOFF: Final[Mapping[str, float]] = {"float32": 1.0, "bfloat16": 2.0**16}
+#: The dtypes that a backend may compile for.
+DTYPES: Final = (*ROUNDOFF, *CALIBRATED)
 #: The product of two square matrices of this side, float32, is what a machine is measured by.
 SIDE: Final = 2048
 #: A training step has the products of a forward pass, and for each of them one for the gradient of

@@ -17,7 +17,8 @@ from ..arrays import Array
 from ..errors import BackendError
 from ..jobs.job import Answer, Job, run_job
 from ..proof.parity.problem import Problem
-from ..proof.parity.tolerance import forward_yardstick
+from ..proof.parity.quantised import int8_yardstick
+from ..proof.parity.tolerance import forward_yardstick, limit
 from ..reference import build
 from ..reference.network import Pass
 from ..spec.layers import Network
@@ -26,7 +27,7 @@ from ..temporary import temporary_folder, unusable
 from ..typed import made
 from ..version import __version__
 from ..weights.initial import init_params
-from .cases import FORMS, INFERENCE, SIDE, Case
+from .cases import FORMS, INFERENCE, ROUNDOFF, SIDE, Case
 from .spread import Ratio, median, spread
 from .turns import STOP, answered, tell
 from .worker import MACHINE
@@ -226,12 +227,13 @@ def run_timings(
     images: Sequence[Array],
     *,
     base: str,
+    calibration: Sequence[Array] = (),
     scale: str | None = None,
     options: TimingOptions = TimingOptions(),
     progress: Progress = lambda who, stage, done, total: None,
 ) -> Timings:
     """Time `cases` in each of `frameworks`: of `networks`, on `images` (N, C, H, W), which has
-    those of each network.
+    those of each network; if there are cases in int8, by those of `calibration`.
 
     Weights are drawn. A framework that crashes, hangs or cannot do a case has its error there, and
     the others go on. What is not the same function as the float64 reference is not timed. Raises
@@ -240,7 +242,7 @@ def run_timings(
     drawn = {"seed": options.seed, "initializer": options.initializer}
     with temporary_folder("bench") as folder:
         try:
-            question = _question(networks, images, drawn, folder, progress)
+            question = _question(networks, images, calibration, drawn, folder, progress)
             places = {name: folder / name for name in (MACHINE, *frameworks)}
             for place in places.values():
                 place.mkdir()
@@ -296,12 +298,13 @@ def run_timings(
 def _question(
     networks: Sequence[Network],
     images: Sequence[Array],
+    calibration: Sequence[Array],
     drawn: Mapping[str, Any],
     folder: Path,
     progress: Progress,
 ) -> list[Path]:
-    """The images of each network, what float64 makes of them, and how far float32 strays there, as
-    files.
+    """The images of each network, what float64 makes of them, and how far each dtype may be from
+    that, as files; those to calibrate int8 by, if there are any.
     """
     found = []
     for index, (network, given) in enumerate(zip(networks, images, strict=True)):
@@ -309,12 +312,18 @@ def _question(
         params = init_params(network, **drawn)
         run = Pass()
         build(network, params, dtype=np.float64).run(given, run)
-        yardstick = forward_yardstick(Problem(network, params, given), chunk=CHUNK)["logits"]
-        for name, array in (
-            ("images", given),
-            ("logits", run.outputs["logits"]),
-            ("yardstick", np.float64(yardstick)),
-        ):
+        problem = Problem(network, params, given)
+        most = limit(forward_yardstick(problem, chunk=CHUNK)["logits"])
+        held: dict[str, Array] = {
+            "images": given,
+            "logits": run.outputs["logits"],
+            **{f"limit-{dtype}": np.asarray(most * ratio) for dtype, ratio in ROUNDOFF.items()},
+        }
+        if calibration:
+            few = calibration[index]
+            yardstick = int8_yardstick(problem, few, chunk=CHUNK)["logits"]
+            held |= {"calibration": few, "limit-int8": np.asarray(limit(yardstick))}
+        for name, array in held.items():
             found.append(folder / f"{name}-{index}.npy")
             np.save(found[-1], array)
     progress(REFERENCE, "networks", len(networks), len(networks))

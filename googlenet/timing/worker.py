@@ -14,18 +14,19 @@ from typing import Any, Final
 import numpy as np
 
 from ..arrays import Array, Params
+from ..backend.compiling import CALIBRATED
 from ..backend.discovery import get_backend
-from ..backend.protocols import Backend, Compiles, Trains
+from ..backend.protocols import Backend, Compiles, Quantises, Trains
 from ..backend.threads import use_threads
 from ..errors import GoogLeNetError
 from ..jobs.job import Report
-from ..proof.parity.tolerance import Distance, limit
+from ..proof.parity.tolerance import Distance
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
 from ..spec.serial import from_json
 from ..spec.traversal import num_classes
 from ..weights.initial import init_params
-from .cases import ROUNDOFF, SIDE, TRAINING, Case
+from .cases import SIDE, TRAINING, Case
 from .turns import STOP, answer, asked
 
 #: The framework's name under which the machine itself is timed, by NumPy.
@@ -170,7 +171,12 @@ class _Models:
         if case.form == "native":
             return lambda: backend.forward(model, images)
         assert isinstance(backend, Compiles)
-        run = backend.compile(model, input_shape=network.input_shape, dtype=case.dtype)
+        shape = network.input_shape
+        if case.dtype in CALIBRATED and isinstance(backend, Quantises):
+            few = np.load(self._folder / f"calibration-{case.network}.npy")
+            run = backend.compile(model, input_shape=shape, dtype=case.dtype, calibration=few)
+        else:
+            run = backend.compile(model, input_shape=shape, dtype=case.dtype)
         return lambda: run(images)
 
     def _compared(self, case: Case, found: Any) -> dict[str, Any]:
@@ -180,11 +186,11 @@ class _Models:
         if case.work == TRAINING:
             return {}
         expected = np.load(self._folder / f"logits-{case.network}.npy")
-        yardstick = float(np.load(self._folder / f"yardstick-{case.network}.npy"))
+        most = float(np.load(self._folder / f"limit-{case.dtype}-{case.network}.npy"))
         count = min(case.batch, len(expected))
         logits, right = found["logits"][:count], expected[:count]
         distance = Distance()
         distance.add(logits, right)
         same = int(np.sum(np.argmax(logits, axis=1) == np.argmax(right, axis=1)))
-        share = distance.value / (limit(yardstick) * ROUNDOFF[case.dtype])
+        share = distance.value / most
         return {"share": share if np.isfinite(share) else 1e9, "agreeing": same, "compared": count}

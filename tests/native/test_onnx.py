@@ -12,16 +12,22 @@ import onnxruntime
 import pytest
 
 import googlenet
+from googlenet.backend.protocols import capabilities
 from googlenet.errors import DeviceError, SpecError, WeightsError
 from googlenet.proof.conformance.networks import LEAVES, architectures, composites, lone, sandwich
 from googlenet.proof.parity.tolerance import distance
+from googlenet.reference.quantised import Quantised
 from googlenet.spec.blocks import avg_pool, conv, max_pool, sequential
 from googlenet.spec.layers import AdaptiveAvgPool, Aux, Dense, GlobalAvgPool
+from googlenet.spec.simplify import simplified
 from googlenet.weights.formats import read_weights_file
 from googlenet.weights.samples import random_images, random_params
 from googlenet.weights.zoo.load import load_weights
 from googlenet.weights.zoo.reopen import reopen_weights
+from googlenet_onnx import compiling
 
+from ..named import skip_if_lacking
+from .lower import check_refused, example
 from .networks import NETWORKS, PAPER, as_tuple
 from .test_readme import run
 
@@ -347,3 +353,64 @@ def test_an_identity_at_the_start_shares_no_memory_with_the_images():
     found = backend.forward(built(network), images, taps=["start"])["start"]
     np.testing.assert_array_equal(found, images)
     assert not np.shares_memory(found, images)
+
+
+# int8 ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_int8(monkeypatch):
+    """What was compiled in int8, and its graph."""
+    skip_if_lacking("onnx", {"quantise"} - capabilities(backend))
+    problem, right = example()
+    network = problem.network
+    graphs = []
+    made = compiling.quantised
+    monkeypatch.setattr(
+        compiling, "quantised", lambda *given: graphs.append(made(*given)) or graphs[-1]
+    )
+    few = random_images(network, seed=1, batch=8)
+    model = googlenet.get_model(network, "onnx", weights=problem.params)
+    call = backend.compile(model, input_shape=network.input_shape, dtype="int8", calibration=few)
+    (graph,) = (onnx.ModelProto.FromString(each).graph for each in graphs)
+    return problem, few, right, call, graph
+
+
+def test_the_graph_of_int8_has_eight_bits(in_int8):
+    """Each weight of a convolution and of the dense layer, with one scale for each channel."""
+    *_, call, graph = in_int8
+    arrays = {each.name: each for each in graph.initializer}
+    sources = {each.output[0]: each for each in graph.node}
+    weighted = [each for each in graph.node if each.op_type in ("Conv", "Gemm")]
+    assert len(weighted) == 58
+    for node in weighted:
+        before = [sources[each] for each in node.input[:2]]
+        assert [each.op_type for each in before] == ["DequantizeLinear"] * 2
+        assert sources[before[0].input[0]].op_type == "QuantizeLinear"
+        weight, scale = (onnx.numpy_helper.to_array(arrays[each]) for each in before[1].input[:2])
+        assert weight.dtype == np.int8
+        assert scale.shape == (weight.shape[0],)
+        assert np.abs(weight).reshape(len(weight), -1).max(axis=1).tolist() == [127] * len(weight)
+    assert call.dtype == "int8"
+
+
+def test_int8_is_the_references(in_int8):
+    """What onnxruntime rounds, the reference rounds, to the same numbers but for a few ties: both
+    are much nearer to each other than to float64.
+    """
+    problem, few, right, call, _ = in_int8
+    found = call(problem.images)["logits"]
+    network, params = simplified(problem.network, problem.params)
+    expected = Quantised(network, params, few)(problem.images)["logits"]
+    assert distance(found, expected) < distance(found, right) / 4
+
+
+def test_int8_is_refused_where_the_processor_lacks_it(monkeypatch):
+    few = np.zeros((1, 1, 96, 96), np.float32)
+    check_refused("onnx", monkeypatch, "int8", calibration=few)
+
+
+def test_int8_is_quiet(in_int8, caplog, capfd):
+    """Nothing is advised about a graph that the user did not make."""
+    assert caplog.text == ""
+    assert capfd.readouterr().err == ""

@@ -9,6 +9,7 @@ from googlenet.spec.blocks import avg_pool, sequential
 from googlenet.spec.layers import Concat, Dense, GlobalAvgPool
 from googlenet.weights.samples import random_images, random_params
 
+from .lower import check_bfloat16, check_refused, has
 from .networks import PAPER, first_divergence
 
 backend = googlenet.get_backend("paddle")
@@ -102,3 +103,16 @@ AVERAGED = googlenet.Network(
 def test_paddles_own_habits_are_caught(network, sabotage, layer, monkeypatch):
     model = sabotage(monkeypatch, network)
     assert first_divergence(backend, model, network) == layer
+
+
+# bfloat16 -----------------------------------------------------------------------------------------
+
+
+def test_bfloat16_stays_within_its_own_limit(monkeypatch):
+    """And it is not float32 in disguise."""
+    has(monkeypatch, "amx_bf16")
+    check_bfloat16("paddle")
+
+
+def test_bfloat16_is_refused_where_the_processor_lacks_it(monkeypatch):
+    check_refused("paddle", monkeypatch)

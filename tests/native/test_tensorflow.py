@@ -9,12 +9,15 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import googlenet
 from googlenet.spec.layers import SAME, AvgPool, Conv, MaxPool
 from googlenet.spec.rewrite import map_leaves
 from googlenet.weights.samples import random_images, random_params
+from googlenet_tensorflow import compiling
 
+from .lower import check_bfloat16, check_refused, has
 from .networks import OWN_LAYERS, PAPER, first_divergence
 
 backend = googlenet.get_backend("tensorflow")
@@ -113,3 +116,44 @@ def test_the_books_bugs_are_caught(monkeypatch, bug, divergence):
     assert model.output_shape == (None, 10)
     assert model.count_params() == googlenet.count_parameters(network)
     assert first_divergence(backend, model, network) == divergence
+
+
+# bfloat16 -----------------------------------------------------------------------------------------
+
+
+def test_bfloat16_stays_within_its_own_limit(monkeypatch):
+    """And it is not float32 in disguise."""
+    has(monkeypatch, "amx_bf16")
+    check_bfloat16("tensorflow")
+
+
+def test_bfloat16_is_refused_where_the_processor_lacks_it(monkeypatch):
+    check_refused("tensorflow", monkeypatch)
+
+
+def test_the_graph_of_bfloat16_computes_in_it(monkeypatch):
+    """Every convolution, and float32 is left at the two ends alone."""
+    has(monkeypatch, "amx_bf16")
+    graphs = []
+    freeze = compiling.convert_variables_to_constants_v2
+    monkeypatch.setattr(
+        compiling,
+        "convert_variables_to_constants_v2",
+        lambda function: graphs.append(freeze(function)) or graphs[-1],
+    )
+    model = googlenet.get_model(framework="tensorflow")
+    backend.compile(model, input_shape=(1, 96, 96), dtype="bfloat16")
+    (graph,) = (each.graph.as_graph_def() for each in graphs)
+    kinds = {node.op: tf.as_dtype(node.attr["T"].type) for node in graph.node if "T" in node.attr}
+    assert kinds["Conv2D"] == kinds["MatMul"] == tf.bfloat16
+    constants = [node.attr["value"].tensor for node in graph.node if node.op == "Const"]
+    single = [each for each in constants if each.dtype == tf.float32.as_datatype_enum]
+    assert not [each for each in single if each.tensor_shape.dim]  # no array of weights
+
+
+def test_compiling_for_bfloat16_leaves_keras_as_it_was(monkeypatch):
+    has(monkeypatch, "amx_bf16")
+    model = googlenet.get_model(framework="tensorflow")
+    before = keras.config.dtype_policy()
+    backend.compile(model, input_shape=(1, 96, 96), dtype="bfloat16")
+    assert keras.config.dtype_policy() is before

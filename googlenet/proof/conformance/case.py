@@ -11,6 +11,7 @@ from ...backend.protocols import (
     Compiles,
     Differentiates,
     HasForms,
+    Quantises,
     Saves,
     Traces,
     Trains,
@@ -70,6 +71,10 @@ def _compiles(backend: object) -> TypeGuard[Compiles]:
     return isinstance(backend, Compiles)
 
 
+def _quantises(backend: object) -> TypeGuard[Quantises]:
+    return isinstance(backend, Quantises)
+
+
 def _has_forms(backend: object) -> TypeGuard[HasForms]:
     return isinstance(backend, HasForms)
 
@@ -85,6 +90,7 @@ TRAINER: Final = Need(frozenset({"trainer"}), _trains)
 LEARNER: Final = Need(frozenset({"gradients", "trainer"}), _learns)
 PARALLEL: Final = Need(frozenset({"parallel"}), _trains_in_parallel)
 COMPILES: Final = Need(frozenset({"compile"}), _compiles)
+QUANTISES: Final = Need(frozenset({"compile", "quantise"}), _quantises)
 FORMS: Final = Need(frozenset({"compiled"}), _has_forms)
 TRACE: Final = Need(frozenset({"trace"}), _traces)
 
@@ -135,6 +141,7 @@ AnyCase: TypeAlias = (
     | Case[Learns]
     | Case[TrainsInParallel]
     | Case[Compiles]
+    | Case[Quantises]
     | Case[HasForms]
     | Case[Traces]
 )

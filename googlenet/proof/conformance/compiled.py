@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Final
 
 import numpy as np
 
 from ...arrays import Array
-from ...backend.protocols import Backend, Compiles, HasForms, Trains
+from ...backend.protocols import Backend, Compiles, HasForms, Quantises, Trains
 from ...errors import (
     BackendError,
     DataError,
@@ -21,15 +22,18 @@ from ...reference import build as build_reference
 from ...reference.network import Pass
 from ...spec.layers import Network
 from ...spec.recipe import Recipe
+from ...weights.samples import random_images
 from ..exact.compare import COMPILED, compare_exact
 from ..parity.compare import compare_forward, compare_weights
 from ..parity.problem import Problem, random_problem
+from ..parity.quantised import int8_yardstick
 from ..parity.rows import Row
 from ..parity.tolerance import distance, limit
 from .answers import drawn, forward_measured
 from .case import (
     COMPILES,
     FORMS,
+    QUANTISES,
     AnyCase,
     Case,
     ConformanceError,
@@ -39,12 +43,18 @@ from .case import (
 )
 from .networks import composites
 
+#: Images to calibrate by, and how much darker they are when the maps must not fit what follows.
+CALIBRATION: Final = 16
+NARROW: Final = 64
+
 
 def compiled_cases() -> Iterator[AnyCase]:
     """Every case of `compile` and of compiled forms."""
     for name in ("auxiliary", "norm_residual"):
         compiles = partial(_check_compile, network=composites()[name])
         yield Case(f"compile-{name}", COMPILES, compiles)
+        quantises = partial(_check_quantise, network=composites()[name])
+        yield Case(f"quantise-{name}", QUANTISES, quantises)
     yield Case("compile-changed", COMPILES, _check_changed)
     for name in ("auxiliary", "norm_residual"):
         yield Case(f"compiled-{name}", FORMS, partial(_check_forms, network=composites()[name]))
@@ -91,6 +101,51 @@ def _check_compile(backend: Compiles, network: Network) -> None:
         broken,
         "compile",
         advice="call googlenet.backend.compiling.prepared first, and return a Compiled",
+    )
+
+
+def _check_quantise(backend: Quantises, network: Network) -> None:
+    """The outputs of `compile` in int8, by the limit that is derived for it, and farther off than
+    float32 may be; images to calibrate by make the difference that they should, and are asked for.
+    """
+    problem = random_problem(network)
+    model, shape = backend.build(network, problem.params), network.input_shape
+    few = random_images(network, seed=1, batch=CALIBRATION)
+    make = partial(backend.compile, model, input_shape=shape)
+    call = make(dtype="int8", calibration=few)
+    yardstick = int8_yardstick(problem, few, chunk=8)
+    found = call(problem.images)
+    _check_outputs(backend, problem, len(problem.images), found, yardstick, "compile in int8")
+    expect(call.dtype == "int8", f"compile: its dtype is '{call.dtype}', expected 'int8'")
+    build_reference(network, problem.params, dtype=np.float64).run(problem.images, run := Pass())
+    right = run.outputs["logits"]
+    least = limit(forward_yardstick(problem, chunk=8)["logits"])
+    expect(
+        distance(found["logits"], right) > least,
+        "compile: its logits in int8 are as near to float64 as those of float32, so they are not in"
+        " int8",
+    )
+    narrow = make(dtype="int8", calibration=few / np.float32(NARROW))(problem.images)["logits"]
+    expect(
+        distance(narrow, right) > limit(yardstick["logits"]),
+        f"compile: images to calibrate by that are {NARROW} times as dark make no difference, as if"
+        " they were not looked at",
+    )
+    spoilt = few.copy()
+    spoilt[0, 0, 0, 0] = np.nan
+    in_int8 = partial(make, dtype="int8")
+    broken: list[tuple[str, type[GoogLeNetError], Callable[[], object]]] = [
+        ("int8 without images", DataError, in_int8),
+        ("images for float32", DataError, partial(make, calibration=few)),
+        ("images of another size", ShapeError, partial(in_int8, calibration=few[:, :, 1:])),
+        ("images that are not finite", DataError, partial(in_int8, calibration=spoilt)),
+        ("one image without its axis", ShapeError, partial(in_int8, calibration=few[0])),
+    ]
+    expect_errors(
+        broken,
+        "compile",
+        naming="calibration",
+        advice="give `calibration` to googlenet.backend.compiling.prepared",
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...arrays import Array, Params
 from ...spec.recipe import Recipe
+from ...weights.samples import random_images
 from . import sabotage
 from .mutant import Mutant
 from .networks import probe
@@ -99,6 +100,31 @@ def state_mutants() -> Iterator[Mutant]:
     )
 
     yield Mutant(
+        "int8 has a wrong scale for one channel",
+        "'logits of compile in int8'",
+        sabotage.instead("compile", _compiled_with(_one_scale_twice), "quantise"),
+        "quantise-auxiliary",
+    )
+    yield Mutant(
+        "int8 drops biases",
+        "'aux2 of compile in int8'",
+        sabotage.instead("compile", _compiled_with(_without_biases), "quantise"),
+        "quantise-auxiliary",
+    )
+    yield Mutant(
+        "int8 looks at no images to calibrate by",
+        "as if they were not looked at",
+        sabotage.instead("compile", _calibrated_by_others, "quantise"),
+        "quantise-auxiliary",
+    )
+    yield Mutant(
+        "int8 is float32",
+        "so they are not in int8",
+        sabotage.instead("compile", _in_float32, "quantise"),
+        "quantise-auxiliary",
+    )
+
+    yield Mutant(
         "a compiled form swaps aux1 and aux2",
         "'aux2 of",
         sabotage.instead("compiled", _compiled(_swapped), "compiled"),
@@ -131,6 +157,50 @@ def _compiled(change: Callable[[Outputs], Outputs]) -> Callable[[ModuleType, Any
         return wrong
 
     return make
+
+
+def _compiled_with(change: Callable[[Params], Params]) -> Callable[[ModuleType, Any], Any]:
+    """Of a model with other weights."""
+
+    def make(module: ModuleType, right: Any) -> Callable[..., Any]:
+        def wrong(model: Any, **settings: Any) -> Any:
+            spoilt = change(module.params_of(model))
+            return right(module.build(model.network, spoilt), **settings)
+
+        return wrong
+
+    return make
+
+
+def _one_scale_twice(params: Params) -> Params:
+    """As if the integers of the last layer's first channel were read with twice their step."""
+    path = next(path for path in reversed(params) if path.endswith("weight"))
+    spoilt = params[path].copy()
+    spoilt[0] *= 2
+    return {**params, path: spoilt}
+
+
+def _without_biases(params: Params) -> Params:
+    return {p: np.zeros_like(a) if p.endswith("bias") else a for p, a in params.items()}
+
+
+def _calibrated_by_others(module: ModuleType, right: Any) -> Callable[..., Any]:
+    def wrong(model: Any, *, calibration: Array | None = None, **settings: Any) -> Any:
+        if calibration is not None:
+            calibration = random_images(model.network, seed=2, batch=len(calibration))
+        return right(model, calibration=calibration, **settings)
+
+    return wrong
+
+
+def _in_float32(module: ModuleType, right: Any) -> Callable[..., Any]:
+    def wrong(model: Any, **settings: Any) -> Any:
+        right(model, **settings)
+        call = right(model, input_shape=settings["input_shape"])
+        call.dtype = settings["dtype"]
+        return call
+
+    return wrong
 
 
 def _compiled_again(module: ModuleType, right: Any) -> Callable[..., Any]:

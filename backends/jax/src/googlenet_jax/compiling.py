@@ -45,18 +45,25 @@ def compiled(model: nnx.Module, form: str) -> Callable[[Array], dict[str, Array]
     return outputs
 
 
-def compile(model: nnx.Module, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+def compile(
+    model: nnx.Module,
+    *,
+    input_shape: Shape,
+    dtype: str = "float32",
+    calibration: Array | None = None,
+) -> Compiled:
     """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
     what XLA makes, for each N that it meets, of the network as it is rewritten for that, with its
     weights as constants.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
-    a `dtype` other than "float32".
+    a `dtype` other than "float32", `DataError` for images of `calibration`, which are for int8.
     """
     network, params = prepared(
         *(network_of(model), params_of(model), input_shape, dtype),
         dtypes=("float32",),
         framework=name,
+        calibration=calibration,
     )
     device = device_of(model)
     native: Any = build(network, params, device=str(device))

@@ -36,17 +36,24 @@ def compiled(model: nn.Cell, form: str) -> Callable[[Array], dict[str, Array]]:
     return outputs
 
 
-def compile(model: nn.Cell, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+def compile(
+    model: nn.Cell,
+    *,
+    input_shape: Shape,
+    dtype: str = "float32",
+    calibration: Array | None = None,
+) -> Compiled:
     """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
     in graph mode, for each N that it meets, the network as it is rewritten for that.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
-    a `dtype` other than "float32".
+    a `dtype` other than "float32", `DataError` for images of `calibration`, which are for int8.
     """
     network, params = prepared(
         *(network_of(model), params_of(model), input_shape, dtype),
         dtypes=("float32",),
         framework=name,
+        calibration=calibration,
     )
     native = build(network, params, device=device_of(model))
 

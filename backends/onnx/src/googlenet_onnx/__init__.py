@@ -1,5 +1,7 @@
 """The backend `onnx`: models of ONNX, run by onnxruntime."""
 
+from googlenet.backend.processor import multiplies
+
 from . import layout, leaves, model, modules, source
 from .compiling import compile, compiled, compiled_forms
 from .model import (
@@ -34,3 +36,7 @@ __all__ = [
     "spelling",
     "unbiased_running_variance",
 ]
+
+if multiplies("int8"):  # else onnxruntime's sums would saturate
+    quantised_dtypes: tuple[str, ...] = ("int8",)
+    __all__ += ["quantised_dtypes"]

@@ -63,6 +63,11 @@ def device_of(provider: Provider) -> str:
     return name if index is None else f"{name.removesuffix(_SUFFIX).lower()}:{index}"
 
 
+def on_cpu(provider: Provider) -> bool:
+    """Whether `provider` computes on the processor."""
+    return provider[0] == _CPU
+
+
 def devices() -> list[str]:
     """The execution providers that compute here, as onnxruntime names them, the CPU first."""
     # Azure's sends what it computes to a server.

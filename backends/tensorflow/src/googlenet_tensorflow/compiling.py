@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import keras
 import tensorflow as tf
@@ -42,22 +43,40 @@ def compiled(model: keras.Model, form: str) -> Callable[[Array], dict[str, Array
     return outputs
 
 
-def compile(model: keras.Model, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+def compile(
+    model: keras.Model,
+    *,
+    input_shape: Shape,
+    dtype: str = "float32",
+    calibration: Array | None = None,
+) -> Compiled:
     """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
-    the graph of the network as it is rewritten for that, with its weights as constants, for any N.
+    the graph of the network as it is rewritten for that, with its weights as constants, for any N;
+    in bfloat16 with weights and maps of that dtype.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
-    a `dtype` other than "float32".
+    a `dtype` other than "float32" and, on a processor that has the instructions, "bfloat16",
+    `DataError` for images of `calibration`, which are for int8.
     """
+    device = device_of(model)
+    on_cpu = device is None or "CPU" in device
     network, params = prepared(
         *(network_of(model), params_of(model), input_shape, dtype),
         dtypes=("float32",),
+        lower=("bfloat16",) if on_cpu else (),
         framework=name,
+        calibration=calibration,
     )
-    device = device_of(model)
-    native = build(network, params, device=device)
+    with _layers_in(dtype):
+        native = build(network, params, device=device)
     channels, height, width = network.input_shape
-    graph = tf.function(lambda x: native(x, training=False), autograph=False)
+
+    def outputs(x: tf.Tensor) -> Any:
+        """The outputs (N, K) of x (N, H, W, C), float32 both."""
+        found = native(tf.cast(x, dtype), training=False)
+        return tf.nest.map_structure(lambda each: tf.cast(each, tf.float32), found)
+
+    graph = tf.function(outputs, autograph=False)
     with tf.device(device):
         frozen = convert_variables_to_constants_v2(
             graph.get_concrete_function(tf.TensorSpec((None, height, width, channels), tf.float32))
@@ -69,6 +88,19 @@ def compile(model: keras.Model, *, input_shape: Shape, dtype: str = "float32") -
         return [layout.output_from_native(each) for each in found]
 
     return Compiled(network, dtype, run, _state_of(model))
+
+
+@contextmanager
+def _layers_in(dtype: str) -> Iterator[None]:
+    """Within this context Keras makes layers that hold and compute `dtype`; Keras keeps that for
+    each thread.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _state_of(model: keras.Model) -> Callable[[], object]:

@@ -50,21 +50,29 @@ def compiled(model: nn.Module, form: str) -> Callable[[Array], dict[str, Array]]
     return outputs
 
 
-def compile(model: nn.Module, *, input_shape: Shape, dtype: str = "float32") -> Compiled:
+def compile(
+    model: nn.Module,
+    *,
+    input_shape: Shape,
+    dtype: str = "float32",
+    calibration: Array | None = None,
+) -> Compiled:
     """`model` as a function of images (N, C, H, W) of `input_shape` (C, H, W), in evaluation mode:
     what `torch.compile` makes of the network as it is rewritten for that, channels last and with
     its weights as constants. It compiles when it is called first, with another N, and with one
     image.
 
     Raises `ShapeError` for a shape with which it would need other weights, `UnknownNameError` for
-    a `dtype` that is none of `_DTYPES`, or for which the device has no instructions; the first call
-    raises `BackendError` if PyTorch cannot compile it.
+    a `dtype` that is none of `_DTYPES`, or for which the device has no instructions, `DataError`
+    for images of `calibration`, which are for int8; the first call raises `BackendError` if PyTorch
+    cannot compile it.
     """
     device = device_of(model)
     network, params = prepared(
         *(network_of(model), params_of(model), input_shape, dtype),
         dtypes=[*_DTYPES] if _has_bfloat16(device) else ["float32"],
         framework=name,
+        calibration=calibration,
     )
     native: Any = build(network, params, device=str(device)).eval()
     native = native.to(_DTYPES[dtype], memory_format=torch.channels_last)
