@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from ..architectures import as_network
@@ -11,11 +12,12 @@ from ..backend.compiling import CALIBRATED
 from ..backend.discovery import REFERENCE, canonical_name, chosen_frameworks
 from ..data.images import load_image_set
 from ..errors import SpecError, UnknownNameError
+from ..jobs.own import own_of
 from ..spec.analysis import smallest_input
 from ..spec.layers import Network
 from ..spec.memory import check_fits
 from ..spec.traversal import num_classes as classes_of
-from ..timing.cases import DTYPES, FORMS, INFERENCE, TRAINING, at_depths, at_sides, cases
+from ..timing.cases import DTYPES, FORMS, INFERENCE, OWN, TRAINING, Case, at_depths, at_sides, cases
 from ..timing.run import Progress, TimingOptions, Timings, run_timings
 from ..timing.spread import LEAST_ROUNDS
 from .arguments import by_framework, flag, integer, name_of, seconds, several, size_of, threads_of
@@ -41,6 +43,7 @@ def bench(
     *,
     base: str | None = None,
     forms: str | Sequence[str] = FORMS,
+    own: Mapping[str, str] | None = None,
     training: bool = False,
     batches: int | Sequence[int] | None = None,
     input_sizes: Sequence[tuple[int, int]] | None = None,
@@ -68,6 +71,9 @@ def bench(
     either inference from NumPy to NumPy, or with `training` also a step of the trainer, native and
     in float32. `scale` shows how cost grows instead: with the "batch", with the "side" of square
     images, or with "depth", the network cut off after each stage.
+
+    `own` has by framework FILE:NAME of your own code of the same network: it is timed, too, with
+    its own weights, and the others are compared with it.
 
     Every output is compared with float64 first, on scikit-learn's digits: what is farther than the
     limit of its precision is not timed. That of bfloat16 is float32's by the ratio of their
@@ -126,12 +132,16 @@ def bench(
     chosen = chosen_frameworks(
         None if frameworks is None else several("frameworks", frameworks), paths
     )
-    placed = by_framework("devices", devices)
-    for framework in placed:
-        if framework not in chosen:
-            raise UnknownNameError(
-                f"devices: '{framework}' is not timed here; choose from {', '.join(chosen)}"
-            )
+    placed, theirs = by_framework("devices", devices), by_framework("own", own)
+    for argument, given_by in (("devices", placed), ("own", theirs)):
+        for framework in given_by:
+            if framework not in chosen:
+                raise UnknownNameError(
+                    f"{argument}: '{framework}' is not timed here; choose from {', '.join(chosen)}"
+                )
+    if theirs and scale == "depth":
+        raise UnknownNameError("`own`: does not go with `scale='depth'`: it is one whole network")
+    files = {name: own_of(text) for name, text in theirs.items()}
     first = next((each for each in chosen if each != REFERENCE), chosen[0])
     against = first if base is None else canonical_name(name_of("base", base))
     if against not in chosen:
@@ -145,21 +155,31 @@ def bench(
         load_image_set(None, each.input_shape, max(classes_of(each), 10), count=count).images
         for each in networks
     ]
+    plan = cases(
+        len(networks),
+        forms=chosen_forms,
+        works=(INFERENCE, TRAINING) if training else (INFERENCE,),
+        batches=many,
+        dtypes=chosen_dtypes,
+    )
+    hand = [
+        Case(index, OWN, INFERENCE, batch)
+        for index in range(len(networks))
+        for batch in many
+        if files
+    ]
     return run_timings(
         networks,
         chosen,
-        cases(
-            len(networks),
-            forms=chosen_forms,
-            works=(INFERENCE, TRAINING) if training else (INFERENCE,),
-            batches=many,
-            dtypes=chosen_dtypes,
-        ),
+        (*hand, *plan),
         [each[:COMPARED] for each in images],
         base=against,
         calibration=[each[COMPARED:] for each in images] if calibrates else (),
         scale=scale,
-        options=TimingOptions(rounds, threads, timeout, paths, placed, seed, initializer),
+        options=TimingOptions(
+            *(rounds, threads, timeout, paths, placed, seed, initializer),
+            {name: (str(Path(each.file).absolute()), each.name) for name, each in files.items()},
+        ),
         progress=progress,
     )
 

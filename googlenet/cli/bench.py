@@ -9,6 +9,7 @@ import typer
 
 from ..actions.bench import bench
 from ..backend.compiling import CALIBRATED
+from ..timing.cases import OWN
 from .options import (
     AsJson,
     Channels,
@@ -25,6 +26,7 @@ from .options import (
     devices_of,
     framework_names,
     interpreters_of,
+    own_models_of,
     parse_size,
 )
 from .output import add, bars, counted, listed, print_json, say, shape_text, show, table
@@ -53,6 +55,17 @@ Forms = Annotated[
         "--form",
         metavar="FORM",
         help="Time this form, native or compiled; can be repeated. By default both are timed.",
+    ),
+]
+Own = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--own",
+        metavar="X=FILE:NAME",
+        help=(
+            "Time your own code of the network in framework X, too, and compare with it:"
+            " torch=mynet.py:GoogLeNet; can be repeated."
+        ),
     ),
 ]
 Training = Annotated[
@@ -111,6 +124,7 @@ def command(
     device: Devices = None,
     base: Base = None,
     form: Forms = None,
+    own: Own = None,
     training: Training = False,
     batch: Batches = None,
     size: Sizes = None,
@@ -145,6 +159,7 @@ def command(
             framework,
             base=base,
             forms=form or ("native", "compiled"),
+            own=own_models_of(own),
             training=training,
             batches=batch,
             input_sizes=None if size is None else [parse_size(each) for each in size],
@@ -178,8 +193,11 @@ def _print(found: Timings) -> None:
     _say_what(found)
     several = len(found.networks) > 1
     titles = (*(("Network",) if several else ()), "Framework", "Form")
-    numbers = ("Batch", "Images/s", "Spread", "First call", "Peak", f"× {found.base}")
-    made = table(*titles, *numbers, "Notes", right=numbers, wrap=("Notes",))
+    numbers = ["Batch", "Images/s", "Spread", "First call", "Peak", f"× {found.base}"]
+    has_own = any(each.case.form == OWN for each in found.timed)
+    if has_own:
+        numbers.append("× own")
+    made = table(*titles, *numbers, "Notes", right=tuple(numbers), wrap=("Notes",))
     for each in found.timed:
         peak = found.share_of_peak(each)
         told = bool(each.seconds)
@@ -193,6 +211,7 @@ def _print(found: Timings) -> None:
             _time(each.first) if told and each.first is not None else "",
             f"{100 * peak:.0f} %" if told and peak is not None else "",
             _ratio(found.ratio(each)),
+            *((_ratio(found.ratio_to_own(each)),) if has_own else ()),
             _notes(each),
         ]
         add(made, *cells)
@@ -225,6 +244,11 @@ def _say_how_to_read(found: Timings) -> None:
         f" × {found.base} is how many times as fast it is as {found.base} {found.base_form}"
         " doing the same in float32, the median of the rounds."
     )
+    if any(each.case.form == OWN for each in found.timed):
+        say(
+            "own is your code, with its own weights, in evaluation mode; × own is how many times as"
+            " fast its framework's other forms are."
+        )
     if any(each.case.dtype in CALIBRATED for each in found.timed):
         say("int8 was calibrated by other digits than those that are compared.")
 

@@ -283,6 +283,11 @@ def devices_of(pairs: list[str] | None) -> dict[str, str]:
     return _pairs(pairs, "--device: expected FRAMEWORK=DEVICE, such as torch=cuda:0")
 
 
+def own_models_of(pairs: list[str] | None) -> dict[str, str]:
+    """What `--own X=FILE:NAME` names, by framework. Raises `UnknownNameError`."""
+    return _pairs(pairs, "--own: expected FRAMEWORK=FILE:NAME, such as torch=mynet.py:GoogLeNet")
+
+
 def _pairs(pairs: list[str] | None, expected: str) -> dict[str, str]:
     """What stands after the first `=` of each pair, by what stands before it."""
     found: dict[str, str] = {}

@@ -14,6 +14,8 @@ from ..spec.traversal import num_classes
 
 #: How a model is run: as `build` makes it, or as `compile` does.
 FORMS: Final = ("native", "compiled")
+#: A user's own model of the same network, as their code makes it.
+OWN: Final = "own"
 #: What is done with a batch: outputs in evaluation mode, or a step of training.
 INFERENCE, TRAINING = "inference", "training"
 #: The unit roundoffs of floating-point dtypes, in units of float32's.
@@ -22,6 +24,8 @@ ROUNDOFF: Final[Mapping[str, float]] = {"float32": 1.0, "bfloat16": 2.0**16}
 DTYPES: Final = (*ROUNDOFF, *CALIBRATED)
 #: The product of two square matrices of this side, float32, is what a machine is measured by.
 SIDE: Final = 2048
+#: Images per pass of the float64 reference.
+CHUNK: Final = 8
 #: A training step has the products of a forward pass, and for each of them one for the gradient of
 #: the images and one for that of the weights.
 STEP: Final = 3

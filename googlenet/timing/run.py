@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from ..temporary import temporary_folder, unusable
 from ..typed import made
 from ..version import __version__
 from ..weights.initial import init_params
-from .cases import FORMS, INFERENCE, ROUNDOFF, SIDE, Case
+from .cases import CHUNK, FORMS, INFERENCE, OWN, ROUNDOFF, SIDE, Case
 from .spread import Ratio, median, spread
 from .turns import STOP, answered, tell
 from .worker import MACHINE
@@ -41,8 +41,6 @@ LEAST: Final = 0.25
 #: for 0.2 s, as Intel's OpenMP lets them (KMP_BLOCKTIME).
 SETTLE: Final = 0.25
 PREPARING, ROUNDS, REFERENCE = "cases prepared", "rounds", "reference"
-#: Images per pass of the float64 reference.
-CHUNK: Final = 8
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,19 @@ class Timings:
             return None
         return Ratio.of(against.seconds, timed.seconds)
 
+    def ratio_to_own(self, timed: Timed) -> Ratio | None:
+        """How many times as fast `timed` is as the user's own model of the same framework; None for
+        that itself, or where one of them was not timed.
+        """
+        case = Case(timed.case.network, OWN, INFERENCE, timed.case.batch)
+        own = next(
+            (each for each in self.timed if (each.framework, each.case) == (timed.framework, case)),
+            None,
+        )
+        if own is None or own is timed or timed.case.work != INFERENCE:
+            return None
+        return Ratio.of(own.seconds, timed.seconds) if own.seconds and timed.seconds else None
+
     def share_of_peak(self, timed: Timed) -> float | None:
         """What part of the machine's operations a second it does; None in another precision."""
         if self.peak is None or timed.case.dtype != "float32" or not timed.seconds:
@@ -147,7 +158,6 @@ class Timings:
         }
 
     def _row(self, each: Timed) -> dict[str, Any]:
-        ratio = self.ratio(each)
         return {
             "framework": each.framework,
             **each.case.to_json(),
@@ -161,17 +171,15 @@ class Timings:
             "share_of_limit": each.share,
             "agreeing_images": each.agreeing,
             "compared_images": each.compared,
-            "ratio_to_base": None
-            if ratio is None
-            else {
-                "told": ratio.told,
-                "median": ratio.median,
-                "low": ratio.low,
-                "high": ratio.high,
-            },
+            "ratio_to_base": _ratio(self.ratio(each)),
+            "ratio_to_own": _ratio(self.ratio_to_own(each)),
             "error": each.error,
             "lacks": each.lacks,
         }
+
+
+def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
+    return None if ratio is None else asdict(ratio) | {"told": ratio.told}
 
 
 @dataclass(frozen=True)
@@ -187,6 +195,8 @@ class TimingOptions:
     devices: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     initializer: str = "he_normal"
+    #: The file and the name of a user's own model by framework.
+    own: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class _Worker:
@@ -256,7 +266,8 @@ def run_timings(
 
             def started(name: str) -> _Worker:
                 machine = name == MACHINE
-                asked = {**values, "machine": machine, "device": options.devices.get(name)}
+                own, device = options.own.get(name), options.devices.get(name)
+                asked = {**values, "machine": machine, "device": device, "own": own}
                 framework = "numpy" if machine else name
                 running = pool.submit(
                     run_job,
@@ -271,7 +282,7 @@ def run_timings(
 
             try:
                 workers = [started(name) for name in places]
-                found, peak = _timed(workers, cases, options.rounds, progress)
+                found, peak = _timed(workers, cases, options, progress)
                 for worker in workers:
                     worker.stop()
                 answers = {each.framework: each.running.result() for each in workers}
@@ -331,14 +342,18 @@ def _question(
 
 
 def _timed(
-    workers: Sequence[_Worker], cases: Sequence[Case], rounds: int, progress: Progress
+    workers: Sequence[_Worker],
+    cases: Sequence[Case],
+    options: TimingOptions,
+    progress: Progress,
 ) -> tuple[tuple[Timed, ...], float | None]:
     """Every case of every worker, and the machine's operations a second."""
-    matrices = Case(0, MACHINE, INFERENCE, 1)
+    matrices, rounds = Case(0, MACHINE, INFERENCE, 1), options.rounds
     plan = [
         (worker, case)
         for worker in workers
         for case in ((matrices,) if worker.framework == MACHINE else cases)
+        if case.form != OWN or worker.framework in options.own
     ]
     first: list[dict[str, Any]] = []
     for done, (worker, case) in enumerate(plan):

@@ -16,17 +16,25 @@ import numpy as np
 from ..arrays import Array, Params
 from ..backend.compiling import CALIBRATED
 from ..backend.discovery import get_backend
-from ..backend.protocols import Backend, Compiles, Quantises, Trains
+from ..backend.protocols import Backend, Compiles, Quantises, RunsOwn, Trains
 from ..backend.threads import use_threads
-from ..errors import GoogLeNetError
+from ..errors import GoogLeNetError, TraceError
 from ..jobs.job import Report
-from ..proof.parity.tolerance import Distance
+from ..jobs.own import load_own, users_code
+from ..proof.parity.problem import Problem
+from ..proof.parity.tolerance import Distance, forward_yardstick, limit
+from ..reference import build
+from ..reference.network import Pass
+from ..spec.analysis import count_multiply_adds
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
 from ..spec.serial import from_json
 from ..spec.traversal import num_classes
+from ..tracing.lift import lift
+from ..tracing.named import as_named
+from ..tracing.network import foreign
 from ..weights.initial import init_params
-from .cases import SIDE, TRAINING, Case
+from .cases import CHUNK, OWN, SIDE, TRAINING, Case
 from .turns import STOP, answer, asked
 
 #: The framework's name under which the machine itself is timed, by NumPy.
@@ -120,12 +128,16 @@ class _Models:
         self._drawn = {"seed": values["seed"], "initializer": values["initializer"]}
         self._calls: dict[Case, Callable[[], object]] = {}
         self._natives: dict[int, Any] = {}
+        self._own: tuple[str, str] | None = None if values["own"] is None else tuple(values["own"])
+        self._framework = framework
 
     def prepare(self, case: Case) -> dict[str, Any]:
         """Make what `case` times, and call it once."""
         if lacks := self._lacks(case):
             return {"lacks": lacks}
         images = self._images(case)
+        if case.form == OWN:
+            return self._prepared_own(case, images)
         start = time.perf_counter()
         self._calls[case] = call = self._made(case, images)
         found = call()
@@ -141,6 +153,44 @@ class _Models:
             return "" if isinstance(self._backend, Trains) else "does not train"
         compiles = case.form == "native" or isinstance(self._backend, Compiles)
         return "" if compiles else "does not compile"
+
+    def _prepared_own(self, case: Case, images: Array) -> dict[str, Any]:
+        """The same of the user's model, with its own weights: it is compared with float64 on the
+        network that it was traced as.
+        """
+        backend, network = self._backend, self._networks[case.network]
+        if not isinstance(backend, RunsOwn):
+            return {"lacks": "does not run models of users"}
+        assert self._own is not None
+        file, name = self._own
+        model = load_own(file, name, self._framework)
+        with users_code(file):
+            graph, _ = backend.trace(
+                model, images[:2] if len(images) > 1 else np.repeat(images, 2, 0)
+            )
+            tree = lift(graph, ones=True)
+            if strange := next(foreign(tree), None):
+                raise TraceError(f"{file}: {strange.place}: the spec does not have this layer")
+            found = as_named(tree, graph, "own", network.input_shape, f"{file}:{name}")
+            count, asked = (count_multiply_adds(each) for each in (found.network, network))
+            if count != asked:
+                raise TraceError(
+                    f"{file}:{name}: has {count:,} multiply-adds an image, and {network.name}"
+                    f" {asked:,}; times of different networks cannot be compared"
+                )
+            own = backend.own(model, found.network, found.outputs)
+            place = found.outputs.index("logits")
+            start = time.perf_counter()
+            self._calls[case] = lambda: own.outputs(images, train=False)
+            logits = own.outputs(images, train=False)[place]
+            first = time.perf_counter() - start
+        few = images[:CHUNK]
+        run = Pass()
+        build(found.network, found.params, dtype=np.float64).run(few, run)
+        most = limit(
+            forward_yardstick(Problem(found.network, found.params, few), chunk=CHUNK)["logits"]
+        )
+        return {"first": first, **_told(logits, run.outputs["logits"], most)}
 
     def _params(self, network: Network) -> Params:
         return init_params(network, **self._drawn)
@@ -187,10 +237,17 @@ class _Models:
             return {}
         expected = np.load(self._folder / f"logits-{case.network}.npy")
         most = float(np.load(self._folder / f"limit-{case.dtype}-{case.network}.npy"))
-        count = min(case.batch, len(expected))
-        logits, right = found["logits"][:count], expected[:count]
-        distance = Distance()
-        distance.add(logits, right)
-        same = int(np.sum(np.argmax(logits, axis=1) == np.argmax(right, axis=1)))
-        share = distance.value / most
-        return {"share": share if np.isfinite(share) else 1e9, "agreeing": same, "compared": count}
+        return _told(found["logits"], expected, most)
+
+
+def _told(logits: Array, expected: Array, most: float) -> dict[str, Any]:
+    """How far `logits` (N, K) are from those expected of the first images, in shares of `most`, and
+    how many classes are the same.
+    """
+    count = min(len(logits), len(expected))
+    logits, right = logits[:count], expected[:count]
+    distance = Distance()
+    distance.add(logits, right)
+    same = int(np.sum(np.argmax(logits, axis=1) == np.argmax(right, axis=1)))
+    share = distance.value / most
+    return {"share": share if np.isfinite(share) else 1e9, "agreeing": same, "compared": count}

@@ -15,7 +15,7 @@ from googlenet import ShapeError, SpecError, UnknownNameError, bench, get_networ
 from googlenet.cli import app
 from googlenet.cli import bench as command
 from googlenet.drawing.speeds import draw_speeds
-from googlenet.errors import BackendError, DataError
+from googlenet.errors import BackendError, DataError, GoogLeNetError
 from googlenet.jobs import job
 from googlenet.spec.analysis import count_multiply_adds
 from googlenet.spec.params import param_specs
@@ -423,3 +423,36 @@ def test_the_command_prints_json_and_fails_with_what_failed(tmp_path):
     assert "got 'bfloat16'" in done.output
     assert "googlenet at 1×16×16, 5 rounds" in done.output
     assert (tmp_path / "speeds.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"own": {"torch": "mynet.py:net"}}, "own: 'torch' is not timed here"),
+        ({"own": {"numpy": "mynet.py"}}, "FILE:NAME"),
+        ({"own": {"numpy": "absent.py:net"}}, "does not exist"),
+    ],
+)
+def test_own_code_has_to_be_there(more, message):
+    with pytest.raises(GoogLeNetError, match=message):
+        bench("googlenet", ["numpy"], rounds=5, **more)
+
+
+def test_own_code_is_one_whole_network(tmp_path):
+    (tmp_path / "mynet.py").write_text("")
+    with pytest.raises(GoogLeNetError, match="scale='depth'"):
+        bench("googlenet", ["numpy"], own={"numpy": f"{tmp_path / 'mynet.py'}:net"}, scale="depth")
+
+
+def test_the_reference_runs_no_code_of_users(tmp_path):
+    (tmp_path / "mynet.py").write_text("")
+    found = bench(
+        get_network("nin", input_shape=(1, 67, 67)),
+        ["numpy"],
+        own={"numpy": f"{tmp_path / 'mynet.py'}:net"},
+        forms="native",
+        batches=1,
+        rounds=5,
+    )
+    assert found.passed
+    assert found.timed[0].lacks == "does not run models of users"

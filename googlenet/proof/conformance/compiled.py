@@ -119,7 +119,7 @@ def _check_quantise(backend: Quantises, network: Network) -> None:
     expect(call.dtype == "int8", f"compile: its dtype is '{call.dtype}', expected 'int8'")
     build_reference(network, problem.params, dtype=np.float64).run(problem.images, run := Pass())
     right = run.outputs["logits"]
-    least = limit(forward_yardstick(problem, chunk=8)["logits"])
+    least = limit(forward_measured(problem, chunk=8)["logits"])
     expect(
         distance(found["logits"], right) > least,
         "compile: its logits in int8 are as near to float64 as those of float32, so they are not in"
