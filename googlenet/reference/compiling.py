@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from ..arrays import Array
@@ -14,7 +12,7 @@ from .network import Model
 from .quantised import Quantised
 
 #: What int8 makes of a model is computed in float32: it says what is lost, and is no faster.
-quantised_dtypes: Final = ("int8",)
+quantised_dtypes: tuple[str, ...] = ("int8",)
 
 
 def compile(

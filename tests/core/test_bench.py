@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from types import ModuleType
 
 import hypothesis.strategies as st
 import numpy as np
@@ -11,18 +12,29 @@ import pytest
 from hypothesis import given
 from typer.testing import CliRunner
 
-from googlenet import ShapeError, SpecError, UnknownNameError, bench, get_network, init_params
+from googlenet import (
+    ShapeError,
+    SpecError,
+    UnknownNameError,
+    bench,
+    get_network,
+    init_params,
+    reference,
+)
+from googlenet.backend.protocols import capabilities
 from googlenet.cli import app
 from googlenet.cli import bench as command
+from googlenet.data.images import load_image_set
 from googlenet.drawing.speeds import draw_speeds
 from googlenet.errors import BackendError, DataError, GoogLeNetError
 from googlenet.jobs import job
+from googlenet.proof.parity.tolerance import FACTOR
 from googlenet.spec.analysis import count_multiply_adds
 from googlenet.spec.params import param_specs
 from googlenet.spec.traversal import num_classes
 from googlenet.timing import run, turns, worker
 from googlenet.timing.cases import Case, at_depths, cases
-from googlenet.timing.run import Timed, Timings
+from googlenet.timing.run import Timed, Timings, run_timings
 from googlenet.timing.spread import DOUBT, Ratio, _place, growth, spread
 
 SMALL = {"frameworks": "numpy", "input_sizes": [(16, 16)], "rounds": 5}
@@ -179,6 +191,64 @@ def test_what_cannot_be_done_is_an_error_in_its_row():
     assert not found.passed
 
 
+def test_int8_is_by_its_own_limit_and_other_images(monkeypatch):
+    """The reference in int8 is as far as its limit says, but for FACTOR."""
+    given = []
+    monkeypatch.setattr(
+        "googlenet.actions.bench.run_timings",
+        lambda *arguments, **settings: (
+            given.append(settings) or run_timings(*arguments, **settings)
+        ),
+    )
+    found = bench(**SMALL, batches=32, dtypes=["float32", "int8"], forms="compiled")
+    assert found.passed
+    single, lower = found.timed
+    assert (single.case.dtype, lower.case.dtype) == ("float32", "int8")
+    assert lower.share == pytest.approx(1 / FACTOR, rel=0.2)
+    assert 0 < lower.agreeing <= lower.compared == 32
+    assert found.share_of_peak(lower) is None
+    (few,) = given[0]["calibration"]
+    assert few.shape == (64, 1, 16, 16)
+    digits = load_image_set(None, (1, 16, 16), 10, count=96).images
+    assert np.array_equal(few, digits[32:])
+
+
+def test_images_to_calibrate_by_are_made_for_int8_alone(monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "googlenet.actions.bench.run_timings",
+        lambda *arguments, **settings: given.append(settings["calibration"]),
+    )
+    bench(**SMALL, dtypes=["float32", "bfloat16"])
+    assert given == [()]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_a_third_partys_compile_needs_no_more_than_it_did(tmp_path, dtype):
+    """One that does not know images to calibrate by, and refuses what it does not compile for."""
+    asked = []
+
+    def compile(model, *, input_shape, dtype="float32"):
+        asked.append((input_shape, dtype))
+        return lambda images: {"logits": images}
+
+    backend = ModuleType("another")
+    for name in ("build", "params_of", "forward", "name", "unbiased_running_variance"):
+        setattr(backend, name, getattr(reference, name))
+    backend.compile = compile
+    assert capabilities(backend) == {"compile"}
+    network = get_network("googlenet", input_shape=(1, 16, 16))
+    np.save(tmp_path / "calibration-0.npy", np.zeros((1, 1, 16, 16), np.float32))
+    models = worker._Models.__new__(worker._Models)
+    models._backend, models._networks, models._folder = backend, [network], tmp_path
+    models._drawn, models._device, models._natives = {"seed": 0, "initializer": "zero"}, None, {}
+    models._natives[0] = object()
+    images = np.zeros((2, 1, 16, 16), np.float32)
+    call = models._made(Case(0, "compiled", "inference", 2, dtype), images)
+    assert call()["logits"] is images
+    assert asked == [((1, 16, 16), dtype)]
+
+
 def test_what_a_backend_does_not_do_is_no_failure():
     """The third party's example has gradients, and neither a trainer nor compiled models."""
     found = bench(
@@ -302,7 +372,11 @@ def test_every_round_has_every_case_once(count):
         ({"rounds": 4}, SpecError, "`rounds`: expected an integer of at least 5, got 4"),
         ({"forms": "fast"}, UnknownNameError, "`forms`: expected one of native, compiled"),
         ({"forms": []}, UnknownNameError, "`forms`: expected at least one"),
-        ({"dtypes": "int8"}, UnknownNameError, "`dtypes`: expected one of float32, bfloat16"),
+        (
+            {"dtypes": "int4"},
+            UnknownNameError,
+            "`dtypes`: expected one of float32, bfloat16, int8, got 'int4'",
+        ),
         ({"batches": 0}, SpecError, "`batches`: expected an integer of at least 1"),
         ({"batches": []}, SpecError, "`batches`: expected at least one"),
         ({"input_sizes": []}, SpecError, "`input_sizes`: expected at least one"),
@@ -381,6 +455,16 @@ def test_a_picture_is_the_same_each_time(tmp_path, name, scale):
     first = (tmp_path / name).read_bytes()
     draw_speeds(tmp_path / name, found)
     assert (tmp_path / name).read_bytes() == first
+
+
+@pytest.mark.parametrize("scale", [None, "batch"])
+def test_a_picture_tells_lower_precisions_apart(tmp_path, scale):
+    rows = timings().timed
+    in_int8 = replace(rows[2], case=replace(rows[2].case, dtype="int8"))
+    draw_speeds(tmp_path / "speeds.svg", timings(timed=(*rows, in_int8), scale=scale).to_json())
+    text = (tmp_path / "speeds.svg").read_text()
+    assert "bfloat16" in text
+    assert "int8" in text
 
 
 def test_a_picture_names_what_it_shows(tmp_path):

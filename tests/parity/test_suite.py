@@ -58,6 +58,7 @@ def test_a_backend_is_given_the_cases_that_it_can_pass():
         frozenset({"gradients", "trainer"}),
         frozenset({"parallel"}),
         frozenset({"compile"}),
+        frozenset({"compile", "quantise"}),
         frozenset({"compiled"}),
         frozenset({"trace"}),
     }

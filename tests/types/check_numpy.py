@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     Differentiates,
+    Quantises,
     Saves,
     SetsThreads,
     Trains,
@@ -14,5 +15,6 @@ backend: Backend = googlenet.reference
 differentiates: Differentiates = googlenet.reference
 saves: Saves = googlenet.reference
 compiles: Compiles = googlenet.reference
+quantises: Quantises = googlenet.reference
 trains: Trains = googlenet.reference
 sets_threads: SetsThreads = googlenet.reference

@@ -5,6 +5,7 @@ from googlenet.backend.protocols import (
     Backend,
     Compiles,
     HasForms,
+    Quantises,
     Saves,
     SetsPrecision,
     SetsThreads,
@@ -13,6 +14,7 @@ from googlenet.backend.protocols import (
 
 backend: Backend = googlenet_onnx
 compiles: Compiles = googlenet_onnx
+quantises: Quantises = googlenet_onnx
 has_forms: HasForms = googlenet_onnx
 saves: Saves = googlenet_onnx
 sets_threads: SetsThreads = googlenet_onnx
