@@ -149,9 +149,10 @@ class _Subject:
         self._images = drawn_images(self._shape, 0)
         load_into(self.model, backend, values)
         #: Whether it returned its auxiliary outputs in training mode only.
-        self.opened = isinstance(backend, OpensHeads) and backend.open_heads(
-            self.model, self._images
-        )
+        with users_code(self._file):
+            self.opened = isinstance(backend, OpensHeads) and backend.open_heads(
+                self.model, self._images
+            )
 
     def traced(self) -> Traced:
         """The model as it is now."""

@@ -80,9 +80,21 @@ def test_heads_that_are_there_in_training_only_are_opened(backend):
     assert compared("torch", model, SHAPE).passed
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:DeprecationWarning")
 def test_nothing_else_is_opened(backend):
     images = np.zeros((2, *SHAPE), np.float32)
-    for model in (made(), nn.Linear(3, 2), nn.Sequential(nn.Linear(3, 2))):
+    script = torch.jit.script(made().eval())
+    for model in (made(), nn.Linear(3, 2), nn.Sequential(nn.Linear(3, 2)), nn.ReLU()):
         before = dict(vars(model))
         assert backend.open_heads(model, images) is False
         assert vars(model) == before
+    assert backend.open_heads(script, images) is False
+    assert backend.open_heads(torch.relu, images) is False
+
+
+def test_what_was_compiled_is_opened_inside(backend):
+    model = Heads().eval()
+    wrapped = torch.compile(model, backend="eager")
+    assert backend.open_heads(wrapped, np.zeros((2, *SHAPE), np.float32)) is True
+    assert len(model(torch.zeros(2, *SHAPE))) == 2
+    assert len(wrapped.train().eval()(torch.zeros(2, *SHAPE))) == 2

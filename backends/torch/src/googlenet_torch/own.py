@@ -58,6 +58,10 @@ def open_heads(model: nn.Module, images: Array) -> bool:
     whose own code decides that, stay in training mode, and layers do not. False, and nothing is
     changed, for a model that cannot be run.
     """
+    original = getattr(model, "_orig_mod", None)
+    model = original if isinstance(original, nn.Module) else model  # what was compiled
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        return False
     with kept(model) as state:
         try:
             few = _count(model, images)
