@@ -9,7 +9,10 @@ import pytest
 #: may lack anything. Any other that is missing has been lost, and tests that need it fail.
 LACKS: dict[str, frozenset[str] | None] = {
     "numpy": None,
-    "jax": frozenset({"trace", "own", "lines", "traps", "save for others"}),
+    **dict.fromkeys(
+        ("torch", "tensorflow", "mxnet", "paddle", "mindspore"), frozenset({"quantise"})
+    ),
+    "jax": frozenset({"quantise", "trace", "own", "lines", "traps", "save for others"}),
     # A graph that only runs: nobody differentiates it, and nobody writes one by hand.
     "onnx": frozenset(
         {
@@ -33,8 +36,18 @@ def named_framework() -> str:
     return framework
 
 
+def _has_int8() -> bool:
+    """Whether the processor multiplies in int8; without that no framework is asked to."""
+    # Here, not above: tests/dist runs where nothing of the project is installed.
+    from googlenet.backend.processor import multiplies
+
+    return multiplies("int8")
+
+
 def skip_if_lacking(framework: str, missing: Iterable[str]) -> None:
     """Skip a test that needs what is `missing`, if the framework cannot have it."""
     lacking, missing = LACKS.get(framework, frozenset()), sorted(missing)
+    if lacking is not None and not _has_int8():
+        lacking |= {"quantise"}
     if missing and (lacking is None or lacking.issuperset(missing)):
         pytest.skip(f"{framework} has no {', '.join(missing)}")
