@@ -13,6 +13,8 @@ import pytest
 import googlenet
 from googlenet import DataError, TraceError, UnknownNameError
 from googlenet.proof.conformance.tracing import outline, same_arrays
+from googlenet.spec.layers import Dropout
+from googlenet.spec.traversal import walk
 
 from ..named import LACKS
 from .own_models import FILES
@@ -84,11 +86,6 @@ CANNOT = {
         "self.p2_2(F.relu(self.p2_1(x))) + self.p2_2(F.relu(self.p2_1(x)))",
         "share weights cannot be carried",
     ),
-    "a head that only training returns": (
-        "return self.fc(F.dropout(self.drop(x), 0.2, self.training)), aux",
-        "x = self.fc(self.drop(x)); return (x, aux) if self.training else x",
-        "returns 1 outputs in evaluation mode, and 2 in training mode",
-    ),
     "a frozen layer": (
         "self.fc = nn.Linear(9, 5)",
         "self.fc = nn.Linear(9, 5).requires_grad_(False)",
@@ -122,6 +119,26 @@ def test_what_cannot_be_carried_is_named_and_nothing_is_written(model, tmp_path,
     with pytest.raises(TraceError, match=message):
         translate(model, SECOND, tmp_path / "out")
     assert os.listdir(tmp_path) == ["mynet.py"]
+
+
+def test_a_head_that_only_training_returns_is_carried(model, tmp_path):
+    """And the dropout that the same code calls as a function."""
+    assert FIRST == "torch"
+    old = "return self.fc(F.dropout(self.drop(x), 0.2, self.training)), aux"
+    new = (
+        "x = self.fc(F.dropout(self.drop(x), 0.2, self.training))"
+        "; return (x, aux) if self.training else x"
+    )
+    text = FILES[FIRST]
+    assert old in text
+    (tmp_path / "mynet.py").write_text(text.replace(old, new))
+    found = translate(model, SECOND, tmp_path / "out")
+    assert found.passed, found.verdict
+    assert found.opened
+    assert len(found.network.outputs) == 2
+    rates = {each.layer.rate for each in walk(found.network) if isinstance(each.layer, Dropout)}
+    assert rates == {0.2, 0.3}
+    assert "in training mode only" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_model_that_is_another_one_each_time_is_not_proved(model, tmp_path):

@@ -19,7 +19,7 @@ from .kept import kept
 from .model import device_of, in_mode, total_loss
 
 #: Functions that drop at random, by their names in `torch.nn.functional` and in `torch`.
-_DROPPING: Final = frozenset(
+DROPPING: Final = frozenset(
     f"{name}{ending}"
     for name in (
         *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"),
@@ -29,7 +29,7 @@ _DROPPING: Final = frozenset(
 )
 
 
-class _Still(TorchFunctionMode):
+class Still(TorchFunctionMode):
     """Nothing is dropped, whoever asks for it."""
 
     def __torch_function__(
@@ -40,7 +40,7 @@ class _Still(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in _DROPPING:
+        if getattr(func, "__name__", "") in DROPPING:
             return args[0] if args else kwargs["input"]
         return func(*args, **kwargs)
 
@@ -92,9 +92,14 @@ def open_heads(model: nn.Module, images: Array) -> bool:
     return opened
 
 
+def has_opened_heads(model: nn.Module) -> bool:
+    """Whether `open_heads` has changed `model`."""
+    return getattr(vars(model).get("train"), "__module__", None) == __name__
+
+
 def _count(model: nn.Module, images: Array) -> int:
     """How many outputs `model` has in its mode."""
-    with torch.no_grad(), _Still():
+    with torch.no_grad(), Still():
         found = model(layout.images_to_native(images, device_of(model)))
     return len(found) if isinstance(found, tuple | list) else 1
 
@@ -174,7 +179,7 @@ class OwnModel:
 
     def _run(self, images: Array, train: bool) -> list[torch.Tensor]:
         x = layout.images_to_native(images, device_of(self._model))
-        with in_mode(self._model, train), _Still():
+        with in_mode(self._model, train), Still():
             found = self._model(x)
         several = found if isinstance(found, tuple | list) else [found]
         return [each.flatten(1) for each in several]

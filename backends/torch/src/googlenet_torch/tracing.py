@@ -7,6 +7,7 @@ import os
 import re
 import traceback
 import warnings
+from contextlib import nullcontext
 from typing import Any, Final
 
 import torch
@@ -23,6 +24,7 @@ from .kept import kept
 from .model import name
 from .operations import WIDE, Translated, own_name, piece, translated
 from .origins import Origins, origin, unscaled, unused
+from .own import DROPPING, Still, has_opened_heads
 from .patterns import local_response_norm
 
 #: What is not the user's code, and the file of PyTorch's containers.
@@ -55,9 +57,10 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
                 " another device"
             )
     _check_type(model)
+    opened = has_opened_heads(model)
     with kept(model) as state:
         try:
-            with torch.no_grad():
+            with torch.no_grad(), Still() if opened else nullcontext():
                 outputs = _tensors(model(_like(model, images)))  # builds what is built lazily
         except TraceError:
             raise
@@ -71,10 +74,20 @@ def trace(model: nn.Module, images: Array) -> tuple[Graph, list[Array]]:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # PyTorch's own, of PyTorch
                 exported = torch.export.export(model, (_like(model, images),))
+            if opened:
+                _switch_dropout_off(exported.graph)
         except Exception as error:  # PyTorch has many, and the user's code runs in it again
             raise CaptureError(f"{name}: {_uncaptured(error)}") from error
     found = [each.detach().cpu().double().numpy() for each in outputs]
     return _Reader(model, exported).graph(), found
+
+
+def _switch_dropout_off(graph: Any) -> None:
+    """As in evaluation mode: what calls it as a function is in training mode for its heads."""
+    for node in graph.nodes:
+        dropping = own_name(node.target).rpartition(".")[2] in DROPPING
+        if node.op == "call_function" and dropping and len(node.args) > 2:
+            node.update_arg(2, False)
 
 
 def _uncaptured(error: Exception) -> str:
