@@ -61,11 +61,11 @@ class Timed:
     seconds: tuple[float, ...] = ()
     first: float | None = None
     share: float | None = None
-    limit: float | None = None
     agreeing: int | None = None
     compared: int | None = None
     error: str | None = None
     lacks: str | None = None
+    limit: float | None = None
 
     @property
     def differs(self) -> bool:
