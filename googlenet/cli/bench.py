@@ -290,8 +290,9 @@ def _notes(each: Timed) -> str:
             f" {each.case.dtype} may be"
         )
     if each.case.dtype != "float32" and each.share is not None:
+        wide = f", which at {each.limit:.2g} proves nothing" if each.vacuous else ""
         return (
-            f"error {each.share:.2g} of the limit of {each.case.dtype}; the same class in"
+            f"error {each.share:.2g} of the limit of {each.case.dtype}{wide}; the same class in"
             f" {each.agreeing} of {counted(each.compared or 0, 'image')}"
         )
     return ""

@@ -47,7 +47,8 @@ PREPARING, ROUNDS, REFERENCE = "cases prepared", "rounds", "reference"
 class Timed:
     """One case in one framework: the seconds of a call in each round, those of the first call, with
     all that is made for it, and how far its outputs are from float64: in shares of the limit of its
-    precision, and the number of images of which the largest logit is the same, out of how many.
+    precision, that limit as a relative L2 distance, and the number of images of which the largest
+    logit is the same, out of how many.
 
     In `error` is why it was not timed, or in `lacks` what the backend does not do at all, which is
     no failure.
@@ -62,11 +63,17 @@ class Timed:
     compared: int | None = None
     error: str | None = None
     lacks: str | None = None
+    limit: float | None = None
 
     @property
     def differs(self) -> bool:
         """Whether it is not the same function within the limit of its precision."""
         return self.share is not None and not self.share <= 1
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether the limit of its precision is so wide that zeros would pass."""
+        return self.limit is not None and self.limit >= 1
 
     @property
     def median(self) -> float:
@@ -169,6 +176,7 @@ class Timings:
             "first_call_seconds": each.first,
             "share_of_peak": self.share_of_peak(each),
             "share_of_limit": each.share,
+            "limit": each.limit,
             "agreeing_images": each.agreeing,
             "compared_images": each.compared,
             "ratio_to_base": _ratio(self.ratio(each)),

@@ -250,4 +250,5 @@ def _told(logits: Array, expected: Array, most: float) -> dict[str, Any]:
     distance.add(logits, right)
     same = int(np.sum(np.argmax(logits, axis=1) == np.argmax(right, axis=1)))
     share = distance.value / most
-    return {"share": share if np.isfinite(share) else 1e9, "agreeing": same, "compared": count}
+    share = share if np.isfinite(share) else 1e9
+    return {"share": share, "limit": most, "agreeing": same, "compared": count}

@@ -205,6 +205,7 @@ def test_int8_is_by_its_own_limit_and_other_images(monkeypatch):
     single, lower = found.timed
     assert (single.case.dtype, lower.case.dtype) == ("float32", "int8")
     assert lower.share == pytest.approx(1 / FACTOR, rel=0.2)
+    assert 0 < single.limit < lower.limit
     assert 0 < lower.agreeing <= lower.compared == 32
     assert found.share_of_peak(lower) is None
     (few,) = given[0]["calibration"]
@@ -434,6 +435,14 @@ def test_the_table_says_what_was_found(capsys, monkeypatch):
         rows
     )
     assert "not timed: jax compiles for float32 here" in " ".join(rows)
+
+
+@pytest.mark.parametrize(("most", "words"), [(0.9, ""), (2.7, ", which at 2.7 proves nothing")])
+def test_a_limit_that_zeros_would_pass_proves_nothing(most, words):
+    case = Case(0, "compiled", "inference", 32, "int8")
+    row = Timed("onnx", case, (0.1,) * 5, share=0.1, limit=most, agreeing=30, compared=32)
+    notes = command._notes(row)
+    assert notes == f"error 0.1 of the limit of int8{words}; the same class in 30 of 32 images"
 
 
 def test_without_native_models_compiled_ones_are_compared():

@@ -93,6 +93,7 @@ def _on_gpu(device: paddle.base.core.Place | None) -> bool:
 def _engine(path: str, device: paddle.base.core.Place | None, dtype: str) -> Any:
     """The engine of the graph at `path`, on a GPU if `device` is one."""
     config = inference.Config(f"{path}.json", f"{path}.pdiparams")
+    config.disable_glog_info()  # first: what follows tells of itself
     if device is not None and _on_gpu(device):
         config.enable_use_gpu(100, device.gpu_device_id())
     else:
@@ -103,7 +104,6 @@ def _engine(path: str, device: paddle.base.core.Place | None, dtype: str) -> Any
     # oneDNN's kernels are only taken by this executor.
     config.enable_new_executor(True)
     config.enable_memory_optim()
-    config.disable_glog_info()
     return inference.create_predictor(config)
 
 
