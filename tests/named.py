@@ -5,8 +5,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from googlenet.backend.processor import multiplies
-
 #: What a framework cannot do at all, by the names of capabilities; None for the reference, which
 #: may lack anything. Any other that is missing has been lost, and tests that need it fail.
 LACKS: dict[str, frozenset[str] | None] = {
@@ -20,7 +18,6 @@ LACKS: dict[str, frozenset[str] | None] = {
         {
             *("gradients", "trainer", "parallel"),
             *("trace", "own", "lines", "adopt", "traps", "save for others"),
-            *(() if multiplies("int8") else ("quantise",)),  # which the processor may lack
         }
     ),
 }
