@@ -74,11 +74,14 @@ class Translation:
         training steps tell little more.
         """
         zero = zero_gradients(self.network)
+        pairs = self._pairs()
+        if any(moved is not None and moved.outcome is Outcome.DIFFERENT for _, moved in pairs):
+            return False
         return all(
             _is_told(own, zero)
             or _is_exact(own)
             or (_is_evaluated(own) and moved is not None and _is_told(moved, zero))
-            for own, moved in self._pairs()
+            for own, moved in pairs
         )
 
     @property

@@ -384,6 +384,12 @@ class OwnModel(Protocol):
         training mode batch norm's running statistics change.
         """
 
+    def evaluation(self) -> Callable[[Array], list[Array]]:
+        """The model as its user calls it, for timing: a function of images (N, C, H, W) that gives
+        its outputs (N, K). Evaluation mode is set now and not at each call; nothing is replaced or
+        watched, and graph mode is as the user's code has set it.
+        """
+
 
 @runtime_checkable
 class MatchesLayout(OwnModel, Protocol):

@@ -8,6 +8,7 @@ import gc
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,14 +26,14 @@ from ..proof.parity.problem import Problem
 from ..proof.parity.tolerance import Distance, forward_yardstick, limit
 from ..reference import build
 from ..reference.network import Pass
-from ..spec.analysis import count_multiply_adds
+from ..spec.diff import differences
 from ..spec.layers import Network
 from ..spec.recipe import Recipe
 from ..spec.serial import from_json
 from ..spec.traversal import num_classes
+from ..tracing.flat import flat
 from ..tracing.lift import lift
-from ..tracing.named import as_named
-from ..tracing.network import foreign
+from ..tracing.network import as_traced, foreign
 from ..weights.initial import init_params
 from .cases import CHUNK, OWN, SIDE, TRAINING, Case
 from .turns import STOP, answer, asked
@@ -117,6 +118,18 @@ class _Product:
         return lambda: self._a @ self._b
 
 
+@dataclass(frozen=True)
+class _Own:
+    """A user's model: what calls it on images (N, C, H, W), which of its outputs the logits are,
+    those (N, K) of float64 on the first images, and how far it may be from them.
+    """
+
+    call: Callable[[Array], list[Array]]
+    place: int
+    logits: Array
+    limit: float
+
+
 class _Models:
     """A framework's models, by case."""
 
@@ -130,6 +143,7 @@ class _Models:
         self._natives: dict[int, Any] = {}
         self._own: tuple[str, str] | None = None if values["own"] is None else tuple(values["own"])
         self._framework = framework
+        self._theirs: dict[int, _Own] = {}
 
     def prepare(self, case: Case) -> dict[str, Any]:
         """Make what `case` times, and call it once."""
@@ -155,42 +169,45 @@ class _Models:
         return "" if compiles else "does not compile"
 
     def _prepared_own(self, case: Case, images: Array) -> dict[str, Any]:
-        """The same of the user's model, with its own weights: it is compared with float64 on the
-        network that it was traced as.
-        """
-        backend, network = self._backend, self._networks[case.network]
-        if not isinstance(backend, RunsOwn):
+        """The same of the user's model, called as its user calls it."""
+        if not isinstance(self._backend, RunsOwn):
             return {"lacks": "does not run models of users"}
+        if case.network not in self._theirs:
+            self._theirs[case.network] = self._own_of(self._backend, case.network)
+        theirs = self._theirs[case.network]
+        start = time.perf_counter()
+        self._calls[case] = lambda: theirs.call(images)
+        logits = theirs.call(images)[theirs.place]
+        first = time.perf_counter() - start
+        return {"first": first, **_told(logits, theirs.logits, theirs.limit)}
+
+    def _own_of(self, backend: RunsOwn, index: int) -> _Own:
+        """The user's model, with its own weights, and what float64 makes of the network that it was
+        traced as. Raises `TraceError` if that is not the one that is timed.
+        """
         assert self._own is not None
-        file, name = self._own
+        network, (file, name) = self._networks[index], self._own
         model = load_own(file, name, self._framework)
+        images: Array = np.load(self._folder / f"images-{index}.npy")[:CHUNK]
         with users_code(file):
-            graph, _ = backend.trace(
-                model, images[:2] if len(images) > 1 else np.repeat(images, 2, 0)
-            )
-            tree = lift(graph, ones=True)
+            graph, _ = backend.trace(model, images)
+            tree = lift(graph)
             if strange := next(foreign(tree), None):
                 raise TraceError(f"{file}: {strange.place}: the spec does not have this layer")
-            found = as_named(tree, graph, "own", network.input_shape, f"{file}:{name}")
-            count, asked = (count_multiply_adds(each) for each in (found.network, network))
-            if count != asked:
+            found = as_traced(tree, name, network.input_shape, f"{file}:{name}")
+            apart = differences(flat(network).network, flat(found.network).network)
+            if real := [each for each in apart if not each.training_alone]:
                 raise TraceError(
-                    f"{file}:{name}: has {count:,} multiply-adds an image, and {network.name}"
-                    f" {asked:,}; times of different networks cannot be compared"
+                    f"{file}:{name}: is another network than {network.name}, whose times cannot be"
+                    f" compared: {real[0].path}: {real[0].words}"
                 )
-            own = backend.own(model, found.network, found.outputs)
-            place = found.outputs.index("logits")
-            start = time.perf_counter()
-            self._calls[case] = lambda: own.outputs(images, train=False)
-            logits = own.outputs(images, train=False)[place]
-            first = time.perf_counter() - start
-        few = images[:CHUNK]
+            call = backend.own(model, found.network, found.outputs).evaluation()
+            call(images)  # what the user's code builds when it is called first
         run = Pass()
-        build(found.network, found.params, dtype=np.float64).run(few, run)
-        most = limit(
-            forward_yardstick(Problem(found.network, found.params, few), chunk=CHUNK)["logits"]
-        )
-        return {"first": first, **_told(logits, run.outputs["logits"], most)}
+        build(found.network, found.params, dtype=np.float64).run(images, run)
+        yardstick = forward_yardstick(Problem(found.network, found.params, images), chunk=CHUNK)
+        place = found.outputs.index("logits")
+        return _Own(call, place, run.outputs["logits"], limit(yardstick["logits"]))
 
     def _params(self, network: Network) -> Params:
         return init_params(network, **self._drawn)

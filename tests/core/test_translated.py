@@ -93,6 +93,13 @@ def test_the_verdict(theirs, verdict):
             result(gradients=[HIDDEN], exact=None),
             "perhaps different functions, since rounding hides too much on these images",
         ),
+        # A difference is one, whatever else was told.
+        (
+            result(trajectory=[RIGHT, HIDDEN, HIDDEN], exact=None),
+            result(gradients=[WRONG], exact=None),
+            "different functions",
+        ),
+        (result(gradients=[RIGHT, HIDDEN]), result(outputs=[WRONG]), "different functions"),
         # What evaluation mode computes has to be told with the model's own weights.
         (
             result(outputs=[HIDDEN], exact=None),

@@ -1,5 +1,7 @@
 """Users' own MindSpore models, run and differentiated as they are."""
 
+import os
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -100,3 +102,24 @@ def test_load_names_file_that_does_not_fit(tmp_path):
         write()
         with pytest.raises(WeightsError, match=r"net\.ckpt"):
             backend.load(model, path)
+
+
+def test_graphs_are_on_when_a_model_is_timed(monkeypatch):
+    """The proof turns them off to look inside."""
+    modes = []
+
+    class Asks(Net):
+        def construct(self, x):
+            modes.append((os.environ.get("MS_JIT"), self.training))
+            return super().construct(x)
+
+    model = Asks()
+    backend = googlenet.get_backend("mindspore")
+    found = named(backend, Net(), SHAPE)
+    own = backend.own(model, found.network, found.outputs)
+    images = np.zeros((2, *SHAPE), np.float32)
+    monkeypatch.delenv("MS_JIT", raising=False)
+    model.set_train()
+    own.outputs(images, train=False)
+    own.evaluation()(images)
+    assert modes == [("0", False), (None, False)]

@@ -156,3 +156,18 @@ def test_load_names_file_that_does_not_fit(tmp_path):
         write()
         with pytest.raises(WeightsError, match=r"net\.params"):
             backend.load(model, path)
+
+
+def test_a_hybridized_model_is_timed_as_one():
+    """The proof turns graph mode off to look inside; what is timed has it on."""
+    model = Classic()
+    model.initialize()
+    model.hybridize()
+    backend = googlenet.get_backend("mxnet")
+    found = named(backend, model, SHAPE)
+    own = backend.own(model, found.network, found.outputs)
+    images = np.zeros((2, *SHAPE), np.float32)
+    own.outputs(images, train=False)
+    assert model._cached_op is None
+    own.evaluation()(images)
+    assert model._cached_op is not None

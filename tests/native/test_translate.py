@@ -66,6 +66,20 @@ def test_the_users_own_model_is_proved(framework, backend, model):
     assert_same(named(backend, model, SHAPE).params, before.params, shapes=True)
 
 
+def test_it_is_called_as_its_user_calls_it(backend, model):
+    """For timing: the same outputs as in the proof, but dropout at its own rate and in evaluation
+    mode, whatever the mode was.
+    """
+    found = named(backend, model, SHAPE)
+    own = backend.own(model, found.network, found.outputs)
+    images = random_images(found.network, batch=2)
+    call = own.evaluation()
+    for again in (call(images), call(images)):
+        for given, expected in zip(again, own.outputs(images, train=False), strict=True):
+            assert given.shape == expected.shape
+            assert distance(given, expected.astype("float64")) < limit(0)
+
+
 @pytest.mark.parametrize("norm", [{"momentum": 0.2}, {"eps": 1e-2}], ids=str)
 def test_another_function_is_not(framework, model, norm):
     """Of a network that the user's model is not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,8 +14,11 @@ from ...spec.recipe import Recipe
 from ...weights.samples import random_images
 from . import sabotage
 from .mutant import Mutant
-from .networks import probe
+from .networks import composites, probe
 from .sabotage import Gradients, Outputs
+
+#: The network of the case `quantise-auxiliary`.
+QUANTISED: Final = composites()["auxiliary"]
 
 
 def state_mutants() -> Iterator[Mutant]:
@@ -165,7 +168,7 @@ def _compiled_with(change: Callable[[Params], Params]) -> Callable[[ModuleType, 
     def make(module: ModuleType, right: Any) -> Callable[..., Any]:
         def wrong(model: Any, **settings: Any) -> Any:
             spoilt = change(module.params_of(model))
-            return right(module.build(model.network, spoilt), **settings)
+            return right(module.build(QUANTISED, spoilt), **settings)
 
         return wrong
 
@@ -187,7 +190,7 @@ def _without_biases(params: Params) -> Params:
 def _calibrated_by_others(module: ModuleType, right: Any) -> Callable[..., Any]:
     def wrong(model: Any, *, calibration: Array | None = None, **settings: Any) -> Any:
         if calibration is not None:
-            calibration = random_images(model.network, seed=2, batch=len(calibration))
+            calibration = random_images(QUANTISED, seed=2, batch=len(calibration))
         return right(model, calibration=calibration, **settings)
 
     return wrong

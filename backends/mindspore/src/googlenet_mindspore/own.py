@@ -114,6 +114,18 @@ class OwnModel:
             name: grad.asnumpy().copy() for name, grad in zip(trained, grads, strict=True)
         }
 
+    def evaluation(self) -> Callable[[Array], list[Array]]:
+        """The model as its user calls it, in evaluation mode from now on."""
+        model = self._model
+        if isinstance(model, nn.Cell):
+            model.set_train(False)
+
+        def call(images: Array) -> list[Array]:
+            x = like(model, images) if isinstance(model, nn.Cell) else ms.Tensor(images)
+            return [layout.output_from_native(each) for each in _rows(model(x))]
+
+        return call
+
     def _cell(self) -> AbstractContextManager[nn.Cell]:
         """The model as a cell."""
         return (

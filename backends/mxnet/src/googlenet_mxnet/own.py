@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ from googlenet.spec import Loss, Network
 from . import layout
 from .model import numpy_semantics, total_loss
 from .owned import Owned, Watch
-from .tracing import Runner, first_line
+from .tracing import Runner, first_line, semantics
 
 
 def own(model: Any, network: Network, outputs: tuple[str, ...]) -> OwnModel:
@@ -112,6 +112,18 @@ class OwnModel:
         return total.item(), {
             name: grad.asnumpy() for name, grad in zip(trained, grads, strict=True)
         }
+
+    def evaluation(self) -> Callable[[Array], list[Array]]:
+        """The model as its user calls it, in evaluation mode."""
+        arrays = mx.np if self._is_numpy else mx.nd
+
+        def call(images: Array) -> list[Array]:
+            with semantics(self._is_numpy), autograd.pause(train_mode=False):
+                found = self._model(arrays.array(images, dtype="float32", ctx=self._device))
+                several = found if isinstance(found, tuple | list) else [found]
+                return [each.asnumpy().reshape(len(images), -1) for each in several]
+
+        return call
 
     def _run(
         self, images: Array, mode: AbstractContextManager[Any]

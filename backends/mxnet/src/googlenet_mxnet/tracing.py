@@ -157,7 +157,7 @@ class Runner:
         """The arrays that the model returns for `images`, which are `x` if it is there."""
         self._watch.begin()
         is_ambient = self.is_numpy == bool(mx.util.is_np_array())
-        with nullcontext() if is_ambient else _semantics(self.is_numpy):
+        with nullcontext() if is_ambient else semantics(self.is_numpy):
             return _arrays(self._model(self.native(images) if x is None else x))
 
     def native(self, images: Array) -> mx.nd.NDArray:
@@ -174,7 +174,7 @@ class Runner:
 
 
 @contextmanager
-def _semantics(is_numpy: bool) -> Iterator[None]:
+def semantics(is_numpy: bool) -> Iterator[None]:
     """MXNet's NumPy semantics, or the classic ones, in this thread for a while."""
     # NumPy's arrays are never without NumPy's shapes: these are turned on first, and off last.
     kinds = (mx.util.np_shape, mx.util.np_array)

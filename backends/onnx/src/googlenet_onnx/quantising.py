@@ -41,7 +41,7 @@ def quantised(proto: onnx.ModelProto, images: Array) -> bytes:
         return path.read_bytes()
 
 
-class _Images(quantization.CalibrationDataReader):  # type: ignore[misc]
+class _Images(quantization.CalibrationDataReader):
     """The images, a few at a time."""
 
     def __init__(self, images: Array) -> None:

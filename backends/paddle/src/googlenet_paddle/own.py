@@ -103,18 +103,37 @@ class OwnModel:
             for (name, tensor), grad in zip(trained.items(), grads, strict=True)
         }
 
-    def _run(self, images: Array, train: bool) -> list[paddle.Tensor]:
-        given = images.transpose(0, 2, 3, 1) if self._last else images
-        x = paddle.to_tensor(np.ascontiguousarray(given))
+    def evaluation(self) -> Callable[[Array], list[Array]]:
+        """The model as its user calls it, in evaluation mode from now on."""
         model = self._model
+        if isinstance(model, nn.Layer):
+            model.eval()
+
+        def call(images: Array) -> list[Array]:
+            with paddle.no_grad():
+                found = _several(model(self._native(images)))
+            return [layout.output_from_native(each) for each in found]
+
+        return call
+
+    def _native(self, images: Array) -> paddle.Tensor:
+        given = images.transpose(0, 2, 3, 1) if self._last else images
+        return paddle.to_tensor(np.ascontiguousarray(given))
+
+    def _run(self, images: Array, train: bool) -> list[paddle.Tensor]:
+        x, model = self._native(images), self._model
         with ExitStack() as stack:
             stack.enter_context(dynamic())
             if isinstance(model, nn.Layer):
                 stack.enter_context(in_mode(model, train))
             stack.enter_context(_still())
-            found = model(x)
-        several = found if isinstance(found, tuple | list) else [found]
-        return [each.flatten(1) for each in several]
+            return _several(model(x))
+
+
+def _several(found: Any) -> list[paddle.Tensor]:
+    """What a model returned, as vectors (N, K)."""
+    several = found if isinstance(found, tuple | list) else [found]
+    return [each.flatten(1) for each in several]
 
 
 @contextmanager

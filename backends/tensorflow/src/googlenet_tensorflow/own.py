@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -96,11 +96,25 @@ class OwnModel:
         )
         return float(total), {name: np.asarray(grad) for name, grad in grads.items()}
 
+    def evaluation(self) -> Callable[[Array], list[Array]]:
+        """The model as its user calls it, in evaluation mode."""
+        model = called_as(self._model, training=False)
+
+        def call(images: Array) -> list[Array]:
+            found = _several(model(layout.images_to_native(images)))
+            return [layout.output_from_native(each) for each in found]
+
+        return call
+
     def _run(self, images: Array, train: bool) -> list[tf.Tensor]:
         with _still(self._layers):
-            found = called_as(self._model, training=train)(layout.images_to_native(images))
-        several = found if isinstance(found, tuple | list) else [found]
-        return [tf.reshape(each, (len(images), -1)) for each in several]
+            return _several(called_as(self._model, training=train)(layout.images_to_native(images)))
+
+
+def _several(found: Any) -> list[tf.Tensor]:
+    """What a model returned, as vectors (N, K)."""
+    several = found if isinstance(found, tuple | list) else [found]
+    return [tf.reshape(each, (each.shape[0], -1)) for each in several]
 
 
 @contextmanager

@@ -165,6 +165,17 @@ class OwnModel:
             name: grad.cpu().numpy() for name, grad in zip(trained, grads, strict=True)
         }
 
+    def evaluation(self) -> Callable[[Array], list[Array]]:
+        """The model as its user calls it, in evaluation mode from now on."""
+        model, device = self._model.eval(), device_of(self._model)
+
+        def call(images: Array) -> list[Array]:
+            with torch.no_grad():
+                found = _several(model(layout.images_to_native(images, device)))
+            return [layout.output_from_native(each) for each in found]
+
+        return call
+
     def match(self, native: nn.Module) -> None:
         """Put the weights of `native` into the order of this model's: a convolution computes in
         channels last if its weight is held so.
@@ -181,5 +192,10 @@ class OwnModel:
         x = layout.images_to_native(images, device_of(self._model))
         with in_mode(self._model, train), Still():
             found = self._model(x)
-        several = found if isinstance(found, tuple | list) else [found]
-        return [each.flatten(1) for each in several]
+        return _several(found)
+
+
+def _several(found: Any) -> list[torch.Tensor]:
+    """What a model returned, as vectors (N, K)."""
+    several = found if isinstance(found, tuple | list) else [found]
+    return [each.flatten(1) for each in several]
