@@ -15,7 +15,7 @@ import pytest
 
 from googlenet import BackendError, get_network
 from googlenet.actions.code import _Answered
-from googlenet.actions.translate import _Unbiased, _Written
+from googlenet.actions.translate import _Theirs, _Written
 from googlenet.checking.report import Check
 from googlenet.data.images import ImageSet
 from googlenet.jobs import job as jobs
@@ -233,7 +233,7 @@ TASKS = {
     ),
     "code": ({"text": "a", "name": "b"}, _Answered.of, str),
     "check": (CHECK, Check.from_json, lambda found: [*found.lines(), json.dumps(found.to_json())]),
-    "traced": ({"unbiased": True, "taken": []}, _Unbiased.of, str),
+    "traced": ({"unbiased": True, "opened": False, "taken": []}, _Theirs.of, str),
     "written": (
         {
             "files": {"source": "a", "weights": "b", "loader": "c", "name": "d"},
