@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 #: The height of the panel with curves, in inches.
 HEIGHT: Final = 4.3
 #: How what is not float32 inference of the native model looks: the fill of a bar, and the line.
-COMPILED, TRAINING = "///", "..."
+FILLS: Final = {"compiled": "///", "own": "\\\\\\"}
 LOWER: Final = {"bfloat16": "xxx", "int8": "ooo"}
 MARKERS: Final = {"float32": "o", "bfloat16": "x", "int8": "s"}
-LINES: Final[dict[str, Any]] = {"native": "-", "compiled": "--", "training": ":"}
+LINES: Final[dict[str, Any]] = {"native": "-", "compiled": "--", "own": "-.", "training": ":"}
 
 
 def draw_speeds(path: Path, timings: Mapping[str, Any]) -> None:
@@ -95,8 +95,7 @@ def _bars(
         for row in members:
             speeds = row["batch"] / np.asarray(row["seconds"])
             low, middle, high = np.percentile(speeds, [25, 50, 75])
-            plain = COMPILED if _kind(row) == "compiled" else ""
-            fill = LOWER.get(row["dtype"], plain)
+            fill = LOWER.get(row["dtype"], FILLS.get(_kind(row), ""))
             axes.barh(place, middle, color=colours[row["framework"]], hatch=fill, edgecolor="white")
             axes.plot([low, high], [place, place], color="black", linewidth=1.5)
             text = f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
@@ -163,8 +162,12 @@ def _handles(
     kinds = dict.fromkeys(map(_kind, rows))
     if lines:
         found += [Line2D([], [], color="0.3", linestyle=LINES[each], label=each) for each in kinds]
-    elif "compiled" in kinds:
-        found.append(Patch(facecolor="0.6", edgecolor="white", hatch=COMPILED, label="compiled"))
+    else:
+        found += [
+            Patch(facecolor="0.6", edgecolor="white", hatch=FILLS[each], label=each)
+            for each in kinds
+            if each in FILLS
+        ]
     for dtype in dict.fromkeys(row["dtype"] for row in rows if row["dtype"] in LOWER):
         if lines:
             found.append(Line2D([], [], color="0.3", marker=MARKERS[dtype], ls="", label=dtype))

@@ -31,8 +31,8 @@ def random_params(network: Network, seed: int = 0) -> Params:
 
 
 def with_moved_norms(network: Network, params: Params, seed: int = 0) -> Params:
-    """`params` with each batch norm's biases moved up, by -½ to 1½ of its scale in each channel,
-    so that fewer of its values are cut by a ReLU; the arrays of all other layers are the same.
+    """`params` with each batch norm's biases moved by -½ to 1½ times its scale, drawn for each
+    channel: up on average, so that a ReLU cuts fewer of its values. All other arrays are the same.
 
     In training mode each batch norm before a ReLU lets rounding grow, and forty of them ten
     thousandfold; near the linear regime it grows little (Yang et al., "A Mean Field Theory of Batch

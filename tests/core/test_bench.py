@@ -476,6 +476,14 @@ def test_a_picture_tells_lower_precisions_apart(tmp_path, scale):
     assert "int8" in text
 
 
+@pytest.mark.parametrize("scale", [None, "batch"])
+def test_a_picture_tells_a_users_own_code_apart(tmp_path, scale):
+    rows = timings().timed
+    own = replace(rows[0], case=replace(rows[0].case, form="own"))
+    draw_speeds(tmp_path / "speeds.svg", timings(timed=(own, *rows), scale=scale).to_json())
+    assert ">own<" in (tmp_path / "speeds.svg").read_text()
+
+
 def test_a_picture_names_what_it_shows(tmp_path):
     draw_speeds(tmp_path / "speeds.svg", timings().to_json())
     text = (tmp_path / "speeds.svg").read_text()

@@ -21,7 +21,7 @@ def subject(framework, backend, tmp_path):
 
 def timed(network, framework, subject, **more):
     return googlenet.bench(
-        *(network, [framework]),
+        *(network, [framework, "numpy"]),
         own={framework: subject},
         forms="native",
         batches=2,
@@ -30,12 +30,14 @@ def timed(network, framework, subject, **more):
     )
 
 
-def test_a_users_code_is_timed_beside_the_native_model(framework, subject):
+def test_a_users_code_is_timed_beside_the_native_model_of_its_framework(framework, subject):
     network = googlenet.own_network(subject, input_shape=SHAPE).network
     found = timed(network, framework, subject)
     assert found.passed, [each.error for each in found.timed]
-    own, native = found.timed
-    assert (own.case.form, native.case.form) == ("own", "native")
+    rows = [(each.framework, each.case.form) for each in found.timed]
+    assert rows == [(framework, "own"), (framework, "native"), ("numpy", "native")]
+    own, native, elsewhere = found.timed
+    assert found.ratio_to_own(elsewhere) is None
     assert own.share <= 1
     assert len(own.seconds) == 5
     assert found.ratio_to_own(own) is None
@@ -50,7 +52,7 @@ def test_a_users_code_is_timed_beside_the_native_model(framework, subject):
 
 def test_another_network_is_not_timed_with_it(framework, subject):
     found = timed(googlenet.get_network("nin", input_shape=(1, 67, 67)), framework, subject)
-    own, native = found.timed
+    own, native, _ = found.timed
     assert not found.passed
     assert native.seconds
     assert own.seconds == ()
