@@ -10,9 +10,9 @@ import pytest
 LACKS: dict[str, frozenset[str] | None] = {
     "numpy": None,
     **dict.fromkeys(
-        ("torch", "tensorflow", "mxnet", "paddle", "mindspore"), frozenset({"quantise"})
+        ("torch", "tensorflow", "mxnet", "paddle", "mindspore"), frozenset({"quantise", "files"})
     ),
-    "jax": frozenset({"quantise", "trace", "own", "lines", "traps", "save for others"}),
+    "jax": frozenset({"quantise", "files", "trace", "own", "lines", "traps", "save for others"}),
     # A graph that only runs: nobody differentiates it, and nobody writes one by hand.
     "onnx": frozenset(
         {

@@ -11,8 +11,9 @@ from ..architectures import as_network
 from ..backend.compiling import CALIBRATED
 from ..backend.discovery import REFERENCE, canonical_name, chosen_frameworks
 from ..data.images import load_image_set
-from ..errors import SpecError, UnknownNameError
-from ..jobs.own import own_of
+from ..errors import DataError, SpecError, UnknownNameError
+from ..jobs.own import Own, own_of
+from ..paths import kind_at
 from ..spec.analysis import smallest_input
 from ..spec.layers import Network
 from ..spec.memory import check_fits
@@ -72,8 +73,8 @@ def bench(
     in float32. `scale` shows how cost grows instead: with the "batch", with the "side" of square
     images, or with "depth", the network cut off after each stage.
 
-    `own` has by framework FILE:NAME of your own code of the same network: it is timed, too, with
-    its own weights, and the others are compared with it.
+    `own` has by framework FILE:NAME of your own code of the same network, or a .onnx file of it,
+    whoever wrote that: it is timed, too, with its own weights, and the others are compared with it.
 
     Every output is compared with float64 first, on scikit-learn's digits: what is farther than the
     limit of its precision is not timed. That of bfloat16 is float32's by the ratio of their
@@ -82,9 +83,9 @@ def bench(
     of the framework `base`, or the compiled one if only that is timed, by default the first of
     `frameworks` that is no reference; `Ratio.told` says whether noise leaves something of one.
 
-    Raises `UnknownNameError`, `BackendError`, `SpecError` or `ShapeError` for arguments that are
-    not valid. What goes wrong in a framework is an error in its own row alone; that a backend does
-    not compile or train is none.
+    Raises `UnknownNameError`, `BackendError`, `SpecError`, `ShapeError`, `ModelFileError` or
+    `DataError` for arguments that are not valid. What goes wrong in a framework is an error in its
+    own row alone; that a backend does not compile or train is none.
     """
     rounds = integer("rounds", rounds, LEAST_ROUNDS, MOST_ROUNDS)
     threads, timeout = threads_of(threads), seconds(timeout)
@@ -141,7 +142,7 @@ def bench(
                 )
     if theirs and scale == "depth":
         raise UnknownNameError("`own`: does not go with `scale='depth'`: it is one whole network")
-    files = {name: own_of(text) for name, text in theirs.items()}
+    files = {name: _own(text) for name, text in theirs.items()}
     first = next((each for each in chosen if each != REFERENCE), chosen[0])
     against = first if base is None else canonical_name(name_of("base", base))
     if against not in chosen:
@@ -182,6 +183,15 @@ def bench(
         ),
         progress=progress,
     )
+
+
+def _own(text: str) -> Own:
+    """The file that `text` means, and the name in it, "" for a file that is a whole network."""
+    if Path(text).suffix.lower() != ".onnx":
+        return own_of(text)
+    if kind_at(Path(text)) != "file":
+        raise DataError(f"{text}: is not a file")
+    return Own(text, "")
 
 
 def _of(argument: str, given: str | Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -337,6 +337,22 @@ class RunsOwn(Traces, Differentiates, Protocol):
 
 
 @runtime_checkable
+class RunsFiles(Backend, Protocol):
+    """A backend of a framework whose files are whole networks, which users run."""
+
+    def run_file(
+        self, path: str | os.PathLike[str], *, device: str | None = None
+    ) -> Callable[[Array], list[Array]]:
+        """The file as its users run it on `device`: a function of images (N, C, H, W) of float32
+        that gives its outputs, in the file's order.
+
+        Raises `WeightsError` for a file that the framework does not run, `DeviceError` for a device
+        that does not exist; the function raises `ShapeError` for images that the file does not
+        take.
+        """
+
+
+@runtime_checkable
 class OpensHeads(RunsOwn, Protocol):
     """A backend of a framework whose users' models may return auxiliary outputs in training mode
     only.
@@ -470,6 +486,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "adopt": Adopts,
     "trace": Traces,
     "own": RunsOwn,
+    "files": RunsFiles,
     "lines": NamesLayers,
 }
 

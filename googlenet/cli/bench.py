@@ -64,7 +64,7 @@ Own = Annotated[
         metavar="X=FILE:NAME",
         help=(
             "Time your own code of the network in framework X, too, and compare with it:"
-            " torch=mynet.py:GoogLeNet; can be repeated."
+            " torch=mynet.py:GoogLeNet, or a file of ONNX: onnx=mynet.onnx; can be repeated."
         ),
     ),
 ]
@@ -246,7 +246,7 @@ def _say_how_to_read(found: Timings) -> None:
     )
     if any(each.case.form == OWN for each in found.timed):
         say(
-            "own is your code, with its own weights, in evaluation mode; × own is how many times as"
+            "own is your own model, with its own weights, in evaluation mode; × own is how many times as"
             " fast its framework's other forms are."
         )
     if any(each.case.dtype in CALIBRATED for each in found.timed):

@@ -203,7 +203,7 @@ class TimingOptions:
     devices: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     initializer: str = "he_normal"
-    #: The file and the name of a user's own model by framework.
+    #: The file and the name of a user's own model by framework; "" for a whole file.
     own: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 

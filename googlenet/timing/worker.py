@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Array, Params
 from ..backend.compiling import CALIBRATED
 from ..backend.discovery import get_backend
-from ..backend.protocols import Backend, Compiles, Quantises, RunsOwn, Trains
+from ..backend.protocols import Backend, Compiles, Quantises, RunsFiles, RunsOwn, Trains
 from ..backend.threads import use_threads
 from ..errors import GoogLeNetError, TraceError
 from ..jobs.job import Report
@@ -34,7 +34,9 @@ from ..spec.traversal import num_classes
 from ..tracing.flat import flat
 from ..tracing.lift import lift
 from ..tracing.network import as_traced, foreign
+from ..weights.formats import read_weights_file
 from ..weights.initial import init_params
+from ..weights.zoo.convert import import_graph
 from .cases import CHUNK, OWN, SIDE, TRAINING, Case
 from .turns import STOP, answer, asked
 
@@ -170,10 +172,16 @@ class _Models:
 
     def _prepared_own(self, case: Case, images: Array) -> dict[str, Any]:
         """The same of the user's model, called as its user calls it."""
-        if not isinstance(self._backend, RunsOwn):
-            return {"lacks": "does not run models of users"}
         if case.network not in self._theirs:
-            self._theirs[case.network] = self._own_of(self._backend, case.network)
+            assert self._own is not None
+            _, name = self._own
+            if name and isinstance(self._backend, RunsOwn):
+                made = self._own_of(self._backend, case.network)
+            elif not name and isinstance(self._backend, RunsFiles):
+                made = self._in_file(self._backend, case.network)
+            else:
+                return {"lacks": f"does not run {'models' if name else 'files'} of users"}
+            self._theirs[case.network] = made
         theirs = self._theirs[case.network]
         start = time.perf_counter()
         self._calls[case] = lambda: theirs.call(images)
@@ -203,11 +211,17 @@ class _Models:
                 )
             call = backend.own(model, found.network, found.outputs).evaluation()
             call(images)  # what the user's code builds when it is called first
-        run = Pass()
-        build(found.network, found.params, dtype=np.float64).run(images, run)
-        yardstick = forward_yardstick(Problem(found.network, found.params, images), chunk=CHUNK)
         place = found.outputs.index("logits")
-        return _Own(call, place, run.outputs["logits"], limit(yardstick["logits"]))
+        return _own(call, place, Problem(found.network, found.params, images))
+
+    def _in_file(self, backend: RunsFiles, index: int) -> _Own:
+        """The same of a file that is a whole network; its first output are the logits."""
+        assert self._own is not None
+        network, (file, _) = self._networks[index], self._own
+        images: Array = np.load(self._folder / f"images-{index}.npy")[:CHUNK]
+        held = import_graph(read_weights_file(Path(file)), network.name, given=network)
+        call = backend.run_file(file, device=self._device)
+        return _own(call, 0, Problem(held.network, held.params, images))
 
     def _params(self, network: Network) -> Params:
         return init_params(network, **self._drawn)
@@ -255,6 +269,14 @@ class _Models:
         expected = np.load(self._folder / f"logits-{case.network}.npy")
         most = float(np.load(self._folder / f"limit-{case.dtype}-{case.network}.npy"))
         return _told(found["logits"], expected, most)
+
+
+def _own(call: Callable[[Array], list[Array]], place: int, problem: Problem) -> _Own:
+    """A user's model that should be that of `problem`, whose images are the first ones."""
+    run = Pass()
+    build(problem.network, problem.params, dtype=np.float64).run(problem.images, run)
+    most = limit(forward_yardstick(problem, chunk=CHUNK)["logits"])
+    return _Own(call, place, run.outputs["logits"], most)
 
 
 def _told(logits: Array, expected: Array, most: float) -> dict[str, Any]:

@@ -532,6 +532,7 @@ def test_the_command_prints_json_and_fails_with_what_failed(tmp_path):
         ({"own": {"torch": "mynet.py:net"}}, "own: 'torch' is not timed here"),
         ({"own": {"numpy": "mynet.py"}}, "FILE:NAME"),
         ({"own": {"numpy": "absent.py:net"}}, "does not exist"),
+        ({"own": {"numpy": "absent.onnx"}}, "absent.onnx: is not a file"),
     ],
 )
 def test_own_code_has_to_be_there(more, message):
@@ -545,15 +546,18 @@ def test_own_code_is_one_whole_network(tmp_path):
         bench("googlenet", ["numpy"], own={"numpy": f"{tmp_path / 'mynet.py'}:net"}, scale="depth")
 
 
-def test_the_reference_runs_no_code_of_users(tmp_path):
-    (tmp_path / "mynet.py").write_text("")
+@pytest.mark.parametrize(
+    ("file", "name", "what"), [("mynet.py", ":net", "models"), ("mynet.onnx", "", "files")]
+)
+def test_the_reference_runs_nothing_of_users(tmp_path, file, name, what):
+    (tmp_path / file).write_text("")
     found = bench(
         get_network("nin", input_shape=(1, 67, 67)),
         ["numpy"],
-        own={"numpy": f"{tmp_path / 'mynet.py'}:net"},
+        own={"numpy": f"{tmp_path / file}{name}"},
         forms="native",
         batches=1,
         rounds=5,
     )
     assert found.passed
-    assert found.timed[0].lacks == "does not run models of users"
+    assert found.timed[0].lacks == f"does not run {what} of users"

@@ -1,9 +1,15 @@
 """`googlenet bench` with a user's own code of the network in this framework."""
 
+import re
+
+import numpy as np
 import pytest
 
 import googlenet
 from googlenet.backend.protocols import capabilities
+from googlenet.errors import DeviceError, ShapeError, WeightsError
+from googlenet.weights.initial import init_params
+from googlenet.weights.samples import random_images
 
 from ..frameworks.own_models import FILES
 from ..named import skip_if_lacking
@@ -57,3 +63,47 @@ def test_another_network_is_not_timed_with_it(framework, subject):
     assert native.seconds
     assert own.seconds == ()
     assert "is another network than nin" in own.error
+
+
+@pytest.fixture
+def file(framework, backend, tmp_path):
+    skip_if_lacking(framework, {"files"} - capabilities(backend))
+    return tmp_path / f"mynet{backend.file_suffix}"
+
+
+def saved(backend, file, name, shape):
+    network = googlenet.get_network(name, input_shape=shape)
+    backend.save(backend.build(network, init_params(network, seed=7)), file)
+    return network
+
+
+def test_a_file_of_users_is_timed_with_its_own_weights(framework, backend, file):
+    found = timed(saved(backend, file, "nin", (1, 67, 67)), framework, str(file))
+    own, native, _ = found.timed
+    assert found.passed, [each.error for each in found.timed]
+    assert own.share <= 1
+    assert found.ratio_to_own(native).median > 0
+
+
+def test_a_file_of_another_network_is_not_timed(framework, backend, file):
+    saved(backend, file, "nin", (1, 67, 67))
+    found = timed(googlenet.get_network("nin", input_shape=(3, 67, 67)), framework, str(file))
+    own, native, _ = found.timed
+    assert not found.passed
+    assert native.seconds
+    assert own.error.startswith(f"{file}: ")
+
+
+def test_a_file_runs_as_it_is(backend, framework, file):
+    network = saved(backend, file, "nin", (1, 67, 67))
+    images = random_images(network)
+    expected = backend.forward(backend.build(network, init_params(network, seed=7)), images)
+    (logits,) = backend.run_file(file)(images)
+    assert np.array_equal(logits, expected["logits"])
+    with pytest.raises(ShapeError, match=r"takes images of .+ got \(2, 1, 67, 68\)"):
+        backend.run_file(file)(np.zeros((2, 1, 67, 68), np.float32))
+    file.write_bytes(b"nothing of the kind")
+    with pytest.raises(WeightsError, match=re.escape(f"{file}: ")):
+        backend.run_file(file)
+    with pytest.raises(DeviceError):
+        backend.run_file(file, device="abacus")

@@ -6,6 +6,7 @@ from googlenet.backend.protocols import (
     Compiles,
     HasForms,
     Quantises,
+    RunsFiles,
     Saves,
     SetsPrecision,
     SetsThreads,
@@ -16,6 +17,7 @@ backend: Backend = googlenet_onnx
 compiles: Compiles = googlenet_onnx
 quantises: Quantises = googlenet_onnx
 has_forms: HasForms = googlenet_onnx
+runs_files: RunsFiles = googlenet_onnx
 saves: Saves = googlenet_onnx
 sets_threads: SetsThreads = googlenet_onnx
 sets_precision: SetsPrecision = googlenet_onnx

@@ -4,6 +4,7 @@ from googlenet.backend.processor import multiplies
 
 from . import layout, leaves, model, modules, source
 from .compiling import compile, compiled, compiled_forms
+from .files import run_file
 from .model import (
     build,
     file_suffix,
@@ -29,6 +30,7 @@ __all__ = [
     "modules",
     "name",
     "params_of",
+    "run_file",
     "save",
     "set_full_precision",
     "set_threads",

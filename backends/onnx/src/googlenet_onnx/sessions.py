@@ -75,9 +75,9 @@ def devices() -> list[str]:
     return sorted(known, key=lambda each: each != _CPU)
 
 
-def session(data: bytes, provider: Provider, framework: str) -> onnxruntime.InferenceSession:
-    """A session of a model of these bytes. Raises `DeviceError` if its device cannot be used,
-    `BackendError` if onnxruntime cannot run the model.
+def session(data: bytes | str, provider: Provider, framework: str) -> onnxruntime.InferenceSession:
+    """A session of a model of these bytes, or in the file at this path. Raises `DeviceError` if its
+    device cannot be used, `BackendError` if onnxruntime cannot run the model.
     """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
