@@ -246,8 +246,8 @@ def _say_how_to_read(found: Timings) -> None:
     )
     if any(each.case.form == OWN for each in found.timed):
         say(
-            "own is your own model, with its own weights, in evaluation mode; × own is how many times as"
-            " fast its framework's other forms are."
+            "own is your own model, with its own weights, in evaluation mode; × own is how many"
+            " times as fast its framework's other forms are."
         )
     if any(each.case.dtype in CALIBRATED for each in found.timed):
         say("int8 was calibrated by other digits than those that are compared.")

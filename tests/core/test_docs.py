@@ -154,8 +154,9 @@ def test_tox_has_an_environment_for_each_declared_python():
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    assert "pip install tox && tox" in read("README.md")
-    assert read(".ci/run").strip().endswith("pip install tox && tox")
+    command = "\npip install tox && tox -p auto -- -n 0\n"
+    assert command in read("README.md")
+    assert read(".ci/run").endswith(command)
 
 
 # Bugs of the frameworks ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 import googlenet
 from googlenet.backend.protocols import capabilities
 from googlenet.errors import DeviceError, ShapeError, WeightsError
+from googlenet.timing import run
 from googlenet.weights.initial import init_params
 from googlenet.weights.samples import random_images
 
@@ -15,6 +16,13 @@ from ..frameworks.own_models import FILES
 from ..named import skip_if_lacking
 
 SHAPE = (1, 16, 15)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """One call a turn."""
+    monkeypatch.setattr(run, "LEAST", 1e-9)
+    monkeypatch.setattr(run, "SETTLE", 0.0)
 
 
 @pytest.fixture

@@ -157,6 +157,24 @@ def test_threads_are_set_after_the_import():
     assert subprocess.run(command, env=environment).returncode == 2
 
 
+@pytest.mark.parametrize("ran", [False, True], ids=["as loaded", "in the order of oneDNN"])
+def test_what_is_compiled_sees_each_array_that_changed(ran):
+    """Wherever its values are: a pass of the native model puts them into another order."""
+    network = composites()["inception"]
+    model, images = backend.build(network, random_params(network)), random_images(network)
+    compiled = backend.compile(model, input_shape=network.input_shape)
+    expected = compiled(images)["logits"]
+    for path, parameter in model.collect_params().items():
+        if ran:
+            backend.forward(model, images)
+        kept = parameter.data().copy()
+        parameter.data()[:] = kept * 2 + 1
+        with pytest.raises(googlenet.BackendError, match="changed"):
+            compiled(images)
+        parameter.set_data(kept)
+        assert np.array_equal(compiled(images)["logits"], expected), path
+
+
 def test_the_protocol_works_in_another_thread(model, images):
     """NumPy semantics are on for one thread at a time."""
     with ThreadPoolExecutor(1) as pool:
