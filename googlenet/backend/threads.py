@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from .discovery import canonical_name, entry_points, get_backend
 from .protocols import Backend, SetsThreads
 
-#: Where frameworks and their libraries take the number from. MXNet and Paddle read it once, while
-#: they are imported, and use too few threads without it.
+#: Where frameworks and their libraries take the number from.
 NAMES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -48,6 +47,27 @@ def prepare_process(threads: int | None) -> None:
     for name, value in thread_variables(threads).items():
         if threads is not None or os.environ.get(name) in (None, _ours.get(name)):
             os.environ[name] = _ours[name] = value
+
+
+@contextmanager
+def openmp_threads(package: str, count: int) -> Iterator[bool]:
+    """Around a plugin's import of its framework, the top-level `package`, that reads
+    OMP_NUM_THREADS then and never again: as if that said `count`, whatever it says.
+
+    Yields whether the framework is imported now; if the user has done so before, nothing changes.
+    """
+    if package in sys.modules:
+        yield False
+        return
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    try:
+        yield True
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 #: The numbers of threads that this process has set for itself: nobody asked for them.

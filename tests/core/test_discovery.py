@@ -20,7 +20,7 @@ from googlenet.backend.discovery import (
     framework_version,
     get_backend,
 )
-from googlenet.backend.threads import thread_count, use_threads
+from googlenet.backend.threads import openmp_threads, thread_count, use_threads
 from googlenet.data.prepared import save_data
 from googlenet.data.sets import DataSet, Split
 from googlenet.jobs.probe import probe
@@ -383,3 +383,21 @@ def test_it_is_printed_where_the_import_fails(site):
         "a line of Python",
         "googlenet: framework 'halide': its backend halide_plugin cannot be imported: libhalide.so",
     ]
+
+
+@pytest.mark.parametrize("before", [None, "7"])
+def test_a_framework_is_imported_with_threads_of_its_own(before, monkeypatch):
+    """The environment is as it was after it, even if the import fails."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", before)
+    with openmp_threads("imported_never", 3) as first:
+        assert first
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert os.environ.get("OMP_NUM_THREADS") == before
+    with pytest.raises(ImportError), openmp_threads("imported_never", 3):
+        raise ImportError
+    assert os.environ.get("OMP_NUM_THREADS") == before
+    with openmp_threads("os", 3) as first:  # its user has imported it
+        assert not first
+        assert os.environ.get("OMP_NUM_THREADS") == before

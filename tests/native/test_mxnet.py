@@ -22,6 +22,7 @@ from googlenet.spec.layers import Scale
 from googlenet.weights.samples import random_images, random_labels, random_params
 
 from .networks import PAPER, first_divergence
+from .threads import threads
 
 backend = googlenet.get_backend("mxnet")
 
@@ -173,6 +174,14 @@ def test_what_is_compiled_sees_each_array_that_changed(ran):
             compiled(images)
         parameter.set_data(kept)
         assert np.array_equal(compiled(images)["logits"], expected), path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
+def test_all_cores_compute_where_nobody_says_how_many():
+    """One thread of MXNet's own has the others beside it, and no thread of another's."""
+    one = threads("mxnet", 1)
+    assert threads("mxnet") == one + os.cpu_count() - 1
+    assert threads("mxnet", 3) == one + 2
 
 
 def test_the_protocol_works_in_another_thread(model, images):

@@ -1,5 +1,8 @@
 """What is Paddle's own about its models."""
 
+import os
+import sys
+
 import paddle
 import pytest
 from paddle import nn
@@ -11,6 +14,7 @@ from googlenet.weights.samples import random_images, random_params
 
 from .lower import check_bfloat16, check_refused
 from .networks import PAPER, first_divergence
+from .threads import threads
 
 backend = googlenet.get_backend("paddle")
 
@@ -19,6 +23,14 @@ def test_moves_to_a_device():
     moved = googlenet.get_model(PAPER, framework="paddle", device="cpu").to(dtype="float64")
     images = paddle.to_tensor(random_images(PAPER))
     assert moved(images.astype("float64"))[0].dtype == paddle.float64
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
+def test_all_cores_compute_where_nobody_says_how_many():
+    """Paddle by itself takes one."""
+    cores = os.cpu_count()
+    assert threads("paddle") == threads("paddle", cores)
+    assert (threads("paddle") > threads("paddle", 1)) is (cores > 1)
 
 
 def test_building_changes_no_global_state():

@@ -1,5 +1,9 @@
 """The backend `mxnet`: native Gluon HybridBlocks."""
 
+from .threads import set_threads  # first: it imports MXNet
+
+# isort: split
+
 from . import layout, leaves, model, modules, source, traps
 from .classes import layer_classes
 from .compiling import compile, compiled, compiled_forms
@@ -12,7 +16,6 @@ from .model import (
     name,
     params_of,
     save,
-    set_threads,
     unbiased_running_variance,
 )
 from .own import load, own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -174,19 +173,6 @@ def total_loss(
         return per_image(logits.astype("float64"), targets).mean()
 
     return shared.weighted_sum(loss.output_weights(network), outputs, cross_entropy)
-
-
-def set_threads(count: int) -> None:
-    """Compute with `count` threads, in the engine's worker for the first CPU."""
-    # Each thread has its own OpenMP setting, and the worker computes, not this thread.
-    work = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(
-        lambda *_: mx.base._LIB.MXSetNumOMPThreads(count)
-    )
-    cpu = (ctypes.c_int * 2)(1, 0)
-    mx.base.check_call(
-        mx.base._LIB.MXEnginePushSync(work, None, None, cpu, None, 0, None, 0, None, 0, None)
-    )
-    mx.nd.waitall()
 
 
 def network_of(model: HybridBlock) -> Network:

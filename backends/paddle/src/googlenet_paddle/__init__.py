@@ -1,5 +1,9 @@
 """The backend `paddle`: native PaddlePaddle layers."""
 
+from .threads import set_threads  # first: it imports Paddle
+
+# isort: split
+
 from . import layout, leaves, model, modules, source, traps
 from .classes import layer_classes
 from .compiling import compile, compiled, compiled_forms
@@ -12,7 +16,6 @@ from .model import (
     name,
     params_of,
     save,
-    set_threads,
     unbiased_running_variance,
 )
 from .own import load, own

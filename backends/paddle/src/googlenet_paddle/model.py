@@ -153,11 +153,6 @@ def total_loss(
     return cast(paddle.Tensor, shared.weighted_sum(weights, outputs, cross_entropy))
 
 
-def set_threads(count: int) -> None:
-    """Compute with `count` threads in Paddle's own kernels, matrix products and oneDNN."""
-    paddle.base.core.set_num_threads(count)
-
-
 def network_of(model: nn.Layer) -> Network:
     """The network that `model` was built from."""
     return cast(Network, model.network)
