@@ -176,6 +176,16 @@ def test_what_is_compiled_sees_each_array_that_changed(ran):
         assert np.array_equal(compiled(images)["logits"], expected), path
 
 
+def test_what_is_compiled_sees_arrays_in_place_of_others():
+    """A cast gives a model other arrays, of another size in memory."""
+    network = composites()["inception"]
+    model, images = backend.build(network, random_params(network)), random_images(network)
+    compiled = backend.compile(model, input_shape=network.input_shape)
+    model.cast("float16")
+    with pytest.raises(googlenet.BackendError, match="changed"):
+        compiled(images)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
 def test_all_cores_compute_where_nobody_says_how_many():
     """One thread of MXNet's own has the others beside it, and no thread of another's."""

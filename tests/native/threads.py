@@ -18,6 +18,7 @@ print(len(os.listdir("/proc/self/task")))
 def threads(framework, count=None):
     """The threads of a process after a pass, OMP_NUM_THREADS being `count`, or not set."""
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own
     if count is not None:
         environment["OMP_NUM_THREADS"] = str(count)
     command = [sys.executable, "-W", "ignore", "-c", CODE, framework]

@@ -96,23 +96,20 @@ def _state_of(model: HybridBlock) -> Callable[[], object]:
     """A function whose result changes with the arrays of the model: some values of each on a CPU,
     elsewhere the sum of squares of each, which would cost milliseconds there.
     """
-    held = [
-        parameter_of(model, each).list_data()[0].as_nd_ndarray()
-        for each in param_specs(network_of(model)).values()
-    ]
+    held = [parameter_of(model, each) for each in param_specs(network_of(model)).values()]
     if not held:
         return lambda: b""
-    if device_of(model).device_type != "cpu":
-        return lambda: mx.nd.multi_sum_sq(*held, num_arrays=len(held)).asnumpy().tobytes()
-    before: list[int] = []
+    before: list[object] = []
     look = sampled(())
 
     def state() -> object:
         nonlocal before, look
-        places = [_place(each) for each in held]
+        arrays = [each.list_data()[0].as_nd_ndarray() for each in held]
+        if any(each.context.device_type != "cpu" for each in arrays):
+            return mx.nd.multi_sum_sq(*arrays, num_arrays=len(arrays)).asnumpy().tobytes()
+        places = [(_place(each), each.dtype, each.size) for each in arrays]
         if places != before:
-            before = places
-            look = sampled([_in_memory(*each) for each in zip(places, held, strict=True)])
+            before, look = places, sampled([_in_memory(*each) for each in places])
         return look()
 
     return state
@@ -129,6 +126,7 @@ def _place(array: mx.nd.NDArray) -> int:
     return place.value
 
 
-def _in_memory(place: int, array: mx.nd.NDArray) -> Array:
-    pointer = ctypes.cast(place, ctypes.POINTER(ctypes.c_float))
-    return np.ctypeslib.as_array(pointer, (array.size,))
+def _in_memory(place: int, dtype: type, size: int) -> Array:
+    count = size * np.dtype(dtype).itemsize
+    pointer = ctypes.cast(place, ctypes.POINTER(ctypes.c_uint8))
+    return np.ctypeslib.as_array(pointer, (count,)).view(dtype)
