@@ -62,9 +62,9 @@ def without_idle(network: Network, params: Mapping[str, Array]) -> Weighed:
 
 
 def scales_folded(network: Network, params: Mapping[str, Array]) -> Weighed:
-    """With the factor of a `Scale`, which must be on in evaluation mode, in the convolution or
-    dense layer directly before or after it, and that of a residual in the one that ends its body.
-    Where there is none, or a weight would not be finite, it stays.
+    """With the factor of a `Scale` that is on in evaluation mode in the convolution or dense layer
+    directly before or after it, and that of a residual in the one that ends its body. Where there
+    is none, or a weight would not be finite, it stays.
     """
     changes: dict[str, Leaf | None] = {}
     residuals: dict[str, float] = {}
@@ -75,9 +75,10 @@ def scales_folded(network: Network, params: Mapping[str, Array]) -> Weighed:
                 (after, before, ("weight", "bias")),
                 (before, after, ("weight",)),
             ):
-                if not isinstance(scale.layer, Scale) or scale.path in changes:
+                layer = scale.layer
+                if not isinstance(layer, Scale) or _is_idle(layer) or scale.path in changes:
                     continue
-                if _is_linear(into) and _multiply(new, into.path, names, scale.layer.factor):
+                if _is_linear(into) and _multiply(new, into.path, names, layer.factor):
                     changes[scale.path] = None
     for path, (factor, last) in _bodies(network).items():
         both = ("weight", "bias")

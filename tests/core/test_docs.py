@@ -154,9 +154,8 @@ def test_tox_has_an_environment_for_each_declared_python():
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    command = "\npip install tox && tox -p auto -- -n 0\n"
-    assert command in read("README.md")
-    assert read(".ci/run").endswith(command)
+    assert "pip install tox && tox" in read("README.md")
+    assert read(".ci/run").strip().endswith("pip install tox && tox")
 
 
 # Bugs of the frameworks ---------------------------------------------------------------------------

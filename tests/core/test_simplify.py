@@ -130,6 +130,15 @@ def test_computes_the_same(rewrite, network, seed):
     check_same(rewrite, network, drawn(network, seed))
 
 
+def test_a_scale_of_training_alone_is_folded_into_nothing():
+    layers = blocks.sequential(
+        conv=spec.Conv(1, (1, 1), (1, 1), ((0, 0), (0, 0)), 1, False),
+        scale=spec.Scale(0.5, "train"),
+    )
+    network = Network("random", layers, (1, 3, 3), "hypothesis")
+    assert simplify.scales_folded(network, drawn(network))[0] == network
+
+
 def kinds(network):
     return [type(site.layer) for site in walk(network)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -99,7 +100,7 @@ def _state_of(model: HybridBlock) -> Callable[[], object]:
     held = [parameter_of(model, each) for each in param_specs(network_of(model)).values()]
     if not held:
         return lambda: b""
-    before: list[object] = []
+    before: list[tuple[int, Any, int]] = []
     look = sampled(())
 
     def state() -> object:
@@ -126,7 +127,7 @@ def _place(array: mx.nd.NDArray) -> int:
     return place.value
 
 
-def _in_memory(place: int, dtype: type, size: int) -> Array:
+def _in_memory(place: int, dtype: Any, size: int) -> Array:
     count = size * np.dtype(dtype).itemsize
     pointer = ctypes.cast(place, ctypes.POINTER(ctypes.c_uint8))
     return np.ctypeslib.as_array(pointer, (count,)).view(dtype)
