@@ -131,7 +131,9 @@ def test_a_head_that_only_training_returns_is_carried(model, tmp_path):
     )
     text = FILES[FIRST]
     assert old in text
-    (tmp_path / "mynet.py").write_text(text.replace(old, new))
+    # Of some weights that PyTorch may draw, rounding hides too much.
+    seeded = text.replace("class Block", "torch.manual_seed(0)\n\n\nclass Block", 1)
+    (tmp_path / "mynet.py").write_text(seeded.replace(old, new))
     found = translate(model, SECOND, tmp_path / "out")
     assert found.passed, found.verdict
     assert found.opened
